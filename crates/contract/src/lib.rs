@@ -1,0 +1,20 @@
+//! The nouns and traits that every crate of oxiseg shares.
+//!
+//! A training loop depends on six things: a model (any [`tch::nn::ModuleT`]), [`Input`], [`Loss`], [`Optimizer`],
+//! [`Metric`] and a number of epochs. This crate names them, says what flows between them ([`Batch`], [`Event`],
+//! [`Progress`], [`Scores`]) and what of them a checkpoint keeps ([`Stateful`]). It does no work of its own beyond
+//! loading a [`StateDict`] without ever half-loading it.
+//!
+//! Shapes are written `[N, C, H, W]`: samples, channels, height, width; `K` is the number of classes.
+
+mod batch;
+mod error;
+mod event;
+mod roles;
+mod state;
+
+pub use batch::{Batch, Batches, IGNORE_INDEX};
+pub use error::{BoxError, Invalid, TorchError};
+pub use event::{Event, Progress, Scores, Update};
+pub use roles::{Input, Loss, Metric, Optimizer};
+pub use state::{StateDict, StateError, Stateful, load};

@@ -1,0 +1,146 @@
+//! What a checkpoint keeps of a part, and how it is put back: whole or not at all.
+
+use crate::TorchError;
+use std::collections::BTreeMap;
+use tch::{Kind, Tensor, nn};
+
+/// Named tensors, in the order of their names.
+pub type StateDict = BTreeMap<String, Tensor>;
+
+/// Something whose state a checkpoint keeps.
+pub trait Stateful {
+    /// The state. Its tensors may share memory with the part: copy them where the part goes on changing.
+    fn state(&self) -> StateDict;
+
+    /// Checks every name, shape and kind before it writes the first value; never casts, never half-loads.
+    fn load_state(&mut self, state: &StateDict) -> Result<(), StateError>;
+}
+
+/// Why a state was not loaded. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The names are not the same on both sides.
+    #[error("the tensors are not the same: missing [{}], unexpected [{}]", missing.join(", "), unexpected.join(", "))]
+    Names {
+        /// Names that the part has and the state has not.
+        missing: Vec<String>,
+        /// Names that the state has and the part has not.
+        unexpected: Vec<String>,
+    },
+    /// A tensor has another shape or kind.
+    #[error("tensor '{name}': expected {expected:?} {expected_kind:?}, found {found:?} {found_kind:?}")]
+    Shape {
+        /// The tensor.
+        name: String,
+        /// The shape in the part.
+        expected: Vec<i64>,
+        /// The kind in the part.
+        expected_kind: Kind,
+        /// The shape in the state.
+        found: Vec<i64>,
+        /// The kind in the state.
+        found_kind: Kind,
+    },
+    /// A value that the part cannot have.
+    #[error("tensor '{name}': {problem}")]
+    Value {
+        /// The tensor.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// libtorch could not copy.
+    #[error("tensor '{name}': {source}")]
+    Torch {
+        /// The tensor.
+        name: String,
+        /// What libtorch said.
+        source: TorchError,
+    },
+}
+
+/// Copies `state` into the tensors of `into`, across devices, once every name, shape and kind is seen to be the same.
+pub fn load(into: &StateDict, state: &StateDict) -> Result<(), StateError> {
+    let only_in = |a: &StateDict, b: &StateDict| -> Vec<String> {
+        a.keys().filter(|name| !b.contains_key(*name)).cloned().collect()
+    };
+    let (missing, unexpected) = (only_in(into, state), only_in(state, into));
+    if !missing.is_empty() || !unexpected.is_empty() {
+        return Err(StateError::Names { missing, unexpected });
+    }
+    for ((name, to), from) in into.iter().zip(state.values()) {
+        let (expected_kind, found_kind) = (to.kind(), from.kind());
+        let (expected, found) = (to.size(), from.size());
+        if expected != found || expected_kind != found_kind {
+            return Err(StateError::Shape { name: name.clone(), expected, expected_kind, found, found_kind });
+        }
+    }
+    let _no_grad = tch::no_grad_guard();
+    for ((name, to), from) in into.iter().zip(state.values()) {
+        to.shallow_clone()
+            .f_copy_(from)
+            .map_err(|error| StateError::Torch { name: name.clone(), source: error.into() })?;
+    }
+    Ok(())
+}
+
+impl Stateful for nn::VarStore {
+    fn state(&self) -> StateDict {
+        self.variables().into_iter().map(|(name, tensor)| (name, tensor.detach())).collect()
+    }
+
+    fn load_state(&mut self, state: &StateDict) -> Result<(), StateError> {
+        load(&Stateful::state(self), state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, Kind, nn::VarStore};
+
+    fn store() -> VarStore {
+        let store = VarStore::new(Device::Cpu);
+        let _ = store.root().zeros("a", &[2]);
+        let _ = (store.root() / "b").zeros_no_train("running", &[3]);
+        store
+    }
+
+    fn ones(store: &VarStore) -> StateDict {
+        store.state().into_iter().map(|(name, tensor)| (name, tensor.ones_like())).collect()
+    }
+
+    fn sum(store: &VarStore) -> f64 {
+        store.state().values().map(|tensor| tensor.sum(Kind::Double).double_value(&[])).sum()
+    }
+
+    #[test]
+    fn a_state_is_copied_in() {
+        let mut store = store();
+        store.load_state(&ones(&store)).unwrap();
+        assert_eq!(sum(&store), 5.0);
+    }
+
+    #[test]
+    fn nothing_changes_when_one_tensor_does_not_fit() {
+        type Spoil = fn(&mut StateDict);
+        let spoilers: [(&str, Spoil); 4] = [
+            ("missing [b.running], unexpected []", |s| drop(s.remove("b.running"))),
+            ("missing [], unexpected [c]", |s| drop(s.insert("c".into(), Tensor::from(1f32)))),
+            ("tensor 'b.running': expected [3] Float, found [4] Float", |s| {
+                s.insert("b.running".into(), Tensor::ones([4], (Kind::Float, Device::Cpu)));
+            }),
+            ("tensor 'b.running': expected [3] Float, found [3] Double", |s| {
+                s.insert("b.running".into(), Tensor::ones([3], (Kind::Double, Device::Cpu)));
+            }),
+        ];
+        for (message, spoil) in spoilers {
+            let mut store = store();
+            let mut state = ones(&store);
+            spoil(&mut state);
+            let error = store.load_state(&state).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+            assert_eq!(sum(&store), 0.0, "half-loaded: {message}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The `loss` section of a configuration: a weighted sum of the losses.
+
+use crate::{CrossEntropy, Dice};
+use contract::{BoxError, Invalid, Loss, TorchError};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Tensor};
+
+/// The loss: `cross_entropy * CrossEntropy + dice * Dice`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The share of the cross entropy; 0 leaves it out.
+    pub cross_entropy: f64,
+    /// The share of the soft Dice loss; 0 leaves it out.
+    pub dice: f64,
+    /// A weight for each class in the cross entropy, in the order of the class ids; without it all weigh the same.
+    pub class_weights: Option<Vec<f64>>,
+    /// Smoothing of the Dice loss, in pixels.
+    pub smooth: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { cross_entropy: 1.0, dice: 0.0, class_weights: None, smooth: 1.0 }
+    }
+}
+
+impl Config {
+    /// Refuses what cannot work for `classes` classes.
+    pub fn check(&self, classes: usize) -> Result<(), Invalid> {
+        for (key, value) in [("cross_entropy", self.cross_entropy), ("dice", self.dice), ("smooth", self.smooth)] {
+            Invalid::unless(value.is_finite() && value >= 0.0, key, || format!("must be 0 or more, is {value}"))?;
+        }
+        Invalid::unless(self.cross_entropy + self.dice > 0.0, "cross_entropy", || {
+            "is 0 and so is dice: nothing is left to minimise; give one of them a share".into()
+        })?;
+        let Some(weights) = &self.class_weights else { return Ok(()) };
+        Invalid::unless(weights.len() == classes, "class_weights", || {
+            format!("must hold one weight for each of the {classes} classes, holds {}", weights.len())
+        })?;
+        Invalid::unless(self.cross_entropy > 0.0, "class_weights", || {
+            "weigh the cross entropy only, and cross_entropy is 0: remove them or give it a share".into()
+        })?;
+        let good = weights.iter().all(|w| w.is_finite() && *w >= 0.0) && weights.iter().any(|w| *w > 0.0);
+        Invalid::unless(good, "class_weights", || format!("must be 0 or more, one of them above 0; are {weights:?}"))
+    }
+
+    /// The loss on `device`.
+    pub fn build(&self, device: Device) -> Result<Sum, TorchError> {
+        let mut terms: Vec<(f64, Box<dyn Loss>)> = Vec::new();
+        if self.cross_entropy > 0.0 {
+            let weights = self.class_weights.as_ref().map(|weights| {
+                let weights: Vec<f32> = weights.iter().map(|w| *w as f32).collect();
+                Tensor::f_from_slice(&weights)?.f_to_device(device)
+            });
+            terms.push((self.cross_entropy, Box::new(CrossEntropy { class_weights: weights.transpose()? })));
+        }
+        if self.dice > 0.0 {
+            terms.push((self.dice, Box::new(Dice { smooth: self.smooth })));
+        }
+        Ok(Sum { terms })
+    }
+}
+
+/// A weighted sum of losses.
+pub struct Sum {
+    /// The shares and what they are of; at least one.
+    pub terms: Vec<(f64, Box<dyn Loss>)>,
+}
+
+impl Loss for Sum {
+    fn loss(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor, BoxError> {
+        let mut sum: Option<Tensor> = None;
+        for (share, term) in &self.terms {
+            let loss = term.loss(outputs, targets)? * *share;
+            sum = Some(match sum {
+                None => loss,
+                Some(sum) => sum.f_add(&loss).map_err(TorchError::from)?,
+            });
+        }
+        sum.ok_or_else(|| "a sum of no losses".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_values_are_named() {
+        let ok = Config::default();
+        assert_eq!(ok.check(3), Ok(()));
+        for (config, key) in [
+            (Config { dice: -1.0, ..ok.clone() }, "dice"),
+            (Config { smooth: f64::NAN, ..ok.clone() }, "smooth"),
+            (Config { cross_entropy: 0.0, ..ok.clone() }, "cross_entropy"),
+            (Config { class_weights: Some(vec![1.0]), ..ok.clone() }, "class_weights"),
+            (Config { class_weights: Some(vec![0.0; 3]), ..ok.clone() }, "class_weights"),
+            (Config { class_weights: Some(vec![1.0; 3]), dice: 1.0, cross_entropy: 0.0, ..ok }, "class_weights"),
+        ] {
+            assert_eq!(config.check(3).unwrap_err().key, key);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What is read from a confusion matrix.
+
+/// How often a pixel of one class was taken for another: `K` rows of targets, `K` columns of predictions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confusion {
+    classes: usize,
+    counts: Vec<i64>,
+}
+
+impl Confusion {
+    /// A matrix from its rows, one after the other: `classes * classes` counts; missing ones are 0.
+    pub fn new(classes: usize, counts: &[i64]) -> Self {
+        let mut counts = counts.to_vec();
+        counts.resize(classes * classes, 0);
+        Self { classes, counts }
+    }
+
+    /// Pixels of class `target` that were taken for class `predicted`.
+    pub fn count(&self, target: usize, predicted: usize) -> i64 {
+        self.counts[target * self.classes + predicted]
+    }
+
+    /// All counted pixels.
+    pub fn pixels(&self) -> i64 {
+        self.counts.iter().sum()
+    }
+
+    /// The share of pixels whose class was found (Keras' SparseCategoricalAccuracy); NaN where nothing was counted.
+    pub fn accuracy(&self) -> f64 {
+        let right: i64 = (0..self.classes).map(|k| self.count(k, k)).sum();
+        right as f64 / self.pixels() as f64
+    }
+
+    /// Intersection over union for each class: `hits / (hits + misses + false alarms)` (Jaccard). `None` for a class
+    /// that neither targets nor predictions hold.
+    pub fn iou(&self) -> Vec<Option<f64>> {
+        self.of_classes(|hits, wrong| hits / (hits + wrong))
+    }
+
+    /// The Dice coefficient (F1) for each class: `2 hits / (2 hits + misses + false alarms)`. `None` as in [`Self::iou`].
+    pub fn dice(&self) -> Vec<Option<f64>> {
+        self.of_classes(|hits, wrong| 2.0 * hits / (2.0 * hits + wrong))
+    }
+
+    /// The mean over the classes that have a value; NaN where none has.
+    pub fn mean(of_classes: &[Option<f64>]) -> f64 {
+        let known: Vec<f64> = of_classes.iter().flatten().copied().collect();
+        known.iter().sum::<f64>() / known.len() as f64
+    }
+
+    fn of_classes(&self, score: impl Fn(f64, f64) -> f64) -> Vec<Option<f64>> {
+        let of_class = |k| {
+            let hits = self.count(k, k);
+            let real: i64 = (0..self.classes).map(|other| self.count(k, other)).sum();
+            let predicted: i64 = (0..self.classes).map(|other| self.count(other, k)).sum();
+            let wrong = real + predicted - 2 * hits;
+            (hits + wrong > 0).then(|| score(hits as f64, wrong as f64))
+        };
+        (0..self.classes).map(of_class).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By hand: targets 0 0 0 1 1, predictions 0 0 1 1 0; class 2 appears nowhere.
+    #[test]
+    fn scores_of_a_small_case() {
+        let confusion = Confusion::new(3, &[2, 1, 0, 1, 1, 0, 0, 0, 0]);
+        assert_eq!((confusion.pixels(), confusion.accuracy()), (5, 0.6));
+        assert_eq!(confusion.iou(), [Some(2.0 / 4.0), Some(1.0 / 3.0), None]);
+        assert_eq!(confusion.dice(), [Some(4.0 / 6.0), Some(2.0 / 4.0), None]);
+        assert_eq!(Confusion::mean(&confusion.iou()), (0.5 + 1.0 / 3.0) / 2.0);
+    }
+
+    #[test]
+    fn a_class_that_was_only_predicted_counts_as_zero() {
+        assert_eq!(Confusion::new(2, &[1, 1, 0, 0]).iou(), [Some(0.5), Some(0.0)]);
+    }
+
+    #[test]
+    fn nothing_has_no_score() {
+        let nothing = Confusion::new(2, &[]);
+        assert!(nothing.accuracy().is_nan() && Confusion::mean(&nothing.iou()).is_nan());
+    }
+}

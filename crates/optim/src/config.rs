@@ -1,0 +1,83 @@
+//! The `optimizer` section of a configuration.
+
+use crate::{Optim, Rule, Schedule};
+use contract::{Invalid, TorchError};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+/// The optimizer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The update rule and its options.
+    pub rule: Rule,
+    /// The step size before the schedule's factor.
+    pub learning_rate: f64,
+    /// Decay of all weights; how it acts depends on the rule. 0 for none.
+    pub weight_decay: f64,
+    /// The largest norm that all gradients together may have; larger ones are scaled down. `null` for no clipping.
+    pub clip_norm: Option<f64>,
+    /// Batches whose gradients are averaged for one update of the weights.
+    pub accumulate: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { rule: Rule::default(), learning_rate: 1e-3, weight_decay: 0.0, clip_norm: None, accumulate: 1 }
+    }
+}
+
+impl Config {
+    /// Refuses what cannot work.
+    pub fn check(&self) -> Result<(), Invalid> {
+        self.rule.check().map_err(|invalid| Invalid { key: format!("rule.{}", invalid.key), ..invalid })?;
+        let positive = |key: &str, value: f64| {
+            Invalid::unless(value.is_finite() && value > 0.0, key, || format!("must be above 0, is {value}"))
+        };
+        positive("learning_rate", self.learning_rate)?;
+        self.clip_norm.map_or(Ok(()), |norm| positive("clip_norm", norm))?;
+        let decay = self.weight_decay;
+        Invalid::unless(decay.is_finite() && decay >= 0.0, "weight_decay", || format!("must be 0 or more, is {decay}"))?;
+        Invalid::unless(self.accumulate > 0, "accumulate", || "must be at least 1, is 0".into())
+    }
+
+    /// The updates that an epoch of `batches` batches makes: a left-over of accumulation is one too.
+    pub fn updates_per_epoch(&self, batches: u64) -> u64 {
+        batches.div_ceil(self.accumulate.max(1))
+    }
+
+    /// An optimizer of the named parameters, whose `schedule` runs over `total_updates`.
+    pub fn build(
+        &self,
+        parameters: Vec<(String, Tensor)>,
+        schedule: Schedule,
+        total_updates: u64,
+    ) -> Result<Optim, TorchError> {
+        Optim::new(self.clone(), schedule, total_updates, parameters)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Adam, Sgd};
+
+    #[test]
+    fn impossible_values_are_named() {
+        let ok = Config::default();
+        assert_eq!(ok.check(), Ok(()));
+        for (config, key) in [
+            (Config { learning_rate: 0.0, ..ok.clone() }, "learning_rate"),
+            (Config { learning_rate: f64::INFINITY, ..ok.clone() }, "learning_rate"),
+            (Config { weight_decay: -0.1, ..ok.clone() }, "weight_decay"),
+            (Config { clip_norm: Some(0.0), ..ok.clone() }, "clip_norm"),
+            (Config { accumulate: 0, ..ok.clone() }, "accumulate"),
+            (Config { rule: Rule::Adam(Adam { beta2: 1.0, ..Adam::default() }), ..ok.clone() }, "rule.beta2"),
+            (Config { rule: Rule::AdamW(Adam { epsilon: 0.0, ..Adam::default() }), ..ok.clone() }, "rule.epsilon"),
+            (Config { rule: Rule::Sgd(Sgd { momentum: 0.0, nesterov: true }), ..ok }, "rule.nesterov"),
+        ] {
+            assert_eq!(config.check().unwrap_err().key, key);
+        }
+    }
+}

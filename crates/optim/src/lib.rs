@@ -1,0 +1,14 @@
+//! What changes the weights: Adam, AdamW and SGD over libtorch's fused kernels, learning-rate schedules, clipping by the
+//! global norm, gradient accumulation. Every bit of its state can be saved.
+//!
+//! **Invariant:** nothing here waits for the device, and a loss or gradient that is not finite changes no weight.
+
+mod config;
+mod optimizer;
+mod rule;
+mod schedule;
+
+pub use config::Config;
+pub use optimizer::Optim;
+pub use rule::{Adam, Rule, Sgd};
+pub use schedule::{Decay, Schedule};

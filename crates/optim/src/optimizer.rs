@@ -1,0 +1,216 @@
+//! One optimizer for all rules: backward, average, finite check, clip, update, schedule, in this order.
+
+use crate::{Config, Rule, Schedule};
+use contract::{BoxError, Optimizer, StateDict, StateError, Stateful, TorchError, Update, load};
+use tch::{Kind, TchError, Tensor};
+use torch_ext as ext;
+
+const STEP: &str = "step";
+const UPDATES: &str = "updates";
+const ACCUMULATED: &str = "accumulated";
+const FOUND_INF: &str = "found_inf";
+const GRADIENT: &str = "gradient";
+
+/// Changes named parameters by an update [`Rule`].
+#[derive(Debug)]
+pub struct Optim {
+    config: Config,
+    schedule: Schedule,
+    total_updates: u64,
+    names: Vec<String>,
+    parameters: Vec<Tensor>,
+    /// One list, parallel to the parameters, for each slot of the rule.
+    slots: Vec<Vec<Tensor>>,
+    /// Scalar f32 on the device: updates that were not rejected, which Adam's bias correction counts.
+    step: Tensor,
+    /// Scalar f32 on the device: 1 if a loss since the last update was not finite.
+    found_inf: Tensor,
+    /// Updates, rejected ones too, which the schedule counts.
+    updates: u64,
+    /// Batches whose gradients are waiting.
+    accumulated: u64,
+}
+
+impl Optim {
+    pub(crate) fn new(
+        config: Config,
+        schedule: Schedule,
+        total_updates: u64,
+        parameters: Vec<(String, Tensor)>,
+    ) -> Result<Self, TorchError> {
+        if parameters.is_empty() {
+            return Err(TorchError::new("an optimizer needs at least one parameter"));
+        }
+        let (names, parameters): (Vec<_>, Vec<_>) = parameters.into_iter().unzip();
+        let device = parameters[0].device();
+        let zeros = |_: &&str| parameters.iter().map(|p| p.detach().f_zeros_like()).collect::<Result<Vec<_>, _>>();
+        let slots = config.rule.slots().iter().map(|slot| zeros(&slot)).collect::<Result<Vec<_>, _>>()?;
+        let scalar = || Tensor::f_zeros([0i64; 0], (Kind::Float, device));
+        let (step, found_inf) = (scalar()?, scalar()?);
+        Ok(Self {
+            config,
+            schedule,
+            total_updates,
+            names,
+            parameters,
+            slots,
+            step,
+            found_inf,
+            updates: 0,
+            accumulated: 0,
+        })
+    }
+
+    /// The learning rate of the next update.
+    pub fn learning_rate(&self) -> f64 {
+        self.config.learning_rate * self.schedule.factor(self.updates, self.total_updates)
+    }
+
+    fn gradients(&self) -> Result<Vec<Tensor>, TchError> {
+        // A parameter that the loss does not reach has no gradient; it counts as zero.
+        let gradient = |p: &Tensor| {
+            let gradient = p.grad();
+            if gradient.defined() { Ok(gradient) } else { p.detach().f_zeros_like() }
+        };
+        self.parameters.iter().map(gradient).collect()
+    }
+
+    fn update(&mut self) -> Result<Update, TorchError> {
+        let _no_grad = tch::no_grad_guard();
+        let gradients = self.gradients()?;
+        // The gradients are a sum over the accumulated batches; the kernels divide by `scale`, which averages and clips.
+        let count = self.accumulated.max(1) as f64;
+        let norm = ext::global_norm(&gradients)?.f_div_scalar(count)?;
+        let excess = match self.config.clip_norm {
+            Some(limit) => ((&norm + 1e-6) / limit).f_clamp_min(1.0)?,
+            None => norm.f_ones_like()?,
+        };
+        let scale = excess.f_mul_scalar(count)?;
+        let finite = norm.f_isfinite()?.f_to_kind(Kind::Float)?;
+        let rejected = self.found_inf.f_maximum(&(1.0 - finite))?;
+        let _ = self.step.f_add_(&(1.0 - &rejected))?;
+
+        let learning_rate = self.learning_rate();
+        self.apply(&gradients, learning_rate, &scale, &rejected)?;
+
+        for parameter in &self.parameters {
+            ext::clear_grad(parameter)?;
+        }
+        self.found_inf = self.found_inf.f_zeros_like()?;
+        self.updates += 1;
+        self.accumulated = 0;
+        Ok(Update { learning_rate, gradient_norm: norm, rejected })
+    }
+
+    fn apply(&self, gradients: &[Tensor], lr: f64, scale: &Tensor, rejected: &Tensor) -> Result<(), TorchError> {
+        let weight_decay = self.config.weight_decay;
+        match self.config.rule {
+            Rule::Adam(adam) | Rule::AdamW(adam) => {
+                let kernel = ext::Adam {
+                    learning_rate: lr,
+                    beta1: adam.beta1,
+                    beta2: adam.beta2,
+                    epsilon: adam.epsilon,
+                    weight_decay,
+                    decoupled: matches!(self.config.rule, Rule::AdamW(_)),
+                };
+                let [first, second] = [&self.slots[0], &self.slots[1]];
+                let (scale, rejected) = (Some(scale), Some(rejected));
+                ext::fused_adam(&self.parameters, gradients, first, second, &self.step, kernel, scale, rejected)
+            }
+            Rule::Sgd(sgd) => {
+                let kernel =
+                    ext::Sgd { learning_rate: lr, momentum: sgd.momentum, weight_decay, nesterov: sgd.nesterov };
+                let velocities = self.slots.first().map_or(&[][..], Vec::as_slice);
+                ext::fused_sgd(&self.parameters, gradients, velocities, kernel, Some(scale), Some(rejected))
+            }
+        }
+    }
+}
+
+impl Optimizer for Optim {
+    fn minimize(&mut self, loss: &Tensor) -> Result<Option<Update>, BoxError> {
+        let bad = |loss: &Tensor| loss.detach().f_isfinite()?.f_logical_not()?.f_to_kind(Kind::Float);
+        loss.f_backward().map_err(TorchError::from)?;
+        self.found_inf = bad(loss).and_then(|bad| self.found_inf.f_maximum(&bad)).map_err(TorchError::from)?;
+        self.accumulated += 1;
+        if self.accumulated < self.config.accumulate {
+            return Ok(None);
+        }
+        Ok(Some(self.update()?))
+    }
+
+    fn flush(&mut self) -> Result<Option<Update>, BoxError> {
+        if self.accumulated == 0 { Ok(None) } else { Ok(Some(self.update()?)) }
+    }
+}
+
+impl Optim {
+    /// What [`Stateful::load_state`] writes to: all tensors of the state but the counts and the waiting gradients.
+    fn tensors(&self) -> StateDict {
+        let mut state = StateDict::new();
+        for (slot, tensors) in self.config.rule.slots().iter().zip(&self.slots) {
+            let named = self.names.iter().zip(tensors).map(|(name, t)| (format!("{slot}.{name}"), t.shallow_clone()));
+            state.extend(named);
+        }
+        state.insert(STEP.into(), self.step.shallow_clone());
+        state.insert(FOUND_INF.into(), self.found_inf.shallow_clone());
+        state
+    }
+
+    fn gradient_names(&self) -> impl Iterator<Item = String> {
+        self.names.iter().map(|name| format!("{GRADIENT}.{name}"))
+    }
+}
+
+/// A count that was saved as a scalar i64.
+fn count(state: &StateDict, name: &str) -> Result<u64, StateError> {
+    let missing = || StateError::Names { missing: vec![name.into()], unexpected: vec![] };
+    let tensor = state.get(name).ok_or_else(missing)?;
+    let value = if tensor.size().is_empty() && tensor.kind() == Kind::Int64 { tensor.f_int64_value(&[]).ok() } else { None };
+    value.and_then(|value| u64::try_from(value).ok()).ok_or_else(|| StateError::Value {
+        name: name.into(),
+        problem: format!("expected a count (scalar Int64, 0 or more), found {:?} {:?}", tensor.size(), tensor.kind()),
+    })
+}
+
+impl Stateful for Optim {
+    fn state(&self) -> StateDict {
+        let mut state = self.tensors();
+        state.insert(UPDATES.into(), Tensor::from(self.updates as i64));
+        state.insert(ACCUMULATED.into(), Tensor::from(self.accumulated as i64));
+        if self.accumulated > 0 {
+            let zero = |p: &Tensor| p.detach().zeros_like();
+            let gradient = |p: &Tensor| if p.grad().defined() { p.grad() } else { zero(p) };
+            state.extend(self.gradient_names().zip(self.parameters.iter().map(gradient)));
+        }
+        state
+    }
+
+    fn load_state(&mut self, state: &StateDict) -> Result<(), StateError> {
+        let (updates, accumulated) = (count(state, UPDATES)?, count(state, ACCUMULATED)?);
+        let mut tensors: StateDict = state.iter().map(|(name, t)| (name.clone(), t.shallow_clone())).collect();
+        tensors.remove(UPDATES);
+        tensors.remove(ACCUMULATED);
+
+        let mut into = self.tensors();
+        let mut gradients = Vec::new();
+        if accumulated > 0 {
+            gradients = self.parameters.iter().map(|p| p.detach().zeros_like()).collect();
+            into.extend(self.gradient_names().zip(gradients.iter().map(Tensor::shallow_clone)));
+        }
+        load(&into, &tensors)?;
+        for (index, parameter) in self.parameters.iter().enumerate() {
+            let done = match gradients.get(index) {
+                Some(gradient) => ext::set_grad(parameter, gradient),
+                None => ext::clear_grad(parameter),
+            };
+            done.map_err(|source| StateError::Torch { name: self.names[index].clone(), source })?;
+        }
+        (self.updates, self.accumulated) = (updates, accumulated);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

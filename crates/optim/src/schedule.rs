@@ -1,0 +1,134 @@
+//! The learning rate over the course of training.
+
+use contract::Invalid;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::f64::consts::PI;
+
+/// The `schedule` section of a configuration: warm-up, then a decay. Counts are updates of the weights.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Schedule {
+    /// Updates over which the learning rate rises linearly from 0 (excluded) to its full value.
+    pub warmup: u64,
+    /// What follows.
+    pub decay: Decay,
+}
+
+/// How the learning rate falls after the warm-up. Each gives a factor on `optimizer.learning_rate`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Decay {
+    /// It stays.
+    #[default]
+    Constant,
+    /// Half a cosine wave from 1 down to `floor` at the end of training (Loshchilov & Hutter, SGDR, 2017).
+    Cosine {
+        /// The factor that is left at the end.
+        #[serde(default)]
+        floor: f64,
+    },
+    /// `(1 - t) ^ power`, with t running from 0 to 1 over the training (DeepLab's "poly").
+    Polynomial {
+        /// The exponent; 1 is a straight line.
+        #[serde(default = "Decay::default_power")]
+        power: f64,
+    },
+    /// Multiplied by `factor` after every `every` updates.
+    Step {
+        /// Updates between two drops.
+        every: u64,
+        /// What the learning rate is multiplied by.
+        #[serde(default = "Decay::default_factor")]
+        factor: f64,
+    },
+}
+
+impl Decay {
+    fn default_power() -> f64 {
+        0.9
+    }
+
+    fn default_factor() -> f64 {
+        0.1
+    }
+}
+
+impl Schedule {
+    /// Refuses what cannot work.
+    pub fn check(&self) -> Result<(), Invalid> {
+        let within = |key: &str, value: f64, low: f64, high: f64| {
+            Invalid::unless((low..=high).contains(&value), key, || format!("must be in [{low}, {high}], is {value}"))
+        };
+        match self.decay {
+            Decay::Constant => Ok(()),
+            Decay::Cosine { floor } => within("decay.floor", floor, 0.0, 1.0),
+            Decay::Polynomial { power } => within("decay.power", power, 0.0, 100.0),
+            Decay::Step { every, factor } => {
+                Invalid::unless(every > 0, "decay.every", || "must be at least 1, is 0".into())?;
+                within("decay.factor", factor, 0.0, 1.0)
+            }
+        }
+    }
+
+    /// The factor on the learning rate for update number `update` (from 0) of `total`. Past the end it stays as it was.
+    pub fn factor(&self, update: u64, total: u64) -> f64 {
+        if update < self.warmup {
+            return (update + 1) as f64 / self.warmup as f64;
+        }
+        let (done, span) = (update - self.warmup, total.saturating_sub(self.warmup).max(1));
+        let t = (done as f64 / span as f64).min(1.0);
+        match self.decay {
+            Decay::Constant => 1.0,
+            Decay::Cosine { floor } => floor + (1.0 - floor) * 0.5 * (1.0 + (PI * t).cos()),
+            Decay::Polynomial { power } => (1.0 - t).powf(power),
+            Decay::Step { every, factor } => factor.powf((done / every.max(1)) as f64),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn factors(schedule: &Schedule, updates: &[u64], total: u64) -> Vec<f64> {
+        updates.iter().map(|u| (schedule.factor(*u, total) * 1e6).round() / 1e6).collect()
+    }
+
+    /// Expected values from the closed forms, worked out by hand.
+    #[test]
+    fn the_shapes_are_what_their_formulas_say() {
+        let after = |decay| Schedule { warmup: 0, decay };
+        assert_eq!(factors(&after(Decay::Constant), &[0, 50, 500], 100), [1.0, 1.0, 1.0]);
+        let cosine = after(Decay::Cosine { floor: 0.1 });
+        assert_eq!(factors(&cosine, &[0, 25, 50, 100, 200], 100), [1.0, 0.868198, 0.55, 0.1, 0.1]);
+        let poly = after(Decay::Polynomial { power: 0.9 });
+        assert_eq!(factors(&poly, &[0, 50, 90, 100], 100), [1.0, 0.535887, 0.125893, 0.0]);
+        let step = after(Decay::Step { every: 30, factor: 0.1 });
+        assert_eq!(factors(&step, &[0, 29, 30, 60], 100), [1.0, 1.0, 0.1, 0.01]);
+    }
+
+    #[test]
+    fn warm_up_rises_and_the_decay_starts_after_it() {
+        let schedule = Schedule { warmup: 4, decay: Decay::Cosine { floor: 0.0 } };
+        assert_eq!(factors(&schedule, &[0, 1, 3, 4, 54, 104], 104), [0.25, 0.5, 1.0, 1.0, 0.5, 0.0]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_factor_is_always_between_0_and_1(
+            warmup in 0u64..50, total in 0u64..200, update in 0u64..400, shape in 0u8..4, x in 0.0f64..=1.0, every in 1u64..50,
+        ) {
+            let decay = match shape {
+                0 => Decay::Constant,
+                1 => Decay::Cosine { floor: x },
+                2 => Decay::Polynomial { power: x * 5.0 },
+                _ => Decay::Step { every, factor: x },
+            };
+            let schedule = Schedule { warmup, decay };
+            prop_assert!(schedule.check().is_ok());
+            prop_assert!((0.0..=1.0).contains(&schedule.factor(update, total)));
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Compiles the C++ shim against the libtorch that torch-sys links.
+
+use std::{env, path::PathBuf};
+
+#[path = "../../scripts/rpath.rs"]
+mod rpath;
+
+fn main() {
+    println!("cargo:rerun-if-changed=shim.cpp");
+    println!("cargo:rerun-if-env-changed=LIBTORCH_CXX11_ABI");
+    let lib = PathBuf::from(env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys names libtorch's folder"));
+    let include = lib.with_file_name("include");
+    let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".into());
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .warnings(false) // libtorch's headers are not clean under -Wall
+        .include(&include)
+        .include(include.join("torch/csrc/api/include"))
+        .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
+        .file("shim.cpp")
+        .compile("oxiseg_torch_ext");
+    rpath::main();
+}

@@ -1,0 +1,150 @@
+// What libtorch has and tch does not bind. Every function returns 0, or 1 with a message in oxiseg_error().
+// Tensors cross as torch-sys' C_tensor*, which is at::Tensor*. Nothing here throws across the border.
+
+#include <ATen/Context.h>
+#include <ATen/autocast_mode.h>
+#include <ATen/ops/_foreach_norm.h>
+#include <ATen/ops/_fused_adam.h>
+#include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/_fused_sgd.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/stack.h>
+#include <torch/version.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+using at::Tensor;
+
+static thread_local std::string last_error;
+
+template <class F> static int guarded(F&& body) {
+  try {
+    body();
+    return 0;
+  } catch (const c10::Error& error) {
+    last_error = error.what_without_backtrace();
+  } catch (const std::exception& error) {
+    last_error = error.what();
+  } catch (...) {
+    last_error = "unknown C++ exception";
+  }
+  return 1;
+}
+
+static std::vector<Tensor> list(Tensor* const* tensors, size_t n) {
+  std::vector<Tensor> all;
+  all.reserve(n);
+  for (size_t i = 0; i < n; i++) all.push_back(*tensors[i]);
+  return all;
+}
+
+static std::optional<Tensor> maybe(Tensor* tensor) {
+  return tensor ? std::optional<Tensor>(*tensor) : std::nullopt;
+}
+
+static at::Device device_of(int cuda_index) {
+  return cuda_index < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(cuda_index));
+}
+
+extern "C" {
+const char* oxiseg_error() { return last_error.c_str(); }
+const char* oxiseg_libtorch_version() { return TORCH_VERSION; }
+
+int oxiseg_fused_adam(Tensor* const* params, Tensor* const* grads, Tensor* const* first, Tensor* const* second,
+                      size_t n, Tensor* step, int decoupled, double lr, double beta1, double beta2,
+                      double weight_decay, double epsilon, Tensor* grad_scale, Tensor* found_inf) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    auto update = [&](auto&& kernel) {
+      kernel(list(params, n), list(grads, n), list(first, n), list(second, n), /*max_exp_avg_sqs=*/std::vector<Tensor>{},
+             std::vector<Tensor>(n, *step), lr, beta1, beta2, weight_decay, epsilon, /*amsgrad=*/false,
+             /*maximize=*/false, maybe(grad_scale), maybe(found_inf));
+    };
+    if (decoupled) update([](auto&&... args) { at::_fused_adamw_(args...); });
+    else update([](auto&&... args) { at::_fused_adam_(args...); });
+  });
+}
+
+int oxiseg_fused_sgd(Tensor* const* params, Tensor* const* grads, Tensor* const* momentum_buffers, size_t n, double lr,
+                     double momentum, double weight_decay, int nesterov, Tensor* grad_scale, Tensor* found_inf) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    auto buffers = momentum_buffers ? list(momentum_buffers, n) : std::vector<Tensor>{};
+    at::_fused_sgd_(list(params, n), list(grads, n), buffers, weight_decay, momentum, lr, /*dampening=*/0.0,
+                    nesterov != 0, /*maximize=*/false, /*is_first_step=*/false, maybe(grad_scale), maybe(found_inf));
+  });
+}
+
+int oxiseg_global_norm(Tensor* const* tensors, size_t n, Tensor** out) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    *out = new Tensor(at::linalg_vector_norm(at::stack(at::_foreach_norm(list(tensors, n)))));
+  });
+}
+
+int oxiseg_set_grad(Tensor* tensor, Tensor* grad) {
+  return guarded([&] { tensor->mutable_grad() = grad ? *grad : Tensor(); });
+}
+
+int oxiseg_generator_state(int cuda_index, Tensor** out) {
+  return guarded([&] {
+    auto generator = at::globalContext().defaultGenerator(device_of(cuda_index));
+    std::lock_guard<std::mutex> lock(generator.mutex());
+    *out = new Tensor(generator.get_state());
+  });
+}
+
+int oxiseg_set_generator_state(int cuda_index, Tensor* state) {
+  return guarded([&] {
+    auto generator = at::globalContext().defaultGenerator(device_of(cuda_index));
+    std::lock_guard<std::mutex> lock(generator.mutex());
+    generator.set_state(*state);
+  });
+}
+
+int oxiseg_autocast_enter(int cuda, int scalar_type, int* was_enabled, int* was_type) {
+  return guarded([&] {
+    auto device = cuda ? at::kCUDA : at::kCPU;
+    *was_enabled = at::autocast::is_autocast_enabled(device);
+    *was_type = static_cast<int>(at::autocast::get_autocast_dtype(device));
+    at::autocast::set_autocast_dtype(device, static_cast<at::ScalarType>(scalar_type));
+    at::autocast::set_autocast_enabled(device, true);
+    at::autocast::increment_nesting();
+  });
+}
+
+int oxiseg_autocast_leave(int cuda, int was_enabled, int was_type) {
+  return guarded([&] {
+    auto device = cuda ? at::kCUDA : at::kCPU;
+    // The casts of the weights are cached for one pass; the next update changes the weights.
+    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+    at::autocast::set_autocast_enabled(device, was_enabled != 0);
+    at::autocast::set_autocast_dtype(device, static_cast<at::ScalarType>(was_type));
+  });
+}
+
+int oxiseg_channels_last(Tensor* tensor, Tensor** out) {
+  return guarded([&] { *out = new Tensor(tensor->contiguous(at::MemoryFormat::ChannelsLast)); });
+}
+
+int oxiseg_make_channels_last(Tensor* tensor) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    tensor->set_data(tensor->detach().contiguous(at::MemoryFormat::ChannelsLast));
+  });
+}
+
+void oxiseg_tune_allocator() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, -1);
+  mallopt(M_TOP_PAD, 64 << 20);
+#endif
+}
+}

@@ -1,0 +1,79 @@
+//! The border to `shim.cpp`: declarations, and what turns its return codes into results.
+
+use contract::TorchError;
+use std::ffi::{CStr, c_char, c_int};
+use tch::Tensor;
+use torch_sys::C_tensor;
+
+/// A tensor as it crosses the border.
+pub type Ptr = *const C_tensor;
+
+unsafe extern "C" {
+    fn oxiseg_error() -> *const c_char;
+    pub fn oxiseg_libtorch_version() -> *const c_char;
+    pub fn oxiseg_fused_adam(
+        params: *const Ptr,
+        grads: *const Ptr,
+        first: *const Ptr,
+        second: *const Ptr,
+        n: usize,
+        step: Ptr,
+        decoupled: c_int,
+        lr: f64,
+        beta1: f64,
+        beta2: f64,
+        weight_decay: f64,
+        epsilon: f64,
+        grad_scale: Ptr,
+        found_inf: Ptr,
+    ) -> c_int;
+    pub fn oxiseg_fused_sgd(
+        params: *const Ptr,
+        grads: *const Ptr,
+        momentum_buffers: *const Ptr,
+        n: usize,
+        lr: f64,
+        momentum: f64,
+        weight_decay: f64,
+        nesterov: c_int,
+        grad_scale: Ptr,
+        found_inf: Ptr,
+    ) -> c_int;
+    pub fn oxiseg_global_norm(tensors: *const Ptr, n: usize, out: *mut *mut C_tensor) -> c_int;
+    pub fn oxiseg_set_grad(tensor: Ptr, grad: Ptr) -> c_int;
+    pub fn oxiseg_generator_state(cuda_index: c_int, out: *mut *mut C_tensor) -> c_int;
+    pub fn oxiseg_set_generator_state(cuda_index: c_int, state: Ptr) -> c_int;
+    pub fn oxiseg_autocast_enter(cuda: c_int, kind: c_int, was_enabled: *mut c_int, was_kind: *mut c_int) -> c_int;
+    pub fn oxiseg_autocast_leave(cuda: c_int, was_enabled: c_int, was_kind: c_int) -> c_int;
+    pub fn oxiseg_channels_last(tensor: Ptr, out: *mut *mut C_tensor) -> c_int;
+    pub fn oxiseg_make_channels_last(tensor: Ptr) -> c_int;
+    pub fn oxiseg_tune_allocator();
+}
+
+/// The result of a call that returned `code`.
+pub fn checked(code: c_int) -> Result<(), TorchError> {
+    if code == 0 {
+        return Ok(());
+    }
+    // SAFETY: the shim returns a NUL-terminated string that lives until this thread's next call.
+    let message = unsafe { CStr::from_ptr(oxiseg_error()) };
+    Err(TorchError::new(&message.to_string_lossy()))
+}
+
+/// The tensor that a call which returned a code wrote to its `out` argument.
+pub fn made(call: impl FnOnce(*mut *mut C_tensor) -> c_int) -> Result<Tensor, TorchError> {
+    let mut out = std::ptr::null_mut();
+    checked(call(&mut out))?;
+    // SAFETY: where the shim reports success it has written a tensor that it allocated and we now own.
+    Ok(unsafe { Tensor::from_ptr(out) })
+}
+
+/// The pointers of several tensors; valid while the tensors are.
+pub fn pointers(tensors: &[Tensor]) -> Vec<Ptr> {
+    tensors.iter().map(Tensor::as_ptr).collect()
+}
+
+/// A pointer that may be null.
+pub fn maybe(tensor: Option<&Tensor>) -> Ptr {
+    tensor.map_or(std::ptr::null(), Tensor::as_ptr)
+}

@@ -1,0 +1,98 @@
+//! What libtorch has and tch does not bind: fused optimizer kernels, the global norm, autocast with a choice of kind,
+//! the channels-last memory format, the state of the random generator, the allocator.
+//!
+//! **Invariant:** this is the only crate with unsafe code, and it holds no logic of its own.
+
+mod autocast;
+mod ffi;
+mod optim;
+
+pub use autocast::Autocast;
+pub use optim::{Adam, Sgd, clear_grad, fused_adam, fused_sgd, global_norm, set_grad};
+
+use contract::TorchError;
+use std::ffi::{CStr, c_int};
+use tch::{Device, Tensor};
+
+/// The version of the libtorch that this was compiled against, e.g. `2.11.0`.
+pub fn libtorch_version() -> String {
+    // SAFETY: a string literal of the shim.
+    unsafe { CStr::from_ptr(ffi::oxiseg_libtorch_version()) }.to_string_lossy().into_owned()
+}
+
+/// Keeps freed memory instead of giving it back after every step (glibc; elsewhere this does nothing).
+///
+/// libtorch allocates each activation with malloc, and glibc maps and unmaps such large blocks, so that every step pays
+/// for its page faults anew. Call it before the first tensor is made.
+pub fn tune_allocator() {
+    // SAFETY: mallopt may be called at any time.
+    unsafe { ffi::oxiseg_tune_allocator() }
+}
+
+/// `tensor` (`[N, C, H, W]`) with channels innermost in memory; its shape stays, and nothing is copied if it is so already.
+pub fn channels_last(tensor: &Tensor) -> Result<Tensor, TorchError> {
+    // SAFETY: the tensor lives through the call.
+    ffi::made(|out| unsafe { ffi::oxiseg_channels_last(tensor.as_ptr(), out) })
+}
+
+/// Lays the values of a 4-d `tensor` out with channels innermost, in place: whoever shares it sees the new layout.
+pub fn make_channels_last(tensor: &Tensor) -> Result<(), TorchError> {
+    // SAFETY: the tensor lives through the call.
+    ffi::checked(unsafe { ffi::oxiseg_make_channels_last(tensor.as_ptr()) })
+}
+
+fn cuda_index(device: Device) -> c_int {
+    match device {
+        Device::Cuda(index) => c_int::try_from(index).unwrap_or(c_int::MAX),
+        _ => -1,
+    }
+}
+
+/// The state of the default random generator of `device` (u8), from which dropout draws.
+pub fn generator_state(device: Device) -> Result<Tensor, TorchError> {
+    // SAFETY: the shim takes the generator's lock.
+    ffi::made(|out| unsafe { ffi::oxiseg_generator_state(cuda_index(device), out) })
+}
+
+/// Puts back what [`generator_state`] gave. A state of the wrong size or kind is an error and changes nothing.
+pub fn set_generator_state(device: Device, state: &Tensor) -> Result<(), TorchError> {
+    // SAFETY: the shim takes the generator's lock; the tensor lives through the call.
+    ffi::checked(unsafe { ffi::oxiseg_set_generator_state(cuda_index(device), state.as_ptr()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Kind;
+
+    const CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
+
+    #[test]
+    fn the_version_is_the_one_tch_is_built_for() {
+        assert!(libtorch_version().starts_with("2.11.0"), "{}", libtorch_version());
+    }
+
+    #[test]
+    fn channels_last_changes_strides_and_no_value() {
+        let x = Tensor::arange(2 * 3 * 4 * 5, CPU).reshape([2, 3, 4, 5]);
+        let y = channels_last(&x).unwrap();
+        assert_eq!((y.size(), y.stride()), (vec![2, 3, 4, 5], vec![60, 1, 15, 3]));
+        assert!(y.equal(&x));
+        let shared = x.shallow_clone();
+        make_channels_last(&x).unwrap();
+        assert_eq!(shared.stride(), vec![60, 1, 15, 3]);
+        assert!(shared.equal(&y));
+        assert!(channels_last(&Tensor::zeros([3], CPU)).is_err(), "only 4-d tensors have the format");
+    }
+
+    #[test]
+    fn a_generator_continues_where_its_state_was_taken() {
+        let state = generator_state(Device::Cpu).unwrap();
+        let first = Tensor::randn([64], CPU);
+        let _ = Tensor::rand([7], CPU);
+        set_generator_state(Device::Cpu, &state).unwrap();
+        assert!(Tensor::randn([64], CPU).equal(&first));
+        let error = set_generator_state(Device::Cpu, &Tensor::zeros([3], CPU)).unwrap_err();
+        assert!(!error.to_string().contains('\n'), "{error}");
+    }
+}

@@ -1,0 +1,165 @@
+//! The fused optimizer kernels: one call updates every parameter, on CPU and GPU alike.
+//!
+//! All of them divide the gradients by `grad_scale` (scalar f32, on the device) before they use them, and leave
+//! parameters and state alone where `found_inf` (scalar f32, on the device) is 1: clipping, averaging and the check for
+//! infinities need no trip to the host.
+
+use crate::ffi;
+use contract::TorchError;
+use tch::Tensor;
+
+/// What an Adam update needs besides tensors.
+#[derive(Debug, Clone, Copy)]
+pub struct Adam {
+    /// The step size.
+    pub learning_rate: f64,
+    /// The decay of the first moment.
+    pub beta1: f64,
+    /// The decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Decay of the weights: added to the gradient, or taken off the weights where `decoupled`.
+    pub weight_decay: f64,
+    /// AdamW.
+    pub decoupled: bool,
+}
+
+/// What an SGD update needs besides tensors.
+#[derive(Debug, Clone, Copy)]
+pub struct Sgd {
+    /// The step size.
+    pub learning_rate: f64,
+    /// The decay of the velocity; 0 for none.
+    pub momentum: f64,
+    /// Decay of the weights, added to the gradient.
+    pub weight_decay: f64,
+    /// Nesterov's look-ahead.
+    pub nesterov: bool,
+}
+
+fn same_length(params: &[Tensor], others: &[&[Tensor]]) -> Result<(), TorchError> {
+    match others.iter().find(|other| other.len() != params.len()) {
+        None => Ok(()),
+        Some(other) => Err(TorchError::new(&format!("{} parameters, but {} beside them", params.len(), other.len()))),
+    }
+}
+
+/// One step of Adam or AdamW (libtorch's `_fused_adam_`, `_fused_adamw_`). `step` (scalar f32) counts from 1.
+#[expect(clippy::too_many_arguments, reason = "the kernel's own list")]
+pub fn fused_adam(
+    params: &[Tensor],
+    grads: &[Tensor],
+    first: &[Tensor],
+    second: &[Tensor],
+    step: &Tensor,
+    adam: Adam,
+    grad_scale: Option<&Tensor>,
+    found_inf: Option<&Tensor>,
+) -> Result<(), TorchError> {
+    same_length(params, &[grads, first, second])?;
+    let [p, g, m, v] = [params, grads, first, second].map(ffi::pointers);
+    // SAFETY: four arrays of `params.len()` live tensors each, and three live tensors or nulls.
+    ffi::checked(unsafe {
+        ffi::oxiseg_fused_adam(
+            p.as_ptr(),
+            g.as_ptr(),
+            m.as_ptr(),
+            v.as_ptr(),
+            params.len(),
+            step.as_ptr(),
+            adam.decoupled.into(),
+            adam.learning_rate,
+            adam.beta1,
+            adam.beta2,
+            adam.weight_decay,
+            adam.epsilon,
+            ffi::maybe(grad_scale),
+            ffi::maybe(found_inf),
+        )
+    })
+}
+
+/// One step of SGD (libtorch's `_fused_sgd_`). Velocities start at zero; they are ignored where `momentum` is 0.
+pub fn fused_sgd(
+    params: &[Tensor],
+    grads: &[Tensor],
+    velocities: &[Tensor],
+    sgd: Sgd,
+    grad_scale: Option<&Tensor>,
+    found_inf: Option<&Tensor>,
+) -> Result<(), TorchError> {
+    same_length(params, &[grads])?;
+    let [p, g, v] = [params, grads, velocities].map(ffi::pointers);
+    let velocities = if sgd.momentum == 0.0 {
+        std::ptr::null()
+    } else {
+        same_length(params, &[velocities])?;
+        v.as_ptr()
+    };
+    // SAFETY: arrays of `params.len()` live tensors each, or null, and two live tensors or nulls.
+    ffi::checked(unsafe {
+        ffi::oxiseg_fused_sgd(
+            p.as_ptr(),
+            g.as_ptr(),
+            velocities,
+            params.len(),
+            sgd.learning_rate,
+            sgd.momentum,
+            sgd.weight_decay,
+            sgd.nesterov.into(),
+            ffi::maybe(grad_scale),
+            ffi::maybe(found_inf),
+        )
+    })
+}
+
+/// The Euclidean norm of all `tensors` taken as one vector: a scalar on their device. At least one tensor.
+pub fn global_norm(tensors: &[Tensor]) -> Result<Tensor, TorchError> {
+    let pointers = ffi::pointers(tensors);
+    // SAFETY: an array of `tensors.len()` live tensors.
+    ffi::made(|out| unsafe { ffi::oxiseg_global_norm(pointers.as_ptr(), pointers.len(), out) })
+}
+
+/// Makes `grad` the gradient of `tensor`.
+pub fn set_grad(tensor: &Tensor, grad: &Tensor) -> Result<(), TorchError> {
+    // SAFETY: two live tensors.
+    ffi::checked(unsafe { ffi::oxiseg_set_grad(tensor.as_ptr(), grad.as_ptr()) })
+}
+
+/// Takes the gradient of `tensor` away, so that the next backward pass writes it instead of adding to it.
+pub fn clear_grad(tensor: &Tensor) -> Result<(), TorchError> {
+    // SAFETY: a live tensor; null stands for no gradient.
+    ffi::checked(unsafe { ffi::oxiseg_set_grad(tensor.as_ptr(), std::ptr::null()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, Kind};
+
+    #[test]
+    fn the_global_norm_is_that_of_the_concatenation() {
+        let [a, b] = [Tensor::from_slice(&[3f32, 0.0]), Tensor::from_slice(&[[4f32], [12.0]].concat()).reshape([2, 1])];
+        assert_eq!(global_norm(&[a, b]).unwrap().double_value(&[]), 13.0);
+        assert!(global_norm(&[]).is_err());
+    }
+
+    #[test]
+    fn gradients_are_set_and_cleared() {
+        let x = Tensor::ones([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        set_grad(&x, &Tensor::from_slice(&[1f32, 2.0])).unwrap();
+        (&x * 10.0).sum(Kind::Float).backward();
+        assert_eq!(Vec::<f32>::try_from(x.grad()).unwrap(), [11.0, 12.0]);
+        clear_grad(&x).unwrap();
+        assert!(!x.grad().defined());
+    }
+
+    #[test]
+    fn lists_of_different_length_are_refused_before_the_kernel_sees_them() {
+        let one = [Tensor::from(1f32)];
+        let sgd = Sgd { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.0, nesterov: false };
+        let error = fused_sgd(&one, &one, &[], sgd, None, None).unwrap_err();
+        assert_eq!(error.to_string(), "libtorch: 1 parameters, but 0 beside them");
+    }
+}

@@ -1,0 +1,69 @@
+//! What can go wrong in a loop, and where it did.
+
+use contract::BoxError;
+use std::fmt;
+
+/// Where a loop stood when something happened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The epoch, from 0.
+    pub epoch: u64,
+    /// The batch in the epoch, from 0.
+    pub batch: u64,
+    /// The samples of the batch, where they are known.
+    pub names: Vec<String>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "epoch {}, batch {}", self.epoch + 1, self.batch + 1)?;
+        if self.names.is_empty() { Ok(()) } else { write!(f, " ({})", self.names.join(", ")) }
+    }
+}
+
+/// An error of a part, with the place where the loop stood.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The input could not give a batch.
+    #[error("{place}: no batch: {source}")]
+    Input {
+        /// Where.
+        place: Place,
+        /// Why.
+        source: BoxError,
+    },
+    /// The model failed: usually a shape that it does not take, or memory.
+    #[error("{place}: the model failed on inputs {inputs:?}: {source}")]
+    Model {
+        /// Where.
+        place: Place,
+        /// The shape of the inputs.
+        inputs: Vec<i64>,
+        /// Why.
+        source: BoxError,
+    },
+    /// The loss function failed.
+    #[error("{place}: the loss function failed: {source}")]
+    Loss {
+        /// Where.
+        place: Place,
+        /// Why.
+        source: BoxError,
+    },
+    /// The optimizer failed.
+    #[error("{place}: the optimizer failed: {source}")]
+    Optimizer {
+        /// Where.
+        place: Place,
+        /// Why.
+        source: BoxError,
+    },
+    /// The metric failed.
+    #[error("{place}: the metric failed: {source}")]
+    Metric {
+        /// Where.
+        place: Place,
+        /// Why.
+        source: BoxError,
+    },
+}

@@ -1,0 +1,16 @@
+//! The three loops, side by side: [`Trainer`], [`Validator`], [`Predictor`].
+//!
+//! **Invariant:** nothing here reads or writes a file, prints, logs, knows a configuration or waits for the device inside
+//! a step. A loop gives events; what becomes of them (checkpoints, summaries, progress bars, stopping) is up to the
+//! caller. `crates/app/src/train.rs` is one such caller, `executors/examples/own_model.rs` the smallest.
+
+mod error;
+mod forward;
+mod predictor;
+mod trainer;
+mod validator;
+
+pub use error::{Error, Place};
+pub use predictor::{Prediction, Predictor};
+pub use trainer::{Trainer, Training};
+pub use validator::Validator;

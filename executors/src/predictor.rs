@@ -1,0 +1,67 @@
+//! Prediction: class maps for images that nobody has labelled.
+
+use crate::forward::forward;
+use crate::{Error, Place};
+use contract::{Batch, Batches, Input, TorchError};
+use tch::{Kind, Tensor, nn::ModuleT};
+
+/// Predicts classes.
+pub struct Predictor<'a> {
+    /// The network; it runs in evaluation mode.
+    pub model: &'a dyn ModuleT,
+    /// Where images come from; targets are not looked at.
+    pub input: &'a dyn Input,
+}
+
+/// What the model makes of one image.
+#[derive(Debug)]
+pub struct Prediction {
+    /// The image.
+    pub name: String,
+    /// `[K, H, W]` f32, on the model's device: how likely each class is in each pixel.
+    pub probabilities: Tensor,
+}
+
+impl Prediction {
+    /// `[H, W]` i64: the most likely class of each pixel.
+    pub fn classes(&self) -> Result<Tensor, TorchError> {
+        Ok(self.probabilities.f_argmax(0, false)?)
+    }
+}
+
+impl<'a> Predictor<'a> {
+    /// A predictor of the two things.
+    pub fn new(model: &'a dyn ModuleT, input: &'a dyn Input) -> Self {
+        Self { model, input }
+    }
+
+    /// The predictions for the whole input, in its order. Ends after the first error.
+    pub fn predict(&self) -> impl Iterator<Item = Result<Prediction, Error>> + use<'a> {
+        let mut batches: Option<(u64, Batches<'a>)> = Some((0, self.input.epoch(0, 0)));
+        let model = self.model;
+        std::iter::from_fn(move || {
+            let (index, rest) = batches.as_mut()?;
+            let place = Place::of(0, *index, &[]);
+            let predictions = match rest.next()? {
+                Err(source) => Err(Error::Input { place, source }),
+                Ok(batch) => predict_batch(model, &batch, Place { names: batch.names.clone(), ..place }),
+            };
+            *index += 1;
+            if predictions.is_err() {
+                batches = None;
+            }
+            Some(predictions.map_or_else(|error| vec![Err(error)], |all| all.into_iter().map(Ok).collect()))
+        })
+        .flatten()
+    }
+}
+
+fn predict_batch(model: &dyn ModuleT, batch: &Batch, place: Place) -> Result<Vec<Prediction>, Error> {
+    let _no_grad = tch::no_grad_guard();
+    let outputs = forward(model, batch, false, &place)?;
+    let probabilities = outputs.f_softmax(1, Kind::Float).and_then(|all| all.f_unbind(0)).map_err(|error| {
+        Error::Model { place, inputs: batch.inputs.size(), source: TorchError::from(error).into() }
+    })?;
+    let named = batch.names.iter().zip(probabilities);
+    Ok(named.map(|(name, probabilities)| Prediction { name: name.clone(), probabilities }).collect())
+}

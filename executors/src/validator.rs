@@ -1,0 +1,58 @@
+//! Validation: a model measured on an input, without a change to either.
+
+use crate::forward::forward;
+use crate::{Error, Place};
+use contract::{Batch, Input, Loss, Metric, Scores};
+use tch::{Tensor, nn::ModuleT};
+
+/// Measures a model.
+pub struct Validator<'a> {
+    /// The network; it runs in evaluation mode.
+    pub model: &'a dyn ModuleT,
+    /// Where batches come from.
+    pub input: &'a dyn Input,
+    /// The loss that is reported.
+    pub loss_fn: &'a dyn Loss,
+    /// What measures predictions.
+    pub metric: &'a mut dyn Metric,
+}
+
+impl<'a> Validator<'a> {
+    /// A validator of the four things.
+    pub fn new(
+        model: &'a dyn ModuleT,
+        input: &'a dyn Input,
+        loss_fn: &'a dyn Loss,
+        metric: &'a mut dyn Metric,
+    ) -> Self {
+        Self { model, input, loss_fn, metric }
+    }
+
+    /// The scores over the whole input. `watch` is told the number of samples after each batch.
+    pub fn test(&mut self, mut watch: impl FnMut(usize)) -> Result<Scores, Error> {
+        self.metric.reset();
+        for (index, batch) in (0..).zip(self.input.epoch(0, 0)) {
+            let batch = batch.map_err(|source| Error::Input { place: Place::of(0, index, &[]), source })?;
+            let place = Place::of(0, index, &batch.names);
+            let (loss, predictions) = self.step(&batch, &place)?;
+            let measured = self.metric.update(&loss, &predictions, &batch.targets);
+            measured.map_err(|source| Error::Metric { place, source })?;
+            watch(batch.names.len());
+        }
+        let scores = self.metric.compute();
+        scores.map_err(|source| Error::Metric { place: Place::default(), source })
+    }
+
+    /// The loss (scalar) and the predictions (logits) of one batch.
+    pub fn test_step(&mut self, batch: &Batch) -> Result<(Tensor, Tensor), Error> {
+        self.step(batch, &Place { names: batch.names.clone(), ..Place::default() })
+    }
+
+    fn step(&mut self, batch: &Batch, place: &Place) -> Result<(Tensor, Tensor), Error> {
+        let _no_grad = tch::no_grad_guard();
+        let predictions = forward(self.model, batch, false, place)?;
+        let loss = self.loss_fn.loss(&predictions, &batch.targets);
+        let loss = loss.map_err(|source| Error::Loss { place: place.clone(), source })?;
+        Ok((loss, predictions))
+    }
+}
