@@ -1,0 +1,117 @@
+//! Files whose bytes are counted, checksummed and on the disk before anybody relies on them.
+
+use crate::Error;
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, BufWriter, Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+const BUFFER: usize = 1 << 20;
+
+/// The size and BLAKE3 checksum of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    pub bytes: u64,
+    pub blake3: String,
+}
+
+/// A new file that is checksummed while it is written.
+pub struct Hashed {
+    path: PathBuf,
+    file: BufWriter<File>,
+    hasher: blake3::Hasher,
+    bytes: u64,
+}
+
+impl Hashed {
+    pub fn create(path: PathBuf) -> Result<Self, Error> {
+        let file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(Error::io("create", &path))?;
+        Ok(Self { path, file: BufWriter::with_capacity(BUFFER, file), hasher: blake3::Hasher::new(), bytes: 0 })
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+        self.file.write_all(bytes).map_err(Error::io("write", &self.path))
+    }
+
+    /// Flushes the file to the disk.
+    pub fn finish(mut self) -> Result<Record, Error> {
+        self.file.flush().map_err(Error::io("write", &self.path))?;
+        self.file.get_ref().sync_all().map_err(Error::io("flush", &self.path))?;
+        Ok(Record { bytes: self.bytes, blake3: self.hasher.finalize().to_hex().to_string() })
+    }
+}
+
+/// Opens `path` for reading if it is a regular file; a pipe by that name would block for ever.
+pub fn open(path: &Path) -> Result<(File, u64), Error> {
+    let about = fs::metadata(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Error::damaged(path, "it is missing"),
+        _ => Error::io("read", path)(error),
+    })?;
+    if !about.is_file() {
+        return Err(Error::damaged(path, "it is not a regular file"));
+    }
+    let file = File::open(path).map_err(Error::io("read", path))?;
+    Ok((file, about.len()))
+}
+
+/// Opens `path` if its size is that of `record`; does not read it.
+pub fn open_sized(path: &Path, record: &Record) -> Result<File, Error> {
+    match open(path)? {
+        (file, bytes) if bytes == record.bytes => Ok(file),
+        (_, bytes) => Err(Error::damaged(path, format!("it has {bytes} bytes instead of {}", record.bytes))),
+    }
+}
+
+/// Checks that `path` has the bytes of `record`, in constant memory whatever size it claims, and rewinds it.
+pub fn open_verified(path: &Path, record: &Record) -> Result<File, Error> {
+    let mut file = open_sized(path, record)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => hasher.update(&buffer[..n]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Error::io("read", path)(error)),
+        };
+    }
+    if hasher.finalize().to_hex().as_str() != record.blake3 {
+        return Err(Error::damaged(path, "its bytes do not match their checksum"));
+    }
+    file.rewind().map_err(Error::io("read", path))?;
+    Ok(file)
+}
+
+/// The bytes of an open file, at most `limit` of them.
+pub fn read(path: &Path, file: File, limit: u64) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let room = usize::try_from(limit).ok().and_then(|limit| bytes.try_reserve_exact(limit).ok());
+    room.ok_or_else(|| Error::damaged(path, format!("its {limit} bytes do not fit into memory")))?;
+    file.take(limit).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    Ok(bytes)
+}
+
+/// Makes the names in `folder` survive a loss of power.
+pub fn sync_folder(folder: &Path) -> Result<(), Error> {
+    // Only unix lets a program open a folder and flush it.
+    if cfg!(unix) {
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("flush", folder))?;
+    }
+    Ok(())
+}
+
+pub fn rename(from: &Path, to: &Path) -> Result<(), Error> {
+    fs::rename(from, to).map_err(Error::io("rename", from))
+}
+
+/// Removes a folder, if it is there.
+pub fn remove(folder: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", folder)(error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,264 @@
+//! The checkpoints of a run: publishing, choosing and removing them.
+//!
+//! Beside `step-NNNNNNNNNN` the folder may hold what a killed run left behind. Each has a meaning:
+//!
+//! - `.step-N.partial`: being written. Never read; removed by the next save.
+//! - `.step-N.replaced`: what `step-N` was before it was saved again. It stands in for `step-N` while that is missing,
+//!   so there is no moment without the one or the other.
+//! - `.step-N.removed`: outdated and half deleted. Never read; removed by the next save.
+
+use crate::{
+    Config, Error, Mode, Snapshot,
+    files::{self, Hashed},
+    load,
+    manifest::{self, Manifest},
+    tensors,
+};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// The states in which one NaN spoils all that comes after.
+const MUST_BE_FINITE: [&str; 2] = ["model", "optimizer"];
+
+/// The checkpoints of a run.
+#[derive(Debug, Clone)]
+pub struct Store {
+    folder: PathBuf,
+    keep_last: usize,
+    keep_best: bool,
+    best: String,
+    mode: Mode,
+}
+
+/// A checkpoint with its folder, if there is a valid one, and the damaged ones that were passed over on the way.
+pub type Found = (Option<(PathBuf, Snapshot)>, Vec<Damaged>);
+
+/// A checkpoint that cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+#[error("passed over checkpoint {}: {reason}", path.display())]
+pub struct Damaged {
+    /// Its folder. It is left as it is.
+    pub path: PathBuf,
+    /// Why not, naming the file.
+    pub reason: Error,
+}
+
+impl Store {
+    /// The checkpoints in `folder`, which need not exist yet.
+    pub fn new(folder: impl Into<PathBuf>, config: &Config) -> Self {
+        // The newest is always kept, also where nobody has checked the configuration.
+        let keep_last = usize::try_from(config.keep_last).unwrap_or(usize::MAX).max(1);
+        let Config { keep_best, best, mode, .. } = config.clone();
+        Self { folder: folder.into(), keep_last, keep_best, best, mode }
+    }
+
+    /// Publishes `snapshot` as `step-NNNNNNNNNN` and gives the path. On an error, what was published before is as it
+    /// was. A `model` or `optimizer` with NaN or infinity is refused.
+    ///
+    /// A step that is there already is left alone where it is valid and holds the same; else it is replaced.
+    ///
+    /// Afterwards outdated checkpoints are removed: all but the newest `keep_last`, the best, this one, and damaged
+    /// ones. One that cannot be removed is a warning in the log: nothing is lost by it, and the next save tries again.
+    pub fn save(&self, snapshot: &Snapshot) -> Result<PathBuf, Error> {
+        let step = snapshot.progress.step;
+        for state in MUST_BE_FINITE {
+            let Some(tensors) = snapshot.states.get(state) else { continue };
+            if let Some(tensor) = tensors::first_not_finite(state, tensors)? {
+                return Err(Error::NotFinite { state: state.into(), tensor: tensor.into(), step });
+            }
+        }
+        self.create_folder()?;
+        self.clean()?;
+        let partial = self.folder.join(hidden(step, "partial"));
+        let published = write(snapshot, &partial).and_then(|manifest| self.publish(step, &partial, &manifest));
+        if published.is_err() {
+            // Best effort, so that a full disk is not kept full; the next save removes it anyway.
+            files::remove(&partial).ok();
+        }
+        let path = published?;
+        if let Err(error) = self.remove_outdated(&path) {
+            log::warn!("an outdated checkpoint is still there: {error}");
+        }
+        Ok(path)
+    }
+
+    /// The folders of the published checkpoints, oldest first, valid or not.
+    pub fn list(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut steps = BTreeMap::new();
+        for path in self.entries()? {
+            let Some((step, state)) = parse(&path) else { continue };
+            match state {
+                None => drop(steps.insert(step, path)),
+                Some("replaced") => drop(steps.entry(step).or_insert(path)),
+                Some(_) => {}
+            }
+        }
+        Ok(steps.into_values().collect())
+    }
+
+    /// The newest valid checkpoint.
+    pub fn newest(&self) -> Result<Found, Error> {
+        Ok(first_valid(self.list()?.into_iter().rev(), Vec::new()))
+    }
+
+    /// The valid checkpoint with the best score; of equal ones the earliest. None where none has the score.
+    pub fn best(&self) -> Result<Found, Error> {
+        let mut damaged = Vec::new();
+        let mut scored = Vec::new();
+        for path in self.list()? {
+            match Manifest::read(&path) {
+                Ok(manifest) => scored.extend(manifest.score(&self.best).map(|score| (path, score))),
+                Err(reason) => damaged.push(Damaged { path, reason }),
+            }
+        }
+        // The sort is stable, and the list has the earliest first.
+        scored.sort_by(|(_, a), (_, b)| self.order(*a, *b));
+        Ok(first_valid(scored.into_iter().map(|(path, _)| path), damaged))
+    }
+
+    /// The better score first.
+    fn order(&self, a: f64, b: f64) -> Ordering {
+        self.mode.prefers(b, a).cmp(&self.mode.prefers(a, b))
+    }
+
+    fn create_folder(&self) -> Result<(), Error> {
+        if self.folder.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.folder).map_err(Error::io("create", &self.folder))?;
+        match self.folder.parent() {
+            Some(parent) if parent != Path::new("") => files::sync_folder(parent),
+            _ => Ok(()),
+        }
+    }
+
+    fn entries(&self) -> Result<Vec<PathBuf>, Error> {
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(Error::io("read", &self.folder))?,
+        };
+        let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>();
+        paths.map_err(Error::io("read", &self.folder))
+    }
+
+    /// Removes what a killed run left behind, and brings back what it was about to replace.
+    fn clean(&self) -> Result<(), Error> {
+        for path in self.entries()? {
+            match parse(&path) {
+                Some((step, Some("replaced"))) if !self.folder.join(name(step)).exists() => {
+                    files::rename(&path, &self.folder.join(name(step)))?;
+                    files::sync_folder(&self.folder)?;
+                }
+                Some((_, Some(_))) => files::remove(&path)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the finished folder `partial` its final name.
+    fn publish(&self, step: u64, partial: &Path, manifest: &Manifest) -> Result<PathBuf, Error> {
+        let path = self.folder.join(name(step));
+        if !path.exists() {
+            files::rename(partial, &path)?;
+            files::sync_folder(&self.folder)?;
+            return Ok(path);
+        }
+        if Manifest::read(&path).is_ok_and(|old| old.same_content(manifest)) && load(&path).is_ok() {
+            files::remove(partial)?;
+            return Ok(path);
+        }
+        let replaced = self.folder.join(hidden(step, "replaced"));
+        files::rename(&path, &replaced)?;
+        files::rename(partial, &path).inspect_err(|_| {
+            // Without it the old one is still found under its other name.
+            fs::rename(&replaced, &path).ok();
+        })?;
+        files::sync_folder(&self.folder)?;
+        // It stands in for nothing any more, so a failure only costs space until the next save.
+        files::remove(&replaced).ok();
+        Ok(path)
+    }
+
+    /// Removes all checkpoints but those that the configuration keeps, the one just `saved`, and damaged ones: they do
+    /// not count among those to keep, and whoever wants to know what happened to them still can.
+    fn remove_outdated(&self, saved: &Path) -> Result<(), Error> {
+        let mut intact = Vec::new();
+        for path in self.list()? {
+            if let Ok(manifest) = Manifest::read(&path)
+                && manifest.files.iter().all(|(name, record)| files::open_sized(&path.join(name), record).is_ok())
+            {
+                intact.push((path, manifest.score(&self.best)));
+            }
+        }
+        let mut keep: BTreeSet<&Path> =
+            intact.iter().rev().take(self.keep_last).map(|(path, _)| path.as_path()).collect();
+        keep.insert(saved);
+        if self.keep_best {
+            let scored = intact.iter().filter_map(|(path, score)| score.map(|score| (path, score)));
+            keep.extend(scored.min_by(|(_, a), (_, b)| self.order(*a, *b)).map(|(path, _)| path.as_path()));
+        }
+        for (path, _) in intact.iter().filter(|(path, _)| !keep.contains(path.as_path())) {
+            let Some(step) = step_of(path) else { continue };
+            // Renamed first: a removal that is interrupted leaves no damaged checkpoint behind.
+            let removed = self.folder.join(hidden(step, "removed"));
+            files::rename(path, &removed)?;
+            files::remove(&removed)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a whole checkpoint into `folder`, down to the disk.
+fn write(snapshot: &Snapshot, folder: &Path) -> Result<Manifest, Error> {
+    fs::create_dir(folder).map_err(Error::io("create", folder))?;
+    let mut manifest = Manifest::new(snapshot.progress, &snapshot.scores, snapshot.about.clone());
+    for (state, tensors) in &snapshot.states {
+        let name = manifest::file_of(state)?;
+        let mut file = Hashed::create(folder.join(&name))?;
+        tensors::write(state, tensors, &mut file)?;
+        manifest.files.insert(name, file.finish()?);
+    }
+    manifest.write(folder)?;
+    files::sync_folder(folder)?;
+    Ok(manifest)
+}
+
+fn first_valid(paths: impl Iterator<Item = PathBuf>, mut damaged: Vec<Damaged>) -> Found {
+    for path in paths {
+        match load(&path) {
+            Ok(snapshot) => return (Some((path, snapshot)), damaged),
+            Err(reason) => damaged.push(Damaged { path, reason }),
+        }
+    }
+    (None, damaged)
+}
+
+fn name(step: u64) -> String {
+    format!("step-{step:010}")
+}
+
+fn hidden(step: u64, state: &str) -> String {
+    format!(".{}.{state}", name(step))
+}
+
+/// The step of a checkpoint's folder, whatever its state; None where the name says nothing of a step.
+pub fn step_of(folder: &Path) -> Option<u64> {
+    parse(folder).map(|(step, _)| step)
+}
+
+/// `step-N` is (N, None), and `.step-N.state` is (N, Some(state)).
+fn parse(path: &Path) -> Option<(u64, Option<&str>)> {
+    let file = path.file_name()?.to_str()?;
+    let (visible, state) = match file.strip_prefix('.') {
+        Some(rest) => rest.split_once('.').map(|(name, state)| (name, Some(state)))?,
+        None => (file, None),
+    };
+    let step = visible.strip_prefix("step-")?.parse().ok()?;
+    let known = matches!(state, None | Some("partial" | "replaced" | "removed"));
+    (known && visible == name(step)).then_some((step, state))
+}

@@ -1,0 +1,122 @@
+//! A state as a safetensors file, and back. The kinds, shapes and bits of all tensors are the same after.
+
+use crate::{Error, files::Hashed};
+use contract::{StateDict, TorchError};
+use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo, TensorView};
+use std::path::Path;
+use tch::{Kind, TchError, Tensor};
+
+const KINDS: [(Kind, Dtype); 10] = [
+    (Kind::Float, Dtype::F32),
+    (Kind::Double, Dtype::F64),
+    (Kind::Half, Dtype::F16),
+    (Kind::BFloat16, Dtype::BF16),
+    (Kind::Int64, Dtype::I64),
+    (Kind::Int, Dtype::I32),
+    (Kind::Int16, Dtype::I16),
+    (Kind::Int8, Dtype::I8),
+    (Kind::Uint8, Dtype::U8),
+    (Kind::Bool, Dtype::BOOL),
+];
+/// The format's word for its own entry in the header, so no tensor can have this name.
+const RESERVED: &str = "__metadata__";
+/// libtorch works with no more dimensions than this.
+const MAX_DIMENSIONS: usize = 64;
+
+/// A tensor and how the file describes it.
+struct Entry<'a> {
+    name: &'a str,
+    tensor: &'a Tensor,
+    info: TensorInfo,
+}
+
+/// Finds the first tensor of `state` that holds NaN or infinity.
+pub fn first_not_finite<'a>(state: &str, tensors: &'a StateDict) -> Result<Option<&'a str>, Error> {
+    for (name, tensor) in tensors {
+        let finite = || -> Result<bool, TchError> { Ok(tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? != 0) };
+        if !finite().map_err(torch(state, name))? {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+/// Writes the tensors of `state`, one in memory at a time.
+pub fn write(state: &str, tensors: &StateDict, to: &mut Hashed) -> Result<(), Error> {
+    let mut entries = tensors.iter().map(|(name, tensor)| entry(state, name, tensor)).collect::<Result<Vec<_>, _>>()?;
+    // The format wants wide kinds first, so that every tensor is aligned.
+    entries.sort_by(|a, b| b.info.dtype.cmp(&a.info.dtype).then(a.name.cmp(b.name)));
+    let mut end = 0;
+    for Entry { info, .. } in &mut entries {
+        info.data_offsets = (end, end + info.data_offsets.1);
+        end = info.data_offsets.1;
+    }
+    to.write(&header(state, &entries)?)?;
+    for Entry { name, tensor, info } in entries {
+        let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
+        let elements = info.shape.iter().product();
+        tensor.f_copy_data_u8(&mut bytes, elements).map_err(torch(state, name))?;
+        to.write(&bytes)?;
+    }
+    Ok(())
+}
+
+/// The entry of a tensor, as if it were the only one of its file.
+fn entry<'a>(state: &str, name: &'a str, tensor: &'a Tensor) -> Result<Entry<'a>, Error> {
+    let refuse = |problem: String| Error::Tensor { state: state.into(), tensor: name.into(), problem };
+    if name == RESERVED {
+        return Err(refuse("its name is reserved".into()));
+    }
+    if !tensor.defined() {
+        return Err(refuse("it is undefined".into()));
+    }
+    let kind = tensor.f_kind().map_err(torch(state, name))?;
+    let dtype = KINDS.iter().find(|(known, _)| *known == kind).map(|(_, dtype)| *dtype);
+    let dtype = dtype.ok_or_else(|| refuse(format!("it is of kind {kind:?}")))?;
+    let shape: Vec<usize> = tensor.size().iter().map(|&n| usize::try_from(n).unwrap_or(0)).collect();
+    let bytes = shape.iter().product::<usize>() * kind.elt_size_in_bytes();
+    Ok(Entry { name, tensor, info: TensorInfo { dtype, shape, data_offsets: (0, bytes) } })
+}
+
+fn header(state: &str, entries: &[Entry]) -> Result<Vec<u8>, Error> {
+    let refuse = |problem: String| Error::Tensor { state: state.into(), tensor: "(all)".into(), problem };
+    let infos = entries.iter().map(|Entry { name, info, .. }| {
+        let TensorInfo { dtype, shape, data_offsets } = info;
+        (name.to_string(), TensorInfo { dtype: *dtype, shape: shape.clone(), data_offsets: *data_offsets })
+    });
+    let metadata = Metadata::new(None, infos.collect()).map_err(|error| refuse(error.to_string()))?;
+    let mut json = serde_json::to_vec(&metadata).map_err(|error| refuse(error.to_string()))?;
+    json.resize(json.len().next_multiple_of(8), b' ');
+    Ok([&(json.len() as u64).to_le_bytes(), json.as_slice()].concat())
+}
+
+/// The tensors of a safetensors file, on the CPU. Lengths, offsets, names and shapes may be anything.
+pub fn read(path: &Path, bytes: &[u8]) -> Result<StateDict, Error> {
+    let file = SafeTensors::deserialize(bytes).map_err(|error| Error::damaged(path, error.to_string()))?;
+    let mut state = StateDict::new();
+    for (name, view) in file.iter() {
+        let tensor = tensor(&view).map_err(|problem| Error::damaged(path, format!("tensor {name:?}: {problem}")))?;
+        state.insert(name.into(), tensor);
+    }
+    Ok(state)
+}
+
+fn tensor(view: &TensorView) -> Result<Tensor, String> {
+    let (dtype, shape, data) = (view.dtype(), view.shape(), view.data());
+    let kind = KINDS.iter().find(|(_, known)| *known == dtype).map(|(kind, _)| *kind);
+    let kind = kind.ok_or_else(|| format!("kind {dtype:?} is not one that a checkpoint holds"))?;
+    let size: Option<Vec<i64>> = shape.iter().map(|&n| i64::try_from(n).ok()).collect();
+    // The crate has checked the number of bytes, but 0 elements are also 0 × 2^62 × 4 of them: too much for strides.
+    let fits = |size: &Vec<i64>| size.iter().try_fold(8i64, |bytes, &n| bytes.checked_mul(n.max(1))).is_some();
+    let size = size.filter(|size| size.len() <= MAX_DIMENSIONS && fits(size));
+    let size = size.ok_or_else(|| format!("a tensor cannot have {} dimensions of these sizes", shape.len()))?;
+    if kind == Kind::Bool && data.iter().any(|&byte| byte > 1) {
+        return Err("a truth value is neither 0 nor 1".into());
+    }
+    Tensor::f_from_data_size(data, &size, kind).map_err(|error| TorchError::from(error).to_string())
+}
+
+fn torch(state: &str, tensor: &str) -> impl FnOnce(TchError) -> Error {
+    let (state, tensor) = (state.to_owned(), tensor.to_owned());
+    move |error| Error::Torch { state, tensor, source: error.into() }
+}

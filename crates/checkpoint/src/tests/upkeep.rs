@@ -1,0 +1,150 @@
+//! What is kept, what is removed, and what a killed run leaves behind.
+
+use super::{assert_same, copy, names, snapshot, store};
+use crate::{Config, Error, Mode, Store, load};
+use std::{fs, path::Path};
+use tch::{Kind, Tensor};
+
+fn steps(store: &Store) -> Vec<u64> {
+    store.list().unwrap().iter().map(|path| load(path).unwrap().progress.step).collect()
+}
+
+fn best(store: &Store) -> Option<u64> {
+    store.best().unwrap().0.map(|(_, snapshot)| snapshot.progress.step)
+}
+
+#[test]
+fn the_newest_and_the_best_are_kept() {
+    let (_folder, store) = store(&Config { keep_last: 2, ..Config::default() });
+    for (step, score) in [(10, 0.4), (20, 0.9), (30, 0.9), (40, 0.5), (50, f64::NAN), (60, 0.6)] {
+        store.save(&snapshot(step, score)).unwrap();
+    }
+    assert_eq!(steps(&store), [20, 50, 60]);
+    assert_eq!(best(&store), Some(20), "of equal scores the earlier one is the best");
+}
+
+#[test]
+fn the_best_may_be_the_lowest_or_nobodys_business() {
+    let (_folder, lowest) = store(&Config { keep_last: 1, mode: Mode::Min, ..Config::default() });
+    let (_folder2, newest) = store(&Config { keep_last: 1, keep_best: false, ..Config::default() });
+    let (_folder3, other) = store(&Config { keep_last: 1, best: "accuracy".into(), ..Config::default() });
+    for (step, score) in [(1, 0.4), (2, 0.2), (3, 0.9)] {
+        for store in [&lowest, &newest, &other] {
+            store.save(&snapshot(step, score)).unwrap();
+        }
+    }
+    assert_eq!((steps(&lowest), best(&lowest)), (vec![2, 3], Some(2)));
+    assert_eq!((steps(&newest), best(&newest)), (vec![3], Some(3)));
+    assert_eq!((steps(&other), best(&other)), (vec![3], None));
+}
+
+#[test]
+fn damaged_checkpoints_take_no_place_and_stay() {
+    let (_folder, store) = store(&Config { keep_last: 2, keep_best: false, ..Config::default() });
+    for step in 1..=3 {
+        let path = store.save(&snapshot(step, 0.5)).unwrap();
+        if step > 1 {
+            fs::write(path.join("model.safetensors"), "x").unwrap();
+        }
+    }
+    assert_eq!(store.list().unwrap().len(), 3, "step 1 is the only valid one");
+    store.save(&snapshot(4, 0.5)).unwrap();
+    store.save(&snapshot(5, 0.5)).unwrap();
+    assert_eq!(store.list().unwrap().iter().filter(|path| load(path).is_ok()).count(), 2);
+    assert_eq!(store.list().unwrap().len(), 4);
+}
+
+#[test]
+fn what_was_just_saved_is_kept_even_if_it_is_older() {
+    let (_folder, store) = store(&Config { keep_last: 1, keep_best: false, ..Config::default() });
+    store.save(&snapshot(30, 0.5)).unwrap();
+    store.save(&snapshot(10, 0.5)).unwrap();
+    assert_eq!(steps(&store), [10, 30]);
+}
+
+#[test]
+fn not_a_number_is_refused() {
+    let (_folder, store) = store(&Config::default());
+    store.save(&snapshot(1, 0.5)).unwrap();
+    for kind in [Kind::Float, Kind::Double, Kind::Half, Kind::BFloat16] {
+        for (state, value) in [("model", f64::NAN), ("optimizer", f64::INFINITY), ("model", f64::NEG_INFINITY)] {
+            let mut spoilt = snapshot(2, 0.5);
+            let tensor = Tensor::from_slice(&[0.0, value, 1.0]).to_kind(kind);
+            spoilt.states.get_mut(state).unwrap().insert("conv.spoilt".into(), tensor);
+            let error = store.save(&spoilt).unwrap_err();
+            let text = error.to_string();
+            assert!(matches!(error, Error::NotFinite { step: 2, .. }), "{text}");
+            assert!(text.contains(&format!("state '{state}', tensor 'conv.spoilt'")), "{text}");
+        }
+    }
+    assert_eq!(steps(&store), [1]);
+}
+
+#[test]
+fn leftovers_are_ignored_and_cleaned() {
+    let (folder, store) = store(&Config::default());
+    let path = store.save(&snapshot(10, 0.5)).unwrap();
+    for name in [".step-0000000020.partial", ".step-0000000010.partial", ".step-0000000005.removed"] {
+        copy(&path, path.with_file_name(name));
+    }
+    fs::write(path.with_file_name(".step-0000000020.partial").join("manifest.json"), "{").unwrap();
+    for foreign in ["notes.txt", "step-12", "step-x"] {
+        fs::write(path.with_file_name(foreign), "mine").unwrap();
+    }
+    assert_eq!(store.list().unwrap(), [path]);
+    store.save(&snapshot(20, 0.5)).unwrap();
+    let left = names(&folder.path().join("checkpoints"));
+    assert_eq!(left, ["notes.txt", "step-0000000010", "step-0000000020", "step-12", "step-x"]);
+}
+
+#[test]
+fn saving_a_step_again_keeps_what_is_equal_and_replaces_what_is_not() {
+    let (folder, store) = store(&Config::default());
+    let path = store.save(&snapshot(10, 0.5)).unwrap();
+    let written = |path: &Path| fs::metadata(path.join("manifest.json")).unwrap().modified().unwrap();
+    let first = written(&path);
+    assert_eq!(store.save(&snapshot(10, 0.5)).unwrap(), path);
+    assert_eq!(written(&path), first, "an equal checkpoint was written again");
+    store.save(&snapshot(10, 0.7)).unwrap();
+    assert_same(&load(&path).unwrap(), &snapshot(10, 0.7));
+    fs::write(path.join("model.safetensors"), "x").unwrap();
+    store.save(&snapshot(10, 0.7)).unwrap();
+    assert_same(&load(&path).unwrap(), &snapshot(10, 0.7));
+    assert_eq!(names(&folder.path().join("checkpoints")), ["step-0000000010"]);
+}
+
+#[test]
+fn a_run_killed_while_replacing_still_has_the_old_one() {
+    let (_folder, store) = store(&Config::default());
+    let path = store.save(&snapshot(10, 0.5)).unwrap();
+    let replaced = path.with_file_name(".step-0000000010.replaced");
+    fs::rename(&path, &replaced).unwrap();
+    assert_eq!(store.list().unwrap(), [replaced]);
+    assert_same(&store.newest().unwrap().0.unwrap().1, &snapshot(10, 0.5));
+    store.save(&snapshot(20, 0.5)).unwrap();
+    assert_eq!(steps(&store), [10, 20]);
+    assert!(path.is_dir());
+}
+
+#[test]
+fn a_folder_that_is_not_there_holds_nothing_and_one_that_cannot_be_is_an_error() {
+    let (folder, store) = store(&Config::default());
+    assert!(store.list().unwrap().is_empty());
+    assert!(store.newest().unwrap().0.is_none() && store.best().unwrap().0.is_none());
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = Store::new(file.join("checkpoints"), &Config::default()).save(&snapshot(1, 0.5)).unwrap_err();
+    assert!(error.to_string().contains(&file.display().to_string()), "{error}");
+}
+
+#[test]
+fn the_configuration_is_checked() {
+    Config::default().check().unwrap();
+    let key = |config: Config| config.check().unwrap_err().key;
+    assert_eq!(key(Config { every_epochs: 0, ..Config::default() }), "every_epochs");
+    assert_eq!(key(Config { keep_last: 0, ..Config::default() }), "keep_last");
+    assert_eq!(key(Config { best: String::new(), ..Config::default() }), "best");
+    let read: Config = serde_json::from_str(r#"{"mode": "min"}"#).unwrap();
+    assert_eq!(read, Config { mode: Mode::Min, ..Config::default() });
+    assert!(serde_json::from_str::<Config>(r#"{"keep": 1}"#).is_err());
+}

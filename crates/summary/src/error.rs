@@ -1,0 +1,40 @@
+//! What can go wrong when a run writes something down.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// Why something was not written down.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file system refused.
+    #[error("cannot {doing} {path}: {source}")]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Something has no form in the file's format.
+    #[error("cannot write to {path}: {problem}")]
+    Encode {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        problem: String,
+    },
+}
+
+impl Error {
+    /// For `map_err`: the system refused `doing` on `path`.
+    pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { doing, path: path.into(), source }
+    }
+
+    pub(crate) fn encode(path: &Path, problem: impl ToString) -> Self {
+        Self::Encode { path: path.into(), problem: problem.to_string() }
+    }
+}
