@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// When checkpoints are written and which of them are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Checkpoint")]
 pub struct Config {
     /// Epochs from one checkpoint to the next; at least 1.
     pub every_epochs: u64,

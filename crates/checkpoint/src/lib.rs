@@ -28,4 +28,4 @@ mod tests;
 pub use config::{Config, Mode};
 pub use error::Error;
 pub use snapshot::{Snapshot, load};
-pub use store::{Damaged, Found, Store};
+pub use store::{Damaged, Found, Store, step_of};

@@ -9,6 +9,7 @@ use tch::{Device, Tensor};
 /// The loss: `cross_entropy * CrossEntropy + dice * Dice`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Loss")]
 pub struct Config {
     /// The share of the cross entropy; 0 leaves it out.
     pub cross_entropy: f64,

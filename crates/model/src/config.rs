@@ -9,6 +9,7 @@ use tch::nn::{ModuleT, VarStore};
 /// The network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Model")]
 pub struct Config {
     /// Channels at full size; each step down doubles them.
     pub width: i64,

@@ -9,6 +9,7 @@ use tch::Tensor;
 /// The optimizer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Optimizer")]
 pub struct Config {
     /// The update rule and its options.
     pub rule: Rule,

@@ -16,12 +16,11 @@ pub struct Schedule {
 }
 
 /// How the learning rate falls after the warm-up. Each gives a factor on `optimizer.learning_rate`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Decay {
-    /// It stays.
-    #[default]
-    Constant,
+    /// It stays. (Braces, because serde lets a unit variant pass with any key beside its kind.)
+    Constant {},
     /// Half a cosine wave from 1 down to `floor` at the end of training (Loshchilov & Hutter, SGDR, 2017).
     Cosine {
         /// The factor that is left at the end.
@@ -44,6 +43,12 @@ pub enum Decay {
     },
 }
 
+impl Default for Decay {
+    fn default() -> Self {
+        Self::Constant {}
+    }
+}
+
 impl Decay {
     fn default_power() -> f64 {
         0.9
@@ -61,7 +66,7 @@ impl Schedule {
             Invalid::unless((low..=high).contains(&value), key, || format!("must be in [{low}, {high}], is {value}"))
         };
         match self.decay {
-            Decay::Constant => Ok(()),
+            Decay::Constant {} => Ok(()),
             Decay::Cosine { floor } => within("decay.floor", floor, 0.0, 1.0),
             Decay::Polynomial { power } => within("decay.power", power, 0.0, 100.0),
             Decay::Step { every, factor } => {
@@ -79,7 +84,7 @@ impl Schedule {
         let (done, span) = (update - self.warmup, total.saturating_sub(self.warmup).max(1));
         let t = (done as f64 / span as f64).min(1.0);
         match self.decay {
-            Decay::Constant => 1.0,
+            Decay::Constant {} => 1.0,
             Decay::Cosine { floor } => floor + (1.0 - floor) * 0.5 * (1.0 + (PI * t).cos()),
             Decay::Polynomial { power } => (1.0 - t).powf(power),
             Decay::Step { every, factor } => factor.powf((done / every.max(1)) as f64),
@@ -100,7 +105,7 @@ mod tests {
     #[test]
     fn the_shapes_are_what_their_formulas_say() {
         let after = |decay| Schedule { warmup: 0, decay };
-        assert_eq!(factors(&after(Decay::Constant), &[0, 50, 500], 100), [1.0, 1.0, 1.0]);
+        assert_eq!(factors(&after(Decay::Constant {}), &[0, 50, 500], 100), [1.0, 1.0, 1.0]);
         let cosine = after(Decay::Cosine { floor: 0.1 });
         assert_eq!(factors(&cosine, &[0, 25, 50, 100, 200], 100), [1.0, 0.868198, 0.55, 0.1, 0.1]);
         let poly = after(Decay::Polynomial { power: 0.9 });
@@ -121,7 +126,7 @@ mod tests {
             warmup in 0u64..50, total in 0u64..200, update in 0u64..400, shape in 0u8..4, x in 0.0f64..=1.0, every in 1u64..50,
         ) {
             let decay = match shape {
-                0 => Decay::Constant,
+                0 => Decay::Constant {},
                 1 => Decay::Cosine { floor: x },
                 2 => Decay::Polynomial { power: x * 5.0 },
                 _ => Decay::Step { every, factor: x },

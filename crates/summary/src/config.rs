@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// What a run writes down beside `metrics.jsonl`, which it always writes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Summary")]
 pub struct Config {
     /// Whether TensorBoard event files are written to `logs/` in the run's folder.
     pub tensorboard: bool,

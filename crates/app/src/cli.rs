@@ -1,0 +1,143 @@
+//! The command line.
+
+use crate::{predict, train, validate};
+use clap::{Args, Parser, Subcommand};
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Trains, validates and applies image-segmentation networks.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a network, or continue to.
+    Train(Train),
+    /// Measure a trained network on the validation data of its run.
+    Validate(Validate),
+    /// Predict the class of every pixel of images.
+    Predict(Predict),
+    /// Print the JSON schema of configurations.
+    Schema,
+}
+
+/// `app train`
+#[derive(Debug, Args)]
+pub struct Train {
+    /// The configuration, a JSON file [default: the run's own; for a new run the built-in configs/shapes.json]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Change one key of the configuration, e.g. --set optimizer.learning_rate=3e-4
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// The run folder [default: runs/NAME for configs/NAME.json]
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<PathBuf>,
+    /// auto: continue a run that holds a checkpoint; never: start over, the old run is moved aside; or the checkpoint
+    /// folder to continue from
+    #[arg(long, value_name = "auto|never|CHECKPOINT", default_value = "auto")]
+    pub resume: Resume,
+}
+
+/// Where training starts from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resume {
+    /// From the newest checkpoint, if there is one.
+    Auto,
+    /// From nothing.
+    Never,
+    /// From this checkpoint.
+    From(PathBuf),
+}
+
+impl FromStr for Resume {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text {
+            "auto" => Self::Auto,
+            "never" => Self::Never,
+            path => Self::From(path.into()),
+        })
+    }
+}
+
+/// Which trained network.
+#[derive(Debug, Args)]
+pub struct Trained {
+    /// The run folder [default: the newest under runs/]
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<PathBuf>,
+    /// latest, best (by the score that the run keeps its best checkpoint by), or a checkpoint folder
+    #[arg(long, value_name = "latest|best|PATH", default_value = "latest")]
+    pub checkpoint: Which,
+}
+
+/// Which checkpoint of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// The last one.
+    Latest,
+    /// The one of the best score.
+    Best,
+    /// This one.
+    At(PathBuf),
+}
+
+impl FromStr for Which {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text {
+            "latest" => Self::Latest,
+            "best" => Self::Best,
+            path => Self::At(path.into()),
+        })
+    }
+}
+
+/// `app validate`
+#[derive(Debug, Args)]
+pub struct Validate {
+    #[command(flatten)]
+    pub trained: Trained,
+    /// Change one key of the run's configuration, e.g. --set data.root=/elsewhere
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `app predict`
+#[derive(Debug, Args)]
+pub struct Predict {
+    #[command(flatten)]
+    pub trained: Trained,
+    /// Where the class maps go: one PNG of class ids for each image, of its size
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Also write NAME_overlay.png: the photograph with the classes drawn over it
+    #[arg(long)]
+    pub overlay: bool,
+    /// Images, and folders that are searched for images
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+}
+
+impl Cli {
+    /// Runs the subcommand.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Train(args) => train::run(&args),
+            Command::Validate(args) => validate::run(&args),
+            Command::Predict(args) => predict::run(&args),
+            Command::Schema => crate::config::schema(),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The configuration of a run: the crates' sections side by side, read strictly.
+//!
+//! Nothing here touches anything but the configuration file. A wrong key, type or value is an error that names the
+//! file (or `--set`) and the key's full path.
+
+mod edit;
+mod strict;
+#[cfg(test)]
+mod tests;
+
+pub use edit::differences;
+
+use crate::report;
+use crate::usage::usage;
+use anyhow::{Context, Result};
+use contract::Invalid;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use tch::Cuda;
+
+/// The built-in configuration, which `train` takes where it is given none.
+pub const SHAPES: &str = include_str!("../../../configs/shapes.json");
+
+/// The configuration of a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where an editor finds the schema of this file.
+    #[serde(rename = "$schema", skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// The data set and how it is loaded.
+    pub data: data::Config,
+    /// The network.
+    pub model: model::Config,
+    /// What is minimised.
+    pub loss: loss::Config,
+    /// What changes the weights.
+    pub optimizer: optim::Config,
+    /// The learning rate over time.
+    pub schedule: optim::Schedule,
+    /// How long, on what, from which seed.
+    pub train: Train,
+    /// What is kept of the run.
+    pub checkpoint: checkpoint::Config,
+    /// What is written down of the run.
+    pub summary: summary::Config,
+}
+
+/// How long, on what, from which seed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Train {
+    /// Epochs in all.
+    pub epochs: u64,
+    /// What initial weights, order and augmentation are drawn from.
+    pub seed: u64,
+    /// What to compute on: a GPU if there is one (`auto`), `cpu`, or the first GPU (`cuda`).
+    pub device: Device,
+    /// Threads that compute; 0 leaves the number to libtorch, which takes all cores.
+    pub threads: u16,
+}
+
+/// What to compute on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// A GPU if there is one.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The first GPU.
+    Cuda,
+}
+
+impl Default for Train {
+    fn default() -> Self {
+        Self { epochs: 10, seed: 0, device: Device::Auto, threads: 0 }
+    }
+}
+
+impl Train {
+    fn check(&self) -> Result<(), Invalid> {
+        Invalid::unless(self.epochs > 0, "epochs", || "must be at least 1, is 0".into())?;
+        Invalid::unless(self.seed <= i64::MAX as u64, "seed", || format!("must be at most {}", i64::MAX))
+    }
+
+    /// The device, and libtorch told how many threads to use.
+    pub fn device(&self) -> Result<tch::Device> {
+        if self.threads > 0 {
+            tch::set_num_threads(self.threads.into());
+        }
+        let cuda = Cuda::is_available();
+        match self.device {
+            Device::Cuda if !cuda => Err(usage("train.device is 'cuda', but libtorch finds no GPU: use 'auto' or 'cpu'")),
+            Device::Cpu => Ok(tch::Device::Cpu),
+            Device::Auto | Device::Cuda => Ok(tch::Device::cuda_if_available()),
+        }
+    }
+}
+
+impl Config {
+    /// Reads a configuration file.
+    pub fn read(file: &Path) -> Result<Self> {
+        let text = fs::read_to_string(file).map_err(|error| usage(format!("{}: {error}", file.display())))?;
+        Self::parse(&text, &file.display().to_string())
+    }
+
+    /// Reads a configuration; `origin` names it in errors.
+    pub fn parse(text: &str, origin: &str) -> Result<Self> {
+        let value = strict::parse(text).map_err(|error| usage(format!("{origin}: {error}")))?;
+        Self::typed(value, origin)
+    }
+
+    /// This configuration with `KEY=VALUE` changes, read and checked as if the file had said so.
+    pub fn with(&self, changes: &[String]) -> Result<Self> {
+        let mut config = self.clone();
+        for change in changes {
+            let mut value = serde_json::to_value(&config)?;
+            let key = edit::set(&mut value, change).map_err(usage)?;
+            config = Self::typed(value, &format!("--set {key}"))?;
+        }
+        Ok(config)
+    }
+
+    fn typed(value: Value, origin: &str) -> Result<Self> {
+        let config = strict::typed(&value).map_err(|error| usage(format!("{origin}: {error}")))?;
+        Self::check(&config).map_err(|invalid| usage(format!("{origin}: {invalid}")))?;
+        Ok(config)
+    }
+
+    /// Refuses values that no run can work with.
+    fn check(&self) -> Result<(), Invalid> {
+        let sections = [
+            ("data", self.data.check()),
+            ("model", self.model.check()),
+            ("loss", self.loss.check(self.data.classes().len())),
+            ("optimizer", self.optimizer.check()),
+            ("schedule", self.schedule.check()),
+            ("train", self.train.check()),
+            ("checkpoint", self.checkpoint.check()),
+        ];
+        for (section, result) in sections {
+            result.map_err(|Invalid { key, problem }| Invalid { key: format!("{section}.{key}"), problem })?;
+        }
+        Ok(())
+    }
+
+    /// The configuration as JSON, every default written out.
+    pub fn resolved(&self) -> Result<String> {
+        let resolved = Self { schema: None, ..self.clone() };
+        let mut text = serde_json::to_string_pretty(&resolved).context("writing the configuration as JSON")?;
+        text.push('\n');
+        Ok(text)
+    }
+}
+
+/// `app schema`
+pub fn schema() -> Result<()> {
+    report::print(&serde_json::to_string_pretty(&schemars::schema_for!(Config))?)
+}

@@ -1,0 +1,102 @@
+//! From a configuration to the objects that a loop needs.
+
+use crate::config::Config;
+use anyhow::{Context, Result};
+use data::{Loader, Order, Split};
+use metric::Segmentation;
+use optim::Optim;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tch::Device;
+use tch::nn::{ModuleT, VarStore};
+
+/// Images are RGB.
+const CHANNELS: i64 = 3;
+
+/// A network and where its variables are.
+pub struct Network {
+    /// The variables.
+    pub store: VarStore,
+    /// The network.
+    pub model: Box<dyn ModuleT>,
+    /// The device it is on.
+    pub device: Device,
+    /// The names of the classes, by id.
+    pub classes: Vec<String>,
+}
+
+impl Network {
+    /// Draws the initial weights from the seed.
+    pub fn build(config: &Config) -> Result<Self> {
+        let device = config.train.device()?;
+        let classes = config.data.classes();
+        let store = VarStore::new(device);
+        tch::manual_seed(config.train.seed as i64);
+        let model = config.model.build(&store, CHANNELS, classes.len() as i64).context("building the model")?;
+        Ok(Self { store, model, device, classes })
+    }
+
+    /// An empty metric for its classes.
+    pub fn metric(&self) -> Result<Segmentation> {
+        Ok(Segmentation::new(self.classes.clone(), self.device)?)
+    }
+
+    fn parameters(&self) -> BTreeMap<String, tch::Tensor> {
+        self.store.variables().into_iter().filter(|(_, variable)| variable.requires_grad()).collect()
+    }
+}
+
+/// What training needs.
+pub struct Parts {
+    /// The network.
+    pub network: Network,
+    /// Training data: shuffled, augmented.
+    pub input: Loader,
+    /// Validation data: as it is.
+    pub validation_input: Loader,
+    /// The loss.
+    pub loss_fn: loss::Sum,
+    /// The optimizer with its schedule.
+    pub optimizer: Optim,
+    /// The metric of training epochs.
+    pub metric: Segmentation,
+    /// The metric of validations.
+    pub validation_metric: Segmentation,
+}
+
+impl Parts {
+    /// Builds everything, and looks at every mask of the data once.
+    pub fn build(config: &Config) -> Result<Self> {
+        let network = Network::build(config)?;
+        let input = input(config, Split::Train, network.device)?;
+        let validation_input = input_of_validation(config, network.device)?;
+        let updates = config.optimizer.updates_per_epoch(contract::Input::len(&input)) * config.train.epochs;
+        let parameters = network.parameters().into_iter().collect();
+        let optimizer = config.optimizer.build(parameters, config.schedule.clone(), updates);
+        Ok(Self {
+            input,
+            validation_input,
+            loss_fn: config.loss.build(network.device)?,
+            optimizer: optimizer.context("building the optimizer")?,
+            metric: network.metric()?,
+            validation_metric: network.metric()?,
+            network,
+        })
+    }
+}
+
+/// The validation data.
+pub fn input_of_validation(config: &Config, device: Device) -> Result<Loader> {
+    input(config, Split::Validation, device)
+}
+
+fn input(config: &Config, split: Split, device: Device) -> Result<Loader> {
+    let dataset: Arc<dyn data::Dataset> = config.data.open(split)?.into();
+    let (loader, seed) = (config.data.loader(), config.train.seed);
+    data::verify(dataset.as_ref(), config.data.classes().len() as u64, loader.workers)?;
+    let (order, augment) = match split {
+        Split::Train => (Order::Shuffled, Some(config.data.augment().clone())),
+        Split::Validation => (Order::Sequential, None),
+    };
+    Ok(Loader::new(dataset, loader, order, augment, seed, device)?)
+}

@@ -1,0 +1,84 @@
+//! Scores in words: for the log, for stdout, for programs.
+
+use anyhow::{Context, Result};
+use contract::Scores;
+use serde_json::{Map, Value, json};
+use std::io::{ErrorKind, Write, stdout};
+
+/// Prints to stdout. A reader that has gone away (`| head`) is no error.
+pub fn print(text: &str) -> Result<()> {
+    match writeln!(stdout(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("writing to stdout"),
+        _ => Ok(()),
+    }
+}
+
+/// The score of this name; NaN where there is none.
+pub fn score(scores: &Scores, name: &str) -> f64 {
+    scores.iter().find(|(known, _)| known == name).map_or(f64::NAN, |(_, value)| *value)
+}
+
+/// The scores that a person looks at first, on one line.
+pub fn brief(scores: &Scores) -> String {
+    let short = |name: &str| format!("{name} {:.4}", score(scores, name));
+    ["loss", "accuracy", "mean_iou"].map(short).join(", ")
+}
+
+/// A table: the totals, then a row for each class.
+pub fn table(scores: &Scores, classes: &[String]) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for (name, value) in scores.iter().filter(|(name, _)| !name.contains('/')) {
+        let value = if name == "pixels" { format!("{value:.0}") } else { format!("{value:.4}") };
+        lines.push(format!("{name:<16} {value}"));
+    }
+    lines.push(format!("\n{:<16} {:<8} dice", "class", "iou"));
+    for class in classes {
+        let of = |name: &str| match score(scores, &format!("{name}/{class}")) {
+            value if value.is_nan() => "absent".to_string(),
+            value => format!("{value:.4}"),
+        };
+        lines.push(format!("{class:<16} {:<8} {}", of("iou"), of("dice")));
+    }
+    lines.join("\n")
+}
+
+/// One JSON object: the totals by name, `iou` and `dice` by class. A class that does not occur is null.
+pub fn object(scores: &Scores) -> Map<String, Value> {
+    let mut object = Map::new();
+    for (name, value) in scores {
+        match name.split_once('/') {
+            None if name == "pixels" => drop(object.insert(name.clone(), json!(*value as u64))),
+            None => drop(object.insert(name.clone(), json!(value))),
+            Some((group, class)) => {
+                let group = object.entry(group).or_insert_with(|| json!({}));
+                group[class] = json!(value);
+            }
+        }
+    }
+    object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scores() -> Scores {
+        [("loss", 0.5), ("mean_iou", 0.25), ("iou/pet", 0.25), ("iou/sky", f64::NAN), ("pixels", 12.0)]
+            .map(|(name, value)| (name.to_string(), value))
+            .to_vec()
+    }
+
+    #[test]
+    fn classes_are_grouped_and_absent_ones_are_null() {
+        let expected = json!({"loss": 0.5, "mean_iou": 0.25, "iou": {"pet": 0.25, "sky": null}, "pixels": 12});
+        assert_eq!(Value::Object(object(&scores())), expected);
+    }
+
+    #[test]
+    fn a_table_has_a_row_for_each_class() {
+        let table = table(&scores(), &["pet".into(), "sky".into()]);
+        let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert!(rows.contains(&vec!["pet", "0.2500", "absent"]) && rows.contains(&vec!["sky", "absent", "absent"]));
+        assert!(rows.contains(&vec!["pixels", "12"]));
+    }
+}

@@ -1,0 +1,42 @@
+//! A trained network: its run's configuration, and the weights of a checkpoint.
+
+use crate::cli;
+use crate::cli::Which;
+use crate::config::Config;
+use crate::parts::Network;
+use crate::run::{Run, valid};
+use crate::snapshot;
+use crate::usage::usage;
+use anyhow::Result;
+use contract::Progress;
+use std::path::PathBuf;
+
+/// A trained network.
+pub struct Trained {
+    /// The configuration of its run, with the changes of the command line.
+    pub config: Config,
+    /// The network.
+    pub network: Network,
+    /// Where its weights come from.
+    pub checkpoint: PathBuf,
+    /// How far it was trained.
+    pub progress: Progress,
+}
+
+/// Reads what the command line names. The configuration comes from the run, so it cannot disagree with training.
+pub fn load(which: &cli::Trained, changes: &[String]) -> Result<Trained> {
+    let run = Run::trained(which.run.as_deref())?;
+    let config = run.config()?.with(changes)?;
+    let store = run.store(&config.checkpoint);
+    let found = match &which.checkpoint {
+        Which::At(path) => Some((path.clone(), checkpoint::load(path)?)),
+        Which::Latest => valid(store.newest()?)?,
+        Which::Best => valid(store.best()?)?,
+    };
+    let none = || usage(format!("{} holds no checkpoint yet: train it first", run.folder.display()));
+    let (checkpoint, snapshot) = found.ok_or_else(none)?;
+    let mut network = Network::build(&config)?;
+    snapshot::restore_model(&snapshot, &mut network)?;
+    log::info!("Using {} ({} epochs)", checkpoint.display(), snapshot.progress.epoch);
+    Ok(Trained { config, network, checkpoint, progress: snapshot.progress })
+}

@@ -1,0 +1,34 @@
+//! `app validate`: a trained network measured on the validation data of its run.
+
+use crate::cli;
+use crate::parts::{Network, input_of_validation};
+use crate::report;
+use crate::trained::load;
+use crate::watch::Watch;
+use anyhow::Result;
+use executors::Validator;
+use serde_json::{Value, json};
+
+/// `app validate`
+pub fn run(args: &cli::Validate) -> Result<()> {
+    let trained = load(&args.trained, &args.set)?;
+    let Network { model, device, classes, .. } = &trained.network;
+    let input = input_of_validation(&trained.config, *device)?;
+    let loss_fn = trained.config.loss.build(*device)?;
+    let mut metric = trained.network.metric()?;
+
+    let mut watch = Watch::new("Validation", 0, input.samples());
+    let mut validator = Validator::new(model.as_ref(), &input, &loss_fn, &mut metric);
+    let scores = validator.test(|samples| watch.step(samples, None))?;
+    log::info!("{} samples at {:.0} images/s", input.samples(), watch.rate());
+    drop(watch);
+
+    if !args.json {
+        return report::print(&report::table(&scores, classes));
+    }
+    let mut object = report::object(&scores);
+    object.insert("samples".into(), json!(input.samples()));
+    object.insert("checkpoint".into(), json!(trained.checkpoint.display().to_string()));
+    object.insert("epoch".into(), json!(trained.progress.epoch));
+    report::print(&Value::Object(object).to_string())
+}

@@ -1,0 +1,176 @@
+//! Everything that can go wrong between a folder and a batch. Each variant names the file or the sample.
+
+use crate::dataset::IGNORE;
+use contract::{Invalid, TorchError};
+use image::{ColorType, ImageError};
+use std::{any::Any, io, panic, path::PathBuf};
+
+/// Why a data set, a sample or a batch could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration cannot work.
+    #[error(transparent)]
+    Config(#[from] Invalid),
+    /// A part of a data set is not where it should be.
+    #[error("looked for the {what} at {path} and found none; {hint}", path = path.display())]
+    Missing {
+        /// What was looked for.
+        what: &'static str,
+        /// Where, as an absolute path if the system can tell.
+        path: PathBuf,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// The operating system could not read a file.
+    #[error("cannot read {path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file is not an image that can be decoded, or is larger than any image should be.
+    #[error("cannot decode {path}: {source}", path = path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder said.
+        source: ImageError,
+    },
+    /// A JPEG file ends before its image does.
+    #[error("{path} is cut off: the JPEG has no end marker; get the file again", path = path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A mask is stored in a way that has no label values in it.
+    #[error("the mask {path} must be 8-bit grey scale with one label a pixel, is {found:?}", path = path.display())]
+    MaskFormat {
+        /// The file.
+        path: PathBuf,
+        /// How its pixels are stored, palettes and fewer bits expanded.
+        found: ColorType,
+    },
+    /// A mask file holds a value that is no label.
+    #[error("the mask {path} holds the value {found} at row {row}, column {column}; {expected}", path = path.display())]
+    Label {
+        /// The file.
+        path: PathBuf,
+        /// The value.
+        found: u8,
+        /// The first pixel that has it: its row, from 0.
+        row: usize,
+        /// Its column, from 0.
+        column: usize,
+        /// The labels there are.
+        expected: &'static str,
+    },
+    /// An image and its mask differ in size.
+    #[error(
+        "the mask {mask} is {}x{} pixels (height x width), its image {image} is {}x{}",
+        mask_size[0], mask_size[1], image_size[0], image_size[1],
+        mask = mask.display(), image = image.display()
+    )]
+    SizeMismatch {
+        /// The image file.
+        image: PathBuf,
+        /// Its height and width.
+        image_size: [u32; 2],
+        /// The mask file.
+        mask: PathBuf,
+        /// Its height and width.
+        mask_size: [u32; 2],
+    },
+    /// A line of a list of samples is not what it should be.
+    #[error("{path}, line {line}: expected 'NAME CLASS SPECIES BREED', found '{found}'", path = path.display())]
+    List {
+        /// The list.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What it says.
+        found: String,
+    },
+    /// A list names no sample.
+    #[error("{path} names no sample", path = path.display())]
+    Empty {
+        /// The list.
+        path: PathBuf,
+    },
+    /// A sample that a data set does not have was asked for.
+    #[error("there is no sample {index}: the data set has {len}")]
+    Index {
+        /// What was asked for.
+        index: u64,
+        /// How many samples there are.
+        len: u64,
+    },
+    /// A data set gave a sample of another shape than it said.
+    #[error("sample '{name}': its {what} has {found} bytes, expected {expected}")]
+    Shape {
+        /// The sample.
+        name: String,
+        /// `image` or `mask`.
+        what: &'static str,
+        /// Bytes that the data set's size asks for.
+        expected: usize,
+        /// Bytes that it gave.
+        found: usize,
+    },
+    /// A mask holds a class that the model does not have.
+    #[error(
+        "sample '{name}': its mask holds the class id {found}, expected ids below {classes}, or {IGNORE} to ignore"
+    )]
+    Class {
+        /// The sample.
+        name: String,
+        /// The class id.
+        found: u8,
+        /// How many classes there are.
+        classes: u64,
+    },
+    /// An image could not be brought to the wanted size.
+    #[error("cannot resize {}x{} pixels (height x width) to {}x{}: {problem}", from[0], from[1], to[0], to[1])]
+    Resize {
+        /// Height and width before.
+        from: [u32; 2],
+        /// Height and width that were wanted.
+        to: [u32; 2],
+        /// What is wrong.
+        problem: String,
+    },
+    /// libtorch could not take a batch.
+    #[error("the batch that begins with sample '{first}': {source}")]
+    Torch {
+        /// The first sample of the batch.
+        first: String,
+        /// What libtorch said.
+        source: TorchError,
+    },
+    /// Code that loads samples panicked.
+    #[error("loading {what} panicked: {message}")]
+    Panic {
+        /// What was being loaded.
+        what: String,
+        /// The panic's message.
+        message: String,
+    },
+    /// The system gave no thread.
+    #[error("cannot start a loader thread: {source}; fewer data.loader.workers may help, 0 needs none")]
+    Thread {
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Runs `load`; a panic in it becomes an error about `what`, so that no thread dies with somebody waiting for it.
+pub(crate) fn guarded<T>(what: impl FnOnce() -> String, load: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    // Nothing that `load` can leave half-changed is looked at afterwards: the error ends the epoch.
+    panic::catch_unwind(panic::AssertUnwindSafe(load))
+        .unwrap_or_else(|payload| Err(Error::Panic { what: what(), message: message(payload.as_ref()) }))
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+}

@@ -1,0 +1,66 @@
+//! Image files without masks, to predict.
+
+use crate::dataset::{Dataset, IGNORE, Sample, item, pixels};
+use crate::decode::read_rgb;
+use crate::error::Error;
+use crate::resize::bilinear;
+use std::path::PathBuf;
+
+/// Named image files. Their masks are all [`IGNORE`]: nobody knows what the pixels show.
+#[derive(Debug)]
+pub struct Images {
+    files: Vec<(String, PathBuf)>,
+    size: [u32; 2],
+}
+
+impl Images {
+    /// Takes the (name, path) of each image, and the height and width that they are brought to. Reads nothing yet.
+    pub fn new(files: Vec<(String, PathBuf)>, size: [u32; 2]) -> Self {
+        Self { files, size }
+    }
+}
+
+impl Dataset for Images {
+    fn len(&self) -> u64 {
+        self.files.len() as u64
+    }
+
+    fn size(&self) -> [u32; 2] {
+        self.size
+    }
+
+    fn name(&self, index: u64) -> String {
+        item(&self.files, index).map(|(name, _)| name.clone()).unwrap_or_default()
+    }
+
+    fn load(&self, index: u64) -> Result<Sample, Error> {
+        let (_, path) = item(&self.files, index)?;
+        let rgb = read_rgb(path)?;
+        let from = [rgb.height(), rgb.width()];
+        Ok(Sample { image: bilinear(rgb.into_raw(), from, self.size)?, mask: self.mask(index)? })
+    }
+
+    fn mask(&self, _index: u64) -> Result<Vec<u8>, Error> {
+        Ok(vec![IGNORE; pixels(self.size)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{Rgb, RgbImage};
+
+    #[test]
+    fn images_come_resized_with_nothing_known_about_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("grey.png");
+        RgbImage::from_pixel(20, 10, Rgb([9, 8, 7])).save(&path).unwrap();
+        let files = vec![("grey".into(), path), ("gone".into(), folder.path().join("gone.png"))];
+        let images = Images::new(files, [4, 6]);
+        let sample = images.load(0).unwrap();
+        assert_eq!((sample.image, sample.mask), ([9, 8, 7].repeat(24), vec![IGNORE; 24]));
+        assert_eq!((images.name(1), images.name(2)), ("gone".into(), String::new()));
+        assert!(images.load(1).unwrap_err().to_string().contains("gone.png"));
+        assert!(matches!(images.load(2), Err(Error::Index { index: 2, len: 2 })));
+    }
+}

@@ -1,0 +1,45 @@
+//! Where samples come from and how they become batches: data sets, joint augmentation, sampling, the loader.
+//!
+//! A [`Config`] opens a [`Dataset`] for a [`Split`]; [`verify`] looks at every mask of it before training starts; a
+//! [`Loader`] turns it into [`contract::Input`]. A data set gives RGB bytes and class ids of one size, so whoever has
+//! other data implements [`Dataset`] (four short methods) and keeps the rest.
+//!
+//! **Invariant:** nothing here depends on history. Order and augmentation are a function of (seed, epoch, index)
+//! alone, so there is no loader state to save, any number of worker threads gives the same batches, and an
+//! interrupted epoch continues by seeking.
+//!
+//! Sizes are `[height, width]` in pixels everywhere; images are `H×W×3` bytes, masks `H×W` bytes, row by row.
+//!
+//! ```
+//! use data::{Config, Dataset, Split};
+//!
+//! let shapes = Config::default().open(Split::Train)?;
+//! let sample = shapes.load(0)?;
+//! assert_eq!((sample.image.len(), sample.mask.len()), (64 * 64 * 3, 64 * 64));
+//! # Ok::<(), data::Error>(())
+//! ```
+
+mod augment;
+mod config;
+mod dataset;
+mod decode;
+mod error;
+mod images;
+mod loader;
+mod ordered;
+mod pets;
+mod random;
+mod resize;
+mod shapes;
+mod verify;
+
+pub use augment::Augment;
+pub use config::{Config, LoaderConfig, Split};
+pub use dataset::{Dataset, IGNORE, Sample};
+pub use decode::{dimensions, read_rgb};
+pub use error::Error;
+pub use images::Images;
+pub use loader::{Loader, Order};
+pub use pets::{OxfordPets, Target};
+pub use shapes::Shapes;
+pub use verify::verify;

@@ -1,0 +1,188 @@
+//! What training relies on: the same batches whatever the workers, the interruptions and the machine's mood.
+
+use super::*;
+use crate::{Config, Shapes, Split};
+use proptest::prelude::*;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// `len` samples of one row: pixel x of sample i is (i, i, x), of class x; loading takes a time of its own.
+struct Rows {
+    len: u64,
+    spoil: fn(u64, Sample) -> Sample,
+}
+
+const WIDTH: u8 = 4;
+
+impl Dataset for Rows {
+    fn len(&self) -> u64 {
+        self.len
+    }
+    fn size(&self) -> [u32; 2] {
+        [1, u32::from(WIDTH)]
+    }
+    fn name(&self, index: u64) -> String {
+        index.to_string()
+    }
+    fn load(&self, index: u64) -> Result<Sample, Error> {
+        thread::sleep(Duration::from_micros(index * 7919 % 50));
+        let image = (0..WIDTH).flat_map(|x| [(index / 256) as u8, index as u8, x]).collect();
+        Ok((self.spoil)(index, Sample { image, mask: (0..WIDTH).collect() }))
+    }
+}
+
+fn loader(len: u64, batch_size: u64, workers: u64, order: Order) -> Loader {
+    let config = LoaderConfig { batch_size, workers, prefetch: 3 };
+    let augment = Some(Augment { horizontal_flip: true });
+    Loader::new(Arc::new(Rows { len, spoil: |_, sample| sample }), &config, order, augment, 9, Device::Cpu).unwrap()
+}
+
+/// Batches as plain values: names, inputs, targets.
+type Plain = Vec<(Vec<String>, Vec<f32>, Vec<i64>)>;
+
+fn plain(loader: &Loader, epoch: u64, skip: u64) -> Plain {
+    let values = |batch: Result<Batch, BoxError>| {
+        let Batch { inputs, targets, names } = batch.unwrap();
+        let inputs = Vec::<f32>::try_from(inputs.contiguous().view(-1)).unwrap();
+        (names, inputs, Vec::<i64>::try_from(targets.view(-1)).unwrap())
+    };
+    loader.epoch(epoch, skip).map(values).collect()
+}
+
+fn names(loader: &Loader, epoch: u64) -> Vec<String> {
+    plain(loader, epoch, 0).into_iter().flat_map(|batch| batch.0).collect()
+}
+
+#[test]
+fn any_number_of_workers_and_any_skip_give_the_same_batches() {
+    let alone = loader(53, 8, 0, Order::Shuffled);
+    for epoch in [0, 1, u64::MAX] {
+        let expected = plain(&alone, epoch, 0);
+        assert_eq!(expected.len(), 7);
+        for workers in [0, 1, 4] {
+            let loader = loader(53, 8, workers, Order::Shuffled);
+            for skip in 0..=8 {
+                assert_eq!(plain(&loader, epoch, skip), expected[expected.len().min(skip as usize)..]);
+            }
+        }
+    }
+}
+
+#[test]
+fn generated_data_comes_the_same_for_any_number_of_workers() {
+    let shapes = Shapes { train_samples: 20, size: [24, 16], ..Shapes::default() };
+    let batches = |workers| {
+        let config = LoaderConfig { batch_size: 6, workers, prefetch: 2 };
+        let dataset: Arc<dyn Dataset> = Config::Shapes(shapes.clone()).open(Split::Train).unwrap().into();
+        let augment = Some(shapes.augment.clone());
+        plain(&Loader::new(dataset, &config, Order::Shuffled, augment, 3, Device::Cpu).unwrap(), 2, 1)
+    };
+    assert_eq!(batches(0), batches(1));
+    assert_eq!(batches(0), batches(4));
+}
+
+#[test]
+fn batches_have_the_shapes_kinds_and_values_of_the_contract() {
+    let loader = loader(5, 2, 1, Order::Sequential);
+    assert_eq!((loader.len(), loader.samples(), loader.is_empty()), (3, 5, false));
+    let batches: Vec<Batch> = loader.epoch(0, 0).map(Result::unwrap).collect();
+    assert_eq!(batches[0].inputs.size(), [2, 3, 1, 4]);
+    assert_eq!((batches[0].inputs.kind(), batches[0].targets.kind()), (Kind::Float, Kind::Int64));
+    assert_eq!(batches[0].targets.size(), [2, 1, 4]);
+    assert_eq!(batches[2].inputs.size(), [1, 3, 1, 4], "the last partial batch is kept");
+    assert_eq!(batches[0].inputs.stride(), [12, 1, 12, 3], "channels-last");
+    assert_eq!(batches[1].inputs.double_value(&[1, 1, 0, 0]) as f32, 3.0 / 255.0);
+    assert!(plain(&self::loader(0, 2, 4, Order::Shuffled), 0, 0).is_empty());
+}
+
+#[test]
+fn sequential_is_sequential_and_epochs_are_shuffled_differently() {
+    let sorted: Vec<String> = (0..40).map(|index: u64| index.to_string()).collect();
+    let sequential = loader(40, 7, 2, Order::Sequential);
+    assert_eq!((names(&sequential, 0), names(&sequential, 1)), (sorted.clone(), sorted.clone()));
+    let shuffled = loader(40, 7, 2, Order::Shuffled);
+    let (first, second) = (names(&shuffled, 0), names(&shuffled, 1));
+    assert!(first != second && first != sorted && second != sorted);
+}
+
+#[test]
+fn image_and_mask_are_flipped_together_and_differently_each_epoch() {
+    let loader = loader(64, 64, 2, Order::Sequential);
+    let targets = |epoch| {
+        let (_, inputs, targets) = plain(&loader, epoch, 0).remove(0);
+        // The third channel of pixel x, wherever it is now, is the class of that pixel.
+        let samples = inputs.chunks(3 * WIDTH as usize).zip(targets.chunks(WIDTH as usize));
+        for (image, mask) in samples {
+            let column: Vec<i64> = image[8..].iter().map(|value| (value * 255.0).round() as i64).collect();
+            assert_eq!(column, mask);
+        }
+        targets
+    };
+    let first = targets(0);
+    let flipped = first.chunks(WIDTH as usize).filter(|mask| mask[0] == 3).count();
+    assert!((15..50).contains(&flipped), "{flipped} of 64");
+    assert_ne!(first, targets(1));
+}
+
+#[test]
+fn an_epoch_that_is_left_early_leaves_nothing_behind() {
+    for taken in [0, 1, 3] {
+        let loader = loader(1000, 4, 4, Order::Shuffled);
+        let start = Instant::now();
+        let mut epoch = loader.epoch(0, 0);
+        assert_eq!(epoch.by_ref().take(taken).count(), taken);
+        drop(epoch);
+        assert_eq!(Arc::strong_count(&loader.source), 1, "a worker still holds the data set");
+        assert!(start.elapsed() < Duration::from_secs(5));
+    }
+}
+
+#[test]
+fn a_bad_sample_is_an_error_that_names_it_and_ends_the_epoch() {
+    type Spoil = fn(u64, Sample) -> Sample;
+    let cases: [(Spoil, &str); 3] = [
+        (
+            |index, sample| if index == 13 { panic!("cannot load {index}") } else { sample },
+            "loading sample '13' panicked: cannot load 13",
+        ),
+        (
+            |index, sample| if index == 13 { Sample { image: vec![0; 3], ..sample } } else { sample },
+            "sample '13': its image has 3 bytes, expected 12",
+        ),
+        (
+            |index, sample| if index == 13 { Sample { mask: vec![0], ..sample } } else { sample },
+            "sample '13': its mask has 1 bytes, expected 4",
+        ),
+    ];
+    for (spoil, says) in cases {
+        for workers in [0, 1, 4] {
+            let config = LoaderConfig { batch_size: 4, workers, prefetch: 3 };
+            let rows = Arc::new(Rows { len: 40, spoil });
+            let loader = Loader::new(rows, &config, Order::Sequential, None, 0, Device::Cpu).unwrap();
+            let batches: Vec<_> = loader.epoch(0, 0).collect();
+            assert_eq!(batches.len(), 4);
+            assert_eq!(batches[3].as_ref().unwrap_err().to_string(), says);
+        }
+    }
+}
+
+#[test]
+fn impossible_settings_are_refused() {
+    let config = LoaderConfig { batch_size: 0, ..LoaderConfig::default() };
+    let rows = Arc::new(Rows { len: 1, spoil: |_, sample| sample });
+    let invalid = Loader::new(rows, &config, Order::Sequential, None, 0, Device::Cpu).err().unwrap();
+    assert_eq!(invalid.key, "batch_size");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    #[test]
+    fn every_sample_comes_once_an_epoch(len in 0u64..300, batch_size in 1u64..40, workers in 0u64..4, epoch: u64) {
+        let loader = loader(len, batch_size, workers, Order::Shuffled);
+        let batches = plain(&loader, epoch, 0);
+        prop_assert_eq!(batches.len() as u64, loader.len());
+        let mut seen: Vec<u64> = batches.iter().flat_map(|batch| &batch.0).map(|name| name.parse().unwrap()).collect();
+        seen.sort_unstable();
+        prop_assert_eq!(seen, (0..len).collect::<Vec<_>>());
+    }
+}
