@@ -1,1 +1,7 @@
-fn main(){}
+//! The integration tests, in one binary so that linking stays cheap.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
+
+mod architecture;
+mod parity;
+mod program;

@@ -5,10 +5,10 @@ use std::{env, path::PathBuf};
 #[path = "../../scripts/rpath.rs"]
 mod rpath;
 
-fn main() {
+fn main() -> Result<(), env::VarError> {
     println!("cargo:rerun-if-changed=shim.cpp");
     println!("cargo:rerun-if-env-changed=LIBTORCH_CXX11_ABI");
-    let lib = PathBuf::from(env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys names libtorch's folder"));
+    let lib = PathBuf::from(env::var("DEP_TCH_LIBTORCH_LIB")?);
     let include = lib.with_file_name("include");
     let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".into());
     cc::Build::new()
@@ -21,4 +21,5 @@ fn main() {
         .file("shim.cpp")
         .compile("oxiseg_torch_ext");
     rpath::main();
+    Ok(())
 }

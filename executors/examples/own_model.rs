@@ -39,7 +39,10 @@ fn main() -> Result<(), contract::BoxError> {
     let mut trainer = Trainer::new(&model, &Noise, &loss_fn, &mut optimizer, &mut metric, 5);
     for event in trainer.train(Progress::default()) {
         if let Event::Epoch { progress, scores, .. } = event? {
-            println!("epoch {}: {} {:.3}, {} {:.3}", progress.epoch, scores[0].0, scores[0].1, scores[1].0, scores[1].1);
+            println!(
+                "epoch {}: {} {:.3}, {} {:.3}",
+                progress.epoch, scores[0].0, scores[0].1, scores[1].0, scores[1].1
+            );
         }
     }
     Ok(())

@@ -95,7 +95,9 @@ impl Train {
         }
         let cuda = Cuda::is_available();
         match self.device {
-            Device::Cuda if !cuda => Err(usage("train.device is 'cuda', but libtorch finds no GPU: use 'auto' or 'cpu'")),
+            Device::Cuda if !cuda => {
+                Err(usage("train.device is 'cuda', but libtorch finds no GPU: use 'auto' or 'cpu'"))
+            }
             Device::Cpu => Ok(tch::Device::Cpu),
             Device::Auto | Device::Cuda => Ok(tch::Device::cuda_if_available()),
         }

@@ -29,7 +29,13 @@ impl Guard {
     }
 
     /// Takes note of a step. Gives its loss when it was time for a look, which reads it from the device.
-    pub fn step(&mut self, at: Progress, names: Vec<String>, loss: Tensor, update: Option<Update>) -> Result<Option<f64>> {
+    pub fn step(
+        &mut self,
+        at: Progress,
+        names: Vec<String>,
+        loss: Tensor,
+        update: Option<Update>,
+    ) -> Result<Option<f64>> {
         self.steps.push(Step { step: at.step, names, loss, update });
         if self.device != Device::Cpu && !at.step.is_multiple_of(GPU_INTERVAL) {
             return Ok(None);

@@ -80,7 +80,8 @@ fn folder(args: &cli::Train) -> Run {
 
 fn compare(path: &Path, snapshot: &Snapshot, config: &Config) -> Result<()> {
     let before = snapshot::config(snapshot, &path.display().to_string())?;
-    let harmless = |key: &str| HARMLESS.iter().any(|known| key == *known || known.ends_with('.') && key.starts_with(known));
+    let harmless =
+        |key: &str| HARMLESS.iter().any(|known| key == *known || known.ends_with('.') && key.starts_with(known));
     let unsafe_ones: Vec<String> = config::differences(&before, config)
         .into_iter()
         .filter(|(key, ..)| !harmless(key))

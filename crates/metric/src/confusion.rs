@@ -61,7 +61,10 @@ impl Metric for Segmentation {
         let (k, shape) = (self.classes.len() as i64, outputs.size());
         if shape.len() != 4 || shape[1] != k || [shape[0], shape[2], shape[3]] != *targets.size() {
             let found = targets.size();
-            return Err(format!("expected outputs [N, {k}, H, W] and targets [N, H, W], found {shape:?} and {found:?}").into());
+            return Err(format!(
+                "expected outputs [N, {k}, H, W] and targets [N, H, W], found {shape:?} and {found:?}"
+            )
+            .into());
         }
         self.f_update(loss, outputs, targets).map_err(|error| TorchError::from(error).into())
     }
@@ -77,7 +80,8 @@ impl Metric for Segmentation {
             ("mean_dice".into(), Confusion::mean(&dice)),
         ];
         for (name, values) in [("iou", iou), ("dice", dice)] {
-            let of_class = |(class, value): (&String, Option<f64>)| (format!("{name}/{class}"), value.unwrap_or(f64::NAN));
+            let of_class =
+                |(class, value): (&String, Option<f64>)| (format!("{name}/{class}"), value.unwrap_or(f64::NAN));
             scores.extend(self.classes.iter().zip(values).map(of_class));
         }
         scores.push(("pixels".into(), confusion.pixels() as f64));

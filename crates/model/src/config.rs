@@ -152,7 +152,11 @@ mod tests {
         let std = weight(&first).std(true).double_value(&[]);
         let he = (2.0f64 / (128.0 * 9.0)).sqrt();
         assert!((std / he - 1.0).abs() < 0.02, "{std} against {he}");
-        assert!(first.iter().all(|(name, t)| !name.contains("norm") || !name.ends_with("weight") || t.equal(&t.ones_like())));
+        assert!(
+            first
+                .iter()
+                .all(|(name, t)| !name.contains("norm") || !name.ends_with("weight") || t.equal(&t.ones_like()))
+        );
     }
 
     #[test]

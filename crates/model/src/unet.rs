@@ -1,8 +1,8 @@
 //! The classic UNet (Ronneberger, Fischer & Brox, 2015) with same-size convolutions and BatchNorm.
 
 use crate::Upsampling;
-use tch::nn::{self, ModuleT};
 use tch::Tensor;
+use tch::nn::{self, ModuleT};
 
 /// Two times convolution 3×3, BatchNorm, ReLU.
 #[derive(Debug)]

@@ -39,7 +39,9 @@ impl Config {
         positive("learning_rate", self.learning_rate)?;
         self.clip_norm.map_or(Ok(()), |norm| positive("clip_norm", norm))?;
         let decay = self.weight_decay;
-        Invalid::unless(decay.is_finite() && decay >= 0.0, "weight_decay", || format!("must be 0 or more, is {decay}"))?;
+        Invalid::unless(decay.is_finite() && decay >= 0.0, "weight_decay", || {
+            format!("must be 0 or more, is {decay}")
+        })?;
         Invalid::unless(self.accumulate > 0, "accumulate", || "must be at least 1, is 0".into())
     }
 

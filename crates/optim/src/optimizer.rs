@@ -43,8 +43,8 @@ impl Optim {
         }
         let (names, parameters): (Vec<_>, Vec<_>) = parameters.into_iter().unzip();
         let device = parameters[0].device();
-        let zeros = |_: &&str| parameters.iter().map(|p| p.detach().f_zeros_like()).collect::<Result<Vec<_>, _>>();
-        let slots = config.rule.slots().iter().map(|slot| zeros(&slot)).collect::<Result<Vec<_>, _>>()?;
+        let zeros = |_| parameters.iter().map(|p| p.detach().f_zeros_like()).collect::<Result<Vec<_>, _>>();
+        let slots = config.rule.slots().iter().map(zeros).collect::<Result<Vec<_>, _>>()?;
         let scalar = || Tensor::f_zeros([0i64; 0], (Kind::Float, device));
         let (step, found_inf) = (scalar()?, scalar()?);
         Ok(Self {
@@ -167,7 +167,8 @@ impl Optim {
 fn count(state: &StateDict, name: &str) -> Result<u64, StateError> {
     let missing = || StateError::Names { missing: vec![name.into()], unexpected: vec![] };
     let tensor = state.get(name).ok_or_else(missing)?;
-    let value = if tensor.size().is_empty() && tensor.kind() == Kind::Int64 { tensor.f_int64_value(&[]).ok() } else { None };
+    let value =
+        if tensor.size().is_empty() && tensor.kind() == Kind::Int64 { tensor.f_int64_value(&[]).ok() } else { None };
     value.and_then(|value| u64::try_from(value).ok()).ok_or_else(|| StateError::Value {
         name: name.into(),
         problem: format!("expected a count (scalar Int64, 0 or more), found {:?} {:?}", tensor.size(), tensor.kind()),

@@ -75,7 +75,10 @@ pub fn parse(text: &str) -> Result<Value, String> {
 /// The configuration that `value` describes; errors name the key.
 pub fn typed(value: &Value) -> Result<Config, String> {
     let (path, problem) = match attempt(value) {
-        Ok(config) => return Ok(config),
+        Ok(config) => {
+            let resolved = serde_json::to_value(&config).map_err(|error| error.to_string())?;
+            return sections(value, &resolved, "").map(|()| config);
+        }
         Err(error) => error,
     };
     // serde reads a section with a `kind` in two passes and then cannot say which key it failed at. Look for the one
@@ -88,6 +91,19 @@ pub fn typed(value: &Value) -> Result<Config, String> {
     }
 }
 
+/// Refuses a list where a section belongs: serde takes its items for the fields in their order.
+fn sections(given: &Value, resolved: &Value, path: &str) -> Result<(), String> {
+    let Value::Object(resolved) = resolved else { return Ok(()) };
+    let Value::Object(given) = given else {
+        return Err(format!("{path}: expected a section in braces, found {given}").trim_start_matches(": ").into());
+    };
+    for (key, value) in given {
+        let dot = if path.is_empty() { "" } else { "." };
+        sections(value, resolved.get(key).unwrap_or(&Value::Null), &format!("{path}{dot}{key}"))?;
+    }
+    Ok(())
+}
+
 fn attempt(value: &Value) -> Result<Config, (String, String)> {
     serde_path_to_error::deserialize(value).map_err(|error| (error.path().to_string(), error.inner().to_string()))
 }
@@ -95,7 +111,9 @@ fn attempt(value: &Value) -> Result<Config, (String, String)> {
 fn culprit(value: &Value, path: &str, problem: &str) -> Option<String> {
     let pointer = format!("/{}", path.replace('.', "/"));
     let section = value.pointer(&pointer)?.as_object()?;
-    for key in section.keys() {
+    // The kind comes last: without it everything fails in another way.
+    let (kind, options): (Vec<&String>, Vec<&String>) = section.keys().partition(|key| *key == "kind");
+    for key in options.into_iter().chain(kind) {
         let mut without = value.clone();
         without.pointer_mut(&pointer)?.as_object_mut()?.remove(key);
         if attempt(&without).err().is_none_or(|(_, other)| other != problem) {

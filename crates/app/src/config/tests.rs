@@ -22,19 +22,29 @@ fn errors_name_the_file_and_the_full_path_of_the_key() {
         (r#"{"optimizer": {"rule": {"kind": "adam", "momentum": 0.9}}}"#, "my.json: optimizer.rule.momentum: unknown"),
         (r#"{"optimizer": {"rule": {"kind": "adam", "beta1": "x"}}}"#, "my.json: optimizer.rule.beta1: invalid type"),
         (r#"{"optimizer": {"rule": {"kind": "adem"}}}"#, "my.json: optimizer.rule.kind: unknown variant `adem`"),
-        (r#"{"schedule": {"decay": {"kind": "constant", "floor": 1}}}"#, "my.json: schedule.decay.floor: unknown field"),
+        (
+            r#"{"schedule": {"decay": {"kind": "constant", "floor": 1}}}"#,
+            "my.json: schedule.decay.floor: unknown field",
+        ),
         (r#"{"schedule": {"decay": {"kind": "step"}}}"#, "my.json: schedule.decay: missing field `every`"),
         (r#"{"data": {"kind": "shapes", "loader": {"workers": -1}}}"#, "my.json: data.loader.workers: invalid value"),
-        (r#"{"data": {"kind": "shapes", "loader": {"batch": 1}}}"#, "my.json: data.loader.batch: unknown field `batch`"),
+        (
+            r#"{"data": {"kind": "shapes", "loader": {"batch": 1}}}"#,
+            "my.json: data.loader.batch: unknown field `batch`",
+        ),
         (r#"{"data": {"kind": "oxford_pets"}}"#, "my.json: data: missing field `root`"),
         (r#"{"model": {"precision": "fp8"}}"#, "my.json: model.precision: unknown variant `fp8`"),
         (r#"{"train": {"epochs": 1.5}}"#, "my.json: train.epochs: invalid type: floating point"),
         (r#"{"train": {"epochs": 0}}"#, "my.json: train.epochs: must be at least 1"),
-        (r#"{"loss": {"class_weights": [1, 2]}}"#, "my.json: loss.class_weights: must hold one weight for each of the 4"),
+        (
+            r#"{"loss": {"class_weights": [1, 2]}}"#,
+            "my.json: loss.class_weights: must hold one weight for each of the 4",
+        ),
         (r#"{"train": {"seed": 1, "seed": 2}}"#, "my.json: the key \"seed\" is there twice: remove one at line 1"),
         (r#"{"train": {"seed": 1,}}"#, "my.json: trailing comma at line 1"),
         ("", "my.json: EOF"),
-        ("[]", "my.json: invalid type"),
+        ("[]", "my.json: expected a section in braces, found []"),
+        (r#"{"train": [5]}"#, "my.json: train: expected a section in braces, found [5]"),
     ] {
         let error = refused(text);
         assert!(error.starts_with(expected), "{text}\n  gave     {error}\n  expected {expected}");
@@ -47,8 +57,14 @@ fn a_change_is_typed_checked_and_named() {
     assert_eq!((config.optimizer.learning_rate, config.optimizer.clip_norm), (3e-4, Some(1.0)));
     assert_eq!(config.model.precision, model::Precision::Bf16);
     for (change, expected) in [
-        ("optimizer.learning_rate=fast", "--set optimizer.learning_rate: optimizer.learning_rate: invalid type: string"),
-        ("optimizer.learning_rate=-1", "--set optimizer.learning_rate: optimizer.learning_rate: must be above 0, is -1"),
+        (
+            "optimizer.learning_rate=fast",
+            "--set optimizer.learning_rate: optimizer.learning_rate: invalid type: string",
+        ),
+        (
+            "optimizer.learning_rate=-1",
+            "--set optimizer.learning_rate: optimizer.learning_rate: must be above 0, is -1",
+        ),
         ("optimizer.lr=1", "--set optimizer.lr: optimizer.lr: unknown field `lr`"),
         ("optimiser.learning_rate=1", "--set optimiser.learning_rate: there is no section \"optimiser\""),
         ("model.width.x=1", "--set model.width.x: not a section"),

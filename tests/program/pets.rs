@@ -1,0 +1,27 @@
+//! The whole program on real photographs, where they are at hand.
+
+use super::support::{Place, root, skip};
+use serde_json::Value;
+
+#[test]
+fn a_network_trains_validates_and_predicts_on_real_photographs() {
+    let pets = root().join("../shared/datasets/oxford-pets-sample");
+    if !pets.exists() {
+        return skip("no Oxford-IIIT Pet sample beside the repository");
+    }
+    let place = Place::new();
+    for (name, classes) in [("pets", 3), ("pets_foreground", 2)] {
+        let config = root().join("configs").join(name).with_extension("json");
+        let (config, pets) = (config.display(), pets.display());
+        let small = "--set data.size=[32,32] --set model.width=4 --set model.depth=2 --set train.epochs=1";
+        place.app(&format!("train --config {config} --set data.root={pets} {small} --set train.threads=1")).ok();
+        let object: Value = serde_json::from_str(&place.app("validate --json").ok().stdout).unwrap();
+        assert_eq!((&object["samples"], &object["pixels"]), (&298.into(), &(298 * 32 * 32).into()));
+        assert_eq!(object["iou"].as_object().unwrap().len(), classes);
+        let last = place.metrics(&format!("runs/{name}")).pop().unwrap();
+        assert_eq!(object["mean_iou"], last["mean_iou"]);
+    }
+    // Abyssinian_34 is a GIF, Egyptian_Mau-like oddities are PNGs: all called .jpg.
+    place.app(&format!("predict --output out --overlay {}", pets.join("images").display())).ok();
+    assert_eq!(std::fs::read_dir(place.path("out")).unwrap().count(), 1200);
+}

@@ -1,0 +1,57 @@
+//! `app predict` on images of many kinds.
+
+use super::support::Place;
+use image::{ImageFormat, Rgb, RgbImage};
+use std::fs;
+
+fn draw(place: &Place, name: &str, width: u32, height: u32, format: ImageFormat) {
+    let path = place.path(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let picture = RgbImage::from_fn(width, height, |x, y| Rgb([(x * 7) as u8, (y * 5) as u8, 90]));
+    picture.save_with_format(path, format).unwrap();
+}
+
+#[test]
+fn each_image_gets_a_class_map_of_its_own_size() {
+    let place = Place::new();
+    place.train("").ok();
+    draw(&place, "one.jpg", 40, 23, ImageFormat::Jpeg);
+    draw(&place, "many/a.png", 16, 16, ImageFormat::Png);
+    draw(&place, "many/deep/really_a_gif.jpg", 7, 61, ImageFormat::Gif);
+    fs::write(place.path("many/notes.txt"), "no image").unwrap();
+
+    let ran = place.app("predict --output out --overlay one.jpg many").ok();
+    assert!(ran.stderr.contains("grey values: 0 background, 1 circle, 2 square, 3 triangle"), "{}", ran.stderr);
+    for (name, size) in [("one", (40, 23)), ("a", (16, 16)), ("deep/really_a_gif", (7, 61))] {
+        let map = image::open(place.path(&format!("out/{name}.png"))).unwrap();
+        assert_eq!(map.as_luma8().map(|map| map.dimensions()), Some(size), "{name}");
+        assert!(map.as_luma8().unwrap().pixels().all(|pixel| pixel.0[0] < 4));
+        let overlay = image::open(place.path(&format!("out/{name}_overlay.png"))).unwrap();
+        assert_eq!(overlay.as_rgb8().map(|overlay| overlay.dimensions()), Some(size));
+    }
+    assert_eq!(fs::read_dir(place.path("out")).unwrap().count(), 5, "two images here, and the folder of the third");
+
+    let first = fs::read(place.path("out/a.png")).unwrap();
+    place.app("predict --output alone many/a.png").ok();
+    assert_eq!(fs::read(place.path("alone/a.png")).unwrap(), first, "what is predicted with it changes nothing");
+}
+
+#[test]
+fn what_is_no_image_is_named_and_nothing_is_overwritten() {
+    let place = Place::new();
+    place.train("").ok();
+    draw(&place, "a.png", 8, 8, ImageFormat::Png);
+    draw(&place, "b/a.jpg", 8, 8, ImageFormat::Jpeg);
+    fs::write(place.path("text.png"), "no image").unwrap();
+    fs::create_dir(place.path("empty")).unwrap();
+    place.app("predict --output out text.png").refused(1, "text.png");
+    place.app("predict --output out missing.png").refused(1, "missing.png");
+    place.app("predict --output out empty").refused(2, "no image in empty");
+    place.app("predict --output out a.png b/a.jpg").refused(2, "would both be written to a.png");
+    assert!(!place.path("out").exists());
+
+    let mut torn = fs::read(place.path("b/a.jpg")).unwrap();
+    torn.truncate(torn.len() / 2);
+    fs::write(place.path("torn.jpg"), torn).unwrap();
+    place.app("predict --output out torn.jpg").refused(1, "torn.jpg");
+}
