@@ -9,14 +9,17 @@
 #include <ATen/ops/_fused_sgd.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/stack.h>
+#include <ATen/record_function.h>
 #include <torch/version.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 using at::Tensor;
@@ -50,6 +53,16 @@ static std::optional<Tensor> maybe(Tensor* tensor) {
 
 static at::Device device_of(int cuda_index) {
   return cuda_index < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(cuda_index));
+}
+
+// Counted on each thread for itself.
+static thread_local int64_t reads = 0;
+
+static std::unique_ptr<at::ObserverContext> count_read(const at::RecordFunction& function) {
+  // The operators by which the host asks for a value and waits for it.
+  std::string_view name = function.name();
+  if (name == "aten::_local_scalar_dense" || name == "aten::nonzero" || name == "aten::is_nonzero") reads++;
+  return nullptr;
 }
 
 extern "C" {
@@ -139,6 +152,16 @@ int oxiseg_make_channels_last(Tensor* tensor) {
     tensor->set_data(tensor->detach().contiguous(at::MemoryFormat::ChannelsLast));
   });
 }
+
+int oxiseg_watch_reads(uint64_t* handle) {
+  return guarded([&] {
+    *handle = at::addThreadLocalCallback(at::RecordFunctionCallback(count_read).scopes({at::RecordScope::FUNCTION}));
+  });
+}
+int oxiseg_unwatch_reads(uint64_t handle) {
+  return guarded([&] { at::removeCallback(handle); });
+}
+int64_t oxiseg_reads() { return reads; }
 
 void oxiseg_tune_allocator() {
 #ifdef __GLIBC__

@@ -16,7 +16,8 @@ pub(crate) fn forward(model: &dyn ModuleT, batch: &Batch, train: bool, place: &P
     catch_unwind(AssertUnwindSafe(|| model.forward_t(&batch.inputs, train))).map_err(|panic| {
         let said = panic.downcast_ref::<String>().map(String::as_str);
         let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked");
-        let inputs = batch.inputs.size();
-        Error::Model { place: place.clone(), inputs, source: TorchError::new(said).into() }
+        let of_torch = said.starts_with("called `Result::unwrap()`") || said.starts_with("libtorch: ");
+        let source = if of_torch { TorchError::new(said).into() } else { said.into() };
+        Error::Model { place: place.clone(), inputs: batch.inputs.size(), source }
     })
 }

@@ -14,3 +14,6 @@ pub use error::{Error, Place};
 pub use predictor::{Prediction, Predictor};
 pub use trainer::{Trainer, Training};
 pub use validator::Validator;
+
+#[cfg(test)]
+mod tests;

@@ -59,9 +59,10 @@ impl<'a> Predictor<'a> {
 fn predict_batch(model: &dyn ModuleT, batch: &Batch, place: Place) -> Result<Vec<Prediction>, Error> {
     let _no_grad = tch::no_grad_guard();
     let outputs = forward(model, batch, false, &place)?;
-    let probabilities = outputs.f_softmax(1, Kind::Float).and_then(|all| all.f_unbind(0)).map_err(|error| {
-        Error::Model { place, inputs: batch.inputs.size(), source: TorchError::from(error).into() }
-    })?;
+    let probabilities = outputs
+        .f_softmax(1, Kind::Float)
+        .and_then(|all| all.f_unbind(0))
+        .map_err(|error| Error::Model { place, inputs: batch.inputs.size(), source: TorchError::from(error).into() })?;
     let named = batch.names.iter().zip(probabilities);
     Ok(named.map(|(name, probabilities)| Prediction { name: name.clone(), probabilities }).collect())
 }

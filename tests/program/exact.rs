@@ -2,6 +2,7 @@
 
 use super::support::Place;
 use std::fs;
+use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -48,7 +49,8 @@ fn a_run_that_stopped_between_epochs_continues_to_the_bit() {
 fn a_killed_run_continues_to_the_bit() {
     let place = Place::new();
     place.train("--run straight --set train.epochs=12").ok();
-    let mut killed = place.command("train --config tiny.json --run killed --set train.epochs=12").spawn().unwrap();
+    let mut killed = place.command("train --config tiny.json --run killed --set train.epochs=12");
+    let mut killed = killed.stderr(Stdio::null()).spawn().unwrap();
     let since = Instant::now();
     while !place.path("killed/checkpoints/step-0000000015").exists() {
         assert!(since.elapsed() < Duration::from_secs(60) && killed.try_wait().unwrap().is_none());

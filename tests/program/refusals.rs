@@ -39,6 +39,24 @@ fn missing_data_is_an_error_that_says_where_it_looked() {
 }
 
 #[test]
+fn a_wrong_label_ends_the_run_before_the_first_step() {
+    let place = Place::new();
+    for folder in ["pets/images", "pets/annotations/trimaps"] {
+        fs::create_dir_all(place.path(folder)).unwrap();
+    }
+    for (list, name) in [("trainval", "good_1"), ("test", "bad_1")] {
+        fs::write(place.path(&format!("pets/annotations/{list}.txt")), format!("{name} 1 1 1\n")).unwrap();
+        image::RgbImage::new(20, 20).save(place.path(&format!("pets/images/{name}.jpg"))).unwrap();
+        let label = if name == "bad_1" { 7 } else { 1 };
+        let mask = image::GrayImage::from_pixel(20, 20, image::Luma([label]));
+        mask.save(place.path(&format!("pets/annotations/trimaps/{name}.png"))).unwrap();
+    }
+    fs::write(place.path("pets.json"), r#"{"data": {"kind": "oxford_pets", "root": "pets"}}"#).unwrap();
+    let ran = place.app("train --config pets.json").refused(1, "bad_1.png");
+    assert!(ran.stderr.contains('7') && !place.path("runs").exists(), "{}", ran.stderr);
+}
+
+#[test]
 fn a_run_goes_on_with_its_own_configuration_only() {
     let place = Place::new();
     place.train("").ok();

@@ -17,7 +17,11 @@ impl TorchError {
         if !trace.is_empty() {
             log::debug!("libtorch raised an exception from{trace}");
         }
-        let said = said.trim_start_matches("Internal torch error: ").lines().map(str::trim);
+        // What tch's plain methods panic with is the Debug text of the error.
+        let said =
+            said.trim_start_matches("called `Result::unwrap()` on an `Err` value: Torch(\"").replace("\\n", "\n");
+        let said = said.trim_start_matches("libtorch: ").trim_start_matches("Internal torch error: ");
+        let said = said.lines().map(str::trim);
         Self(said.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" "))
     }
 }

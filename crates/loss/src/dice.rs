@@ -17,17 +17,19 @@ pub struct Dice {
 impl Dice {
     fn f_loss(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor, TchError> {
         let classes = outputs.size().get(1).copied().unwrap_or_default();
-        let valid = targets.f_ne(IGNORE_INDEX)?;
-        let known = targets.f_where_self(&valid, &targets.f_zeros_like()?)?;
-        let mask = valid.f_unsqueeze(1)?;
-        let one_hot = known.f_one_hot(classes)?.f_permute([0, 3, 1, 2])?.f_mul(&mask)?.f_to_kind(Kind::Float)?;
+        let mask = targets.f_ne(IGNORE_INDEX)?.f_unsqueeze(1)?;
+        // Compared rather than made with one_hot, which reads the largest id first. An ignored pixel is of no class.
+        let ids = Tensor::f_arange(classes, (Kind::Int64, targets.device()))?.f_view([1, -1, 1, 1])?;
+        let one_hot = targets.f_unsqueeze(1)?.f_eq_tensor(&ids)?.f_to_kind(Kind::Float)?;
         let probabilities = outputs.f_softmax(1, Kind::Float)?.f_mul(&mask)?;
 
         let over_pixels = |x: Tensor| x.f_sum_dim_intlist([0i64, 2, 3].as_slice(), false, Kind::Float);
         let hits = over_pixels(probabilities.f_mul(&one_hot)?)?;
         let predicted = over_pixels(probabilities)?;
         let real = over_pixels(one_hot)?;
-        let dice = (hits * 2.0 + self.smooth) / (predicted + &real + self.smooth);
+        // Without smoothing a class that is nowhere is 0 / 0.
+        let pixels = (predicted + &real + self.smooth).f_clamp_min(f64::from(f32::MIN_POSITIVE))?;
+        let dice = (hits * 2.0 + self.smooth) / pixels;
 
         let present = real.f_gt(0.0)?.f_to_kind(Kind::Float)?;
         ((dice.f_neg()? + 1.0) * &present).f_sum(Kind::Float)?.f_div(&present.f_sum(Kind::Float)?.f_clamp_min(1.0)?)

@@ -15,7 +15,7 @@ pub struct Config {
     pub rule: Rule,
     /// The step size before the schedule's factor.
     pub learning_rate: f64,
-    /// Decay of all weights; how it acts depends on the rule. 0 for none.
+    /// Decay of all weights, also of those that the loss does not reach; how it acts depends on the rule. 0 for none.
     pub weight_decay: f64,
     /// The largest norm that all gradients together may have; larger ones are scaled down. `null` for no clipping.
     pub clip_norm: Option<f64>,

@@ -47,6 +47,9 @@ unsafe extern "C" {
     pub fn oxiseg_autocast_leave(cuda: c_int, was_enabled: c_int, was_kind: c_int) -> c_int;
     pub fn oxiseg_channels_last(tensor: Ptr, out: *mut *mut C_tensor) -> c_int;
     pub fn oxiseg_make_channels_last(tensor: Ptr) -> c_int;
+    pub fn oxiseg_watch_reads(handle: *mut u64) -> c_int;
+    pub fn oxiseg_unwatch_reads(handle: u64) -> c_int;
+    pub fn oxiseg_reads() -> i64;
     pub fn oxiseg_tune_allocator();
 }
 

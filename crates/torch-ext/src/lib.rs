@@ -6,9 +6,11 @@
 mod autocast;
 mod ffi;
 mod optim;
+mod reads;
 
 pub use autocast::Autocast;
 pub use optim::{Adam, Sgd, clear_grad, fused_adam, fused_sgd, global_norm, set_grad};
+pub use reads::Reads;
 
 use contract::TorchError;
 use std::ffi::{CStr, c_int};

@@ -1,0 +1,124 @@
+//! The loops over tiny models and data made in memory, which is what these tests share.
+
+mod errors;
+mod measuring;
+mod training;
+
+use contract::{Batch, Batches, BoxError, Input, StateDict, Stateful};
+use metric::Segmentation;
+use std::sync::Mutex;
+use tch::nn::{self, Module, ModuleT, VarStore};
+use tch::{Device, Kind, Tensor};
+
+/// Values between -1 and 1 that look like noise and are a function of `seed`: tests share libtorch's generator.
+fn noise(shape: &[i64], seed: u64) -> Tensor {
+    let places = Tensor::arange(shape.iter().product::<i64>(), (Kind::Double, Device::Cpu)) + 1.0;
+    ((places * 12.9898 + seed as f64 * 78.233).sin() * 43758.5453).frac().to_kind(Kind::Float).reshape(shape)
+}
+
+/// What becomes of a batch, whose epoch and place in it are given.
+type Spoil = fn((u64, u64), Batch) -> Result<Batch, BoxError>;
+
+/// Batches of these sizes; images `[1, 4, 4]` of two classes, where one pixel in about three is ignored. Sample b of
+/// batch i in epoch e is called `e.i.b`.
+struct Images {
+    sizes: Vec<i64>,
+    spoil: Spoil,
+    /// How the epochs were asked for.
+    asked: Mutex<Vec<(u64, u64)>>,
+}
+
+impl Images {
+    fn new(sizes: &[i64]) -> Self {
+        Self { sizes: sizes.to_vec(), spoil: |_, batch| Ok(batch), asked: Mutex::default() }
+    }
+
+    fn batch(&self, epoch: u64, index: u64) -> Batch {
+        let (n, seed) = (self.sizes[index as usize], 1000 * epoch + 10 * index);
+        let inputs = noise(&[n, 1, 4, 4], seed);
+        let ignored = noise(&[n, 4, 4], seed + 1).gt(0.3 + 0.2 * index as f64);
+        let targets = inputs.squeeze_dim(1).gt(0.2).to_kind(Kind::Int64).masked_fill(&ignored, contract::IGNORE_INDEX);
+        Batch { inputs, targets, names: (0..n).map(|sample| format!("{epoch}.{index}.{sample}")).collect() }
+    }
+}
+
+impl Input for Images {
+    fn epoch(&self, epoch: u64, skip: u64) -> Batches<'_> {
+        self.asked.lock().unwrap().push((epoch, skip));
+        Box::new((skip..self.len()).map(move |index| (self.spoil)((epoch, index), self.batch(epoch, index))))
+    }
+
+    fn len(&self) -> u64 {
+        self.sizes.len() as u64
+    }
+}
+
+/// Convolution, BatchNorm, ReLU, convolution: running statistics and all. The same weights at every call.
+fn network() -> (VarStore, nn::SequentialT) {
+    let store = VarStore::new(Device::Cpu);
+    let same = nn::ConvConfig { padding: 1, ..Default::default() };
+    let model = nn::seq_t()
+        .add(nn::conv2d(store.root() / "a", 1, 3, 3, same))
+        .add(nn::batch_norm2d(store.root() / "norm", 3, Default::default()))
+        .add_fn(|x| x.relu())
+        .add(nn::conv2d(store.root() / "b", 3, 2, 1, Default::default()));
+    let _no_grad = tch::no_grad_guard();
+    for (seed, mut value) in (0..).zip(Stateful::state(&store).into_values()) {
+        value.copy_(&noise(&value.size(), seed).abs());
+    }
+    (store, model)
+}
+
+fn optimizer(store: &VarStore, accumulate: u64) -> optim::Optim {
+    let config = optim::Config { learning_rate: 0.05, accumulate, ..optim::Config::default() };
+    let parameters: StateDict = store.variables().into_iter().filter(|(_, t)| t.requires_grad()).collect();
+    let schedule = optim::Schedule { warmup: 3, ..Default::default() };
+    config.build(parameters.into_iter().collect(), schedule, 100).unwrap()
+}
+
+fn segmentation() -> Segmentation {
+    Segmentation::new(vec!["dark".into(), "bright".into()], Device::Cpu).unwrap()
+}
+
+/// A copy of a state that does not change any more.
+fn copied(part: &dyn Stateful) -> StateDict {
+    part.state().into_iter().map(|(name, tensor)| (name, tensor.copy())).collect()
+}
+
+fn assert_same(left: &StateDict, right: &StateDict) {
+    assert!(left.keys().eq(right.keys()), "{:?} and {:?}", left.keys(), right.keys());
+    for ((name, left), right) in left.iter().zip(right.values()) {
+        assert!(left.equal(right), "{name}: {left} and {right}");
+    }
+}
+
+/// The mean cross entropy over valid pixels of all `batches` together, and the share of them whose class was found.
+fn by_hand(model: &dyn ModuleT, batches: &[Batch]) -> (f64, f64) {
+    let _no_grad = tch::no_grad_guard();
+    let (mut loss, mut right, mut pixels) = (0.0, 0.0, 0.0);
+    for batch in batches {
+        let outputs = model.forward_t(&batch.inputs, false).to_kind(Kind::Double);
+        let [n, _, height, width]: [i64; 4] = outputs.size().try_into().unwrap();
+        for (sample, (y, x)) in (0..n).flat_map(|s| (0..height * width).map(move |at| (s, (at / width, at % width)))) {
+            let target = batch.targets.int64_value(&[sample, y, x]);
+            if target == contract::IGNORE_INDEX {
+                continue;
+            }
+            let logits = [0, 1].map(|class| outputs.double_value(&[sample, class, y, x]));
+            loss += (logits[0].exp() + logits[1].exp()).ln() - logits[target as usize];
+            right += f64::from((logits[1] > logits[0]) == (target == 1));
+            pixels += 1.0;
+        }
+    }
+    (loss / pixels, right / pixels)
+}
+
+/// A model that is a function.
+#[derive(Debug)]
+struct Function(fn(&Tensor) -> Tensor);
+
+impl Module for Function {
+    fn forward(&self, x_nchw: &Tensor) -> Tensor {
+        self.0(x_nchw)
+    }
+}

@@ -1,0 +1,325 @@
+"""Writes what tests/parity.rs expects: losses, optimizers, schedules, scores, networks, as PyTorch and NumPy see them.
+
+    pip install torch==2.11.0 numpy safetensors
+    python tests/reference/make.py
+
+Beside this script it writes NAME.safetensors (tensors) and cases.json (the options of each case, in the words of
+oxiseg's configuration). Nothing is taken from oxiseg: formulas and networks are written with PyTorch's own parts.
+"""
+
+import json
+from pathlib import Path
+
+import numpy
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torch.nn import functional
+from torch.optim import lr_scheduler
+
+HERE = Path(__file__).parent
+IGNORE = 255
+CLASSES = 4
+
+
+def save(name, tensors):
+    path = HERE / f"{name}.safetensors"
+    save_file({key: tensor.detach().contiguous().clone() for key, tensor in tensors.items()}, path)
+    path.chmod(0o644)
+
+
+# Losses
+
+
+def dice_loss(logits, targets, smooth):
+    """One minus the mean over the classes in `targets` of (2 sum(p t) + smooth) / (sum(p) + sum(t) + smooth)."""
+    pixels = logits.movedim(1, -1).reshape(-1, logits.shape[1])[targets.flatten() != IGNORE].softmax(-1)
+    truth = targets[targets != IGNORE]
+    losses = []
+    for k in truth.unique().tolist():
+        p, t = pixels[:, k], (truth == k).float()
+        losses.append(1 - (2 * p[t == 1].sum() + smooth) / (p.sum() + t.sum() + smooth))
+    return torch.stack(losses).mean()
+
+
+def losses():
+    torch.manual_seed(1)
+    shape = (2, CLASSES, 5, 6)
+    logits = torch.randn(shape) * 2
+    every = torch.randint(0, CLASSES, (2, 5, 6))
+    ignored = torch.where(torch.rand(2, 5, 6) < 0.2, IGNORE, every)
+    absent = torch.where(ignored == 2, 0, ignored)
+    weights = [0.5, 2.0, 1.0, 3.25]
+    cases = {
+        "cross_entropy": (logits, every, {}),
+        "cross_entropy_ignored": (logits, ignored, {}),
+        "cross_entropy_weighted": (logits, ignored, {"class_weights": weights}),
+        "cross_entropy_weighted_absent": (logits, absent, {"class_weights": weights}),
+        "cross_entropy_zero_weight": (logits, ignored, {"class_weights": [0.0, 1.0, 1.0, 1.0]}),
+        "cross_entropy_large": (logits * 50, ignored, {}),
+        "dice": (logits, every, {"cross_entropy": 0.0, "dice": 1.0}),
+        "dice_ignored": (logits, ignored, {"cross_entropy": 0.0, "dice": 1.0, "smooth": 0.5}),
+        "dice_absent": (logits, absent, {"cross_entropy": 0.0, "dice": 1.0}),
+        "dice_unsmoothed": (logits, absent, {"cross_entropy": 0.0, "dice": 1.0, "smooth": 0.0}),
+        "sum": (logits, ignored, {"cross_entropy": 0.75, "dice": 1.5, "class_weights": weights, "smooth": 2.0}),
+    }
+    tensors = {}
+    for name, (values, targets, options) in cases.items():
+        values = values.clone().requires_grad_()
+        class_weights = options.get("class_weights")
+        class_weights = None if class_weights is None else torch.tensor(class_weights)
+        total = torch.zeros(())
+        if share := options.get("cross_entropy", 1.0):
+            total = total + share * functional.cross_entropy(values, targets, class_weights, ignore_index=IGNORE)
+        if share := options.get("dice", 0.0):
+            total = total + share * dice_loss(values, targets, options.get("smooth", 1.0))
+        total.backward()
+        tensors |= {f"{name}.logits": values, f"{name}.targets": targets, f"{name}.loss": total}
+        tensors[f"{name}.gradient"] = values.grad
+    save("losses", tensors)
+    return {name: options for name, (_, _, options) in cases.items()}
+
+
+# Optimizers
+
+SHAPES = {"matrix": (3, 4), "vector": (5,), "convolution": (2, 3, 3, 3)}
+SLOTS = {"exp_avg": "first_moment", "exp_avg_sq": "second_moment", "momentum_buffer": "velocity"}
+UPDATES = 5
+MOST_BATCHES = 3 * UPDATES
+
+
+def problem():
+    """Batch i has the loss sum over parameters p of |M_p p - c_pi|^2 / 2, so gradients follow the parameters."""
+    torch.manual_seed(2)
+    tensors = {}
+    for name, shape in SHAPES.items():
+        n = int(numpy.prod(shape))
+        tensors[f"start.{name}"] = torch.randn(shape)
+        tensors[f"matrix.{name}"] = torch.randn(n, n) / n**0.5
+        tensors[f"aims.{name}"] = torch.randn(MOST_BATCHES, n)
+    return tensors
+
+
+def batch_loss(given, parameters, index):
+    return sum(
+        (given[f"matrix.{name}"] @ p.flatten() - given[f"aims.{name}"][index]).square().sum() / 2
+        for name, p in parameters.items()
+    )
+
+
+def torch_optimizer(parameters, options):
+    rule, lr = options["rule"], options["learning_rate"]
+    decay = options.get("weight_decay", 0.0)
+    if rule["kind"] == "sgd":
+        momentum, nesterov = rule.get("momentum", 0.0), rule.get("nesterov", False)
+        return torch.optim.SGD(parameters, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=decay)
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[rule["kind"]]
+    betas = (rule.get("beta1", 0.9), rule.get("beta2", 0.999))
+    return kind(parameters, lr=lr, betas=betas, eps=rule.get("epsilon", 1e-7), weight_decay=decay)
+
+
+def optimizers():
+    adam, adamw, sgd = {"kind": "adam"}, {"kind": "adamw"}, {"kind": "sgd"}
+    momentum = sgd | {"momentum": 0.9}
+    nesterov = momentum | {"nesterov": True}
+    cases = {
+        "adam": {"rule": adam, "learning_rate": 0.1},
+        "adam_decay": {"rule": adam | {"beta1": 0.8, "beta2": 0.95}, "learning_rate": 0.05, "weight_decay": 0.1},
+        "adam_epsilon": {"rule": adam | {"epsilon": 0.1}, "learning_rate": 0.2},
+        "adamw": {"rule": adamw, "learning_rate": 0.1, "weight_decay": 0.1},
+        "adamw_decay": {"rule": adamw | {"beta1": 0.8, "beta2": 0.95}, "learning_rate": 0.05, "weight_decay": 0.5},
+        "sgd": {"rule": sgd, "learning_rate": 0.05},
+        "sgd_decay": {"rule": sgd, "learning_rate": 0.05, "weight_decay": 0.1},
+        "sgd_momentum": {"rule": momentum, "learning_rate": 0.02, "weight_decay": 0.1},
+        "sgd_nesterov": {"rule": nesterov, "learning_rate": 0.02, "weight_decay": 0.1},
+        "adam_clipped": {"rule": adam, "learning_rate": 0.1, "clip_norm": 0.5},
+        "adamw_accumulated": {"rule": adamw, "learning_rate": 0.1, "weight_decay": 0.1, "accumulate": 3},
+        "sgd_clipped": {"rule": nesterov, "learning_rate": 0.1, "weight_decay": 0.01, "clip_norm": 0.5},
+        "sgd_hardly_clipped": {"rule": momentum, "learning_rate": 0.02, "clip_norm": 1e6},
+        "sgd_clipped_accumulated": {"rule": momentum, "learning_rate": 0.1, "clip_norm": 0.5, "accumulate": 2},
+    }
+    given = problem()
+    tensors = dict(given)
+    for case, options in cases.items():
+        parameters = {name: given[f"start.{name}"].clone().requires_grad_() for name in SHAPES}
+        optimizer = torch_optimizer(parameters.values(), options)
+        norms, every = [], options.get("accumulate", 1)
+        for update in range(UPDATES):
+            optimizer.zero_grad()
+            for index in range(update * every, (update + 1) * every):
+                (batch_loss(given, parameters, index) / every).backward()
+            limit = options.get("clip_norm", float("inf"))
+            norms.append(nn.utils.clip_grad_norm_(parameters.values(), limit))
+            optimizer.step()
+            if update in (0, UPDATES - 1):
+                done = update + 1
+                tensors |= {f"{case}.after{done}.{name}": p.detach().clone() for name, p in parameters.items()}
+        for name, parameter in parameters.items():
+            kept = {slot: optimizer.state[parameter].get(key) for key, slot in SLOTS.items()}
+            tensors |= {f"{case}.state.{slot}.{name}": tensor for slot, tensor in kept.items() if tensor is not None}
+        tensors[f"{case}.norms"] = torch.stack(norms)
+    save("optimizers", tensors)
+    return cases
+
+
+# Schedules
+
+
+def schedules():
+    cosine = {"kind": "cosine", "floor": 0.1}
+    cases = {
+        "constant": {"total": 20, "schedule": {}},
+        "cosine": {"total": 20, "schedule": {"decay": cosine}},
+        "polynomial": {"total": 20, "schedule": {"decay": {"kind": "polynomial", "power": 0.9}}},
+        "step": {"total": 20, "schedule": {"decay": {"kind": "step", "every": 6, "factor": 0.1}}},
+        "warmup_cosine": {"total": 20, "schedule": {"warmup": 5, "decay": cosine}},
+        "warmup_step": {"total": 20, "schedule": {"warmup": 4, "decay": {"kind": "step", "every": 3, "factor": 0.5}}},
+        "warmup_polynomial": {"total": 20, "schedule": {"warmup": 8, "decay": {"kind": "polynomial", "power": 2.0}}},
+    }
+    tensors = {}
+    for name, case in cases.items():
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+        warmup, decay = case["schedule"].get("warmup", 0), case["schedule"].get("decay", {})
+        span = case["total"] - warmup
+        match decay.get("kind", "constant"):
+            case "constant":
+                after = lr_scheduler.ConstantLR(optimizer, factor=1.0)
+            case "cosine":
+                after = lr_scheduler.CosineAnnealingLR(optimizer, T_max=span, eta_min=decay["floor"])
+            case "polynomial":
+                after = lr_scheduler.PolynomialLR(optimizer, total_iters=span, power=decay["power"])
+            case "step":
+                after = lr_scheduler.StepLR(optimizer, step_size=decay["every"], gamma=decay["factor"])
+        scheduler = after
+        if warmup:
+            rise = lr_scheduler.LinearLR(optimizer, start_factor=1 / warmup, end_factor=1.0, total_iters=warmup - 1)
+            scheduler = lr_scheduler.SequentialLR(optimizer, [rise, after], milestones=[warmup])
+        rates = []
+        for _ in range(cases[name]["total"]):
+            rates.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            scheduler.step()
+        tensors[name] = torch.tensor(rates, dtype=torch.float64)
+    save("schedules", tensors)
+    return cases
+
+
+# Scores
+
+
+def scores():
+    """Two batches of different size. Class 3 is in neither targets nor predictions, class 4 in predictions only."""
+    random = numpy.random.default_rng(3)
+    classes = 5
+    truths, guesses, tensors, mean_losses = [], [], {}, numpy.array([0.75, 0.125])
+    for index, shape in enumerate([(3, 6, 7), (1, 4, 5)]):
+        targets = random.integers(0, 3, shape)
+        logits = random.normal(size=(shape[0], classes, *shape[1:])).astype(numpy.float32)
+        logits[:, 3] -= 100
+        numpy.put_along_axis(logits, targets[:, None], 1.5, axis=1)
+        targets[random.random(shape) < 0.3 + 0.4 * index] = IGNORE
+        tensors |= {f"logits{index}": torch.from_numpy(logits), f"targets{index}": torch.from_numpy(targets)}
+        truths.append(targets[targets != IGNORE])
+        guesses.append(logits.argmax(1)[targets != IGNORE])
+    pixels = numpy.array([len(truth) for truth in truths])
+    truth, guess = numpy.concatenate(truths), numpy.concatenate(guesses)
+    iou, dice = numpy.full(classes, numpy.nan), numpy.full(classes, numpy.nan)
+    for k in range(classes):
+        real, found = truth == k, guess == k
+        if (real | found).any():
+            iou[k] = (real & found).sum() / (real | found).sum()
+            dice[k] = 2 * (real & found).sum() / (real.sum() + found.sum())
+    confusion = numpy.zeros((classes, classes), dtype=numpy.int64)
+    numpy.add.at(confusion, (truth, guess), 1)
+    loss = (mean_losses * pixels).sum() / pixels.sum()
+    summary = [loss, (truth == guess).mean(), numpy.nanmean(iou), numpy.nanmean(dice), *iou, *dice, pixels.sum()]
+    tensors |= {"losses": torch.from_numpy(mean_losses), "confusion": torch.from_numpy(confusion)}
+    tensors["scores"] = torch.tensor(summary, dtype=torch.float64)
+    save("scores", tensors)
+
+
+# Networks
+
+
+def double_conv(inputs, outputs):
+    block = nn.Module()
+    block.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+    block.norm1 = nn.BatchNorm2d(outputs)
+    block.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+    block.norm2 = nn.BatchNorm2d(outputs)
+    return block
+
+
+def run_block(block, x):
+    x = functional.relu(block.norm1(block.conv1(x)))
+    return functional.relu(block.norm2(block.conv2(x)))
+
+
+class UNet(nn.Module):
+    """Ronneberger et al. (2015) with two levels, same-size convolutions and BatchNorm."""
+
+    def __init__(self, channels, classes, width, bilinear):
+        super().__init__()
+        self.bilinear = bilinear
+        self.encoder0 = double_conv(channels, width)
+        self.encoder1 = double_conv(width, 2 * width)
+        self.bottom = double_conv(2 * width, 4 * width)
+        self.up1 = self.up(4 * width, 2 * width)
+        self.decoder1 = double_conv(4 * width, 2 * width)
+        self.up0 = self.up(2 * width, width)
+        self.decoder0 = double_conv(2 * width, width)
+        self.head = nn.Conv2d(width, classes, 1)
+
+    def up(self, inputs, outputs):
+        return nn.Conv2d(inputs, outputs, 1) if self.bilinear else nn.ConvTranspose2d(inputs, outputs, 2, stride=2)
+
+    def double(self, layer, x):
+        x = layer(x)
+        return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False) if self.bilinear else x
+
+    def forward(self, x):
+        height, width = x.shape[2:]
+        x = functional.pad(x, (0, -width % 4, 0, -height % 4), mode="replicate")
+        first = run_block(self.encoder0, x)
+        second = run_block(self.encoder1, functional.max_pool2d(first, 2))
+        bottom = run_block(self.bottom, functional.max_pool2d(second, 2))
+        x = run_block(self.decoder1, torch.cat([second, self.double(self.up1, bottom)], 1))
+        x = run_block(self.decoder0, torch.cat([first, self.double(self.up0, x)], 1))
+        return self.head(x)[:, :, :height, :width]
+
+
+def state(network):
+    return {name: tensor for name, tensor in network.state_dict().items() if not name.endswith("num_batches_tracked")}
+
+
+def networks():
+    for upsampling in ["transposed", "bilinear"]:
+        torch.manual_seed(4)
+        network = UNet(channels=3, classes=3, width=4, bilinear=upsampling == "bilinear")
+        with torch.no_grad():
+            for name, tensor in state(network).items():
+                if "norm" in name:
+                    tensor.uniform_(0.5, 1.5) if name.endswith(("weight", "var")) else tensor.normal_(0, 0.3)
+        tensors = {f"weights.{name}": tensor.clone() for name, tensor in state(network).items()}
+        start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+        for height, width in [(8, 12), (7, 9)]:
+            size = f"{height}x{width}"
+            network.load_state_dict(start)
+            inputs, targets = torch.randn(2, 3, height, width), torch.randint(0, 3, (2, height, width))
+            tensors |= {f"{size}.inputs": inputs, f"{size}.targets": targets}
+            tensors[f"{size}.evaluated"] = network.eval()(inputs)
+            outputs = network.train()(inputs)
+            tensors[f"{size}.trained"] = outputs
+            network.zero_grad()
+            functional.cross_entropy(outputs, targets).backward()
+            tensors |= {f"{size}.gradient.{name}": p.grad for name, p in network.named_parameters()}
+            tensors |= {f"{size}.after.{name}": t.clone() for name, t in state(network).items() if "running" in name}
+        save(f"unet_{upsampling}", tensors)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    cases = {"losses": losses(), "optimizers": optimizers(), "schedules": schedules()}
+    scores()
+    networks()
+    (HERE / "cases.json").write_text(json.dumps(cases, indent=1) + "\n")
