@@ -63,6 +63,16 @@ fn a_killed_run_continues_to_the_bit() {
 }
 
 #[test]
+fn a_run_that_died_before_its_first_checkpoint_leaves_no_line_behind() {
+    let place = Place::new();
+    place.train("").ok();
+    let straight = place.metrics("runs/tiny");
+    fs::remove_dir_all(place.path("runs/tiny/checkpoints")).unwrap();
+    place.train("").ok();
+    assert_eq!(place.metrics("runs/tiny"), straight);
+}
+
+#[test]
 fn a_checkpoint_can_be_named_and_later_ones_are_put_aside() {
     let place = Place::new();
     place.train("--run run --set train.epochs=3").ok();

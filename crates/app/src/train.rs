@@ -34,12 +34,13 @@ pub fn run(args: &cli::Train) -> Result<()> {
         snapshot::restore(snapshot, &mut parts.network, &mut parts.optimizer, &mut parts.metric)?;
     }
     drop(checkpoint);
-    run.keep(&config)?;
     let store = run.store(&config.checkpoint);
-    let mut summary = match from.step {
-        0 => Summary::open(&run.folder, &config.summary)?,
-        step => Summary::resume(&run.folder, &config.summary, step)?,
+    let mut summary = match run.exists() {
+        // What was written down after the checkpoint will come again.
+        true => Summary::resume(&run.folder, &config.summary, from.step)?,
+        false => Summary::open(&run.folder, &config.summary)?,
     };
+    run.keep(&config)?;
 
     let Parts { network, input, validation_input, loss_fn, optimizer, metric, validation_metric } = &mut parts;
     let (samples, validation_samples) = (input.samples(), validation_input.samples());
