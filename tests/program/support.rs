@@ -38,10 +38,12 @@ pub fn skip(what: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {what}");
 }
 
-/// The Python of `scripts/python`, if it was run.
-pub fn python() -> Option<PathBuf> {
-    let python = root().join(".venv/bin/python");
-    python.exists().then_some(python)
+/// python3 with the packages of `scripts/python`, if it was run.
+pub fn python() -> Option<Command> {
+    let packages = root().join(".python");
+    let mut python = Command::new("python3");
+    python.env("PYTHONPATH", &packages);
+    packages.join("installed.txt").exists().then_some(python)
 }
 
 /// What a command left.

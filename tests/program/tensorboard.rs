@@ -2,12 +2,11 @@
 
 use super::support::{Place, python, root, skip};
 use serde_json::{Map, Value};
-use std::process::Command;
 
 /// `{run: {tag: [[step, value], …]}}`, as TensorBoard reads it.
 fn read(place: &Place, logs: &str) -> Option<Map<String, Value>> {
     let script = root().join("tests/reference/read_events.py");
-    let output = Command::new(python()?).arg(script).arg(place.path(logs)).output().unwrap();
+    let output = python()?.arg(script).arg(place.path(logs)).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Some(serde_json::from_slice(&output.stdout).unwrap())
 }
@@ -17,7 +16,7 @@ fn tensorboard_reads_what_metrics_jsonl_says_also_after_a_resume() {
     let place = Place::new();
     place.train("").ok();
     place.app("train --set train.epochs=4 --run runs/tiny").ok();
-    let Some(read) = read(&place, "runs/tiny/logs") else { return skip("no .venv: run scripts/python") };
+    let Some(read) = read(&place, "runs/tiny/logs") else { return skip("no Python packages: run scripts/python") };
     let lines = place.metrics("runs/tiny");
     assert_eq!(lines.len(), 8);
     for stage in ["train", "validation"] {
@@ -43,7 +42,7 @@ fn steps_are_written_where_they_are_asked_for() {
         steps.iter().map(|line| line["step"].as_u64().unwrap()).collect::<Vec<_>>(),
         (1..=10).collect::<Vec<_>>()
     );
-    let Some(read) = read(&place, "runs/tiny/logs") else { return skip("no .venv: run scripts/python") };
+    let Some(read) = read(&place, "runs/tiny/logs") else { return skip("no Python packages: run scripts/python") };
     let points = read["train/steps"]["step/loss"].as_array().unwrap();
     assert_eq!(points.len(), 10);
     assert_eq!(points[9][1].as_f64().unwrap(), f64::from(steps[9]["loss"].as_f64().unwrap() as f32));

@@ -1,14 +1,12 @@
 //! What a person at a terminal sees.
 
 use super::support::{APP, Place, python, skip};
-use std::process::Command;
 
 #[test]
 fn a_terminal_shows_a_bar_with_loss_and_speed_and_a_file_does_not() {
-    let Some(python) = python() else { return skip("no .venv: run scripts/python") };
+    let Some(mut command) = python() else { return skip("no Python packages: run scripts/python") };
     let place = Place::new();
     let spawn = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)";
-    let mut command = Command::new(python);
     command.args(["-c", spawn]).arg(&*APP).args(["train", "--config", "tiny.json", "--set", "train.epochs=20"]);
     let shown = command.current_dir(place.path("")).env("TERM", "xterm").output().unwrap();
     let shown = String::from_utf8(shown.stdout).unwrap();

@@ -1,6 +1,5 @@
 //! The command line.
 
-use crate::{predict, train, validate};
 use clap::{Args, Parser, Subcommand};
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -10,12 +9,14 @@ use std::str::FromStr;
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub struct Cli {
+    /// What to do.
     #[command(subcommand)]
-    command: Command,
+    pub command: Command,
 }
 
+/// The subcommands.
 #[derive(Debug, Subcommand)]
-enum Command {
+pub enum Command {
     /// Train a network, or continue to.
     Train(Train),
     /// Measure a trained network on the validation data of its run.
@@ -128,16 +129,4 @@ pub struct Predict {
     /// Images, and folders that are searched for images
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-}
-
-impl Cli {
-    /// Runs the subcommand.
-    pub fn run(self) -> anyhow::Result<()> {
-        match self.command {
-            Command::Train(args) => train::run(&args),
-            Command::Validate(args) => validate::run(&args),
-            Command::Predict(args) => predict::run(&args),
-            Command::Schema => crate::config::schema(),
-        }
-    }
 }

@@ -20,19 +20,40 @@ mod validate;
 mod watch;
 
 use clap::Parser;
+use cli::{Cli, Command};
 use std::panic;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     torch_ext::tune_allocator();
-    let cli = cli::Cli::parse();
+    let command = Cli::parse().command;
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).format_target(false).init();
     // What a model panics with becomes an error of its loop; the place in the source is for whoever debugs it.
     panic::set_hook(Box::new(|info| log::debug!("{info}")));
-    let result = panic::catch_unwind(|| cli.run()).unwrap_or_else(|_| {
+    let result = panic::catch_unwind(|| run(&command)).unwrap_or_else(|_| {
         Err(anyhow::anyhow!("internal error; please report it, with what RUST_LOG=debug prints before this line"))
     });
     let Err(error) = result else { return ExitCode::SUCCESS };
-    log::error!("{error:#}");
+    log::error!("{}", in_words(&error));
     if error.is::<usage::Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+fn run(command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Train(args) => train::run(args),
+        Command::Validate(args) => validate::run(args),
+        Command::Predict(args) => predict::run(args),
+        Command::Schema => config::schema(),
+    }
+}
+
+/// The error and its causes on one line. Typed errors already say their cause, which is not repeated.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
 }
