@@ -19,9 +19,11 @@ impl Reads {
     /// Starts to count.
     pub fn watch() -> Result<Self, TorchError> {
         let mut handle = 0;
-        // SAFETY: a pointer to a live integer, and a counter of this thread.
+        // SAFETY: a pointer to a live integer.
         ffi::checked(unsafe { ffi::oxiseg_watch_reads(&mut handle) })?;
-        Ok(Self { handle, before: unsafe { ffi::oxiseg_reads() }, this_thread: PhantomData })
+        // SAFETY: a counter of this thread.
+        let before = unsafe { ffi::oxiseg_reads() };
+        Ok(Self { handle, before, this_thread: PhantomData })
     }
 
     /// Reads since the start.
