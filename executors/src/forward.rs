@@ -1,8 +1,7 @@
 //! One pass through a model whose panics are errors.
 
 use crate::{Error, Place};
-use contract::{Batch, TorchError};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use contract::{Batch, caught};
 use tch::{Tensor, nn::ModuleT};
 
 impl Place {
@@ -11,13 +10,11 @@ impl Place {
     }
 }
 
-/// The model's outputs. `ModuleT` can report a failure (a wrong shape, memory) by a panic only.
+/// The model's outputs.
 pub(crate) fn forward(model: &dyn ModuleT, batch: &Batch, train: bool, place: &Place) -> Result<Tensor, Error> {
-    catch_unwind(AssertUnwindSafe(|| model.forward_t(&batch.inputs, train))).map_err(|panic| {
-        let said = panic.downcast_ref::<String>().map(String::as_str);
-        let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked");
-        let of_torch = said.starts_with("called `Result::unwrap()`") || said.starts_with("libtorch: ");
-        let source = if of_torch { TorchError::new(said).into() } else { said.into() };
-        Error::Model { place: place.clone(), inputs: batch.inputs.size(), source }
+    caught(|| model.forward_t(&batch.inputs, train)).map_err(|said| Error::Model {
+        place: place.clone(),
+        inputs: batch.inputs.size(),
+        source: said.into(),
     })
 }

@@ -85,6 +85,7 @@ impl Default for Train {
 impl Train {
     fn check(&self) -> Result<(), Invalid> {
         Invalid::unless(self.epochs > 0, "epochs", || "must be at least 1, is 0".into())?;
+        Invalid::unless(self.threads <= 1024, "threads", || format!("must be at most 1024, is {}", self.threads))?;
         Invalid::unless(self.seed <= i64::MAX as u64, "seed", || format!("must be at most {}", i64::MAX))
     }
 

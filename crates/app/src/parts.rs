@@ -70,7 +70,8 @@ impl Parts {
         let network = Network::build(config)?;
         let input = input(config, Split::Train, network.device)?;
         let validation_input = input_of_validation(config, network.device)?;
-        let updates = config.optimizer.updates_per_epoch(contract::Input::len(&input)) * config.train.epochs;
+        let updates = config.optimizer.updates_per_epoch(contract::Input::len(&input));
+        let updates = updates.saturating_mul(config.train.epochs);
         let parameters = network.parameters().into_iter().collect();
         let optimizer = config.optimizer.build(parameters, config.schedule.clone(), updates);
         Ok(Self {

@@ -1,5 +1,6 @@
 //! Errors that more than one crate speaks of.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use tch::TchError;
 
 /// Whatever went wrong in a part that somebody else wrote.
@@ -30,6 +31,17 @@ impl From<TchError> for TorchError {
     fn from(error: TchError) -> Self {
         Self::new(&error.to_string())
     }
+}
+
+/// What `run` gives, or what it said when it panicked: code of tch that cannot return an error (a module's forward pass,
+/// the making of a layer) reports a wrong shape or a lack of memory by a panic only.
+pub fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked");
+        let of_torch = said.starts_with("called `Result::unwrap()`") || said.starts_with("libtorch: ");
+        if of_torch { TorchError::new(said).to_string() } else { said.into() }
+    })
 }
 
 /// A value of a configuration that cannot work. Whoever reads the file adds its name and the section's.
@@ -66,5 +78,19 @@ mod tests {
         assert!(failed.to_string().contains("Exception raised from"), "libtorch no longer sends a trace: {failed}");
         let short = TorchError::from(failed).to_string();
         assert_eq!(short, "libtorch: shape '[3]' is invalid for input of size 2");
+    }
+
+    #[test]
+    fn what_panicked_says_so_in_one_line() {
+        let tensor = Tensor::zeros([2], (Kind::Float, tch::Device::Cpu));
+        let said = caught(|| tensor.reshape([3])).unwrap_err();
+        assert_eq!(said, "libtorch: shape '[3]' is invalid for input of size 2");
+        assert_eq!(
+            caught(|| if tensor.numel() == 2 {
+                panic!("{} is two", tensor.numel())
+            }),
+            Err("2 is two".into())
+        );
+        assert_eq!(caught(|| tensor.numel()), Ok(2));
     }
 }

@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 /// The smallest height and width, in pixels, at which the shapes can be told apart.
 const SMALLEST: u32 = 16;
 
+/// The most samples: every epoch's order of them is a list in memory.
+const MOST_SAMPLES: u64 = 100_000_000;
+
 /// The configuration of the generated data set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -59,7 +62,9 @@ impl Shapes {
             format!("must be at least {SMALLEST} pixels, is {}", height.min(width))
         })?;
         for (key, samples) in [("train_samples", self.train_samples), ("validation_samples", self.validation_samples)] {
-            Invalid::unless(samples > 0, key, || "must be at least 1, is 0".into())?;
+            Invalid::unless((1..=MOST_SAMPLES).contains(&samples), key, || {
+                format!("must be 1 to {MOST_SAMPLES}, is {samples}")
+            })?;
         }
         Ok(())
     }

@@ -1,10 +1,13 @@
 //! The `model` section of a configuration.
 
 use crate::{Precise, Precision, UNet};
-use contract::{Invalid, TorchError};
+use contract::{Invalid, TorchError, caught};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::nn::{ModuleT, VarStore};
+
+/// The most channels that a layer may have: a convolution between two such takes 10 GB.
+const MOST_CHANNELS: i64 = 16_384;
 
 /// The network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -45,13 +48,19 @@ impl Config {
             Invalid::unless((low..=high).contains(&value), key, || format!("must be from {low} to {high}, is {value}"))
         };
         within("width", self.width, 1, 1024)?;
-        within("depth", self.depth, 1, 8)
+        within("depth", self.depth, 1, 8)?;
+        let channels = self.width << self.depth;
+        Invalid::unless(channels <= MOST_CHANNELS, "width", || {
+            let (width, depth) = (self.width, self.depth);
+            format!("{width} doubled {depth} times is {channels} channels, more than {MOST_CHANNELS}")
+        })
     }
 
     /// Makes the network's variables in `store`, initialised from libtorch's generator (seed it first), for images of
     /// `channels` channels and `classes` classes.
     pub fn build(&self, store: &VarStore, channels: i64, classes: i64) -> Result<Box<dyn ModuleT>, TorchError> {
-        let unet = UNet::new(&store.root(), channels, classes, self.width, self.depth, self.upsampling);
+        let unet = || UNet::new(&store.root(), channels, classes, self.width, self.depth, self.upsampling);
+        let unet = caught(unet).map_err(|said| TorchError::new(&said))?;
         Ok(Box::new(Precise::new(unet, store, self.precision)?))
     }
 }
@@ -164,5 +173,7 @@ mod tests {
         assert_eq!(config(32, 4).check(), Ok(()));
         assert_eq!(config(0, 4).check().unwrap_err().key, "width");
         assert_eq!(config(32, 0).check().unwrap_err().key, "depth");
+        let error = config(1024, 5).check().unwrap_err().to_string();
+        assert_eq!(error, "width: 1024 doubled 5 times is 32768 channels, more than 16384");
     }
 }
