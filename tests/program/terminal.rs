@@ -13,6 +13,7 @@ fn a_terminal_shows_a_bar_with_loss_and_speed_and_a_file_does_not() {
     for part in ["Epoch 1/20", "/24", "loss ", " images/s", " left"] {
         assert!(shown.contains(part), "{part:?} is not in {shown:?}");
     }
+    assert!(!shown.contains("Epoch 21/20"), "a bar for an epoch that does not come: {shown:?}");
     let plain = place.train("--run plain").ok();
     assert!(!plain.stderr.contains('\r') && !plain.stderr.contains('\x1b'), "{:?}", plain.stderr);
 }

@@ -47,10 +47,13 @@ pub fn run(args: &cli::Train) -> Result<()> {
     let about = snapshot::about(&config, &network.classes, [samples, validation_samples])?;
     let seen = from.batch * config.data.loader().batch_size;
     log::info!("Training on {samples} samples, validating on {validation_samples}, into {}", run.folder.display());
-    log::debug!("Start epoch {}", from.epoch + 1);
+    let start_epoch = |epoch: u64, seen: u64| {
+        log::debug!("Start epoch {}", epoch + 1);
+        Watch::new(&format!("Epoch {}/{epochs}", epoch + 1), seen, samples)
+    };
 
     let mut guard = Guard::new(network.device);
-    let mut watch = Watch::new(&format!("Epoch {}/{epochs}", from.epoch + 1), seen, samples);
+    let mut watch = start_epoch(from.epoch, seen);
     let mut learning_rate = optimizer.learning_rate();
     let mut validation = Scores::new();
     let mut trainer = Trainer::new(network.model.as_ref(), input, loss_fn, optimizer, metric, epochs);
@@ -71,7 +74,7 @@ pub fn run(args: &cli::Train) -> Result<()> {
             Event::Epoch { progress, scores, update } => {
                 guard.epoch(update)?;
                 let (epoch, rate) = (progress.epoch, watch.rate());
-                drop(watch);
+                watch.finish();
                 log::debug!("Training acc over epoch: {:.4}", report::score(&scores, "accuracy"));
 
                 let since = Instant::now();
@@ -100,9 +103,8 @@ pub fn run(args: &cli::Train) -> Result<()> {
                     report::brief(&validation),
                 );
                 if epoch < epochs {
-                    log::debug!("Start epoch {}", epoch + 1);
+                    watch = start_epoch(epoch, 0);
                 }
-                watch = Watch::new(&format!("Epoch {}/{epochs}", epoch + 1), 0, samples);
             }
         }
     }

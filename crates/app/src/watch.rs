@@ -44,12 +44,17 @@ impl Watch {
     pub fn rate(&self) -> f64 {
         self.seen as f64 / self.since.elapsed().as_secs_f64().max(1e-9)
     }
+
+    /// Takes the bar off the terminal, so that lines can be written.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        self.finish();
     }
 }

@@ -1,9 +1,9 @@
 //! Everything that can go wrong between a folder and a batch. Each variant names the file or the sample.
 
 use crate::dataset::IGNORE;
-use contract::{Invalid, TorchError};
+use contract::{Invalid, TorchError, caught};
 use image::{ColorType, ImageError};
-use std::{any::Any, io, panic, path::PathBuf};
+use std::{io, path::PathBuf};
 
 /// Why a data set, a sample or a batch could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -166,11 +166,5 @@ pub enum Error {
 /// Runs `load`; a panic in it becomes an error about `what`, so that no thread dies with somebody waiting for it.
 pub(crate) fn guarded<T>(what: impl FnOnce() -> String, load: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     // Nothing that `load` can leave half-changed is looked at afterwards: the error ends the epoch.
-    panic::catch_unwind(panic::AssertUnwindSafe(load))
-        .unwrap_or_else(|payload| Err(Error::Panic { what: what(), message: message(payload.as_ref()) }))
-}
-
-fn message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+    caught(load).unwrap_or_else(|message| Err(Error::Panic { what: what(), message }))
 }
