@@ -3,6 +3,8 @@
 
 #include <ATen/Context.h>
 #include <ATen/autocast_mode.h>
+#include <ATen/ops/_foreach_copy.h>
+#include <ATen/ops/_foreach_lerp.h>
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/_fused_adamw.h>
@@ -98,6 +100,20 @@ int oxiseg_global_norm(Tensor* const* tensors, size_t n, Tensor** out) {
   return guarded([&] {
     at::NoGradGuard no_grad;
     *out = new Tensor(at::linalg_vector_norm(at::stack(at::_foreach_norm(list(tensors, n)))));
+  });
+}
+
+int oxiseg_lerp(Tensor* const* into, Tensor* const* towards, size_t n, double weight) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    if (n > 0) at::_foreach_lerp_(list(into, n), list(towards, n), weight);
+  });
+}
+
+int oxiseg_copy(Tensor* const* into, Tensor* const* from, size_t n) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    if (n > 0) at::_foreach_copy_(list(into, n), list(from, n));
   });
 }
 

@@ -3,6 +3,7 @@
 use crate::forward::forward;
 use crate::{Error, Place};
 use contract::{Batch, Input, Loss, Metric, Scores};
+use std::ops::ControlFlow;
 use tch::{Tensor, nn::ModuleT};
 
 /// Measures a model.
@@ -28,8 +29,9 @@ impl<'a> Validator<'a> {
         Self { model, input, loss_fn, metric }
     }
 
-    /// The scores over the whole input. `watch` is told the number of samples after each batch.
-    pub fn test(&mut self, mut watch: impl FnMut(usize)) -> Result<Scores, Error> {
+    /// The scores over the whole input. `watch` is told the number of samples after each batch and may break off; then
+    /// there are no scores, because those of a part could be taken for those of the whole.
+    pub fn test(&mut self, mut watch: impl FnMut(usize) -> ControlFlow<()>) -> Result<Option<Scores>, Error> {
         self.metric.reset();
         for (index, batch) in (0..).zip(self.input.epoch(0, 0)) {
             let batch = batch.map_err(|source| Error::Input { place: Place::of(0, index, &[]), source })?;
@@ -37,9 +39,11 @@ impl<'a> Validator<'a> {
             let (loss, predictions) = self.step(&batch, &place)?;
             let measured = self.metric.update(&loss, &predictions, &batch.targets);
             measured.map_err(|source| Error::Metric { place, source })?;
-            watch(batch.names.len());
+            if watch(batch.names.len()).is_break() {
+                return Ok(None);
+            }
         }
-        let scores = self.metric.compute();
+        let scores = self.metric.compute().map(Some);
         scores.map_err(|source| Error::Metric { place: Place::default(), source })
     }
 

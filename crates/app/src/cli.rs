@@ -19,6 +19,8 @@ pub struct Cli {
 pub enum Command {
     /// Train a network, or continue to.
     Train(Train),
+    /// Prove that a training, killed at random moments and resumed, gives what an undisturbed one gives, to the bit.
+    VerifyResume(VerifyResume),
     /// Measure a trained network on the validation data of its run.
     Validate(Validate),
     /// Predict the class of every pixel of images.
@@ -43,6 +45,39 @@ pub struct Train {
     /// folder to continue from
     #[arg(long, value_name = "auto|never|CHECKPOINT", default_value = "auto")]
     pub resume: Resume,
+    /// Go on from a checkpoint although this key (or section) of the configuration, or the data (data.train,
+    /// data.validation), is not what it was trained with
+    #[arg(long, value_name = "KEY")]
+    pub allow: Vec<String>,
+    /// Stop after this many steps in all, with a checkpoint and status 75, as if the system had asked for it
+    #[arg(long, value_name = "STEP", value_parser = clap::value_parser!(u64).range(1..))]
+    pub until_step: Option<u64>,
+    /// Train nothing: run a batch that was refused once more, and show what in it is not finite
+    #[arg(long, value_name = "RUN/rejected/STEP", conflicts_with_all = ["config", "set", "run", "resume", "allow", "until_step"])]
+    pub replay: Option<PathBuf>,
+}
+
+/// `app verify-resume`
+#[derive(Debug, Args)]
+pub struct VerifyResume {
+    /// The configuration, a JSON file [default: the built-in configs/shapes.json]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Change one key of the configuration
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Steps to train
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(2..=1_000_000))]
+    pub steps: u64,
+    /// How often the second training is killed
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub interrupts: u64,
+    /// The seed of the moments
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Where to train; removed afterwards if all is well
+    #[arg(long, value_name = "DIR", default_value = "runs/verify-resume")]
+    pub folder: PathBuf,
 }
 
 /// Where training starts from.

@@ -8,7 +8,7 @@ mod strict;
 #[cfg(test)]
 mod tests;
 
-pub use edit::differences;
+pub use edit::{differences, keys};
 
 use crate::report;
 use crate::usage::usage;
@@ -61,6 +61,38 @@ pub struct Train {
     pub device: Device,
     /// Threads that compute; 0 leaves the number to libtorch, which takes all cores.
     pub threads: u16,
+    /// What becomes of a run whose loss or gradient is not finite. The weights never take it in.
+    pub non_finite: NonFinite,
+}
+
+/// What becomes of a run whose loss or gradient is not finite.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NonFinite {
+    /// Whether the run stops, passes over the batch (`skip`), or goes on from the next batch with weights and optimizer
+    /// of the last checkpoint (`rollback`).
+    pub policy: Policy,
+    /// How often a run may skip or roll back; then it stops after all.
+    pub limit: u64,
+}
+
+/// How a run goes on when a loss or gradient is not finite.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Policy {
+    /// Not at all.
+    #[default]
+    Stop,
+    /// Without the batch.
+    Skip,
+    /// From the weights of the last checkpoint.
+    Rollback,
+}
+
+impl Default for NonFinite {
+    fn default() -> Self {
+        Self { policy: Policy::default(), limit: 10 }
+    }
 }
 
 /// What to compute on.
@@ -78,7 +110,7 @@ pub enum Device {
 
 impl Default for Train {
     fn default() -> Self {
-        Self { epochs: 10, seed: 0, device: Device::Auto, threads: 0 }
+        Self { epochs: 10, seed: 0, device: Device::Auto, threads: 0, non_finite: NonFinite::default() }
     }
 }
 

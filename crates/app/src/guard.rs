@@ -1,133 +1,225 @@
-//! Watches for losses and gradients that are not finite, and names the samples they came from.
+//! Watches for losses and gradients that are not finite, and says which samples they came from.
 //!
 //! The optimizer has already refused to apply them (on the device, without a word); this is where a person hears of it.
 
-use anyhow::{Result, bail};
-use contract::{Progress, Update};
-use tch::{Device, Tensor};
+use anyhow::Result;
+use contract::{Progress, TorchError, Update};
+use std::collections::VecDeque;
+use std::fmt;
+use tch::{Device, Kind, Tensor};
 
 /// Steps between two looks at a GPU, which has to be waited for.
 const GPU_INTERVAL: u64 = 20;
+/// Losses before the trouble that a message shows.
+const HISTORY: usize = 5;
 
 /// What was seen since the last look.
 pub struct Guard {
     device: Device,
     steps: Vec<Step>,
+    history: VecDeque<f32>,
 }
 
 struct Step {
-    step: u64,
+    at: Progress,
     names: Vec<String>,
     loss: Tensor,
     update: Option<Update>,
 }
 
+/// What a look at the device showed.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// The loss of the last step; `None` where it was not time for a look.
+    pub loss: Option<f64>,
+    /// Updates that were refused.
+    pub troubles: Vec<Trouble>,
+}
+
+/// An update that was refused, since the loss or its gradient was not finite.
+#[derive(Debug)]
+pub struct Trouble {
+    /// The batches that it may have come from: those whose loss is not finite, or all that went into the gradient.
+    pub suspects: Vec<Suspect>,
+    /// The losses of the steps before, oldest first.
+    pub history: Vec<f32>,
+    /// The norm of the gradients.
+    pub gradient_norm: f32,
+    /// The learning rate that would have been used.
+    pub learning_rate: f64,
+}
+
+/// A batch that trouble may have come from.
+#[derive(Debug)]
+pub struct Suspect {
+    /// Where training stood after it.
+    pub at: Progress,
+    /// Its samples.
+    pub names: Vec<String>,
+    /// Its loss.
+    pub loss: f32,
+}
+
+impl Trouble {
+    /// The first step that is suspected.
+    pub fn step(&self) -> u64 {
+        self.suspects.first().map_or(0, |suspect| suspect.at.step)
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list =
+            |losses: &mut dyn Iterator<Item = f32>| losses.map(|loss| loss.to_string()).collect::<Vec<_>>().join(", ");
+        let names: Vec<&str> = self.suspects.iter().flat_map(|step| step.names.iter().map(String::as_str)).collect();
+        write!(f, "step {}: the loss or its gradient is not finite (loss ", self.step())?;
+        write!(f, "{}", list(&mut self.suspects.iter().map(|suspect| suspect.loss)))?;
+        if !self.history.is_empty() {
+            write!(f, " after {}", list(&mut self.history.iter().copied()))?;
+        }
+        write!(f, ", gradient norm {}, learning rate {:e}; ", self.gradient_norm, self.learning_rate)?;
+        write!(f, "samples: {})", names.join(", "))
+    }
+}
+
 impl Guard {
     /// A guard of training on `device`.
     pub fn new(device: Device) -> Self {
-        Self { device, steps: Vec::new() }
+        Self { device, steps: Vec::new(), history: VecDeque::new() }
     }
 
-    /// Takes note of a step. Gives its loss when it was time for a look, which reads it from the device.
+    /// Takes note of a step. Looks at the device where that is free, from time to time where it is not, and where
+    /// `look` asks for it.
     pub fn step(
         &mut self,
         at: Progress,
         names: Vec<String>,
         loss: Tensor,
         update: Option<Update>,
-    ) -> Result<Option<f64>> {
-        self.steps.push(Step { step: at.step, names, loss, update });
-        if self.device != Device::Cpu && !at.step.is_multiple_of(GPU_INTERVAL) {
-            return Ok(None);
+        look: bool,
+    ) -> Result<Seen> {
+        self.steps.push(Step { at, names, loss, update });
+        if look || self.device == Device::Cpu || at.step.is_multiple_of(GPU_INTERVAL) {
+            return self.look();
         }
-        let loss = self.steps.last().and_then(|step| value(&step.loss));
-        self.look()?;
-        Ok(loss)
+        Ok(Seen::default())
     }
 
-    /// Takes note of an epoch's end, with the update that it may have made.
-    pub fn epoch(&mut self, update: Option<Update>) -> Result<()> {
+    /// Takes note of an epoch's end, with the update that it may have made, and looks.
+    pub fn epoch(&mut self, update: Option<Update>) -> Result<Seen> {
         if let Some(last) = self.steps.last_mut().filter(|last| last.update.is_none()) {
             last.update = update;
         }
         self.look()
     }
 
-    /// An error if an update was refused. Steps whose gradients wait for the next update are kept in mind.
-    fn look(&mut self) -> Result<()> {
-        let mut waiting = 0;
-        for (index, step) in self.steps.iter().enumerate() {
-            let Some(update) = &step.update else { continue };
-            if value(&update.rejected) != Some(0.0) {
-                return self.report(&self.steps[waiting..=index], update);
+    /// Reads what the steps left on the device, all at once. Steps whose gradients wait for the next update are kept.
+    fn look(&mut self) -> Result<Seen> {
+        let losses = read(self.steps.iter().map(|step| &step.loss))?;
+        let rejected = read(self.steps.iter().filter_map(|step| step.update.as_ref()).map(|update| &update.rejected))?;
+        let mut seen = Seen { loss: losses.last().map(|loss| f64::from(*loss)), troubles: Vec::new() };
+        let mut rejected = rejected.into_iter();
+        let mut window = 0;
+        for index in 0..self.steps.len() {
+            let Some(update) = &self.steps[index].update else { continue };
+            let of_window = window..=index;
+            window = index + 1;
+            // Not "is 1": what cannot be understood is no reason to trust it.
+            if rejected.next() == Some(0.0) {
+                for loss in &losses[of_window] {
+                    self.history.push_back(*loss);
+                }
+                while self.history.len() > HISTORY {
+                    self.history.pop_front();
+                }
+            } else {
+                seen.troubles.push(self.trouble(&self.steps[of_window.clone()], &losses[of_window], update)?);
             }
-            waiting = index + 1;
         }
-        self.steps.drain(..waiting);
-        Ok(())
+        self.steps.drain(..window);
+        Ok(seen)
     }
 
-    fn report(&self, steps: &[Step], update: &Update) -> Result<()> {
-        let bad = |step: &&Step| value(&step.loss).is_none_or(|loss| !loss.is_finite());
-        let culprits: Vec<&Step> = match steps.iter().filter(bad).collect::<Vec<_>>() {
-            none if none.is_empty() => steps.iter().collect(),
-            some => some,
-        };
-        let losses: Vec<String> = culprits.iter().map(|step| shown(&step.loss)).collect();
-        let names: Vec<&str> = culprits.iter().flat_map(|step| step.names.iter().map(String::as_str)).collect();
-        bail!(
-            "step {}: the loss or its gradient is not finite (loss {}, gradient norm {}, learning rate {:e}; samples: {}). \
-             The weights were not changed, and the checkpoints before it are good. Look at these samples, lower \
-             optimizer.learning_rate, or set optimizer.clip_norm",
-            culprits.first().map_or(0, |step| step.step),
-            losses.join(", "),
-            shown(&update.gradient_norm),
-            update.learning_rate,
-            names.join(", "),
-        )
+    fn trouble(&self, steps: &[Step], losses: &[f32], update: &Update) -> Result<Trouble> {
+        let any_loss = losses.iter().any(|loss| !loss.is_finite());
+        let of = |(step, loss): (&Step, &f32)| Suspect { at: step.at, names: step.names.clone(), loss: *loss };
+        let suspects = steps.iter().zip(losses).filter(|(_, loss)| !any_loss || !loss.is_finite()).map(of).collect();
+        Ok(Trouble {
+            suspects,
+            history: self.history.iter().copied().collect(),
+            gradient_norm: read([&update.gradient_norm].into_iter())?[0],
+            learning_rate: update.learning_rate,
+        })
     }
 }
 
-fn value(scalar: &Tensor) -> Option<f64> {
-    scalar.f_double_value(&[]).ok()
-}
-
-fn shown(scalar: &Tensor) -> String {
-    value(scalar).map_or("unknown".into(), |value| value.to_string())
+/// The values of scalars, in one transfer.
+fn read<'t>(scalars: impl Iterator<Item = &'t Tensor>) -> Result<Vec<f32>, TorchError> {
+    let scalars: Vec<&Tensor> = scalars.collect();
+    if scalars.is_empty() {
+        return Ok(Vec::new());
+    }
+    let all = Tensor::f_stack(&scalars, 0)?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?;
+    Ok(Vec::try_from(all)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn take(guard: &mut Guard, step: u64, loss: f32, rejected: Option<f32>) -> Result<Option<f64>> {
+    fn take(guard: &mut Guard, step: u64, loss: f32, rejected: Option<f32>) -> Seen {
         let update = rejected.map(|rejected| Update {
             learning_rate: 1e-3,
             gradient_norm: Tensor::from(f32::NAN),
             rejected: Tensor::from(rejected),
         });
         let at = Progress { step, ..Progress::default() };
-        guard.step(at, vec![format!("sample{step}")], Tensor::from(loss), update)
+        guard.step(at, vec![format!("sample{step}")], Tensor::from(loss), update, false).unwrap()
     }
 
     #[test]
-    fn a_rejected_update_names_step_samples_and_learning_rate() {
+    fn a_rejected_update_names_step_samples_learning_rate_and_the_losses_before() {
         let mut guard = Guard::new(Device::Cpu);
-        assert_eq!(take(&mut guard, 1, 0.5, Some(0.0)).unwrap(), Some(0.5));
-        let error = take(&mut guard, 2, f32::NAN, Some(1.0)).unwrap_err().to_string();
-        assert!(error.starts_with("step 2:"), "{error}");
-        for part in ["loss NaN", "learning rate 1e-3", "samples: sample2)"] {
-            assert!(error.contains(part), "{error}");
+        for (step, loss) in [(1, 0.5), (2, 0.25)] {
+            let seen = take(&mut guard, step, loss, Some(0.0));
+            assert_eq!((seen.loss, seen.troubles.len()), (Some(f64::from(loss)), 0));
         }
+        let seen = take(&mut guard, 3, f32::NAN, Some(1.0));
+        let said = seen.troubles[0].to_string();
+        assert!(said.starts_with("step 3:"), "{said}");
+        for part in ["loss NaN after 0.5, 0.25,", "learning rate 1e-3", "samples: sample3)"] {
+            assert!(said.contains(part), "{said}");
+        }
+        assert!(take(&mut guard, 4, 0.4, Some(0.0)).troubles.is_empty(), "said once");
     }
 
     #[test]
     fn of_accumulated_batches_the_bad_one_is_named() {
         let mut guard = Guard::new(Device::Cpu);
         for (step, loss) in [(1, 0.5), (2, f32::INFINITY), (3, 0.4)] {
-            take(&mut guard, step, loss, None).unwrap();
+            assert!(take(&mut guard, step, loss, None).troubles.is_empty());
         }
-        let error = take(&mut guard, 4, 0.3, Some(1.0)).unwrap_err().to_string();
-        assert!(error.starts_with("step 2:") && error.contains("samples: sample2)"), "{error}");
+        let said = take(&mut guard, 4, 0.3, Some(1.0)).troubles[0].to_string();
+        assert!(said.starts_with("step 2:") && said.contains("samples: sample2)"), "{said}");
+    }
+
+    #[test]
+    fn where_only_the_gradient_is_bad_all_its_batches_are_suspects() {
+        let mut guard = Guard::new(Device::Cpu);
+        take(&mut guard, 1, 0.5, None);
+        let said = take(&mut guard, 2, 0.4, Some(1.0)).troubles[0].to_string();
+        assert!(said.starts_with("step 1:") && said.contains("samples: sample1, sample2)"), "{said}");
+    }
+
+    #[test]
+    fn a_gpu_is_looked_at_now_and_then_and_where_it_is_asked_for() {
+        let mut guard = Guard { device: Device::Cuda(0), steps: Vec::new(), history: VecDeque::new() };
+        for step in 1..GPU_INTERVAL {
+            assert_eq!(take(&mut guard, step, 0.5, Some(f32::from(step == 7))).loss, None);
+        }
+        let seen = take(&mut guard, GPU_INTERVAL, 0.25, Some(0.0));
+        assert_eq!((seen.loss, seen.troubles.len(), seen.troubles[0].step()), (Some(0.25), 1, 7));
+        let seen = guard.step(Progress::default(), vec![], Tensor::from(2f32), None, true).unwrap();
+        assert_eq!(seen.loss, Some(2.0));
     }
 }

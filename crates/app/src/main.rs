@@ -1,22 +1,30 @@
 //! The program `app`: reads the command line, runs one subcommand, turns its result into an exit status.
 //!
-//! Results go to stdout, logs and progress to stderr. Exit status: 0 done, 1 failed, 2 wrong usage or configuration.
+//! Results go to stdout, logs and progress to stderr. Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 75
+//! stopped by a signal and ready to be resumed.
 
 mod cli;
 mod config;
 mod files;
 mod guard;
+mod identity;
+mod lock;
 mod paint;
 mod parts;
 mod predict;
+mod recovery;
+mod replay;
 mod report;
 mod run;
+mod saver;
+mod signals;
 mod snapshot;
 mod start;
 mod train;
 mod trained;
 mod usage;
 mod validate;
+mod verify_resume;
 mod watch;
 
 use clap::Parser;
@@ -27,24 +35,38 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     torch_ext::tune_allocator();
     let command = Cli::parse().command;
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).format_target(false).init();
+    start_log();
     // What a model panics with becomes an error of its loop; the place in the source is for whoever debugs it.
     panic::set_hook(Box::new(|info| log::debug!("{info}")));
     let result = panic::catch_unwind(|| run(&command)).unwrap_or_else(|_| {
         Err(anyhow::anyhow!("internal error; please report it, with what RUST_LOG=debug prints before this line"))
     });
-    let Err(error) = result else { return ExitCode::SUCCESS };
-    log::error!("{}", in_words(&error));
-    if error.is::<usage::Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+    result.unwrap_or_else(|error| {
+        log::error!("{}", in_words(&error));
+        if error.is::<usage::Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+    })
 }
 
-fn run(command: &Command) -> anyhow::Result<()> {
-    match command {
-        Command::Train(args) => train::run(args),
-        Command::Validate(args) => validate::run(args),
-        Command::Predict(args) => predict::run(args),
-        Command::Schema => config::schema(),
+/// Lines on stderr, of the levels that RUST_LOG asks for.
+fn start_log() {
+    let environment = env_logger::Env::default().default_filter_or("info");
+    let logger = env_logger::Builder::from_env(environment).format_target(false).build();
+    let level = logger.filter();
+    // It fails only where there is a log already.
+    if log::set_boxed_logger(Box::new(watch::Lines(logger))).is_ok() {
+        log::set_max_level(level);
     }
+}
+
+fn run(command: &Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Train(args) => return train::run(args),
+        Command::VerifyResume(args) => return verify_resume::run(args),
+        Command::Validate(args) => validate::run(args)?,
+        Command::Predict(args) => predict::run(args)?,
+        Command::Schema => config::schema()?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The error and its causes on one line. Typed errors already say their cause, which is not repeated.

@@ -2,9 +2,10 @@
 
 use crate::config::Config;
 use anyhow::{Context, Result};
-use data::{Loader, Order, Split};
+use contract::{Input, Stateful};
+use data::{Fingerprint, Loader, Order, Split};
 use metric::Segmentation;
-use optim::Optim;
+use optim::{Average, Optim};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tch::Device;
@@ -51,13 +52,17 @@ pub struct Parts {
     /// The network.
     pub network: Network,
     /// Training data: shuffled, augmented.
-    pub input: Loader,
+    pub input: Box<dyn Input>,
     /// Validation data: as it is.
     pub validation_input: Loader,
+    /// What the training and the validation data are.
+    pub fingerprints: [Fingerprint; 2],
     /// The loss.
     pub loss_fn: loss::Sum,
     /// The optimizer with its schedule.
     pub optimizer: Optim,
+    /// The moving average of the weights.
+    pub average: Option<Average>,
     /// The metric of training epochs.
     pub metric: Segmentation,
     /// The metric of validations.
@@ -70,16 +75,18 @@ impl Parts {
         let network = Network::build(config)?;
         let input = input(config, Split::Train, network.device)?;
         let validation_input = input_of_validation(config, network.device)?;
-        let updates = config.optimizer.updates_per_epoch(contract::Input::len(&input));
+        let updates = config.optimizer.updates_per_epoch(input.len());
         let updates = updates.saturating_mul(config.train.epochs);
         let parameters = network.parameters().into_iter().collect();
         let optimizer = config.optimizer.build(parameters, config.schedule.clone(), updates);
         Ok(Self {
-            input,
+            fingerprints: [input.fingerprint()?, validation_input.fingerprint()?],
+            input: Box::new(input),
             validation_input,
             loss_fn: config.loss.build(network.device)?,
             optimizer: optimizer.context("building the optimizer")?,
-            metric: network.metric()?,
+            average: config.optimizer.average(Stateful::state(&network.store))?,
+            metric: network.metric()?.of_training(),
             validation_metric: network.metric()?,
             network,
         })

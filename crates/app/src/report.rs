@@ -1,9 +1,10 @@
 //! Scores in words: for the log, for stdout, for programs.
 
 use anyhow::{Context, Result};
-use contract::Scores;
+use contract::{Progress, Scores};
 use serde_json::{Map, Value, json};
 use std::io::{ErrorKind, Write, stdout};
+use summary::{Stage, Summary};
 
 /// Prints to stdout. A reader that has gone away (`| head`) is no error.
 pub fn print(text: &str) -> Result<()> {
@@ -13,9 +14,29 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
+/// A number of bytes in words.
+pub fn bytes(bytes: u64) -> String {
+    let bytes = bytes as f64;
+    match bytes {
+        0.0..1e6 => format!("{:.0} kB", bytes / 1e3),
+        1e6..1e9 => format!("{:.0} MB", bytes / 1e6),
+        _ => format!("{:.1} GB", bytes / 1e9),
+    }
+}
+
 /// The score of this name; NaN where there is none.
 pub fn score(scores: &Scores, name: &str) -> f64 {
     scores.iter().find(|(known, _)| known == name).map_or(f64::NAN, |(_, value)| *value)
+}
+
+/// Writes down the scores of an epoch, of training and of validation, each with the learning rate.
+pub fn write_down(summary: &mut Summary, at: Progress, learning_rate: f64, scores: [&Scores; 2]) -> Result<()> {
+    for (stage, scores) in [Stage::Train, Stage::Validation].into_iter().zip(scores) {
+        let mut scalars = scores.clone();
+        scalars.push(("learning_rate".into(), learning_rate));
+        summary.epoch(stage, at.epoch, at.step, &scalars)?;
+    }
+    Ok(())
 }
 
 /// The scores that a person looks at first, on one line.

@@ -67,15 +67,24 @@ impl Run {
         Config::read(&self.config_file())
     }
 
+    /// Makes the folder.
+    pub fn create(&self) -> Result<()> {
+        fs::create_dir_all(&self.folder).with_context(|| format!("making {}", self.folder.display()))
+    }
+
     /// Writes the resolved configuration.
     pub fn keep(&self, config: &Config) -> Result<()> {
-        fs::create_dir_all(&self.folder).with_context(|| self.folder.display().to_string())?;
         publish(&self.config_file(), config.resolved()?.as_bytes())
     }
 
     /// The checkpoints of the run.
     pub fn store(&self, config: &checkpoint::Config) -> Store {
         Store::new(self.checkpoints(), config)
+    }
+
+    /// Where batches are kept that were refused, each with the weights it met.
+    pub fn rejected(&self) -> PathBuf {
+        self.folder.join("rejected")
     }
 
     /// Renames the folder to the first free `NAME.1`, `NAME.2`, …

@@ -1,12 +1,12 @@
 //! What a checkpoint holds, taken from the parts and put back into them.
 
-use crate::config::Config;
-use crate::parts::Network;
+use crate::parts::{Network, Parts};
+use crate::recovery::Recovery;
 use anyhow::{Context, Result};
 use checkpoint::Snapshot;
-use contract::{Scores, StateDict, Stateful};
+use contract::{StateDict, Stateful};
 use executors::Training;
-use serde_json::{Value, json};
+use optim::Average;
 use std::collections::BTreeMap;
 use tch::Device;
 
@@ -14,49 +14,33 @@ const MODEL: &str = "model";
 const OPTIMIZER: &str = "optimizer";
 const METRIC: &str = "metric";
 const GENERATOR: &str = "generator";
+const AVERAGE: &str = "average";
+const RECOVERY: &str = "recovery";
 
-/// The state of training between two events, with the scores of the validation before it.
-pub fn take(training: &Training, network: &Network, scores: &Scores, about: &Value) -> Result<Snapshot> {
-    let states = [
+/// The state of all that training changes, between two events. The tensors are those of the parts.
+pub fn take(
+    network: &Network,
+    training: &Training,
+    average: Option<&Average>,
+    recovery: &Recovery,
+) -> Result<BTreeMap<String, StateDict>> {
+    let mut states = vec![
         (MODEL, Stateful::state(&network.store)),
         (OPTIMIZER, training.trainer.optimizer.state()),
         (METRIC, training.trainer.metric.state()),
         (GENERATOR, generators(network.device)?),
+        (RECOVERY, recovery.state()),
     ];
-    Ok(Snapshot {
-        progress: training.progress(),
-        states: states.into_iter().map(|(name, state)| (name.to_string(), state)).collect(),
-        scores: scores.iter().cloned().collect::<BTreeMap<String, f64>>(),
-        about: about.clone(),
-    })
-}
-
-/// Which configuration, data and programs a checkpoint comes from.
-pub fn about(config: &Config, classes: &[String], samples: [u64; 2]) -> Result<Value> {
-    Ok(json!({
-        "oxiseg": env!("CARGO_PKG_VERSION"),
-        "libtorch": torch_ext::libtorch_version(),
-        "classes": classes,
-        "samples": { "train": samples[0], "validation": samples[1] },
-        "config": serde_json::to_value(config)?,
-    }))
-}
-
-/// The configuration that a checkpoint was trained with.
-pub fn config(snapshot: &Snapshot, origin: &str) -> Result<Config> {
-    Config::parse(&snapshot.about["config"].to_string(), origin)
+    states.extend(average.map(|average| (AVERAGE, average.state())));
+    Ok(states.into_iter().map(|(name, state)| (name.to_string(), state)).collect())
 }
 
 /// Puts back all that [`take`] took.
-pub fn restore(
-    snapshot: &Snapshot,
-    network: &mut Network,
-    optimizer: &mut impl Stateful,
-    metric: &mut impl Stateful,
-) -> Result<()> {
-    restore_model(snapshot, network)?;
-    optimizer.load_state(state(snapshot, OPTIMIZER)?).context("the optimizer's state")?;
+pub fn restore(snapshot: &Snapshot, parts: &mut Parts, recovery: &mut Recovery) -> Result<()> {
+    let Parts { network, optimizer, metric, average, .. } = parts;
+    restore_learnt(snapshot, network, optimizer, average.as_mut())?;
     metric.load_state(state(snapshot, METRIC)?).context("the metric's state")?;
+    recovery.load_state(state(snapshot, RECOVERY)?).context("the state of the recovery")?;
     for (device, generator) in state(snapshot, GENERATOR)? {
         // A run that moves between CPU and GPU has no state for the other's generator.
         match (device.as_str(), network.device) {
@@ -68,9 +52,35 @@ pub fn restore(
     Ok(())
 }
 
-/// Puts back the weights only.
-pub fn restore_model(snapshot: &Snapshot, network: &mut Network) -> Result<()> {
-    network.store.load_state(state(snapshot, MODEL)?).context("the model's weights")
+/// Puts back what was learnt: weights, the optimizer's state, the average.
+pub fn restore_learnt(
+    snapshot: &Snapshot,
+    network: &Network,
+    optimizer: &mut (impl Stateful + ?Sized),
+    average: Option<&mut Average>,
+) -> Result<()> {
+    restore_weights(snapshot, network)?;
+    optimizer.load_state(state(snapshot, OPTIMIZER)?).context("the optimizer's state")?;
+    match (average, snapshot.states.get(AVERAGE)) {
+        (Some(average), Some(state)) => average.load_state(state).context("the average of the weights"),
+        // Averaging begins here.
+        (Some(average), None) => average.restart().context("the average of the weights"),
+        (None, _) => Ok(()),
+    }
+}
+
+/// Puts back the weights that training goes on with.
+pub fn restore_weights(snapshot: &Snapshot, network: &Network) -> Result<()> {
+    contract::load(&Stateful::state(&network.store), state(snapshot, MODEL)?).context("the model's weights")
+}
+
+/// Puts back the weights that predictions are made with: the average, where there is one.
+pub fn restore_for_use(snapshot: &Snapshot, network: &Network) -> Result<()> {
+    restore_weights(snapshot, network)?;
+    let Some(state) = snapshot.states.get(AVERAGE) else { return Ok(()) };
+    let mut average = Average::new(0.5, Stateful::state(&network.store))?;
+    average.load_state(state).context("the average of the weights")?;
+    Ok(average.swap()?)
 }
 
 fn state<'s>(snapshot: &'s Snapshot, name: &str) -> Result<&'s StateDict> {

@@ -3,25 +3,13 @@
 use crate::cli;
 use crate::cli::Resume;
 use crate::config::{self, Config};
+use crate::identity;
+use crate::lock::Lock;
 use crate::run::{Run, valid};
-use crate::snapshot;
-use crate::usage::usage;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use checkpoint::Snapshot;
+use contract::Progress;
 use std::path::{Path, PathBuf};
-
-/// Keys that may change between the runs that a checkpoint connects: they change no weight that is already there, and
-/// what the network is fed stays the same.
-const HARMLESS: [&str; 8] = [
-    "train.epochs",
-    "train.device",
-    "train.threads",
-    "data.root",
-    "data.loader.workers",
-    "data.loader.prefetch",
-    "checkpoint.",
-    "summary.",
-];
 
 /// Where a training starts from.
 pub struct Start {
@@ -31,39 +19,66 @@ pub struct Start {
     pub config: Config,
     /// The checkpoint to continue from.
     pub checkpoint: Option<(PathBuf, Snapshot)>,
+    resume: Resume,
+    lock: Option<Lock>,
 }
 
-/// Reads what there is; writes nothing but moves an old run aside where it was asked to.
+/// Reads what there is, and changes nothing.
 pub fn start(args: &cli::Train) -> Result<Start> {
     let run = folder(args);
+    // Before anything is read: what another process is writing would soon be no longer true.
+    let lock = if run.folder.is_dir() { Some(Lock::take(&run.folder)?) } else { None };
     let named = match &args.resume {
         Resume::From(path) => Some((path.clone(), checkpoint::load(path)?)),
         _ => None,
     };
     let base = match (&args.config, &named) {
         (Some(file), _) => Config::read(file)?,
-        (None, Some((path, snapshot))) => snapshot::config(snapshot, &path.display().to_string())?,
+        (None, Some((path, snapshot))) => identity::config(snapshot, &path.display().to_string())?,
         (None, None) if run.exists() => run.config()?,
         (None, None) => Config::parse(config::SHAPES, "configs/shapes.json")?,
     };
     let config = base.with(&args.set)?;
+    identity::check_allowed(&config, &args.allow)?;
     let checkpoint = match (&args.resume, named) {
         (Resume::Never, _) => None,
         (_, Some(named)) => Some(named),
         _ => valid(run.store(&config.checkpoint).newest()?)?,
     };
     if let Some((path, snapshot)) = &checkpoint {
-        compare(path, snapshot, &config)?;
+        identity::compare_config(path, snapshot, &config, &args.allow)?;
     }
-    match &args.resume {
-        Resume::Never if run.exists() => run.move_aside()?,
-        Resume::From(_) => {
-            let step = checkpoint.as_ref().map_or(0, |(_, snapshot)| snapshot.progress.step);
-            run.supersede_after(&config.checkpoint, step)?;
+    Ok(Start { run, config, checkpoint, resume: args.resume.clone(), lock })
+}
+
+impl Start {
+    /// How far training has come.
+    pub fn progress(&self) -> Progress {
+        self.checkpoint.as_ref().map(|(_, snapshot)| snapshot.progress).unwrap_or_default()
+    }
+
+    /// Makes the run folder ready, once everything that may fail early has not failed: an old run that shall not go on
+    /// is moved aside, and so are checkpoints later than the one to continue from. Keep what it gives while training.
+    pub fn enter(&mut self, from: Progress) -> Result<Lock> {
+        match self.resume {
+            Resume::Never if self.run.exists() => {
+                self.run.move_aside()?;
+                // The old lock moved along.
+                self.lock = None;
+            }
+            Resume::From(_) => self.run.supersede_after(&self.config.checkpoint, from.step)?,
+            _ => {}
         }
-        _ => {}
+        match self.lock.take() {
+            Some(lock) => Ok(lock),
+            None => {
+                self.run.create()?;
+                let lock = Lock::take(&self.run.folder)?;
+                ensure!(!self.run.exists(), "{} was made by another process meanwhile", self.run.folder.display());
+                Ok(lock)
+            }
+        }
     }
-    Ok(Start { run, config, checkpoint })
 }
 
 /// The run folder: the one named, that of the checkpoint named, or the configuration's own.
@@ -76,23 +91,4 @@ fn folder(args: &cli::Train) -> Run {
         (None, None, _) => None,
     };
     own.unwrap_or_else(|| Run::named("shapes"))
-}
-
-fn compare(path: &Path, snapshot: &Snapshot, config: &Config) -> Result<()> {
-    let before = snapshot::config(snapshot, &path.display().to_string())?;
-    let harmless =
-        |key: &str| HARMLESS.iter().any(|known| key == *known || known.ends_with('.') && key.starts_with(known));
-    let unsafe_ones: Vec<String> = config::differences(&before, config)
-        .into_iter()
-        .filter(|(key, ..)| !harmless(key))
-        .map(|(key, before, after)| format!("{key}: {before} -> {after}"))
-        .collect();
-    if unsafe_ones.is_empty() {
-        return Ok(());
-    }
-    Err(usage(format!(
-        "{} was trained with another configuration ({}): name another folder with --run, or start over with --resume never",
-        path.display(),
-        unsafe_ones.join("; ")
-    )))
 }

@@ -35,8 +35,8 @@ pub fn load(which: &cli::Trained, changes: &[String]) -> Result<Trained> {
     };
     let none = || usage(format!("{} holds no checkpoint yet: train it first", run.folder.display()));
     let (checkpoint, snapshot) = found.ok_or_else(none)?;
-    let mut network = Network::build(&config)?;
-    snapshot::restore_model(&snapshot, &mut network)?;
+    let network = Network::build(&config)?;
+    snapshot::restore_for_use(&snapshot, &network)?;
     log::info!("Using {} ({} epochs)", checkpoint.display(), snapshot.progress.epoch);
     Ok(Trained { config, network, checkpoint, progress: snapshot.progress })
 }

@@ -5,9 +5,10 @@ use crate::parts::{Network, input_of_validation};
 use crate::report;
 use crate::trained::load;
 use crate::watch::Watch;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use executors::Validator;
 use serde_json::{Value, json};
+use std::ops::ControlFlow;
 
 /// `app validate`
 pub fn run(args: &cli::Validate) -> Result<()> {
@@ -19,7 +20,11 @@ pub fn run(args: &cli::Validate) -> Result<()> {
 
     let mut watch = Watch::new("Validation", 0, input.samples());
     let mut validator = Validator::new(model.as_ref(), &input, &loss_fn, &mut metric);
-    let scores = validator.test(|samples| watch.step(samples, None))?;
+    let scores = validator.test(|samples| {
+        watch.step(samples, None);
+        ControlFlow::Continue(())
+    })?;
+    let scores = scores.context("the validation was broken off")?;
     log::info!("{} samples at {:.0} images/s", input.samples(), watch.rate());
     drop(watch);
 

@@ -1,8 +1,32 @@
 //! What a person sees while it runs: a progress bar at a terminal, nothing in a file (lines are logged instead).
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use log::{Log, Metadata, Record};
 use std::io::{IsTerminal, stderr};
+use std::sync::LazyLock;
 use std::time::Instant;
+
+/// What is on the terminal at the moment.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// A log whose lines do not tear the bar.
+pub struct Lines(pub env_logger::Logger);
+
+impl Log for Lines {
+    fn enabled(&self, metadata: &Metadata) -> bool {
+        self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record) {
+        if self.0.matches(record) {
+            BARS.suspend(|| self.0.log(record));
+        }
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+}
 
 /// A stretch of work on samples, as it goes on.
 pub struct Watch {
@@ -19,7 +43,7 @@ impl Watch {
         let bar = at_terminal.then(|| {
             let template = "{prefix} {bar:24} {pos}/{len} {msg} {eta} left";
             let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-            let bar = ProgressBar::new(samples).with_style(style).with_prefix(title.to_string());
+            let bar = BARS.add(ProgressBar::new(samples)).with_style(style).with_prefix(title.to_string());
             bar.set_position(done);
             bar.reset_eta();
             bar

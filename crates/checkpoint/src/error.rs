@@ -1,5 +1,6 @@
 //! What can go wrong with a checkpoint.
 
+use crate::readable;
 use contract::TorchError;
 use std::{
     io,
@@ -37,7 +38,7 @@ pub enum Error {
         /// The format of this version.
         known: u64,
     },
-    /// The weights are spoilt. Nothing was written.
+    /// The weights are spoilt. Nothing was published.
     #[error(
         "state '{state}', tensor '{tensor}': NaN or infinity at step {step}, so no checkpoint was written; \
          continue from the one before, perhaps with a lower learning rate"
@@ -50,7 +51,7 @@ pub enum Error {
         /// The step of the snapshot.
         step: u64,
     },
-    /// A tensor that the format has no place for. Nothing was written.
+    /// A tensor that the format has no place for. Nothing was published.
     #[error("state '{state}', tensor '{tensor}': {problem}, which a checkpoint cannot hold")]
     Tensor {
         /// The state of the snapshot.
@@ -60,7 +61,7 @@ pub enum Error {
         /// What is special about it.
         problem: String,
     },
-    /// A state whose name cannot be a file's. Nothing was written.
+    /// A state whose name cannot be a file's. Nothing was published.
     #[error("state '{state}': a name may have 1 to 64 letters, digits, '_' and '-', and no other character")]
     Name {
         /// The name.
@@ -83,6 +84,41 @@ pub enum Error {
         tensor: String,
         /// What libtorch said.
         source: TorchError,
+    },
+    /// The disk is too full for one single checkpoint.
+    #[error(
+        "{folder}: a checkpoint takes {}, and the disk has {} left; free some space or take another folder for the run",
+        readable(*.needed), readable(*.free)
+    )]
+    NoRoom {
+        /// The folder of the checkpoints.
+        folder: PathBuf,
+        /// Bytes that the disk has left for this user.
+        free: u64,
+        /// Bytes of one checkpoint.
+        needed: u64,
+    },
+    /// The system gave no thread to write with. Nothing was written.
+    #[error(
+        "no thread could be started to write the checkpoint of step {step}: {source}; \
+         free some memory or raise the limit of threads (ulimit -u)"
+    )]
+    Thread {
+        /// The step of the snapshot.
+        step: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The thread that wrote the checkpoint panicked, so it may be missing.
+    #[error(
+        "the writing of the checkpoint of step {step} broke off: {problem}; this is a fault of the program: \
+         please report it; earlier checkpoints are untouched"
+    )]
+    Panicked {
+        /// The step of the snapshot.
+        step: u64,
+        /// What the thread said.
+        problem: String,
     },
 }
 

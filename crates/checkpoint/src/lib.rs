@@ -11,21 +11,34 @@
 //!
 //! [`Store::save`] writes `.step-NNNNNNNNNN.partial`, every file flushed to the disk and checksummed on the way, the
 //! manifest last, then renames the folder and flushes its parent: a run that is killed at any moment leaves all that
-//! was published as it was. Only then are outdated checkpoints removed. [`load`] checks sizes and checksums of all
-//! files before it makes the first tensor; [`Store::newest`] and [`Store::best`] pass over what is damaged and name it.
-//! Nothing is remembered outside the checkpoints themselves: which is the best is read from their manifests.
+//! was published as it was. NaN and infinity in weights are noticed on the way too, and then nothing is published. Only
+//! after the publication outdated checkpoints are removed.
+//!
+//! [`Writer`] does the same in the background while training goes on with its own tensors ([`Snapshot::copied`]), and
+//! tells of every checkpoint exactly once what became of it. [`Store::prepare`] finds out before the first step whether
+//! the folder can be written and the disk has [`Room`].
+//!
+//! [`load`] checks sizes and checksums of all files before it makes the first tensor; [`Store::newest`] and
+//! [`Store::best`] pass over what is damaged or unreadable and name it. Nothing is remembered outside the checkpoints
+//! themselves: which is the best is read from their manifests.
 
 mod config;
 mod error;
 mod files;
+mod finite;
 mod manifest;
+mod retention;
 mod snapshot;
+mod space;
 mod store;
 mod tensors;
 #[cfg(test)]
 mod tests;
+mod writer;
 
-pub use config::{Config, Mode};
+pub use config::{Config, Mode, OnError};
 pub use error::Error;
 pub use snapshot::{Snapshot, load};
+pub use space::{Room, readable};
 pub use store::{Damaged, Found, Store, step_of};
+pub use writer::{Saved, Writer};

@@ -2,7 +2,8 @@
 
 use crate::{Error, files, manifest::Manifest, manifest::state_of, tensors};
 use contract::{Progress, StateDict};
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, fs::File, path::Path};
+use tch::{Device, Tensor};
 
 /// What a checkpoint holds: all that a run needs to go on as if it had never stopped.
 #[derive(Debug)]
@@ -17,20 +18,55 @@ pub struct Snapshot {
     pub about: serde_json::Value,
 }
 
+impl Snapshot {
+    /// The bytes of all tensors: what the files of the checkpoint take, but for names and shapes.
+    pub fn bytes(&self) -> u64 {
+        let of =
+            |tensor: &Tensor| tensor.numel() as u64 * tensor.f_kind().map_or(0, |kind| kind.elt_size_in_bytes()) as u64;
+        self.states.values().flat_map(StateDict::values).filter(|tensor| tensor.defined()).map(of).sum()
+    }
+
+    /// The same with tensors of its own: contiguous, on the CPU, without gradients. Training may go on while they are
+    /// written. Takes as much memory again, and waits for the device.
+    pub fn copied(&self) -> Result<Self, Error> {
+        let mut states = BTreeMap::new();
+        for (state, tensors) in &self.states {
+            let copies = tensors.iter().map(|(name, tensor)| Ok((name.clone(), copy(state, name, tensor)?)));
+            states.insert(state.clone(), copies.collect::<Result<_, Error>>()?);
+        }
+        Ok(Self { progress: self.progress, states, scores: self.scores.clone(), about: self.about.clone() })
+    }
+}
+
+fn copy(state: &str, name: &str, tensor: &Tensor) -> Result<Tensor, Error> {
+    tensors::require_defined(state, name, tensor)?;
+    let copy = || {
+        // Empty, so that its memory is touched for the first time by the copying itself, which has many threads.
+        let mut copy = Tensor::f_empty(tensor.size(), (tensor.f_kind()?, Device::Cpu))?;
+        copy.f_copy_(&tensor.f_detach()?)?;
+        Ok(copy)
+    };
+    copy().map_err(tensors::torch(state, name))
+}
+
 /// Loads the checkpoint in `folder`. The sizes and checksums of all its files are verified before the first is parsed.
 pub fn load(folder: &Path) -> Result<Snapshot, Error> {
-    let manifest = Manifest::read(folder)?;
-    let mut verified = Vec::with_capacity(manifest.files.len());
-    for (name, record) in &manifest.files {
-        let path = folder.join(name);
-        let file = files::open_verified(&path, record)?;
-        verified.push((name, path, file, record.bytes));
-    }
+    let (manifest, verified) = verify(folder)?;
     let mut states = BTreeMap::new();
-    for (name, path, file, bytes) in verified {
-        let tensors = tensors::read(&path, &files::read(&path, file, bytes)?)?;
+    for ((name, record), file) in manifest.files.iter().zip(verified) {
+        let path = folder.join(name);
+        let tensors = tensors::read(&path, &files::read(&path, file, record.bytes)?)?;
         states.extend(state_of(name).map(|state| (state.to_owned(), tensors)));
     }
     let scores = manifest.scores();
     Ok(Snapshot { progress: manifest.progress, states, scores, about: manifest.about })
+}
+
+/// Checks the sizes and checksums of all files of the checkpoint in `folder`, without a word to libtorch. Gives the open
+/// files in the order of the manifest.
+pub(crate) fn verify(folder: &Path) -> Result<(Manifest, Vec<File>), Error> {
+    let manifest = Manifest::read(folder)?;
+    let files = manifest.files.iter().map(|(name, record)| files::open_verified(&folder.join(name), record));
+    let files = files.collect::<Result<_, _>>()?;
+    Ok((manifest, files))
 }

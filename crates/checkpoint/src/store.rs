@@ -12,25 +12,24 @@ use crate::{
     files::{self, Hashed},
     load,
     manifest::{self, Manifest},
+    snapshot::verify,
     tensors,
 };
 use std::{
     cmp::Ordering,
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
 
-/// The states in which one NaN spoils all that comes after.
-const MUST_BE_FINITE: [&str; 2] = ["model", "optimizer"];
-
 /// The checkpoints of a run.
 #[derive(Debug, Clone)]
 pub struct Store {
-    folder: PathBuf,
-    keep_last: usize,
-    keep_best: bool,
-    best: String,
+    pub(crate) folder: PathBuf,
+    pub(crate) keep_last: usize,
+    pub(crate) keep_every: Option<u64>,
+    pub(crate) keep_best: bool,
+    pub(crate) best: String,
     mode: Mode,
 }
 
@@ -52,25 +51,27 @@ impl Store {
     pub fn new(folder: impl Into<PathBuf>, config: &Config) -> Self {
         // The newest is always kept, also where nobody has checked the configuration.
         let keep_last = usize::try_from(config.keep_last).unwrap_or(usize::MAX).max(1);
-        let Config { keep_best, best, mode, .. } = config.clone();
-        Self { folder: folder.into(), keep_last, keep_best, best, mode }
+        let Config { keep_every, keep_best, best, mode, .. } = config.clone();
+        Self { folder: folder.into(), keep_last, keep_every, keep_best, best, mode }
     }
 
     /// Publishes `snapshot` as `step-NNNNNNNNNN` and gives the path. On an error, what was published before is as it
-    /// was. A `model` or `optimizer` with NaN or infinity is refused.
+    /// was. A `model`, `optimizer` or `average` with NaN or infinity is refused.
     ///
     /// A step that is there already is left alone where it is valid and holds the same; else it is replaced.
     ///
-    /// Afterwards outdated checkpoints are removed: all but the newest `keep_last`, the best, this one, and damaged
-    /// ones. One that cannot be removed is a warning in the log: nothing is lost by it, and the next save tries again.
+    /// Afterwards outdated checkpoints are removed: all but the newest `keep_last`, the best, those of every
+    /// `keep_every` epochs, this one, and damaged ones. One that cannot be removed is a warning in the log: nothing is
+    /// lost by it, and the next save tries again.
     pub fn save(&self, snapshot: &Snapshot) -> Result<PathBuf, Error> {
+        let path = self.write(snapshot)?;
+        self.tidy(&path);
+        Ok(path)
+    }
+
+    /// The first half of [`Store::save`]: `snapshot` is published, and nothing is removed yet.
+    pub(crate) fn write(&self, snapshot: &Snapshot) -> Result<PathBuf, Error> {
         let step = snapshot.progress.step;
-        for state in MUST_BE_FINITE {
-            let Some(tensors) = snapshot.states.get(state) else { continue };
-            if let Some(tensor) = tensors::first_not_finite(state, tensors)? {
-                return Err(Error::NotFinite { state: state.into(), tensor: tensor.into(), step });
-            }
-        }
         self.create_folder()?;
         self.clean()?;
         let partial = self.folder.join(hidden(step, "partial"));
@@ -79,11 +80,7 @@ impl Store {
             // Best effort, so that a full disk is not kept full; the next save removes it anyway.
             files::remove(&partial).ok();
         }
-        let path = published?;
-        if let Err(error) = self.remove_outdated(&path) {
-            log::warn!("an outdated checkpoint is still there: {error}");
-        }
-        Ok(path)
+        published
     }
 
     /// The folders of the published checkpoints, oldest first, valid or not.
@@ -121,11 +118,11 @@ impl Store {
     }
 
     /// The better score first.
-    fn order(&self, a: f64, b: f64) -> Ordering {
+    pub(crate) fn order(&self, a: f64, b: f64) -> Ordering {
         self.mode.prefers(b, a).cmp(&self.mode.prefers(a, b))
     }
 
-    fn create_folder(&self) -> Result<(), Error> {
+    pub(crate) fn create_folder(&self) -> Result<(), Error> {
         if self.folder.is_dir() {
             return Ok(());
         }
@@ -146,7 +143,7 @@ impl Store {
     }
 
     /// Removes what a killed run left behind, and brings back what it was about to replace.
-    fn clean(&self) -> Result<(), Error> {
+    pub(crate) fn clean(&self) -> Result<(), Error> {
         for path in self.entries()? {
             match parse(&path) {
                 Some((step, Some("replaced"))) if !self.folder.join(name(step)).exists() => {
@@ -168,7 +165,7 @@ impl Store {
             files::sync_folder(&self.folder)?;
             return Ok(path);
         }
-        if Manifest::read(&path).is_ok_and(|old| old.same_content(manifest)) && load(&path).is_ok() {
+        if verify(&path).is_ok_and(|(old, _)| old.same_content(manifest)) {
             files::remove(partial)?;
             return Ok(path);
         }
@@ -183,34 +180,6 @@ impl Store {
         files::remove(&replaced).ok();
         Ok(path)
     }
-
-    /// Removes all checkpoints but those that the configuration keeps, the one just `saved`, and damaged ones: they do
-    /// not count among those to keep, and whoever wants to know what happened to them still can.
-    fn remove_outdated(&self, saved: &Path) -> Result<(), Error> {
-        let mut intact = Vec::new();
-        for path in self.list()? {
-            if let Ok(manifest) = Manifest::read(&path)
-                && manifest.files.iter().all(|(name, record)| files::open_sized(&path.join(name), record).is_ok())
-            {
-                intact.push((path, manifest.score(&self.best)));
-            }
-        }
-        let mut keep: BTreeSet<&Path> =
-            intact.iter().rev().take(self.keep_last).map(|(path, _)| path.as_path()).collect();
-        keep.insert(saved);
-        if self.keep_best {
-            let scored = intact.iter().filter_map(|(path, score)| score.map(|score| (path, score)));
-            keep.extend(scored.min_by(|(_, a), (_, b)| self.order(*a, *b)).map(|(path, _)| path.as_path()));
-        }
-        for (path, _) in intact.iter().filter(|(path, _)| !keep.contains(path.as_path())) {
-            let Some(step) = step_of(path) else { continue };
-            // Renamed first: a removal that is interrupted leaves no damaged checkpoint behind.
-            let removed = self.folder.join(hidden(step, "removed"));
-            files::rename(path, &removed)?;
-            files::remove(&removed)?;
-        }
-        Ok(())
-    }
 }
 
 /// Writes a whole checkpoint into `folder`, down to the disk.
@@ -220,7 +189,7 @@ fn write(snapshot: &Snapshot, folder: &Path) -> Result<Manifest, Error> {
     for (state, tensors) in &snapshot.states {
         let name = manifest::file_of(state)?;
         let mut file = Hashed::create(folder.join(&name))?;
-        tensors::write(state, tensors, &mut file)?;
+        tensors::write(state, tensors, snapshot.progress.step, &mut file)?;
         manifest.files.insert(name, file.finish()?);
     }
     manifest.write(folder)?;
@@ -242,7 +211,7 @@ fn name(step: u64) -> String {
     format!("step-{step:010}")
 }
 
-fn hidden(step: u64, state: &str) -> String {
+pub(crate) fn hidden(step: u64, state: &str) -> String {
     format!(".{}.{state}", name(step))
 }
 

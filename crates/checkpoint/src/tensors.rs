@@ -1,10 +1,10 @@
 //! A state as a safetensors file, and back. The kinds, shapes and bits of all tensors are the same after.
 
-use crate::{Error, files::Hashed};
+use crate::{Error, files::Hashed, finite};
 use contract::{StateDict, TorchError};
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo, TensorView};
 use std::path::Path;
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 const KINDS: [(Kind, Dtype); 10] = [
     (Kind::Float, Dtype::F32),
@@ -22,6 +22,8 @@ const KINDS: [(Kind, Dtype); 10] = [
 const RESERVED: &str = "__metadata__";
 /// libtorch works with no more dimensions than this.
 const MAX_DIMENSIONS: usize = 64;
+/// Bytes of a tensor that are in hand at a time: a multiple of every kind's size.
+const CHUNK: usize = 1 << 20;
 
 /// A tensor and how the file describes it.
 struct Entry<'a> {
@@ -30,19 +32,12 @@ struct Entry<'a> {
     info: TensorInfo,
 }
 
-/// Finds the first tensor of `state` that holds NaN or infinity.
-pub fn first_not_finite<'a>(state: &str, tensors: &'a StateDict) -> Result<Option<&'a str>, Error> {
-    for (name, tensor) in tensors {
-        let finite = || -> Result<bool, TchError> { Ok(tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? != 0) };
-        if !finite().map_err(torch(state, name))? {
-            return Ok(Some(name));
-        }
-    }
-    Ok(None)
-}
-
-/// Writes the tensors of `state`, one in memory at a time.
-pub fn write(state: &str, tensors: &StateDict, to: &mut Hashed) -> Result<(), Error> {
+/// Writes the tensors of `state`, a small part of one in memory at a time. `step` is for the error where they must be
+/// finite and are not.
+///
+/// Where they are contiguous and on the CPU, libtorch only copies their bytes, with the calling thread alone: a second
+/// thread that starts libtorch's parallel work gets a pool of its own, which takes the processor from the training.
+pub fn write(state: &str, tensors: &StateDict, step: u64, to: &mut Hashed) -> Result<(), Error> {
     let mut entries = tensors.iter().map(|(name, tensor)| entry(state, name, tensor)).collect::<Result<Vec<_>, _>>()?;
     // The format wants wide kinds first, so that every tensor is aligned.
     entries.sort_by(|a, b| b.info.dtype.cmp(&a.info.dtype).then(a.name.cmp(b.name)));
@@ -52,11 +47,34 @@ pub fn write(state: &str, tensors: &StateDict, to: &mut Hashed) -> Result<(), Er
         end = info.data_offsets.1;
     }
     to.write(&header(state, &entries)?)?;
-    for Entry { name, tensor, info } in entries {
-        let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
-        let elements = info.shape.iter().product();
-        tensor.f_copy_data_u8(&mut bytes, elements).map_err(torch(state, name))?;
-        to.write(&bytes)?;
+    let mut buffer = vec![0; CHUNK];
+    for entry in entries {
+        write_values(state, &entry, step, &mut buffer, to)?;
+    }
+    Ok(())
+}
+
+/// Writes the values of one tensor by way of `buffer`: what is copied into it is looked at, checksummed and written
+/// while it is still in the processor's cache.
+fn write_values(state: &str, entry: &Entry, step: u64, buffer: &mut [u8], to: &mut Hashed) -> Result<(), Error> {
+    let Entry { name, tensor, info } = entry;
+    let (start, end) = info.data_offsets;
+    let elements: usize = info.shape.iter().product();
+    if elements == 0 {
+        return Ok(());
+    }
+    let width = (end - start) / elements;
+    let flat = || tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?.f_view([elements as i64]);
+    let flat = flat().map_err(torch(state, name))?;
+    for at in (0..elements).step_by(CHUNK / width) {
+        let length = (elements - at).min(CHUNK / width);
+        let part = flat.f_narrow(0, at as i64, length as i64).map_err(torch(state, name))?;
+        let bytes = &mut buffer[..length * width];
+        part.f_copy_data_u8(bytes, length).map_err(torch(state, name))?;
+        if finite::required(state) && !finite::all(info.dtype, bytes) {
+            return Err(Error::NotFinite { state: state.into(), tensor: (*name).into(), step });
+        }
+        to.write(bytes)?;
     }
     Ok(())
 }
@@ -67,15 +85,19 @@ fn entry<'a>(state: &str, name: &'a str, tensor: &'a Tensor) -> Result<Entry<'a>
     if name == RESERVED {
         return Err(refuse("its name is reserved".into()));
     }
-    if !tensor.defined() {
-        return Err(refuse("it is undefined".into()));
-    }
+    require_defined(state, name, tensor)?;
     let kind = tensor.f_kind().map_err(torch(state, name))?;
     let dtype = KINDS.iter().find(|(known, _)| *known == kind).map(|(_, dtype)| *dtype);
     let dtype = dtype.ok_or_else(|| refuse(format!("it is of kind {kind:?}")))?;
     let shape: Vec<usize> = tensor.size().iter().map(|&n| usize::try_from(n).unwrap_or(0)).collect();
     let bytes = shape.iter().product::<usize>() * kind.elt_size_in_bytes();
     Ok(Entry { name, tensor, info: TensorInfo { dtype, shape, data_offsets: (0, bytes) } })
+}
+
+/// Whether `tensor` is one at all: of one that is not, libtorch can tell nothing.
+pub fn require_defined(state: &str, name: &str, tensor: &Tensor) -> Result<(), Error> {
+    let undefined = || Error::Tensor { state: state.into(), tensor: name.into(), problem: "it is undefined".into() };
+    tensor.defined().then_some(()).ok_or_else(undefined)
 }
 
 fn header(state: &str, entries: &[Entry]) -> Result<Vec<u8>, Error> {
@@ -116,7 +138,7 @@ fn tensor(view: &TensorView) -> Result<Tensor, String> {
     Tensor::f_from_data_size(data, &size, kind).map_err(|error| TorchError::from(error).to_string())
 }
 
-fn torch(state: &str, tensor: &str) -> impl FnOnce(TchError) -> Error {
+pub fn torch(state: &str, tensor: &str) -> impl FnOnce(TchError) -> Error {
     let (state, tensor) = (state.to_owned(), tensor.to_owned());
     move |error| Error::Torch { state, tensor, source: error.into() }
 }

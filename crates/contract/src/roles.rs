@@ -39,6 +39,9 @@ pub trait Optimizer: Stateful {
 
     /// Applies gradients that are still accumulated, so that the last batches of an epoch are not lost.
     fn flush(&mut self) -> Result<Option<Update>, BoxError>;
+
+    /// The learning rate of the last update; before the first update that of the first.
+    fn learning_rate(&self) -> f64;
 }
 
 /// What measures predictions, over as many batches as it is shown.

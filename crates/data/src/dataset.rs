@@ -1,6 +1,8 @@
 //! What a data set is: a number of named samples of one size, each to be had by its index from any thread.
 
 use crate::error::Error;
+use std::fs;
+use std::path::Path;
 
 /// The class id of mask pixels that count in no loss and no metric: [`contract::IGNORE_INDEX`] as a byte.
 pub const IGNORE: u8 = 255;
@@ -38,11 +40,24 @@ pub trait Dataset: Send + Sync {
     fn mask(&self, index: u64) -> Result<Vec<u8>, Error> {
         self.load(index).map(|sample| sample.mask)
     }
+
+    /// How large the sample's source is, in bytes: of a data set of files the sizes of the sample's files together, from
+    /// the file system's records, without opening one. It is part of the [`fingerprint`](crate::fingerprint). Sources
+    /// without files leave it at 0: what they give is all in the configuration.
+    fn source_bytes(&self, _index: u64) -> Result<u64, Error> {
+        Ok(0)
+    }
 }
 
 /// Pixels of an image of `size`.
 pub(crate) fn pixels([height, width]: [u32; 2]) -> usize {
     height as usize * width as usize
+}
+
+/// The length of the file at `path`, in bytes.
+pub(crate) fn file_bytes(path: &Path) -> Result<u64, Error> {
+    let about = fs::metadata(path).map_err(|source| Error::Io { path: path.into(), source })?;
+    Ok(about.len())
 }
 
 /// The item at `index` of a data set's list.

@@ -1,6 +1,6 @@
 //! Image files without masks, to predict.
 
-use crate::dataset::{Dataset, IGNORE, Sample, item, pixels};
+use crate::dataset::{Dataset, IGNORE, Sample, file_bytes, item, pixels};
 use crate::decode::read_rgb;
 use crate::error::Error;
 use crate::resize::bilinear;
@@ -43,12 +43,17 @@ impl Dataset for Images {
     fn mask(&self, _index: u64) -> Result<Vec<u8>, Error> {
         Ok(vec![IGNORE; pixels(self.size)])
     }
+
+    fn source_bytes(&self, index: u64) -> Result<u64, Error> {
+        file_bytes(&item(&self.files, index)?.1)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use image::{Rgb, RgbImage};
+    use std::fs;
 
     #[test]
     fn images_come_resized_with_nothing_known_about_them() {
@@ -56,11 +61,14 @@ mod tests {
         let path = folder.path().join("grey.png");
         RgbImage::from_pixel(20, 10, Rgb([9, 8, 7])).save(&path).unwrap();
         let files = vec![("grey".into(), path), ("gone".into(), folder.path().join("gone.png"))];
+        let bytes = fs::metadata(&files[0].1).unwrap().len();
         let images = Images::new(files, [4, 6]);
         let sample = images.load(0).unwrap();
         assert_eq!((sample.image, sample.mask), ([9, 8, 7].repeat(24), vec![IGNORE; 24]));
         assert_eq!((images.name(1), images.name(2)), ("gone".into(), String::new()));
         assert!(images.load(1).unwrap_err().to_string().contains("gone.png"));
+        assert_eq!(images.source_bytes(0).unwrap(), bytes);
+        assert!(images.source_bytes(1).unwrap_err().to_string().contains("gone.png"));
         assert!(matches!(images.load(2), Err(Error::Index { index: 2, len: 2 })));
     }
 }

@@ -1,8 +1,9 @@
 //! Where samples come from and how they become batches: data sets, joint augmentation, sampling, the loader.
 //!
 //! A [`Config`] opens a [`Dataset`] for a [`Split`]; [`verify`] looks at every mask of it before training starts; a
-//! [`Loader`] turns it into [`contract::Input`]. A data set gives RGB bytes and class ids of one size, so whoever has
-//! other data implements [`Dataset`] (four short methods) and keeps the rest.
+//! [`Loader`] turns it into [`contract::Input`]; a [`fingerprint()`] is what the data is known by again. A data set gives
+//! RGB bytes and class ids of one size, so whoever has other data implements [`Dataset`] (four short methods, and
+//! [`Dataset::source_bytes`] where it lies in files) and keeps the rest.
 //!
 //! **Invariant:** nothing here depends on history. Order and augmentation are a function of (seed, epoch, index)
 //! alone, so there is no loader state to save, any number of worker threads gives the same batches, and an
@@ -24,6 +25,7 @@ mod config;
 mod dataset;
 mod decode;
 mod error;
+mod fingerprint;
 mod images;
 mod loader;
 mod ordered;
@@ -38,6 +40,7 @@ pub use config::{Config, LoaderConfig, Split};
 pub use dataset::{Dataset, IGNORE, Sample};
 pub use decode::{dimensions, read_rgb};
 pub use error::Error;
+pub use fingerprint::{Fingerprint, fingerprint};
 pub use images::Images;
 pub use loader::{Loader, Order};
 pub use pets::{OxfordPets, Target};

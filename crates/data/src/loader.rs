@@ -8,6 +8,7 @@ use crate::Augment;
 use crate::config::LoaderConfig;
 use crate::dataset::{Dataset, Sample, pixels};
 use crate::error::{Error, guarded};
+use crate::fingerprint::{Fingerprint, fingerprint};
 use crate::ordered::{Job, Ordered};
 use crate::random::{Purpose, Random};
 use contract::{Batch, Batches, BoxError, Input, Invalid};
@@ -65,6 +66,11 @@ impl Loader {
     /// Samples in an epoch.
     pub fn samples(&self) -> u64 {
         self.source.dataset.len()
+    }
+
+    /// What the data set is known by again; see [`fingerprint`]. Looks at every file of it, decodes none.
+    pub fn fingerprint(&self) -> Result<Fingerprint, Error> {
+        fingerprint(self.source.dataset.as_ref())
     }
 
     fn blocks(&self, epoch: u64, skip: u64) -> Ordered<Block> {

@@ -6,7 +6,7 @@
 
 use crate::Augment;
 use crate::config::{LoaderConfig, Split};
-use crate::dataset::{Dataset, Sample, item};
+use crate::dataset::{Dataset, Sample, file_bytes, item};
 use crate::decode::{dimensions, read_labels, read_rgb};
 use crate::error::Error;
 use crate::resize::{bilinear, nearest};
@@ -146,9 +146,13 @@ impl Pets {
         self.root.join("images").join(format!("{name}.jpg"))
     }
 
+    fn mask_path(&self, name: &str) -> PathBuf {
+        self.root.join("annotations/trimaps").join(format!("{name}.png"))
+    }
+
     /// The mask of `name` at the data set's size, if it fits an image of `image_size`.
     fn read_mask(&self, name: &str, image_size: [u32; 2]) -> Result<Vec<u8>, Error> {
-        let path = self.root.join("annotations/trimaps").join(format!("{name}.png"));
+        let path = self.mask_path(name);
         let values = read_labels(&path)?;
         let mask_size = [values.height(), values.width()];
         if mask_size != image_size {
@@ -193,6 +197,11 @@ impl Dataset for Pets {
     fn mask(&self, index: u64) -> Result<Vec<u8>, Error> {
         let name = item(&self.names, index)?;
         self.read_mask(name, dimensions(&self.image_path(name))?)
+    }
+
+    fn source_bytes(&self, index: u64) -> Result<u64, Error> {
+        let name = item(&self.names, index)?;
+        Ok(file_bytes(&self.image_path(name))?.saturating_add(file_bytes(&self.mask_path(name))?))
     }
 }
 

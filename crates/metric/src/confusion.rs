@@ -16,27 +16,45 @@ pub struct Segmentation {
     counts: Tensor,
     /// Scalar f64: the sum over batches of loss times valid pixels.
     weighted_loss: Tensor,
+    /// Whether batches whose loss is not finite are left out.
+    finite_only: bool,
 }
 
 impl Segmentation {
-    /// An empty metric for the classes of these names, in the order of their ids.
+    /// An empty metric for the classes of these names, in the order of their ids. It counts every batch: a model that
+    /// gives NaN must not look healthy in validation.
     pub fn new(classes: Vec<String>, device: Device) -> Result<Self, TorchError> {
         let k = classes.len() as i64;
         let counts = Tensor::f_zeros([k * k + 1], (Kind::Int64, device))?;
         let weighted_loss = Tensor::f_zeros([0i64; 0], (Kind::Double, device))?;
-        Ok(Self { classes, counts, weighted_loss })
+        Ok(Self { classes, counts, weighted_loss, finite_only: false })
+    }
+
+    /// The same for training: leaves out batches whose loss is not finite, pixels and all. Nothing was learnt from them,
+    /// since the optimizer rejects their update; counted, one of them would make the epoch's mean loss NaN although the
+    /// run went on. (A finite loss whose gradient is not finite counts: it is a true measurement.) The state has the same
+    /// form as without, and the numbers are the same where every loss is finite.
+    #[must_use]
+    pub fn of_training(self) -> Self {
+        Self { finite_only: true, ..self }
     }
 
     fn f_update(&mut self, loss: &Tensor, outputs: &Tensor, targets: &Tensor) -> Result<(), TchError> {
         let k = self.classes.len() as i64;
         let predicted = outputs.f_argmax(1, false)?;
-        let valid = targets.f_ne(IGNORE_INDEX)?;
+        let mut valid = targets.f_ne(IGNORE_INDEX)?;
+        if self.finite_only {
+            // A scalar on the device, spread over all pixels: nobody on the host needs to know.
+            valid = valid.f_logical_and(&loss.f_isfinite()?)?;
+        }
         // Scattered rather than counted with bincount, which asks the device how many bins it needs.
-        let cell = (targets * k + predicted).f_where_self(&valid, &targets.f_full_like(k * k)?)?.f_flatten(0, -1)?;
+        let cell = targets.f_mul_scalar(k)?.f_add(&predicted)?;
+        let cell = cell.f_where_self(&valid, &targets.f_full_like(k * k)?)?.f_flatten(0, -1)?;
         let _ = self.counts.f_scatter_add_(0, &cell, &cell.f_ones_like()?)?;
         let pixels = valid.f_sum(Kind::Double)?;
         let weighted = loss.f_to_kind(Kind::Double)?.f_mul(&pixels)?;
-        // A batch without a valid pixel has no loss to speak of, whatever the loss function made of it.
+        // A batch without a valid pixel has no loss to speak of, whatever the loss function made of it. Multiplied by 0
+        // a loss that is not finite would still be NaN.
         let nothing = weighted.f_zeros_like()?;
         let _ = self.weighted_loss.f_add_(&weighted.f_where_self(&pixels.f_gt(0.0)?, &nothing)?)?;
         Ok(())
@@ -99,3 +117,6 @@ impl Stateful for Segmentation {
         load(&self.state(), state)
     }
 }
+
+#[cfg(test)]
+mod tests;

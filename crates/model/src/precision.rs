@@ -1,5 +1,6 @@
 //! In which precision and memory layout a network runs.
 
+use crate::statistics::Statistics;
 use contract::TorchError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,9 +20,13 @@ pub enum Precision {
 }
 
 /// A network that runs in a given precision and in the channels-last layout, and gives f32.
+///
+/// A pass in training that makes any running statistic of BatchNorm NaN or infinite leaves all of them as they were: the
+/// pass writes them before an optimizer can refuse the batch, and every evaluation from then on would be NaN.
 #[derive(Debug)]
 pub struct Precise<M> {
     network: M,
+    statistics: Statistics,
     /// The precision of the next pass.
     pub precision: Precision,
 }
@@ -33,11 +38,12 @@ impl<M: ModuleT> Precise<M> {
         for weight in store.variables().values().filter(|weight| weight.dim() == 4) {
             ext::make_channels_last(weight)?;
         }
-        Ok(Self { network, precision })
+        Ok(Self { network, statistics: Statistics::of(store), precision })
     }
 
     fn forward(&self, x_nchw: &Tensor, train: bool) -> Result<Tensor, TorchError> {
         let x_nchw = ext::channels_last(x_nchw)?;
+        let before = if train { self.statistics.remember()? } else { None };
         let outputs = match self.precision {
             Precision::Fp32 => self.network.forward_t(&x_nchw, train),
             Precision::Bf16 => {
@@ -45,6 +51,9 @@ impl<M: ModuleT> Precise<M> {
                 self.network.forward_t(&x_nchw, train)
             }
         };
+        if let Some(before) = before {
+            self.statistics.restore_unless_finite(&before)?;
+        }
         Ok(outputs.f_to_kind(Kind::Float)?)
     }
 }

@@ -1,7 +1,7 @@
 //! The `optimizer` section of a configuration.
 
-use crate::{Optim, Rule, Schedule};
-use contract::{Invalid, TorchError};
+use crate::{Average, Optim, Rule, Schedule};
+use contract::{Invalid, StateDict, TorchError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -21,11 +21,21 @@ pub struct Config {
     pub clip_norm: Option<f64>,
     /// Batches whose gradients are averaged for one update of the weights.
     pub accumulate: u64,
+    /// Decay of a moving average of the weights, which validation and prediction then use: 0.999 for example; `null` for
+    /// none.
+    pub ema: Option<f64>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { rule: Rule::default(), learning_rate: 1e-3, weight_decay: 0.0, clip_norm: None, accumulate: 1 }
+        Self {
+            rule: Rule::default(),
+            learning_rate: 1e-3,
+            weight_decay: 0.0,
+            clip_norm: None,
+            accumulate: 1,
+            ema: None,
+        }
     }
 }
 
@@ -42,7 +52,10 @@ impl Config {
         Invalid::unless(decay.is_finite() && decay >= 0.0, "weight_decay", || {
             format!("must be 0 or more, is {decay}")
         })?;
-        Invalid::unless(self.accumulate > 0, "accumulate", || "must be at least 1, is 0".into())
+        Invalid::unless(self.accumulate > 0, "accumulate", || "must be at least 1, is 0".into())?;
+        self.ema.map_or(Ok(()), |ema| {
+            Invalid::unless(Average::valid(ema), "ema", || format!("must be above 0 and below 1, is {ema}"))
+        })
     }
 
     /// The updates that an epoch of `batches` batches makes: a left-over of accumulation is one too.
@@ -59,6 +72,11 @@ impl Config {
     ) -> Result<Optim, TorchError> {
         Optim::new(self.clone(), schedule, total_updates, parameters)
     }
+
+    /// The moving average of `variables` (weights and running statistics) that `ema` asks for, from their present values.
+    pub fn average(&self, variables: StateDict) -> Result<Option<Average>, TorchError> {
+        self.ema.map(|decay| Average::new(decay, variables)).transpose()
+    }
 }
 
 #[cfg(test)]
@@ -70,12 +88,16 @@ mod tests {
     fn impossible_values_are_named() {
         let ok = Config::default();
         assert_eq!(ok.check(), Ok(()));
+        assert_eq!(Config { ema: Some(0.999), ..ok.clone() }.check(), Ok(()));
         for (config, key) in [
             (Config { learning_rate: 0.0, ..ok.clone() }, "learning_rate"),
             (Config { learning_rate: f64::INFINITY, ..ok.clone() }, "learning_rate"),
             (Config { weight_decay: -0.1, ..ok.clone() }, "weight_decay"),
             (Config { clip_norm: Some(0.0), ..ok.clone() }, "clip_norm"),
             (Config { accumulate: 0, ..ok.clone() }, "accumulate"),
+            (Config { ema: Some(0.0), ..ok.clone() }, "ema"),
+            (Config { ema: Some(1.0), ..ok.clone() }, "ema"),
+            (Config { ema: Some(f64::NAN), ..ok.clone() }, "ema"),
             (Config { rule: Rule::Adam(Adam { beta2: 1.0, ..Adam::default() }), ..ok.clone() }, "rule.beta2"),
             (Config { rule: Rule::AdamW(Adam { epsilon: 0.0, ..Adam::default() }), ..ok.clone() }, "rule.epsilon"),
             (Config { rule: Rule::Sgd(Sgd { momentum: 0.0, nesterov: true }), ..ok }, "rule.nesterov"),

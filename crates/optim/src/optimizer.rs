@@ -61,9 +61,9 @@ impl Optim {
         })
     }
 
-    /// The learning rate of the next update.
-    pub fn learning_rate(&self) -> f64 {
-        self.config.learning_rate * self.schedule.factor(self.updates, self.total_updates)
+    /// The learning rate of update number `update`, from 0.
+    fn learning_rate_of(&self, update: u64) -> f64 {
+        self.config.learning_rate * self.schedule.factor(update, self.total_updates)
     }
 
     fn gradients(&self) -> Result<Vec<Tensor>, TchError> {
@@ -86,11 +86,11 @@ impl Optim {
             None => norm.f_ones_like()?,
         };
         let scale = excess.f_mul_scalar(count)?;
-        let finite = norm.f_isfinite()?.f_to_kind(Kind::Float)?;
+        let learning_rate = self.learning_rate_of(self.updates);
+        let finite = self.reach(&norm.f_div(&excess)?, learning_rate)?.f_isfinite()?.f_to_kind(Kind::Float)?;
         let rejected = self.found_inf.f_maximum(&(1.0 - finite))?;
         let _ = self.step.f_add_(&(1.0 - &rejected))?;
 
-        let learning_rate = self.learning_rate();
         self.apply(&gradients, learning_rate, &scale, &rejected)?;
 
         for parameter in &self.parameters {
@@ -100,6 +100,16 @@ impl Optim {
         self.updates += 1;
         self.accumulated = 0;
         Ok(Update { learning_rate, gradient_norm: norm, rejected })
+    }
+
+    /// As large as what the kernels make of gradients of the norm `clipped`, which may overflow where they do not. (NaN
+    /// and infinity are told as such also where the learning rate is 0.)
+    fn reach(&self, clipped: &Tensor, learning_rate: f64) -> Result<Tensor, TchError> {
+        match self.config.rule {
+            Rule::Sgd(_) => clipped.f_mul_scalar(learning_rate),
+            // The second moment takes in the squares. The norm of a lone number is found without squaring it.
+            Rule::Adam(_) | Rule::AdamW(_) => clipped.f_add_scalar(learning_rate)?.f_mul(clipped),
+        }
     }
 
     fn apply(&self, gradients: &[Tensor], lr: f64, scale: &Tensor, rejected: &Tensor) -> Result<(), TorchError> {
@@ -143,6 +153,10 @@ impl Optimizer for Optim {
     fn flush(&mut self) -> Result<Option<Update>, BoxError> {
         if self.accumulated == 0 { Ok(None) } else { Ok(Some(self.update()?)) }
     }
+
+    fn learning_rate(&self) -> f64 {
+        self.learning_rate_of(self.updates.saturating_sub(1))
+    }
 }
 
 impl Optim {
@@ -164,7 +178,7 @@ impl Optim {
 }
 
 /// A count that was saved as a scalar i64.
-fn count(state: &StateDict, name: &str) -> Result<u64, StateError> {
+pub(crate) fn count(state: &StateDict, name: &str) -> Result<u64, StateError> {
     let missing = || StateError::Names { missing: vec![name.into()], unexpected: vec![] };
     let tensor = state.get(name).ok_or_else(missing)?;
     let value =

@@ -17,9 +17,9 @@ pub struct JsonLines {
     length: u64,
 }
 
-/// What [`JsonLines::cut_back`] wants to know of a line.
+/// What a line says it is about.
 #[derive(Deserialize)]
-pub struct Mark {
+pub(crate) struct Mark {
     pub stage: Option<String>,
     pub epoch: Option<u64>,
     pub step: Option<u64>,
@@ -49,23 +49,22 @@ impl JsonLines {
         Ok(())
     }
 
-    /// Removes the lines of `path` whose `step` is greater than `step`, all at once or none, and gives the marks of
-    /// those that stay. Lines that are not such objects are removed too: they come from a crash.
-    pub fn cut_back(path: &Path, step: u64) -> Result<Vec<Mark>, Error> {
+    /// Removes the lines of `path` that `keep` does not want, all at once or none. Lines that are no objects, or not
+    /// whole, are removed too: they come from a crash. A file that is not there has no lines.
+    pub(crate) fn cut_back(path: &Path, keep: impl Fn(&Mark) -> bool) -> Result<(), Error> {
         let file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             file => file.map_err(Error::io("open", path))?,
         };
         let partial = path.with_extension("jsonl.partial");
         let mut kept = BufWriter::new(File::create(&partial).map_err(Error::io("create", &partial))?);
-        let (mut marks, mut removed) = (Vec::new(), 0);
+        let mut removed = 0;
         let mut lines = BufReader::new(file);
         let mut line = Vec::new();
         while lines.read_until(b'\n', &mut line).map_err(Error::io("read", path))? > 0 {
             match serde_json::from_slice(&line) {
-                Ok(mark @ Mark { step: Some(at), .. }) if at <= step && line.ends_with(b"\n") => {
+                Ok(mark) if line.ends_with(b"\n") && keep(&mark) => {
                     kept.write_all(&line).map_err(Error::io("write", &partial))?;
-                    marks.push(mark);
                 }
                 _ => removed += 1,
             }
@@ -75,9 +74,9 @@ impl JsonLines {
         kept.sync_all().map_err(Error::io("flush", &partial))?;
         fs::rename(&partial, path).map_err(Error::io("rename", &partial))?;
         if removed > 0 {
-            log::info!("removed {removed} lines after step {step} from {}", path.display());
+            log::info!("removed {removed} lines from {}: what they say comes again", path.display());
         }
-        Ok(marks)
+        Ok(())
     }
 }
 
@@ -124,12 +123,13 @@ mod tests {
     fn cutting_back_keeps_the_lines_up_to_the_step_as_they_are() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        assert!(JsonLines::cut_back(&path, 5).unwrap().is_empty() && !path.exists());
+        let until_5 = |mark: &Mark| mark.step.is_some_and(|step| step <= 5);
+        JsonLines::cut_back(&path, until_5).unwrap();
+        assert!(!path.exists());
         let keep = "{\"stage\":\"train\",\"epoch\":1,\"step\":5,  \"loss\":0.1}\n{\"step\":4}\n";
         fs::write(&path, format!("{keep}{{\"step\":6}}\nnoise\n{{\"step\":5")).unwrap();
-        let marks = JsonLines::cut_back(&path, 5).unwrap();
+        JsonLines::cut_back(&path, until_5).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), keep);
-        assert_eq!((marks.len(), marks[0].epoch, marks[0].stage.as_deref()), (2, Some(1), Some("train")));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

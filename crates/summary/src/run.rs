@@ -61,13 +61,14 @@ impl Summary {
         Ok(Self { path, lines, events, per_step: config.per_step })
     }
 
-    /// Goes on with the run in the folder `run` from training step `step`, as if nothing had been written down after
-    /// it: later lines are removed from `metrics.jsonl`, and TensorBoard is told to forget epochs that have no line.
-    pub fn resume(run: &Path, config: &Config, step: u64) -> Result<Self, Error> {
-        let kept = JsonLines::cut_back(&run.join("metrics.jsonl"), step)?;
+    /// Goes on with the run in the folder `run` from where `epochs` epochs were finished, validated and written down,
+    /// and `step` training steps done, as if nothing had been written down after that: later lines are removed from
+    /// `metrics.jsonl`, and TensorBoard is told to forget later points.
+    pub fn resume(run: &Path, config: &Config, epochs: u64, step: u64) -> Result<Self, Error> {
+        JsonLines::cut_back(&run.join("metrics.jsonl"), |mark| is_before(mark, epochs, step))?;
         let mut summary = Self::open(run, config)?;
         if let Some(events) = &mut summary.events {
-            events.restart(&kept, step)?;
+            events.restart(epochs, step)?;
         }
         Ok(summary)
     }
@@ -94,7 +95,7 @@ impl Summary {
     }
 
     /// Writes down `scalars` of training step `step` in epoch `epoch`, if the configuration wants them; in TensorBoard
-    /// as `step/NAME`. Their event file is flushed at the end of the epoch.
+    /// as `step/NAME`. Their event file is flushed at the end of the epoch, and by [`flush`](Self::flush).
     pub fn step<S: AsRef<str>>(&mut self, epoch: u64, step: u64, scalars: &[(S, f64)]) -> Result<(), Error> {
         if !self.per_step {
             return Ok(());
@@ -113,7 +114,8 @@ impl Summary {
         self.per_step
     }
 
-    /// Hands what is buffered to the system.
+    /// Hands everything that was written down so far, single steps included, to the system: from then on nothing of it
+    /// is lost if this process is killed. (`metrics.jsonl` is never behind.)
     pub fn flush(&mut self) -> Result<(), Error> {
         self.events.iter_mut().flat_map(Events::writers).try_for_each(|(_, writer)| writer.flush())
     }
@@ -143,19 +145,26 @@ impl Events {
         epochs.into_iter().chain(self.steps.as_mut().map(|writer| (PER_STEP, writer)))
     }
 
-    /// Makes TensorBoard forget what comes after the lines that were kept.
-    fn restart(&mut self, kept: &[Mark], step: u64) -> Result<(), Error> {
+    /// Makes TensorBoard forget the points after `epochs` finished epochs and `step` training steps. This is not read
+    /// from `metrics.jsonl`: points that are right stay even where that file was lost.
+    fn restart(&mut self, epochs: u64, step: u64) -> Result<(), Error> {
         for (stage, writer) in self.writers() {
-            let of_stage = kept.iter().filter(|mark| mark.stage.as_deref() == Some(stage));
-            let first_to_forget = match stage {
-                PER_STEP => step + 1,
-                _ => of_stage.filter_map(|mark| mark.epoch).max().map_or(0, |epoch| epoch + 1),
-            };
-            writer.restart(signed(first_to_forget))?;
+            let done = if stage == PER_STEP { step } else { epochs };
+            writer.restart(signed(done.saturating_add(1)))?;
             writer.flush()?;
         }
         Ok(())
     }
+}
+
+/// Whether a line was written down before `epochs` epochs were finished and `step` training steps done.
+fn is_before(mark: &Mark, epochs: u64, step: u64) -> bool {
+    // A run that is interrupted while it validates at the end of an epoch goes on from a checkpoint at that very step
+    // whose epoch is not finished. The lines of the epoch may be there, and they come again: the step alone would keep
+    // them, and they would be there twice. Lines of single steps count the epoch under way and have no such trouble.
+    let of_epoch = [Stage::Train, Stage::Validation].iter().any(|stage| mark.stage.as_deref() == Some(stage.name()));
+    let epoch_is_finished = mark.epoch.is_some_and(|epoch| epoch <= epochs);
+    mark.step.is_some_and(|at| at <= step) && (!of_epoch || epoch_is_finished)
 }
 
 /// One line of `metrics.jsonl`, its keys in an order for people.
@@ -188,89 +197,4 @@ fn signed(step: u64) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::frame::unframe;
-    use serde_json::Value;
-
-    fn lines(run: &Path) -> Vec<Value> {
-        let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    /// The bytes of all records in the event files of `folder` but for their times, file by file.
-    fn records(folder: &Path) -> Vec<Vec<Vec<u8>>> {
-        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        let mut files: Vec<_> = entries.filter(|path| path.is_file()).collect();
-        files.sort();
-        let timeless = |path: &PathBuf| unframe(&fs::read(path).unwrap()).iter().map(|r| r[9..].to_vec()).collect();
-        files.iter().map(timeless).collect()
-    }
-
-    #[test]
-    fn epochs_go_to_the_lines_and_to_the_events_of_their_stage() {
-        let folder = tempfile::tempdir().unwrap();
-        let run = folder.path().join("runs/shapes");
-        let mut summary = Summary::open(&run, &Config::default()).unwrap();
-        summary.epoch(Stage::Train, 1, 40, &[("loss", 0.5), ("accuracy", f64::NAN)]).unwrap();
-        summary.epoch(Stage::Validation, 1, 40, &[("loss".to_string(), 0.25)]).unwrap();
-        summary.step(1, 41, &[("loss", 0.4)]).unwrap();
-        let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-        assert!(text.starts_with("{\"stage\":\"train\",\"epoch\":1,\"step\":40,\"time\":"), "{text}");
-        assert!(text.lines().next().unwrap().ends_with(",\"loss\":0.5,\"accuracy\":null}"), "{text}");
-        let stages: Vec<_> = lines(&run).iter().map(|line| line["stage"].clone()).collect();
-        assert_eq!(stages, ["train", "validation"], "no steps unless asked for");
-        assert_eq!(records(&run.join("logs/train"))[0].len(), 3);
-        let validation = records(&run.join("logs/validation"));
-        assert_eq!(
-            validation[0][1],
-            [b"\x10\x01\x2a\x0d\x0a\x0b\x0a\x04loss\x15".as_slice(), &0.25f32.to_le_bytes()].concat()
-        );
-        assert!(!run.join("logs/train/steps").exists());
-    }
-
-    #[test]
-    fn a_resumed_run_has_no_overlapping_points() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = Config { per_step: true, ..Config::default() };
-        let mut summary = Summary::open(folder.path(), &config).unwrap();
-        for step in 1..=6u64 {
-            summary.step(step.div_ceil(2), step, &[("loss", 1.0 / step as f64)]).unwrap();
-            if step % 2 == 0 {
-                summary.epoch(Stage::Train, step / 2, step, &[("loss", 0.5)]).unwrap();
-            }
-        }
-        drop(summary);
-        let mut summary = Summary::resume(folder.path(), &config, 3).unwrap();
-        summary.step(2, 4, &[("loss", 0.1)]).unwrap();
-        summary.flush().unwrap();
-        let marks: Vec<_> =
-            lines(folder.path()).iter().map(|line| (line["stage"].clone(), line["step"].clone())).collect();
-        let expected = [("step", 1), ("step", 2), ("train", 2), ("step", 3), ("step", 4)];
-        assert_eq!(marks, expected.map(|(stage, step)| (stage.into(), step.into())));
-        let restarts = |stage: &str| records(&folder.path().join("logs").join(stage))[1][1].clone();
-        assert_eq!(restarts("train"), b"\x10\x02\x3a\x02\x08\x01");
-        assert_eq!(restarts("train/steps"), b"\x10\x04\x3a\x02\x08\x01");
-        // Step 0 is proto3's default, which is not written.
-        assert_eq!(restarts("validation"), b"\x3a\x02\x08\x01");
-    }
-
-    #[test]
-    fn without_tensorboard_there_are_lines_only() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut summary = Summary::open(folder.path(), &Config { tensorboard: false, per_step: true }).unwrap();
-        summary.step(0, 1, &[("loss", 0.5)]).unwrap();
-        summary.epoch(Stage::Train, 1, 1, &[("loss", 0.5)]).unwrap();
-        assert_eq!(lines(folder.path()).len(), 2);
-        assert!(!folder.path().join("logs").exists());
-    }
-
-    #[test]
-    fn a_scalar_cannot_have_the_name_of_a_key() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut summary = Summary::open(folder.path(), &Config::default()).unwrap();
-        let error = summary.epoch(Stage::Train, 1, 1, &[("step", 0.5)]).unwrap_err().to_string();
-        assert!(error.contains("metrics.jsonl") && error.contains("'step'"), "{error}");
-        assert!(lines(folder.path()).is_empty());
-    }
-}
+mod tests;

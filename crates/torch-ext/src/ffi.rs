@@ -40,6 +40,8 @@ unsafe extern "C" {
         found_inf: Ptr,
     ) -> c_int;
     pub fn oxiseg_global_norm(tensors: *const Ptr, n: usize, out: *mut *mut C_tensor) -> c_int;
+    pub fn oxiseg_lerp(into: *const Ptr, towards: *const Ptr, n: usize, weight: f64) -> c_int;
+    pub fn oxiseg_copy(into: *const Ptr, from: *const Ptr, n: usize) -> c_int;
     pub fn oxiseg_set_grad(tensor: Ptr, grad: Ptr) -> c_int;
     pub fn oxiseg_generator_state(cuda_index: c_int, out: *mut *mut C_tensor) -> c_int;
     pub fn oxiseg_set_generator_state(cuda_index: c_int, state: Ptr) -> c_int;

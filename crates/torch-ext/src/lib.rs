@@ -1,15 +1,18 @@
-//! What libtorch has and tch does not bind: fused optimizer kernels, the global norm, autocast with a choice of kind,
-//! the channels-last memory format, the state of the random generator, the allocator.
+//! What libtorch has and tch does not bind: fused optimizer kernels, operations on a list of tensors in one
+//! call, autocast with a choice of kind, the channels-last memory format, the state of the random generator, the
+//! allocator.
 //!
 //! **Invariant:** this is the only crate with unsafe code, and it holds no logic of its own.
 
 mod autocast;
 mod ffi;
+mod lists;
 mod optim;
 mod reads;
 
 pub use autocast::Autocast;
-pub use optim::{Adam, Sgd, clear_grad, fused_adam, fused_sgd, global_norm, set_grad};
+pub use lists::{copy, global_norm, lerp};
+pub use optim::{Adam, Sgd, clear_grad, fused_adam, fused_sgd, set_grad};
 pub use reads::Reads;
 
 use contract::TorchError;

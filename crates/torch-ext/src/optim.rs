@@ -5,6 +5,7 @@
 //! infinities need no trip to the host.
 
 use crate::ffi;
+use crate::lists::same_length;
 use contract::TorchError;
 use tch::Tensor;
 
@@ -36,13 +37,6 @@ pub struct Sgd {
     pub weight_decay: f64,
     /// Nesterov's look-ahead.
     pub nesterov: bool,
-}
-
-fn same_length(params: &[Tensor], others: &[&[Tensor]]) -> Result<(), TorchError> {
-    match others.iter().find(|other| other.len() != params.len()) {
-        None => Ok(()),
-        Some(other) => Err(TorchError::new(&format!("{} parameters, but {} beside them", params.len(), other.len()))),
-    }
 }
 
 /// One step of Adam or AdamW (libtorch's `_fused_adam_`, `_fused_adamw_`). `step` (scalar f32) counts from 1.
@@ -114,13 +108,6 @@ pub fn fused_sgd(
     })
 }
 
-/// The Euclidean norm of all `tensors` taken as one vector: a scalar on their device. At least one tensor.
-pub fn global_norm(tensors: &[Tensor]) -> Result<Tensor, TorchError> {
-    let pointers = ffi::pointers(tensors);
-    // SAFETY: an array of `tensors.len()` live tensors.
-    ffi::made(|out| unsafe { ffi::oxiseg_global_norm(pointers.as_ptr(), pointers.len(), out) })
-}
-
 /// Makes `grad` the gradient of `tensor`.
 pub fn set_grad(tensor: &Tensor, grad: &Tensor) -> Result<(), TorchError> {
     // SAFETY: two live tensors.
@@ -137,13 +124,6 @@ pub fn clear_grad(tensor: &Tensor) -> Result<(), TorchError> {
 mod tests {
     use super::*;
     use tch::{Device, Kind};
-
-    #[test]
-    fn the_global_norm_is_that_of_the_concatenation() {
-        let [a, b] = [Tensor::from_slice(&[3f32, 0.0]), Tensor::from_slice(&[[4f32], [12.0]].concat()).reshape([2, 1])];
-        assert_eq!(global_norm(&[a, b]).unwrap().double_value(&[]), 13.0);
-        assert!(global_norm(&[]).is_err());
-    }
 
     #[test]
     fn gradients_are_set_and_cleared() {

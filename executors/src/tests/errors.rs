@@ -4,6 +4,7 @@ use super::*;
 use crate::{Error, Trainer, Validator};
 use contract::{Event, Loss, Progress};
 use loss::CrossEntropy;
+use std::ops::ControlFlow::Continue;
 
 /// Trains two epochs of two batches of one sample until the error, which must come after `steps` steps and end it.
 fn failure(model: &dyn ModuleT, input: &Images, loss_fn: &dyn Loss, steps: usize) -> Error {
@@ -113,13 +114,13 @@ fn validation_fails_like_training() {
         spoil: |(_, index), batch| if index == 1 { Err("gone".into()) } else { Ok(batch) },
         ..Images::new(&[1, 1])
     };
-    let error = Validator::new(&model, &input, &loss_fn, &mut metric).test(|_| ()).unwrap_err();
+    let error = Validator::new(&model, &input, &loss_fn, &mut metric).test(|_| Continue(())).unwrap_err();
     assert_eq!(error.to_string(), "epoch 1, batch 2: no batch: gone");
 
     let fails = Function(|x| x.reshape([7]));
     let input = Images::new(&[1, 1]);
     let mut validator = Validator::new(&fails, &input, &loss_fn, &mut metric);
-    let error = validator.test(|_| ()).unwrap_err().to_string();
+    let error = validator.test(|_| Continue(())).unwrap_err().to_string();
     assert!(error.starts_with("epoch 1, batch 1 (0.0.0): the model failed on inputs [1, 1, 4, 4]: "), "{error}");
     assert!(error.contains("shape '[7]' is invalid for input of size 16") && !error.contains('\n'), "{error}");
     let outputs = model.forward_t(&input.batch(0, 0).inputs, false);

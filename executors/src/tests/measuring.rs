@@ -4,6 +4,7 @@ use super::*;
 use crate::{Prediction, Predictor, Validator};
 use contract::Metric;
 use loss::CrossEntropy;
+use std::ops::ControlFlow::{Break, Continue};
 
 #[test]
 fn validation_weighs_by_valid_pixels() {
@@ -18,7 +19,11 @@ fn validation_weighs_by_valid_pixels() {
     // What was measured before must not count.
     metric.update(&Tensor::from(9f32), &noise(&[1, 2, 4, 4], 0), &input.batch(0, 2).targets).unwrap();
     let loss_fn = CrossEntropy::default();
-    let scores = Validator::new(&model, &input, &loss_fn, &mut metric).test(|n| samples.push(n)).unwrap();
+    let watch = |n| {
+        samples.push(n);
+        Continue(())
+    };
+    let scores = Validator::new(&model, &input, &loss_fn, &mut metric).test(watch).unwrap().unwrap();
     assert_eq!(samples, [3, 2, 1]);
     assert_eq!((scores[0].0.as_str(), scores[1].0.as_str()), ("loss", "accuracy"));
     assert!((scores[0].1 - loss).abs() < 1e-6, "{} is not {loss}", scores[0].1);
@@ -31,14 +36,38 @@ fn validation_leaves_no_trace() {
     let (input, loss_fn, mut metric) = (Images::new(&[2, 1]), CrossEntropy::default(), segmentation());
     let before = copied(&store);
     let mut validator = Validator::new(&model, &input, &loss_fn, &mut metric);
-    let first = validator.test(|_| ()).unwrap();
+    let first = validator.test(|_| Continue(())).unwrap();
     let (loss, predictions) = validator.test_step(&input.batch(0, 0)).unwrap();
     assert!(!loss.requires_grad() && !predictions.requires_grad());
     assert_eq!(predictions.size(), [2, 2, 4, 4]);
-    assert_eq!(validator.test(|_| ()).unwrap(), first);
+    assert_eq!(validator.test(|_| Continue(())).unwrap(), first);
     assert_same(&store.state(), &before);
     assert!(store.variables().values().all(|tensor| !tensor.grad().defined()));
     assert!(model.forward_t(&input.batch(0, 0).inputs, false).requires_grad(), "gradients were left switched off");
+}
+
+#[test]
+fn validation_that_is_broken_off_has_no_scores_and_asks_for_no_further_batch() {
+    let (_store, model) = network();
+    let input = Images {
+        spoil: |(_, index), batch| if index == 2 { panic!("too far") } else { Ok(batch) },
+        ..Images::new(&[3, 2, 1])
+    };
+    let (loss_fn, mut metric, mut seen) = (CrossEntropy::default(), segmentation(), 0);
+    let watch = |samples| {
+        seen += samples;
+        if seen < 5 { Continue(()) } else { Break(()) }
+    };
+    assert_eq!(Validator::new(&model, &input, &loss_fn, &mut metric).test(watch).unwrap(), None);
+    assert_eq!(seen, 5);
+
+    // Nothing of it is left in the next one.
+    let input = Images::new(&[1]);
+    let mut validator = Validator::new(&model, &input, &loss_fn, &mut metric);
+    let scores = validator.test(|_| Continue(())).unwrap().unwrap();
+    assert!((scores[0].1 - by_hand(&model, &[input.batch(0, 0)]).0).abs() < 1e-6);
+    // Also after the last batch.
+    assert_eq!(validator.test(|_| Break(())).unwrap(), None);
 }
 
 #[test]

@@ -35,6 +35,11 @@ pub fn differences(before: &Config, after: &Config) -> Vec<(String, String, Stri
     keys.into_iter().filter(differs).map(|key| (key.clone(), shown(&before, key), shown(&after, key))).collect()
 }
 
+/// All keys of a configuration, with their full paths.
+pub fn keys(config: &Config) -> Vec<String> {
+    flat(config).into_keys().collect()
+}
+
 /// Every value of a configuration under its full key; the schema's address is none.
 fn flat(config: &Config) -> BTreeMap<String, Value> {
     fn walk(key: &str, value: &Value, all: &mut BTreeMap<String, Value>) {

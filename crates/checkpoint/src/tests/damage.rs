@@ -34,8 +34,9 @@ fn a_truncated_file_is_noticed() {
     let (_folder, store, path) = two();
     for name in names(&path) {
         let whole = fs::read(path.join(&name)).unwrap();
-        for part in 0..20 {
-            fs::write(path.join(&name), &whole[..whole.len() * part / 20]).unwrap();
+        let places = (0..20).map(|part| whole.len() * part / 20);
+        for length in places.chain([whole.len() - 1]) {
+            fs::write(path.join(&name), &whole[..length]).unwrap();
             passed_over(&store, &path, &name);
         }
         fs::write(path.join(&name), [whole.as_slice(), b"x"].concat()).unwrap();
@@ -50,9 +51,9 @@ fn a_flipped_bit_is_noticed() {
     let (_folder, store, path) = two();
     for name in names(&path) {
         let whole = fs::read(path.join(&name)).unwrap();
-        for at in (0..whole.len()).step_by(whole.len() / 40) {
+        for place in 0..200 {
             let mut bytes = whole.clone();
-            bytes[at] ^= 1 << (at % 8);
+            bytes[whole.len() * place / 200] ^= 1 << (place % 8);
             fs::write(path.join(&name), bytes).unwrap();
             passed_over(&store, &path, &name);
         }
@@ -72,6 +73,29 @@ fn a_missing_file_is_noticed() {
         assert!(passed_over(&store, &path, &name).contains("not a regular file"));
         fs::remove_dir(path.join(&name)).unwrap();
         fs::copy(whole.join(&name), path.join(&name)).unwrap();
+    }
+    load(&path).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_cannot_be_read_is_passed_over() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let (_folder, store, path) = two();
+    for name in names(&path) {
+        let (file, aside) = (path.join(&name), path.with_file_name("aside"));
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
+        // Nothing is forbidden to root.
+        if fs::File::open(&file).is_err() {
+            assert!(passed_over(&store, &path, &name).contains("its files readable"));
+        }
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        // A link to itself, which root cannot read either.
+        fs::rename(&file, &aside).unwrap();
+        symlink(&file, &file).unwrap();
+        assert!(passed_over(&store, &path, &name).starts_with("cannot read"));
+        assert!(matches!(load(&path).unwrap_err(), Error::Io { .. }));
+        fs::rename(&aside, &file).unwrap();
     }
     load(&path).unwrap();
 }

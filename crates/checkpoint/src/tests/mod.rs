@@ -2,7 +2,9 @@
 
 mod damage;
 mod round_trip;
+mod space;
 mod upkeep;
+mod writer;
 
 use crate::{Config, Snapshot, Store};
 use contract::{Progress, StateDict};

@@ -1,9 +1,9 @@
 //! What is kept, what is removed, and what a killed run leaves behind.
 
 use super::{assert_same, copy, names, snapshot, store};
-use crate::{Config, Error, Mode, Store, load};
+use crate::{Config, Error, Mode, OnError, Store, load};
 use std::{fs, path::Path};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 fn steps(store: &Store) -> Vec<u64> {
     store.list().unwrap().iter().map(|path| load(path).unwrap().progress.step).collect()
@@ -39,6 +39,37 @@ fn the_best_may_be_the_lowest_or_nobodys_business() {
 }
 
 #[test]
+fn every_so_many_epochs_one_is_kept_for_good() {
+    let (_folder, store) = store(&Config { keep_last: 1, keep_best: false, keep_every: Some(2), ..Config::default() });
+    // Epoch 0 is never for good, and a checkpoint within epoch 2 or 4 is not of their ends.
+    for step in [0, 5, 10, 20, 25, 30, 40, 41, 50, 60, 65] {
+        store.save(&snapshot(step, 0.5)).unwrap();
+    }
+    assert_eq!(steps(&store), [20, 40, 60, 65]);
+}
+
+#[test]
+fn for_good_takes_no_place_of_the_newest_and_the_best() {
+    let (_folder, store) = store(&Config { keep_last: 2, keep_every: Some(2), ..Config::default() });
+    for (step, score) in [(10, 0.9), (20, 0.1), (30, 0.1), (40, 0.1), (50, 0.1), (70, 0.1)] {
+        store.save(&snapshot(step, score)).unwrap();
+    }
+    assert_eq!(steps(&store), [10, 20, 40, 50, 70]);
+}
+
+#[test]
+fn nothing_is_removed_before_the_next_one_is_published() {
+    let (_folder, store) = store(&Config { keep_last: 1, keep_best: false, ..Config::default() });
+    store.save(&snapshot(10, 0.5)).unwrap();
+    store.write(&snapshot(20, 0.5)).unwrap();
+    assert_eq!(steps(&store), [10, 20]);
+    let mut spoilt = snapshot(30, 0.5);
+    spoilt.states.get_mut("model").unwrap().insert("w".into(), Tensor::from(f32::NAN));
+    store.save(&spoilt).unwrap_err();
+    assert_eq!(steps(&store), [10, 20], "a save that failed removed something");
+}
+
+#[test]
 fn damaged_checkpoints_take_no_place_and_stay() {
     let (_folder, store) = store(&Config { keep_last: 2, keep_best: false, ..Config::default() });
     for step in 1..=3 {
@@ -64,20 +95,47 @@ fn what_was_just_saved_is_kept_even_if_it_is_older() {
 
 #[test]
 fn not_a_number_is_refused() {
-    let (_folder, store) = store(&Config::default());
+    let (folder, store) = store(&Config::default());
     store.save(&snapshot(1, 0.5)).unwrap();
     for kind in [Kind::Float, Kind::Double, Kind::Half, Kind::BFloat16] {
-        for (state, value) in [("model", f64::NAN), ("optimizer", f64::INFINITY), ("model", f64::NEG_INFINITY)] {
+        for (state, value) in [("model", f64::NAN), ("optimizer", f64::INFINITY), ("average", f64::NEG_INFINITY)] {
             let mut spoilt = snapshot(2, 0.5);
             let tensor = Tensor::from_slice(&[0.0, value, 1.0]).to_kind(kind);
-            spoilt.states.get_mut(state).unwrap().insert("conv.spoilt".into(), tensor);
+            spoilt.states.entry(state.into()).or_default().insert("conv.spoilt".into(), tensor);
             let error = store.save(&spoilt).unwrap_err();
             let text = error.to_string();
             assert!(matches!(error, Error::NotFinite { step: 2, .. }), "{text}");
             assert!(text.contains(&format!("state '{state}', tensor 'conv.spoilt'")), "{text}");
+            assert_eq!(names(&folder.path().join("checkpoints")), ["step-0000000001"], "{text}");
         }
     }
-    assert_eq!(steps(&store), [1]);
+    // The other states may hold what they like.
+    let mut spoilt = snapshot(3, 0.5);
+    spoilt.states.insert("metric".into(), [("loss".into(), Tensor::from(f64::NAN))].into());
+    store.save(&spoilt).unwrap();
+    assert_eq!(steps(&store), [1, 3]);
+}
+
+#[test]
+fn one_not_a_number_is_found_anywhere_in_a_large_tensor() {
+    let (_folder, store) = store(&Config::default());
+    // 2.4 MB: more than is looked at in one go.
+    let values = Tensor::ones([600, 1000], (Kind::Float, Device::Cpu));
+    for at in [0, 262_143, 262_144, 599_999] {
+        let mut spoilt = snapshot(1, 0.5);
+        let mut tensor = values.copy();
+        let _ = tensor.view(-1).get(at).fill_(f64::NAN);
+        // Half of them as channels-last weights are: another order in memory.
+        if at % 2 == 0 {
+            tensor = tensor.transpose(0, 1);
+        }
+        spoilt.states.get_mut("model").unwrap().insert("conv.spoilt".into(), tensor);
+        let error = store.save(&spoilt).unwrap_err();
+        assert!(matches!(error, Error::NotFinite { step: 1, .. }), "{at}: {error}");
+    }
+    let mut sound = snapshot(1, 0.5);
+    sound.states.get_mut("model").unwrap().insert("conv.large".into(), values.copy());
+    assert_same(&load(&store.save(&sound).unwrap()).unwrap(), &sound);
 }
 
 #[test]
@@ -142,9 +200,18 @@ fn the_configuration_is_checked() {
     Config::default().check().unwrap();
     let key = |config: Config| config.check().unwrap_err().key;
     assert_eq!(key(Config { every_epochs: 0, ..Config::default() }), "every_epochs");
+    assert_eq!(key(Config { every_steps: Some(0), ..Config::default() }), "every_steps");
+    for minutes in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert_eq!(key(Config { every_minutes: Some(minutes), ..Config::default() }), "every_minutes");
+    }
     assert_eq!(key(Config { keep_last: 0, ..Config::default() }), "keep_last");
+    assert_eq!(key(Config { keep_every: Some(0), ..Config::default() }), "keep_every");
+    Config { every_steps: Some(1), every_minutes: Some(0.5), keep_every: Some(1), ..Config::default() }
+        .check()
+        .unwrap();
     assert_eq!(key(Config { best: String::new(), ..Config::default() }), "best");
-    let read: Config = serde_json::from_str(r#"{"mode": "min"}"#).unwrap();
-    assert_eq!(read, Config { mode: Mode::Min, ..Config::default() });
+    let read: Config = serde_json::from_str(r#"{"mode": "min", "on_error": "stop", "every_minutes": 20}"#).unwrap();
+    let expected = Config { mode: Mode::Min, on_error: OnError::Stop, every_minutes: Some(20.0), ..Config::default() };
+    assert_eq!(read, expected);
     assert!(serde_json::from_str::<Config>(r#"{"keep": 1}"#).is_err());
 }

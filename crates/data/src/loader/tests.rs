@@ -69,6 +69,15 @@ fn any_number_of_workers_and_any_skip_give_the_same_batches() {
 }
 
 #[test]
+fn the_fingerprint_is_that_of_the_data_in_its_own_order() {
+    let expected = fingerprint(&Rows { len: 53, spoil: |_, sample| sample }).unwrap();
+    for (batch_size, order) in [(8, Order::Shuffled), (5, Order::Sequential)] {
+        assert_eq!(loader(53, batch_size, 2, order).fingerprint().unwrap(), expected);
+    }
+    assert_ne!(loader(52, 8, 2, Order::Shuffled).fingerprint().unwrap(), expected);
+}
+
+#[test]
 fn generated_data_comes_the_same_for_any_number_of_workers() {
     let shapes = Shapes { train_samples: 20, size: [24, 16], ..Shapes::default() };
     let batches = |workers| {

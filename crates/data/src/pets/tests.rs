@@ -1,7 +1,7 @@
 //! A made-up data set with everything that can be wrong in one, and the real one where it is to be had.
 
 use super::*;
-use crate::{Config, verify};
+use crate::{Config, Fingerprint, fingerprint, verify};
 use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 use std::io::Write;
 use tempfile::{TempDir, tempdir};
@@ -107,6 +107,77 @@ fn lists_that_are_none_are_refused() {
     }
 }
 
+fn of(config: &OxfordPets, split: Split) -> Fingerprint {
+    fingerprint(open(config, split).unwrap().as_ref()).unwrap()
+}
+
+#[test]
+fn other_files_are_other_data_and_another_folder_is_not() {
+    type Change = fn(&Path);
+    // Each of these changes the training split and leaves the other alone.
+    let changes: [(&str, Change); 6] = [
+        ("image of another size", |root| {
+            // Cut off at the end: what is not read cannot be noticed, the size is.
+            let path = root.join("images/dog_2.jpg");
+            let bytes = fs::read(&path).unwrap();
+            fs::write(path, &bytes[..bytes.len() - 1]).unwrap();
+        }),
+        ("mask of another size", |root| {
+            fs::write(root.join("annotations/trimaps/cat_1.png"), "no image").unwrap();
+        }),
+        ("renamed", |root| {
+            fs::rename(root.join("images/dog_2.jpg"), root.join("images/dog_4.jpg")).unwrap();
+            let masks = root.join("annotations/trimaps");
+            fs::rename(masks.join("dog_2.png"), masks.join("dog_4.png")).unwrap();
+            fs::write(root.join("annotations/trainval.txt"), "cat_1 1 1 1\ndog_4 2 2 1").unwrap();
+        }),
+        ("another order", |root| {
+            fs::write(root.join("annotations/trainval.txt"), "dog_2 2 2 1\ncat_1 1 1 1").unwrap();
+        }),
+        ("one less", |root| fs::write(root.join("annotations/trainval.txt"), "cat_1 1 1 1").unwrap()),
+        ("one more", |root| {
+            let list = "cat_1 1 1 1\ndog_2 2 2 1\ncat_3 1 1 1";
+            fs::write(root.join("annotations/trainval.txt"), list).unwrap();
+        }),
+    ];
+    let (folder, mut config) = small();
+    let (train, validation) = (of(&config, Split::Train), of(&config, Split::Validation));
+    assert_eq!((train.samples, validation.samples), (2, 1));
+    assert_ne!(train.hash, validation.hash);
+    for (what, change) in changes {
+        let (_folder, config) = small();
+        assert_eq!(of(&config, Split::Train), train, "another folder with the same files");
+        change(&config.root);
+        assert_ne!(of(&config, Split::Train), train, "{what}");
+        assert_eq!(of(&config, Split::Validation), validation, "{what}");
+    }
+    // What the configuration says for itself, what no list names, and where it all lies.
+    config.size = [8, 8];
+    config.target = Target::Foreground;
+    fs::write(config.root.join("images/stray.jpg"), "stray").unwrap();
+    let elsewhere = folder.path().join("moved");
+    fs::create_dir(&elsewhere).unwrap();
+    for part in ["images", "annotations"] {
+        fs::rename(config.root.join(part), elsewhere.join(part)).unwrap();
+    }
+    config.root = elsewhere;
+    assert_eq!(of(&config, Split::Train), train);
+}
+
+#[test]
+fn a_file_that_is_gone_has_no_fingerprint() {
+    for part in ["images/dog_2.jpg", "annotations/trimaps/dog_2.png"] {
+        let (_folder, config) = small();
+        fs::remove_file(config.root.join(part)).unwrap();
+        let error = fingerprint(open(&config, Split::Train).unwrap().as_ref()).unwrap_err();
+        assert!(matches!(&error, Error::Io { path, .. } if path.ends_with(part)), "{error}");
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    let (_folder, config) = small();
+    let train = open(&config, Split::Train).unwrap();
+    assert!(matches!(train.source_bytes(2), Err(Error::Index { index: 2, len: 2 })));
+}
+
 /// The real data set, or `None` and a line that says so.
 fn real(target: Target) -> Option<OxfordPets> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/datasets/oxford-pets-sample");
@@ -142,6 +213,7 @@ fn the_real_splits_are_sound_and_disjoint() {
     let [train, validation] = [Split::Train, Split::Validation].map(|split| config.open(split).unwrap());
     assert_eq!((train.len(), validation.len()), (300, 298));
     assert!(train.names.iter().all(|name| !validation.names.contains(name)));
+    assert_ne!(fingerprint(&train).unwrap().hash, fingerprint(&validation).unwrap().hash);
     for split in [&train, &validation] {
         verify(split, 3, 2).unwrap();
         let error = verify(split, 2, 2).unwrap_err();

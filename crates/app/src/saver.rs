@@ -1,0 +1,132 @@
+//! When a checkpoint is due, and what becomes of it: it is written in the background while training goes on.
+
+use crate::report::bytes;
+use anyhow::{Context, Result};
+use checkpoint::{Config, Error, OnError, Saved, Snapshot, Store, Writer};
+use contract::{Progress, Scores, StateDict};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// The states of all parts by name.
+type States = BTreeMap<String, StateDict>;
+
+/// Saves a run.
+pub struct Saver {
+    writer: Writer,
+    config: Config,
+    about: Value,
+    /// When the last checkpoint was handed over.
+    since: Instant,
+    last: Option<Progress>,
+    /// Why the last one is not there.
+    failed: Option<Error>,
+    warned: bool,
+}
+
+impl Saver {
+    /// A saver into `store`; every checkpoint says `about` itself.
+    pub fn new(store: Store, config: &Config, about: Value) -> Self {
+        let (writer, config) = (Writer::new(store), config.clone());
+        Self { writer, config, about, since: Instant::now(), last: None, failed: None, warned: false }
+    }
+
+    /// Before the first step: sees that checkpoints of `states` can be written, and that there is room for them.
+    pub fn prepare(&self, states: States, epochs: u64) -> Result<()> {
+        let snapshot = Snapshot { progress: Progress::default(), states, scores: BTreeMap::new(), about: Value::Null };
+        let for_good = self.config.keep_every.map_or(0, |every| epochs / every);
+        let room = self.writer.store().prepare(snapshot.bytes(), for_good)?;
+        if room.needed > room.free {
+            log::warn!("{room}: free some space, or lower checkpoint.keep_last");
+        }
+        Ok(())
+    }
+
+    /// The newest checkpoint, once the one being written is there.
+    pub fn newest(&mut self) -> Result<Option<(PathBuf, Snapshot)>> {
+        let outcome = self.writer.wait();
+        self.hear(outcome)?;
+        let (found, damaged) = self.writer.store().newest()?;
+        for damaged in damaged {
+            log::warn!("{damaged}");
+        }
+        Ok(found)
+    }
+
+    /// Whether a checkpoint is due after a step within an epoch.
+    pub fn due(&self, at: Progress) -> bool {
+        let minutes = |minutes: f64| self.since.elapsed() >= Duration::from_secs_f64(minutes * 60.0);
+        self.config.every_steps.is_some_and(|steps| at.step.is_multiple_of(steps))
+            || self.config.every_minutes.is_some_and(minutes)
+    }
+
+    /// Whether a checkpoint is due at the end of an epoch of `epochs`.
+    pub fn due_at_end(&self, at: Progress, epochs: u64) -> bool {
+        at.epoch.is_multiple_of(self.config.every_epochs) || at.epoch == epochs || self.due(at)
+    }
+
+    /// Starts to write a checkpoint of `states`, from which training continues `at` that place. Waits only where the one before is still
+    /// being written, and for the copy of the parts.
+    pub fn save(&mut self, states: States, at: Progress, scores: Scores) -> Result<()> {
+        if self.last == Some(at) {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let scores = scores.into_iter().collect();
+        let snapshot = Snapshot { progress: at, states, scores, about: self.about.clone() }.copied()?;
+        log::debug!("Copied {} in {:.3} s", bytes(snapshot.bytes()), started.elapsed().as_secs_f64());
+        let before = self.writer.save(snapshot);
+        (self.since, self.last) = (Instant::now(), Some(at));
+        self.hear(before)
+    }
+
+    /// Reports what has been written meanwhile.
+    pub fn poll(&mut self) -> Result<()> {
+        let outcome = self.writer.poll();
+        self.hear(outcome)
+    }
+
+    /// Waits for the last checkpoint, and is an error if that could not be written.
+    pub fn finish(&mut self) -> Result<()> {
+        let outcome = self.writer.wait();
+        self.hear(outcome)?;
+        match self.failed.take() {
+            Some(error) => Err(error).context("the last checkpoint was not written"),
+            None => Ok(()),
+        }
+    }
+
+    fn hear(&mut self, outcome: Option<Result<Saved, Error>>) -> Result<()> {
+        match outcome {
+            None => Ok(()),
+            Some(Ok(saved)) => {
+                self.failed = None;
+                log::debug!("Saved checkpoint: {} ({:.2} s)", saved.path.display(), saved.seconds);
+                self.compare_with_grace(saved.seconds);
+                Ok(())
+            }
+            Some(Err(error)) => {
+                // The next one is a new try, also of the same step.
+                self.last = None;
+                if self.config.on_error == OnError::Stop || matches!(error, Error::NotFinite { .. }) {
+                    return Err(error).context("the checkpoint was not written");
+                }
+                log::error!("The checkpoint was not written, and training goes on (checkpoint.on_error): {error}");
+                self.failed = Some(error);
+                Ok(())
+            }
+        }
+    }
+
+    fn compare_with_grace(&mut self, seconds: f64) {
+        let grace = self.config.grace_seconds;
+        if seconds > grace as f64 && !self.warned {
+            self.warned = true;
+            log::warn!(
+                "Saving took {seconds:.0} s, and checkpoint.grace_seconds is {grace}: when the system stops this run, its \
+                 last steps may be lost. Ask the system for more time, or save to a faster disk"
+            );
+        }
+    }
+}

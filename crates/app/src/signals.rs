@@ -1,0 +1,67 @@
+//! What the system asks of a run: SIGTERM and SIGINT to stop, SIGUSR1 to save.
+//!
+//! Until training begins there is nothing to save, and every file is written whole or not at all: a signal then ends
+//! the program at once, with the status that says "run me again". Afterwards the first signal is a request that the loop
+//! looks at between two steps; a second one ends the program at once.
+
+use anyhow::{Context, Result};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The exit status of a run that was stopped and can be resumed: EX_TEMPFAIL of sysexits.h.
+pub const RESUMABLE: u8 = 75;
+
+/// The requests that have come in.
+pub struct Signals {
+    starting: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
+    save: Arc<AtomicBool>,
+}
+
+impl Signals {
+    /// Listens from now on; the program counts as starting up.
+    pub fn listen() -> Result<Self> {
+        let signals = Self {
+            starting: Arc::new(AtomicBool::new(true)),
+            stop: Arc::new(AtomicBool::new(false)),
+            save: Arc::new(AtomicBool::new(false)),
+        };
+        signals.register().context("listening to signals")?;
+        Ok(signals)
+    }
+
+    fn register(&self) -> io::Result<()> {
+        for signal in [SIGTERM, SIGINT] {
+            // They run in this order.
+            flag::register_conditional_shutdown(signal, RESUMABLE.into(), Arc::clone(&self.starting))?;
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&self.stop))?;
+            flag::register(signal, Arc::clone(&self.stop))?;
+        }
+        #[cfg(unix)]
+        {
+            use signal_hook::consts::{SIGUSR1, SIGXFSZ};
+            flag::register(SIGUSR1, Arc::clone(&self.save))?;
+            // A file that outgrows its limit (ulimit -f) would end the program. With a handler the write fails instead.
+            flag::register(SIGXFSZ, Arc::default())?;
+        }
+        Ok(())
+    }
+
+    /// Training begins: from now on a signal waits for the end of the step.
+    pub fn begin(&self) {
+        self.starting.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether the run shall stop.
+    pub fn stop(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    /// Whether a checkpoint was asked for; asking forgets it.
+    pub fn take_save(&self) -> bool {
+        self.save.swap(false, Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,122 @@
+//! A moving average of the weights, which usually scores better than the weights themselves and changes less.
+
+use crate::optimizer::count;
+use contract::{StateDict, StateError, Stateful, TorchError, load};
+use tch::Tensor;
+use torch_ext as ext;
+
+const UPDATES: &str = "updates";
+const AVERAGE: &str = "average";
+
+/// An exponential moving average of a network's variables: weights and running statistics (Polyak & Juditsky, 1992, with
+/// the exponential weights of Adam's paper, Kingma & Ba, 2015, section 7.2).
+///
+/// What is not a floating number is not averaged: the latest value is kept. Wherever the variables stay finite, so does
+/// the average.
+#[derive(Debug)]
+pub struct Average {
+    decay: f64,
+    names: Vec<String>,
+    /// Parallel to the names. They share memory with the network.
+    variables: Vec<Tensor>,
+    /// Parallel to the names; while `swapped`, what the network had.
+    averages: Vec<Tensor>,
+    /// Whether the averages are in the network.
+    swapped: bool,
+    updates: u64,
+}
+
+impl Average {
+    /// Starts at the present values of `variables`, which must share memory with the network's (as those that
+    /// [`Stateful::state`] of a `VarStore` gives do) and have their final memory layout. `decay`, above 0 and below 1, is
+    /// the weight of the past.
+    pub fn new(decay: f64, variables: StateDict) -> Result<Self, TorchError> {
+        if !Self::valid(decay) {
+            return Err(TorchError::new(&format!("the decay of an average must be above 0 and below 1, is {decay}")));
+        }
+        let (names, variables): (Vec<_>, Vec<_>) = variables.into_iter().unzip();
+        let variables = variables.iter().map(Tensor::f_detach).collect::<Result<Vec<_>, _>>()?;
+        let averages = copies(&variables)?;
+        Ok(Self { decay, names, variables, averages, swapped: false, updates: 0 })
+    }
+
+    /// Whether a decay can work.
+    pub(crate) fn valid(decay: f64) -> bool {
+        decay > 0.0 && decay < 1.0
+    }
+
+    /// Starts once more at the present values.
+    pub fn restart(&mut self) -> Result<(), TorchError> {
+        self.averages = copies(&self.variables)?;
+        self.updates = 0;
+        Ok(())
+    }
+
+    /// Takes the present values in: call it after each update of the optimizer.
+    ///
+    /// `average = d * average + (1 - d) * value` with `d = min(decay, (1 + n) / (10 + n))` at the n-th call, from 1
+    /// (the warm-up of TensorFlow's `ExponentialMovingAverage`, so that the random start is soon forgotten). Does not
+    /// wait for the device. An error while the averages are [swapped](Self::swap) into the network.
+    pub fn update(&mut self) -> Result<(), TorchError> {
+        if self.swapped {
+            return Err(TorchError::new("the averages are in the network: swap them back before it is trained on"));
+        }
+        let n = (self.updates + 1) as f64;
+        let decay = self.decay.min((1.0 + n) / (10.0 + n));
+        let (mut averages, mut values) = (Vec::new(), Vec::new());
+        for (average, value) in self.averages.iter_mut().zip(&self.variables) {
+            if value.f_is_floating_point()? {
+                averages.push(average.shallow_clone());
+                values.push(value.shallow_clone());
+            } else {
+                average.f_copy_(value)?;
+            }
+        }
+        ext::lerp(&averages, &values, 1.0 - decay)?;
+        self.updates += 1;
+        Ok(())
+    }
+
+    /// Exchanges the averages and the network's values; a second call exchanges them back, to the bit. Needs memory for
+    /// another copy of the values while it runs, and changes nothing where there is none.
+    pub fn swap(&mut self) -> Result<(), TorchError> {
+        let values = copies(&self.variables)?;
+        ext::copy(&self.variables, &self.averages)?;
+        ext::copy(&self.averages, &values)?;
+        self.swapped = !self.swapped;
+        Ok(())
+    }
+
+    /// The averages under their names in the state, wherever they are.
+    fn tensors(&self) -> StateDict {
+        let averages = if self.swapped { &self.variables } else { &self.averages };
+        let named = self.names.iter().zip(averages);
+        named.map(|(name, average)| (format!("{AVERAGE}.{name}"), average.shallow_clone())).collect()
+    }
+}
+
+fn copies(tensors: &[Tensor]) -> Result<Vec<Tensor>, TorchError> {
+    let like = tensors.iter().map(Tensor::f_empty_like).collect::<Result<Vec<_>, _>>()?;
+    ext::copy(&like, tensors)?;
+    Ok(like)
+}
+
+/// The averages as `average.NAME`, so that no variable's name meets that of the number of `updates` (scalar i64).
+impl Stateful for Average {
+    fn state(&self) -> StateDict {
+        let mut state = self.tensors();
+        state.insert(UPDATES.into(), Tensor::from(self.updates as i64));
+        state
+    }
+
+    fn load_state(&mut self, state: &StateDict) -> Result<(), StateError> {
+        let updates = count(state, UPDATES)?;
+        let averages = state.iter().filter(|(name, _)| *name != UPDATES);
+        load(&self.tensors(), &averages.map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect())?;
+        self.updates = updates;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+use super::*;
+use crate::frame::unframe;
+use serde_json::Value;
+
+fn lines(run: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The bytes of all records in the event files of `folder` but for their times, file by file.
+fn records(folder: &Path) -> Vec<Vec<Vec<u8>>> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries.filter(|path| path.is_file()).collect();
+    files.sort();
+    let timeless = |path: &PathBuf| unframe(&fs::read(path).unwrap()).iter().map(|r| r[9..].to_vec()).collect();
+    files.iter().map(timeless).collect()
+}
+
+#[test]
+fn epochs_go_to_the_lines_and_to_the_events_of_their_stage() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("runs/shapes");
+    let mut summary = Summary::open(&run, &Config::default()).unwrap();
+    summary.epoch(Stage::Train, 1, 40, &[("loss", 0.5), ("accuracy", f64::NAN)]).unwrap();
+    summary.epoch(Stage::Validation, 1, 40, &[("loss".to_string(), 0.25)]).unwrap();
+    summary.step(1, 41, &[("loss", 0.4)]).unwrap();
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    assert!(text.starts_with("{\"stage\":\"train\",\"epoch\":1,\"step\":40,\"time\":"), "{text}");
+    assert!(text.lines().next().unwrap().ends_with(",\"loss\":0.5,\"accuracy\":null}"), "{text}");
+    let stages: Vec<_> = lines(&run).iter().map(|line| line["stage"].clone()).collect();
+    assert_eq!(stages, ["train", "validation"], "no steps unless asked for");
+    assert_eq!(records(&run.join("logs/train"))[0].len(), 3);
+    let validation = records(&run.join("logs/validation"));
+    assert_eq!(
+        validation[0][1],
+        [b"\x10\x01\x2a\x0d\x0a\x0b\x0a\x04loss\x15".as_slice(), &0.25f32.to_le_bytes()].concat()
+    );
+    assert!(!run.join("logs/train/steps").exists());
+}
+
+#[test]
+fn without_tensorboard_there_are_lines_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut summary = Summary::open(folder.path(), &Config { tensorboard: false, per_step: true }).unwrap();
+    summary.step(0, 1, &[("loss", 0.5)]).unwrap();
+    summary.epoch(Stage::Train, 1, 1, &[("loss", 0.5)]).unwrap();
+    assert_eq!(lines(folder.path()).len(), 2);
+    assert!(!folder.path().join("logs").exists());
+}
+
+#[test]
+fn a_scalar_cannot_have_the_name_of_a_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut summary = Summary::open(folder.path(), &Config::default()).unwrap();
+    let error = summary.epoch(Stage::Train, 1, 1, &[("step", 0.5)]).unwrap_err().to_string();
+    assert!(error.contains("metrics.jsonl") && error.contains("'step'"), "{error}");
+    assert!(lines(folder.path()).is_empty());
+}
+
+const EACH_STEP: Config = Config { tensorboard: true, per_step: true };
+
+/// A run of two steps an epoch that has come to `steps` steps and written all of it down.
+fn written(run: &Path, steps: u64) {
+    let mut summary = Summary::open(run, &EACH_STEP).unwrap();
+    for step in 1..=steps {
+        go_on(&mut summary, step);
+    }
+}
+
+fn go_on(summary: &mut Summary, step: u64) {
+    summary.step((step - 1) / 2, step, &[("loss", 1.0 / step as f64)]).unwrap();
+    if step.is_multiple_of(2) {
+        for stage in [Stage::Train, Stage::Validation] {
+            summary.epoch(stage, step / 2, step, &[("loss", 0.5)]).unwrap();
+        }
+    }
+}
+
+/// What the lines are about: `step 1`, or `train 1` for epoch 1.
+fn marks(run: &Path) -> Vec<String> {
+    let mark = |line: &Value| match line["stage"].as_str().unwrap() {
+        PER_STEP => format!("step {}", line["step"]),
+        stage => format!("{stage} {}", line["epoch"]),
+    };
+    lines(run).iter().map(mark).collect()
+}
+
+/// The second record of the newest event file of each folder, without its time: where it restarts.
+fn restarts(run: &Path) -> [Vec<u8>; 3] {
+    ["train", "validation", "train/steps"]
+        .map(|folder| records(&run.join("logs").join(folder)).last().unwrap()[1].clone())
+}
+
+/// `SessionLog { status: START }` at `step`, by the field numbers of event.proto; good for 1 to 127.
+fn start_at(step: u8) -> Vec<u8> {
+    vec![0x10, step, 0x3a, 2, 8, 1]
+}
+
+const TWO_EPOCHS: [&str; 8] =
+    ["step 1", "step 2", "train 1", "validation 1", "step 3", "step 4", "train 2", "validation 2"];
+
+#[test]
+fn a_run_that_goes_on_within_an_epoch_repeats_what_came_after() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path(), 6);
+    let mut summary = Summary::resume(folder.path(), &EACH_STEP, 1, 3).unwrap();
+    assert_eq!(marks(folder.path()), TWO_EPOCHS[..5]);
+    assert_eq!(restarts(folder.path()), [start_at(2), start_at(2), start_at(4)]);
+    go_on(&mut summary, 4);
+    assert_eq!(marks(folder.path()), TWO_EPOCHS);
+}
+
+#[test]
+fn a_run_that_goes_on_after_an_epoch_keeps_its_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path(), 6);
+    Summary::resume(folder.path(), &EACH_STEP, 2, 4).unwrap();
+    assert_eq!(marks(folder.path()), TWO_EPOCHS);
+    assert_eq!(restarts(folder.path()), [start_at(3), start_at(3), start_at(5)]);
+}
+
+#[test]
+fn a_run_that_goes_on_before_the_validation_of_an_epoch_writes_its_lines_once() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path(), 4);
+    let mut summary = Summary::resume(folder.path(), &EACH_STEP, 1, 4).unwrap();
+    assert_eq!(marks(folder.path()), TWO_EPOCHS[..6]);
+    assert_eq!(restarts(folder.path()), [start_at(2), start_at(2), start_at(5)]);
+    for stage in [Stage::Train, Stage::Validation] {
+        summary.epoch(stage, 2, 4, &[("loss", 0.5)]).unwrap();
+    }
+    assert_eq!(marks(folder.path()), TWO_EPOCHS);
+    // A run that never finished an epoch.
+    Summary::resume(folder.path(), &EACH_STEP, 0, 2).unwrap();
+    assert_eq!(marks(folder.path()), TWO_EPOCHS[..2]);
+    assert_eq!(restarts(folder.path()), [start_at(1), start_at(1), start_at(3)]);
+}
+
+#[test]
+fn torn_last_lines_are_removed() {
+    for torn in ["{\"stage\":\"train\",\"epo", "{\"stage\":\"step\",\"epoch\":0,\"step\":1,\"time\":0.0}", "{}\n", "\n"]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        written(folder.path(), 4);
+        let path = folder.path().join("metrics.jsonl");
+        fs::write(&path, fs::read_to_string(&path).unwrap() + torn).unwrap();
+        let mut summary = Summary::resume(folder.path(), &EACH_STEP, 2, 4).unwrap();
+        assert_eq!(marks(folder.path()), TWO_EPOCHS, "{torn:?}");
+        go_on(&mut summary, 5);
+        assert_eq!(marks(folder.path()).last().unwrap(), "step 5");
+    }
+}
+
+#[test]
+fn what_tensorboard_has_stays_where_the_lines_were_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path(), 4);
+    fs::remove_file(folder.path().join("metrics.jsonl")).unwrap();
+    let mut summary = Summary::resume(folder.path(), &EACH_STEP, 1, 3).unwrap();
+    assert_eq!(restarts(folder.path()), [start_at(2), start_at(2), start_at(4)]);
+    go_on(&mut summary, 4);
+    assert_eq!(marks(folder.path()), TWO_EPOCHS[5..]);
+}
+
+#[test]
+fn flushing_leaves_nothing_in_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path();
+    let mut summary = Summary::open(run, &EACH_STEP).unwrap();
+    go_on(&mut summary, 1);
+    let of_steps = || records(&run.join("logs/train/steps"))[0].len();
+    assert_eq!((of_steps(), marks(run).len()), (1, 1), "events are buffered, lines are not");
+    summary.flush().unwrap();
+    // What another process sees while this one holds everything open is what is left if it is killed.
+    assert_eq!(of_steps(), 2);
+    go_on(&mut summary, 2);
+    go_on(&mut summary, 3);
+    summary.flush().unwrap();
+    assert_eq!((of_steps(), marks(run).len()), (4, 5));
+    for stage in ["train", "validation"] {
+        assert_eq!(records(&run.join("logs").join(stage))[0].len(), 2);
+    }
+    drop(summary);
+    assert_eq!((of_steps(), marks(run).len()), (4, 5), "dropping it adds nothing");
+}
