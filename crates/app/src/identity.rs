@@ -103,19 +103,20 @@ pub fn compare_about(path: &Path, snapshot: &Snapshot, about: &Value, allow: &[S
 
 fn admit(path: &Path, differences: Vec<Difference>, allow: &[String]) -> Result<()> {
     let allowed = |key: &str| allow.iter().any(|name| key == name || key.starts_with(&format!("{name}.")));
-    let mut complaints = Vec::new();
+    let (mut complaints, mut passed) = (Vec::new(), Vec::new());
     for (key, before, after) in &differences {
         let change = format!("{key}: {before} -> {after}");
         match rule(key) {
-            Rule::TakenOver => log::info!("Taken over: {change}"),
-            Rule::Asked if allowed(key) => log::warn!("Allowed: {change}"),
+            Rule::TakenOver => passed.push(format!("Taken over: {change}")),
+            Rule::Asked if allowed(key) => passed.push(format!("Allowed: {change}")),
             Rule::Asked => complaints.push(format!("{change} (if it is meant: --allow {key})")),
             Rule::Refused => {
-                complaints.push(format!("{change} (the weights would not fit or would mean something else)"))
+                complaints.push(format!("{change} (the weights would not fit or would mean something else)"));
             }
         }
     }
     if complaints.is_empty() {
+        passed.iter().for_each(|change| log::info!("{change}"));
         return Ok(());
     }
     Err(usage(format!(

@@ -14,16 +14,6 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
-/// A number of bytes in words.
-pub fn bytes(bytes: u64) -> String {
-    let bytes = bytes as f64;
-    match bytes {
-        0.0..1e6 => format!("{:.0} kB", bytes / 1e3),
-        1e6..1e9 => format!("{:.0} MB", bytes / 1e6),
-        _ => format!("{:.1} GB", bytes / 1e9),
-    }
-}
-
 /// The score of this name; NaN where there is none.
 pub fn score(scores: &Scores, name: &str) -> f64 {
     scores.iter().find(|(known, _)| known == name).map_or(f64::NAN, |(_, value)| *value)

@@ -1,13 +1,12 @@
 //! When a checkpoint is due, and what becomes of it: it is written in the background while training goes on.
 
-use crate::report::bytes;
 use anyhow::{Context, Result};
 use checkpoint::{Config, Error, OnError, Saved, Snapshot, Store, Writer};
 use contract::{Progress, Scores, StateDict};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The states of all parts by name.
 type States = BTreeMap<String, StateDict>;
@@ -19,24 +18,34 @@ pub struct Saver {
     about: Value,
     /// When the last checkpoint was handed over.
     since: Instant,
+    /// Where training stood then.
     last: Option<Progress>,
+    /// The last one that is there.
+    saved: Option<PathBuf>,
     /// Why the last one is not there.
     failed: Option<Error>,
     warned: bool,
 }
 
 impl Saver {
-    /// A saver into `store`; every checkpoint says `about` itself.
-    pub fn new(store: Store, config: &Config, about: Value) -> Self {
+    /// A saver into `store` of a training `from` there on; every checkpoint says `about` itself.
+    pub fn new(store: Store, config: &Config, about: Value, from: Progress) -> Self {
+        let last = (from != Progress::default()).then_some(from);
         let (writer, config) = (Writer::new(store), config.clone());
-        Self { writer, config, about, since: Instant::now(), last: None, failed: None, warned: false }
+        Self { writer, config, about, since: Instant::now(), last, saved: None, failed: None, warned: false }
     }
 
-    /// Before the first step: sees that checkpoints of `states` can be written, and that there is room for them.
-    pub fn prepare(&self, states: States, epochs: u64) -> Result<()> {
+    /// Before the first step of `epochs` of `batches` each: sees that checkpoints of `states` can be written, and that
+    /// there is room for them.
+    pub fn prepare(&self, states: States, epochs: u64, batches: u64) -> Result<()> {
         let snapshot = Snapshot { progress: Progress::default(), states, scores: BTreeMap::new(), about: Value::Null };
         let for_good = self.config.keep_every.map_or(0, |every| epochs / every);
-        let room = self.writer.store().prepare(snapshot.bytes(), for_good)?;
+        let Config { every_epochs, every_steps, every_minutes, .. } = &self.config;
+        let saves = match every_minutes {
+            Some(_) => u64::MAX,
+            None => epochs / every_epochs + 2 + every_steps.map_or(0, |steps| epochs.saturating_mul(batches) / steps),
+        };
+        let room = self.writer.store().prepare(snapshot.bytes(), for_good, saves)?;
         if room.needed > room.free {
             log::warn!("{room}: free some space, or lower checkpoint.keep_last");
         }
@@ -56,7 +65,7 @@ impl Saver {
 
     /// Whether a checkpoint is due after a step within an epoch.
     pub fn due(&self, at: Progress) -> bool {
-        let minutes = |minutes: f64| self.since.elapsed() >= Duration::from_secs_f64(minutes * 60.0);
+        let minutes = |minutes: f64| self.since.elapsed().as_secs_f64() >= minutes * 60.0;
         self.config.every_steps.is_some_and(|steps| at.step.is_multiple_of(steps))
             || self.config.every_minutes.is_some_and(minutes)
     }
@@ -68,14 +77,15 @@ impl Saver {
 
     /// Starts to write a checkpoint of `states`, from which training continues `at` that place. Waits only where the one before is still
     /// being written, and for the copy of the parts.
-    pub fn save(&mut self, states: States, at: Progress, scores: Scores) -> Result<()> {
+    pub fn save(&mut self, states: States, at: Progress, validation: &Scores) -> Result<()> {
         if self.last == Some(at) {
             return Ok(());
         }
         let started = Instant::now();
-        let scores = scores.into_iter().collect();
+        // Within an epoch there are none: those of the epoch before would make this checkpoint the best.
+        let scores = if at.batch == 0 { validation.iter().cloned().collect() } else { BTreeMap::new() };
         let snapshot = Snapshot { progress: at, states, scores, about: self.about.clone() }.copied()?;
-        log::debug!("Copied {} in {:.3} s", bytes(snapshot.bytes()), started.elapsed().as_secs_f64());
+        log::debug!("Copied the state of step {} in {:.3} s", at.step, started.elapsed().as_secs_f64());
         let before = self.writer.save(snapshot);
         (self.since, self.last) = (Instant::now(), Some(at));
         self.hear(before)
@@ -91,10 +101,13 @@ impl Saver {
     pub fn finish(&mut self) -> Result<()> {
         let outcome = self.writer.wait();
         self.hear(outcome)?;
-        match self.failed.take() {
-            Some(error) => Err(error).context("the last checkpoint was not written"),
-            None => Ok(()),
+        if let Some(error) = self.failed.take() {
+            return Err(error).context("the last checkpoint was not written");
         }
+        if let Some(path) = &self.saved {
+            log::info!("Saved checkpoint: {}", path.display());
+        }
+        Ok(())
     }
 
     fn hear(&mut self, outcome: Option<Result<Saved, Error>>) -> Result<()> {
@@ -103,6 +116,7 @@ impl Saver {
             Some(Ok(saved)) => {
                 self.failed = None;
                 log::debug!("Saved checkpoint: {} ({:.2} s)", saved.path.display(), saved.seconds);
+                self.saved = Some(saved.path);
                 self.compare_with_grace(saved.seconds);
                 Ok(())
             }

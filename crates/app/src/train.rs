@@ -60,7 +60,7 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
     }
     let _lock = start.enter(from)?;
     let Start { run, config, .. } = start;
-    let mut saver = Saver::new(run.store(&config.checkpoint), &config.checkpoint, about);
+    let mut saver = Saver::new(run.store(&config.checkpoint), &config.checkpoint, about, from);
 
     let [samples, validation_samples] = parts.fingerprints.each_ref().map(|data| data.samples);
     let Parts { network, input, validation_input, loss_fn, optimizer, metric, average, validation_metric, .. } =
@@ -68,7 +68,7 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
     let (model, input, batches) = (network.model.as_ref(), input.as_ref(), input.len());
     let mut trainer = Trainer::new(model, input, loss_fn, optimizer, metric, epochs);
     let mut training = trainer.train(from);
-    saver.prepare(snapshot::take(network, &training, average.as_ref(), &recovery)?, epochs)?;
+    saver.prepare(snapshot::take(network, &training, average.as_ref(), &recovery)?, epochs, batches)?;
     let mut summary = match run.exists() {
         // What was written down after the checkpoint will come again.
         true => Summary::resume(&run.folder, &config.summary, from.epoch, from.step)?,
@@ -86,12 +86,17 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
     let mut validation = Scores::new();
     if from.step == 0 && config.train.non_finite.policy == Policy::Rollback {
         // Something to go back to from the first step on.
-        saver.save(snapshot::take(network, &training, average.as_ref(), &recovery)?, from, Scores::new())?;
+        saver.save(snapshot::take(network, &training, average.as_ref(), &recovery)?, from, &validation)?;
     }
     signals.begin();
     while let Some(event) = training.next() {
-        let event = event?;
         let now = training.progress();
+        if let Err(executors::Error::Input { .. }) = &event {
+            // Nothing was trained on what could not be read, so nothing that was learnt before need be lost.
+            saver.save(snapshot::take(network, &training, average.as_ref(), &recovery)?, now, &validation)?;
+            saver.finish()?;
+        }
+        let event = event?;
         // Where a checkpoint of this moment continues.
         let mut at = now;
         let mut stop = signals.stop() || args.until_step.is_some_and(|step| now.step >= step);
@@ -148,9 +153,7 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
         }
         if save {
             summary.flush()?;
-            // Scores of an earlier epoch would make this one the best.
-            let scores = if at.batch == 0 { validation.clone() } else { Scores::new() };
-            saver.save(snapshot::take(network, &training, average.as_ref(), &recovery)?, at, scores)?;
+            saver.save(snapshot::take(network, &training, average.as_ref(), &recovery)?, at, &validation)?;
         }
         saver.poll()?;
         if stop && now.epoch < epochs {

@@ -7,7 +7,7 @@ use std::fs;
 #[test]
 fn what_is_needed_is_what_will_be_kept_less_what_is_there() {
     let (folder, store) = store(&Config { keep_last: 3, keep_every: Some(1), ..Config::default() });
-    let room = store.prepare(1000, 5).unwrap();
+    let room = store.prepare(1000, 5, u64::MAX).unwrap();
     assert_eq!((room.checkpoint, room.needed), (1000, (3 + 1 + 5 + 1) * 1000));
     assert!(room.free > 0);
     assert!(names(&folder.path().join("checkpoints")).is_empty(), "the trial file is still there");
@@ -18,16 +18,22 @@ fn what_is_needed_is_what_will_be_kept_less_what_is_there() {
         states.map(|name| fs::metadata(path.join(name)).unwrap().len()).sum()
     };
     let both = held(&paths[0]) + held(&paths[1]);
-    assert_eq!(store.prepare(1000, 5).unwrap().needed, 10_000 - both);
+    assert_eq!(store.prepare(1000, 5, u64::MAX).unwrap().needed, 10_000 - both);
     // A damaged one stays, and none of those to come can take its place.
     fs::write(paths[0].join("model.safetensors"), "x").unwrap();
-    assert_eq!(store.prepare(1000, 5).unwrap().needed, 10_000 - held(&paths[1]));
-    assert_eq!(store.prepare(1, 0).unwrap().needed, 0, "more is there than will be needed");
+    assert_eq!(store.prepare(1000, 5, u64::MAX).unwrap().needed, 10_000 - held(&paths[1]));
+    assert_eq!(store.prepare(1, 0, u64::MAX).unwrap().needed, 0, "more is there than will be needed");
+
+    assert_eq!(
+        store.prepare(1000, 5, 2).unwrap().needed,
+        3000 - held(&paths[1]),
+        "two more, and nothing to be removed"
+    );
 
     let newest = Store::new(folder.path(), &Config { keep_last: 1, keep_best: false, ..Config::default() });
-    assert_eq!(newest.prepare(1000, 0).unwrap().needed, 2000);
+    assert_eq!(newest.prepare(1000, 0, u64::MAX).unwrap().needed, 2000);
     let all = Store::new(folder.path(), &Config { keep_last: u64::MAX, ..Config::default() });
-    assert_eq!(all.prepare(1000, u64::MAX).unwrap().needed, u64::MAX);
+    assert_eq!(all.prepare(1000, u64::MAX, u64::MAX).unwrap().needed, u64::MAX);
 }
 
 #[test]
@@ -39,14 +45,14 @@ fn leftovers_are_no_obstacle() {
     assert_eq!(store.list().unwrap(), [path]);
     store.save(&snapshot(20, 0.5)).unwrap();
     assert_eq!(store.list().unwrap().len(), 2);
-    store.prepare(1000, 0).unwrap();
+    store.prepare(1000, 0, u64::MAX).unwrap();
     assert_eq!(names(&folder.path().join("checkpoints")), ["step-0000000010", "step-0000000020"]);
 }
 
 #[test]
 fn a_checkpoint_that_does_not_fit_is_refused() {
     let (folder, store) = store(&Config::default());
-    let error = store.prepare(1 << 60, 0).unwrap_err();
+    let error = store.prepare(1 << 60, 0, u64::MAX).unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, Error::NoRoom { needed, .. } if needed == 1 << 60), "{text}");
     assert!(text.contains("takes 1.2 EB") && text.contains("free some space"), "{text}");
@@ -59,11 +65,11 @@ fn a_folder_that_cannot_be_written_is_refused() {
     let at = folder.path().join("checkpoints");
     // Something that is neither a file to be removed nor a place to write to, for root either.
     fs::create_dir_all(at.join(".trial/inside")).unwrap();
-    let text = store.prepare(1, 0).unwrap_err().to_string();
+    let text = store.prepare(1, 0, u64::MAX).unwrap_err().to_string();
     assert!(text.contains(&at.join(".trial").display().to_string()), "{text}");
     fs::remove_dir_all(&at).unwrap();
     fs::write(&at, "a file").unwrap();
-    let error = store.prepare(1, 0).unwrap_err();
+    let error = store.prepare(1, 0, u64::MAX).unwrap_err();
     assert!(matches!(error, Error::Io { .. }) && error.to_string().contains(&at.display().to_string()), "{error}");
     fs::remove_file(&at).unwrap();
     #[cfg(unix)]
@@ -73,7 +79,7 @@ fn a_folder_that_cannot_be_written_is_refused() {
         fs::set_permissions(&at, fs::Permissions::from_mode(0o555)).unwrap();
         // Nothing is forbidden to root.
         if fs::write(at.join("x"), "").is_err() {
-            assert!(store.prepare(1, 0).unwrap_err().to_string().contains("must be writable"));
+            assert!(store.prepare(1, 0, u64::MAX).unwrap_err().to_string().contains("must be writable"));
         }
     }
 }
