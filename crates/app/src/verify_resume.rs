@@ -200,3 +200,6 @@ fn lines(run: &Path) -> Result<Vec<Value>> {
     };
     text.lines().map(line).collect()
 }
+
+#[cfg(test)]
+mod tests;
