@@ -53,7 +53,7 @@ pub struct Train {
     #[arg(long, value_name = "STEP", value_parser = clap::value_parser!(u64).range(1..))]
     pub until_step: Option<u64>,
     /// Train nothing: run a batch that was refused once more, and show what in it is not finite
-    #[arg(long, value_name = "RUN/rejected/STEP", conflicts_with_all = ["config", "set", "run", "resume", "allow", "until_step"])]
+    #[arg(long, value_name = "RUN/rejected/STEP", conflicts_with_all = ["config", "run", "resume", "allow", "until_step"])]
     pub replay: Option<PathBuf>,
 }
 

@@ -10,13 +10,14 @@ use std::path::Path;
 use std::process::ExitCode;
 use tch::{IndexOp, Kind, Tensor};
 
-/// Prints what of the batch, of the network's outputs and of the gradients is not finite, sample by sample.
-pub fn run(rejected: &Path) -> Result<ExitCode> {
+/// Prints what of the batch, of the network's outputs and of the gradients is not finite, sample by sample. `changes` are
+/// those of `--set`: to replay on another device, or in another precision.
+pub fn run(rejected: &Path, changes: &[String]) -> Result<ExitCode> {
     let snapshot = checkpoint::load(rejected)?;
     let (Some(batch), Some(about)) = (snapshot.states.get("batch"), snapshot.about.get("rejected")) else {
         bail!("{} holds no batch: take a folder that a run left under rejected/", rejected.display());
     };
-    let config = identity::config(&snapshot, &rejected.display().to_string())?;
+    let config = identity::config(&snapshot, &rejected.display().to_string())?.with(changes)?;
     let network = Network::build(&config)?;
     restore_weights(&snapshot, &network)?;
     let tensor = |name: &str| -> Result<Tensor> {

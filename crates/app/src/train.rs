@@ -26,7 +26,7 @@ use summary::Summary;
 /// `app train`
 pub fn run(args: &cli::Train) -> Result<ExitCode> {
     if let Some(rejected) = &args.replay {
-        return replay::run(rejected);
+        return replay::run(rejected, &args.set);
     }
     let signals = Signals::listen()?;
     let start = start(args)?;

@@ -97,7 +97,8 @@ impl Trained {
         // What the batch met are the weights of the step before.
         let met: Vec<&Tensor> = kept.states["model"].values().collect();
         assert!(met.into_iter().zip(self.weights(8)).all(|(met, before)| *met == before));
-        replay::run(&path).unwrap();
+        replay::run(&path, &["model.precision=bf16".into()]).unwrap();
+        replay::run(&path, &[]).unwrap();
     }
 
     fn lines(&self) -> String {
