@@ -9,6 +9,7 @@ mod files;
 mod guard;
 mod identity;
 mod lock;
+mod notes;
 mod paint;
 mod parts;
 mod predict;

@@ -1,10 +1,9 @@
 //! Scores in words: for the log, for stdout, for programs.
 
 use anyhow::{Context, Result};
-use contract::{Progress, Scores};
+use contract::Scores;
 use serde_json::{Map, Value, json};
 use std::io::{ErrorKind, Write, stdout};
-use summary::{Stage, Summary};
 
 /// Prints to stdout. A reader that has gone away (`| head`) is no error.
 pub fn print(text: &str) -> Result<()> {
@@ -17,16 +16,6 @@ pub fn print(text: &str) -> Result<()> {
 /// The score of this name; NaN where there is none.
 pub fn score(scores: &Scores, name: &str) -> f64 {
     scores.iter().find(|(known, _)| known == name).map_or(f64::NAN, |(_, value)| *value)
-}
-
-/// Writes down the scores of an epoch, of training and of validation, each with the learning rate.
-pub fn write_down(summary: &mut Summary, at: Progress, learning_rate: f64, scores: [&Scores; 2]) -> Result<()> {
-    for (stage, scores) in [Stage::Train, Stage::Validation].into_iter().zip(scores) {
-        let mut scalars = scores.clone();
-        scalars.push(("learning_rate".into(), learning_rate));
-        summary.epoch(stage, at.epoch, at.step, &scalars)?;
-    }
-    Ok(())
 }
 
 /// The scores that a person looks at first, on one line.

@@ -5,6 +5,7 @@ use crate::cli;
 use crate::config::Policy;
 use crate::guard::Guard;
 use crate::identity;
+use crate::notes::Notes;
 use crate::parts::Parts;
 use crate::recovery::Recovery;
 use crate::replay;
@@ -69,11 +70,12 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
     let mut trainer = Trainer::new(model, input, loss_fn, optimizer, metric, epochs);
     let mut training = trainer.train(from);
     saver.prepare(snapshot::take(network, &training, average.as_ref(), &recovery)?, epochs, batches)?;
-    let mut summary = match run.exists() {
+    let summary = match run.exists() {
         // What was written down after the checkpoint will come again.
         true => Summary::resume(&run.folder, &config.summary, from.epoch, from.step)?,
         false => Summary::open(&run.folder, &config.summary)?,
     };
+    let mut notes = Notes::new(summary, config.checkpoint.on_error);
     run.keep(&config)?;
 
     log::info!("Training on {samples} samples, validating on {validation_samples}, into {}", run.folder.display());
@@ -114,8 +116,7 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
                 watch.step(count, seen.loss);
                 if let Some(loss) = seen.loss {
                     log::debug!("Loss at step {}: {loss:.4}", now.step);
-                    let scalars = [("loss", loss), ("learning_rate", training.trainer.optimizer.learning_rate())];
-                    summary.step(now.epoch, now.step, &scalars)?;
+                    notes.step(now, loss, training.trainer.optimizer.learning_rate())?;
                 }
                 recovery.recover(&seen.troubles, input, network, training.trainer.optimizer, average, &mut saver)?;
             }
@@ -137,8 +138,7 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
                 }
                 stop |= signals.stop();
                 if at == now {
-                    let learning_rate = training.trainer.optimizer.learning_rate();
-                    report::write_down(&mut summary, now, learning_rate, [&scores, &validation])?;
+                    notes.epoch(now, training.trainer.optimizer.learning_rate(), [&scores, &validation])?;
                     log::info!(
                         "Epoch {epoch}/{epochs} | Training acc over epoch: {:.4}, loss {:.4} | validation: {} | \
                          {rate:.0} images/s",
@@ -152,18 +152,20 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
             }
         }
         if save {
-            summary.flush()?;
+            notes.flush()?;
             saver.save(snapshot::take(network, &training, average.as_ref(), &recovery)?, at, &validation)?;
         }
         saver.poll()?;
         if stop && now.epoch < epochs {
             drop(watch);
             saver.finish()?;
+            notes.finish()?;
             log::info!("Stopped at step {}. To go on: the same command once more", now.step);
             return Ok(ExitCode::from(RESUMABLE));
         }
     }
     saver.finish()?;
+    notes.finish()?;
     report::print(&report::table(&validation, &network.classes))?;
     Ok(ExitCode::SUCCESS)
 }

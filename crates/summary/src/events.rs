@@ -2,13 +2,12 @@
 //!
 //! They are only ever written here, never parsed.
 
-use crate::{Error, frame::frame};
+use crate::{Error, frame::frame, growing::Growing};
 use protobuf::Message;
 use std::{
     env,
-    fs::{self, File, OpenOptions},
-    io::{BufWriter, Write},
-    path::{Path, PathBuf},
+    fs::{self, OpenOptions},
+    path::Path,
     process,
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, SystemTime},
@@ -23,11 +22,11 @@ const PREFIX: &str = "events.out.tfevents.";
 static FILES: AtomicU64 = AtomicU64::new(0);
 
 /// One TensorBoard event file, `events.out.tfevents.<unix seconds>.<host>.<process>.<n>`. Records are buffered until
-/// [`flush`](Self::flush) or until the writer is dropped, where an error would go unseen.
+/// [`flush`](Self::flush) or until the writer is dropped, where an error would go unseen. A record that could not be
+/// written is kept and comes with the next.
 #[derive(Debug)]
 pub struct EventWriter {
-    path: PathBuf,
-    file: BufWriter<File>,
+    file: Growing,
 }
 
 impl EventWriter {
@@ -39,7 +38,7 @@ impl EventWriter {
         let n = FILES.fetch_add(1, Ordering::Relaxed);
         let path = folder.join(format!("{PREFIX}{seconds:010}.{}.{}.{n}", host(), process::id()));
         let file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(Error::io("create", &path))?;
-        let mut writer = Self { path, file: BufWriter::new(file) };
+        let mut writer = Self { file: Growing::new(path, file, 0)? };
         let mut event = Event::new();
         event.set_file_version("brain.Event:2".into());
         writer.write(event)?;
@@ -49,7 +48,7 @@ impl EventWriter {
 
     /// The file.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     /// Writes one point of the curve `tag`. TensorBoard keeps f32; NaN and infinity are allowed and shown as such.
@@ -78,13 +77,13 @@ impl EventWriter {
 
     /// Hands what is buffered to the system, so that TensorBoard sees it.
     pub fn flush(&mut self) -> Result<(), Error> {
-        self.file.flush().map_err(Error::io("write", &self.path))
+        self.file.hand_over()
     }
 
     fn write(&mut self, mut event: Event) -> Result<(), Error> {
         event.set_wall_time(since_1970().as_secs_f64());
-        let bytes = event.write_to_bytes().map_err(|error| Error::encode(&self.path, error))?;
-        self.file.write_all(&frame(&bytes)).map_err(Error::io("write", &self.path))
+        let bytes = event.write_to_bytes().map_err(|error| Error::encode(self.path(), error))?;
+        self.file.push(&frame(&bytes))
     }
 }
 

@@ -7,13 +7,15 @@
 //! RUN/metrics.jsonl                             all of them, one JSON object a line
 //! ```
 //!
-//! [`Summary`] writes all of it; [`EventWriter`] and [`JsonLines`] are its parts. This crate knows nothing of tensors:
+//! [`Summary`] writes all of it; [`EventWriter`] and [`JsonLines`] are its parts. What a full disk does not take is kept in
+//! memory and tried again, so that a run may go on and nothing is missing afterwards. This crate knows nothing of tensors:
 //! it takes plain numbers.
 
 mod config;
 mod error;
 mod events;
 mod frame;
+mod growing;
 mod lines;
 mod run;
 

@@ -1,6 +1,6 @@
 //! A file of one JSON object a line, which only grows, and whose lines are whole.
 
-use crate::Error;
+use crate::{Error, growing::Growing};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File, OpenOptions},
@@ -11,10 +11,7 @@ use std::{
 /// A file such as `metrics.jsonl`. NaN and infinity become `null`, since JSON has neither.
 #[derive(Debug)]
 pub struct JsonLines {
-    path: PathBuf,
-    file: File,
-    /// Bytes of whole lines: what the file is cut back to where a write fails half way.
-    length: u64,
+    file: Growing,
 }
 
 /// What a line says it is about.
@@ -29,24 +26,24 @@ impl JsonLines {
     /// Opens `path` for more lines, creating it if need be. A last line that was torn by a crash is cut off.
     pub fn append(path: impl Into<PathBuf>) -> Result<Self, Error> {
         let path = path.into();
-        let options = OpenOptions::new().read(true).append(true).create(true).open(&path);
+        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = options.map_err(Error::io("open", &path))?;
         let length = whole_lines(&file).map_err(Error::io("read", &path))?;
-        file.set_len(length).map_err(Error::io("cut", &path))?;
-        Ok(Self { path, file, length })
+        Ok(Self { file: Growing::new(path, file, length)? })
     }
 
-    /// Writes one line and hands it to the system at once.
+    /// Writes one line and hands it to the system at once. A line that could not be written is kept and comes with the
+    /// next, so nothing is missing once there is room.
     pub fn write(&mut self, object: &impl Serialize) -> Result<(), Error> {
-        let mut line = serde_json::to_vec(object).map_err(|error| Error::encode(&self.path, error))?;
+        let mut line = serde_json::to_vec(object).map_err(|error| Error::encode(self.file.path(), error))?;
         line.push(b'\n');
-        if let Err(error) = self.file.write_all(&line) {
-            // Half a line would make the next one unreadable too. If this fails as well, opening the file repairs it.
-            self.file.set_len(self.length).ok();
-            return Err(Error::io("write", &self.path)(error));
-        }
-        self.length += line.len() as u64;
-        Ok(())
+        self.file.push(&line)?;
+        self.file.hand_over()
+    }
+
+    /// Hands lines to the system that could not be written before.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        self.file.hand_over()
     }
 
     /// Removes the lines of `path` that `keep` does not want, all at once or none. Lines that are no objects, or not

@@ -82,16 +82,13 @@ impl Summary {
         step: u64,
         scalars: &[(S, f64)],
     ) -> Result<(), Error> {
-        self.line(stage.name(), epoch, step, scalars)?;
-        let Some(events) = &mut self.events else { return Ok(()) };
-        let writer = match stage {
+        let mut written = self.line(stage.name(), epoch, step, scalars);
+        let writer = self.events.as_mut().map(|events| match stage {
             Stage::Train => &mut events.train,
             Stage::Validation => &mut events.validation,
-        };
-        for (name, value) in scalars {
-            writer.scalar(name.as_ref(), signed(epoch), *value)?;
-        }
-        self.flush()
+        });
+        written = written.and(scalar_points(writer, "", signed(epoch), scalars));
+        written.and(self.flush())
     }
 
     /// Writes down `scalars` of training step `step` in epoch `epoch`, if the configuration wants them; in TensorBoard
@@ -100,13 +97,9 @@ impl Summary {
         if !self.per_step {
             return Ok(());
         }
-        self.line(PER_STEP, epoch, step, scalars)?;
-        if let Some(writer) = self.events.as_mut().and_then(|events| events.steps.as_mut()) {
-            for (name, value) in scalars {
-                writer.scalar(&format!("{PER_STEP}/{}", name.as_ref()), signed(step), *value)?;
-            }
-        }
-        Ok(())
+        let written = self.line(PER_STEP, epoch, step, scalars);
+        let writer = self.events.as_mut().and_then(|events| events.steps.as_mut());
+        written.and(scalar_points(writer, "step/", signed(step), scalars))
     }
 
     /// Whether [`step`](Self::step) writes anything: where not, nobody need wait for the device to give the numbers.
@@ -115,9 +108,11 @@ impl Summary {
     }
 
     /// Hands everything that was written down so far, single steps included, to the system: from then on nothing of it
-    /// is lost if this process is killed. (`metrics.jsonl` is never behind.)
+    /// is lost if this process is killed. (`metrics.jsonl` is behind only where it could not be written.)
     pub fn flush(&mut self) -> Result<(), Error> {
-        self.events.iter_mut().flat_map(Events::writers).try_for_each(|(_, writer)| writer.flush())
+        let lines = self.lines.flush();
+        let events = self.events.iter_mut().flat_map(Events::writers).map(|(_, writer)| writer.flush());
+        events.fold(lines, Result::and)
     }
 
     fn line<S: AsRef<str>>(&mut self, stage: &str, epoch: u64, step: u64, scalars: &[(S, f64)]) -> Result<(), Error> {
@@ -165,6 +160,18 @@ fn is_before(mark: &Mark, epochs: u64, step: u64) -> bool {
     let of_epoch = [Stage::Train, Stage::Validation].iter().any(|stage| mark.stage.as_deref() == Some(stage.name()));
     let epoch_is_finished = mark.epoch.is_some_and(|epoch| epoch <= epochs);
     mark.step.is_some_and(|at| at <= step) && (!of_epoch || epoch_is_finished)
+}
+
+/// Writes a point for each of the `scalars`, where there is a writer; an error of one keeps none of the others back.
+fn scalar_points<S: AsRef<str>>(
+    writer: Option<&mut EventWriter>,
+    prefix: &str,
+    step: i64,
+    scalars: &[(S, f64)],
+) -> Result<(), Error> {
+    let Some(writer) = writer else { return Ok(()) };
+    let points = scalars.iter().map(|(name, value)| writer.scalar(&format!("{prefix}{}", name.as_ref()), step, *value));
+    points.fold(Ok(()), Result::and)
 }
 
 /// One line of `metrics.jsonl`, its keys in an order for people.
