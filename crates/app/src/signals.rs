@@ -2,7 +2,8 @@
 //!
 //! Until training begins there is nothing to save, and every file is written whole or not at all: a signal then ends
 //! the program at once, with the status that says "run me again". Afterwards the first signal is a request that the loop
-//! looks at between two steps; a second one ends the program at once.
+//! looks at between two steps; a second one ends the program at once. (Before its first line, while the system loads
+//! libtorch, the program cannot listen, and a signal ends it as any other.)
 
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};

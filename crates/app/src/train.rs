@@ -156,7 +156,7 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
             saver.save(snapshot::take(network, &training, average.as_ref(), &recovery)?, at, &validation)?;
         }
         saver.poll()?;
-        if stop && now.epoch < epochs {
+        if stop && at.epoch < epochs {
             drop(watch);
             saver.finish()?;
             notes.finish()?;
