@@ -1,9 +1,16 @@
 //! The program from outside: its commands, its files, its exit status.
 
 mod exact;
+mod faults;
+mod identity;
+mod kill;
+mod life;
 mod pets;
 mod predict;
+mod preempt;
 mod refusals;
+mod replay;
+mod saving;
 mod support;
 mod tensorboard;
 mod terminal;
