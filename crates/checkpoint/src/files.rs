@@ -1,11 +1,11 @@
-//! Files whose bytes are counted, checksummed and on the disk before anybody relies on them.
+//! Files whose sizes and checksums are known, and folders.
 
 use crate::Error;
 use serde::{Deserialize, Serialize};
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, BufWriter, Read, Seek, Write},
-    path::{Path, PathBuf},
+    fs::{self, File},
+    io::{self, Read, Seek},
+    path::Path,
 };
 
 const BUFFER: usize = 1 << 20;
@@ -15,34 +15,6 @@ const BUFFER: usize = 1 << 20;
 pub struct Record {
     pub bytes: u64,
     pub blake3: String,
-}
-
-/// A new file that is checksummed while it is written.
-pub struct Hashed {
-    path: PathBuf,
-    file: BufWriter<File>,
-    hasher: blake3::Hasher,
-    bytes: u64,
-}
-
-impl Hashed {
-    pub fn create(path: PathBuf) -> Result<Self, Error> {
-        let file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(Error::io("create", &path))?;
-        Ok(Self { path, file: BufWriter::with_capacity(BUFFER, file), hasher: blake3::Hasher::new(), bytes: 0 })
-    }
-
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.hasher.update(bytes);
-        self.bytes += bytes.len() as u64;
-        self.file.write_all(bytes).map_err(Error::io("write", &self.path))
-    }
-
-    /// Flushes the file to the disk.
-    pub fn finish(mut self) -> Result<Record, Error> {
-        self.file.flush().map_err(Error::io("write", &self.path))?;
-        self.file.get_ref().sync_all().map_err(Error::io("flush", &self.path))?;
-        Ok(Record { bytes: self.bytes, blake3: self.hasher.finalize().to_hex().to_string() })
-    }
 }
 
 /// Opens `path` for reading if it is a regular file; a pipe by that name would block for ever.

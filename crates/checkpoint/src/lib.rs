@@ -26,6 +26,7 @@ mod config;
 mod error;
 mod files;
 mod finite;
+mod hashed;
 mod manifest;
 mod retention;
 mod snapshot;

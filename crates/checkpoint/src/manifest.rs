@@ -5,7 +5,8 @@
 
 use crate::{
     Error,
-    files::{self, Hashed, Record},
+    files::{self, Record},
+    hashed::Hashed,
 };
 use contract::Progress;
 use serde::{Deserialize, Serialize};
@@ -76,9 +77,7 @@ impl Manifest {
             return Err(refuse(format!("it has {} bytes, and {LIMIT} are the most", bytes.len())));
         }
         Self::parse(&path, &bytes).map_err(|error| refuse(error.to_string()))?;
-        let mut file = Hashed::create(path)?;
-        file.write(&bytes)?;
-        file.finish().map(drop)
+        Hashed::create(&path, |file| file.write(&bytes)).map(drop)
     }
 
     /// Reads the manifest of `folder`. The files that it lists have plain names and sit in that folder.

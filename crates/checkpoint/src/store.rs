@@ -8,8 +8,8 @@
 //! - `.step-N.removed`: outdated and half deleted. Never read; removed by the next save.
 
 use crate::{
-    Config, Error, Mode, Snapshot,
-    files::{self, Hashed},
+    Config, Error, Mode, Snapshot, files,
+    hashed::Hashed,
     load,
     manifest::{self, Manifest},
     snapshot::verify,
@@ -166,7 +166,8 @@ impl Store {
             return Ok(path);
         }
         if verify(&path).is_ok_and(|(old, _)| old.same_content(manifest)) {
-            files::remove(partial)?;
+            // The checkpoint is there: what is left of the new one costs space until the next save, and nothing else.
+            files::remove(partial).ok();
             return Ok(path);
         }
         let replaced = self.folder.join(hidden(step, "replaced"));
@@ -188,9 +189,9 @@ fn write(snapshot: &Snapshot, folder: &Path) -> Result<Manifest, Error> {
     let mut manifest = Manifest::new(snapshot.progress, &snapshot.scores, snapshot.about.clone());
     for (state, tensors) in &snapshot.states {
         let name = manifest::file_of(state)?;
-        let mut file = Hashed::create(folder.join(&name))?;
-        tensors::write(state, tensors, snapshot.progress.step, &mut file)?;
-        manifest.files.insert(name, file.finish()?);
+        let make = |file: &mut Hashed| tensors::write(state, tensors, snapshot.progress.step, file);
+        let record = Hashed::create(&folder.join(&name), make)?;
+        manifest.files.insert(name, record);
     }
     manifest.write(folder)?;
     files::sync_folder(folder)?;

@@ -1,6 +1,6 @@
 //! A state as a safetensors file, and back. The kinds, shapes and bits of all tensors are the same after.
 
-use crate::{Error, files::Hashed, finite};
+use crate::{Error, finite, hashed::Hashed};
 use contract::{StateDict, TorchError};
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo, TensorView};
 use std::path::Path;
@@ -22,8 +22,6 @@ const KINDS: [(Kind, Dtype); 10] = [
 const RESERVED: &str = "__metadata__";
 /// libtorch works with no more dimensions than this.
 const MAX_DIMENSIONS: usize = 64;
-/// Bytes of a tensor that are in hand at a time: a multiple of every kind's size.
-const CHUNK: usize = 1 << 20;
 
 /// A tensor and how the file describes it.
 struct Entry<'a> {
@@ -47,16 +45,12 @@ pub fn write(state: &str, tensors: &StateDict, step: u64, to: &mut Hashed) -> Re
         end = info.data_offsets.1;
     }
     to.write(&header(state, &entries)?)?;
-    let mut buffer = vec![0; CHUNK];
-    for entry in entries {
-        write_values(state, &entry, step, &mut buffer, to)?;
-    }
-    Ok(())
+    entries.iter().try_for_each(|entry| write_values(state, entry, step, to))
 }
 
-/// Writes the values of one tensor by way of `buffer`: what is copied into it is looked at, checksummed and written
-/// while it is still in the processor's cache.
-fn write_values(state: &str, entry: &Entry, step: u64, buffer: &mut [u8], to: &mut Hashed) -> Result<(), Error> {
+/// Writes the values of one tensor, a buffer at a time: what is copied into it is looked at and checksummed while it is
+/// still in the processor's cache.
+fn write_values(state: &str, entry: &Entry, step: u64, to: &mut Hashed) -> Result<(), Error> {
     let Entry { name, tensor, info } = entry;
     let (start, end) = info.data_offsets;
     let elements: usize = info.shape.iter().product();
@@ -66,15 +60,19 @@ fn write_values(state: &str, entry: &Entry, step: u64, buffer: &mut [u8], to: &m
     let width = (end - start) / elements;
     let flat = || tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?.f_view([elements as i64]);
     let flat = flat().map_err(torch(state, name))?;
-    for at in (0..elements).step_by(CHUNK / width) {
-        let length = (elements - at).min(CHUNK / width);
+    let mut at = 0;
+    while at < elements {
+        // Every tensor begins at a multiple of its width, so there is room for one value at least.
+        let length = (elements - at).min(to.room() / width);
         let part = flat.f_narrow(0, at as i64, length as i64).map_err(torch(state, name))?;
-        let bytes = &mut buffer[..length * width];
-        part.f_copy_data_u8(bytes, length).map_err(torch(state, name))?;
-        if finite::required(state) && !finite::all(info.dtype, bytes) {
-            return Err(Error::NotFinite { state: state.into(), tensor: (*name).into(), step });
-        }
-        to.write(bytes)?;
+        to.fill(length * width, |bytes| {
+            part.f_copy_data_u8(bytes, length).map_err(torch(state, name))?;
+            if finite::required(state) && !finite::all(info.dtype, bytes) {
+                return Err(Error::NotFinite { state: state.into(), tensor: (*name).into(), step });
+            }
+            Ok(())
+        })?;
+        at += length;
     }
     Ok(())
 }

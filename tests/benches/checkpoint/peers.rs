@@ -1,0 +1,48 @@
+//! The same state in the hands of PyTorch: a process of Python that does what it is asked for, one line at a time.
+
+use crate::Outcome;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+pub struct Peers {
+    process: Child,
+    requests: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Peers {
+    /// Starts the Python of `PYTHON`, if there is one, with the state in `checkpoint` and the new folder `to` to write to.
+    pub fn start(checkpoint: &Path, to: &Path) -> Outcome<Option<Self>> {
+        let Ok(python) = std::env::var("PYTHON") else {
+            eprintln!("SKIPPED: torch.save and torch.distributed, for want of a Python with torch (set PYTHON)");
+            return Ok(None);
+        };
+        std::fs::create_dir(to)?;
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/checkpoint/peers.py");
+        let mut command = Command::new(python);
+        let command = command.arg(script).args([checkpoint, to]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn()?;
+        let requests = process.stdin.take().ok_or("no way to ask Python")?;
+        let answers = BufReader::new(process.stdout.take().ok_or("no way to hear Python")?);
+        let mut peers = Self { process, requests, answers };
+        // It reads the checkpoint, which the next one replaces.
+        peers.ask("ready")?;
+        Ok(Some(peers))
+    }
+
+    /// The seconds of what is asked for.
+    pub fn ask(&mut self, what: &str) -> Outcome<f64> {
+        writeln!(self.requests, "{what}")?;
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer)?;
+        answer.trim().parse().map_err(|_| format!("Python answered {answer:?} to {what}").into())
+    }
+}
+
+impl Drop for Peers {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}

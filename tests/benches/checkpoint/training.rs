@@ -1,0 +1,55 @@
+//! A UNet of 31 million parameters in training with Adam, on images so small that a step is short.
+
+use crate::Outcome;
+use contract::{Loss, Optimizer, StateDict, Stateful};
+use optim::Optim;
+use std::{collections::BTreeMap, time::Instant};
+use tch::nn::{ModuleT, VarStore};
+use tch::{Device, Kind, Tensor};
+
+const CLASSES: i64 = 3;
+
+pub struct Training {
+    store: VarStore,
+    model: Box<dyn ModuleT>,
+    loss_fn: loss::Sum,
+    optimizer: Optim,
+    images_nchw: Tensor,
+    targets_nhw: Tensor,
+}
+
+impl Training {
+    pub fn new() -> Outcome<Self> {
+        let device = Device::cuda_if_available();
+        let store = VarStore::new(device);
+        tch::manual_seed(1);
+        let config = model::Config { width: 64, depth: 4, ..model::Config::default() };
+        let model = config.build(&store, 3, CLASSES)?;
+        let variables: BTreeMap<_, _> = store.variables().into_iter().collect();
+        let parameters = variables.into_iter().filter(|(_, variable)| variable.requires_grad()).collect();
+        let optimizer = optim::Config::default().build(parameters, optim::Schedule::default(), 1_000_000)?;
+        let loss_fn = loss::Config::default().build(device)?;
+        let images_nchw = Tensor::rand([2, 3, 32, 32], (Kind::Float, device));
+        let targets_nhw = Tensor::randint(CLASSES, [2, 32, 32], (Kind::Int64, device));
+        Ok(Self { store, model, loss_fn, optimizer, images_nchw, targets_nhw })
+    }
+
+    /// One step; gives its seconds, with the device's work.
+    pub fn step(&mut self) -> Outcome<f64> {
+        let start = Instant::now();
+        let outputs = self.model.forward_t(&self.images_nchw, true);
+        let loss = self.loss_fn.loss(&outputs, &self.targets_nhw)?;
+        self.optimizer.minimize(&loss)?;
+        loss.f_double_value(&[])?;
+        Ok(start.elapsed().as_secs_f64())
+    }
+
+    pub fn steps(&mut self, count: usize) -> Outcome<Vec<f64>> {
+        (0..count).map(|_| self.step()).collect()
+    }
+
+    /// What a checkpoint holds of it; the tensors are those that training goes on changing.
+    pub fn states(&self) -> BTreeMap<String, StateDict> {
+        [("model".into(), self.store.state()), ("optimizer".into(), self.optimizer.state())].into()
+    }
+}
