@@ -81,14 +81,17 @@ impl Saver {
         if self.last == Some(at) {
             return Ok(());
         }
+        // Waited for before the copy is made, so that there are never two copies.
+        let before = self.writer.wait();
+        self.hear(before)?;
         let started = Instant::now();
         // Within an epoch there are none: those of the epoch before would make this checkpoint the best.
         let scores = if at.batch == 0 { validation.iter().cloned().collect() } else { BTreeMap::new() };
         let snapshot = Snapshot { progress: at, states, scores, about: self.about.clone() }.copied()?;
         log::debug!("Copied the state of step {} in {:.3} s", at.step, started.elapsed().as_secs_f64());
-        let before = self.writer.save(snapshot);
+        self.writer.save(snapshot);
         (self.since, self.last) = (Instant::now(), Some(at));
-        self.hear(before)
+        Ok(())
     }
 
     /// Reports what has been written meanwhile.
