@@ -79,6 +79,23 @@ fn a_run_that_stops_after_a_step_that_was_named_goes_on_to_the_same_end() {
 }
 
 #[test]
+fn a_checkpoint_of_one_run_does_not_go_on_in_the_folder_of_another() {
+    let place = Place::new();
+    for run in ["a", "b"] {
+        place.train(&format!("--run {run}")).ok();
+    }
+    let before = (place.checkpoints("b"), place.metrics("b"));
+    let from = "--resume a/checkpoints/step-0000000005";
+    place.train(&format!("--run b {from}")).refused(2, "is not of the run in b: name a new folder");
+    assert_eq!(before, (place.checkpoints("b"), place.metrics("b")));
+    place.train(&format!("--run c {from}")).ok();
+    assert_same_state(&last_state(&place, "a"), &last_state(&place, "c"), "a and c");
+    // What was put aside is still the run's own.
+    place.train(&format!("--run a {from} --until-step 7")).refused(75, "To go on: app train --run a");
+    place.train("--run a --resume a/checkpoints/superseded-step-0000000010 --set train.epochs=3").ok();
+}
+
+#[test]
 fn verify_resume_proves_it_and_tidies_up() {
     let place = Place::new();
     let options = "--config tiny.json --steps 8 --interrupts 3 --set optimizer.accumulate=2 --set optimizer.ema=0.9";

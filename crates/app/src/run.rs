@@ -96,6 +96,20 @@ impl Run {
         Ok(())
     }
 
+    /// Refuses to go on here from a checkpoint of elsewhere, where that would mix two runs in one folder.
+    pub fn refuse_mixture(&self, checkpoint: &Path) -> Result<()> {
+        let empty = self.store(&checkpoint::Config::default()).list()?.is_empty();
+        let own =
+            |path: &Path| Some(fs::canonicalize(path.parent()?).ok()? == fs::canonicalize(self.checkpoints()).ok()?);
+        if empty || !checkpoint.exists() || own(checkpoint) == Some(true) {
+            return Ok(());
+        }
+        let (checkpoint, folder) = (checkpoint.display(), self.folder.display());
+        Err(usage(format!(
+            "{checkpoint} is not of the run in {folder}: name a new folder with --run, to leave that run alone"
+        )))
+    }
+
     /// Renames checkpoints later than `step`, which a run that starts over from there would otherwise come back to.
     pub fn supersede_after(&self, config: &checkpoint::Config, step: u64) -> Result<()> {
         for later in self.store(config).list()?.into_iter().filter(|path| checkpoint::step_of(path) > Some(step)) {

@@ -29,7 +29,10 @@ pub fn start(args: &cli::Train) -> Result<Start> {
     // Before anything is read: what another process is writing would soon be no longer true.
     let lock = if run.folder.is_dir() { Some(Lock::take(&run.folder)?) } else { None };
     let named = match &args.resume {
-        Resume::From(path) => Some((path.clone(), checkpoint::load(path)?)),
+        Resume::From(path) => {
+            run.refuse_mixture(path)?;
+            Some((path.clone(), checkpoint::load(path)?))
+        }
         _ => None,
     };
     let base = match (&args.config, &named) {

@@ -160,7 +160,7 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
             drop(watch);
             saver.finish()?;
             notes.finish()?;
-            log::info!("Stopped at step {}. To go on: the same command once more", now.step);
+            log::info!("Stopped at step {}. To go on: app train --run {}", now.step, run.folder.display());
             return Ok(ExitCode::from(RESUMABLE));
         }
     }
