@@ -146,7 +146,9 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
                         report::score(&scores, "loss"),
                         report::brief(&validation),
                     );
-                    watch = start_epoch(now);
+                    if epoch < epochs {
+                        watch = start_epoch(now);
+                    }
                 }
                 save |= stop || saver.due_at_end(now, epochs);
             }
