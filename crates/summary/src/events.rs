@@ -5,7 +5,6 @@
 use crate::{Error, frame::frame, growing::Growing};
 use protobuf::Message;
 use std::{
-    env,
     fs::{self, OpenOptions},
     path::Path,
     process,
@@ -104,10 +103,9 @@ fn latest(folder: &Path) -> Result<Option<u64>, Error> {
 
 /// The name of this machine with no character that could not be in a file's name.
 fn host() -> String {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| env::var("HOSTNAME")).unwrap_or_default();
-    let name: String =
-        name.trim().chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
-    if name.is_empty() { "localhost".into() } else { name }
+    let name = gethostname::gethostname();
+    let name = name.to_string_lossy();
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect()
 }
 
 #[cfg(test)]

@@ -18,11 +18,12 @@ const TINY: &str = r#"{
     "checkpoint": {"every_steps": 1, "keep_last": 100}
 }"#;
 
-/// An input with one NaN in the second sample of one batch.
+/// An input with one NaN in the second sample of one batch, or one that cannot give that batch.
 struct Poisoned {
     input: Box<dyn Input>,
     epoch: u64,
     batch: u64,
+    readable: bool,
 }
 
 impl Input for Poisoned {
@@ -30,6 +31,9 @@ impl Input for Poisoned {
         Box::new((skip..).zip(self.input.epoch(epoch, skip)).map(move |(index, batch)| {
             let batch = batch?;
             if (epoch, index) == (self.epoch, self.batch) {
+                if !self.readable {
+                    return Err("cat_7.jpg is torn".into());
+                }
                 let _ = batch.inputs.get(1).get(0).get(3).narrow(0, 3, 1).fill_(f64::NAN);
             }
             Ok(batch)
@@ -48,6 +52,10 @@ struct Trained {
 
 /// Trains with a NaN in batch 3 (from 0) of the second epoch, that is in step 9 of 10.
 fn poisoned(options: &str) -> Trained {
+    trained(true, options)
+}
+
+fn trained(readable: bool, options: &str) -> Trained {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tiny.json");
     fs::write(&file, TINY).unwrap();
@@ -56,7 +64,7 @@ fn poisoned(options: &str) -> Trained {
     let Command::Train(args) = Cli::parse_from(line.split_whitespace()).command else { panic!() };
     let start = start(&args).unwrap();
     let mut parts = Parts::build(&start.config).unwrap();
-    parts.input = Box::new(Poisoned { input: parts.input, epoch: 1, batch: 3 });
+    parts.input = Box::new(Poisoned { input: parts.input, epoch: 1, batch: 3, readable });
     let result = train(start, parts, &Signals::listen().unwrap(), &args);
     Trained { folder, result }
 }
@@ -112,6 +120,14 @@ fn names() -> Vec<String> {
     let parts = Parts::build(&config).unwrap();
     let batch = parts.input.epoch(1, 3).next().unwrap().unwrap();
     batch.names
+}
+
+#[test]
+fn what_was_learnt_before_a_sample_that_cannot_be_read_is_saved() {
+    let trained = trained(false, "--set checkpoint.every_steps=null --set checkpoint.every_epochs=100");
+    let said = format!("{:#}", trained.result.as_ref().unwrap_err());
+    assert_eq!(said, "epoch 2, batch 4: no batch: cat_7.jpg is torn: cat_7.jpg is torn");
+    assert_eq!(trained.steps(), [8]);
 }
 
 #[test]
