@@ -168,7 +168,7 @@ fn two_hundred_kills_at_random_moments_change_nothing() {
 }
 
 #[test]
-#[ignore = "takes a quarter of an hour: cargo test -p tests -- --ignored --nocapture soak"]
+#[ignore = "takes most of an hour: cargo test -p tests -- --ignored --nocapture soak"]
 fn soak_two_thousand_kills_change_nothing() {
     kill(2000, 1000);
 }
