@@ -7,7 +7,7 @@ use crate::saver::Saver;
 use crate::snapshot;
 use anyhow::{Context, Result, bail};
 use checkpoint::{Config, Snapshot, Store};
-use contract::{Input, Optimizer, StateDict, StateError, Stateful, load};
+use contract::{Input, Optimizer, StateDict, StateError, Stateful, TorchError, load};
 use optim::Average;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -15,6 +15,8 @@ use std::path::PathBuf;
 use tch::Tensor;
 
 const TIMES: &str = "times";
+/// The state that holds a batch that was refused.
+pub const BATCH: &str = "batch";
 /// Batches that are kept for a look at them; each is kept with the weights it met.
 const KEPT: u64 = 5;
 
@@ -75,8 +77,8 @@ impl Recovery {
             }
         }
         let Some(said) = back else { return Ok(()) };
-        let (path, snapshot) =
-            saver.newest()?.with_context(|| format!("{said}. There is no checkpoint to go back to"))?;
+        let found = saver.newest().with_context(|| said.clone())?;
+        let (path, snapshot) = found.with_context(|| format!("{said}. There is no checkpoint to go back to"))?;
         snapshot::restore_learnt(&snapshot, network, optimizer, average.as_mut())?;
         log::warn!("{said}. Weights and optimizer are those of {}; the data goes on", path.display());
         Ok(())
@@ -110,7 +112,7 @@ impl Recovery {
                 "learning_rate": trouble.learning_rate,
             });
             let batch = StateDict::from([("inputs".into(), batch.inputs), ("targets".into(), batch.targets)]);
-            let states = [("model".to_string(), Stateful::state(&network.store)), ("batch".to_string(), batch)];
+            let states = [(snapshot::MODEL.to_string(), Stateful::state(&network.store)), (BATCH.to_string(), batch)];
             let snapshot = Snapshot { progress: suspect.at, states: states.into(), scores: BTreeMap::new(), about };
             first.get_or_insert(self.kept.save(&snapshot.copied()?)?);
         }
@@ -130,9 +132,14 @@ impl Stateful for Recovery {
 
 fn first_not_finite(state: &StateDict) -> Result<Option<&String>> {
     for (name, tensor) in state {
-        if tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
+        if !finite(tensor)? {
             return Ok(Some(name));
         }
     }
     Ok(None)
+}
+
+/// Whether all values are finite. Waits for the device.
+pub fn finite(tensor: &Tensor) -> Result<bool, TorchError> {
+    Ok(tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? != 0)
 }

@@ -2,6 +2,7 @@
 
 use crate::identity;
 use crate::parts::Network;
+use crate::recovery::{BATCH, finite};
 use crate::report;
 use crate::snapshot::restore_weights;
 use anyhow::{Context, Result, bail};
@@ -14,7 +15,7 @@ use tch::{IndexOp, Kind, Tensor};
 /// those of `--set`: to replay on another device, or in another precision.
 pub fn run(rejected: &Path, changes: &[String]) -> Result<ExitCode> {
     let snapshot = checkpoint::load(rejected)?;
-    let (Some(batch), Some(about)) = (snapshot.states.get("batch"), snapshot.about.get("rejected")) else {
+    let (Some(batch), Some(about)) = (snapshot.states.get(BATCH), snapshot.about.get("rejected")) else {
         bail!("{} holds no batch: take a folder that a run left under rejected/", rejected.display());
     };
     let config = identity::config(&snapshot, &rejected.display().to_string())?.with(changes)?;
@@ -61,10 +62,6 @@ pub fn run(rejected: &Path, changes: &[String]) -> Result<ExitCode> {
     });
     report::print(&lines.join("\n"))?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn finite(tensor: &Tensor) -> Result<bool, TorchError> {
-    Ok(tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? != 0)
 }
 
 /// The least and the greatest value, or how many are not finite.

@@ -1,5 +1,6 @@
 //! When a checkpoint is due, and what becomes of it: it is written in the background while training goes on.
 
+use crate::run::valid;
 use anyhow::{Context, Result};
 use checkpoint::{Config, Error, OnError, Saved, Snapshot, Store, Writer};
 use contract::{Progress, Scores, StateDict};
@@ -56,11 +57,7 @@ impl Saver {
     pub fn newest(&mut self) -> Result<Option<(PathBuf, Snapshot)>> {
         let outcome = self.writer.wait();
         self.hear(outcome)?;
-        let (found, damaged) = self.writer.store().newest()?;
-        for damaged in damaged {
-            log::warn!("{damaged}");
-        }
-        Ok(found)
+        valid(self.writer.store().newest()?)
     }
 
     /// Whether a checkpoint is due after a step within an epoch.
@@ -75,8 +72,8 @@ impl Saver {
         at.epoch.is_multiple_of(self.config.every_epochs) || at.epoch == epochs || self.due(at)
     }
 
-    /// Starts to write a checkpoint of `states`, from which training continues `at` that place. Waits only where the one before is still
-    /// being written, and for the copy of the parts.
+    /// Starts to write a checkpoint of `states`, from which training continues `at` that place. Waits for a copy of them,
+    /// and before that where the last one is still being written.
     pub fn save(&mut self, states: States, at: Progress, validation: &Scores) -> Result<()> {
         if self.last == Some(at) {
             return Ok(());

@@ -10,7 +10,8 @@ use optim::Average;
 use std::collections::BTreeMap;
 use tch::Device;
 
-const MODEL: &str = "model";
+/// The state that holds the weights.
+pub const MODEL: &str = "model";
 const OPTIMIZER: &str = "optimizer";
 const METRIC: &str = "metric";
 const GENERATOR: &str = "generator";
