@@ -11,9 +11,6 @@ use std::sync::Arc;
 use tch::Device;
 use tch::nn::{ModuleT, VarStore};
 
-/// Images are RGB.
-const CHANNELS: i64 = 3;
-
 /// A network and where its variables are.
 pub struct Network {
     /// The variables.
@@ -33,7 +30,10 @@ impl Network {
         let classes = config.data.classes();
         let store = VarStore::new(device);
         tch::manual_seed(config.train.seed as i64);
-        let model = config.model.build(&store, CHANNELS, classes.len() as i64).context("building the model")?;
+        let model = config
+            .model
+            .build(&store, config.data.channels().into(), classes.len() as i64)
+            .context("building the model")?;
         Ok(Self { store, model, device, classes })
     }
 
@@ -102,9 +102,9 @@ fn input(config: &Config, split: Split, device: Device) -> Result<Loader> {
     let dataset: Arc<dyn data::Dataset> = config.data.open(split)?.into();
     let (loader, seed) = (config.data.loader(), config.train.seed);
     data::verify(dataset.as_ref(), config.data.classes().len() as u64, loader.workers)?;
-    let (order, augment) = match split {
-        Split::Train => (Order::Shuffled, Some(config.data.augment().clone())),
-        Split::Validation => (Order::Sequential, None),
+    let order = match split {
+        Split::Train => Order::Shuffled,
+        Split::Validation => Order::Sequential,
     };
-    Ok(Loader::new(dataset, loader, order, augment, seed, device)?)
+    Ok(Loader::new(dataset, config.data.pipeline(split), loader, order, seed, device)?)
 }

@@ -2,7 +2,7 @@
 //!
 //! They are those that a network is validated on, so `app predict` shows on them what it has learned.
 
-use data::{Config, Split};
+use data::{Config, Sample, Split};
 use image::RgbImage;
 use std::path::PathBuf;
 
@@ -11,11 +11,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = PathBuf::from(arguments.next().ok_or("expected FOLDER [COUNT]")?);
     let count = arguments.next().map_or(Ok(8), |count| count.parse())?;
     let shapes = Config::default().open(Split::Validation)?;
-    let [height, width] = shapes.size();
+    let mut sample = Sample::default();
     std::fs::create_dir_all(&folder)?;
     for index in 0..shapes.len().min(count) {
-        let picture =
-            RgbImage::from_raw(width, height, shapes.load(index)?.image).ok_or("a sample of the wrong size")?;
+        shapes.load(index, &mut sample)?;
+        let [height, width] = sample.size;
+        let picture = RgbImage::from_raw(width, height, sample.image.clone()).ok_or("a sample of the wrong size")?;
         picture.save(folder.join(shapes.name(index)).with_extension("png"))?;
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! The configuration of the data: which set, of what size, loaded how.
 
-use crate::{Augment, Dataset, Error, OxfordPets, Shapes};
+use crate::pipeline::Pipeline;
+use crate::{Dataset, Error, OxfordPets, Shapes};
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -79,9 +80,17 @@ impl Config {
         if let Self::Shapes(shapes) = self {
             shapes.check()?;
         }
-        self.loader()
-            .check()
-            .map_err(|invalid| Invalid { key: format!("loader.{}", invalid.key), problem: invalid.problem })
+        let within = |section: &str, result: Result<(), Invalid>| {
+            result.map_err(|Invalid { key, problem }| Invalid { key: format!("{section}.{key}"), problem })
+        };
+        let pipeline = self.pipeline(Split::Train);
+        for (position, transform) in pipeline.transforms.iter().enumerate() {
+            within(&format!("transforms[{position}]"), transform.check())?;
+        }
+        if let Some(normalize) = &pipeline.normalize {
+            within("normalize", normalize.check(self.channels()))?;
+        }
+        within("loader", self.loader().check())
     }
 
     /// The names of the classes, in the order of their ids.
@@ -97,24 +106,30 @@ impl Config {
     pub fn size(&self) -> [u32; 2] {
         match self {
             Self::Shapes(shapes) => shapes.size,
-            Self::OxfordPets(pets) => pets.size,
+            Self::OxfordPets(pets) => pets.preparation.size,
         }
+    }
+
+    /// Bytes a pixel of what the network sees.
+    pub fn channels(&self) -> u32 {
+        3
     }
 
     /// How samples are put together into batches.
     pub fn loader(&self) -> &LoaderConfig {
         match self {
             Self::Shapes(shapes) => &shapes.loader,
-            Self::OxfordPets(pets) => &pets.loader,
+            Self::OxfordPets(pets) => &pets.preparation.loader,
         }
     }
 
-    /// How training samples are varied.
-    pub fn augment(&self) -> &Augment {
-        match self {
-            Self::Shapes(shapes) => &shapes.augment,
-            Self::OxfordPets(pets) => &pets.augment,
-        }
+    /// What becomes of the samples of a split.
+    pub fn pipeline(&self, split: Split) -> Pipeline {
+        let (transforms, normalize) = match self {
+            Self::Shapes(shapes) => (&shapes.transforms, &shapes.normalize),
+            Self::OxfordPets(pets) => (&pets.preparation.transforms, &pets.preparation.normalize),
+        };
+        Pipeline { size: self.size(), transforms: transforms.clone(), normalize: normalize.clone() }.of(split)
     }
 
     /// Opens a part of the data set: finds its folders and reads its list, but no sample yet.
@@ -162,7 +177,10 @@ mod tests {
             (json!({"kind": "shapes", "sizes": [8, 8]}), "sizes"),
             (json!({"kind": "shapes", "root": "pets"}), "root"),
             (json!({"kind": "shapes", "loader": {"batch": 3}}), "batch"),
-            (json!({"kind": "oxford_pets", "root": "pets", "augment": {"flip": true}}), "flip"),
+            (
+                json!({"kind": "oxford_pets", "root": "pets", "transforms": [{"kind": "horizontal_flip", "flip": true}]}),
+                "flip",
+            ),
             (json!({"kind": "circles"}), "circles"),
         ] {
             let error = parse(value).unwrap_err();

@@ -57,13 +57,13 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// The value.
-        found: u8,
+        found: u32,
         /// The first pixel that has it: its row, from 0.
         row: usize,
         /// Its column, from 0.
         column: usize,
         /// The labels there are.
-        expected: &'static str,
+        expected: String,
     },
     /// An image and its mask differ in size.
     #[error(

@@ -32,7 +32,7 @@ impl fmt::Display for Fingerprint {
 /// a sample with two files, and no decoding. Fails with the error of the first sample whose source cannot be had.
 ///
 /// The hash is over 64-bit little-endian numbers and UTF-8: how many samples there are; then for each the bytes of its
-/// name, the name, and [`Dataset::source_bytes`].
+/// name, the name, and the bytes of [`Dataset::source`].
 pub fn fingerprint(dataset: &dyn Dataset) -> Result<Fingerprint, Error> {
     let samples = dataset.len();
     let mut hasher = blake3::Hasher::new();
@@ -42,7 +42,7 @@ pub fn fingerprint(dataset: &dyn Dataset) -> Result<Fingerprint, Error> {
         // The length comes first, so that no two lists of names and sizes run together into the same bytes.
         hasher.update(&(name.len() as u64).to_le_bytes());
         hasher.update(name.as_bytes());
-        hasher.update(&dataset.source_bytes(index)?.to_le_bytes());
+        hasher.update(&dataset.source(index)?.bytes.to_le_bytes());
     }
     Ok(Fingerprint { samples, hash: hasher.finalize().to_hex().to_string() })
 }

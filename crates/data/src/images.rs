@@ -1,6 +1,6 @@
 //! Image files without masks, to predict.
 
-use crate::dataset::{Dataset, IGNORE, Sample, file_bytes, item, pixels};
+use crate::dataset::{Dataset, IGNORE, Sample, Source, item, pixels};
 use crate::decode::read_rgb;
 use crate::error::Error;
 use crate::resize::bilinear;
@@ -25,27 +25,29 @@ impl Dataset for Images {
         self.files.len() as u64
     }
 
-    fn size(&self) -> [u32; 2] {
-        self.size
+    fn size(&self) -> Option<[u32; 2]> {
+        Some(self.size)
     }
 
     fn name(&self, index: u64) -> String {
         item(&self.files, index).map(|(name, _)| name.clone()).unwrap_or_default()
     }
 
-    fn load(&self, index: u64) -> Result<Sample, Error> {
+    fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
         let (_, path) = item(&self.files, index)?;
         let rgb = read_rgb(path)?;
         let from = [rgb.height(), rgb.width()];
-        Ok(Sample { image: bilinear(rgb.into_raw(), from, self.size)?, mask: self.mask(index)? })
+        let image = bilinear(rgb.into_raw(), from, self.size)?;
+        *sample = Sample { size: self.size, image, mask: self.mask(index)? };
+        Ok(())
     }
 
     fn mask(&self, _index: u64) -> Result<Vec<u8>, Error> {
         Ok(vec![IGNORE; pixels(self.size)])
     }
 
-    fn source_bytes(&self, index: u64) -> Result<u64, Error> {
-        file_bytes(&item(&self.files, index)?.1)
+    fn source(&self, index: u64) -> Result<Source, Error> {
+        Source::of([item(&self.files, index)?.1.as_path()])
     }
 }
 
@@ -63,12 +65,13 @@ mod tests {
         let files = vec![("grey".into(), path), ("gone".into(), folder.path().join("gone.png"))];
         let bytes = fs::metadata(&files[0].1).unwrap().len();
         let images = Images::new(files, [4, 6]);
-        let sample = images.load(0).unwrap();
+        let mut sample = Sample::default();
+        images.load(0, &mut sample).unwrap();
         assert_eq!((sample.image, sample.mask), ([9, 8, 7].repeat(24), vec![IGNORE; 24]));
         assert_eq!((images.name(1), images.name(2)), ("gone".into(), String::new()));
-        assert!(images.load(1).unwrap_err().to_string().contains("gone.png"));
-        assert_eq!(images.source_bytes(0).unwrap(), bytes);
-        assert!(images.source_bytes(1).unwrap_err().to_string().contains("gone.png"));
-        assert!(matches!(images.load(2), Err(Error::Index { index: 2, len: 2 })));
+        assert!(images.load(1, &mut Sample::default()).unwrap_err().to_string().contains("gone.png"));
+        assert_eq!(images.source(0).unwrap().bytes, bytes);
+        assert!(images.source(1).unwrap_err().to_string().contains("gone.png"));
+        assert!(matches!(images.load(2, &mut Sample::default()), Err(Error::Index { index: 2, len: 2 })));
     }
 }

@@ -1,9 +1,9 @@
-//! Where samples come from and how they become batches: data sets, joint augmentation, sampling, the loader.
+//! Where samples come from and how they become batches: data sets, joint transforms, sampling, the loader.
 //!
 //! A [`Config`] opens a [`Dataset`] for a [`Split`]; [`verify`] looks at every mask of it before training starts; a
 //! [`Loader`] turns it into [`contract::Input`]; a [`fingerprint()`] is what the data is known by again. A data set gives
 //! RGB bytes and class ids of one size, so whoever has other data implements [`Dataset`] (four short methods, and
-//! [`Dataset::source_bytes`] where it lies in files) and keeps the rest.
+//! [`Dataset::source`] where it lies in files) and keeps the rest.
 //!
 //! **Invariant:** nothing here depends on history. Order and augmentation are a function of (seed, epoch, index)
 //! alone, so there is no loader state to save, any number of worker threads gives the same batches, and an
@@ -15,34 +15,41 @@
 //! use data::{Config, Dataset, Split};
 //!
 //! let shapes = Config::default().open(Split::Train)?;
-//! let sample = shapes.load(0)?;
+//! let mut sample = data::Sample::default();
+//! shapes.load(0, &mut sample)?;
 //! assert_eq!((sample.image.len(), sample.mask.len()), (64 * 64 * 3, 64 * 64));
 //! # Ok::<(), data::Error>(())
 //! ```
 
-mod augment;
 mod config;
 mod dataset;
 mod decode;
 mod error;
+mod files;
 mod fingerprint;
 mod images;
+mod labels;
 mod loader;
 mod ordered;
+mod paths;
 mod pets;
+mod pipeline;
 mod random;
 mod resize;
 mod shapes;
+mod transform;
 mod verify;
 
-pub use augment::Augment;
 pub use config::{Config, LoaderConfig, Split};
-pub use dataset::{Dataset, IGNORE, Sample};
+pub use dataset::{Dataset, IGNORE, Sample, Source};
 pub use decode::{dimensions, read_rgb};
 pub use error::Error;
+pub use files::Preparation;
 pub use fingerprint::{Fingerprint, fingerprint};
 pub use images::Images;
 pub use loader::{Loader, Order};
 pub use pets::{OxfordPets, Target};
+pub use pipeline::{Normalize, Pipeline};
 pub use shapes::Shapes;
+pub use transform::Transform;
 pub use verify::verify;

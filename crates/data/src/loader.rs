@@ -4,12 +4,12 @@
 //! takes the batch, which moves it to the device as bytes, a quarter of what floats would take. The block is `N×H×W×3`
 //! and stays so: the tensor `[N, 3, H, W]` is a view of it, channels-last in memory, which convolutions are fastest on.
 
-use crate::Augment;
 use crate::config::LoaderConfig;
-use crate::dataset::{Dataset, Sample, pixels};
+use crate::dataset::Dataset;
 use crate::error::{Error, guarded};
 use crate::fingerprint::{Fingerprint, fingerprint};
 use crate::ordered::{Job, Ordered};
+use crate::pipeline::{Buffers, Normalize, Pipeline};
 use crate::random::{Purpose, Random};
 use contract::{Batch, Batches, BoxError, Input, Invalid};
 use std::sync::Arc;
@@ -35,32 +35,35 @@ pub struct Loader {
 /// What a batch is made from.
 struct Source {
     dataset: Arc<dyn Dataset>,
-    augment: Option<Augment>,
+    pipeline: Pipeline,
     seed: u64,
 }
 
 /// A batch as bytes.
 struct Block {
     names: Vec<String>,
-    /// `N×H×W×3`
+    /// `N×H×W×C`
     images: Vec<u8>,
     /// `N×H×W`
     masks: Vec<u8>,
 }
 
 impl Loader {
-    /// Batches of `dataset` on `device`. `seed` alone decides on order and augmentation, which are those of no other
-    /// seed; with [`Order::Sequential`] and without `augment` it does nothing.
+    /// Batches of `dataset`, put through `pipeline`, on `device`. `seed` alone decides on order and transforms, which are
+    /// those of no other seed; with [`Order::Sequential`] and without transforms it does nothing.
     pub fn new(
         dataset: Arc<dyn Dataset>,
+        pipeline: Pipeline,
         config: &LoaderConfig,
         order: Order,
-        augment: Option<Augment>,
         seed: u64,
         device: Device,
     ) -> Result<Self, Invalid> {
         config.check()?;
-        Ok(Self { source: Arc::new(Source { dataset, augment, seed }), config: config.clone(), order, device })
+        if let Some(normalize) = &pipeline.normalize {
+            normalize.check(dataset.channels())?;
+        }
+        Ok(Self { source: Arc::new(Source { dataset, pipeline, seed }), config: config.clone(), order, device })
     }
 
     /// Samples in an epoch.
@@ -89,8 +92,8 @@ impl Loader {
 
 impl Input for Loader {
     fn epoch(&self, epoch: u64, skip: u64) -> Batches<'_> {
-        let (size, device) = (self.source.dataset.size(), self.device);
-        Box::new(self.blocks(epoch, skip).map(move |block| Ok::<Batch, BoxError>(block?.batch(size, device)?)))
+        let (source, device) = (&self.source, self.device);
+        Box::new(self.blocks(epoch, skip).map(move |block| Ok::<Batch, BoxError>(source.batch(block?, device)?)))
     }
 
     fn len(&self) -> u64 {
@@ -101,50 +104,43 @@ impl Input for Loader {
 impl Source {
     fn block(&self, indices: impl Iterator<Item = u64>, epoch: u64) -> Result<Block, Error> {
         let mut block = Block { names: Vec::new(), images: Vec::new(), masks: Vec::new() };
+        let mut buffers = Buffers::default();
         for index in indices {
             let name = self.dataset.name(index);
-            let sample = guarded(|| format!("sample '{name}'"), || self.sample(index, epoch, &name))?;
-            block.images.extend_from_slice(&sample.image);
-            block.masks.extend_from_slice(&sample.mask);
+            let load = || self.pipeline.load(self.dataset.as_ref(), index, [self.seed, epoch], &mut buffers);
+            guarded(|| format!("sample '{name}'"), load)?;
+            block.images.extend_from_slice(&buffers.sample.image);
+            block.masks.extend_from_slice(&buffers.sample.mask);
             block.names.push(name);
         }
         Ok(block)
     }
 
-    fn sample(&self, index: u64, epoch: u64, name: &str) -> Result<Sample, Error> {
-        let size = self.dataset.size();
-        let mut sample = self.dataset.load(index)?;
-        let parts = [("image", sample.image.len(), pixels(size) * 3), ("mask", sample.mask.len(), pixels(size))];
-        for (what, found, expected) in parts {
-            if found != expected {
-                return Err(Error::Shape { name: name.into(), what, expected, found });
-            }
-        }
-        if let Some(augment) = &self.augment {
-            augment.apply(&mut sample, size[1] as usize, self.seed, epoch, index);
-        }
-        Ok(sample)
-    }
-}
-
-impl Block {
-    /// The tensors on `device`.
-    fn batch(self, size: [u32; 2], device: Device) -> Result<Batch, Error> {
-        match self.tensors(size.map(i64::from), device) {
-            Ok((inputs, targets)) => Ok(Batch { inputs, targets, names: self.names }),
+    /// The tensors of a block on `device`.
+    fn batch(&self, block: Block, device: Device) -> Result<Batch, Error> {
+        match self.tensors(&block, device) {
+            Ok((inputs, targets)) => Ok(Batch { inputs, targets, names: block.names }),
             Err(error) => {
-                Err(Error::Torch { first: self.names.into_iter().next().unwrap_or_default(), source: error.into() })
+                Err(Error::Torch { first: block.names.into_iter().next().unwrap_or_default(), source: error.into() })
             }
         }
     }
 
-    fn tensors(&self, [height, width]: [i64; 2], device: Device) -> Result<(Tensor, Tensor), TchError> {
-        let samples = self.names.len() as i64;
-        let bytes_nhwc = to_device(&self.images, &[samples, height, width, 3], device)?;
+    fn tensors(&self, block: &Block, device: Device) -> Result<(Tensor, Tensor), TchError> {
+        let [height, width] = self.pipeline.size.map(i64::from);
+        let (samples, channels) = (block.names.len() as i64, self.dataset.channels().into());
+        let bytes_nhwc = to_device(&block.images, &[samples, height, width, channels], device)?;
         // The order of the axes in memory outlives the conversion of a permuted view.
         let mut inputs_nchw = bytes_nhwc.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?;
-        let inputs_nchw = inputs_nchw.f_div_scalar_(255.0)?;
-        let targets_nhw = to_device(&self.masks, &[samples, height, width], device)?.f_to_kind(Kind::Int64)?;
+        let mut inputs_nchw = inputs_nchw.f_div_scalar_(255.0)?;
+        if let Some(Normalize { mean, std }) = &self.pipeline.normalize {
+            let of_channels = |values: &[f64]| {
+                let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
+                Tensor::f_from_slice(&values)?.f_view([1, channels, 1, 1])?.f_to_device(device)
+            };
+            inputs_nchw = inputs_nchw.f_sub_(&of_channels(mean)?)?.f_div_(&of_channels(std)?)?;
+        }
+        let targets_nhw = to_device(&block.masks, &[samples, height, width], device)?.f_to_kind(Kind::Int64)?;
         Ok((inputs_nchw, targets_nhw))
     }
 }

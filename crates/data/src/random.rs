@@ -29,8 +29,17 @@ pub(crate) struct Random(ChaCha8Rng);
 impl Random {
     /// The stream of one place. What has no epoch or index takes 0.
     pub(crate) fn new(seed: u64, purpose: Purpose, epoch: u64, index: u64) -> Self {
+        Self::of_key([seed, purpose as u64, epoch, index])
+    }
+
+    /// The stream of the transform at `position` of a list, for one sample. That of position 0 is `Purpose::Augment`'s.
+    pub(crate) fn of_transform(seed: u64, position: u64, epoch: u64, index: u64) -> Self {
+        Self::of_key([seed, Purpose::Augment as u64 | position << 8, epoch, index])
+    }
+
+    fn of_key(numbers: [u64; 4]) -> Self {
         let mut key = [0; 32];
-        for (bytes, number) in key.chunks_exact_mut(8).zip([seed, purpose as u64, epoch, index]) {
+        for (bytes, number) in key.chunks_exact_mut(8).zip(numbers) {
             bytes.copy_from_slice(&number.to_le_bytes());
         }
         Self(ChaCha8Rng::from_seed(key))
@@ -41,9 +50,9 @@ impl Random {
         self.0.next_u32()
     }
 
-    /// True half of the time.
-    pub(crate) fn coin(&mut self) -> bool {
-        self.bits() >> 31 == 1
+    /// True with this probability, from 0 to 1.
+    pub(crate) fn chance(&mut self, probability: f32) -> bool {
+        self.between(0.0, 1.0) >= 1.0 - probability
     }
 
     /// An integer from `0` to `bound - 1`; 0 for a bound of 0. The bias of the multiplication is below bound / 2^64.
@@ -106,7 +115,7 @@ mod tests {
     #[test]
     fn a_coin_is_fair_and_a_permutation_uniform() {
         let mut random = Random::new(1, Purpose::Augment, 0, 0);
-        let heads = (0..10_000).filter(|_| random.coin()).count();
+        let heads = (0..10_000).filter(|_| random.chance(0.5)).count();
         assert!((4_800..5_200).contains(&heads), "{heads}");
         let mut first = [0; 5];
         for epoch in 0..10_000 {

@@ -5,11 +5,12 @@
 
 mod draw;
 
-use crate::Augment;
 use crate::config::{LoaderConfig, Split};
 use crate::dataset::{Dataset, Sample};
 use crate::error::Error;
+use crate::pipeline::Normalize;
 use crate::random::{Purpose, Random};
+use crate::transform::{Transform, usual};
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,7 +22,7 @@ const SMALLEST: u32 = 16;
 const MOST_SAMPLES: u64 = 100_000_000;
 
 /// The configuration of the generated data set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shapes {
     /// Which of the many data sets of this kind: another seed draws other samples.
@@ -34,8 +35,10 @@ pub struct Shapes {
     pub validation_samples: u64,
     /// How samples are put together into batches.
     pub loader: LoaderConfig,
-    /// How training samples are varied.
-    pub augment: Augment,
+    /// How training samples are varied: a list of transforms, applied one after the other.
+    pub transforms: Vec<Transform>,
+    /// Mean and standard deviation of the channels; without them values are divided by 255.
+    pub normalize: Option<Normalize>,
 }
 
 impl Default for Shapes {
@@ -46,7 +49,8 @@ impl Default for Shapes {
             train_samples: 800,
             validation_samples: 200,
             loader: LoaderConfig::default(),
-            augment: Augment::default(),
+            transforms: usual(),
+            normalize: None,
         }
     }
 }
@@ -101,16 +105,17 @@ impl Dataset for Drawn {
         self.len
     }
 
-    fn size(&self) -> [u32; 2] {
-        self.size
+    fn size(&self) -> Option<[u32; 2]> {
+        Some(self.size)
     }
 
     fn name(&self, index: u64) -> String {
         format!("shapes-{}-{index:05}", self.name)
     }
 
-    fn load(&self, index: u64) -> Result<Sample, Error> {
-        self.random(index).map(|mut random| draw::draw(&mut random, self.size))
+    fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
+        *sample = draw::draw(&mut self.random(index)?, self.size);
+        Ok(())
     }
 }
 
@@ -120,6 +125,11 @@ mod tests {
     use crate::verify;
     use proptest::prelude::*;
 
+    fn load(shapes: &Drawn, index: u64) -> Result<Sample, Error> {
+        let mut sample = Sample::default();
+        shapes.load(index, &mut sample).map(|()| sample)
+    }
+
     fn both() -> [Drawn; 2] {
         [Split::Train, Split::Validation].map(|split| Shapes::default().open(split))
     }
@@ -128,13 +138,13 @@ mod tests {
     fn a_sample_depends_on_seed_split_and_index_alone() {
         let [train, validation] = both();
         let other = Shapes { seed: 1, ..Shapes::default() }.open(Split::Train);
-        let sample = train.load(3).unwrap();
-        train.load(4).unwrap();
-        assert_eq!(train.load(3).unwrap(), sample);
-        for different in [train.load(4), validation.load(3), other.load(3)] {
+        let sample = load(&train, 3).unwrap();
+        load(&train, 4).unwrap();
+        assert_eq!(load(&train, 3).unwrap(), sample);
+        for different in [load(&train, 4), load(&validation, 3), load(&other, 3)] {
             assert_ne!(different.unwrap(), sample);
         }
-        assert!(matches!(train.load(800), Err(Error::Index { index: 800, len: 800 })));
+        assert!(matches!(load(&train, 800), Err(Error::Index { index: 800, len: 800 })));
         assert_eq!(validation.name(7), "shapes-validation-00007");
     }
 
@@ -142,7 +152,7 @@ mod tests {
     fn samples_are_what_they_were_in_every_version_before() {
         // FNV-1a over image and mask. Published results are worth nothing if a seed comes to mean other pictures.
         let [train, _] = both();
-        let sample = train.load(0).unwrap();
+        let sample = load(&train, 0).unwrap();
         let bytes = sample.image.iter().chain(&sample.mask);
         let hash =
             bytes.fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
@@ -172,7 +182,7 @@ mod tests {
         let mut sums = [[0f64; 3]; 4];
         let mut counts = [0f64; 4];
         for index in 0..400 {
-            let sample = train.load(index).unwrap();
+            let sample = load(&train, index).unwrap();
             for (pixel, class) in sample.image.chunks(3).zip(&sample.mask) {
                 counts[*class as usize] += 1.0;
                 pixel.iter().zip(&mut sums[*class as usize]).for_each(|(value, sum)| *sum += f64::from(*value));
@@ -188,7 +198,7 @@ mod tests {
         #[test]
         fn any_size_works(seed: u64, height in 16u32..100, width in 16u32..100) {
             let shapes = Shapes { seed, size: [height, width], ..Shapes::default() };
-            let sample = shapes.open(Split::Train).load(0).unwrap();
+            let sample = load(&shapes.open(Split::Train), 0).unwrap();
             prop_assert_eq!(sample.image.len(), sample.mask.len() * 3);
             prop_assert_eq!(sample.mask.len(), (height * width) as usize);
             prop_assert!(sample.mask.iter().any(|class| *class > 0) && sample.mask.contains(&0));

@@ -1,5 +1,5 @@
 use super::*;
-use crate::dataset::Sample;
+use crate::dataset::{Sample, Source};
 use crate::{Config, Shapes, Split};
 use std::collections::HashSet;
 
@@ -10,17 +10,17 @@ impl Dataset for Listed {
     fn len(&self) -> u64 {
         self.0.len() as u64
     }
-    fn size(&self) -> [u32; 2] {
-        [1, 1]
+    fn size(&self) -> Option<[u32; 2]> {
+        Some([1, 1])
     }
     fn name(&self, index: u64) -> String {
         self.0[index as usize].0.into()
     }
-    fn load(&self, index: u64) -> Result<Sample, Error> {
+    fn load(&self, index: u64, _: &mut Sample) -> Result<(), Error> {
         panic!("sample {index} was loaded")
     }
-    fn source_bytes(&self, index: u64) -> Result<u64, Error> {
-        Ok(self.0[index as usize].1)
+    fn source(&self, index: u64) -> Result<Source, Error> {
+        Ok(Source { bytes: self.0[index as usize].1, modified: 0 })
     }
 }
 

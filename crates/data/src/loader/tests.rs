@@ -1,6 +1,8 @@
 //! What training relies on: the same batches whatever the workers, the interruptions and the machine's mood.
 
 use super::*;
+use crate::dataset::Sample;
+use crate::transform::usual;
 use crate::{Config, Shapes, Split};
 use proptest::prelude::*;
 use std::thread;
@@ -13,28 +15,32 @@ struct Rows {
 }
 
 const WIDTH: u8 = 4;
+const SIZE: [u32; 2] = [1, 4];
 
 impl Dataset for Rows {
     fn len(&self) -> u64 {
         self.len
     }
-    fn size(&self) -> [u32; 2] {
-        [1, u32::from(WIDTH)]
+    fn size(&self) -> Option<[u32; 2]> {
+        Some([1, u32::from(WIDTH)])
     }
     fn name(&self, index: u64) -> String {
         index.to_string()
     }
-    fn load(&self, index: u64) -> Result<Sample, Error> {
+    fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
         thread::sleep(Duration::from_micros(index * 7919 % 50));
         let image = (0..WIDTH).flat_map(|x| [(index / 256) as u8, index as u8, x]).collect();
-        Ok((self.spoil)(index, Sample { image, mask: (0..WIDTH).collect() }))
+        let whole = Sample { size: [1, u32::from(WIDTH)], image, mask: (0..WIDTH).collect() };
+        *sample = (self.spoil)(index, whole);
+        Ok(())
     }
 }
 
 fn loader(len: u64, batch_size: u64, workers: u64, order: Order) -> Loader {
     let config = LoaderConfig { batch_size, workers, prefetch: 3 };
-    let augment = Some(Augment { horizontal_flip: true });
-    Loader::new(Arc::new(Rows { len, spoil: |_, sample| sample }), &config, order, augment, 9, Device::Cpu).unwrap()
+    let pipeline = Pipeline { transforms: usual(), ..Pipeline::plain(SIZE) };
+    let rows = Arc::new(Rows { len, spoil: |_, sample| sample });
+    Loader::new(rows, pipeline, &config, order, 9, Device::Cpu).unwrap()
 }
 
 /// Batches as plain values: names, inputs, targets.
@@ -83,8 +89,8 @@ fn generated_data_comes_the_same_for_any_number_of_workers() {
     let batches = |workers| {
         let config = LoaderConfig { batch_size: 6, workers, prefetch: 2 };
         let dataset: Arc<dyn Dataset> = Config::Shapes(shapes.clone()).open(Split::Train).unwrap().into();
-        let augment = Some(shapes.augment.clone());
-        plain(&Loader::new(dataset, &config, Order::Shuffled, augment, 3, Device::Cpu).unwrap(), 2, 1)
+        let pipeline = Config::Shapes(shapes.clone()).pipeline(Split::Train);
+        plain(&Loader::new(dataset, pipeline, &config, Order::Shuffled, 3, Device::Cpu).unwrap(), 2, 1)
     };
     assert_eq!(batches(0), batches(1));
     assert_eq!(batches(0), batches(4));
@@ -167,7 +173,7 @@ fn a_bad_sample_is_an_error_that_names_it_and_ends_the_epoch() {
         for workers in [0, 1, 4] {
             let config = LoaderConfig { batch_size: 4, workers, prefetch: 3 };
             let rows = Arc::new(Rows { len: 40, spoil });
-            let loader = Loader::new(rows, &config, Order::Sequential, None, 0, Device::Cpu).unwrap();
+            let loader = Loader::new(rows, Pipeline::plain(SIZE), &config, Order::Sequential, 0, Device::Cpu).unwrap();
             let batches: Vec<_> = loader.epoch(0, 0).collect();
             assert_eq!(batches.len(), 4);
             assert_eq!(batches[3].as_ref().unwrap_err().to_string(), says);
@@ -179,7 +185,7 @@ fn a_bad_sample_is_an_error_that_names_it_and_ends_the_epoch() {
 fn impossible_settings_are_refused() {
     let config = LoaderConfig { batch_size: 0, ..LoaderConfig::default() };
     let rows = Arc::new(Rows { len: 1, spoil: |_, sample| sample });
-    let invalid = Loader::new(rows, &config, Order::Sequential, None, 0, Device::Cpu).err().unwrap();
+    let invalid = Loader::new(rows, Pipeline::plain(SIZE), &config, Order::Sequential, 0, Device::Cpu).err().unwrap();
     assert_eq!(invalid.key, "batch_size");
 }
 

@@ -32,7 +32,7 @@ pub(super) fn draw(random: &mut Random, size: [u32; 2]) -> Sample {
         (0..PLACES).any(|_| scene.add(&Shape::random(random, size)));
     }
     let image = paint(random, &scene);
-    Sample { image, mask: scene.owner.iter().map(|owner| scene.classes[*owner as usize]).collect() }
+    Sample { size, image, mask: scene.owner.iter().map(|owner| scene.classes[*owner as usize]).collect() }
 }
 
 struct Shape {
