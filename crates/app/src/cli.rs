@@ -25,6 +25,9 @@ pub enum Command {
     Validate(Validate),
     /// Predict the class of every pixel of images.
     Predict(Predict),
+    /// Look at a data set before anything is trained on it.
+    #[command(subcommand)]
+    Data(Data),
     /// Print the JSON schema of configurations.
     Schema,
 }
@@ -55,6 +58,54 @@ pub struct Train {
     /// Train nothing: run a batch that was refused once more, and show what in it is not finite
     #[arg(long, value_name = "RUN/rejected/STEP", conflicts_with_all = ["config", "run", "resume", "allow", "until_step"])]
     pub replay: Option<PathBuf>,
+}
+
+/// `app data`
+#[derive(Debug, Subcommand)]
+pub enum Data {
+    /// Decode every sample and report what is broken, mislabelled or there twice; status 1 if anything must be mended.
+    Check(Look),
+    /// Draw what the network will see, its masks over it, epoch by epoch.
+    Preview(Preview),
+    /// Measure classes, sizes and colours, for class weights and normalisation.
+    Stats(Look),
+}
+
+/// Which data.
+#[derive(Debug, Args)]
+pub struct Configured {
+    /// The configuration, a JSON file [default: the built-in configs/shapes.json]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Change one key of the configuration, e.g. --set data.root=/elsewhere
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// `app data check` and `app data stats`
+#[derive(Debug, Args)]
+pub struct Look {
+    #[command(flatten)]
+    pub data: Configured,
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `app data preview`
+#[derive(Debug, Args)]
+pub struct Preview {
+    #[command(flatten)]
+    pub data: Configured,
+    /// Where the contact sheets go: train-epoch-N.png and validation.png
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Epochs of training to draw
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub epochs: u64,
+    /// Samples of each sheet: the first ones of the epoch
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub samples: u64,
 }
 
 /// `app verify-resume`

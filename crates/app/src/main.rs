@@ -5,6 +5,7 @@
 
 mod cli;
 mod config;
+mod data;
 mod files;
 mod guard;
 mod identity;
@@ -65,6 +66,7 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::VerifyResume(args) => return verify_resume::run(args),
         Command::Validate(args) => validate::run(args)?,
         Command::Predict(args) => predict::run(args)?,
+        Command::Data(command) => return data::run(command),
         Command::Schema => config::schema()?,
     }
     Ok(ExitCode::SUCCESS)

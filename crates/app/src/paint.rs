@@ -1,12 +1,17 @@
 //! Class maps as pictures.
 
 use anyhow::{Context, Result};
+use data::IGNORE;
 use image::{DynamicImage, GrayImage, ImageFormat, Rgb, RgbImage};
 use std::io::Cursor;
 use tch::{Device, Kind, Tensor};
 
 /// The share of the class's colour in an overlay, of 256.
 const OPACITY: u16 = 110;
+
+/// Every so manyth diagonal of ignored pixels is drawn over, in this colour.
+const HATCH: u32 = 6;
+const HATCHED: [u8; 3] = [255, 255, 255];
 
 /// Colours of the classes, told apart by the colour-blind too (Okabe & Ito, 2008). Beyond eight they repeat.
 const COLORS: [[u8; 3]; 8] = [
@@ -27,15 +32,19 @@ pub fn class_map(classes: &Tensor) -> Result<GrayImage> {
     GrayImage::from_raw(width.try_into()?, height.try_into()?, ids).context("a class map of the wrong size")
 }
 
-/// The photograph with the classes' colours over it and a line of full colour where two classes meet.
+/// The photograph with the classes' colours over it and a line of full colour where two classes meet. Pixels of no class,
+/// which are ignored, are hatched.
 pub fn overlay(mut photograph: RgbImage, classes: &GrayImage) -> RgbImage {
     let id = |x: u32, y: u32| classes.get_pixel_checked(x, y).map(|pixel| pixel.0[0]);
     for (x, y, pixel) in photograph.enumerate_pixels_mut() {
         let Some(here) = id(x, y) else { continue };
         let differs = |other: Option<u8>| other.is_some_and(|other| other != here);
         let border = differs(id(x + 1, y)) || differs(id(x, y + 1));
-        let opacity = if border { 256 } else { OPACITY };
-        let color = COLORS[usize::from(here) % COLORS.len()];
+        let (opacity, color) = match here {
+            IGNORE if (x + y) % HATCH > 0 => continue,
+            IGNORE => (256, HATCHED),
+            class => (if border { 256 } else { OPACITY }, COLORS[usize::from(class) % COLORS.len()]),
+        };
         let mix = |old: u8, new: u8| ((u16::from(old) * (256 - opacity) + u16::from(new) * opacity) / 256) as u8;
         *pixel = Rgb(std::array::from_fn(|channel| mix(pixel.0[channel], color[channel])));
     }

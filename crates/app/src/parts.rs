@@ -98,7 +98,8 @@ pub fn input_of_validation(config: &Config, device: Device) -> Result<Loader> {
     input(config, Split::Validation, device)
 }
 
-fn input(config: &Config, split: Split, device: Device) -> Result<Loader> {
+/// The data of a split, every mask of it looked at once.
+pub fn input(config: &Config, split: Split, device: Device) -> Result<Loader> {
     let dataset: Arc<dyn data::Dataset> = config.data.open(split)?.into();
     let (loader, seed) = (config.data.loader(), config.train.seed);
     data::verify(dataset.as_ref(), config.data.classes().len() as u64, loader.workers)?;

@@ -32,6 +32,16 @@ pub enum Split {
     Validation,
 }
 
+impl Split {
+    /// `train` or `validation`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+        }
+    }
+}
+
 /// How samples are put together into batches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 /// The class id of mask pixels that count in no loss and no metric: [`contract::IGNORE_INDEX`] as a byte.
@@ -58,6 +58,17 @@ pub trait Dataset: Send + Sync {
     fn mask(&self, index: u64) -> Result<Vec<u8>, Error> {
         let mut sample = Sample::default();
         self.load(index, &mut sample).map(|()| sample.mask)
+    }
+
+    /// A sample as its source has it, before it is brought to a size: what [`check`](crate::check()) looks at. Sources that
+    /// have no other size leave it as it is.
+    fn whole(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
+        self.load(index, sample)
+    }
+
+    /// The files of a sample: its image, then its mask. Sources without files leave it as it is.
+    fn paths(&self, _index: u64) -> Result<Vec<PathBuf>, Error> {
+        Ok(Vec::new())
     }
 
     /// What the file system knows of the sample's files, without opening one: part of the

@@ -11,7 +11,7 @@ use crate::resize::{bilinear, nearest};
 use crate::transform::{Transform, usual};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How files become what the network is fed with: the keys that all data sets of files have.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -81,6 +81,10 @@ impl Dataset for Files {
     fn mask(&self, index: u64) -> Result<Vec<u8>, Error> {
         let image = self.paths.image(index)?;
         self.read_mask(index, &image, dimensions(&image)?)
+    }
+
+    fn paths(&self, index: u64) -> Result<Vec<PathBuf>, Error> {
+        Ok(vec![self.paths.image(index)?, self.paths.mask(index)?])
     }
 
     fn source(&self, index: u64) -> Result<Source, Error> {

@@ -21,6 +21,7 @@
 //! # Ok::<(), data::Error>(())
 //! ```
 
+mod check;
 mod config;
 mod dataset;
 mod decode;
@@ -40,6 +41,7 @@ mod shapes;
 mod transform;
 mod verify;
 
+pub use check::{ClassShare, Finding, Kind, Report, Severity, Sizes, Statistics, check};
 pub use config::{Config, LoaderConfig, Split};
 pub use dataset::{Dataset, IGNORE, Sample, Source};
 pub use decode::{dimensions, read_rgb};

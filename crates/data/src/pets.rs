@@ -134,4 +134,4 @@ fn read_list(what: &'static str, path: &Path) -> Result<Vec<String>, Error> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

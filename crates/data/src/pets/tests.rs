@@ -185,13 +185,18 @@ fn a_file_that_is_gone_has_no_fingerprint() {
 
 /// The real data set, or `None` and a line that says so.
 fn real(target: Target) -> Option<OxfordPets> {
+    pets_sample().map(|root| OxfordPets { root, target, preparation: Preparation::default() })
+}
+
+/// Where the real data set is, or `None` and a line that says so.
+pub(crate) fn pets_sample() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/datasets/oxford-pets-sample");
     if !root.is_dir() {
         // Straight to the terminal: the test harness keeps what a passing test prints.
         let _ = writeln!(io::stderr(), "SKIPPED: the Oxford-IIIT Pet sample is not at {}", root.display());
         return None;
     }
-    Some(OxfordPets { root, target, preparation: Preparation::default() })
+    Some(root)
 }
 
 #[test]

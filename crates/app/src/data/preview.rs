@@ -1,0 +1,76 @@
+//! `app data preview`: contact sheets of what the network will see.
+
+use super::configured;
+use crate::cli;
+use crate::files::publish;
+use crate::paint;
+use crate::parts;
+use anyhow::{Context, Result};
+use contract::{Batch, Input};
+use data::{Config, Loader, Split};
+use image::{RgbImage, imageops};
+use std::fs;
+use tch::{Device, Kind, Tensor};
+
+/// Pixels between the pictures of a sheet.
+const GAP: u32 = 4;
+
+/// `app data preview`
+pub fn run(args: &cli::Preview) -> Result<()> {
+    let config = configured(&args.data)?;
+    fs::create_dir_all(&args.output).with_context(|| format!("making {}", args.output.display()))?;
+    let draw = |input: &Loader, epoch: u64, name: &str| -> Result<()> {
+        let sheet = sheet(&config.data, input, epoch, args.samples)?;
+        publish(&args.output.join(name), &paint::png(sheet)?)
+    };
+    let train = parts::input(&config, Split::Train, Device::Cpu)?;
+    for epoch in 0..args.epochs {
+        draw(&train, epoch, &format!("train-epoch-{}.png", epoch + 1))?;
+    }
+    draw(&parts::input(&config, Split::Validation, Device::Cpu)?, 0, "validation.png")?;
+    log::info!("Drew {} epochs of training and the validation data into {}", args.epochs, args.output.display());
+    Ok(())
+}
+
+/// The first `samples` of an epoch as the network gets them, each above the same with its mask over it.
+fn sheet(config: &Config, input: &Loader, epoch: u64, samples: u64) -> Result<RgbImage> {
+    let mut pictures = Vec::new();
+    for batch in input.epoch(epoch, 0) {
+        pictures.extend(drawn(config, &batch.map_err(anyhow::Error::from_boxed)?)?);
+        if pictures.len() as u64 >= samples {
+            break;
+        }
+    }
+    pictures.truncate(samples as usize);
+    let columns = (pictures.len() as f64).sqrt().ceil() as u32;
+    let [height, width] = config.size();
+    let (across, down) = (width + GAP, 2 * height + 2 * GAP);
+    let rows = (pictures.len() as u32).div_ceil(columns.max(1));
+    let mut sheet = RgbImage::new(columns * across, rows * down);
+    for (place, [image, overlay]) in (0..).zip(&pictures) {
+        let (x, y) = (i64::from(place % columns * across), i64::from(place / columns * down));
+        imageops::replace(&mut sheet, image, x, y);
+        imageops::replace(&mut sheet, overlay, x, y + i64::from(height));
+    }
+    Ok(sheet)
+}
+
+/// Each sample of a batch as a picture, and as one with its mask drawn over.
+fn drawn(config: &Config, batch: &Batch) -> Result<Vec<[RgbImage; 2]>> {
+    let [height, width] = config.size();
+    let mut inputs_nchw = batch.inputs.f_contiguous()?;
+    if let Some(normalize) = &config.pipeline(Split::Train).normalize {
+        let of_channels = |values: &[f64]| Ok::<_, anyhow::Error>(Tensor::f_from_slice(values)?.f_view([1, -1, 1, 1])?);
+        inputs_nchw = inputs_nchw.f_mul(&of_channels(&normalize.std)?)?.f_add(&of_channels(&normalize.mean)?)?;
+    }
+    let bytes_nchw = inputs_nchw.f_mul_scalar(255.0)?.f_round()?.f_clamp(0.0, 255.0)?.f_to_kind(Kind::Uint8)?;
+    let rgb_nhwc = bytes_nchw.f_expand([-1, 3, -1, -1], false)?.f_permute([0, 2, 3, 1])?;
+    let mut all = Vec::new();
+    for (image, mask) in rgb_nhwc.f_unbind(0)?.iter().zip(batch.targets.f_unbind(0)?) {
+        let bytes = Vec::<u8>::try_from(image.f_contiguous()?.f_flatten(0, -1)?)?;
+        let image = RgbImage::from_raw(width, height, bytes).context("an image of the wrong size")?;
+        let overlay = paint::overlay(image.clone(), &paint::class_map(&mask)?);
+        all.push([image, overlay]);
+    }
+    Ok(all)
+}

@@ -1,0 +1,107 @@
+//! A look at every sample of a data set, whole and as it lies in its files: what is broken, what is there twice, and what
+//! the classes and colours are like.
+//!
+//! Where [`verify`](crate::verify) stops at the first mask that training could not go on with, this finds everything,
+//! and takes the time to decode every image.
+
+mod duplicates;
+mod finding;
+mod inspect;
+mod statistics;
+mod strays;
+
+pub use finding::{Finding, Kind, Severity};
+pub use statistics::{ClassShare, Sizes, Statistics};
+
+use crate::config::Split;
+use crate::dataset::Dataset;
+use crate::error::Error;
+use crate::ordered::Ordered;
+use inspect::{Prints, inspect};
+use serde::Serialize;
+use statistics::Tally;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What was found in a data set.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// What is odd, the worst first.
+    pub findings: Vec<Finding>,
+    /// What the training and the validation data are like.
+    pub splits: Vec<Statistics>,
+}
+
+impl Report {
+    /// How many findings are of this severity.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == severity).count()
+    }
+}
+
+/// A sample, and what is left of it to compare; nothing of one that could not be decoded.
+struct Seen {
+    split: Split,
+    name: String,
+    prints: Option<Prints>,
+}
+
+/// Decodes every sample of `splits` with `workers` threads; they should be all that there are, since files of others pass for
+/// strays. `progress` is told of each sample that is done.
+///
+/// # Errors
+///
+/// Only where nothing can be looked at, for want of a thread. What is wrong with a sample is a finding.
+pub fn check(
+    splits: &[(Split, Arc<dyn Dataset>)],
+    classes: &[String],
+    workers: u64,
+    mut progress: impl FnMut(),
+) -> Result<Report, Error> {
+    let mut findings = Vec::new();
+    let mut seen = Vec::new();
+    let mut statistics = Vec::new();
+    for (split, dataset) in splits {
+        let mut tally = Tally::new(*split, classes, dataset.channels());
+        let (source, ids) = (Arc::clone(dataset), classes.len());
+        let job = move |index| Ok(inspect(source.as_ref(), index, ids));
+        // Two for each worker: one in the making, one that waits to be looked at.
+        let inspections = Ordered::new(0..dataset.len(), workers, workers.saturating_mul(2).max(1), Box::new(job));
+        for (index, inspection) in (0..).zip(inspections) {
+            let mut inspection = inspection?;
+            let name = dataset.name(index);
+            findings.extend(inspection.findings.drain(..).map(|finding| finding.of(*split, &name)));
+            tally.add(&inspection);
+            seen.push(Seen { split: *split, name, prints: inspection.decoded.map(|decoded| decoded.prints) });
+            progress();
+        }
+        let measured = tally.finish();
+        findings.extend(finding::absent(&measured));
+        statistics.push(measured);
+    }
+    findings.extend(repeated(&seen));
+    findings.extend(duplicates::find(&seen));
+    findings.extend(strays::find(splits)?);
+    // A name that is listed twice is a sample that everything is found out about twice.
+    findings.sort_by(|a, b| (a.kind, &a.samples, &a.files).cmp(&(b.kind, &b.samples, &b.files)));
+    findings.dedup();
+    Ok(Report { findings, splits: statistics })
+}
+
+/// Names that stand in a list more than once, or in both.
+fn repeated(seen: &[Seen]) -> Vec<Finding> {
+    let mut places: HashMap<&str, Vec<&Seen>> = HashMap::new();
+    for sample in seen {
+        places.entry(&sample.name).or_default().push(sample);
+    }
+    let several = places.into_values().filter(|places| places.len() > 1);
+    several
+        .map(|places| {
+            let message = format!("is listed {} times", places.len());
+            Finding::new(Kind::RepeatedName, message).samples(places.iter().map(|seen| (seen.split, &*seen.name)))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

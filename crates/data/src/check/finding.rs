@@ -1,0 +1,130 @@
+//! What can be odd about a data set.
+
+use super::statistics::Statistics;
+use crate::config::Split;
+use crate::error::Error;
+use serde::{Serialize, Serializer};
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+/// What is odd, from the worst to the mildest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A file is not there.
+    Missing,
+    /// A file cannot be read, decoded, or ends too early.
+    Unreadable,
+    /// A mask is stored in a way that has no labels in it.
+    MaskFormat,
+    /// An image and its mask differ in size.
+    SizeMismatch,
+    /// A mask holds a value that is no class.
+    Label,
+    /// A name is listed more than once, or in both splits.
+    RepeatedName,
+    /// The same picture is in the training and in the validation data.
+    DuplicateAcross,
+    /// The same picture is there twice, with different masks.
+    Contradiction,
+    /// The same picture is there twice in one split.
+    Duplicate,
+    /// Nearly the same picture is in the training and in the validation data.
+    NearDuplicateAcross,
+    /// Nearly the same picture is there twice in one split.
+    NearDuplicate,
+    /// A mask of which nothing counts, or that shows but the first class where there are more.
+    EmptyMask,
+    /// An image of one colour.
+    ConstantImage,
+    /// A class that no mask of a split shows.
+    AbsentClass,
+    /// A file's content is not what its name says.
+    Misnamed,
+    /// A file beside those of the data set that no sample is made of.
+    Stray,
+}
+
+/// Whether something must be mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Training would fail, or its scores would not be true.
+    Error,
+    /// Somebody should look at it.
+    Warning,
+}
+
+/// Something odd.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What it is.
+    pub kind: Kind,
+    /// Whether it must be mended.
+    pub severity: Severity,
+    /// The samples that it is about, as `train/NAME` and `validation/NAME`.
+    pub samples: Vec<String>,
+    /// The files that it is about.
+    #[serde(serialize_with = "as_text")]
+    pub files: Vec<PathBuf>,
+    /// What was seen.
+    pub message: String,
+}
+
+/// Paths need not be UTF-8; JSON must be.
+fn as_text<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(paths.iter().map(|path| path.to_string_lossy()))
+}
+
+impl Kind {
+    /// How bad it is.
+    pub fn severity(self) -> Severity {
+        if self <= Self::Contradiction { Severity::Error } else { Severity::Warning }
+    }
+}
+
+impl Finding {
+    pub(super) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, severity: kind.severity(), samples: Vec::new(), files: Vec::new(), message: message.into() }
+    }
+
+    pub(super) fn samples<'a>(mut self, samples: impl IntoIterator<Item = (Split, &'a str)>) -> Self {
+        self.samples.extend(samples.into_iter().map(|(split, name)| format!("{}/{name}", split.name())));
+        self
+    }
+
+    pub(super) fn files(mut self, files: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.files.extend(files);
+        self
+    }
+
+    /// About this sample.
+    pub(super) fn of(self, split: Split, name: &str) -> Self {
+        self.samples([(split, name)])
+    }
+
+    /// What an error of loading a sample comes to.
+    pub(super) fn from_error(error: &Error) -> Self {
+        let (kind, files) = match error {
+            Error::Io { path, source } if source.kind() == ErrorKind::NotFound => (Kind::Missing, vec![path]),
+            Error::Io { path, .. } | Error::Image { path, .. } | Error::Truncated { path } => {
+                (Kind::Unreadable, vec![path])
+            }
+            Error::MaskFormat { path, .. } => (Kind::MaskFormat, vec![path]),
+            Error::Label { path, .. } => (Kind::Label, vec![path]),
+            Error::SizeMismatch { image, mask, .. } => (Kind::SizeMismatch, vec![image, mask]),
+            _ => (Kind::Unreadable, Vec::new()),
+        };
+        Self::new(kind, error.to_string()).files(files.into_iter().cloned())
+    }
+}
+
+/// The classes that no mask of a split shows. Of an empty split, and where no mask could be read, nothing is known.
+pub(super) fn absent(statistics: &Statistics) -> Vec<Finding> {
+    if statistics.classes.iter().all(|class| class.pixels == 0) {
+        return Vec::new();
+    }
+    let missing = statistics.classes.iter().filter(|class| class.pixels == 0);
+    let message = |class: &str| format!("no mask of the {} data shows the class '{class}'", statistics.split.name());
+    missing.map(|class| Finding::new(Kind::AbsentClass, message(&class.name))).collect()
+}

@@ -1,0 +1,151 @@
+//! One sample, looked at by a worker.
+
+use super::finding::{Finding, Kind};
+use crate::dataset::{Dataset, IGNORE, Sample};
+use crate::error::{Error, guarded};
+use crate::resize::bilinear;
+use image::{ImageFormat, RgbImage};
+use image_hasher::{HashAlg, HasherConfig};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// Height and width of the perceptual hash, in bits.
+const SIDE: u32 = 16;
+
+/// The bytes of the perceptual hash.
+pub(super) const HASH_BYTES: usize = (SIDE * SIDE / 8) as usize;
+
+/// Height and width that a picture is brought to before it is hashed, in pixels: the hasher's own resampling of whole
+/// photographs would take longer than decoding them.
+const THUMBNAIL: u32 = 64;
+
+/// What is kept of a sample when its pixels are gone.
+#[derive(Default)]
+pub(super) struct Inspection {
+    /// What is odd about it alone.
+    pub(super) findings: Vec<Finding>,
+    /// The rest, where it could be decoded.
+    pub(super) decoded: Option<Decoded>,
+}
+
+/// What is kept of a sample that could be decoded.
+pub(super) struct Decoded {
+    /// Height and width of the image in its file, in pixels.
+    pub(super) size: [u32; 2],
+    /// Pixels of each class id.
+    pub(super) counts: [u64; 256],
+    /// Of each channel the sum of its values and of their squares.
+    pub(super) sums: Vec<[u64; 2]>,
+    /// What it is compared with others by.
+    pub(super) prints: Prints,
+}
+
+/// What a sample is compared with others by: all that is kept of each sample until the last one has been seen.
+pub(super) struct Prints {
+    /// BLAKE3 of size and pixels: the same for the same picture in another format, or with other notes in its file.
+    pub(super) image: [u8; 32],
+    /// BLAKE3 of the class ids.
+    pub(super) mask: [u8; 32],
+    /// A hash of what the picture looks like: few bits differ where little does. `None` for a picture of one colour, in
+    /// which there is nothing to be seen.
+    pub(super) looks: Option<[u8; HASH_BYTES]>,
+}
+
+/// Looks at a sample of `dataset`, whose ids must be below `classes`.
+pub(super) fn inspect(dataset: &dyn Dataset, index: u64, classes: usize) -> Inspection {
+    let mut inspection = Inspection::default();
+    for path in dataset.paths(index).unwrap_or_default() {
+        inspection.findings.extend(misnamed(&path));
+    }
+    let mut sample = Sample::default();
+    let load = || {
+        dataset.whole(index, &mut sample)?;
+        decoded(&sample, dataset.channels() as usize)
+    };
+    match guarded(|| format!("sample '{}'", dataset.name(index)), load) {
+        Ok(decoded) => {
+            inspection.findings.extend(odd(&decoded, classes));
+            inspection.decoded = Some(decoded);
+        }
+        Err(error) => inspection.findings.push(Finding::from_error(&error)),
+    }
+    inspection
+}
+
+/// What is odd about a sample that can be decoded.
+fn odd(decoded: &Decoded, classes: usize) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let shown = |id: usize| decoded.counts[id] > 0;
+    let beyond: Vec<String> = (classes..usize::from(IGNORE)).filter(|&id| shown(id)).map(|id| id.to_string()).collect();
+    if !beyond.is_empty() {
+        let message = format!("the mask holds the class ids {}, of {classes} classes", beyond.join(", "));
+        findings.push(Finding::new(Kind::Label, message));
+    } else if (0..classes).all(|id| !shown(id)) {
+        findings.push(Finding::new(Kind::EmptyMask, "no pixel of the mask counts: all are ignored"));
+    } else if classes > 1 && (1..classes).all(|id| !shown(id)) {
+        findings.push(Finding::new(Kind::EmptyMask, "the mask shows nothing but the first class"));
+    }
+    if decoded.prints.looks.is_none() {
+        findings.push(Finding::new(Kind::ConstantImage, "all pixels of the image have the same colour"));
+    }
+    findings
+}
+
+fn decoded(sample: &Sample, channels: usize) -> Result<Decoded, Error> {
+    let mut counts = [0; 256];
+    sample.mask.iter().for_each(|id| counts[usize::from(*id)] += 1);
+    let mut sums = vec![[0; 2]; channels];
+    let mut constant = true;
+    for pixel in sample.image.chunks_exact(channels.max(1)) {
+        constant &= sample.image.starts_with(pixel);
+        for (value, sums) in pixel.iter().zip(&mut sums) {
+            sums[0] += u64::from(*value);
+            sums[1] += u64::from(*value).pow(2);
+        }
+    }
+    let mut image = blake3::Hasher::new();
+    image.update(&sample.size[0].to_le_bytes()).update(&sample.size[1].to_le_bytes()).update(&sample.image);
+    let looks = if constant { None } else { Some(looks(sample, channels)?) };
+    let mask = *blake3::hash(&sample.mask).as_bytes();
+    let prints = Prints { image: *image.finalize().as_bytes(), mask, looks };
+    Ok(Decoded { size: sample.size, counts, sums, prints })
+}
+
+/// The perceptual hash: for each place of a grid whether it is darker than the next.
+fn looks(sample: &Sample, channels: usize) -> Result<[u8; HASH_BYTES], Error> {
+    let thumbnail = shrink(sample, channels)?;
+    let hasher = HasherConfig::with_bytes_type::<[u8; HASH_BYTES]>()
+        .hash_size(SIDE, SIDE)
+        .hash_alg(HashAlg::Gradient)
+        .to_hasher();
+    Ok(hasher.hash_image(&thumbnail).into_inner())
+}
+
+/// The picture in colours, `THUMBNAIL` pixels high and wide.
+fn shrink(sample: &Sample, channels: usize) -> Result<RgbImage, Error> {
+    let rgb = match channels {
+        3 => sample.image.clone(),
+        _ => sample.image.iter().flat_map(|&grey| [grey; 3]).collect(),
+    };
+    let small = bilinear(rgb, sample.size, [THUMBNAIL; 2])?;
+    RgbImage::from_raw(THUMBNAIL, THUMBNAIL, small).ok_or_else(|| Error::Resize {
+        from: sample.size,
+        to: [THUMBNAIL; 2],
+        problem: "it has another length than its size says".into(),
+    })
+}
+
+/// A file whose first bytes say that it is another kind of image than its name does.
+pub(super) fn misnamed(path: &Path) -> Option<Finding> {
+    let named = ImageFormat::from_path(path).ok()?;
+    let mut start = Vec::new();
+    File::open(path).ok()?.take(64).read_to_end(&mut start).ok()?;
+    let found = image::guess_format(&start).ok()?;
+    let message = format!("the file's content is {}, its name says {}", name(found), name(named));
+    (found != named).then(|| Finding::new(Kind::Misnamed, message).files([path.to_path_buf()]))
+}
+
+fn name(format: ImageFormat) -> String {
+    format.extensions_str().first().map_or_else(|| format!("{format:?}"), |name| name.to_uppercase())
+}

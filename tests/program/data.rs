@@ -1,0 +1,108 @@
+//! `app data`: what people do before they train.
+
+use super::support::Place;
+use image::{GrayImage, Luma, Rgb, RgbImage};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+/// A small data set in the layout of the pets: three samples to train on, two to validate with.
+fn small(root: &Path) {
+    fs::create_dir_all(root.join("images")).unwrap();
+    fs::create_dir_all(root.join("annotations/trimaps")).unwrap();
+    for (list, names) in [("trainval", ["a", "b", "c"].as_slice()), ("test", &["d", "e"])] {
+        let lines: String = names.iter().map(|name| format!("{name} 1 1 1\n")).collect();
+        fs::write(root.join("annotations").join(list).with_extension("txt"), lines).unwrap();
+        for name in names {
+            let seed = u32::from(name.as_bytes()[0]);
+            let image = RgbImage::from_fn(40, 30, |x, y| {
+                let wave = |turn: u32| ((x * (seed % 5 + turn) * y / 7 + seed * turn * y) % 256) as u8;
+                Rgb([wave(1), wave(2), wave(3)])
+            });
+            image.save(root.join("images").join(format!("{name}.jpg"))).unwrap();
+            let mask = GrayImage::from_fn(40, 30, |x, _| Luma([1 + (x / 14) as u8]));
+            mask.save(root.join("annotations/trimaps").join(format!("{name}.png"))).unwrap();
+        }
+    }
+}
+
+const PETS: &str = r#"{"data": {"kind": "oxford_pets", "root": "pets", "size": [16, 24]}, "train": {"device": "cpu"}}"#;
+
+fn place() -> Place {
+    let place = Place::new();
+    small(&place.path("pets"));
+    fs::write(place.path("pets.json"), PETS).unwrap();
+    place
+}
+
+#[test]
+fn a_sound_data_set_passes_the_check() {
+    let place = place();
+    let ran = place.app("data check --config pets.json").ok();
+    assert!(ran.stdout.contains("Nothing odd was found.") && ran.stdout.contains("train: 3 samples"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("Looked at 5 samples"), "{}", ran.stderr);
+    assert!(place.app("data check").ok().stdout.contains("Nothing odd was found."), "the generated data");
+}
+
+#[test]
+fn what_is_wrong_is_named_and_ends_with_a_status() {
+    let place = place();
+    fs::write(place.path("pets/images/b.jpg"), "no picture").unwrap();
+    fs::copy(place.path("pets/images/a.jpg"), place.path("pets/images/d.jpg")).unwrap();
+    let ran = place.app("data check --config pets.json");
+    assert_eq!(ran.status, 1, "{}", ran.stdout);
+    for line in ["error   train/b: ", "error   train/a, validation/d: are the same picture", "2 errors and 0 warnings"]
+    {
+        assert!(ran.stdout.contains(line), "{line} is not in\n{}", ran.stdout);
+    }
+    let ran = place.app("data check --config pets.json --json");
+    assert_eq!((ran.status, ran.stdout.lines().count()), (1, 1));
+    let object: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&object["errors"], &object["warnings"]), (&2.into(), &0.into()));
+    assert_eq!(object["findings"][0]["kind"], "unreadable");
+    assert_eq!(object["findings"][0]["files"][0], "pets/images/b.jpg");
+    assert_eq!(object["splits"][0]["classes"][1]["name"], "background");
+    place.app("data check --config none.json").refused(2, "none.json");
+    place.app("data check --config pets.json --set data.root=nowhere").refused(1, "nowhere");
+}
+
+#[test]
+fn what_stats_prints_can_be_pasted() {
+    let place = place();
+    let ran = place.app("data stats --config pets.json").ok();
+    let pasted: Vec<&str> = ran.stdout.lines().filter(|line| line.starts_with("  \"")).collect();
+    let [weights, normalize] = [pasted[0], pasted[1]].map(|line| format!("{{{line}}}"));
+    let object = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    let mut config: Value = object(PETS);
+    config["loss"] = object(&weights)["loss"].clone();
+    config["data"]["normalize"] = object(&normalize)["data"]["normalize"].clone();
+    config["model"] = object(r#"{"width": 2, "depth": 1}"#);
+    config["train"]["epochs"] = 1.into();
+    fs::write(place.path("pasted.json"), config.to_string()).unwrap();
+    place.app("train --config pasted.json").ok();
+    let json: Value = serde_json::from_str(&place.app("data stats --config pets.json --json").ok().stdout).unwrap();
+    assert_eq!(json["splits"][0]["mean"].as_array().unwrap().len(), 3);
+    assert_eq!(json["splits"][1]["samples"], 2);
+}
+
+#[test]
+fn a_preview_shows_each_epoch_as_the_network_will_see_it() {
+    let place = place();
+    let normalize = r#"{"mean":[0.5,0.4,0.3],"std":[0.2,0.3,0.4]}"#;
+    for (output, more) in [("plain", ""), ("normalised", &*format!("--set data.normalize={normalize}"))] {
+        place.app(&format!("data preview --config pets.json --output {output} --epochs 2 {more}")).ok();
+        assert_eq!(fs::read_dir(place.path(output)).unwrap().count(), 3);
+    }
+    let sheet = |name: &str| image::open(place.path(name)).unwrap().into_rgb8();
+    let [first, second] = ["plain/train-epoch-1.png", "plain/train-epoch-2.png"].map(sheet);
+    assert_ne!(first, second, "another order every epoch");
+    // Three samples of 24x16 pixels: two across, two down, each with its overlay below, 4 pixels between them.
+    assert_eq!(first.dimensions(), (2 * 28, 2 * (2 * 16 + 8)));
+    let drawn = sheet("plain/validation.png");
+    let overlay = |x: u32| *drawn.get_pixel(x, 16);
+    assert_ne!(overlay(2), *drawn.get_pixel(2, 0), "the mask is drawn over");
+    // The picture as a network is fed with it is the same picture, whatever its numbers are.
+    let [plain, normalised] = ["plain/validation.png", "normalised/validation.png"].map(sheet);
+    let worst = plain.iter().zip(normalised.iter()).map(|(a, b)| a.abs_diff(*b)).max();
+    assert!(worst <= Some(1), "{worst:?}");
+}
