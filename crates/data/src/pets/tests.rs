@@ -5,7 +5,8 @@ use crate::dataset::{Dataset, Sample};
 use crate::decode::{dimensions, read_rgb};
 use crate::{Config, Fingerprint, Label, fingerprint, verify};
 use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage};
-use std::io::Write;
+use std::io::{self, Write};
+use std::{fs, path::Path};
 use tempfile::{TempDir, tempdir};
 
 /// A data set of two samples for training and one for validation, with stray files and odd images.
@@ -18,6 +19,14 @@ fn small() -> (TempDir, OxfordPets) {
     fs::write(root.join("annotations/test.txt"), "cat_3 1 1 1").unwrap();
     fs::write(root.join("images/cat_1.mat"), "stray").unwrap();
     fs::write(root.join("annotations/trimaps/._cat_1.png"), "stray").unwrap();
+    fs::create_dir(root.join("annotations/xmls")).unwrap();
+    fs::write(root.join("annotations/xmls/cat_1.xml"), "stray").unwrap();
+    fs::write(
+        root.join("annotations/list.txt"),
+        "#Image CLASS-ID SPECIES BREED ID\n#ID: 1:37 Class ids\ncat_1 1 1 1\n",
+    )
+    .unwrap();
+    fs::write(root.join("annotations/README"), "stray").unwrap();
     for (name, format) in [("cat_1", ImageFormat::Jpeg), ("dog_2", ImageFormat::Png), ("cat_3", ImageFormat::Jpeg)] {
         let image = RgbImage::from_pixel(6, 4, Rgb([200, 100, 50]));
         image.save_with_format(root.join("images").join(format!("{name}.jpg")), format).unwrap();
@@ -56,6 +65,18 @@ fn listed_samples_are_loaded_resized_and_relabelled() {
     assert_eq!(load(open(&config, Split::Train).unwrap().as_ref(), 0).unwrap().mask, [1, 0, 1, 1, 0, 1]);
     verify(train.as_ref(), 3, 2).unwrap();
     assert!(matches!(load(train.as_ref(), 2), Err(Error::Index { index: 2, len: 2 })));
+}
+
+#[test]
+fn the_set_may_lie_in_a_folder_of_its_name() {
+    let (folder, config) = small();
+    let nested = folder.path().join("data/oxford-iiit-pet");
+    fs::create_dir_all(&nested).unwrap();
+    for part in ["images", "annotations"] {
+        fs::rename(config.root.join(part), nested.join(part)).unwrap();
+    }
+    let train = open(&OxfordPets { root: folder.path().join("data"), ..config }, Split::Train).unwrap();
+    assert_eq!(load(train.as_ref(), 0).unwrap().mask, [0, 1, 2, 0, 1, 2]);
 }
 
 #[test]
