@@ -152,7 +152,9 @@ fn wrong_item(value: &mut Value, pointer: &str, problem: &str) -> Option<usize> 
         let after = fails(&shorter, problem);
         if after && !before {
             *value = shorter;
-            return Some(place);
+            // Of a list that is too short or too long, no number in it is to blame.
+            let section = items[place].is_object() || items[place].is_array();
+            return (section || !problem.starts_with("invalid length")).then_some(place);
         }
         before = after;
     }
@@ -166,6 +168,8 @@ fn wrong_key(value: &mut Value, pointer: &str, problem: &str) -> Option<String> 
     for (key, option) in &section {
         let without = without(value, pointer, key)?;
         match attempt(&without) {
+            // It may be what is missing in another section too.
+            _ if key == "kind" => required.push((key, option)),
             Err((_, found)) if found == problem => *value = without,
             // A required key takes the place of the problem whether it has it or not.
             Err((_, found)) if found.starts_with("missing field") => required.push((key, option)),

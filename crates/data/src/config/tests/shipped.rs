@@ -76,8 +76,8 @@ fn pascal_voc_as_it_unpacks() {
     gives(&config, ["2007_000032", "2007_000033"], ids);
     // The colour of class i has bit j of i as bit 7 - j / 3 of its channel j mod 3 (VOC2012 development kit).
     for (id, color) in config.colors().into_iter().enumerate() {
-        let channel =
-            |channel: usize| (0..3).fold(0, |value, bit| value | (id as u8 >> (3 * bit + channel) & 1) << (7 - bit));
+        let bit = |bit: usize, channel: usize| ((id >> (3 * bit + channel)) & 1) << (7 - bit);
+        let channel = |channel| (0..3).map(|place| bit(place, channel)).sum::<usize>() as u8;
         assert_eq!(color.0, [0, 1, 2].map(channel), "{id}");
     }
     assert_eq!(config.classes().len(), 21);
