@@ -1,10 +1,20 @@
 //! The configuration of the data: which set, of what size, loaded how.
 
+use crate::classes::{Class, Color};
+use crate::dataset::Dataset;
+use crate::error::Error;
+use crate::files::{Files, Preparation};
+use crate::folders::Folders;
+use crate::labels::Labels;
+use crate::list::List;
+use crate::pets::OxfordPets;
 use crate::pipeline::Pipeline;
-use crate::{Dataset, Error, OxfordPets, Shapes};
+use crate::shapes::Shapes;
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::PathBuf;
 
 /// The largest height and width that a network is fed with; more is a slip of the keyboard.
 const LARGEST: u32 = 8192;
@@ -21,6 +31,10 @@ pub enum Config {
     Shapes(Shapes),
     /// The Oxford-IIIT Pet data set.
     OxfordPets(OxfordPets),
+    /// A folder of images and one of masks, matched by name.
+    Folders(Folders),
+    /// Images and masks that stand in a list.
+    List(List),
 }
 
 /// The two parts of a data set. No sample is in both.
@@ -39,6 +53,15 @@ impl Split {
             Self::Train => "train",
             Self::Validation => "validation",
         }
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Train => "training",
+            Self::Validation => "validation",
+        })
     }
 }
 
@@ -87,12 +110,12 @@ impl Config {
                 format!("the {side} must be 1 to {LARGEST} pixels, is {length}")
             })?;
         }
-        if let Self::Shapes(shapes) = self {
-            shapes.check()?;
+        match self {
+            Self::Shapes(shapes) => shapes.check()?,
+            Self::OxfordPets(_) => {}
+            Self::Folders(folders) => folders.check()?,
+            Self::List(list) => list.check()?,
         }
-        let within = |section: &str, result: Result<(), Invalid>| {
-            result.map_err(|Invalid { key, problem }| Invalid { key: format!("{section}.{key}"), problem })
-        };
         let pipeline = self.pipeline(Split::Train);
         for (position, transform) in pipeline.transforms.iter().enumerate() {
             within(&format!("transforms[{position}]"), transform.check())?;
@@ -103,21 +126,42 @@ impl Config {
         within("loader", self.loader().check())
     }
 
+    /// The keys that all data sets of files have, or the only one that has no files.
+    fn preparation(&self) -> Result<&Preparation, &Shapes> {
+        match self {
+            Self::Shapes(shapes) => Err(shapes),
+            Self::OxfordPets(pets) => Ok(&pets.preparation),
+            Self::Folders(folders) => Ok(&folders.preparation),
+            Self::List(list) => Ok(&list.preparation),
+        }
+    }
+
+    /// The classes of the configuration and what masks say of them; of the sets that know their own, only the classes.
+    fn labelled(&self) -> (Vec<Class>, Labels) {
+        match self {
+            Self::Shapes(_) => (Shapes::CLASSES.map(Class::from).to_vec(), Labels::default()),
+            Self::OxfordPets(pets) => {
+                (pets.target.classes().iter().copied().map(Class::from).collect(), Labels::default())
+            }
+            Self::Folders(folders) => (folders.classes.clone(), folders.labels.clone()),
+            Self::List(list) => (list.classes.clone(), list.labels.clone()),
+        }
+    }
+
     /// The names of the classes, in the order of their ids.
     pub fn classes(&self) -> Vec<String> {
-        let names: &[&str] = match self {
-            Self::Shapes(_) => &Shapes::CLASSES,
-            Self::OxfordPets(pets) => pets.target.classes(),
-        };
-        names.iter().map(ToString::to_string).collect()
+        self.labelled().0.into_iter().map(|class| class.name).collect()
+    }
+
+    /// The colours that the classes are drawn in, in the order of their ids.
+    pub fn colors(&self) -> Vec<Color> {
+        let (classes, labels) = self.labelled();
+        labels.colors_of(&classes)
     }
 
     /// Height and width of what the network sees, in pixels.
     pub fn size(&self) -> [u32; 2] {
-        match self {
-            Self::Shapes(shapes) => shapes.size,
-            Self::OxfordPets(pets) => pets.preparation.size,
-        }
+        self.preparation().map_or_else(|shapes| shapes.size, |preparation| preparation.size)
     }
 
     /// Bytes a pixel of what the network sees.
@@ -127,17 +171,14 @@ impl Config {
 
     /// How samples are put together into batches.
     pub fn loader(&self) -> &LoaderConfig {
-        match self {
-            Self::Shapes(shapes) => &shapes.loader,
-            Self::OxfordPets(pets) => &pets.preparation.loader,
-        }
+        self.preparation().map_or_else(|shapes| &shapes.loader, |preparation| &preparation.loader)
     }
 
     /// What becomes of the samples of a split.
     pub fn pipeline(&self, split: Split) -> Pipeline {
-        let (transforms, normalize) = match self {
-            Self::Shapes(shapes) => (&shapes.transforms, &shapes.normalize),
-            Self::OxfordPets(pets) => (&pets.preparation.transforms, &pets.preparation.normalize),
+        let (transforms, normalize) = match self.preparation() {
+            Err(shapes) => (&shapes.transforms, &shapes.normalize),
+            Ok(preparation) => (&preparation.transforms, &preparation.normalize),
         };
         Pipeline { size: self.size(), transforms: transforms.clone(), normalize: normalize.clone() }.of(split)
     }
@@ -145,88 +186,28 @@ impl Config {
     /// Opens a part of the data set: finds its folders and reads its list, but no sample yet.
     pub fn open(&self, split: Split) -> Result<Box<dyn Dataset>, Error> {
         self.check()?;
-        Ok(match self {
-            Self::Shapes(shapes) => Box::new(shapes.open(split)),
-            Self::OxfordPets(pets) => Box::new(pets.open(split)?),
-        })
+        let (paths, labels) = match self {
+            Self::Shapes(shapes) => return Ok(Box::new(shapes.open(split))),
+            Self::OxfordPets(pets) => return Ok(Box::new(pets.open(split)?)),
+            Self::Folders(folders) => (folders.paths(split)?, folders.labels.table(&folders.classes)?),
+            Self::List(list) => (list.paths(split)?, list.labels.table(&list.classes)?),
+        };
+        Ok(Box::new(Files { paths, labels, size: self.size() }))
     }
+
+    /// The mask files that no image belongs to, of a data set that looks for its files itself.
+    pub fn unused_masks(&self) -> Result<Vec<PathBuf>, Error> {
+        match self {
+            Self::Folders(folders) => folders.unused_masks(),
+            Self::Shapes(_) | Self::OxfordPets(_) | Self::List(_) => Ok(Vec::new()),
+        }
+    }
+}
+
+/// The complaint with the section that its key is in.
+pub(crate) fn within(section: &str, result: Result<(), Invalid>) -> Result<(), Invalid> {
+    result.map_err(|Invalid { key, problem }| Invalid { key: format!("{section}.{key}"), problem })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::{Value, json};
-
-    fn parse(value: Value) -> Result<Config, String> {
-        serde_json::from_value(value).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn every_key_but_the_root_of_the_pets_has_a_default() {
-        assert_eq!(parse(json!({"kind": "shapes"})).unwrap(), Config::default());
-        let pets = parse(json!({"kind": "oxford_pets", "root": "pets"})).unwrap();
-        assert_eq!((pets.size(), pets.classes().len(), pets.loader().batch_size), ([128, 128], 3, 16));
-        assert!(parse(json!({"kind": "oxford_pets"})).unwrap_err().contains("missing field `root`"));
-        for config in [Config::default(), pets] {
-            config.check().unwrap();
-            assert_eq!(parse(serde_json::to_value(&config).unwrap()).unwrap(), config);
-        }
-    }
-
-    #[test]
-    fn class_ids_are_as_documented() {
-        let pets = |target| parse(json!({"kind": "oxford_pets", "root": "", "target": target})).unwrap().classes();
-        assert_eq!(pets("trimap"), ["pet", "background", "border"]);
-        assert_eq!(pets("foreground"), ["background", "pet"]);
-        assert_eq!(Config::default().classes(), ["background", "circle", "square", "triangle"]);
-    }
-
-    #[test]
-    fn unknown_keys_are_errors_wherever_they_are() {
-        for (value, key) in [
-            (json!({"kind": "shapes", "sizes": [8, 8]}), "sizes"),
-            (json!({"kind": "shapes", "root": "pets"}), "root"),
-            (json!({"kind": "shapes", "loader": {"batch": 3}}), "batch"),
-            (
-                json!({"kind": "oxford_pets", "root": "pets", "transforms": [{"kind": "horizontal_flip", "flip": true}]}),
-                "flip",
-            ),
-            (json!({"kind": "circles"}), "circles"),
-        ] {
-            let error = parse(value).unwrap_err();
-            assert!(error.contains(&format!("`{key}`")), "{error}");
-        }
-    }
-
-    #[test]
-    fn impossible_values_name_their_key() {
-        for (change, key, says) in [
-            (json!({"size": [0, 64]}), "size", "height"),
-            (json!({"size": [64, 9000]}), "size", "is 9000"),
-            (json!({"size": [64, 8]}), "size", "is 8"),
-            (json!({"train_samples": 0}), "train_samples", "is 0"),
-            (json!({"validation_samples": 0}), "validation_samples", "is 0"),
-            (json!({"loader": {"batch_size": 0}}), "loader.batch_size", "is 0"),
-            (json!({"loader": {"workers": 1, "prefetch": 0}}), "loader.prefetch", "is 0"),
-            (json!({"loader": {"workers": 1000}}), "loader.workers", "is 1000"),
-        ] {
-            let mut value = change;
-            value["kind"] = "shapes".into();
-            let config = parse(value).unwrap();
-            let invalid = config.check().unwrap_err();
-            assert_eq!(invalid.key, key);
-            assert!(invalid.problem.contains(says), "{invalid}");
-            assert!(matches!(config.open(Split::Train), Err(Error::Config(_))));
-        }
-        let without_workers = json!({"kind": "shapes", "loader": {"workers": 0, "prefetch": 0}});
-        parse(without_workers).unwrap().check().unwrap();
-    }
-
-    #[test]
-    fn the_schema_describes_both_kinds() {
-        let schema = serde_json::to_string(&schemars::schema_for!(Config)).unwrap();
-        for word in ["shapes", "oxford_pets", "trimap", "horizontal_flip", "\"root\"", "Samples in a batch"] {
-            assert!(schema.contains(word), "{word} is missing in {schema}");
-        }
-    }
-}
+mod tests;

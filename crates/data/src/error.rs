@@ -1,6 +1,8 @@
 //! Everything that can go wrong between a folder and a batch. Each variant names the file or the sample.
 
+use crate::config::Split;
 use crate::dataset::IGNORE;
+use crate::labels::Label;
 use contract::{Invalid, TorchError, caught};
 use image::{ColorType, ImageError};
 use std::{io, path::PathBuf};
@@ -51,13 +53,13 @@ pub enum Error {
         /// How its pixels are stored, palettes and fewer bits expanded.
         found: ColorType,
     },
-    /// A mask file holds a value that is no label.
-    #[error("the mask {path} holds the value {found} at row {row}, column {column}; {expected}", path = path.display())]
+    /// A mask file holds a value or a colour that is no label.
+    #[error("the mask {path} holds {found} at row {row}, column {column}; {expected}", path = path.display())]
     Label {
         /// The file.
         path: PathBuf,
-        /// The value.
-        found: u32,
+        /// The value or colour.
+        found: Label,
         /// The first pixel that has it: its row, from 0.
         row: usize,
         /// Its column, from 0.
@@ -82,14 +84,42 @@ pub enum Error {
         mask_size: [u32; 2],
     },
     /// A line of a list of samples is not what it should be.
-    #[error("{path}, line {line}: expected 'NAME CLASS SPECIES BREED', found '{found}'", path = path.display())]
+    #[error("{path}, line {line}: {problem}", path = path.display())]
     List {
         /// The list.
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What it says.
-        found: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// A list of samples, or the names in a folder, are more than can be kept.
+    #[error("{path} is too large: names and paths may have {largest} bytes in all; split it", path = path.display())]
+    TooLarge {
+        /// The list or folder.
+        path: PathBuf,
+        /// The most bytes there may be.
+        largest: u64,
+    },
+    /// Images and masks in folders cannot be told to belong together.
+    #[error("{count} {what}: {}{}; {hint}", first.join(", "), if *count > first.len() { ", …" } else { "" })]
+    Unmatched {
+        /// What is wrong with them.
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+        /// The first of them, three at most.
+        first: Vec<String>,
+        /// What to do about it.
+        hint: String,
+    },
+    /// The rule that splits a data set leaves a part without samples.
+    #[error("the {split} split has none of the {samples} samples; change data.split or add samples")]
+    EmptySplit {
+        /// The part.
+        split: Split,
+        /// How many samples both parts have together.
+        samples: u64,
     },
     /// A list names no sample.
     #[error("{path} names no sample", path = path.display())]

@@ -22,14 +22,18 @@
 //! ```
 
 mod check;
+mod classes;
 mod config;
 mod dataset;
 mod decode;
 mod error;
 mod files;
 mod fingerprint;
+mod folders;
 mod images;
 mod labels;
+mod lines;
+mod list;
 mod loader;
 mod ordered;
 mod paths;
@@ -38,20 +42,28 @@ mod pipeline;
 mod random;
 mod resize;
 mod shapes;
+mod split;
 mod transform;
 mod verify;
 
 pub use check::{ClassShare, Finding, Kind, Report, Severity, Sizes, Statistics, check};
+pub use classes::{Class, Color, PALETTE, check_classes};
 pub use config::{Config, LoaderConfig, Split};
 pub use dataset::{Dataset, IGNORE, Sample, Source};
 pub use decode::{dimensions, read_rgb};
 pub use error::Error;
 pub use files::Preparation;
 pub use fingerprint::{Fingerprint, fingerprint};
+pub use folders::Folders;
 pub use images::Images;
+pub use labels::{ClassRef, Label, Labels, Unlisted};
+pub use list::List;
+#[doc(hidden)]
+pub use list::parse_list;
 pub use loader::{Loader, Order};
 pub use pets::{OxfordPets, Target};
 pub use pipeline::{Normalize, Pipeline};
 pub use shapes::Shapes;
+pub use split::SplitConfig;
 pub use transform::Transform;
 pub use verify::verify;

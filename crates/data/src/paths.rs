@@ -1,9 +1,12 @@
 //! Which files the samples of a data set are made of. A list of a million samples is one text and a few numbers for each.
 
+use crate::config::Split;
 use crate::dataset::item;
 use crate::error::Error;
+use crate::split::Rule;
+use contract::Invalid;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a path is made of, around a part that differs from sample to sample.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,6 +15,22 @@ pub(crate) struct Pattern {
     pub(crate) prefix: String,
     /// After it.
     pub(crate) suffix: String,
+}
+
+impl Pattern {
+    /// The pattern that `text` writes with `{}` for the part that differs; `key` names it in complaints.
+    pub(crate) fn parse(key: &str, text: &str) -> Result<Self, Invalid> {
+        let mut parts = text.split("{}");
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(prefix), Some(suffix), None) => Ok(Self { prefix: prefix.into(), suffix: suffix.into() }),
+            _ => Err(Invalid { key: key.into(), problem: format!("must hold {{}} once, is '{text}'") }),
+        }
+    }
+
+    /// What stands for `{}` in `text`; nothing where the pattern does not fit.
+    pub(crate) fn part<'t>(&self, text: &'t str) -> Option<&'t str> {
+        text.strip_prefix(&*self.prefix)?.strip_suffix(&*self.suffix).filter(|part| !part.is_empty())
+    }
 }
 
 /// Where in the text the parts of one sample stand, in bytes.
@@ -40,7 +59,53 @@ pub(crate) struct Paths {
     pub(crate) mask: Pattern,
 }
 
+/// The most bytes that the names and paths of a split may have.
+pub(crate) const LARGEST_TEXT: u64 = u32::MAX as u64;
+
+/// Says that the paths of a split, as `list` gives them, are more than [`LARGEST_TEXT`].
+pub(crate) fn too_large(list: &Path) -> Error {
+    Error::TooLarge { path: list.into(), largest: LARGEST_TEXT }
+}
+
 impl Paths {
+    /// No samples, of files below `root` whose paths are whole.
+    pub(crate) fn new(root: &Path) -> Self {
+        let whole = Pattern::default();
+        Self { root: root.into(), text: String::new(), entries: Vec::new(), image: whole.clone(), mask: whole }
+    }
+
+    /// One more sample: what differs in its paths, and its name. `list`, where they come from, is named where there is no
+    /// room for it.
+    pub(crate) fn push(&mut self, [name, image, mask]: [&str; 3], list: &Path) -> Result<(), Error> {
+        let image = self.place(image, None, list)?;
+        let mask = self.place(mask, Some(image), list)?;
+        let name = self.place(name, Some(image), list)?;
+        self.entries.push(Entry { name, image, mask });
+        Ok(())
+    }
+
+    /// Where `part` stands: at the beginning of `before`, or at the end of the text, to which it is added.
+    fn place(&mut self, part: &str, before: Option<[u32; 2]>, list: &Path) -> Result<[u32; 2], Error> {
+        let end = |start: u32| u32::try_from(start as usize + part.len()).map_err(|_| too_large(list));
+        if let Some([start, _]) = before.filter(|span| self.cut(*span).starts_with(part)) {
+            return Ok([start, end(start)?]);
+        }
+        let start = u32::try_from(self.text.len()).map_err(|_| too_large(list))?;
+        let span = [start, end(start)?];
+        self.text.push_str(part);
+        Ok(span)
+    }
+
+    /// Keeps the samples of `split`. Where that leaves none of some, it is an error.
+    pub(crate) fn keep(&mut self, rule: Rule, split: Split) -> Result<(), Error> {
+        let samples = self.len();
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.retain(|entry| rule.split(self.cut(entry.name)) == split);
+        entries.shrink_to_fit();
+        self.entries = entries;
+        if self.entries.is_empty() { Err(Error::EmptySplit { split, samples }) } else { Ok(()) }
+    }
+
     pub(crate) fn len(&self) -> u64 {
         self.entries.len() as u64
     }
@@ -64,5 +129,40 @@ impl Paths {
 
     fn path(&self, pattern: &Pattern, part: [u32; 2]) -> PathBuf {
         self.root.join([&pattern.prefix, self.cut(part), &pattern.suffix].concat())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_has_one_place() {
+        let pattern = Pattern::parse("image_name", "a_{}_b").unwrap();
+        assert_eq!((pattern.part("a_x_y_b"), pattern.part("a_b"), pattern.part("a__b")), (Some("x_y"), None, None));
+        assert_eq!(Pattern::parse("image_name", "{}").unwrap(), Pattern::default());
+        for text in ["", "a", "{}{}", "{}/{}", "{x}"] {
+            assert_eq!(Pattern::parse("image_name", text).unwrap_err().key, "image_name", "{text}");
+        }
+    }
+
+    #[test]
+    fn parts_that_are_the_same_stand_in_the_text_once() {
+        let mut paths = Paths::new(Path::new("root"));
+        paths.push(["a/1", "a/1.jpg", "a/1.jpg"], Path::new("")).unwrap();
+        paths.push(["2", "b/2.jpg", "c/2.png"], Path::new("")).unwrap();
+        assert_eq!(paths.text, "a/1.jpgb/2.jpgc/2.png2");
+        let all = |index| (paths.name(index).to_owned(), paths.image(index).unwrap(), paths.mask(index).unwrap());
+        assert_eq!(all(0), ("a/1".into(), "root/a/1.jpg".into(), "root/a/1.jpg".into()));
+        assert_eq!(all(1), ("2".into(), "root/b/2.jpg".into(), "root/c/2.png".into()));
+        assert!(matches!(paths.image(2), Err(Error::Index { index: 2, len: 2 })));
+    }
+
+    #[test]
+    fn a_split_without_samples_is_an_error() {
+        let mut paths = Paths::new(Path::new("root"));
+        paths.push(["a", "a.jpg", "a.png"], Path::new("")).unwrap();
+        let error = paths.keep(Rule::Fraction(1e-9), Split::Validation).unwrap_err().to_string();
+        assert!(error.starts_with("the validation split has none of the 1 samples"), "{error}");
     }
 }

@@ -8,11 +8,11 @@ use crate::config::Split;
 use crate::error::Error;
 use crate::files::{Files, Preparation};
 use crate::labels::LabelTable;
-use crate::paths::{Entry, Paths, Pattern};
+use crate::lines::{lines, missing, read, shown};
+use crate::paths::{Paths, Pattern};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf, absolute};
-use std::{fs, io};
+use std::path::{Path, PathBuf};
 
 /// What to do where a part of the data set is missing.
 const HINT: &str = "data.root must name the folder that holds images/ and annotations/ of the Oxford-IIIT Pet data set; its \
@@ -25,7 +25,8 @@ const LABELS: &str = "a trimap has 1 (pet), 2 (background) and 3 (border)";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OxfordPets {
-    /// The folder that holds `images/` and `annotations/`; relative to where the program is started.
+    /// The folder that holds `images/` and `annotations/`, or `oxford-iiit-pet/` with both; relative to where the program
+    /// is started.
     pub root: PathBuf,
     /// What is to be told apart.
     #[serde(default)]
@@ -72,61 +73,42 @@ impl OxfordPets {
             Split::Train => ("training list", "annotations/trainval.txt"),
             Split::Validation => ("validation list", "annotations/test.txt"),
         };
+        // Some programs that fetch the set make a folder of this name.
+        let nested = self.root.join("oxford-iiit-pet");
+        let root = if nested.is_dir() && !self.root.join("images").is_dir() { nested } else { self.root.clone() };
         let folders = [
-            ("root folder of the data set", self.root.clone()),
-            ("folder of images", self.root.join("images")),
-            ("folder of trimaps", self.root.join("annotations/trimaps")),
+            ("root folder of the data set", root.clone()),
+            ("folder of images", root.join("images")),
+            ("folder of trimaps", root.join("annotations/trimaps")),
         ];
         for (what, path) in folders {
             if !path.is_dir() {
-                return Err(missing(what, &path));
+                return Err(missing(what, &path, HINT));
             }
         }
-        let names = read_list(what, &self.root.join(list))?;
+        let names = read_list(what, &root.join(list))?;
+        let mut paths = Paths::new(&root);
         let pattern = |prefix: &str, suffix: &str| Pattern { prefix: prefix.into(), suffix: suffix.into() };
-        let mut paths = Paths {
-            root: self.root.clone(),
-            text: String::new(),
-            entries: Vec::new(),
-            image: pattern("images/", ".jpg"),
-            mask: pattern("annotations/trimaps/", ".png"),
-        };
+        (paths.image, paths.mask) = (pattern("images/", ".jpg"), pattern("annotations/trimaps/", ".png"));
         for name in names {
-            let start = paths.text.len() as u32;
-            paths.text.push_str(&name);
-            let all = [start, paths.text.len() as u32];
-            paths.entries.push(Entry { name: all, image: all, mask: all });
+            paths.push([&name; 3], &root)?;
         }
         let labels = LabelTable::new(LABELS, |value| self.target.class(value));
         Ok(Files { paths, labels, size: self.preparation.size })
     }
 }
 
-fn missing(what: &'static str, path: &Path) -> Error {
-    Error::Missing { what, path: absolute(path).unwrap_or_else(|_| path.into()), hint: HINT }
-}
-
 /// The names in a list: the first of four words a line; lines that begin with `#` are comments.
 fn read_list(what: &'static str, path: &Path) -> Result<Vec<String>, Error> {
-    let text = fs::read_to_string(path).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => missing(what, path),
-        _ => Error::Io { path: path.into(), source },
-    })?;
+    let text = read(what, path, HINT)?;
     let mut names = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
+    for (number, line) in lines(&text) {
         match line.split_whitespace().collect::<Vec<_>>()[..] {
             // A name is part of a path, and a list must not lead out of its data set.
             [name, _class, _species, _breed] if !name.contains(['/', '\\']) => names.push(name.to_owned()),
             _ => {
-                return Err(Error::List {
-                    path: path.into(),
-                    line: number + 1,
-                    found: line.chars().take(80).collect(),
-                });
+                let problem = format!("expected 'NAME CLASS SPECIES BREED', found '{}'", shown(line));
+                return Err(Error::List { path: path.into(), line: number, problem });
             }
         }
     }

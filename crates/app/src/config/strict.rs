@@ -81,45 +81,120 @@ pub fn typed(value: &Value) -> Result<Config, String> {
         }
         Err(error) => error,
     };
-    // serde reads a section with a `kind` in two passes and then cannot say which key it failed at. Look for the one
-    // without which it would not have failed, or not so.
-    // A field that is missing is missing from the section, and no key of it is to blame.
-    let culprit = if problem.starts_with("missing field") { None } else { culprit(value, &path, &problem) };
-    match culprit.unwrap_or(path) {
+    // serde reads a section with a `kind` in two passes and then cannot say which key it failed at.
+    match culprit(value, &path, &problem) {
         root if root == "." => Err(problem),
         path => Err(format!("{path}: {problem}")),
     }
 }
 
-/// Refuses a list where a section belongs: serde takes its items for the fields in their order.
+/// Refuses a list where a section or a value belongs: serde takes its items for the fields in their order.
 fn sections(given: &Value, resolved: &Value, path: &str) -> Result<(), String> {
-    let Value::Object(resolved) = resolved else { return Ok(()) };
-    let Value::Object(given) = given else {
-        return Err(format!("{path}: expected a section in braces, found {given}").trim_start_matches(": ").into());
-    };
-    for (key, value) in given {
-        let dot = if path.is_empty() { "" } else { "." };
-        sections(value, resolved.get(key).unwrap_or(&Value::Null), &format!("{path}{dot}{key}"))?;
+    match (given, resolved) {
+        (Value::Object(given), Value::Object(resolved)) => given.iter().try_for_each(|(key, value)| {
+            sections(value, resolved.get(key).unwrap_or(&Value::Null), &of_key(path, key))
+        }),
+        (Value::Array(given), Value::Array(resolved)) => {
+            let mut items = given.iter().zip(resolved).enumerate();
+            items.try_for_each(|(place, (given, resolved))| sections(given, resolved, &format!("{path}[{place}]")))
+        }
+        // What a list is resolved to may be left out where it is a default.
+        (Value::Array(_), Value::Null) => Ok(()),
+        (Value::Array(_), Value::Object(_)) => {
+            Err(format!("{path}: expected a section in braces, found {given}").trim_start_matches(": ").into())
+        }
+        (Value::Array(_), _) => Err(format!("{path}: expected a single value, found {given}")),
+        // A name for a section with only a name, or a number for a limit: the other way round serde knows by itself.
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+fn of_key(path: &str, key: &str) -> String {
+    if path.is_empty() || path == "." { key.into() } else { format!("{path}.{key}") }
 }
 
 fn attempt(value: &Value) -> Result<Config, (String, String)> {
     serde_path_to_error::deserialize(value).map_err(|error| (error.path().to_string(), error.inner().to_string()))
 }
 
-fn culprit(value: &Value, path: &str, problem: &str) -> Option<String> {
-    let pointer = format!("/{}", path.replace('.', "/"));
-    let section = value.pointer(&pointer)?.as_object()?;
-    // The kind comes last: without it everything fails in another way.
-    let (kind, options): (Vec<&String>, Vec<&String>) = section.keys().partition(|key| *key == "kind");
-    for key in options.into_iter().chain(kind) {
-        let mut without = value.clone();
-        without.pointer_mut(&pointer)?.as_object_mut()?.remove(key);
-        if attempt(&without).err().is_none_or(|(_, other)| other != problem) {
-            let path = format!("{path}.{key}");
-            return culprit(value, &path, problem).or(Some(path));
+/// Whether `value` is wrong in just this way.
+fn fails(value: &Value, problem: &str) -> bool {
+    attempt(value).is_err_and(|(_, found)| found == problem)
+}
+
+/// The path of what makes `value` fail with `problem`: `path`, as far as serde can tell it, or a place below it.
+fn culprit(value: &Value, path: &str, problem: &str) -> String {
+    let (mut value, mut path) = (value.clone(), path.to_owned());
+    let steps = path.replace('[', ".").replace(']', "");
+    let mut pointer = if path == "." { String::new() } else { format!("/{}", steps.replace('.', "/")) };
+    loop {
+        let step = match value.pointer(&pointer) {
+            Some(Value::Array(_)) => {
+                wrong_item(&mut value, &pointer, problem).map(|place| (format!("{path}[{place}]"), place.to_string()))
+            }
+            Some(Value::Object(_)) => wrong_key(&mut value, &pointer, problem)
+                .map(|key| (of_key(&path, &key), key.replace('~', "~0").replace('/', "~1"))),
+            _ => None,
+        };
+        let Some((below, token)) = step else { return path };
+        (path, pointer) = (below, format!("{pointer}/{token}"));
+    }
+}
+
+/// The place of the item of the list at `pointer` that has the problem. The items behind it, which may have it too, are
+/// dropped.
+fn wrong_item(value: &mut Value, pointer: &str, problem: &str) -> Option<usize> {
+    let items = value.pointer(pointer)?.as_array()?.clone();
+    let mut before = fails(&with(value, pointer, Value::Array(Vec::new()))?, problem);
+    for place in 0..items.len() {
+        let shorter = with(value, pointer, items[..=place].into())?;
+        // Where it is there without the item, it lies elsewhere.
+        let after = fails(&shorter, problem);
+        if after && !before {
+            *value = shorter;
+            // Of a list that is too short or too long, no number in it is to blame.
+            let section = items[place].is_object() || items[place].is_array();
+            return (section || !problem.starts_with("invalid length")).then_some(place);
         }
+        before = after;
     }
     None
+}
+
+/// The key of the section at `pointer` that has the problem. Others that have it too are dropped.
+fn wrong_key(value: &mut Value, pointer: &str, problem: &str) -> Option<String> {
+    let section = value.pointer(pointer)?.as_object()?.clone();
+    let mut required = Vec::new();
+    for (key, option) in &section {
+        let without = without(value, pointer, key)?;
+        match attempt(&without) {
+            // It may be what is missing in another section too.
+            _ if key == "kind" => required.push((key, option)),
+            Err((_, found)) if found == problem => *value = without,
+            // A required key takes the place of the problem whether it has it or not.
+            Err((_, found)) if found.starts_with("missing field") => required.push((key, option)),
+            _ => return Some(key.clone()),
+        }
+    }
+    // What is missing is missing from a section, and no single value is to blame; of a wrong kind, the key `kind` is, but
+    // without it everything fails in another way.
+    let missing = problem.starts_with("missing field");
+    required.retain(|(_, option)| !missing || option.is_array() || option.is_object());
+    required.sort_by_key(|(key, _)| *key == "kind");
+    let guilty = |key: &str| without(value, pointer, key).is_some_and(|without| !fails(&without, problem));
+    required.into_iter().map(|(key, _)| key).find(|key| guilty(key)).cloned()
+}
+
+/// `value` with `part` at `pointer`.
+fn with(value: &Value, pointer: &str, part: Value) -> Option<Value> {
+    let mut changed = value.clone();
+    *changed.pointer_mut(pointer)? = part;
+    Some(changed)
+}
+
+/// `value` without a key of the section at `pointer`.
+fn without(value: &Value, pointer: &str, key: &str) -> Option<Value> {
+    let mut section = value.pointer(pointer)?.as_object()?.clone();
+    section.remove(key);
+    with(value, pointer, section.into())
 }

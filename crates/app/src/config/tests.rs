@@ -51,6 +51,81 @@ fn errors_name_the_file_and_the_full_path_of_the_key() {
     }
 }
 
+/// What is said of a data set in folders with these keys.
+fn folders_refused(keys: &str) -> String {
+    let text = format!(r#"{{"data": {{"kind": "folders", "root": "r", {keys}}}}}"#);
+    refused(&text).trim_start_matches("my.json: ").to_owned()
+}
+
+#[test]
+fn errors_in_lists_and_maps_name_the_item() {
+    let flip = r#"{"kind": "horizontal_flip"}"#;
+    let classes = r##""classes": ["a", {"name": "b", "color": "#ff0000"}]"##;
+    for (keys, expected) in [
+        (
+            r#""transforms": [FLIP, {"kind": "horizontal_flip", "probabilty": 1}], CLASSES"#,
+            "data.transforms[1].probabilty: unknown field `probabilty`",
+        ),
+        (
+            r#""transforms": [FLIP, {"kind": "horizontal_flop"}, {"kind": "horizontal_flop"}], CLASSES"#,
+            "data.transforms[1].kind: unknown variant `horizontal_flop`",
+        ),
+        (r#""transforms": [FLIP, {"probability": 1}], CLASSES"#, "data.transforms[1]: missing field `kind`"),
+        (
+            r#""transforms": [FLIP, ["horizontal_flip", 1]], CLASSES"#,
+            "data.transforms[1]: expected a section in braces, found [\"horizontal_flip\",1]",
+        ),
+        (
+            r#""transforms": [FLIP, {"kind": "horizontal_flip", "probability": 2}], CLASSES"#,
+            "data.transforms[1].probability: must be 0 to 1, is 2",
+        ),
+        (
+            r#""transforms": [{"kind": "horizontal_flip", "probability": "x"}, {"kind": "horizontal_flip", "probability": "x"}], CLASSES"#,
+            "data.transforms[0].probability: invalid type: string \"x\"",
+        ),
+        (r#""size": [64, "x"], CLASSES"#, "data.size[1]: invalid type: string \"x\""),
+        (r#""size": [64], CLASSES"#, "data.size: invalid length 1"),
+        (r#""images": 5, "masks": 5, CLASSES"#, "data.masks: invalid type: integer `5`"),
+        (r##""classes": ["a", {"name": "b", "colour": "#ff0000"}]"##, "data.classes[1].colour: unknown field `colour`"),
+        (r##""classes": ["a", {"color": "#ff0000"}]"##, "data.classes[1]: missing field `name`"),
+        (r#""classes": ["a", 5]"#, "data.classes[1]: invalid type: integer `5`"),
+        (r#""classes": ["a", ["b"]]"#, "data.classes[1]: invalid type: sequence"),
+        (r#""split": {"fold": "1/5"}"#, "data: missing field `classes`"),
+        (r#""split": {"fold": 5}, CLASSES"#, "data.split.fold: invalid type: integer `5`"),
+        (r#""split": {"folds": "1/5"}, CLASSES"#, "data.split.folds: unknown field `folds`"),
+        (r#""split": {"fold": "6/5"}, CLASSES"#, "data.split.fold: must be 'i/k'"),
+        (r#""split": [0.5, null, null, null], CLASSES"#, "data.split: expected a section in braces"),
+        (r#""labels": {"map": {"0": 0, "7": 1.5}}, CLASSES"#, "data.labels.map.7: expected the id or the name"),
+        (r#""labels": {"map": {"0": 0, "7": 3}}, CLASSES"#, "data.labels.map.7: there is no class 3"),
+        (r##""labels": {"colors": {"#80000": "a"}}, CLASSES"##, "data.labels.colors.#80000: a colour is"),
+        (r#""labels": {"ignore": [255, "white"]}, CLASSES"#, "data.labels.ignore[1]: expected a value"),
+        (r#""labels": {"map": [1, 2]}, CLASSES"#, "data.labels.map: invalid type: sequence"),
+        (r#""root": 5, CLASSES"#, "the key \"root\" is there twice"),
+    ] {
+        let keys = keys.replace("FLIP", flip).replace("CLASSES", classes);
+        let error = folders_refused(&keys);
+        assert!(error.starts_with(expected), "{keys}\n  gave     {error}\n  expected {expected}");
+    }
+    let change = r#"data.transforms=[{"kind":"horizontal_flip","probability":2}]"#;
+    assert_eq!(
+        changed(&[change]).unwrap_err(),
+        "--set data.transforms: data.transforms[0].probability: must be 0 to 1, is 2"
+    );
+    let change = r#"data.transforms=[{"kind":"horizontal_flip","often":2}]"#;
+    let error = changed(&[change]).unwrap_err();
+    assert!(error.starts_with("--set data.transforms: data.transforms[0].often: unknown field `often`"), "{error}");
+}
+
+#[test]
+fn classes_and_labels_may_be_written_in_each_of_their_ways() {
+    let data = r##"{"kind": "list", "root": "r", "list": "all.csv", "classes": ["a", {"name": "b"}, {"name": "c", "color": "#FF0000"}],
+        "labels": {"map": {"7": 0, "8": "b", "9": 2}, "ignore": [255, 0], "unlisted": "ignore"}}"##;
+    let config = Config::parse(&format!(r#"{{"data": {data}}}"#), "my.json").unwrap();
+    assert_eq!(Config::parse(&config.resolved().unwrap(), "").unwrap().data, config.data);
+    assert_eq!(config.data.classes(), ["a", "b", "c"]);
+    assert_eq!(config.data.colors()[2], data::Color([255, 0, 0]));
+}
+
 #[test]
 fn a_change_is_typed_checked_and_named() {
     let config = changed(&["optimizer.learning_rate=3e-4", "model.precision=bf16", "optimizer.clip_norm=1"]).unwrap();
@@ -104,11 +179,11 @@ fn differences_name_full_keys() {
 
 #[test]
 fn the_shipped_configurations_are_right_and_small() {
-    for name in ["shapes", "pets", "pets_foreground"] {
+    for name in ["shapes", "pets", "pets_foreground", "folders", "camvid", "voc", "cityscapes"] {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs").join(name).with_extension("json");
         let config = Config::read(&file).unwrap();
         assert_eq!(config.schema.as_deref(), Some("schema.json"));
-        assert!(fs::read_to_string(file).unwrap().lines().count() < 30);
+        assert!(fs::read_to_string(file).unwrap().lines().count() < 40);
     }
 }
 

@@ -23,8 +23,7 @@ fn mask_path(root: &Path, name: &str) -> PathBuf {
 /// A smooth picture of its own for each number, as photographs are smooth.
 fn picture(number: u64) -> RgbImage {
     let mut random = Random::new(number, Purpose::Order, 0, 0);
-    let waves: Vec<[f32; 4]> =
-        (0..9).map(|_| [(); 4].map(|()| random.between(0.0, 1.0))).map(|[x, y, at, how]| [x, y, at, how]).collect();
+    let waves: Vec<[f32; 4]> = (0..9).map(|_| [(); 4].map(|()| random.between(0.0, 1.0))).collect();
     RgbImage::from_fn(SIDE, SIDE, |x, y| {
         let value = |channel: usize| {
             let wave = |[across, down, at, height]: &[f32; 4]| {

@@ -3,9 +3,10 @@
 use super::*;
 use crate::dataset::{Dataset, Sample};
 use crate::decode::{dimensions, read_rgb};
-use crate::{Config, Fingerprint, fingerprint, verify};
+use crate::{Config, Fingerprint, Label, fingerprint, verify};
 use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage};
-use std::io::Write;
+use std::io::{self, Write};
+use std::{fs, path::Path};
 use tempfile::{TempDir, tempdir};
 
 /// A data set of two samples for training and one for validation, with stray files and odd images.
@@ -18,6 +19,14 @@ fn small() -> (TempDir, OxfordPets) {
     fs::write(root.join("annotations/test.txt"), "cat_3 1 1 1").unwrap();
     fs::write(root.join("images/cat_1.mat"), "stray").unwrap();
     fs::write(root.join("annotations/trimaps/._cat_1.png"), "stray").unwrap();
+    fs::create_dir(root.join("annotations/xmls")).unwrap();
+    fs::write(root.join("annotations/xmls/cat_1.xml"), "stray").unwrap();
+    fs::write(
+        root.join("annotations/list.txt"),
+        "#Image CLASS-ID SPECIES BREED ID\n#ID: 1:37 Class ids\ncat_1 1 1 1\n",
+    )
+    .unwrap();
+    fs::write(root.join("annotations/README"), "stray").unwrap();
     for (name, format) in [("cat_1", ImageFormat::Jpeg), ("dog_2", ImageFormat::Png), ("cat_3", ImageFormat::Jpeg)] {
         let image = RgbImage::from_pixel(6, 4, Rgb([200, 100, 50]));
         image.save_with_format(root.join("images").join(format!("{name}.jpg")), format).unwrap();
@@ -59,6 +68,18 @@ fn listed_samples_are_loaded_resized_and_relabelled() {
 }
 
 #[test]
+fn the_set_may_lie_in_a_folder_of_its_name() {
+    let (folder, config) = small();
+    let nested = folder.path().join("data/oxford-iiit-pet");
+    fs::create_dir_all(&nested).unwrap();
+    for part in ["images", "annotations"] {
+        fs::rename(config.root.join(part), nested.join(part)).unwrap();
+    }
+    let train = open(&OxfordPets { root: folder.path().join("data"), ..config }, Split::Train).unwrap();
+    assert_eq!(load(train.as_ref(), 0).unwrap().mask, [0, 1, 2, 0, 1, 2]);
+}
+
+#[test]
 fn what_is_missing_is_named_with_what_to_do() {
     for part in ["", "images", "annotations/trimaps", "annotations/test.txt"] {
         let (_folder, config) = small();
@@ -88,7 +109,7 @@ fn unsound_masks_are_found_before_training() {
     wrong.put_pixel(4, 2, Luma([7]));
     let cases: [(GrayImage, Expect); 2] = [
         (wide, |error| matches!(error, Error::SizeMismatch { image_size: [4, 6], mask_size: [4, 7], .. })),
-        (wrong, |error| matches!(error, Error::Label { found: 7, row: 2, column: 4, .. })),
+        (wrong, |error| matches!(error, Error::Label { found: Label::Value(7), row: 2, column: 4, .. })),
     ];
     for (mask, expected) in cases {
         let (_folder, config) = small();

@@ -1,0 +1,218 @@
+//! A data set of two folders: the images in one, and in the other a mask for each, matched by name.
+//!
+//! A sample's name is the folder it lies in below `images` and what its file's name has in the place of `{}`. Samples are
+//! in the order of their names, byte by byte, which is the same on every machine.
+
+mod scan;
+
+use crate::classes::{Class, check_classes};
+use crate::config::{Split, within};
+use crate::error::Error;
+use crate::files::Preparation;
+use crate::labels::Labels;
+use crate::lines::{lines, missing, read};
+use crate::list::whole;
+use crate::paths::{Paths, Pattern};
+use crate::split::{SplitConfig, Splitting};
+use contract::Invalid;
+use scan::{Found, scan};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+/// What to do where a folder is missing.
+const HINT: &str = "data.root must name the folder that holds data.images and data.masks; data.split.train and \
+                    data.split.validation name folders below both, or lists of names below data.root";
+
+/// How many offenders a message names.
+const NAMED: usize = 3;
+
+/// The configuration of a data set of two folders.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Folders {
+    /// The folder that holds the other two; relative to where the program is started.
+    pub root: PathBuf,
+    /// The folder of the images, below `root`; they may lie in folders of it.
+    #[serde(default = "images")]
+    pub images: String,
+    /// The folder of the masks, below `root`, with the same folders in it.
+    #[serde(default = "masks")]
+    pub masks: String,
+    /// What the name of an image's file is, without its extension, with `{}` for what its mask's has too. Other files are
+    /// passed over.
+    #[serde(default = "whole")]
+    pub image_name: String,
+    /// What the name of a mask's file is.
+    #[serde(default = "whole")]
+    pub mask_name: String,
+    /// The classes, in the order of their ids.
+    pub classes: Vec<Class>,
+    /// What the values or colours of the masks mean.
+    #[serde(default)]
+    pub labels: Labels,
+    /// Which samples are for training and which for validation.
+    #[serde(default)]
+    pub split: SplitConfig,
+    /// How the files become what the network is fed with.
+    #[serde(flatten)]
+    pub preparation: Preparation,
+}
+
+fn images() -> String {
+    "images".into()
+}
+
+fn masks() -> String {
+    "masks".into()
+}
+
+/// Images and masks, each in the order of their names.
+type Both = [Vec<Found>; 2];
+
+impl Folders {
+    /// Complains about values that cannot work; keys are relative to this struct.
+    pub(crate) fn check(&self) -> Result<(), Invalid> {
+        for (key, text) in [("image_name", &self.image_name), ("mask_name", &self.mask_name)] {
+            Pattern::parse(key, text)?;
+            Invalid::unless(!text.contains(['/', '\\']), key, || {
+                format!("is for the names of files and must hold no folder, is '{text}'")
+            })?;
+        }
+        Invalid::unless(self.images != self.masks || self.image_name != self.mask_name, "masks", || {
+            "is the folder of the images too; then image_name and mask_name must tell them apart".into()
+        })?;
+        self.split.check()?;
+        check_classes(&self.classes)?;
+        within("labels", self.labels.check(&self.classes))
+    }
+
+    /// Finds the images of a split and the mask of each.
+    pub(crate) fn paths(&self, split: Split) -> Result<Paths, Error> {
+        let splitting = self.split.check()?;
+        let both = match (splitting, split) {
+            (Splitting::Hashed(_), _) => self.scan("")?,
+            (Splitting::Named { train: part, .. }, Split::Train)
+            | (Splitting::Named { validation: part, .. }, Split::Validation) => self.named(part)?,
+        };
+        let mut paths = self.matched(both)?;
+        if let Splitting::Hashed(rule) = splitting {
+            paths.keep(rule, split)?;
+        }
+        Ok(paths)
+    }
+
+    /// The masks that no image belongs to. They are no error: nothing is trained on them.
+    pub fn unused_masks(&self) -> Result<Vec<PathBuf>, Error> {
+        let parts = match self.split.check()? {
+            Splitting::Named { train, validation } if self.is_folder(train) => vec![train, validation],
+            _ => vec![""],
+        };
+        let mut unused = Vec::new();
+        for part in parts {
+            let [images, masks] = self.scan(part)?;
+            let alone = masks.into_iter().filter(|mask| find(&images, &mask.name).is_empty());
+            unused.extend(alone.map(|mask| self.root.join(&self.masks).join(mask.path)));
+        }
+        Ok(unused)
+    }
+
+    fn is_folder(&self, part: &str) -> bool {
+        self.root.join(&self.images).join(part).is_dir()
+    }
+
+    /// What lies in the folder `part` of images and masks.
+    fn scan(&self, part: &str) -> Result<Both, Error> {
+        let (images, masks) = (self.root.join(&self.images), self.root.join(&self.masks));
+        let [image, mask] =
+            [Pattern::parse("image_name", &self.image_name)?, Pattern::parse("mask_name", &self.mask_name)?];
+        let found = scan(&images, part, &image, ["folder of images", HINT])?;
+        if found.is_empty() {
+            let what = "image files (jpg, png, bmp, gif, tiff, webp) with names as data.image_name says";
+            return Err(missing(what, &images.join(part), HINT));
+        }
+        Ok([found, scan(&masks, part, &mask, ["folder of masks", HINT])?])
+    }
+
+    /// What lies in the folders `part`, or what the list of that name names.
+    fn named(&self, part: &str) -> Result<Both, Error> {
+        if self.is_folder(part) { self.scan(part) } else { self.listed(part) }
+    }
+
+    /// The samples that a list names.
+    fn listed(&self, list: &str) -> Result<Both, Error> {
+        let path = self.root.join(list);
+        let text = read("list of names, or folder of images,", &path, HINT)?;
+        let [mut images, masks] = self.scan("")?;
+        let mut seen = HashMap::new();
+        let wrong = |line, problem| Err(Error::List { path: path.clone(), line, problem });
+        for (line, name) in lines(&text) {
+            if let Some(before) = seen.insert(name, line) {
+                return wrong(line, format!("names '{name}' again, after line {before}: remove one"));
+            }
+            if find(&images, name).is_empty() {
+                return wrong(
+                    line,
+                    format!(
+                        "there is no image '{name}' in {}; a name has no extension, and of '{}' only what stands for {{}}",
+                        self.root.join(&self.images).display(),
+                        self.image_name
+                    ),
+                );
+            }
+        }
+        if seen.is_empty() {
+            return Err(Error::Empty { path });
+        }
+        images.retain(|image| seen.contains_key(&*image.name));
+        Ok([images, masks])
+    }
+
+    /// The samples: each of the images with its mask.
+    fn matched(&self, [images, masks]: Both) -> Result<Paths, Error> {
+        let folder = |folder: &str| if folder.is_empty() { String::new() } else { format!("{folder}/") };
+        let mut paths = Paths::new(&self.root);
+        (paths.image.prefix, paths.mask.prefix) = (folder(&self.images), folder(&self.masks));
+        let (mut same, mut without, mut several) = (Vec::new(), Vec::new(), Vec::new());
+        for alike in images.chunk_by(|a, b| a.name == b.name) {
+            match (alike, find(&masks, &alike[0].name)) {
+                ([image], [mask]) => paths.push([&image.name, &image.path, &mask.path], &self.root)?,
+                ([image], []) => without.push(image.path.clone()),
+                ([_], masks) => several.push(both(masks)),
+                (images, _) => same.push(both(images)),
+            }
+        }
+        let mask = format!("its folder and name, with '{}' for '{}'", self.mask_name, self.image_name);
+        let masks = self.root.join(&self.masks);
+        unless("images of one name", same, || "rename or remove all but one of each".into())?;
+        unless("images with more than one mask", several, || "remove all masks of each but one".into())?;
+        unless("images without a mask", without, || {
+            format!("the mask of an image has {mask}, in {}; add it or remove the image", masks.display())
+        })?;
+        Ok(paths)
+    }
+}
+
+/// Those of a sorted list that have this name.
+fn find<'f>(sorted: &'f [Found], name: &str) -> &'f [Found] {
+    let start = sorted.partition_point(|found| *found.name < *name);
+    let rest = &sorted[start..];
+    &rest[..rest.partition_point(|found| found.name == name)]
+}
+
+/// The paths of files that should be one.
+fn both(files: &[Found]) -> String {
+    files.iter().map(|file| &*file.path).collect::<Vec<_>>().join(" and ")
+}
+
+fn unless(what: &'static str, offenders: Vec<String>, hint: impl FnOnce() -> String) -> Result<(), Error> {
+    if offenders.is_empty() {
+        return Ok(());
+    }
+    let count = offenders.len();
+    Err(Error::Unmatched { what, count, first: offenders.into_iter().take(NAMED).collect(), hint: hint() })
+}
+
+#[cfg(test)]
+mod tests;

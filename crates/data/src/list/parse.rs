@@ -1,0 +1,161 @@
+//! What a list of samples says: text with one or two columns, or CSV.
+
+use crate::error::Error;
+use crate::lines::{lines, shown, without_mark};
+use crate::paths::{Entry, Paths, Pattern, too_large};
+use csv::{ReaderBuilder, StringRecord, Trim};
+use std::path::Path;
+
+/// How a list is to be read.
+#[derive(Debug, Clone)]
+pub(crate) struct Format<'a> {
+    /// The list; `.csv` in its name says what it is.
+    pub(crate) path: &'a Path,
+    /// What is taken away from the beginning of each column.
+    pub(crate) strip_prefix: &'a str,
+    /// What the path of an image is made of, around the first column.
+    pub(crate) image: Pattern,
+    /// What the path of a mask is made of, around the second column, or the first where there is only one.
+    pub(crate) mask: Pattern,
+}
+
+impl Format<'_> {
+    /// The samples of the list, whose whole text is `text`, in its order.
+    pub(crate) fn parse(&self, root: &Path, text: String) -> Result<Paths, Error> {
+        let csv = self.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+        let mut paths = if csv { self.csv(root, &text)? } else { self.text(root, text)? };
+        (paths.image, paths.mask) = (self.image.clone(), self.mask.clone());
+        if paths.entries.is_empty() { Err(Error::Empty { path: self.path.into() }) } else { Ok(paths) }
+    }
+
+    /// Columns apart by white space; only by tabs where a line has any. What the entries cut out is the list's own text.
+    fn text(&self, root: &Path, text: String) -> Result<Paths, Error> {
+        u32::try_from(text.len()).map_err(|_| too_large(self.path))?;
+        let span = |part: &str| {
+            let start = part.as_ptr() as usize - text.as_ptr() as usize;
+            [start as u32, (start + part.len()) as u32]
+        };
+        let mut entries = Vec::with_capacity(text.bytes().filter(|byte| *byte == b'\n').count() + 1);
+        let mut columns = Columns::default();
+        for (number, line) in lines(&text) {
+            let cells = if line.contains('\t') {
+                first_three(line.split('\t').map(str::trim).filter(|cell| !cell.is_empty()))
+            } else {
+                first_three(line.split_ascii_whitespace())
+            };
+            let sample = columns.sample(self, cells);
+            let [name, image, mask] = sample.map_err(|problem| self.wrong(number, problem, line))?.map(span);
+            entries.push(Entry { name, image, mask });
+        }
+        Ok(Paths { text, entries, ..Paths::new(root) })
+    }
+
+    /// Comma-separated values. Where the first record names the columns `image` and `mask`, the other columns are free.
+    fn csv(&self, root: &Path, text: &str) -> Result<Paths, Error> {
+        let text = without_mark(text);
+        let mut options = ReaderBuilder::new();
+        options.has_headers(false).flexible(true).comment(Some(b'#')).trim(Trim::All);
+        let mut reader = options.from_reader(text.as_bytes());
+        let (mut paths, mut columns) = (Paths::new(root), Columns::default());
+        let (mut record, mut header, mut first) = (StringRecord::new(), None, true);
+        loop {
+            let start = reader.position().byte() as usize;
+            let wrong = |problem| {
+                let (number, line) = record_at(text, start);
+                self.wrong(number, problem, line)
+            };
+            if !reader.read_record(&mut record).map_err(|error| wrong(error.to_string()))? {
+                return Ok(paths);
+            }
+            if record.iter().all(str::is_empty) {
+                continue;
+            }
+            if record.iter().any(|cell| cell.contains(['\n', '\r'])) {
+                return Err(wrong("has a quote that no quote closes".into()));
+            }
+            if first {
+                first = false;
+                let column = |name| record.iter().position(|cell| cell.eq_ignore_ascii_case(name));
+                header = column("image").zip(column("mask"));
+                if header.is_some() {
+                    continue;
+                }
+            }
+            let cells = match header {
+                Some((image, mask)) => [record.get(image), record.get(mask).or(Some("")), None],
+                None => first_three(record.iter()),
+            };
+            paths.push(columns.sample(self, cells).map_err(wrong)?, self.path)?;
+        }
+    }
+
+    fn wrong(&self, line: usize, problem: String, found: &str) -> Error {
+        let problem = format!("{problem}; the line is '{}'", shown(found));
+        Error::List { path: self.path.into(), line, problem }
+    }
+}
+
+fn first_three<'t>(mut cells: impl Iterator<Item = &'t str>) -> [Option<&'t str>; 3] {
+    [cells.next(), cells.next(), cells.next()]
+}
+
+/// The record that is read next at byte `start`: the number and the text of its line.
+fn record_at(text: &str, start: usize) -> (usize, &str) {
+    let (before, rest) = text.split_at_checked(start).unwrap_or((text, ""));
+    let breaks = before.bytes().filter(|byte| *byte == b'\n').count();
+    let nothing = |line: &&str| line.trim_matches([' ', '\t', ',', '\r']).is_empty() || line.starts_with('#');
+    let passed = rest.split('\n').take_while(nothing).count();
+    (breaks + passed + 1, rest.split('\n').nth(passed).unwrap_or_default())
+}
+
+/// How many columns a list has: as many in every line.
+#[derive(Debug, Default)]
+struct Columns(Option<usize>);
+
+impl Columns {
+    /// Name, image and mask of a line with these cells, or what is wrong with it.
+    fn sample<'t>(&mut self, format: &Format, cells: [Option<&'t str>; 3]) -> Result<[&'t str; 3], String> {
+        let [Some(first), second, None] = cells else {
+            return Err("expected one or two columns (image and mask), found more; quote paths with spaces or commas \
+                        in a .csv list, or part the columns of a text with a tab"
+                .into());
+        };
+        let found = cells.iter().flatten().count();
+        let expected = *self.0.get_or_insert(found);
+        if found != expected {
+            return Err(format!("has {found} of the {expected} columns that the list begins with"));
+        }
+        if second.is_none() && format.image == format.mask {
+            return Err(
+                "has one column, and data.image and data.mask make the same path of it: set them to something \
+                        like 'JPEGImages/{}.jpg' and 'SegmentationClass/{}.png', or give two columns"
+                    .into(),
+            );
+        }
+        let strip = |cell: &'t str| match cell.strip_prefix(format.strip_prefix) {
+            Some(rest) if !format.strip_prefix.is_empty() => rest.trim_start_matches('/'),
+            _ => cell,
+        };
+        let [image, mask] = [first, second.unwrap_or(first)].map(|cell| {
+            let cell = strip(cell);
+            cell.strip_prefix("./").unwrap_or(cell)
+        });
+        if image.is_empty() || mask.is_empty() {
+            return Err("has an empty path for the image or the mask".into());
+        }
+        let name = if second.is_some() { without_extension(image) } else { image };
+        Ok([name, image, mask])
+    }
+}
+
+/// The path without what follows the last dot of its file's name, if that is not hidden.
+fn without_extension(path: &str) -> &str {
+    let file = path.rfind('/').map_or(0, |slash| slash + 1);
+    match path.rfind('.') {
+        Some(dot) if dot > file => &path[..dot],
+        _ => path,
+    }
+}
+
+#[cfg(test)]
+mod tests;

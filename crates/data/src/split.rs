@@ -1,0 +1,129 @@
+//! Which samples are trained on and which are measured on: by a hash of their names, or as files and folders say.
+//!
+//! **Invariant:** by the hash, where a sample goes depends on its own name alone. Adding, removing or reordering others
+//! moves none.
+
+use crate::config::Split;
+use contract::Invalid;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The ways to split, for messages.
+const WAYS: &str = "give validation_fraction, or fold, or train and validation";
+
+/// The most folds; more is a slip of the keyboard.
+const MOST_FOLDS: u64 = 1000;
+
+/// How samples are split into those to train on and those to validate with: exactly one of `validation_fraction`, `fold`,
+/// and `train` together with `validation`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "SplitBy")]
+pub struct SplitConfig {
+    /// About this share of the samples, chosen by a hash of their names, is for validation; above 0 and below 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_fraction: Option<f64>,
+    /// `"1/5"`: of five parts, chosen by a hash of the names, the first is for validation and the others for training.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fold: Option<String>,
+    /// What names the training samples: a list file below `root`, or (`folders` only) a folder below `images` and `masks`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train: Option<String>,
+    /// What names the validation samples, like `train`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<String>,
+}
+
+impl Default for SplitConfig {
+    fn default() -> Self {
+        Self { validation_fraction: Some(0.2), fold: None, train: None, validation: None }
+    }
+}
+
+/// A [`SplitConfig`] that was checked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Splitting<'a> {
+    /// By a hash of the name.
+    Hashed(Rule),
+    /// As lists or folders say.
+    Named {
+        /// The list or folder of the training samples.
+        train: &'a str,
+        /// That of the validation samples.
+        validation: &'a str,
+    },
+}
+
+/// What the hash of a name means.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Rule {
+    /// This share is for validation.
+    Fraction(f64),
+    /// Part `part` of `of` is for validation.
+    Fold {
+        /// From 0.
+        part: u64,
+        /// At least 2.
+        of: u64,
+    },
+}
+
+impl Rule {
+    /// The split of the sample `name`: from the first 8 bytes of the name's BLAKE3, as a little-endian number `h`, it is
+    /// for validation where `h / 2^64 < fraction`, or `h mod of = part`.
+    pub(crate) fn split(self, name: &str) -> Split {
+        let hash = blake3::hash(name.as_bytes());
+        let number = hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let validation = match self {
+            Self::Fraction(fraction) => number as f64 / 2f64.powi(64) < fraction,
+            Self::Fold { part, of } => number % of == part,
+        };
+        if validation { Split::Validation } else { Split::Train }
+    }
+}
+
+impl SplitConfig {
+    /// Complains about ways to split that are none; keys are relative to the section that `split` is a key of.
+    pub(crate) fn check(&self) -> Result<Splitting<'_>, Invalid> {
+        let invalid = |key: &str, problem: String| Err(Invalid { key: key.into(), problem });
+        match (self.validation_fraction, &self.fold, &self.train, &self.validation) {
+            (Some(fraction), None, None, None) if fraction > 0.0 && fraction < 1.0 => {
+                Ok(Splitting::Hashed(Rule::Fraction(fraction)))
+            }
+            (Some(fraction), None, None, None) => {
+                invalid("split.validation_fraction", format!("must be above 0 and below 1, is {fraction}"))
+            }
+            (None, Some(fold), None, None) => match parse_fold(fold) {
+                Some(rule) => Ok(Splitting::Hashed(rule)),
+                None => invalid(
+                    "split.fold",
+                    format!("must be 'i/k', part i of k with i from 1 to k and k from 2 to {MOST_FOLDS}, is '{fold}'"),
+                ),
+            },
+            (None, None, Some(train), Some(validation)) if train == validation => {
+                invalid("split.validation", format!("must be another than split.train, both are '{train}'"))
+            }
+            (None, None, Some(train), Some(validation)) => Ok(Splitting::Named { train, validation }),
+            (fraction, fold, train, validation) => {
+                let given = [
+                    ("validation_fraction", fraction.is_some()),
+                    ("fold", fold.is_some()),
+                    ("train", train.is_some()),
+                    ("validation", validation.is_some()),
+                ];
+                let given: Vec<&str> = given.into_iter().filter(|(_, given)| *given).map(|(key, _)| key).collect();
+                let found = if given.is_empty() { "nothing".into() } else { given.join(", ") };
+                invalid("split", format!("must say one way to split, says {found}: {WAYS}"))
+            }
+        }
+    }
+}
+
+fn parse_fold(text: &str) -> Option<Rule> {
+    let (part, of) = text.split_once('/')?;
+    let (part, of): (u64, u64) = (part.parse().ok()?, of.parse().ok()?);
+    ((2..=MOST_FOLDS).contains(&of) && (1..=of).contains(&part)).then(|| Rule::Fold { part: part - 1, of })
+}
+
+#[cfg(test)]
+mod tests;
