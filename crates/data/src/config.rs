@@ -1,5 +1,6 @@
 //! The configuration of the data: which set, of what size, loaded how.
 
+use crate::loader::LoaderConfig;
 use crate::pipeline::Pipeline;
 use crate::{Dataset, Error, OxfordPets, Shapes};
 use contract::Invalid;
@@ -8,9 +9,6 @@ use serde::{Deserialize, Serialize};
 
 /// The largest height and width that a network is fed with; more is a slip of the keyboard.
 const LARGEST: u32 = 8192;
-
-/// The most worker threads; more is a slip of the keyboard.
-const MOST_WORKERS: u64 = 256;
 
 /// Which data set, named by the key `kind`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,37 +28,6 @@ pub enum Split {
     Train,
     /// What they are measured on.
     Validation,
-}
-
-/// How samples are put together into batches.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct LoaderConfig {
-    /// Samples in a batch; the last one of an epoch may hold fewer.
-    pub batch_size: u64,
-    /// Threads that load batches while others are being computed with; 0 loads them in the computing thread.
-    pub workers: u64,
-    /// Batches that are held ready or in the making, at most; the workers beyond that number have nothing to do.
-    pub prefetch: u64,
-}
-
-impl Default for LoaderConfig {
-    fn default() -> Self {
-        Self { batch_size: 16, workers: 2, prefetch: 4 }
-    }
-}
-
-impl LoaderConfig {
-    /// Complains about values that cannot work; keys are relative to this struct.
-    pub fn check(&self) -> Result<(), Invalid> {
-        Invalid::unless(self.batch_size > 0, "batch_size", || "must be at least 1, is 0".into())?;
-        Invalid::unless(self.workers <= MOST_WORKERS, "workers", || {
-            format!("must be at most {MOST_WORKERS} threads, is {}", self.workers)
-        })?;
-        Invalid::unless(self.workers == 0 || self.prefetch > 0, "prefetch", || {
-            format!("must be at least 1 batch for the {} workers to have something to do, is 0", self.workers)
-        })
-    }
 }
 
 impl Default for Config {
@@ -199,6 +166,7 @@ mod tests {
             (json!({"loader": {"batch_size": 0}}), "loader.batch_size", "is 0"),
             (json!({"loader": {"workers": 1, "prefetch": 0}}), "loader.prefetch", "is 0"),
             (json!({"loader": {"workers": 1000}}), "loader.workers", "is 1000"),
+            (json!({"loader": {"cache_folder": "/tmp"}}), "loader.cache_folder", "\"disk\""),
         ] {
             let mut value = change;
             value["kind"] = "shapes".into();

@@ -21,6 +21,7 @@
 //! # Ok::<(), data::Error>(())
 //! ```
 
+mod cache;
 mod config;
 mod dataset;
 mod decode;
@@ -37,19 +38,22 @@ mod pipeline;
 mod random;
 mod resize;
 mod shapes;
+mod skipped;
 mod transform;
 mod verify;
 
-pub use config::{Config, LoaderConfig, Split};
+pub use cache::{Cache, Tell, Told};
+pub use config::{Config, Split};
 pub use dataset::{Dataset, IGNORE, Sample, Source};
 pub use decode::{dimensions, read_rgb};
 pub use error::Error;
 pub use files::Preparation;
 pub use fingerprint::{Fingerprint, fingerprint};
 pub use images::Images;
-pub use loader::{Loader, Order};
+pub use loader::{Loader, LoaderConfig, Order};
 pub use pets::{OxfordPets, Target};
 pub use pipeline::{Normalize, Pipeline};
 pub use shapes::Shapes;
+pub use skipped::{Passed, Skipped};
 pub use transform::Transform;
-pub use verify::verify;
+pub use verify::{verify, verify_all_but};
