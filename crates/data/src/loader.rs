@@ -52,6 +52,9 @@ struct Source {
     skipped: Arc<Skipped>,
     /// What no thread is working in at the moment: never more than there were threads at once.
     rooms: Mutex<Vec<Room>>,
+    /// Room for whole batches that nobody has begun to fill, made by the thread that takes the batches.
+    empty: Mutex<Vec<[Tensor; 2]>>,
+    batch_size: i64,
 }
 
 /// What a thread works in.
@@ -89,7 +92,17 @@ impl Loader {
             normalize.check(dataset.channels())?;
         }
         let skipped = Arc::new(Skipped::new(config.max_skipped));
-        let source = Source { dataset, pipeline, seed, device, skipped, rooms: Mutex::default() };
+        let batch_size = dataset.len().min(config.batch_size) as i64;
+        let source = Source {
+            dataset,
+            pipeline,
+            seed,
+            device,
+            skipped,
+            rooms: Mutex::default(),
+            empty: Mutex::default(),
+            batch_size,
+        };
         Ok(Self { source: Arc::new(source), config: config.clone(), order })
     }
 
@@ -124,13 +137,19 @@ impl Loader {
 
 impl Input for Loader {
     fn epoch(&self, epoch: u64, skip: u64) -> Batches<'_> {
-        let (source, mut converter) = (&self.source, None);
-        let mut blocks = Some(self.blocks(epoch, skip));
+        let source = &self.source;
+        let ahead = if self.config.workers == 0 { 1 } else { self.config.prefetch };
+        let ahead = ahead.min(self.len().saturating_sub(skip)) as usize;
+        let ready = source.converter().and_then(|converter| source.make_room(&converter, ahead).map(|()| converter));
+        let mut epoch = ready.map(|converter| (converter, self.blocks(epoch, skip)));
+        let mut ended = false;
         Box::new(std::iter::from_fn(move || {
-            let batch = blocks.as_mut()?.next()?.and_then(|block| source.batch(block, &mut converter));
-            if batch.is_err() {
-                blocks = None;
-            }
+            let batch = match &mut epoch {
+                _ if ended => return None,
+                Ok((converter, blocks)) => blocks.next()?.and_then(|block| source.batch(block, converter, ahead)),
+                Err(error) => Err(torch(&[], TchError::Torch(error.to_string()))),
+            };
+            ended = batch.is_err();
             Some(batch.map_err(BoxError::from))
         }))
     }
@@ -175,15 +194,16 @@ impl Source {
                 Err(error) => return Err(error),
             }
         }
-        let ([height, width], channels) = (self.pipeline.size, self.dataset.channels());
         if names.is_empty() {
             // The number of batches is what schedules and progress are computed from.
-            images.resize(pixels(self.pipeline.size) * channels as usize, 0);
+            images.resize(pixels(self.pipeline.size) * self.dataset.channels() as usize, 0);
             masks.resize(pixels(self.pipeline.size), IGNORE);
             names.push(BLANK.into());
         }
-        let shape = [names.len() as i64, height.into(), width.into(), channels.into()];
-        let tensors = converter.on_host(images, masks, shape).map_err(|error| torch(&names, error))?;
+        let empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let tensors = empty.map_or_else(|| converter.room(self.shape()), Ok);
+        let tensors = tensors.and_then(|room| converter.on_host(images, masks, names.len() as i64, room));
+        let tensors = tensors.map_err(|error| torch(&names, error))?;
         Ok(Block { names, tensors, broken })
     }
 
@@ -191,17 +211,29 @@ impl Source {
         Converter::new(self.pipeline.normalize.as_ref(), self.device)
     }
 
-    /// The batch of a block on the device; `converter` is made when it is first needed.
-    fn batch(&self, block: Block, converter: &mut Option<Converter>) -> Result<Batch, Error> {
+    /// `[N, H, W, C]` of a whole batch.
+    fn shape(&self) -> [i64; 4] {
+        let [height, width] = self.pipeline.size.map(i64::from);
+        [self.batch_size, height, width, self.dataset.channels().into()]
+    }
+
+    /// Sees that there is room for `ahead` batches.
+    fn make_room(&self, converter: &Converter, ahead: usize) -> Result<(), TchError> {
+        let mut empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner);
+        while empty.len() < ahead {
+            empty.push(converter.room(self.shape())?);
+        }
+        Ok(())
+    }
+
+    /// The batch of a block on the device. What it was made in goes away with it, so there is new room for another.
+    fn batch(&self, block: Block, converter: &Converter, ahead: usize) -> Result<Batch, Error> {
         let Block { names, tensors, broken } = block;
         for (index, name, error) in broken {
             self.skipped.add(index, name, error)?;
         }
-        let converter = match converter {
-            Some(converter) => converter,
-            none => none.insert(self.converter().map_err(|error| torch(&names, error))?),
-        };
-        match converter.on_device(tensors) {
+        let batch = converter.on_device(tensors);
+        match batch.and_then(|batch| self.make_room(converter, ahead.min(1)).map(|()| batch)) {
             Ok([inputs, targets]) => Ok(Batch { inputs, targets, names }),
             Err(error) => Err(torch(&names, error)),
         }

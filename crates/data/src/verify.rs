@@ -127,7 +127,8 @@ mod tests {
     fn so_many_samples_may_be_unsound_but_no_class_may_be_wrong() {
         let broken = Spoilt(|index| Err(Error::Index { index, len: 0 }));
         for workers in [0, 1, 4] {
-            let names = |most| verify_all_but(most, &broken, 3, workers).map(|passed| passed.into_iter().map(|p| p.name));
+            let names =
+                |most| verify_all_but(most, &broken, 3, workers).map(|passed| passed.into_iter().map(|p| p.name));
             // 42, 49, …, 98
             assert_eq!(names(9).unwrap().count(), 9);
             assert_eq!(names(20).unwrap().next_back().unwrap(), "sample-98");

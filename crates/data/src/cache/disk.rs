@@ -77,8 +77,7 @@ pub(super) fn open(
 ) -> Result<OnDisk, Error> {
     fs::create_dir_all(folder).map_err(failed("make", folder))?;
     let path = folder.join(format!("{stem}.cache"));
-    let head =
-        Head { channels: source.channels(), samples: source.len(), key: key(source.as_ref(), description) };
+    let head = Head { channels: source.channels(), samples: source.len(), key: key(source.as_ref(), description) };
     let found = read(&path, &head).or_else(|_| {
         let _lock = lock(&path, tell)?;
         // Another process may have made it meanwhile.
@@ -94,7 +93,15 @@ pub(super) fn open(
     let (length, entries) = found?;
     tell(Told::Ready(&path));
     let bytes = Bytes::open(&path, length)?;
-    Ok(OnDisk { channels: head.channels as usize, tell: Arc::clone(tell), source, path, entries, bytes, damaged: AtomicBool::new(false) })
+    Ok(OnDisk {
+        channels: head.channels as usize,
+        tell: Arc::clone(tell),
+        source,
+        path,
+        entries,
+        bytes,
+        damaged: AtomicBool::new(false),
+    })
 }
 
 impl OnDisk {

@@ -138,8 +138,7 @@ pub(super) fn read(path: &Path, head: &Head) -> Result<(u64, Vec<Entry>), Option
 
 fn decode(bytes: &[u8; ENTRY]) -> Entry {
     let words = bytes.as_chunks::<4>().0;
-    let [low, high, height, width, image, mask] = [0, 1, 2, 3, 4, 5].map(|at: usize| {
-        u32::from_le_bytes(words.get(at).copied().unwrap_or_default())
-    });
+    let [low, high, height, width, image, mask] =
+        [0, 1, 2, 3, 4, 5].map(|at: usize| u32::from_le_bytes(words.get(at).copied().unwrap_or_default()));
     Entry { offset: u64::from(high) << 32 | u64::from(low), size: [height, width], sums: [image, mask] }
 }

@@ -37,14 +37,6 @@ impl Constants {
     }
 }
 
-/// What becomes of bytes.
-#[derive(Clone, Copy, PartialEq)]
-enum Into {
-    Same,
-    Ids,
-    Values,
-}
-
 /// What turns blocks into tensors. One of it serves one thread at a time.
 pub(super) struct Converter {
     device: Device,
@@ -61,33 +53,49 @@ impl Converter {
         Ok(Self { device, constants: constants.transpose()? })
     }
 
-    /// The first half, for the loader's threads: `shape` is `[N, H, W, C]`, the images are `N×H×W×C` bytes and the masks
-    /// `N×H×W`. On a CPU all that there is to do, elsewhere tensors of the same bytes on the host.
-    pub(super) fn on_host(&self, images: &[u8], masks: &[u8], shape: [i64; 4]) -> Result<[Tensor; 2], TchError> {
-        let [values, ids] = if self.device == Device::Cpu { [Into::Values, Into::Ids] } else { [Into::Same; 2] };
-        Ok([self.tensor(images, &shape, values)?, self.tensor(masks, &shape[..3], ids)?])
+    /// Room for a batch of `shape` `[N, H, W, C]` on the host, for the thread that takes the batches to make: of a
+    /// thread that ends with the epoch, the system would take the memory back after every batch, and give it anew.
+    pub(super) fn room(&self, shape: [i64; 4]) -> Result<[Tensor; 2], TchError> {
+        let of_kind = |shape: &[i64], kind| {
+            let room = Tensor::f_empty(shape, (kind, Device::Cpu))?;
+            // From pinned memory the device fetches the bytes while the host goes on; libtorch keeps it until then.
+            if self.device.is_cuda() { room.f_pin_memory(self.device) } else { Ok(room) }
+        };
+        let [values, ids] = if self.device == Device::Cpu { [Kind::Float, Kind::Int64] } else { [Kind::Uint8; 2] };
+        Ok([of_kind(&shape, values)?, of_kind(&shape[..3], ids)?])
     }
 
-    fn tensor(&self, bytes: &[u8], shape: &[i64], into: Into) -> Result<Tensor, TchError> {
-        let kind = match into {
-            Into::Same => Kind::Uint8,
-            Into::Ids => Kind::Int64,
-            Into::Values => Kind::Float,
-        };
-        let whole = Tensor::f_empty(shape, (kind, Device::Cpu))?;
+    /// The first half, for the loader's threads: `images` are `N×H×W×C` bytes and `masks` `N×H×W`, for as many samples as
+    /// [`room`](Self::room) was made for or fewer. On a CPU all that there is to do, elsewhere tensors of the same bytes.
+    pub(super) fn on_host(
+        &self,
+        images: &[u8],
+        masks: &[u8],
+        samples: i64,
+        room: [Tensor; 2],
+    ) -> Result<[Tensor; 2], TchError> {
+        let [inputs, targets] = room;
+        let [inputs, targets] = [inputs.f_narrow(0, 0, samples)?, targets.f_narrow(0, 0, samples)?];
+        self.write(images, &inputs, self.device == Device::Cpu)?;
+        self.write(masks, &targets, false)?;
+        Ok([inputs, targets])
+    }
+
+    /// Puts `bytes` into `whole`; those that are `values` are brought to what the network is fed with.
+    fn write(&self, bytes: &[u8], whole: &Tensor, values: bool) -> Result<(), TchError> {
         let flat = whole.f_view(-1)?;
         for (number, piece) in bytes.chunks(PIECE).enumerate() {
             let len = piece.len() as i64;
             let mut place = flat.f_narrow(0, (number * PIECE) as i64, len)?;
             place.f_copy_(&Tensor::f_from_slice(piece)?)?;
-            if into == Into::Values {
+            if values {
                 let mut place = place.f_div_scalar_(255.0)?;
                 if let Some(Constants { mean, std }) = &self.constants {
                     let _ = place.f_sub_(&mean.f_narrow(0, 0, len)?)?.f_div_(&std.f_narrow(0, 0, len)?)?;
                 }
             }
         }
-        Ok(whole)
+        Ok(())
     }
 
     /// The second half, for the thread that takes the batch: inputs `[N, C, H, W]` f32, channels-last in memory, which
@@ -96,12 +104,7 @@ impl Converter {
         if self.device == Device::Cpu {
             return Ok([images.f_permute([0, 3, 1, 2])?, masks]);
         }
-        let sent = |bytes: Tensor| {
-            // From pinned memory the device fetches the bytes while the host goes on; libtorch keeps the memory until
-            // then.
-            let bytes = if self.device.is_cuda() { bytes.f_pin_memory(self.device)? } else { bytes };
-            bytes.f_to_device_(self.device, Kind::Uint8, true, false)
-        };
+        let sent = |bytes: Tensor| bytes.f_to_device_(self.device, Kind::Uint8, true, false);
         // The order of the axes in memory outlives the conversion of a permuted view.
         let mut inputs = sent(images)?.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?;
         let mut inputs = inputs.f_div_scalar_(255.0)?;

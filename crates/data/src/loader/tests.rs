@@ -6,8 +6,8 @@ use crate::transform::usual;
 use crate::{Config, Shapes, Split};
 use proptest::prelude::*;
 use std::thread;
-use tch::Kind;
 use std::time::{Duration, Instant};
+use tch::Kind;
 
 /// `len` samples of one row: pixel x of sample i is (i, i, x), of class x; loading takes a time of its own.
 struct Rows {
