@@ -20,7 +20,7 @@ enum Rule {
 }
 
 /// Keys, or sections where they end in a dot, that are taken over.
-const TAKEN_OVER: [&str; 11] = [
+const TAKEN_OVER: [&str; 14] = [
     "train.epochs",
     "train.device",
     "train.threads",
@@ -28,6 +28,9 @@ const TAKEN_OVER: [&str; 11] = [
     "data.root",
     "data.loader.workers",
     "data.loader.prefetch",
+    "data.loader.cache",
+    "data.loader.cache_folder",
+    "data.loader.max_skipped",
     "checkpoint.",
     "summary.",
     "oxiseg",
@@ -35,9 +38,10 @@ const TAKEN_OVER: [&str; 11] = [
 ];
 
 /// Keys that are refused. All others are asked about.
-const REFUSED: [&str; 8] = [
+const REFUSED: [&str; 9] = [
     "data.kind",
     "data.target",
+    "data.channels",
     "data.classes",
     "model.kind",
     "model.width",
@@ -163,6 +167,12 @@ mod tests {
             ("train.non_finite.policy", Rule::TakenOver),
             ("libtorch", Rule::TakenOver),
             ("model.width", Rule::Refused),
+            ("data.loader.cache_folder", Rule::TakenOver),
+            ("data.loader.max_skipped", Rule::TakenOver),
+            ("data.loader.batch_size", Rule::Asked),
+            ("data.transforms[0].probability", Rule::Asked),
+            ("data.normalize.mean[0]", Rule::Asked),
+            ("data.channels", Rule::Refused),
             ("data.classes", Rule::Refused),
             ("optimizer.rule.kind", Rule::Refused),
             ("optimizer.learning_rate", Rule::Asked),

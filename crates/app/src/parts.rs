@@ -1,13 +1,15 @@
 //! From a configuration to the objects that a loop needs.
 
 use crate::config::Config;
+use crate::report;
+use crate::watch::Watch;
 use anyhow::{Context, Result};
 use contract::{Input, Stateful};
-use data::{Fingerprint, Loader, Order, Split};
+use data::{Fingerprint, Loader, Order, Skipped, Split, Tell, Told};
 use metric::Segmentation;
 use optim::{Average, Optim};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tch::Device;
 use tch::nn::{ModuleT, VarStore};
 
@@ -55,6 +57,8 @@ pub struct Parts {
     pub input: Box<dyn Input>,
     /// Validation data: as it is.
     pub validation_input: Loader,
+    /// The samples that training and validation leave out.
+    pub skipped: [Arc<Skipped>; 2],
     /// What the training and the validation data are.
     pub fingerprints: [Fingerprint; 2],
     /// The loss.
@@ -81,6 +85,7 @@ impl Parts {
         let optimizer = config.optimizer.build(parameters, config.schedule.clone(), updates);
         Ok(Self {
             fingerprints: [input.fingerprint()?, validation_input.fingerprint()?],
+            skipped: [input.skipped(), validation_input.skipped()],
             input: Box::new(input),
             validation_input,
             loss_fn: config.loss.build(network.device)?,
@@ -100,12 +105,38 @@ pub fn input_of_validation(config: &Config, device: Device) -> Result<Loader> {
 
 /// The data of a split, every mask of it looked at once.
 pub fn input(config: &Config, split: Split, device: Device) -> Result<Loader> {
-    let dataset: Arc<dyn data::Dataset> = config.data.open(split)?.into();
+    let dataset = config.data.open_cached(split, &tell())?;
     let (loader, seed) = (config.data.loader(), config.train.seed);
-    data::verify(dataset.as_ref(), config.data.classes().len() as u64, loader.workers)?;
+    let classes = config.data.classes().len() as u64;
+    let passed = data::verify_all_but(loader.max_skipped, dataset.as_ref(), classes, loader.workers)?;
+    report::skipped(&passed);
     let order = match split {
         Split::Train => Order::Shuffled,
         Split::Validation => Order::Sequential,
     };
     Ok(Loader::new(dataset, config.data.pipeline(split), loader, order, seed, device)?)
+}
+
+/// Shows what happens to a cache on disk: a bar while it is made, lines for the rest.
+fn tell() -> Tell {
+    let watch = Mutex::new(None::<Watch>);
+    Arc::new(move |told| {
+        let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Told::Building { done, total } = told {
+            watch.get_or_insert_with(|| Watch::new("Cache", done - 1, total)).step(1, None);
+            return;
+        }
+        *watch = None;
+        match told {
+            Told::Waiting(path) => log::info!("Another process is making the cache {}: waiting", path.display()),
+            Told::Unfit { path, reason } => log::info!("Making the cache {} anew: {reason}", path.display()),
+            Told::Ready(path) => log::info!("Samples come from the cache {}", path.display()),
+            Told::Damaged { path, name } => log::warn!(
+                "Sample '{name}' is damaged in the cache {}: it is loaded from its source, and the next run makes the \
+                 cache anew",
+                path.display()
+            ),
+            Told::Building { .. } => {}
+        }
+    })
 }

@@ -8,7 +8,7 @@ use crate::trained::load;
 use crate::usage::usage;
 use crate::watch::Watch;
 use anyhow::{Context, Result};
-use data::{Images, Loader, Order, Split};
+use data::{Images, Loader, LoaderConfig, Order, Split};
 use executors::{Prediction, Predictor};
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,7 +25,9 @@ pub fn run(args: &cli::Predict) -> Result<()> {
     let named = files.iter().map(|(name, file)| (name.clone(), file.clone())).collect();
     let images = Arc::new(Images::new(named, trained.config.data.size()));
     let data = &trained.config.data;
-    let input = Loader::new(images, data.pipeline(Split::Validation), data.loader(), Order::Sequential, 0, *device)?;
+    // Every image was asked for by name.
+    let loader = LoaderConfig { max_skipped: 0, ..data.loader().clone() };
+    let input = Loader::new(images, data.pipeline(Split::Validation), &loader, Order::Sequential, 0, *device)?;
     let mut watch = Watch::new("Prediction", 0, input.samples());
     for prediction in Predictor::new(model.as_ref(), &input).predict() {
         let prediction = prediction?;

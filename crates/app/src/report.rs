@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use contract::Scores;
+use data::Passed;
 use serde_json::{Map, Value, json};
 use std::io::{ErrorKind, Write, stdout};
 
@@ -10,6 +11,21 @@ pub fn print(text: &str) -> Result<()> {
     match writeln!(stdout(), "{text}") {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("writing to stdout"),
         _ => Ok(()),
+    }
+}
+
+/// Warns of samples that were left out just now.
+pub fn skipped(passed: &[Passed]) {
+    for Passed { name, reason } in passed {
+        log::warn!("Skipped sample '{name}': {reason}");
+    }
+}
+
+/// Warns, at the end, of all samples that were left out.
+pub fn all_skipped(passed: &[Passed]) {
+    if !passed.is_empty() {
+        let names: Vec<&str> = passed.iter().map(|passed| passed.name.as_str()).collect();
+        log::warn!("{} samples could not be loaded and were left out: {}", names.len(), names.join(", "));
     }
 }
 

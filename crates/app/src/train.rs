@@ -64,8 +64,9 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
     let mut saver = Saver::new(run.store(&config.checkpoint), &config.checkpoint, about, from);
 
     let [samples, validation_samples] = parts.fingerprints.each_ref().map(|data| data.samples);
-    let Parts { network, input, validation_input, loss_fn, optimizer, metric, average, validation_metric, .. } =
-        &mut parts;
+    let Parts {
+        network, input, validation_input, loss_fn, optimizer, metric, average, validation_metric, skipped, ..
+    } = &mut parts;
     let (model, input, batches) = (network.model.as_ref(), input.as_ref(), input.len());
     let mut trainer = Trainer::new(model, input, loss_fn, optimizer, metric, epochs);
     let mut training = trainer.train(from);
@@ -137,6 +138,7 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
                     None => at = Progress { epoch: epoch - 1, batch: batches, ..now },
                 }
                 stop |= signals.stop();
+                skipped.iter().for_each(|skipped| report::skipped(&skipped.fresh()));
                 if at == now {
                     notes.epoch(now, training.trainer.optimizer.learning_rate(), [&scores, &validation])?;
                     log::info!(
@@ -168,6 +170,7 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
     }
     saver.finish()?;
     notes.finish()?;
+    skipped.iter().for_each(|skipped| report::all_skipped(&skipped.all()));
     report::print(&report::table(&validation, &network.classes))?;
     Ok(ExitCode::SUCCESS)
 }

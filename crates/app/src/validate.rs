@@ -27,6 +27,7 @@ pub fn run(args: &cli::Validate) -> Result<()> {
     let scores = scores.context("the validation was broken off")?;
     log::info!("{} samples at {:.0} images/s", input.samples(), watch.rate());
     drop(watch);
+    report::all_skipped(&input.skipped().all());
 
     if !args.json {
         return report::print(&report::table(&scores, classes));

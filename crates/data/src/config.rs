@@ -7,6 +7,7 @@ use crate::files::{Files, Preparation};
 use crate::folders::Folders;
 use crate::labels::Labels;
 use crate::list::List;
+use crate::loader::LoaderConfig;
 use crate::pets::OxfordPets;
 use crate::pipeline::Pipeline;
 use crate::shapes::Shapes;
@@ -18,9 +19,6 @@ use std::path::PathBuf;
 
 /// The largest height and width that a network is fed with; more is a slip of the keyboard.
 const LARGEST: u32 = 8192;
-
-/// The most worker threads; more is a slip of the keyboard.
-const MOST_WORKERS: u64 = 256;
 
 /// Which data set, named by the key `kind`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -61,37 +59,6 @@ impl fmt::Display for Split {
         f.write_str(match self {
             Self::Train => "training",
             Self::Validation => "validation",
-        })
-    }
-}
-
-/// How samples are put together into batches.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct LoaderConfig {
-    /// Samples in a batch; the last one of an epoch may hold fewer.
-    pub batch_size: u64,
-    /// Threads that load batches while others are being computed with; 0 loads them in the computing thread.
-    pub workers: u64,
-    /// Batches that are held ready or in the making, at most; the workers beyond that number have nothing to do.
-    pub prefetch: u64,
-}
-
-impl Default for LoaderConfig {
-    fn default() -> Self {
-        Self { batch_size: 16, workers: 2, prefetch: 4 }
-    }
-}
-
-impl LoaderConfig {
-    /// Complains about values that cannot work; keys are relative to this struct.
-    pub fn check(&self) -> Result<(), Invalid> {
-        Invalid::unless(self.batch_size > 0, "batch_size", || "must be at least 1, is 0".into())?;
-        Invalid::unless(self.workers <= MOST_WORKERS, "workers", || {
-            format!("must be at most {MOST_WORKERS} threads, is {}", self.workers)
-        })?;
-        Invalid::unless(self.workers == 0 || self.prefetch > 0, "prefetch", || {
-            format!("must be at least 1 batch for the {} workers to have something to do, is 0", self.workers)
         })
     }
 }

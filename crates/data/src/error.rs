@@ -169,6 +169,58 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// One sample more cannot be loaded than may be skipped.
+    #[error(
+        "sample '{name}': {source}; {most} others were skipped before it, more than data.loader.max_skipped allows would be"
+    )]
+    TooManySkipped {
+        /// The sample.
+        name: String,
+        /// How many others were skipped.
+        most: u64,
+        /// Why it cannot be loaded.
+        source: Box<Self>,
+    },
+    /// A cache in memory would be larger than what the machine has left.
+    #[error(
+        "data.loader.cache is \"memory\" and needs {:.1} GB for {samples} samples, but {:.1} GB are available: \
+         take \"disk\" or \"none\"", *needed as f64 / 1e9, *available as f64 / 1e9
+    )]
+    Memory {
+        /// Bytes of all samples.
+        needed: u64,
+        /// Bytes that the system says can be had without swapping.
+        available: u64,
+        /// How many samples there are.
+        samples: u64,
+    },
+    /// A cache would be larger than what the disk has left.
+    #[error(
+        "a cache in {folder} needs {:.1} GB, the disk has {:.1} GB left: name another folder in \
+         data.loader.cache_folder, or take another data.loader.cache",
+        *needed as f64 / 1e9, *free as f64 / 1e9, folder = folder.display()
+    )]
+    NoRoom {
+        /// The folder.
+        folder: PathBuf,
+        /// Bytes that the cache takes.
+        needed: u64,
+        /// Bytes that the disk has left.
+        free: u64,
+    },
+    /// The system could not do something with the file of a cache.
+    #[error(
+        "cannot {doing} {path}: {source}; data.loader.cache_folder may name another folder, and data.loader.cache \"none\" needs none",
+        path = path.display()
+    )]
+    Cache {
+        /// What was to be done.
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// libtorch could not take a batch.
     #[error("the batch that begins with sample '{first}': {source}")]
     Torch {

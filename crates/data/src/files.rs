@@ -1,10 +1,10 @@
 //! A data set of image files with mask files, wherever its list of paths comes from.
 
-use crate::config::LoaderConfig;
 use crate::dataset::{Dataset, Sample, Source};
 use crate::decode::{dimensions, read_labels, read_rgb};
 use crate::error::Error;
 use crate::labels::LabelTable;
+use crate::loader::LoaderConfig;
 use crate::paths::Paths;
 use crate::pipeline::Normalize;
 use crate::resize::{bilinear, nearest};

@@ -21,6 +21,7 @@
 //! # Ok::<(), data::Error>(())
 //! ```
 
+mod cache;
 mod check;
 mod classes;
 mod config;
@@ -42,13 +43,15 @@ mod pipeline;
 mod random;
 mod resize;
 mod shapes;
+mod skipped;
 mod split;
 mod transform;
 mod verify;
 
+pub use cache::{Cache, Tell, Told};
 pub use check::{ClassShare, Finding, Kind, Report, Severity, Sizes, Statistics, check};
 pub use classes::{Class, Color, PALETTE, check_classes};
-pub use config::{Config, LoaderConfig, Split};
+pub use config::{Config, Split};
 pub use dataset::{Dataset, IGNORE, Sample, Source};
 pub use decode::{dimensions, read_rgb};
 pub use error::Error;
@@ -60,10 +63,11 @@ pub use labels::{ClassRef, Label, Labels, Unlisted};
 pub use list::List;
 #[doc(hidden)]
 pub use list::parse_list;
-pub use loader::{Loader, Order};
+pub use loader::{Loader, LoaderConfig, Order};
 pub use pets::{OxfordPets, Target};
 pub use pipeline::{Normalize, Pipeline};
 pub use shapes::Shapes;
+pub use skipped::{Passed, Skipped};
 pub use split::SplitConfig;
 pub use transform::Transform;
-pub use verify::verify;
+pub use verify::{verify, verify_all_but};

@@ -1,19 +1,31 @@
 //! Samples to batches on the model's device, loaded ahead by threads.
 //!
-//! Threads put the samples of a batch into one block of bytes on the host; the block becomes tensors in the thread that
-//! takes the batch, which moves it to the device as bytes, a quarter of what floats would take. The block is `N×H×W×3`
-//! and stays so: the tensor `[N, 3, H, W]` is a view of it, channels-last in memory, which convolutions are fastest on.
+//! A thread puts the samples of a batch into one block of bytes, `N×H×W×C`, and makes tensors of it (`tensors.rs`); the
+//! thread that takes the batch moves them to the device. What the threads work in, they hand on from batch to batch.
+//!
+//! **Invariant:** what is in a batch depends on nothing but the data set, the seed, the epoch and its place. A sample
+//! that may be skipped is missing wherever it cannot be loaded, and counted by the thread that takes the batches, in
+//! their order.
 
-use crate::config::LoaderConfig;
-use crate::dataset::Dataset;
+mod config;
+mod tensors;
+
+pub use config::LoaderConfig;
+
+use crate::dataset::{Dataset, IGNORE, pixels};
 use crate::error::{Error, guarded};
 use crate::fingerprint::{Fingerprint, fingerprint};
 use crate::ordered::{Job, Ordered};
-use crate::pipeline::{Buffers, Normalize, Pipeline};
+use crate::pipeline::{Buffers, Pipeline};
 use crate::random::{Purpose, Random};
+use crate::skipped::Skipped;
 use contract::{Batch, Batches, BoxError, Input, Invalid};
-use std::sync::Arc;
-use tch::{Device, Kind, TchError, Tensor};
+use std::sync::{Arc, Mutex, PoisonError};
+use tch::{Device, TchError, Tensor};
+use tensors::Converter;
+
+/// The name of the sample that stands where all samples of a batch were skipped: black, and of no class.
+const BLANK: &str = "(all skipped)";
 
 /// The order of the samples within an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +41,6 @@ pub struct Loader {
     source: Arc<Source>,
     config: LoaderConfig,
     order: Order,
-    device: Device,
 }
 
 /// What a batch is made from.
@@ -37,15 +48,32 @@ struct Source {
     dataset: Arc<dyn Dataset>,
     pipeline: Pipeline,
     seed: u64,
+    device: Device,
+    skipped: Arc<Skipped>,
+    /// What no thread is working in at the moment: never more than there were threads at once.
+    rooms: Mutex<Vec<Room>>,
+    /// Room for whole batches that nobody has begun to fill, made by the thread that takes the batches.
+    empty: Mutex<Vec<[Tensor; 2]>>,
+    batch_size: i64,
 }
 
-/// A batch as bytes.
-struct Block {
-    names: Vec<String>,
+/// What a thread works in.
+struct Room {
+    buffers: Buffers,
     /// `N×H×W×C`
     images: Vec<u8>,
     /// `N×H×W`
     masks: Vec<u8>,
+    converter: Converter,
+}
+
+/// A batch on the host.
+struct Block {
+    names: Vec<String>,
+    /// Images and masks, as [`Converter::on_host`] gives them.
+    tensors: [Tensor; 2],
+    /// Samples that could not be loaded: index, name, why.
+    broken: Vec<(u64, String, Error)>,
 }
 
 impl Loader {
@@ -63,7 +91,19 @@ impl Loader {
         if let Some(normalize) = &pipeline.normalize {
             normalize.check(dataset.channels())?;
         }
-        Ok(Self { source: Arc::new(Source { dataset, pipeline, seed }), config: config.clone(), order, device })
+        let skipped = Arc::new(Skipped::new(config.max_skipped));
+        let batch_size = dataset.len().min(config.batch_size) as i64;
+        let source = Source {
+            dataset,
+            pipeline,
+            seed,
+            device,
+            skipped,
+            rooms: Mutex::default(),
+            empty: Mutex::default(),
+            batch_size,
+        };
+        Ok(Self { source: Arc::new(source), config: config.clone(), order })
     }
 
     /// Samples in an epoch.
@@ -74,6 +114,11 @@ impl Loader {
     /// What the data set is known by again; see [`fingerprint`]. Looks at every file of it, decodes none.
     pub fn fingerprint(&self) -> Result<Fingerprint, Error> {
         fingerprint(self.source.dataset.as_ref())
+    }
+
+    /// The samples that were left out, as they become known.
+    pub fn skipped(&self) -> Arc<Skipped> {
+        Arc::clone(&self.source.skipped)
     }
 
     fn blocks(&self, epoch: u64, skip: u64) -> Ordered<Block> {
@@ -92,8 +137,21 @@ impl Loader {
 
 impl Input for Loader {
     fn epoch(&self, epoch: u64, skip: u64) -> Batches<'_> {
-        let (source, device) = (&self.source, self.device);
-        Box::new(self.blocks(epoch, skip).map(move |block| Ok::<Batch, BoxError>(source.batch(block?, device)?)))
+        let source = &self.source;
+        let ahead = if self.config.workers == 0 { 1 } else { self.config.prefetch };
+        let ahead = ahead.min(self.len().saturating_sub(skip)) as usize;
+        let ready = source.converter().and_then(|converter| source.make_room(&converter, ahead).map(|()| converter));
+        let mut epoch = ready.map(|converter| (converter, self.blocks(epoch, skip)));
+        let mut ended = false;
+        Box::new(std::iter::from_fn(move || {
+            let batch = match &mut epoch {
+                _ if ended => return None,
+                Ok((converter, blocks)) => blocks.next()?.and_then(|block| source.batch(block, converter, ahead)),
+                Err(error) => Err(torch(&[], TchError::Torch(error.to_string()))),
+            };
+            ended = batch.is_err();
+            Some(batch.map_err(BoxError::from))
+        }))
     }
 
     fn len(&self) -> u64 {
@@ -103,53 +161,88 @@ impl Input for Loader {
 
 impl Source {
     fn block(&self, indices: impl Iterator<Item = u64>, epoch: u64) -> Result<Block, Error> {
-        let mut block = Block { names: Vec::new(), images: Vec::new(), masks: Vec::new() };
-        let mut buffers = Buffers::default();
-        for index in indices {
-            let name = self.dataset.name(index);
-            let load = || self.pipeline.load(self.dataset.as_ref(), index, [self.seed, epoch], &mut buffers);
-            guarded(|| format!("sample '{name}'"), load)?;
-            block.images.extend_from_slice(&buffers.sample.image);
-            block.masks.extend_from_slice(&buffers.sample.mask);
-            block.names.push(name);
-        }
+        let room = self.rooms.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut room = match room {
+            Some(room) => room,
+            None => Room {
+                buffers: Buffers::default(),
+                images: Vec::new(),
+                masks: Vec::new(),
+                converter: self.converter().map_err(|error| torch(&[], error))?,
+            },
+        };
+        let block = self.fill(&mut room, indices, epoch)?;
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner).push(room);
         Ok(block)
     }
 
-    /// The tensors of a block on `device`.
-    fn batch(&self, block: Block, device: Device) -> Result<Batch, Error> {
-        match self.tensors(&block, device) {
-            Ok((inputs, targets)) => Ok(Batch { inputs, targets, names: block.names }),
-            Err(error) => {
-                Err(Error::Torch { first: block.names.into_iter().next().unwrap_or_default(), source: error.into() })
+    fn fill(&self, room: &mut Room, indices: impl Iterator<Item = u64>, epoch: u64) -> Result<Block, Error> {
+        let Room { buffers, images, masks, converter } = room;
+        images.clear();
+        masks.clear();
+        let (mut names, mut broken) = (Vec::with_capacity(indices.size_hint().0), Vec::new());
+        for index in indices {
+            let name = self.dataset.name(index);
+            let load = || self.pipeline.load(self.dataset.as_ref(), index, [self.seed, epoch], buffers);
+            match guarded(|| format!("sample '{name}'"), load) {
+                Ok(()) => {
+                    images.extend_from_slice(&buffers.sample.image);
+                    masks.extend_from_slice(&buffers.sample.mask);
+                    names.push(name);
+                }
+                Err(error) if self.skipped.allowed() => broken.push((index, name, error)),
+                Err(error) => return Err(error),
             }
         }
+        if names.is_empty() {
+            // The number of batches is what schedules and progress are computed from.
+            images.resize(pixels(self.pipeline.size) * self.dataset.channels() as usize, 0);
+            masks.resize(pixels(self.pipeline.size), IGNORE);
+            names.push(BLANK.into());
+        }
+        let empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let tensors = empty.map_or_else(|| converter.room(self.shape()), Ok);
+        let tensors = tensors.and_then(|room| converter.on_host(images, masks, names.len() as i64, room));
+        let tensors = tensors.map_err(|error| torch(&names, error))?;
+        Ok(Block { names, tensors, broken })
     }
 
-    fn tensors(&self, block: &Block, device: Device) -> Result<(Tensor, Tensor), TchError> {
+    fn converter(&self) -> Result<Converter, TchError> {
+        Converter::new(self.pipeline.normalize.as_ref(), self.device)
+    }
+
+    /// `[N, H, W, C]` of a whole batch.
+    fn shape(&self) -> [i64; 4] {
         let [height, width] = self.pipeline.size.map(i64::from);
-        let (samples, channels) = (block.names.len() as i64, self.dataset.channels().into());
-        let bytes_nhwc = to_device(&block.images, &[samples, height, width, channels], device)?;
-        // The order of the axes in memory outlives the conversion of a permuted view.
-        let mut inputs_nchw = bytes_nhwc.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?;
-        let mut inputs_nchw = inputs_nchw.f_div_scalar_(255.0)?;
-        if let Some(Normalize { mean, std }) = &self.pipeline.normalize {
-            let of_channels = |values: &[f64]| {
-                let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
-                Tensor::f_from_slice(&values)?.f_view([1, channels, 1, 1])?.f_to_device(device)
-            };
-            inputs_nchw = inputs_nchw.f_sub_(&of_channels(mean)?)?.f_div_(&of_channels(std)?)?;
+        [self.batch_size, height, width, self.dataset.channels().into()]
+    }
+
+    /// Sees that there is room for `ahead` batches.
+    fn make_room(&self, converter: &Converter, ahead: usize) -> Result<(), TchError> {
+        let mut empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner);
+        while empty.len() < ahead {
+            empty.push(converter.room(self.shape())?);
         }
-        let targets_nhw = to_device(&block.masks, &[samples, height, width], device)?.f_to_kind(Kind::Int64)?;
-        Ok((inputs_nchw, targets_nhw))
+        Ok(())
+    }
+
+    /// The batch of a block on the device. What it was made in goes away with it, so there is new room for another.
+    fn batch(&self, block: Block, converter: &Converter, ahead: usize) -> Result<Batch, Error> {
+        let Block { names, tensors, broken } = block;
+        for (index, name, error) in broken {
+            self.skipped.add(index, name, error)?;
+        }
+        let batch = converter.on_device(tensors);
+        match batch.and_then(|batch| self.make_room(converter, ahead.min(1)).map(|()| batch)) {
+            Ok([inputs, targets]) => Ok(Batch { inputs, targets, names }),
+            Err(error) => Err(torch(&names, error)),
+        }
     }
 }
 
-fn to_device(bytes: &[u8], shape: &[i64], device: Device) -> Result<Tensor, TchError> {
-    let host = Tensor::f_from_data_size(bytes, shape, Kind::Uint8)?;
-    // Non-blocking: the host need not wait for the work that the device still has in its queue. Memory that is not
-    // pinned is read before the call returns, so `host` may go.
-    host.f_to_device_(device, Kind::Uint8, true, false)
+/// An error of libtorch about the batch of the samples `names`.
+fn torch(names: &[String], error: TchError) -> Error {
+    Error::Torch { first: names.first().cloned().unwrap_or_default(), source: error.into() }
 }
 
 #[cfg(test)]

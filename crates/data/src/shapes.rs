@@ -5,9 +5,10 @@
 
 mod draw;
 
-use crate::config::{LoaderConfig, Split};
+use crate::config::Split;
 use crate::dataset::{Dataset, Sample};
 use crate::error::Error;
+use crate::loader::LoaderConfig;
 use crate::pipeline::Normalize;
 use crate::random::{Purpose, Random};
 use crate::transform::{Transform, usual};

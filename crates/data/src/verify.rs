@@ -2,6 +2,8 @@
 
 use crate::dataset::{Dataset, IGNORE, pixels};
 use crate::error::{Error, guarded};
+use crate::skipped::Passed;
+use std::collections::BTreeMap;
 use std::sync::{
     Mutex, PoisonError,
     atomic::{AtomicBool, AtomicU64, Ordering},
@@ -11,9 +13,15 @@ use std::thread;
 /// Loads every mask of `dataset` with `workers` threads and sees that it holds ids below `classes`, or [`IGNORE`], and
 /// nothing else. Of several unsound samples the one with the lowest index is the error.
 pub fn verify(dataset: &dyn Dataset, classes: u64, workers: u64) -> Result<(), Error> {
+    verify_all_but(0, dataset, classes, workers).map(drop)
+}
+
+/// The same, but that `most` samples may be such that they cannot be loaded: these are what it gives, by index. A wrong
+/// class id is an error in any case: a sample that has one can be loaded, and would be trained on.
+pub fn verify_all_but(most: u64, dataset: &dyn Dataset, classes: u64, workers: u64) -> Result<Vec<Passed>, Error> {
     let next = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
-    let worst: Mutex<Option<(u64, Error)>> = Mutex::new(None);
+    let unsound: Mutex<BTreeMap<u64, Error>> = Mutex::default();
     // Indices are claimed in order, so when one turns out bad, every lower one has been claimed and will be looked at.
     let work = || {
         while !stop.load(Ordering::Relaxed) {
@@ -22,10 +30,11 @@ pub fn verify(dataset: &dyn Dataset, classes: u64, workers: u64) -> Result<(), E
                 break;
             }
             if let Err(error) = guarded(|| format!("the mask of sample {index}"), || check(dataset, index, classes)) {
-                stop.store(true, Ordering::Relaxed);
-                let mut worst = worst.lock().unwrap_or_else(PoisonError::into_inner);
-                if worst.as_ref().is_none_or(|(lowest, _)| index < *lowest) {
-                    *worst = Some((index, error));
+                let mut unsound = unsound.lock().unwrap_or_else(PoisonError::into_inner);
+                let last = matches!(error, Error::Class { .. }) || unsound.len() as u64 >= most;
+                unsound.insert(index, error);
+                if last {
+                    stop.store(true, Ordering::Relaxed);
                 }
             }
         }
@@ -39,10 +48,19 @@ pub fn verify(dataset: &dyn Dataset, classes: u64, workers: u64) -> Result<(), E
         }
         work();
     });
-    match worst.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some((_, error)) => Err(error),
-        None => Ok(()),
+    let mut passed = Vec::new();
+    for (index, error) in unsound.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        let name = dataset.name(index);
+        match error {
+            Error::Class { .. } => return Err(error),
+            error if most == 0 => return Err(error),
+            error if passed.len() as u64 >= most => {
+                return Err(Error::TooManySkipped { name, most, source: error.into() });
+            }
+            error => passed.push(Passed { name, reason: error.to_string() }),
+        }
     }
+    Ok(passed)
 }
 
 fn check(dataset: &dyn Dataset, index: u64, classes: u64) -> Result<(), Error> {
@@ -102,6 +120,22 @@ mod tests {
                 let error = verify(&Spoilt(spoil), 3, workers).unwrap_err().to_string();
                 assert!(error.contains(says), "{error}");
             }
+        }
+    }
+
+    #[test]
+    fn so_many_samples_may_be_unsound_but_no_class_may_be_wrong() {
+        let broken = Spoilt(|index| Err(Error::Index { index, len: 0 }));
+        for workers in [0, 1, 4] {
+            let names =
+                |most| verify_all_but(most, &broken, 3, workers).map(|passed| passed.into_iter().map(|p| p.name));
+            // 42, 49, …, 98
+            assert_eq!(names(9).unwrap().count(), 9);
+            assert_eq!(names(20).unwrap().next_back().unwrap(), "sample-98");
+            let error = names(3).err().unwrap().to_string();
+            assert!(error.starts_with("sample 'sample-63': there is no sample 63"), "{error}");
+            let error = verify_all_but(50, &Spoilt(|_| Ok(vec![3])), 3, workers).unwrap_err().to_string();
+            assert!(error.contains("'sample-42': its mask holds the class id 3"), "{error}");
         }
     }
 

@@ -7,6 +7,7 @@ use crate::{Config, Shapes, Split};
 use proptest::prelude::*;
 use std::thread;
 use std::time::{Duration, Instant};
+use tch::Kind;
 
 /// `len` samples of one row: pixel x of sample i is (i, i, x), of class x; loading takes a time of its own.
 struct Rows {
@@ -37,7 +38,7 @@ impl Dataset for Rows {
 }
 
 fn loader(len: u64, batch_size: u64, workers: u64, order: Order) -> Loader {
-    let config = LoaderConfig { batch_size, workers, prefetch: 3 };
+    let config = LoaderConfig { batch_size, workers, prefetch: 3, ..LoaderConfig::default() };
     let pipeline = Pipeline { transforms: usual(), ..Pipeline::plain(SIZE) };
     let rows = Arc::new(Rows { len, spoil: |_, sample| sample });
     Loader::new(rows, pipeline, &config, order, 9, Device::Cpu).unwrap()
@@ -87,7 +88,7 @@ fn the_fingerprint_is_that_of_the_data_in_its_own_order() {
 fn generated_data_comes_the_same_for_any_number_of_workers() {
     let shapes = Shapes { train_samples: 20, size: [24, 16], ..Shapes::default() };
     let batches = |workers| {
-        let config = LoaderConfig { batch_size: 6, workers, prefetch: 2 };
+        let config = LoaderConfig { batch_size: 6, workers, prefetch: 2, ..LoaderConfig::default() };
         let dataset: Arc<dyn Dataset> = Config::Shapes(shapes.clone()).open(Split::Train).unwrap().into();
         let pipeline = Config::Shapes(shapes.clone()).pipeline(Split::Train);
         plain(&Loader::new(dataset, pipeline, &config, Order::Shuffled, 3, Device::Cpu).unwrap(), 2, 1)
@@ -171,7 +172,7 @@ fn a_bad_sample_is_an_error_that_names_it_and_ends_the_epoch() {
     ];
     for (spoil, says) in cases {
         for workers in [0, 1, 4] {
-            let config = LoaderConfig { batch_size: 4, workers, prefetch: 3 };
+            let config = LoaderConfig { batch_size: 4, workers, prefetch: 3, ..LoaderConfig::default() };
             let rows = Arc::new(Rows { len: 40, spoil });
             let loader = Loader::new(rows, Pipeline::plain(SIZE), &config, Order::Sequential, 0, Device::Cpu).unwrap();
             let batches: Vec<_> = loader.epoch(0, 0).collect();

@@ -1,0 +1,119 @@
+//! Making the file of a cache: under another name, flushed, then renamed, so that a file by its name is whole.
+
+use super::format::{Entry, Head, aligned, encode, front};
+use super::{Tell, Told};
+use crate::dataset::{Dataset, Sample, pixels};
+use crate::error::{Error, guarded};
+use crate::ordered::Ordered;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What the names of files in the making end in.
+const PARTIAL: &str = "partial";
+/// Bytes that are written at once.
+const BUFFER: usize = 1 << 20;
+/// Samples that are loaded ahead of the one that is being written, for each thread.
+const AHEAD: u64 = 4;
+
+pub(super) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    move |source| Error::Cache { doing, path: path.into(), source }
+}
+
+/// Takes the right to make the file at `path`, waiting for whoever has it. The system takes it back when the process
+/// ends. File systems that know no locks give none; then two processes may both make the file, and the later one's
+/// is the same.
+pub(super) fn lock(path: &Path, tell: &Tell) -> Result<File, Error> {
+    let beside = path.with_extension("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&beside);
+    let file = file.map_err(failed("open", &beside))?;
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        tell(Told::Waiting(path));
+        file.lock().map_err(failed("lock", &beside))?;
+    }
+    Ok(file)
+}
+
+/// Makes the file at `path` from all samples of `dataset`, with `workers` threads. What killed processes left half
+/// made is removed first: the caller holds the [`lock`]. After an error nothing is left.
+pub(super) fn build(
+    dataset: &Arc<dyn Dataset>,
+    path: &Path,
+    head: &Head,
+    workers: u64,
+    tell: &Tell,
+) -> Result<(), Error> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    clean(folder, path)?;
+    let sample = dataset.size().map_or(0, |size| aligned(pixels(size) as u64 * u64::from(head.channels + 1)));
+    let needed = front(head.samples).saturating_add(head.samples.saturating_mul(sample));
+    let free = fs4::available_space(folder).map_err(failed("find the free space of", folder))?;
+    if needed > free {
+        return Err(Error::NoRoom { folder: folder.into(), needed, free });
+    }
+    let partial = path.with_extension(format!("{}.{PARTIAL}", std::process::id()));
+    let made = write(dataset, &partial, head, workers, tell)
+        .and_then(|()| fs::rename(&partial, path).map_err(failed("rename", &partial)));
+    if made.is_err() {
+        // The error that led here says more than one about this.
+        let _ = fs::remove_file(&partial);
+    }
+    made?;
+    // Only unix lets a program open a folder and flush it.
+    if cfg!(unix) {
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("flush", folder))?;
+    }
+    Ok(())
+}
+
+/// Removes what is left of files in the making.
+fn clean(folder: &Path, path: &Path) -> Result<(), Error> {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    for entry in fs::read_dir(folder).map_err(failed("read", folder))?.flatten() {
+        let name = entry.file_name();
+        let rest = name.to_string_lossy();
+        let rest = rest.strip_prefix(stem.as_ref()).and_then(|rest| rest.strip_suffix(PARTIAL));
+        if rest.is_some_and(|rest| rest.starts_with('.')) {
+            fs::remove_file(entry.path()).map_err(failed("remove", &entry.path()))?;
+        }
+    }
+    Ok(())
+}
+
+fn write(dataset: &Arc<dyn Dataset>, partial: &Path, head: &Head, workers: u64, tell: &Tell) -> Result<(), Error> {
+    let file = File::create(partial).map_err(failed("make", partial))?;
+    let mut file = BufWriter::with_capacity(BUFFER, file);
+    let mut end = front(head.samples);
+    let mut entries = Vec::with_capacity(head.samples as usize);
+    file.seek(SeekFrom::Start(end)).map_err(failed("write", partial))?;
+    let (source, channels) = (Arc::clone(dataset), head.channels);
+    let job = move |index| Ok(load(source.as_ref(), index, channels));
+    let samples = Ordered::new(0..head.samples, workers, workers.saturating_mul(AHEAD), Box::new(job));
+    for sample in samples {
+        let mut entry = Entry::default();
+        if let Some(Sample { size, image, mask }) = sample? {
+            entry = Entry { offset: aligned(end), size, sums: [&image, &mask].map(|bytes| crc32c::crc32c(bytes)) };
+            let padding = [0; 64];
+            let parts = [&padding[..(entry.offset - end) as usize], &image, &mask];
+            parts.iter().try_for_each(|part| file.write_all(part)).map_err(failed("write", partial))?;
+            end = entry.offset + (image.len() + mask.len()) as u64;
+        }
+        entries.push(entry);
+        tell(Told::Building { done: entries.len() as u64, total: head.samples });
+    }
+    file.rewind()
+        .and_then(|()| file.write_all(&encode(head, &entries, end)))
+        .and_then(|()| file.into_inner().map_err(io::IntoInnerError::into_error))
+        // Where the last samples could not be loaded, nothing was written up to the end of the index.
+        .and_then(|file| file.set_len(end).and_then(|()| file.sync_all()))
+        .map_err(failed("write", partial))
+}
+
+/// A sample, unless it cannot be loaded: whoever needs it will be told why.
+fn load(dataset: &dyn Dataset, index: u64, channels: u32) -> Option<Sample> {
+    let mut sample = Sample::default();
+    guarded(|| format!("sample {index}"), || dataset.load(index, &mut sample)).ok()?;
+    let area = pixels(sample.size);
+    (area > 0 && sample.mask.len() == area && sample.image.len() == area * channels as usize).then_some(sample)
+}

@@ -1,0 +1,144 @@
+//! The file of a cache: a header of 128 bytes, 24 bytes for each sample, then the samples.
+//!
+//! All numbers are little-endian. The header: magic (8 bytes), version (u32), channels (u32), number of samples (u64), length
+//! of the file (u64), key (32 bytes), BLAKE3 (32 bytes) over the 64 bytes before it and the index, zeros. An entry of
+//! the index: where the sample begins (u64; 0 for one that could not be loaded), height, width, CRC-32C of the image,
+//! CRC-32C of the mask (u32 each). A sample begins at a multiple of 64: the image, and after its last byte the mask.
+
+use crate::dataset::{Dataset, pixels};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+const MAGIC: [u8; 8] = *b"oxisegdc";
+const VERSION: u32 = 1;
+const HEADER: usize = 128;
+/// How much of the header the checksum covers, and where it stands.
+const CHECKED: usize = 64;
+const ENTRY: usize = 24;
+/// What samples begin at a multiple of.
+const ALIGNMENT: u64 = 64;
+
+/// Where a sample is, and what it must be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// In bytes from the beginning of the file; 0 for a sample that could not be loaded.
+    pub(super) offset: u64,
+    /// Height and width.
+    pub(super) size: [u32; 2],
+    /// CRC-32C of the image and of the mask.
+    pub(super) sums: [u32; 2],
+}
+
+/// What the file belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Head {
+    /// Bytes a pixel of the images.
+    pub(super) channels: u32,
+    /// Samples.
+    pub(super) samples: u64,
+    /// What [`key`] gives.
+    pub(super) key: [u8; 32],
+}
+
+/// The next place where a sample may begin.
+pub(super) fn aligned(offset: u64) -> u64 {
+    offset.next_multiple_of(ALIGNMENT)
+}
+
+/// Bytes before the first sample.
+pub(super) fn front(samples: u64) -> u64 {
+    aligned(HEADER as u64 + samples * ENTRY as u64)
+}
+
+/// What the samples are a function of: how they are prepared, their names, sizes and times of their files.
+pub(super) fn key(dataset: &dyn Dataset, description: &str) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&VERSION.to_le_bytes());
+    let text = |hasher: &mut blake3::Hasher, text: &str| {
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    };
+    text(&mut hasher, description);
+    for index in 0..dataset.len() {
+        text(&mut hasher, &dataset.name(index));
+        // A file that is not there any more is for whoever loads the sample to complain about.
+        let source = dataset.source(index).unwrap_or_default();
+        hasher.update(&source.bytes.to_le_bytes());
+        hasher.update(&source.modified.to_le_bytes());
+    }
+    hasher.finalize().into()
+}
+
+/// The header and the index of a file of `length` bytes.
+pub(super) fn encode(head: &Head, entries: &[Entry], length: u64) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER + entries.len() * ENTRY);
+    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    bytes.extend_from_slice(&head.channels.to_le_bytes());
+    bytes.extend_from_slice(&head.samples.to_le_bytes());
+    bytes.extend_from_slice(&length.to_le_bytes());
+    bytes.extend_from_slice(&head.key);
+    bytes.resize(HEADER, 0);
+    for entry in entries {
+        bytes.extend_from_slice(&entry.offset.to_le_bytes());
+        for number in entry.size.iter().chain(&entry.sums) {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+    }
+    let (header, index) = bytes.split_at_mut(HEADER);
+    let sum = checksum(&header[..CHECKED], index);
+    header[CHECKED..CHECKED + 32].copy_from_slice(&sum);
+    bytes
+}
+
+fn checksum(header: &[u8], index: &[u8]) -> [u8; 32] {
+    *blake3::Hasher::new().update(header).update(index).finalize().as_bytes()
+}
+
+/// The length and the index of the file at `path`, if it is whole and belongs to `head`; else why not, and `None` where
+/// there is no file.
+pub(super) fn read(path: &Path, head: &Head) -> Result<(u64, Vec<Entry>), Option<String>> {
+    let said = |error: io::Error| Some(error.to_string());
+    let mut file = File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => None,
+        _ => said(error),
+    })?;
+    let length = file.metadata().map_err(said)?.len();
+    if length < front(head.samples) {
+        return Err(Some(format!("it has only {length} bytes")));
+    }
+    let expected = encode(head, &[], length);
+    let mut header = [0; HEADER];
+    file.read_exact(&mut header).map_err(said)?;
+    let problem = match () {
+        () if header[..8] != expected[..8] => Some("it is no cache"),
+        () if header[8..12] != expected[8..12] => Some("it is of another version of oxiseg"),
+        () if header[32..CHECKED] != expected[32..CHECKED] => {
+            Some("the files or the settings are not those that it was made from")
+        }
+        () if header[..CHECKED] != expected[..CHECKED] => Some("its header or its length is damaged"),
+        () => None,
+    };
+    if let Some(problem) = problem {
+        return Err(Some(problem.into()));
+    }
+    let mut index = vec![0; head.samples as usize * ENTRY];
+    file.read_exact(&mut index).map_err(said)?;
+    if header[CHECKED..CHECKED + 32] != checksum(&header[..CHECKED], &index) {
+        return Err(Some("its index is damaged".into()));
+    }
+    let entries: Vec<Entry> = index.as_chunks::<ENTRY>().0.iter().map(decode).collect();
+    let fits = |entry: &Entry| {
+        let bytes = (pixels(entry.size) as u64).checked_mul(u64::from(head.channels) + 1);
+        bytes.and_then(|bytes| entry.offset.checked_add(bytes)).is_some_and(|end| end <= length)
+    };
+    if entries.iter().all(fits) { Ok((length, entries)) } else { Err(Some("its index is damaged".into())) }
+}
+
+fn decode(bytes: &[u8; ENTRY]) -> Entry {
+    let words = bytes.as_chunks::<4>().0;
+    let [low, high, height, width, image, mask] =
+        [0, 1, 2, 3, 4, 5].map(|at: usize| u32::from_le_bytes(words.get(at).copied().unwrap_or_default()));
+    Entry { offset: u64::from(high) << 32 | u64::from(low), size: [height, width], sums: [image, mask] }
+}

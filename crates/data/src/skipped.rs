@@ -1,0 +1,89 @@
+//! Samples that could not be loaded and were left out, with the reason of each, for whoever reports them.
+
+use crate::error::Error;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A sample that was left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passed {
+    /// Its name.
+    pub name: String,
+    /// Why it could not be loaded.
+    pub reason: String,
+}
+
+/// The samples that a loader left out so far, each once, however many epochs met it.
+#[derive(Debug)]
+pub struct Skipped {
+    most: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    by_index: BTreeMap<u64, Passed>,
+    /// Those that [`Skipped::fresh`] has not given yet.
+    fresh: Vec<Passed>,
+}
+
+impl Skipped {
+    pub(crate) fn new(most: u64) -> Self {
+        Self { most, state: Mutex::default() }
+    }
+
+    /// Whether any sample may be left out.
+    pub(crate) fn allowed(&self) -> bool {
+        self.most > 0
+    }
+
+    /// Remembers that the sample at `index` was left out; an error if that is one too many.
+    pub(crate) fn add(&self, index: u64, name: String, error: Error) -> Result<(), Error> {
+        let mut state = self.lock();
+        if state.by_index.contains_key(&index) {
+            return Ok(());
+        }
+        if state.by_index.len() as u64 >= self.most {
+            return Err(Error::TooManySkipped { name, most: self.most, source: error.into() });
+        }
+        let passed = Passed { name, reason: error.to_string() };
+        state.fresh.push(passed.clone());
+        state.by_index.insert(index, passed);
+        Ok(())
+    }
+
+    /// Those that were left out since this was last asked, in the order in which their batches came.
+    pub fn fresh(&self) -> Vec<Passed> {
+        std::mem::take(&mut self.lock().fresh)
+    }
+
+    /// All of them, in the order of the data set.
+    pub fn all(&self) -> Vec<Passed> {
+        self.lock().by_index.values().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_counts_once_and_one_too_many_is_an_error_that_names_it() {
+        let skipped = Skipped::new(2);
+        let add = |index: u64| skipped.add(index, format!("s{index}"), Error::Index { index, len: 1 });
+        for index in [7, 3, 7, 3, 7] {
+            add(index).unwrap();
+        }
+        let names = |passed: Vec<Passed>| passed.into_iter().map(|passed| passed.name).collect::<Vec<_>>();
+        assert_eq!(names(skipped.fresh()), ["s7", "s3"]);
+        assert_eq!((names(skipped.fresh()), names(skipped.all())), (vec![], vec!["s3".into(), "s7".into()]));
+        let error = add(5).unwrap_err().to_string();
+        assert!(error.starts_with("sample 's5': there is no sample 5: the data set has 1; 2 others"), "{error}");
+        add(3).unwrap();
+        assert!(Skipped::new(0).add(0, String::new(), Error::Index { index: 0, len: 0 }).is_err());
+    }
+}
