@@ -1,6 +1,6 @@
 //! The disk's own rate: the bytes of a checkpoint, written in the plainest ways there are.
 
-use crate::Outcome;
+use crate::common::Outcome;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -21,12 +21,6 @@ pub fn bytes(folder: &Path) -> Outcome<u64> {
 /// Waits until the disk has nothing left to do, so that nobody pays for what another has left behind.
 pub fn rest() -> Outcome<()> {
     run(&mut Command::new("sync"))
-}
-
-/// How many processes want a processor, over the last minute: how far these numbers can be trusted.
-pub fn load() -> String {
-    let said = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    said.split(' ').next().filter(|load| !load.is_empty()).unwrap_or("unknown").into()
 }
 
 fn run(command: &mut Command) -> Outcome<()> {

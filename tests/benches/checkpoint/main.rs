@@ -3,17 +3,16 @@
 //! All contestants take turns in every round, each after the disk has come to rest, and begin with another one in every
 //! round. The first round warms up and does not count.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod disk;
-mod peers;
 mod training;
 
 use checkpoint::{Config, Snapshot, Store};
-use contract::{BoxError, Progress};
-use peers::Peers;
+use contract::Progress;
+use common::{Outcome, Peers, load, median};
 use std::{collections::BTreeMap, path::Path, path::PathBuf, time::Instant};
 use training::Training;
-
-type Outcome<T> = Result<T, BoxError>;
 
 /// At least so many steps are timed with and without a checkpoint being written; as many as the writing takes.
 const STEPS: usize = 4;
@@ -44,12 +43,6 @@ impl Measured {
     fn median(&self, place: usize) -> Option<f64> {
         self.0.iter().find(|((at, _), _)| *at == place).map(|(_, values)| median(values))
     }
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0
 }
 
 /// The places in the table.
@@ -186,7 +179,7 @@ impl Bench {
     fn print(&self) {
         let rounds = self.measured.0.values().map(Vec::len).min().unwrap_or(0);
         let (megabytes, threads) = (self.megabytes, tch::get_num_threads());
-        println!("{megabytes:.0} MB, {threads} threads, {rounds} rounds, load {}; median (range):", disk::load());
+        println!("{megabytes:.0} MB, {threads} threads, {rounds} rounds, load {}; median (range):", load());
         for ((place, what), values) in &self.measured.0 {
             let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(l, h), &v| (l.min(v), h.max(v)));
             let unit = |value: f64| if value.abs() < 20.0 { format!("{value:.3}") } else { format!("{value:.0}") };
@@ -210,14 +203,16 @@ fn main() -> Outcome<()> {
     let rounds: usize = args.next().map_or(Ok(7), |rounds| rounds.parse())?;
     let folder = tempfile::tempdir_in(folder)?;
     let mut bench = Bench::new(folder.path())?;
-    bench.peers = Peers::start(&bench.newest, &folder.path().join("peers"))?;
+    let copies = folder.path().join("peers");
+    std::fs::create_dir(&copies)?;
+    bench.peers = Peers::start("checkpoint/peers.py", &[bench.newest.as_os_str(), copies.as_os_str()])?;
     for round in 0..=rounds {
         for i in 0..CONTESTANTS.len() {
             bench.turn(CONTESTANTS[(round + i) % CONTESTANTS.len()])?;
         }
         match round {
             0 => bench.measured = Measured::default(),
-            _ => eprintln!("round {round} of {rounds}, load {}", disk::load()),
+            _ => eprintln!("round {round} of {rounds}, load {}", load()),
         }
     }
     bench.print();

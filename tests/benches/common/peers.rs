@@ -1,6 +1,7 @@
-//! The same state in the hands of PyTorch: a process of Python that does what it is asked for, one line at a time.
+//! What others make of the same task: a process of Python that does what it is asked for, one line at a time.
 
-use crate::Outcome;
+use super::Outcome;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -12,21 +13,20 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// Starts the Python of `PYTHON`, if there is one, with the state in `checkpoint` and the new folder `to` to write to.
-    pub fn start(checkpoint: &Path, to: &Path) -> Outcome<Option<Self>> {
+    /// Starts a script of this folder with the Python of `PYTHON`, if there is one.
+    pub fn start(script: &str, arguments: &[&OsStr]) -> Outcome<Option<Self>> {
         let Ok(python) = std::env::var("PYTHON") else {
-            eprintln!("SKIPPED: torch.save and torch.distributed, for want of a Python with torch (set PYTHON)");
+            eprintln!("SKIPPED: {script}, for want of a Python that has its packages (set PYTHON)");
             return Ok(None);
         };
-        std::fs::create_dir(to)?;
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/checkpoint/peers.py");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches").join(script);
         let mut command = Command::new(python);
-        let command = command.arg(script).args([checkpoint, to]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let command = command.arg(script).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn()?;
         let requests = process.stdin.take().ok_or("no way to ask Python")?;
         let answers = BufReader::new(process.stdout.take().ok_or("no way to hear Python")?);
         let mut peers = Self { process, requests, answers };
-        // It reads the checkpoint, which the next one replaces.
+        // What it reads may be gone later.
         peers.ask("ready")?;
         Ok(Some(peers))
     }
