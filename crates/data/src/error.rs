@@ -1,6 +1,7 @@
 //! Everything that can go wrong between a folder and a batch. Each variant names the file or the sample.
 
 use crate::dataset::IGNORE;
+use crate::labels::Label;
 use contract::{Invalid, TorchError, caught};
 use image::{ColorType, ImageError};
 use std::{io, path::PathBuf};
@@ -51,13 +52,13 @@ pub enum Error {
         /// How its pixels are stored, palettes and fewer bits expanded.
         found: ColorType,
     },
-    /// A mask file holds a value that is no label.
-    #[error("the mask {path} holds the value {found} at row {row}, column {column}; {expected}", path = path.display())]
+    /// A mask file holds a value or a colour that is no label.
+    #[error("the mask {path} holds {found} at row {row}, column {column}; {expected}", path = path.display())]
     Label {
         /// The file.
         path: PathBuf,
-        /// The value.
-        found: u32,
+        /// The value or colour.
+        found: Label,
         /// The first pixel that has it: its row, from 0.
         row: usize,
         /// Its column, from 0.

@@ -1,34 +1,231 @@
-//! What the values of mask files mean.
+//! What the pixels of mask files mean: numbers or colours on the one side, classes on the other.
 
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use table::LabelTable;
+
+use crate::classes::{Class, Color};
 use crate::dataset::IGNORE;
-use crate::error::Error;
-use std::path::Path;
+use contract::Invalid;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use std::collections::BTreeMap;
+use std::fmt;
 
-/// The class id of each value that a mask file may hold.
-#[derive(Debug, Clone)]
-pub(crate) struct LabelTable {
-    /// For each value its class id or [`IGNORE`], or nothing if it is no label.
-    ids: [Option<u8>; 256],
-    /// The labels there are, for messages.
-    expected: String,
+/// Which class a pixel of a mask file means. Without `map` and `colors` its value is the id of its class.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Labels {
+    /// For masks that hold numbers (grey values, indices of a palette): the class of each value, by id or name. Other
+    /// values are not listed, even where there is a class of that id.
+    #[serde(deserialize_with = "by_value")]
+    pub map: BTreeMap<u16, ClassRef>,
+    /// For masks that hold colours: the class of each colour, by id or name. Several colours may mean one class.
+    pub colors: BTreeMap<Color, ClassRef>,
+    /// Values or colours of pixels that count in no loss and no metric. Where it is empty, and masks hold numbers, that
+    /// is 255, unless `map` says what that means.
+    pub ignore: Vec<Label>,
+    /// What becomes of values and colours that are neither a class's nor to be ignored.
+    pub unlisted: Unlisted,
 }
 
-impl LabelTable {
-    /// The table of `class`, which gives `None` for values that are no label; `expected` says which there are.
-    pub(crate) fn new(expected: &str, class: impl Fn(u8) -> Option<u8>) -> Self {
-        Self { ids: std::array::from_fn(|value| class(value as u8)), expected: expected.into() }
-    }
+/// A class, by id or by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected the id or the name of a class")]
+pub enum ClassRef {
+    /// Its place in `classes`, from 0.
+    Id(u64),
+    /// Its name.
+    Name(String),
+}
 
-    /// Turns the values of the mask at `path`, `width` pixels wide, into class ids.
-    pub(crate) fn translate(&self, mask: &mut [u8], path: &Path, width: usize) -> Result<(), Error> {
-        // A loop with no way out can be vectorised.
-        if mask.iter().fold(false, |bad, &label| bad | self.ids[label as usize].is_none()) {
-            let place = mask.iter().position(|&label| self.ids[label as usize].is_none()).unwrap_or_default();
-            let (row, column) = (place / width, place % width);
-            let expected = self.expected.clone();
-            return Err(Error::Label { path: path.into(), found: mask[place].into(), row, column, expected });
+/// What a pixel of a mask file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a value from 0 to 65535, or a colour such as \"#ffffff\"")]
+pub enum Label {
+    /// A number: a grey value, or the index of a palette's colour.
+    Value(u16),
+    /// A colour.
+    Color(Color),
+}
+
+/// What becomes of what is not listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Unlisted {
+    /// It is an error that names file and place.
+    #[default]
+    Error,
+    /// It counts in no loss and no metric.
+    Ignore,
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Value(value) => value.fmt(formatter),
+            Self::Color(color) => color.fmt(formatter),
         }
-        mask.iter_mut().for_each(|value| *value = self.ids[*value as usize].unwrap_or(IGNORE));
+    }
+}
+
+impl ClassRef {
+    /// The id of the class, or a complaint about what stands under `key`.
+    fn id(&self, key: &str, classes: &[Class]) -> Result<u8, Invalid> {
+        let found = match self {
+            Self::Id(id) => (*id < classes.len() as u64).then_some(*id as usize),
+            Self::Name(name) => classes.iter().position(|class| class.name == *name),
+        };
+        found.and_then(|id| u8::try_from(id).ok()).ok_or_else(|| Invalid {
+            key: key.into(),
+            problem: match self {
+                Self::Id(id) => format!("there is no class {id}: the ids are 0 to {}", classes.len().saturating_sub(1)),
+                Self::Name(name) => format!("there is no class '{name}', only {}", names(classes)),
+            },
+        })
+    }
+}
+
+fn names(classes: &[Class]) -> String {
+    classes.iter().map(|class| class.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+impl Labels {
+    /// Complains about what cannot work with these `classes`; keys are relative to this struct.
+    pub fn check(&self, classes: &[Class]) -> Result<(), Invalid> {
+        Invalid::unless(self.map.is_empty() || self.colors.is_empty(), "colors", || {
+            "map is for masks that hold numbers, colors for masks that hold colours: give only one of them; for a mask \
+             with a palette both will do"
+                .into()
+        })?;
+        self.values(classes)?;
+        self.colors(classes)?;
+        for (place, label) in self.ignore.iter().enumerate() {
+            self.check_ignored(*label, classes)
+                .map_err(|problem| Invalid { key: format!("ignore[{place}]"), problem })?;
+        }
         Ok(())
     }
+
+    fn check_ignored(&self, label: Label, classes: &[Class]) -> Result<(), String> {
+        match label {
+            Label::Color(color) if self.colors.is_empty() => {
+                Err(format!("{color} is a colour, but without colors the masks hold numbers"))
+            }
+            Label::Value(value) if !self.colors.is_empty() => Err(format!(
+                "{value} is a number, but with colors the masks hold colours: a grey of {0} is \"{1}\"",
+                value.min(255),
+                Color([value.min(255) as u8; 3])
+            )),
+            Label::Color(color) if self.colors.contains_key(&color) => {
+                Err(format!("{color} is listed under colors too: it can be a class or ignored"))
+            }
+            Label::Value(value) if self.map.contains_key(&value) => {
+                Err(format!("{value} is listed under map too: it can be a class or ignored"))
+            }
+            Label::Value(value) if self.map.is_empty() && usize::from(value) < classes.len() => Err(format!(
+                "{value} is the class '{}': to ignore it, leave the class out and give the others' values under map",
+                classes[usize::from(value)].name
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether 255 is ignored for no other reason than that nothing is said of it. Masks of 0 and 255 are then all
+    /// background and ignored, which is hardly ever what they mean.
+    pub fn assumes_255(&self) -> bool {
+        self.colors.is_empty() && self.ignore.is_empty() && !self.map.contains_key(&u16::from(IGNORE))
+    }
+
+    /// The colour that each class is drawn in: its own, else the first of `colors` that means it, else the palette's.
+    pub fn colors_of(&self, classes: &[Class]) -> Vec<Color> {
+        let of_labels = |id| {
+            let means = |class: &ClassRef| class.id("", classes) == Ok(id);
+            self.colors.iter().find(|(_, class)| means(class)).map(|(color, _)| *color)
+        };
+        let ids = 0..=u8::MAX;
+        let color = |(class, id): (&Class, u8)| class.color.or_else(|| of_labels(id)).unwrap_or(Color::of_class(id));
+        classes.iter().zip(ids).map(color).collect()
+    }
+
+    /// The values of numbers and the classes that they mean.
+    fn values(&self, classes: &[Class]) -> Result<Vec<(u16, u8)>, Invalid> {
+        if self.map.is_empty() {
+            return Ok((0..classes.len().min(usize::from(IGNORE))).map(|id| (id as u16, id as u8)).collect());
+        }
+        let of = |(value, class): (&u16, &ClassRef)| Ok((*value, class.id(&format!("map.{value}"), classes)?));
+        self.map.iter().map(of).collect()
+    }
+
+    /// The colours and the classes that they mean.
+    fn colors(&self, classes: &[Class]) -> Result<Vec<(Color, u8)>, Invalid> {
+        let of = |(color, class): (&Color, &ClassRef)| Ok((*color, class.id(&format!("colors.{color}"), classes)?));
+        self.colors.iter().map(of).collect()
+    }
+
+    /// The class id of everything that a mask file may hold.
+    pub(crate) fn table(&self, classes: &[Class]) -> Result<LabelTable, Invalid> {
+        self.check(classes)?;
+        let unlisted = (self.unlisted == Unlisted::Ignore).then_some(IGNORE);
+        if !self.colors.is_empty() {
+            let ignored = self.ignore.iter().filter_map(|label| match label {
+                Label::Color(color) => Some((*color, IGNORE)),
+                Label::Value(_) => None,
+            });
+            let listed = self.colors(classes)?.into_iter().chain(ignored);
+            return Ok(LabelTable::of_colors(self.expected(classes)?, listed, unlisted));
+        }
+        let mut ignored: Vec<u16> = self
+            .ignore
+            .iter()
+            .filter_map(|label| match label {
+                Label::Value(value) => Some(*value),
+                Label::Color(_) => None,
+            })
+            .collect();
+        if self.assumes_255() {
+            ignored.push(IGNORE.into());
+        }
+        let listed = self.values(classes)?.into_iter().chain(ignored.into_iter().map(|value| (value, IGNORE)));
+        Ok(LabelTable::of_values(self.expected(classes)?, listed, unlisted))
+    }
+
+    /// What a mask may hold, for messages about what it holds instead.
+    fn expected(&self, classes: &[Class]) -> Result<String, Invalid> {
+        let class = |id: u8| classes.get(usize::from(id)).map(|class| class.name.as_str()).unwrap_or_default();
+        let labels: Vec<String> = match self.colors.is_empty() {
+            true => self.values(classes)?.iter().map(|(value, id)| format!("{value} ({})", class(*id))).collect(),
+            false => self.colors(classes)?.iter().map(|(color, id)| format!("{color} ({})", class(*id))).collect(),
+        };
+        let shown = labels.iter().take(MOST_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        let more = labels.len().saturating_sub(MOST_SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let ignored: Vec<String> = self.ignore.iter().take(MOST_SHOWN).map(ToString::to_string).collect();
+        let ignored = match ignored.is_empty() {
+            _ if self.assumes_255() => "; 255 is ignored, since data.labels says nothing of it".into(),
+            true => String::new(),
+            false => format!("; ignored: {}", ignored.join(", ")),
+        };
+        let hint = if self.colors.is_empty() {
+            "data.labels says what the values mean, such as {\"map\": {\"0\": 0, \"255\": 1}} for masks of 0 and 255"
+        } else {
+            "data.labels.colors says what the colours mean"
+        };
+        Ok(format!("expected {shown}{more}{ignored}; {hint}"))
+    }
+}
+
+/// The most labels that a message lists.
+const MOST_SHOWN: usize = 20;
+
+/// The keys of a JSON object are text, and serde leaves them text wherever a section has a `kind`.
+fn by_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u16, ClassRef>, D::Error> {
+    let map = BTreeMap::<String, ClassRef>::deserialize(deserializer)?;
+    let number = |(key, class): (String, ClassRef)| match key.parse::<u16>() {
+        Ok(value) if value.to_string() == key => Ok((value, class)),
+        _ => Err(D::Error::custom(format!("a value in a mask is a number from 0 to 65535, not \"{key}\""))),
+    };
+    map.into_iter().map(number).collect()
 }

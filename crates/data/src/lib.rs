@@ -21,6 +21,7 @@
 //! # Ok::<(), data::Error>(())
 //! ```
 
+mod classes;
 mod config;
 mod dataset;
 mod decode;
@@ -40,6 +41,7 @@ mod shapes;
 mod transform;
 mod verify;
 
+pub use classes::{Class, Color, PALETTE, check_classes};
 pub use config::{Config, LoaderConfig, Split};
 pub use dataset::{Dataset, IGNORE, Sample, Source};
 pub use decode::{dimensions, read_rgb};
@@ -47,6 +49,7 @@ pub use error::Error;
 pub use files::Preparation;
 pub use fingerprint::{Fingerprint, fingerprint};
 pub use images::Images;
+pub use labels::{ClassRef, Label, Labels, Unlisted};
 pub use loader::{Loader, Order};
 pub use pets::{OxfordPets, Target};
 pub use pipeline::{Normalize, Pipeline};

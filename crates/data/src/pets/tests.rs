@@ -3,7 +3,7 @@
 use super::*;
 use crate::dataset::{Dataset, Sample};
 use crate::decode::{dimensions, read_rgb};
-use crate::{Config, Fingerprint, fingerprint, verify};
+use crate::{Config, Fingerprint, Label, fingerprint, verify};
 use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 use std::io::Write;
 use tempfile::{TempDir, tempdir};
@@ -88,7 +88,7 @@ fn unsound_masks_are_found_before_training() {
     wrong.put_pixel(4, 2, Luma([7]));
     let cases: [(GrayImage, Expect); 2] = [
         (wide, |error| matches!(error, Error::SizeMismatch { image_size: [4, 6], mask_size: [4, 7], .. })),
-        (wrong, |error| matches!(error, Error::Label { found: 7, row: 2, column: 4, .. })),
+        (wrong, |error| matches!(error, Error::Label { found: Label::Value(7), row: 2, column: 4, .. })),
     ];
     for (mask, expected) in cases {
         let (_folder, config) = small();
