@@ -1,13 +1,13 @@
 //! The configuration of the data: which set, of what size, loaded how.
 
 use crate::pipeline::Pipeline;
-use crate::{Dataset, Error, OxfordPets, Shapes};
+use crate::{Dataset, Error, OxfordPets, Resize, Shapes};
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The largest height and width that a network is fed with; more is a slip of the keyboard.
-const LARGEST: u32 = 8192;
+pub(crate) const LARGEST: u32 = 8192;
 
 /// The most worker threads; more is a slip of the keyboard.
 const MOST_WORKERS: u64 = 256;
@@ -80,6 +80,9 @@ impl Config {
         if let Self::Shapes(shapes) = self {
             shapes.check()?;
         }
+        if let Self::OxfordPets(pets) = self {
+            pets.preparation.check()?;
+        }
         let within = |section: &str, result: Result<(), Invalid>| {
             result.map_err(|Invalid { key, problem }| Invalid { key: format!("{section}.{key}"), problem })
         };
@@ -112,7 +115,18 @@ impl Config {
 
     /// Bytes a pixel of what the network sees.
     pub fn channels(&self) -> u32 {
-        3
+        match self {
+            Self::Shapes(_) => 3,
+            Self::OxfordPets(pets) => pets.preparation.channels,
+        }
+    }
+
+    /// How images are brought to the size that the network sees.
+    pub fn resize(&self) -> Resize {
+        match self {
+            Self::Shapes(_) => Resize::default(),
+            Self::OxfordPets(pets) => pets.preparation.resize,
+        }
     }
 
     /// How samples are put together into batches.

@@ -9,7 +9,7 @@
 //! alone, so there is no loader state to save, any number of worker threads gives the same batches, and an
 //! interrupted epoch continues by seeking.
 //!
-//! Sizes are `[height, width]` in pixels everywhere; images are `H×W×3` bytes, masks `H×W` bytes, row by row.
+//! Sizes are `[height, width]` in pixels everywhere; images are `H×W×3` or `H×W` bytes, masks `H×W` bytes, row by row.
 //!
 //! ```
 //! use data::{Config, Dataset, Split};
@@ -36,6 +36,7 @@ mod paths;
 mod pets;
 mod pipeline;
 mod random;
+mod reader;
 mod resize;
 mod shapes;
 mod transform;
@@ -44,6 +45,8 @@ mod verify;
 pub use classes::{Class, Color, PALETTE, check_classes};
 pub use config::{Config, LoaderConfig, Split};
 pub use dataset::{Dataset, IGNORE, Sample, Source};
+#[doc(hidden)]
+pub use decode::{decode_image, decode_mask};
 pub use decode::{dimensions, read_rgb};
 pub use error::Error;
 pub use files::Preparation;
@@ -53,6 +56,7 @@ pub use labels::{ClassRef, Label, Labels, Unlisted};
 pub use loader::{Loader, Order};
 pub use pets::{OxfordPets, Target};
 pub use pipeline::{Normalize, Pipeline};
+pub use resize::{Rectangle, Resize};
 pub use shapes::Shapes;
 pub use transform::Transform;
 pub use verify::verify;

@@ -98,7 +98,7 @@ impl OxfordPets {
             paths.entries.push(Entry { name: all, image: all, mask: all });
         }
         let labels = LabelTable::new(LABELS, |value| self.target.class(value));
-        Ok(Files { paths, labels, size: self.preparation.size })
+        Ok(Files::new(paths, labels, &self.preparation))
     }
 }
 
