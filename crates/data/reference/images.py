@@ -3,7 +3,7 @@
     python images.py        (made with Pillow 13.0, numpy and OpenCV)
 
 "rgb" and "grey" are Pillow's convert("RGB") and convert("L"); of files of 16 bits, which Pillow reads in several ways,
-OpenCV's IMREAD_COLOR, and for grey its upper bytes. "values" are the labels of a mask: what was stored.
+OpenCV's IMREAD_COLOR of a PNG, and the upper bytes of what it finds elsewhere. "values" are the labels of a mask: what was stored.
 """
 
 import io
@@ -22,7 +22,6 @@ FOLDER.mkdir(exist_ok=True)
 HEIGHT, WIDTH = 6, 8
 
 row, column = numpy.mgrid[0:HEIGHT, 0:WIDTH]
-# Smooth colours: at an edge inside a block decoders may continue the chroma of a JPEG in different ways.
 colors = numpy.stack([60 + 9 * column, 200 - 11 * row, 90 + 6 * column + 5 * row], -1).astype(numpy.uint8)
 alpha = ((row + column) % 3 * 120).astype(numpy.uint8)
 rgb = Image.fromarray(colors)
@@ -41,14 +40,17 @@ def numbers(array):
 def image(name, data, sixteen=False):
     (FOLDER / name).write_bytes(data)
     if sixteen:
-        found = cv2.imread(str(FOLDER / name), cv2.IMREAD_COLOR)[:, :, ::-1]
         plain = cv2.imread(str(FOLDER / name), cv2.IMREAD_UNCHANGED)
+        # Of a PNG OpenCV takes the upper bytes; of a TIFF it would round, and one rule for all formats is better.
+        color = cv2.imread(str(FOLDER / name), cv2.IMREAD_COLOR) if name.endswith(".png") else (plain >> 8).astype(numpy.uint8)
+        found = color[:, :, ::-1] if color.ndim == 3 else numpy.dstack([color] * 3)
         shades = plain >> 8 if plain.ndim == 2 else Image.fromarray(numpy.ascontiguousarray(found)).convert("L")
     else:
         opened = Image.open(io.BytesIO(data))
         found = opened.convert("RGB")
         shades = opened.convert("L") if opened.mode in ("1", "L", "LA") else found.convert("L")
-    images[name] = {"rgb": numbers(found), "grey": numbers(shades)}
+    size = Image.open(io.BytesIO(data)).size
+    images[name] = {"size": [size[1], size[0]], "rgb": numbers(found), "grey": numbers(shades)}
 
 
 def saved(picture, format, **options):
@@ -74,14 +76,16 @@ def png(values, bits):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
-image("baseline.jpg", saved(rgb, "JPEG", quality=95))
-image("full.jpg", saved(rgb, "JPEG", quality=95, subsampling=0))
-image("restarts.jpg", saved(rgb, "JPEG", quality=95, restart_marker_blocks=1))
-image("progressive.jpg", saved(rgb, "JPEG", quality=95, progressive=True))
+# A whole block of chroma: at an edge inside one, decoders continue it in different ways.
+block = rgb.resize((16, 16), Image.BILINEAR)
+image("subsampled.jpg", saved(block, "JPEG", quality=95, subsampling=2))
+image("baseline.jpg", saved(rgb, "JPEG", quality=95, subsampling=0))
+image("restarts.jpg", saved(rgb, "JPEG", quality=95, subsampling=0, restart_marker_blocks=1))
+image("progressive.jpg", saved(rgb, "JPEG", quality=95, subsampling=0, progressive=True))
 image("rgb.jpg", saved(rgb, "JPEG", quality=95, keep_rgb=True))
 image("grey.jpg", saved(grey, "JPEG", quality=95))
 image("grey_progressive.jpg", saved(grey, "JPEG", quality=95, progressive=True))
-image("several.mpo", saved(rgb, "MPO", quality=95, save_all=True, append_images=[rgb.rotate(180)]))
+image("several.mpo", saved(rgb, "MPO", quality=95, subsampling=0, save_all=True, append_images=[rgb.rotate(180)]))
 cmyk = saved(rgb.convert("CMYK"), "JPEG", quality=95)
 image("cmyk.jpg", cmyk)
 # The same numbers said to be YCCK, and said to be nothing: the segment of Adobe ends with the transform of colours.

@@ -1,7 +1,7 @@
 //! Image files to pixels. What a file is, is read from its first bytes: data sets hold GIFs and PNGs called `.jpg`.
 //!
 //! JPEG is decoded by `zune-jpeg`, the PNGs of masks by `png`, everything else by `image`. Of several frames the first
-//! counts. Transparency is dropped, and of 16 bits the upper 8 stay (as OpenCV does it). The orientation that a camera
+//! counts. Transparency is dropped, and of 16 bits the upper 8 stay (as OpenCV reads PNGs). The orientation that a camera
 //! notes in a photograph is not applied: masks are drawn over the stored pixels.
 
 mod grey;
