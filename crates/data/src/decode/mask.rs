@@ -75,7 +75,10 @@ fn is_lossless(webp: &[u8]) -> bool {
             b"VP8L" => return true,
             b"VP8 " => return false,
             // The length does not count the chunk's head, nor the byte that makes it even.
-            _ => rest = rest.get(8 + u32::from_le_bytes(*length).next_multiple_of(2) as usize..).unwrap_or_default(),
+            _ => {
+                let length = u32::from_le_bytes(*length) as usize;
+                rest = rest.get(length.saturating_add(8 + length % 2)..).unwrap_or_default();
+            }
         }
     }
     false
