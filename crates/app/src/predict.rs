@@ -8,7 +8,7 @@ use crate::trained::load;
 use crate::usage::usage;
 use crate::watch::Watch;
 use anyhow::{Context, Result};
-use data::{Images, Loader, LoaderConfig, Order, Split};
+use data::{Images, Loader, LoaderConfig, Order, Rectangle, Split};
 use executors::{Prediction, Predictor};
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,16 +23,16 @@ pub fn run(args: &cli::Predict) -> Result<()> {
     let Network { model, device, classes, .. } = &trained.network;
 
     let named = files.iter().map(|(name, file)| (name.clone(), file.clone())).collect();
-    let images = Arc::new(Images::new(named, trained.config.data.size()));
     let data = &trained.config.data;
+    let images = Arc::new(Images::new(named, data.size(), data.channels(), data.resize()));
     // Every image was asked for by name.
     let loader = LoaderConfig { max_skipped: 0, ..data.loader().clone() };
-    let input = Loader::new(images, data.pipeline(Split::Validation), &loader, Order::Sequential, 0, *device)?;
+    let input = Loader::new(images.clone(), data.pipeline(Split::Validation), &loader, Order::Sequential, 0, *device)?;
     let mut watch = Watch::new("Prediction", 0, input.samples());
     for prediction in Predictor::new(model.as_ref(), &input).predict() {
         let prediction = prediction?;
         let file = files.get(&prediction.name).context("a prediction for an unknown image")?;
-        write(&prediction, file, args).with_context(|| format!("predicting {}", file.display()))?;
+        write(&prediction, file, &images, args).with_context(|| format!("predicting {}", file.display()))?;
         watch.step(1, None);
     }
     let (count, rate) = (files.len(), watch.rate());
@@ -90,9 +90,10 @@ fn search(folder: &Path, add: &mut dyn FnMut(&Path) -> Result<()>) -> Result<()>
     Ok(())
 }
 
-fn write(prediction: &Prediction, file: &Path, args: &cli::Predict) -> Result<()> {
+fn write(prediction: &Prediction, file: &Path, images: &Images, args: &cli::Predict) -> Result<()> {
     let photograph = data::read_rgb(file)?;
-    let probabilities = resized(&prediction.probabilities, photograph.height().into(), photograph.width().into())?;
+    let size = [photograph.height(), photograph.width()];
+    let probabilities = resized(&prediction.probabilities, images.rectangle(size), size)?;
     let classes = paint::class_map(&probabilities.f_argmax(0, false)?)?;
     let output = |suffix: &str| args.output.join(format!("{}{suffix}.png", prediction.name));
     let folder = output("");
@@ -104,8 +105,37 @@ fn write(prediction: &Prediction, file: &Path, args: &cli::Predict) -> Result<()
     Ok(())
 }
 
-/// `[K, H, W]` probabilities at another height and width.
-fn resized(probabilities: &Tensor, height: i64, width: i64) -> Result<Tensor> {
-    let one = probabilities.f_unsqueeze(0)?.f_upsample_bilinear2d([height, width], false, None, None)?;
+/// The `part` of `[K, H, W]` probabilities that shows a photograph, at the photograph's height and width.
+fn resized(probabilities: &Tensor, part: Rectangle, [height, width]: [u32; 2]) -> Result<Tensor> {
+    let rows = probabilities.f_narrow(1, part.top.into(), part.height.into())?;
+    let part = rows.f_narrow(2, part.left.into(), part.width.into())?.f_unsqueeze(0)?;
+    let one = part.f_upsample_bilinear2d([height.into(), width.into()], false, None, None)?;
     Ok(one.f_squeeze_dim(0)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use data::Resize;
+    use tch::{Device, Kind};
+
+    #[test]
+    fn what_lies_around_a_fitted_photograph_does_not_leak_into_its_classes() {
+        let images = Images::new(Vec::new(), [8, 8], 3, Resize::Fit { to: None });
+        // 4 of 8 rows show the photograph: its left half is class 0, its right half 1; around it all is class 2.
+        let part = images.rectangle([20, 40]);
+        let probabilities = Tensor::zeros([3, 8, 8], (Kind::Float, Device::Cpu));
+        let fill = |class: i64, top: u32, left: i64, height: u32, width: i64| {
+            let class = probabilities.get(class).narrow(0, top.into(), height.into());
+            let _ = class.narrow(1, left, width).fill_(1.0);
+        };
+        fill(2, 0, 0, part.top, 8);
+        fill(2, part.top + part.height, 0, 8 - part.top - part.height, 8);
+        fill(0, part.top, 0, part.height, 4);
+        fill(1, part.top, 4, part.height, 4);
+        let classes = resized(&probabilities, part, [20, 40]).unwrap().argmax(0, false);
+        assert_eq!(classes.size(), [20, 40]);
+        let expected = Tensor::from_slice(&[0i64, 1]).repeat_interleave_self_int(20, 0, None).expand([20, 40], false);
+        assert_eq!(classes, expected);
+    }
 }

@@ -10,6 +10,7 @@ use crate::list::List;
 use crate::loader::LoaderConfig;
 use crate::pets::OxfordPets;
 use crate::pipeline::Pipeline;
+use crate::resize::Resize;
 use crate::shapes::Shapes;
 use contract::Invalid;
 use schemars::JsonSchema;
@@ -18,7 +19,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// The largest height and width that a network is fed with; more is a slip of the keyboard.
-const LARGEST: u32 = 8192;
+pub(crate) const LARGEST: u32 = 8192;
 
 /// Which data set, named by the key `kind`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -83,6 +84,9 @@ impl Config {
             Self::Folders(folders) => folders.check()?,
             Self::List(list) => list.check()?,
         }
+        if let Ok(preparation) = self.preparation() {
+            preparation.check()?;
+        }
         let pipeline = self.pipeline(Split::Train);
         for (position, transform) in pipeline.transforms.iter().enumerate() {
             within(&format!("transforms[{position}]"), transform.check())?;
@@ -133,7 +137,12 @@ impl Config {
 
     /// Bytes a pixel of what the network sees.
     pub fn channels(&self) -> u32 {
-        3
+        self.preparation().map_or(3, |preparation| preparation.channels)
+    }
+
+    /// How images are brought to the size that the network sees.
+    pub fn resize(&self) -> Resize {
+        self.preparation().map_or_else(|_| Resize::default(), |preparation| preparation.resize)
     }
 
     /// How samples are put together into batches.
@@ -153,13 +162,16 @@ impl Config {
     /// Opens a part of the data set: finds its folders and reads its list, but no sample yet.
     pub fn open(&self, split: Split) -> Result<Box<dyn Dataset>, Error> {
         self.check()?;
-        let (paths, labels) = match self {
-            Self::Shapes(shapes) => return Ok(Box::new(shapes.open(split))),
-            Self::OxfordPets(pets) => return Ok(Box::new(pets.open(split)?)),
-            Self::Folders(folders) => (folders.paths(split)?, folders.labels.table(&folders.classes)?),
-            Self::List(list) => (list.paths(split)?, list.labels.table(&list.classes)?),
-        };
-        Ok(Box::new(Files { paths, labels, size: self.size() }))
+        Ok(match self {
+            Self::Shapes(shapes) => Box::new(shapes.open(split)),
+            Self::OxfordPets(pets) => Box::new(pets.open(split)?),
+            Self::Folders(all) => {
+                Box::new(Files::new(all.paths(split)?, all.labels.table(&all.classes)?, &all.preparation))
+            }
+            Self::List(all) => {
+                Box::new(Files::new(all.paths(split)?, all.labels.table(&all.classes)?, &all.preparation))
+            }
+        })
     }
 
     /// The mask files that no image belongs to, of a data set that looks for its files itself.

@@ -4,7 +4,7 @@ use crate::config::Split;
 use crate::dataset::IGNORE;
 use crate::labels::Label;
 use contract::{Invalid, TorchError, caught};
-use image::{ColorType, ImageError};
+use image::ImageError;
 use std::{io, path::PathBuf};
 
 /// Why a data set, a sample or a batch could not be had.
@@ -45,13 +45,13 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// A mask is stored in a way that has no label values in it.
-    #[error("the mask {path} must be 8-bit grey scale with one label a pixel, is {found:?}", path = path.display())]
+    /// A mask is stored in a way that has no labels in it.
+    #[error("the mask {path} {problem}", path = path.display())]
     MaskFormat {
         /// The file.
         path: PathBuf,
-        /// How its pixels are stored, palettes and fewer bits expanded.
-        found: ColorType,
+        /// How it is stored, and how it should be.
+        problem: String,
     },
     /// A mask file holds a value or a colour that is no label.
     #[error("the mask {path} holds {found} at row {row}, column {column}; {expected}", path = path.display())]

@@ -1,17 +1,19 @@
 //! A data set of image files with mask files, wherever its list of paths comes from.
 
 use crate::dataset::{Dataset, Sample, Source};
-use crate::decode::{dimensions, read_labels, read_rgb};
+use crate::decode::dimensions;
 use crate::error::Error;
 use crate::labels::LabelTable;
 use crate::loader::LoaderConfig;
 use crate::paths::Paths;
 use crate::pipeline::Normalize;
-use crate::resize::{bilinear, nearest};
+use crate::reader::with_reader;
+use crate::resize::{Placement, Resize};
 use crate::transform::{Transform, usual};
+use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// How files become what the network is fed with: the keys that all data sets of files have.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +21,10 @@ use std::path::{Path, PathBuf};
 pub struct Preparation {
     /// Height and width of what the network is fed with, in pixels.
     pub size: [u32; 2],
+    /// What the network sees of an image: 3 for red, green and blue, 1 for grey.
+    pub channels: u32,
+    /// How images and masks are brought to `size`.
+    pub resize: Resize,
     /// How training samples are varied: a list of transforms, applied one after the other.
     pub transforms: Vec<Transform>,
     /// Mean and standard deviation of the channels; without them values are divided by 255.
@@ -29,30 +35,63 @@ pub struct Preparation {
 
 impl Default for Preparation {
     fn default() -> Self {
-        Self { size: [128, 128], transforms: usual(), normalize: None, loader: LoaderConfig::default() }
+        Self {
+            size: [128, 128],
+            channels: 3,
+            resize: Resize::default(),
+            transforms: usual(),
+            normalize: None,
+            loader: LoaderConfig::default(),
+        }
+    }
+}
+
+impl Preparation {
+    /// Complains about `channels` and `resize`; the other keys all data sets have, and [`Config`](crate::Config) checks
+    /// them.
+    pub(crate) fn check(&self) -> Result<(), Invalid> {
+        Invalid::unless(matches!(self.channels, 1 | 3), "channels", || {
+            format!("must be 3 (red, green, blue) or 1 (grey), is {}", self.channels)
+        })?;
+        let within = |Invalid { key, problem }| Invalid { key: format!("resize.{key}"), problem };
+        self.resize.check().map_err(within)
     }
 }
 
 /// One split of a data set of files.
 pub(crate) struct Files {
-    pub(crate) paths: Paths,
-    pub(crate) labels: LabelTable,
-    pub(crate) size: [u32; 2],
+    /// Which files.
+    paths: Paths,
+    /// What their masks' pixels mean.
+    labels: LabelTable,
+    /// What they are brought to.
+    size: [u32; 2],
+    /// Bytes a pixel of the images.
+    channels: u32,
+    /// How they are brought there.
+    resize: Resize,
 }
 
 impl Files {
-    /// The mask at `path` at the data set's size, if it fits an image of `image_size`.
-    fn read_mask(&self, index: u64, image: &Path, image_size: [u32; 2]) -> Result<Vec<u8>, Error> {
-        let path = self.paths.mask(index)?;
-        let values = read_labels(&path)?;
-        let mask_size = [values.height(), values.width()];
-        if mask_size != image_size {
-            return Err(Error::SizeMismatch { image: image.into(), image_size, mask: path, mask_size });
-        }
-        let mut mask = values.into_raw();
-        // Every value of the file counts, those too that resizing drops.
-        self.labels.translate(&mut mask, &path, image_size[1] as usize)?;
-        Ok(nearest(mask, mask_size, self.size))
+    /// The samples at `paths`.
+    pub(crate) fn new(paths: Paths, labels: LabelTable, preparation: &Preparation) -> Self {
+        let Preparation { size, channels, resize, .. } = *preparation;
+        Self { paths, labels, size, channels, resize }
+    }
+
+    /// Puts a sample into `sample`, where `place` says for the size of its image.
+    fn read(
+        &self,
+        index: u64,
+        place: impl FnOnce([u32; 2]) -> Result<Placement, Error>,
+        sample: &mut Sample,
+    ) -> Result<(), Error> {
+        let (image, mask) = (self.paths.image(index)?, self.paths.mask(index)?);
+        with_reader(|reader| {
+            let (size, place) = reader.image(&image, self.channels, place, &mut sample.image)?;
+            sample.size = place.size;
+            reader.mask(&mask, &self.labels, (&image, size), place, &mut sample.mask)
+        })
     }
 }
 
@@ -62,7 +101,11 @@ impl Dataset for Files {
     }
 
     fn size(&self) -> Option<[u32; 2]> {
-        Some(self.size)
+        self.resize.size(self.size)
+    }
+
+    fn channels(&self) -> u32 {
+        self.channels
     }
 
     fn name(&self, index: u64) -> String {
@@ -70,17 +113,20 @@ impl Dataset for Files {
     }
 
     fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
-        let path = self.paths.image(index)?;
-        let rgb = read_rgb(&path)?;
-        let from = [rgb.height(), rgb.width()];
-        let mask = self.read_mask(index, &path, from)?;
-        *sample = Sample { size: self.size, image: bilinear(rgb.into_raw(), from, self.size)?, mask };
-        Ok(())
+        self.read(index, |size| self.resize.place(size, self.size), sample)
+    }
+
+    fn whole(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
+        self.read(index, |size| Ok(Placement::filling(size)), sample)
     }
 
     fn mask(&self, index: u64) -> Result<Vec<u8>, Error> {
-        let image = self.paths.image(index)?;
-        self.read_mask(index, &image, dimensions(&image)?)
+        let (image, mask) = (self.paths.image(index)?, self.paths.mask(index)?);
+        let size = dimensions(&image)?;
+        let place = self.resize.place(size, self.size)?;
+        let mut ids = Vec::new();
+        with_reader(|reader| reader.mask(&mask, &self.labels, (&image, size), place, &mut ids))?;
+        Ok(ids)
     }
 
     fn paths(&self, index: u64) -> Result<Vec<PathBuf>, Error> {

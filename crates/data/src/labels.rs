@@ -4,7 +4,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use table::LabelTable;
+pub(crate) use table::{LabelTable, Place};
 
 use crate::classes::{Class, Color};
 use crate::dataset::IGNORE;

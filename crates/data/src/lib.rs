@@ -9,7 +9,7 @@
 //! alone, so there is no loader state to save, any number of worker threads gives the same batches, and an
 //! interrupted epoch continues by seeking.
 //!
-//! Sizes are `[height, width]` in pixels everywhere; images are `H×W×3` bytes, masks `H×W` bytes, row by row.
+//! Sizes are `[height, width]` in pixels everywhere; images are `H×W×3` or `H×W` bytes, masks `H×W` bytes, row by row.
 //!
 //! ```
 //! use data::{Config, Dataset, Split};
@@ -41,6 +41,7 @@ mod paths;
 mod pets;
 mod pipeline;
 mod random;
+mod reader;
 mod resize;
 mod shapes;
 mod skipped;
@@ -53,6 +54,8 @@ pub use check::{ClassShare, Finding, Kind, Report, Severity, Sizes, Statistics, 
 pub use classes::{Class, Color, PALETTE, check_classes};
 pub use config::{Config, Split};
 pub use dataset::{Dataset, IGNORE, Sample, Source};
+#[doc(hidden)]
+pub use decode::{decode_image, decode_mask};
 pub use decode::{dimensions, read_rgb};
 pub use error::Error;
 pub use files::Preparation;
@@ -66,6 +69,7 @@ pub use list::parse_list;
 pub use loader::{Loader, LoaderConfig, Order};
 pub use pets::{OxfordPets, Target};
 pub use pipeline::{Normalize, Pipeline};
+pub use resize::{Rectangle, Resize};
 pub use shapes::Shapes;
 pub use skipped::{Passed, Skipped};
 pub use split::SplitConfig;

@@ -94,7 +94,7 @@ impl OxfordPets {
             paths.push([&name; 3], &root)?;
         }
         let labels = LabelTable::new(LABELS, |value| self.target.class(value));
-        Ok(Files { paths, labels, size: self.preparation.size })
+        Ok(Files::new(paths, labels, &self.preparation))
     }
 }
 

@@ -1,85 +1,215 @@
 //! Images and masks to the size that the network sees. Both give what Pillow gives (`reference/resize.py`).
 
-use crate::dataset::pixels;
+use crate::config::LARGEST;
+use crate::dataset::{IGNORE, pixels};
 use crate::error::Error;
-use fast_image_resize::{
-    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
-    images::{Image, ImageRef},
-};
+use contract::Invalid;
+use fast_image_resize::images::{CroppedImageMut, Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::mem::swap;
 
-/// Brings RGB bytes of size `from` to size `to`: bilinear with the filter widened to the scale where it shrinks, so
-/// that fine texture becomes its mean and not noise (Pillow's `BILINEAR`, torchvision's `antialias=True`).
-pub(crate) fn bilinear(rgb: Vec<u8>, from: [u32; 2], to: [u32; 2]) -> Result<Vec<u8>, Error> {
-    if from == to {
-        return Ok(rgb);
-    }
-    let failed = |problem: String| Error::Resize { from, to, problem };
-    let source = ImageRef::new(from[1], from[0], &rgb, PixelType::U8x3).map_err(|error| failed(error.to_string()))?;
-    let mut resized = Image::new(to[1], to[0], PixelType::U8x3);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    Resizer::new().resize(&source, &mut resized, &options).map_err(|error| failed(error.to_string()))?;
-    Ok(resized.into_vec())
+/// The longest side that an image grows to where only its shorter side is given, in pixels.
+const LONGEST: u32 = 32_768;
+
+/// How images and masks are brought to a size, before any transform. Images are blended (bilinear, with the filter
+/// widened where they shrink), masks take the nearest pixel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Resize {
+    /// Height and width each become what they should be, whatever becomes of the shape of things.
+    Stretch {
+        /// Height and width, in pixels; without it the `size` of the data.
+        #[serde(default)]
+        to: Option<[u32; 2]>,
+    },
+    /// As large as it fits in, the shape of things kept. What is left over on both sides is black and ignored.
+    Fit {
+        /// Height and width, in pixels; without it the `size` of the data.
+        #[serde(default)]
+        to: Option<[u32; 2]>,
+    },
+    /// The shorter side becomes as long as it should be, the shape of things is kept. Sizes then differ; the `size` of
+    /// the data is cut from the centre, or by a transform.
+    ShorterSide {
+        /// Its length in pixels; without it the smaller side of the `size` of the data.
+        #[serde(default)]
+        to: Option<u32>,
+    },
 }
 
-/// Brings class ids of size `from` to size `to`: each pixel takes the class at its centre, since classes have no mean.
-pub(crate) fn nearest(mask: Vec<u8>, from: [u32; 2], to: [u32; 2]) -> Vec<u8> {
-    if from == to || pixels(from) == 0 {
-        return mask;
+impl Default for Resize {
+    fn default() -> Self {
+        Self::Stretch { to: None }
     }
-    let columns = centres(from[1], to[1]);
-    let rows = centres(from[0], to[0]);
-    let mut resized = Vec::with_capacity(pixels(to));
-    for row in rows {
-        let row = &mask[row * from[1] as usize..][..from[1] as usize];
-        resized.extend(columns.iter().map(|&column| row[column]));
-    }
-    resized
 }
 
-/// For each of `to` pixels in a line, the one of `from` that lies under its centre: floor((i + 1/2) from / to), which
-/// is exact in integers.
-fn centres(from: u32, to: u32) -> Vec<usize> {
-    (0..u64::from(to)).map(|i| ((2 * i + 1) * u64::from(from) / (2 * u64::from(to))) as usize).collect()
+/// A part of an image, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rectangle {
+    /// Rows above it.
+    pub top: u32,
+    /// Columns to the left of it.
+    pub left: u32,
+    /// Its rows.
+    pub height: u32,
+    /// Its columns.
+    pub width: u32,
+}
+
+/// Where an image lies in what it is resized to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Placement {
+    /// Height and width of the whole.
+    pub(crate) size: [u32; 2],
+    /// The image in it.
+    pub(crate) image: Rectangle,
+}
+
+impl Placement {
+    /// The image is all of it.
+    pub(crate) fn filling([height, width]: [u32; 2]) -> Self {
+        Self { size: [height, width], image: Rectangle { top: 0, left: 0, height, width } }
+    }
+
+    fn is_filled(&self) -> bool {
+        *self == Self::filling(self.size)
+    }
+
+    /// An image of size `from`, as large as it fits into `size` and in its centre; an odd pixel is left over below and
+    /// to the right.
+    fn fitting(from: [u32; 2], size: [u32; 2]) -> Self {
+        let [by_height, by_width] = [0, 1].map(|side| (size[side], from[side]));
+        // Whether by_height.0 / by_height.1 is the smaller scale.
+        let high = u64::from(by_height.0) * u64::from(by_width.1) <= u64::from(by_width.0) * u64::from(by_height.1);
+        let [height, width] = from.map(|length| scaled(length, if high { by_height } else { by_width }));
+        let (height, width) = (height.min(size[0]), width.min(size[1]));
+        let image = Rectangle { top: (size[0] - height) / 2, left: (size[1] - width) / 2, height, width };
+        Self { size, image }
+    }
+}
+
+/// A length times a fraction, rounded to the nearest integer, halves upwards, but at least 1.
+fn scaled(length: u32, (numerator, denominator): (u32, u32)) -> u32 {
+    let (product, denominator) = (u64::from(length) * u64::from(numerator), u64::from(denominator).max(1));
+    ((2 * product + denominator) / (2 * denominator)).clamp(1, u32::MAX.into()) as u32
+}
+
+impl Resize {
+    /// Complains about sizes that cannot work; keys are relative to this section.
+    pub fn check(&self) -> Result<(), Invalid> {
+        let sides = match *self {
+            Self::Stretch { to } | Self::Fit { to } => to.into_iter().flatten().collect(),
+            Self::ShorterSide { to } => Vec::from_iter(to),
+        };
+        let wrong = sides.into_iter().find(|length| !(1..=LARGEST).contains(length));
+        Invalid::unless(wrong.is_none(), "to", || {
+            format!("a side must be 1 to {LARGEST} pixels, is {}", wrong.unwrap_or_default())
+        })
+    }
+
+    /// The size that all images become where the data's is `size`; `None` where they differ.
+    pub(crate) fn size(&self, size: [u32; 2]) -> Option<[u32; 2]> {
+        match self {
+            Self::Stretch { to } | Self::Fit { to } => Some(to.unwrap_or(size)),
+            Self::ShorterSide { .. } => None,
+        }
+    }
+
+    /// Where an image of size `from` lies in what becomes of it where the data's size is `size`.
+    pub(crate) fn place(&self, from: [u32; 2], size: [u32; 2]) -> Result<Placement, Error> {
+        match *self {
+            Self::Stretch { to } => Ok(Placement::filling(to.unwrap_or(size))),
+            Self::Fit { to } => Ok(Placement::fitting(from, to.unwrap_or(size))),
+            Self::ShorterSide { to } => {
+                let to = to.unwrap_or(size[0].min(size[1]));
+                let grown = from.map(|length| scaled(length, (to, from[0].min(from[1]))));
+                if grown[0].max(grown[1]) > LONGEST {
+                    let problem = format!("no side may become longer than {LONGEST}");
+                    return Err(Error::Resize { from, to: grown, problem });
+                }
+                Ok(Placement::filling(grown))
+            }
+        }
+    }
+
+    /// Where an image of size `from` lies in `size` if all of it must be seen and nothing else is to be had.
+    pub(crate) fn place_whole(&self, from: [u32; 2], size: [u32; 2]) -> Placement {
+        match self {
+            Self::Stretch { .. } => Placement::filling(size),
+            Self::Fit { .. } | Self::ShorterSide { .. } => Placement::fitting(from, size),
+        }
+    }
+}
+
+/// Resizes one image after the other, with buffers of its own.
+#[derive(Debug, Default)]
+pub(crate) struct Scaler {
+    resizer: Resizer,
+    /// For each column of what a mask becomes, the one that it is taken from.
+    columns: Vec<usize>,
+}
+
+impl Scaler {
+    /// Puts an image, H×W×`channels` bytes, where it belongs in `to`, black around it. `image` is then used up. Where it
+    /// shrinks, fine texture becomes its mean and not noise (Pillow's `BILINEAR`, torchvision's `antialias=True`).
+    pub(crate) fn image(
+        &mut self,
+        image: &mut Vec<u8>,
+        from: [u32; 2],
+        channels: u32,
+        place: Placement,
+        to: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        if from == place.size && place.is_filled() {
+            swap(image, to);
+            return Ok(());
+        }
+        let failed = |problem: String| Error::Resize { from, to: place.size, problem };
+        let kind = if channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
+        let source = ImageRef::new(from[1], from[0], image, kind).map_err(|error| failed(error.to_string()))?;
+        if !place.is_filled() {
+            to.clear();
+        }
+        to.resize(pixels(place.size) * channels as usize, 0);
+        let whole = Image::from_slice_u8(place.size[1], place.size[0], to, kind);
+        let mut whole = whole.map_err(|error| failed(error.to_string()))?;
+        let Rectangle { top, left, height, width } = place.image;
+        let part = CroppedImageMut::new(&mut whole, left, top, width, height);
+        let mut part = part.map_err(|error| failed(error.to_string()))?;
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+        self.resizer.resize(&source, &mut part, &options).map_err(|error| failed(error.to_string()))
+    }
+
+    /// Puts class ids, H×W bytes, where they belong in `to`, [`IGNORE`] around them. `mask` is then used up. Each pixel
+    /// takes the class at its centre, since classes have no mean.
+    pub(crate) fn mask(&mut self, mask: &mut Vec<u8>, from: [u32; 2], place: Placement, to: &mut Vec<u8>) {
+        if from == place.size && place.is_filled() {
+            swap(mask, to);
+            return;
+        }
+        let Rectangle { top, left, height, width } = place.image;
+        self.columns.clear();
+        self.columns.extend((0..width).map(|column| centre(column, from[1], width)));
+        to.clear();
+        to.resize(top as usize * place.size[1] as usize, IGNORE);
+        for row in 0..height {
+            let begin = to.len();
+            to.resize(begin + left as usize, IGNORE);
+            let row = &mask[centre(row, from[0], height) * from[1] as usize..][..from[1] as usize];
+            to.extend(self.columns.iter().map(|&column| row[column]));
+            to.resize(begin + place.size[1] as usize, IGNORE);
+        }
+        to.resize(pixels(place.size), IGNORE);
+    }
+}
+
+/// The pixel of `from` in a line that lies under the centre of pixel `i` of `to`: floor((i + 1/2) from / to), which is
+/// exact in integers.
+fn centre(i: u32, from: u32, to: u32) -> usize {
+    ((2 * u64::from(i) + 1) * u64::from(from) / (2 * u64::from(to))) as usize
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde::Deserialize;
-
-    #[derive(Deserialize)]
-    struct Case {
-        from: [u32; 2],
-        to: [u32; 2],
-        rgb: Vec<u8>,
-        bilinear: Vec<u8>,
-        mask: Vec<u8>,
-        nearest: Vec<u8>,
-    }
-
-    fn cases() -> Vec<Case> {
-        serde_json::from_str(include_str!("../reference/resize.json")).unwrap()
-    }
-
-    #[test]
-    fn images_are_resized_as_pillow_does() {
-        for case in cases() {
-            let ours = bilinear(case.rgb, case.from, case.to).unwrap();
-            assert_eq!(ours.len(), case.bilinear.len());
-            let worst = ours.iter().zip(&case.bilinear).map(|(a, b)| a.abs_diff(*b)).max();
-            assert!(worst <= Some(1), "{:?} to {:?}: off by {worst:?}", case.from, case.to);
-        }
-    }
-
-    #[test]
-    fn masks_are_resized_as_pillow_does() {
-        for case in cases() {
-            assert_eq!(nearest(case.mask, case.from, case.to), case.nearest, "{:?} to {:?}", case.from, case.to);
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_resized_is_an_error() {
-        assert!(matches!(bilinear(vec![0; 5], [2, 2], [4, 4]), Err(Error::Resize { .. })));
-    }
-}
+mod tests;

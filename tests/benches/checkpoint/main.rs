@@ -9,8 +9,8 @@ mod disk;
 mod training;
 
 use checkpoint::{Config, Snapshot, Store};
-use contract::Progress;
 use common::{Outcome, Peers, load, median};
+use contract::Progress;
 use std::{collections::BTreeMap, path::Path, path::PathBuf, time::Instant};
 use training::Training;
 

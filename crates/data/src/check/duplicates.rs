@@ -95,7 +95,9 @@ fn pair(a: &Picture, b: &Picture) -> Finding {
         true => (Kind::NearDuplicate, "look nearly the same"),
         false => (Kind::NearDuplicateAcross, "look nearly the same, in training and in validation"),
     };
-    Finding::new(kind, message).samples([a, b].map(|picture| (picture.split, picture.name)))
+    let mut both = [a, b].map(|picture| (picture.split, picture.name));
+    both.sort_by_key(|(split, name)| (split.name(), *name));
+    Finding::new(kind, message).samples(both)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::finding::{Finding, Kind};
 use crate::dataset::{Dataset, IGNORE, Sample};
 use crate::error::{Error, guarded};
-use crate::resize::bilinear;
+use crate::resize::{Placement, Scaler};
 use image::{ImageFormat, RgbImage};
 use image_hasher::{HashAlg, HasherConfig};
 use std::fs::File;
@@ -124,12 +124,11 @@ fn looks(sample: &Sample, channels: usize) -> Result<[u8; HASH_BYTES], Error> {
 
 /// The picture in colours, `THUMBNAIL` pixels high and wide.
 fn shrink(sample: &Sample, channels: usize) -> Result<RgbImage, Error> {
-    let rgb = match channels {
-        3 => sample.image.clone(),
-        _ => sample.image.iter().flat_map(|&grey| [grey; 3]).collect(),
-    };
-    let small = bilinear(rgb, sample.size, [THUMBNAIL; 2])?;
-    RgbImage::from_raw(THUMBNAIL, THUMBNAIL, small).ok_or_else(|| Error::Resize {
+    let (mut whole, mut small) = (sample.image.clone(), Vec::new());
+    let place = Placement::filling([THUMBNAIL; 2]);
+    Scaler::default().image(&mut whole, sample.size, channels as u32, place, &mut small)?;
+    let rgb = if channels == 3 { small } else { small.iter().flat_map(|&grey| [grey; 3]).collect() };
+    RgbImage::from_raw(THUMBNAIL, THUMBNAIL, rgb).ok_or_else(|| Error::Resize {
         from: sample.size,
         to: [THUMBNAIL; 2],
         problem: "it has another length than its size says".into(),

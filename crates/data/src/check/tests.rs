@@ -112,7 +112,10 @@ const FAULTS: [Fault; 14] = [
         &[(Kind::Unreadable, "train/t1")],
     ),
     (|root| fs::write(mask_path(root, "t2"), "no picture").unwrap(), &[(Kind::Unreadable, "train/t2")]),
-    (|root| RgbImage::new(SIDE, SIDE).save(mask_path(root, "t3")).unwrap(), &[(Kind::MaskFormat, "train/t3")]),
+    (
+        |root| assert!(fs::copy(image_path(root, "t3"), mask_path(root, "t3")).is_ok()),
+        &[(Kind::MaskFormat, "train/t3"), (Kind::Misnamed, "train/t3")],
+    ),
     (|root| mask(root, "t4", [SIDE + 1, SIDE], 1), &[(Kind::SizeMismatch, "train/t4")]),
     (|root| mask(root, "t5", [SIDE; 2], 9), &[(Kind::Label, "train/t5")]),
     (|root| list(root, "t6 1 1 1\n"), &[(Kind::RepeatedName, "train/t6 train/t6")]),
@@ -141,7 +144,7 @@ const FAULTS: [Fault; 14] = [
             spot(mask_path(root, "near"));
             list(root, "near 1 1 1\n");
         },
-        &[(Kind::NearDuplicate, "train/t6 train/near")],
+        &[(Kind::NearDuplicate, "train/near train/t6")],
     ),
     (|root| mask(root, "v2", [SIDE; 2], 2), &[(Kind::EmptyMask, "validation/v2")]),
     (

@@ -2,7 +2,6 @@
 
 use super::Label;
 use crate::classes::Color;
-use crate::dataset::IGNORE;
 use crate::error::Error;
 use std::path::Path;
 
@@ -11,8 +10,8 @@ use std::path::Path;
 pub(crate) struct LabelTable {
     /// What is listed.
     listed: Listed,
-    /// What is not listed becomes this, or is an error.
-    unlisted: Option<u8>,
+    /// What is not listed becomes this: [`IGNORE`](crate::IGNORE), or [`NONE`].
+    unlisted: u16,
     /// The labels there are, for messages.
     expected: String,
 }
@@ -20,14 +19,23 @@ pub(crate) struct LabelTable {
 /// What a label table knows.
 #[derive(Debug, Clone)]
 enum Listed {
-    /// For each value of 16 bits its class id, [`IGNORE`] or [`NONE`].
+    /// For each value of 16 bits its class id, [`IGNORE`](crate::IGNORE) or [`NONE`].
     Values(Box<[u16]>),
-    /// Class ids or [`IGNORE`], by colour.
+    /// Class ids or [`IGNORE`](crate::IGNORE), by colour, in the order of the colours.
     Colors(Vec<(Color, u8)>),
 }
 
-/// In a table of values: no label.
+/// In the place of a class id: no label. No byte can mean it.
 const NONE: u16 = 256;
+
+/// Where in which file pixels come from, for messages.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// The file.
+    pub(crate) path: &'a Path,
+    /// The width of its image, in pixels.
+    pub(crate) width: u32,
+}
 
 impl LabelTable {
     /// The table of `class`, which gives `None` for values that are no label; `expected` says which there are.
@@ -42,7 +50,8 @@ impl LabelTable {
         listed: impl IntoIterator<Item = (u16, u8)>,
         unlisted: Option<u8>,
     ) -> Self {
-        let mut ids = vec![unlisted.map_or(NONE, u16::from); 1 << 16].into_boxed_slice();
+        let unlisted = unlisted.map_or(NONE, u16::from);
+        let mut ids = vec![unlisted; 1 << 16].into_boxed_slice();
         listed.into_iter().for_each(|(value, id)| ids[usize::from(value)] = id.into());
         Self { listed: Listed::Values(ids), unlisted, expected }
     }
@@ -55,23 +64,80 @@ impl LabelTable {
     ) -> Self {
         let mut colors: Vec<_> = listed.into_iter().collect();
         colors.sort_unstable();
-        Self { listed: Listed::Colors(colors), unlisted, expected }
+        Self { listed: Listed::Colors(colors), unlisted: unlisted.map_or(NONE, u16::from), expected }
     }
 
-    /// Turns the values of the mask at `path`, `width` pixels wide, into class ids.
-    pub(crate) fn translate(&self, mask: &mut [u8], path: &Path, width: usize) -> Result<(), Error> {
-        let Listed::Values(ids) = &self.listed else { return Ok(()) };
-        // A loop with no way out can be vectorised.
-        if mask.iter().fold(false, |bad, &value| bad | (ids[usize::from(value)] == NONE)) {
-            let place = mask.iter().position(|&value| ids[usize::from(value)] == NONE).unwrap_or_default();
-            return Err(self.unexpected(Label::Value(mask[place].into()), path, place, width));
+    /// Whether colours are looked up and not numbers.
+    pub(crate) fn has_colors(&self) -> bool {
+        matches!(self.listed, Listed::Colors(_))
+    }
+
+    /// The class id of a label, [`IGNORE`](crate::IGNORE) or [`NONE`]. Among numbers a grey of equal parts is the number that it has:
+    /// many programs store index masks with three equal channels.
+    fn id(&self, label: Label) -> u16 {
+        match (&self.listed, label) {
+            (Listed::Values(ids), Label::Value(value)) => ids[usize::from(value)],
+            (Listed::Values(ids), Label::Color(Color([red, green, blue]))) if red == green && green == blue => {
+                ids[usize::from(red)]
+            }
+            (Listed::Colors(colors), Label::Color(color)) => {
+                let found = colors.binary_search_by_key(&color, |(color, _)| *color).ok();
+                found.and_then(|place| colors.get(place)).map_or(self.unlisted, |(_, id)| u16::from(*id))
+            }
+            _ => NONE,
         }
-        mask.iter_mut().for_each(|value| *value = u8::try_from(ids[usize::from(*value)]).unwrap_or(IGNORE));
+    }
+
+    /// Turns one byte a pixel, each of which is what `label` says, into class ids.
+    pub(crate) fn translate(&self, bytes: &mut [u8], label: impl Fn(u8) -> Label, place: Place) -> Result<(), Error> {
+        let ids: [u16; 256] = std::array::from_fn(|byte| self.id(label(byte as u8)));
+        // In pieces that stay in the cache, and loops with no way out: what is wrong is looked for once there is some.
+        for (number, piece) in bytes.chunks_mut(PIECE).enumerate() {
+            if piece.iter().fold(0, |all, &byte| all | ids[usize::from(byte)]) & NONE != 0 {
+                let wrong = piece.iter().position(|&byte| ids[usize::from(byte)] == NONE).unwrap_or_default();
+                return Err(self.unexpected(label(piece[wrong]), number * PIECE + wrong, place));
+            }
+            piece.iter_mut().for_each(|byte| *byte = ids[usize::from(*byte)] as u8);
+        }
         Ok(())
     }
 
-    fn unexpected(&self, found: Label, path: &Path, place: usize, width: usize) -> Error {
-        let (row, column) = (place / width, place % width);
-        Error::Label { path: path.into(), found, row, column, expected: self.expected.clone() }
+    /// Puts the class ids of `labels` into `found`.
+    pub(crate) fn look_up(
+        &self,
+        labels: impl Iterator<Item = Label>,
+        found: &mut Vec<u8>,
+        place: Place,
+    ) -> Result<(), Error> {
+        found.clear();
+        // Neighbours mostly have the same label.
+        let mut last: Option<(Label, u8)> = None;
+        for label in labels {
+            let id = match last.filter(|(before, _)| *before == label) {
+                Some((_, id)) => id,
+                None => u8::try_from(self.id(label)).map_err(|_| self.unexpected(label, found.len(), place))?,
+            };
+            last = Some((label, id));
+            found.push(id);
+        }
+        Ok(())
+    }
+
+    fn unexpected(&self, found: Label, pixel: usize, Place { path, width }: Place) -> Error {
+        let (row, column) = (pixel / width as usize, pixel % width as usize);
+        let mut expected = self.expected.clone();
+        match found {
+            Label::Color(_) if !self.has_colors() => {
+                expected.push_str("; for masks that hold colours data.labels.colors says what each means")
+            }
+            Label::Value(_) if self.has_colors() => {
+                expected.push_str("; for masks that hold numbers data.labels.map says what each means")
+            }
+            _ => {}
+        }
+        Error::Label { path: path.into(), found, row, column, expected }
     }
 }
+
+/// Pixels that are translated together.
+const PIECE: usize = 8192;

@@ -1,0 +1,83 @@
+//! JPEG files, by `zune-jpeg`, the fastest decoder of those that are written in Rust.
+
+use super::{bytes, failed, grey, undecodable};
+use crate::error::Error;
+use image::{ImageError, ImageFormat};
+use std::path::Path;
+use zune_core::bytestream::{ZByteReaderTrait, ZCursor};
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
+
+/// Height and width, from the header.
+pub(super) fn dimensions(file: impl ZByteReaderTrait) -> Result<[u32; 2], ImageError> {
+    let mut decoder = decoder(file);
+    decoder.decode_headers().map_err(of_jpeg)?;
+    size(&decoder)
+}
+
+/// See [`super::Decoder::image`].
+pub(super) fn decode(
+    file: &[u8],
+    path: &Path,
+    channels: u32,
+    raw: &mut Vec<u8>,
+    pixels: &mut Vec<u8>,
+) -> Result<[u32; 2], Error> {
+    // The decoder paints what a file lacks grey and says nothing. A broken download must not be trained on.
+    if !is_complete(file) {
+        return Err(Error::Truncated { path: path.into() });
+    }
+    fill(file, channels, raw, pixels).map_err(|source| undecodable(path, source))
+}
+
+fn fill(file: &[u8], channels: u32, raw: &mut Vec<u8>, pixels: &mut Vec<u8>) -> Result<[u32; 2], ImageError> {
+    let mut decoder = decoder(ZCursor::new(file));
+    decoder.decode_headers().map_err(of_jpeg)?;
+    let size = size(&decoder)?;
+    let is_grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
+    if channels == 1 && is_grey {
+        decoder.set_options(decoder.options().jpeg_set_out_colorspace(ColorSpace::Luma));
+        pixels.resize(bytes(size, 1)?, 0);
+        decoder.decode_into(pixels).map_err(of_jpeg)?;
+    } else if channels == 1 {
+        raw.resize(bytes(size, 3)?, 0);
+        decoder.decode_into(raw).map_err(of_jpeg)?;
+        grey::convert::<3>(raw, pixels);
+    } else {
+        pixels.resize(bytes(size, 3)?, 0);
+        decoder.decode_into(pixels).map_err(of_jpeg)?;
+    }
+    Ok(size)
+}
+
+fn decoder<R: ZByteReaderTrait>(file: R) -> JpegDecoder<R> {
+    // Strict: data that cannot be decoded is an error, where the decoder notices, and is not painted over.
+    let options = DecoderOptions::default().set_strict_mode(true).jpeg_set_out_colorspace(ColorSpace::RGB);
+    JpegDecoder::new_with_options(file, options.set_max_width(usize::MAX).set_max_height(usize::MAX))
+}
+
+fn size<R: ZByteReaderTrait>(decoder: &JpegDecoder<R>) -> Result<[u32; 2], ImageError> {
+    let (width, height) = decoder.dimensions().unwrap_or_default();
+    let size = [height as u32, width as u32];
+    bytes(size, 3).map(|_| size)
+}
+
+fn of_jpeg(source: DecodeErrors) -> ImageError {
+    failed(ImageFormat::Jpeg, source)
+}
+
+/// Whether a JPEG's compressed data comes to an end marker (which cannot occur by chance in it). What cannot be read is
+/// left to the decoder to complain about.
+pub(super) fn is_complete(jpeg: &[u8]) -> bool {
+    // The segments before the data may hold a thumbnail with an end marker of its own: go past them.
+    let mut rest = jpeg.get(2..).unwrap_or_default();
+    while let [0xff, marker, high, low, ..] = *rest {
+        rest = rest.get(2 + usize::from(u16::from_be_bytes([high, low]))..).unwrap_or_default();
+        if marker == 0xda {
+            break;
+        }
+    }
+    rest.windows(2).rev().any(|pair| pair == [0xff, 0xd9])
+}

@@ -1,0 +1,61 @@
+//! Every format that has no decoder of its own here, by the `image` crate.
+
+use super::{bytes, grey, limited};
+use image::error::{UnsupportedError, UnsupportedErrorKind};
+use image::{ColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, error::ImageFormatHint};
+use std::io::Cursor;
+
+/// How pixels lie in a buffer: 1 grey, 2 grey and opacity, 3 colours or 4 colours and opacity, each of `wide` or 8 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Height and width.
+    pub(super) size: [u32; 2],
+    /// Numbers a pixel, 1 to 4.
+    pub(super) channels: u8,
+    /// Whether a number has 16 bits, in this machine's order, and not 8.
+    pub(super) wide: bool,
+    /// What the file is.
+    pub(super) format: ImageFormat,
+}
+
+/// Decodes `file` into `raw`.
+pub(super) fn decode(file: &[u8], raw: &mut Vec<u8>) -> Result<Found, ImageError> {
+    let unsupported = |kind| UnsupportedError::from_format_and_kind(ImageFormatHint::Unknown, kind);
+    let format = image::guess_format(file)
+        .map_err(|_| ImageError::Unsupported(unsupported(UnsupportedErrorKind::Format(ImageFormatHint::Unknown))))?;
+    let decoder = limited(ImageReader::with_format(Cursor::new(file), format)).into_decoder()?;
+    let (width, height) = decoder.dimensions();
+    let color = decoder.color_type();
+    let wide = match color {
+        ColorType::L8 | ColorType::La8 | ColorType::Rgb8 | ColorType::Rgba8 => false,
+        ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16 => true,
+        _ => return Err(ImageError::Unsupported(unsupported(UnsupportedErrorKind::Color(color.into())))),
+    };
+    let size = [height, width];
+    raw.resize(bytes(size, color.bytes_per_pixel().into())?, 0);
+    decoder.read_image(raw)?;
+    Ok(Found { size, channels: color.channel_count(), wide, format })
+}
+
+impl Found {
+    /// Turns the pixels in `raw` into those of an image of 3 channels, or of 1. What `raw` holds then means nothing.
+    pub(super) fn convert(self, raw: &mut Vec<u8>, channels: u32, pixels: &mut Vec<u8>) {
+        if self.wide {
+            for place in 0..raw.len() / 2 {
+                let wide = u16::from_ne_bytes([raw[2 * place], raw[2 * place + 1]]);
+                raw[place] = (wide >> 8) as u8;
+            }
+            raw.truncate(raw.len() / 2);
+        }
+        pixels.clear();
+        match (self.channels, channels) {
+            (1, 1) | (3, 3) => std::mem::swap(raw, pixels),
+            (1, _) => pixels.extend(raw.iter().flat_map(|&grey| [grey; 3])),
+            (2, 1) => pixels.extend(raw.as_chunks().0.iter().map(|[grey, _]| grey)),
+            (2, _) => pixels.extend(raw.as_chunks().0.iter().flat_map(|&[grey, _]| [grey; 3])),
+            (3, _) => grey::convert::<3>(raw, pixels),
+            (_, 1) => grey::convert::<4>(raw, pixels),
+            _ => pixels.extend(raw.as_chunks().0.iter().flat_map(|&[red, green, blue, _]| [red, green, blue])),
+        }
+    }
+}

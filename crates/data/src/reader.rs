@@ -1,0 +1,68 @@
+//! From an image or mask file to pixels of the wanted size, in buffers that each thread keeps: the files of a data set
+//! are about as large as each other, so after the first ones little more is asked of the allocator.
+
+use crate::decode::{Decoder, trim};
+use crate::error::Error;
+use crate::labels::LabelTable;
+use crate::resize::{Placement, Scaler};
+use std::cell::RefCell;
+use std::path::Path;
+
+thread_local! {
+    static READER: RefCell<Reader> = RefCell::default();
+}
+
+/// What one thread needs to read one file after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Reader {
+    decoder: Decoder,
+    scaler: Scaler,
+    /// What was decoded, in its own size.
+    decoded: Vec<u8>,
+}
+
+/// Does `work` with this thread's reader. It must not ask for it again.
+pub(crate) fn with_reader<T>(work: impl FnOnce(&mut Reader) -> T) -> T {
+    READER.with_borrow_mut(|reader| {
+        let done = work(reader);
+        reader.decoder.trim();
+        trim(&mut reader.decoded);
+        done
+    })
+}
+
+impl Reader {
+    /// Puts the image at `path` into `image`, `channels` bytes a pixel, where `place` says for its height and width.
+    /// These and the place are what comes back.
+    pub(crate) fn image(
+        &mut self,
+        path: &Path,
+        channels: u32,
+        place: impl FnOnce([u32; 2]) -> Result<Placement, Error>,
+        image: &mut Vec<u8>,
+    ) -> Result<([u32; 2], Placement), Error> {
+        let size = self.decoder.image(path, channels, &mut self.decoded)?;
+        let place = place(size)?;
+        self.scaler.image(&mut self.decoded, size, channels, place, image)?;
+        Ok((size, place))
+    }
+
+    /// Puts the class ids of the mask at `path` into `mask`, at `place`. The file must be of `size`; `image` says what
+    /// is, for the message.
+    pub(crate) fn mask(
+        &mut self,
+        path: &Path,
+        labels: &LabelTable,
+        (image, size): (&Path, [u32; 2]),
+        place: Placement,
+        mask: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        // Every pixel of the file counts, those too that resizing drops.
+        let mask_size = self.decoder.mask(path, labels, &mut self.decoded)?;
+        if mask_size != size {
+            return Err(Error::SizeMismatch { image: image.into(), image_size: size, mask: path.into(), mask_size });
+        }
+        self.scaler.mask(&mut self.decoded, size, place, mask);
+        Ok(())
+    }
+}

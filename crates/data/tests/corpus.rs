@@ -1,0 +1,41 @@
+//! What the fuzzer checks for any bytes, checked for the files that it begins with: see `fuzz/README.md`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
+
+#[path = "../fuzz/check.rs"]
+mod check;
+
+use std::fs;
+use std::path::Path;
+
+/// Runs `check` over all files of `folder`; how many files there are, and how many of them `check` can do with.
+fn run<const N: usize>(folder: &str, check: fn(&[u8]) -> [bool; N]) -> [usize; 2] {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let (mut files, mut good, mut bytes) = (0, 0, 0);
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let content = fs::read(&path).unwrap();
+        (files, bytes) = (files + 1, bytes + content.len());
+        match contract::caught(|| check(&content)) {
+            Ok(done) => good += usize::from(done.contains(&true)),
+            Err(panic) => panic!("{}: {panic}", path.display()),
+        }
+    }
+    assert!(files < 200 && bytes < 200_000, "{files} files, {bytes} bytes");
+    [files, good]
+}
+
+#[test]
+fn images_are_decoded_or_refused() {
+    let [files, good] = run("reference/images", check::image);
+    assert!(files == good && files > 40, "{good} of {files}");
+    assert!(run("fuzz/corpus/image", check::image)[0] > 0);
+}
+
+#[test]
+fn masks_are_decoded_or_refused() {
+    let [files, good] = run("reference/images", check::mask);
+    // JPEGs, lossy WebP and wide colours are no masks.
+    assert!((20..files - 10).contains(&good), "{good} of {files}");
+    assert!(run("fuzz/corpus/mask", check::mask)[0] > 0);
+}
