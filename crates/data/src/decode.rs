@@ -136,9 +136,9 @@ fn limited<R: BufRead + Seek>(mut reader: ImageReader<R>) -> ImageReader<R> {
 
 /// The bytes of an image, if that many may be had.
 fn bytes([height, width]: [u32; 2], bytes_a_pixel: u64) -> Result<usize, ImageError> {
-    let sides = 1..=LARGEST_SIDE;
-    let bytes = u64::from(height) * u64::from(width) * bytes_a_pixel;
-    if !sides.contains(&height) || !sides.contains(&width) || bytes > MOST_MEMORY {
+    // Saturating: a header may claim sides whose product no number holds.
+    let bytes = u64::from(height).saturating_mul(width.into()).saturating_mul(bytes_a_pixel);
+    if ![height, width].iter().all(|side| (1..=LARGEST_SIDE).contains(side)) || bytes > MOST_MEMORY {
         return Err(too_large());
     }
     Ok(bytes as usize)
