@@ -51,5 +51,8 @@ pub use loader::{Loader, Order};
 pub use pets::{OxfordPets, Target};
 pub use pipeline::{Normalize, Pipeline};
 pub use shapes::Shapes;
-pub use transform::Transform;
+pub use transform::{
+    Affine, Class, CoarseDropout, ColorJitter, CutMix, GaussianBlur, GaussianNoise, RandomCrop, RandomResizedCrop,
+    Transform,
+};
 pub use verify::verify;
