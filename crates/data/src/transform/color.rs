@@ -139,16 +139,16 @@ fn recolor_block(pixels: &mut [[u8; 3]], table: &[f32; 256], change: Change) {
             plane[place] = table[*value as usize];
         }
     }
-    let [reds, greens, blues] = &mut planes;
-    for ((red, green), blue) in reds.iter_mut().zip(greens).zip(blues) {
-        let mut color = saturate([*red, *green, *blue], change.saturation);
+    let mut bytes = [[0; BLOCK]; 3];
+    for place in 0..BLOCK {
+        let mut color = saturate([planes[0][place], planes[1][place], planes[2][place]], change.saturation);
         if change.hue != 0.0 {
             color = turn_hue(color, change.hue * 6.0);
         }
-        [*red, *green, *blue] = color.map(|value| value + 0.5);
+        [bytes[0][place], bytes[1][place], bytes[2][place]] = color.map(to_byte);
     }
     for (place, pixel) in pixels.iter_mut().enumerate() {
-        *pixel = [planes[0][place] as u8, planes[1][place] as u8, planes[2][place] as u8];
+        *pixel = [bytes[0][place], bytes[1][place], bytes[2][place]];
     }
 }
 

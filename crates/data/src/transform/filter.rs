@@ -150,7 +150,7 @@ pub(super) fn add_noise(sample: &mut Sample, std: f32, random: &mut Random) {
 
 /// The middles of 4096 equally likely parts of the standard normal distribution, up to 3.7 standard deviations out: one
 /// picked by 12 random bits is as good as normally distributed, after rounding to 256 levels.
-static QUANTILES: LazyLock<[f32; 4096]> = LazyLock::new(|| {
+pub(super) static QUANTILES: LazyLock<[f32; 4096]> = LazyLock::new(|| {
     let mut quantiles = [0.0; 4096];
     let mut quantile = 0.0;
     for place in 2048..4096 {
