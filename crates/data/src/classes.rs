@@ -102,6 +102,12 @@ struct Described {
     color: Option<Color>,
 }
 
+impl AsRef<str> for Class {
+    fn as_ref(&self) -> &str {
+        &self.name
+    }
+}
+
 impl From<&str> for Class {
     fn from(name: &str) -> Self {
         Self { name: name.into(), color: None }

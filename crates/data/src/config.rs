@@ -89,7 +89,7 @@ impl Config {
         }
         let pipeline = self.pipeline(Split::Train);
         for (position, transform) in pipeline.transforms.iter().enumerate() {
-            within(&format!("transforms[{position}]"), transform.check())?;
+            within(&format!("transforms[{position}]"), transform.check(&self.classes(), self.channels()))?;
         }
         if let Some(normalize) = &pipeline.normalize {
             within("normalize", normalize.check(self.channels()))?;
@@ -156,7 +156,9 @@ impl Config {
             Err(shapes) => (&shapes.transforms, &shapes.normalize),
             Ok(preparation) => (&preparation.transforms, &preparation.normalize),
         };
-        Pipeline { size: self.size(), transforms: transforms.clone(), normalize: normalize.clone() }.of(split)
+        let classes = self.classes();
+        let transforms = transforms.iter().map(|transform| transform.resolved(&classes)).collect();
+        Pipeline { size: self.size(), transforms, normalize: normalize.clone() }.of(split)
     }
 
     /// Opens a part of the data set: finds its folders and reads its list, but no sample yet.

@@ -73,10 +73,10 @@ impl fmt::Display for Label {
 
 impl ClassRef {
     /// The id of the class, or a complaint about what stands under `key`.
-    fn id(&self, key: &str, classes: &[Class]) -> Result<u8, Invalid> {
+    pub(crate) fn id<C: AsRef<str>>(&self, key: &str, classes: &[C]) -> Result<u8, Invalid> {
         let found = match self {
             Self::Id(id) => (*id < classes.len() as u64).then_some(*id as usize),
-            Self::Name(name) => classes.iter().position(|class| class.name == *name),
+            Self::Name(name) => classes.iter().position(|class| class.as_ref() == name),
         };
         found.and_then(|id| u8::try_from(id).ok()).ok_or_else(|| Invalid {
             key: key.into(),
@@ -88,8 +88,8 @@ impl ClassRef {
     }
 }
 
-fn names(classes: &[Class]) -> String {
-    classes.iter().map(|class| class.name.as_str()).collect::<Vec<_>>().join(", ")
+fn names<C: AsRef<str>>(classes: &[C]) -> String {
+    classes.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
 }
 
 impl Labels {

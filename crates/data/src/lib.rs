@@ -73,5 +73,7 @@ pub use resize::{Rectangle, Resize};
 pub use shapes::Shapes;
 pub use skipped::{Passed, Skipped};
 pub use split::SplitConfig;
-pub use transform::Transform;
+pub use transform::{
+    Affine, CoarseDropout, ColorJitter, CutMix, GaussianBlur, GaussianNoise, RandomCrop, RandomResizedCrop, Transform,
+};
 pub use verify::{verify, verify_all_but};

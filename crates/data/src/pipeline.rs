@@ -1,10 +1,10 @@
 //! What becomes of a sample on its way into a batch: transforms, the network's size, normalisation.
 
 use crate::config::Split;
-use crate::dataset::{Dataset, IGNORE, Sample, pixels};
+use crate::dataset::{Dataset, Sample, pixels};
 use crate::error::Error;
 use crate::random::Random;
-use crate::transform::Transform;
+use crate::transform::{Room, Transform, paste, window};
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pipeline {
     /// Height and width of what the network is fed with, in pixels. What comes out of the transforms larger is cut at the
-    /// centre, what comes out smaller is padded there with black and [`IGNORE`].
+    /// centre, what comes out smaller is padded there with black and [`IGNORE`](crate::IGNORE).
     pub size: [u32; 2],
     /// Applied one after the other.
     pub transforms: Vec<Transform>,
@@ -54,8 +54,10 @@ impl Normalize {
 pub(crate) struct Buffers {
     /// The sample.
     pub(crate) sample: Sample,
-    /// What a transform needs beside it.
-    pub(crate) spare: Sample,
+    /// The one that is pasted over it.
+    partner: Sample,
+    /// What transforms work in.
+    room: Room,
 }
 
 impl Pipeline {
@@ -80,13 +82,37 @@ impl Pipeline {
         [seed, epoch]: [u64; 2],
         buffers: &mut Buffers,
     ) -> Result<(), Error> {
-        load_checked(dataset, index, &mut buffers.sample)?;
-        for (position, transform) in self.transforms.iter().enumerate() {
+        let Buffers { sample, partner, room } = buffers;
+        self.vary(dataset, [seed, epoch, index], &self.transforms, sample, Some(partner), room)?;
+        fit(sample, &mut room.spare, self.size, dataset.channels());
+        Ok(())
+    }
+
+    /// Loads the sample at `index` and applies `transforms`, the first ones of the list. Without room for a `partner`
+    /// nothing is pasted over it.
+    fn vary(
+        &self,
+        dataset: &dyn Dataset,
+        [seed, epoch, index]: [u64; 3],
+        transforms: &[Transform],
+        sample: &mut Sample,
+        mut partner: Option<&mut Sample>,
+        room: &mut Room,
+    ) -> Result<(), Error> {
+        load_checked(dataset, index, sample)?;
+        for (position, transform) in transforms.iter().enumerate() {
             let mut random = Random::of_transform(seed, position as u64, epoch, index);
-            transform.apply(&mut buffers.sample, &mut buffers.spare, &mut random);
+            let Transform::CutMix(mix) = transform else {
+                transform.apply(sample, room, self.size, &mut random)?;
+                continue;
+            };
+            let Some(partner) = partner.as_deref_mut() else { continue };
+            if let Some((other, place)) = mix.draw(sample.size, index, dataset.len(), &mut random) {
+                self.vary(dataset, [seed, epoch, other], &transforms[..position], partner, None, room)?;
+                fit(partner, &mut room.spare, sample.size, dataset.channels());
+                paste(sample, partner, place);
+            }
         }
-        let channels = dataset.channels() as usize;
-        fit(&mut buffers.sample, &mut buffers.spare, self.size, channels);
         Ok(())
     }
 }
@@ -105,28 +131,10 @@ fn load_checked(dataset: &dyn Dataset, index: u64, sample: &mut Sample) -> Resul
 }
 
 /// Cuts or pads `sample` at its centre to `size`.
-fn fit(sample: &mut Sample, spare: &mut Sample, size: [u32; 2], channels: usize) {
-    if sample.size == size {
-        return;
-    }
-    let from = sample.size;
-    spare.size = size;
-    spare.image.clear();
-    spare.image.resize(pixels(size) * channels, 0);
-    spare.mask.clear();
-    spare.mask.resize(pixels(size), IGNORE);
-    // Of each axis: where what is copied begins there and here, and how long it is.
-    let span = |axis: usize| {
-        let (old, new) = (from[axis] as usize, size[axis] as usize);
-        (old.saturating_sub(new) / 2, new.saturating_sub(old) / 2, old.min(new))
-    };
-    let ((old_row, new_row, rows), (old_column, new_column, columns)) = (span(0), span(1));
-    for row in 0..rows {
-        let old = (old_row + row) * from[1] as usize + old_column;
-        let new = (new_row + row) * size[1] as usize + new_column;
-        spare.mask[new..new + columns].copy_from_slice(&sample.mask[old..old + columns]);
-        let (old, new, bytes) = (old * channels, new * channels, columns * channels);
-        spare.image[new..new + bytes].copy_from_slice(&sample.image[old..old + bytes]);
-    }
-    std::mem::swap(sample, spare);
+fn fit(sample: &mut Sample, spare: &mut Sample, size: [u32; 2], channels: u32) {
+    let start = [0, 1].map(|axis| sample.size[axis].saturating_sub(size[axis]) / 2);
+    window(sample, spare, size, start, channels as usize);
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,15 @@
-//! Mirroring.
+//! Mirroring and quarter turns: every pixel keeps its value.
 
 use crate::dataset::Sample;
+use crate::transform::{channels, reserve};
+
+/// Pixels of a side of the squares that are turned at once, so that what they touch stays in the nearest cache.
+const TILE: usize = 16;
 
 /// Mirrors left to right.
 pub(super) fn horizontal(sample: &mut Sample) {
     let width = sample.size[1] as usize;
-    let channels = sample.image.len() / sample.mask.len().max(1);
+    let channels = channels(sample);
     for row in sample.image.chunks_exact_mut((width * channels).max(1)) {
         if channels == 3 {
             row.as_chunks_mut::<3>().0.reverse();
@@ -15,6 +19,64 @@ pub(super) fn horizontal(sample: &mut Sample) {
     }
     for row in sample.mask.chunks_exact_mut(width.max(1)) {
         row.reverse();
+    }
+}
+
+/// Mirrors top to bottom.
+pub(super) fn vertical(sample: &mut Sample) {
+    let [height, width] = sample.size.map(|side| side as usize);
+    let channels = channels(sample);
+    for (bytes, row) in [(&mut sample.image, width * channels), (&mut sample.mask, width)] {
+        let (top, bottom) = bytes.split_at_mut(height / 2 * row);
+        for (above, below) in top.chunks_exact_mut(row.max(1)).zip(bottom.rchunks_exact_mut(row.max(1))) {
+            above.swap_with_slice(below);
+        }
+    }
+}
+
+/// Turns counter-clockwise by this many quarters.
+pub(super) fn quarter_turns(sample: &mut Sample, spare: &mut Sample, turns: u64) {
+    let channels = channels(sample);
+    let clockwise = match turns % 4 {
+        0 => return,
+        2 => {
+            if channels == 3 {
+                sample.image.as_chunks_mut::<3>().0.reverse();
+            } else {
+                sample.image.reverse();
+            }
+            return sample.mask.reverse();
+        }
+        turns => turns == 3,
+    };
+    let [height, width] = sample.size;
+    reserve(spare, [width, height], channels);
+    let turn =
+        |from: &[u8], to: &mut [u8]| quarter(from.as_chunks::<1>().0, to.as_chunks_mut().0, sample.size, clockwise);
+    turn(&sample.mask, &mut spare.mask);
+    if channels == 3 {
+        quarter(sample.image.as_chunks::<3>().0, spare.image.as_chunks_mut().0, sample.size, clockwise);
+    } else {
+        turn(&sample.image, &mut spare.image);
+    }
+    std::mem::swap(sample, spare);
+}
+
+/// Writes the pixels `from`, of a sample of size `from_size`, turned by a quarter.
+fn quarter<const C: usize>(from: &[[u8; C]], to: &mut [[u8; C]], from_size: [u32; 2], clockwise: bool) {
+    let [height, width] = from_size.map(|side| side as usize);
+    for first_row in (0..width).step_by(TILE) {
+        for first_column in (0..height).step_by(TILE) {
+            for row in first_row..width.min(first_row + TILE) {
+                for column in first_column..height.min(first_column + TILE) {
+                    let place = match clockwise {
+                        true => (height - 1 - column) * width + row,
+                        false => column * width + width - 1 - row,
+                    };
+                    to[row * height + column] = from[place];
+                }
+            }
+        }
     }
 }
 
@@ -28,14 +90,57 @@ pub(super) mod tests {
         Sample { size: [2, 3], image: places.clone().flatten().collect(), mask: places.map(|place| place[2]).collect() }
     }
 
+    fn together(sample: &Sample) -> bool {
+        sample.image.chunks(3).zip(&sample.mask).all(|(pixel, class)| pixel[2] == *class)
+    }
+
     #[test]
     fn image_and_mask_are_mirrored_together() {
         let mut sample = marked();
         horizontal(&mut sample);
         assert_eq!(sample.mask, [2, 1, 0, 5, 4, 3]);
         assert_eq!(sample.image[..9], [0, 2, 2, 0, 1, 1, 0, 0, 0]);
-        assert!(sample.image.chunks(3).zip(&sample.mask).all(|(pixel, class)| pixel[2] == *class));
+        assert!(together(&sample));
         horizontal(&mut sample);
         assert_eq!(sample, marked());
+        vertical(&mut sample);
+        assert_eq!(sample.mask, [3, 4, 5, 0, 1, 2]);
+        assert!(together(&sample));
+        vertical(&mut sample);
+        assert_eq!(sample, marked());
+    }
+
+    #[test]
+    fn quarters_are_those_of_numpy_and_four_are_none() {
+        // numpy.rot90(numpy.arange(6).reshape(2, 3), turns)
+        let spare = &mut Sample::default();
+        for (turns, size, mask) in
+            [(1, [3, 2], [2, 5, 1, 4, 0, 3]), (2, [2, 3], [5, 4, 3, 2, 1, 0]), (3, [3, 2], [3, 0, 4, 1, 5, 2])]
+        {
+            let mut sample = marked();
+            quarter_turns(&mut sample, spare, turns);
+            assert_eq!((sample.size, sample.mask.as_slice()), (size, &mask[..]));
+            assert!(together(&sample));
+            quarter_turns(&mut sample, spare, 4 - turns);
+            assert_eq!(sample, marked());
+        }
+        let mut sample = marked();
+        (0..4).for_each(|_| quarter_turns(&mut sample, spare, 1));
+        assert_eq!(sample, marked());
+    }
+
+    #[test]
+    fn grey_samples_are_turned_as_their_masks() {
+        let classes: Vec<u8> = (0..35 * 18).map(|place| (place % 251) as u8).collect();
+        let grey = Sample { size: [35, 18], image: classes.clone(), mask: classes };
+        for turns in 1..4 {
+            let mut sample = grey.clone();
+            quarter_turns(&mut sample, &mut Sample::default(), turns);
+            assert_eq!(sample.image, sample.mask);
+            vertical(&mut sample);
+            horizontal(&mut sample);
+            quarter_turns(&mut sample, &mut Sample::default(), 6 - turns);
+            assert_eq!(sample, grey);
+        }
     }
 }

@@ -1,0 +1,142 @@
+//! Turning, shearing, scaling and moving.
+
+use crate::dataset::{IGNORE, Sample};
+use crate::random::Random;
+use crate::transform::{channels, interval, reserve, share, within};
+use contract::Invalid;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Turns, shears, scales and moves the sample about its centre: the image bilinearly, the mask by the nearest pixel. What
+/// comes from outside the sample is black and [`IGNORE`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Affine {
+    /// The largest angle of a turn either way, in degrees from 0 to 180.
+    pub rotate: f32,
+    /// The largest angle by which vertical lines are slanted either way, in degrees from 0 to 80.
+    pub shear: f32,
+    /// The smallest and the largest factor of the size, from 0.1 to 10.
+    pub scale: [f32; 2],
+    /// The farthest that the sample moves along each axis either way, as a share of that side, from 0 to 1.
+    pub translate: f32,
+    /// How often, from 0 to 1.
+    pub probability: f32,
+}
+
+/// Where a pixel of the result comes from: `[[a, b, c], [d, e, f]]` takes the point (x, y), in pixels to the right of and
+/// below the centre, to (a x + b y + c, d x + e y + f).
+pub(super) type Matrix = [[f64; 3]; 2];
+
+/// Bits of a weight of a pixel; weights of a bilinear mean add up to 2^13.
+const WEIGHT_BITS: u32 = 13;
+
+/// Bits between two channels in a word that holds all of a pixel: 8 of the value, 13 of its weight.
+const LANE_BITS: usize = 21;
+
+/// A pixel's distance in fixed point: 32 bits before the point and 32 after it.
+const ONE: f64 = (1u64 << 32) as f64;
+
+impl Default for Affine {
+    fn default() -> Self {
+        Self { rotate: 15.0, shear: 5.0, scale: [0.9, 1.1], translate: 0.05, probability: 1.0 }
+    }
+}
+
+impl Affine {
+    pub(super) fn check(&self) -> Result<(), Invalid> {
+        within("rotate", self.rotate, 0.0..=180.0)?;
+        within("shear", self.shear, 0.0..=80.0)?;
+        interval("scale", self.scale, 0.1..=10.0)?;
+        share("translate", self.translate)?;
+        share("probability", self.probability)
+    }
+
+    pub(super) fn apply(&self, sample: &mut Sample, spare: &mut Sample, random: &mut Random) {
+        if !random.chance(self.probability) {
+            return;
+        }
+        let [rotate, shear] = [self.rotate, self.shear].map(|most| random.between(-most, most));
+        let scale = random.between(self.scale[0], self.scale[1]);
+        let [down, right] = sample.size.map(|side| random.between(-self.translate, self.translate) * side as f32);
+        warp(sample, spare, inverse(rotate.into(), shear.into(), scale.into(), [down.into(), right.into()]));
+    }
+}
+
+/// The inverse of: shear, then scale, then turn (clockwise, as rows count downwards), then move by `[down, right]`. With
+/// R(r) S(s) = [[cos r, -cos r tan s - sin r], [sin r, cos r - sin r tan s]], whose determinant is 1.
+pub(super) fn inverse(rotate: f64, shear: f64, scale: f64, [down, right]: [f64; 2]) -> Matrix {
+    let [rotate, shear] = [rotate, shear].map(f64::to_radians);
+    let (sin, cos, tan) = (libm::sin(rotate), libm::cos(rotate), libm::tan(shear));
+    let [a, b] = [(cos - sin * tan) / scale, (cos * tan + sin) / scale];
+    let [d, e] = [-sin / scale, cos / scale];
+    [[a, b, -a * right - b * down], [d, e, -d * right - e * down]]
+}
+
+/// Takes every pixel from where `matrix` says.
+pub(super) fn warp(sample: &mut Sample, spare: &mut Sample, matrix: Matrix) {
+    let channels = channels(sample);
+    reserve(spare, sample.size, channels);
+    if channels == 3 {
+        warp_pixels(sample, sample.image.as_chunks::<3>().0, &mut spare.mask, spare.image.as_chunks_mut().0, matrix);
+    } else {
+        warp_pixels(sample, sample.image.as_chunks::<1>().0, &mut spare.mask, spare.image.as_chunks_mut().0, matrix);
+    }
+    std::mem::swap(sample, spare);
+}
+
+fn warp_pixels<const C: usize>(
+    sample: &Sample,
+    pixels: &[[u8; C]],
+    to_mask: &mut [u8],
+    to_pixels: &mut [[u8; C]],
+    matrix: Matrix,
+) {
+    let [height, width] = sample.size.map(i64::from);
+    let [half_height, half_width] = sample.size.map(|side| f64::from(side) / 2.0);
+    let [step_x, step_y] = matrix.map(|row| (row[0] * ONE) as i64);
+    let outside = |x: i64, y: i64| x as u64 >= width as u64 || y as u64 >= height as u64;
+    let rows = to_mask.chunks_exact_mut(width as usize).zip(to_pixels.chunks_exact_mut(width as usize));
+    for (row, (mask, image)) in rows.enumerate() {
+        // The centre of the row's first pixel, and from there the middles of pixels at whole numbers.
+        let [column, row] = [0.5 - half_width, row as f64 + 0.5 - half_height];
+        let start = |[a, b, c]: [f64; 3], half: f64| ((a * column + b * row + c + half - 0.5) * ONE).round() as i64;
+        let (mut x, mut y) = (start(matrix[0], half_width), start(matrix[1], half_height));
+        for (class, pixel) in mask.iter_mut().zip(image) {
+            let [near_x, near_y] = [x, y].map(|place| (place + (1 << 31)) >> 32);
+            *class = if outside(near_x, near_y) { IGNORE } else { sample.mask[(near_y * width + near_x) as usize] };
+            let [left, top] = [x, y].map(|place| place >> 32);
+            let [right_weight, bottom_weight] = [x, y].map(|place| (place as u32 >> (32 - WEIGHT_BITS)) as u64);
+            let weights = bilinear_weights(right_weight, bottom_weight);
+            // Both the pixel and its neighbour to the right and below lie inside.
+            let corners = if (left as u64) < (width - 1) as u64 && (top as u64) < (height - 1) as u64 {
+                let place = (top * width + left) as usize;
+                let (above, below) = (&pixels[place..place + 2], &pixels[place + width as usize..][..2]);
+                [&above[0], &above[1], &below[0], &below[1]].map(spread)
+            } else {
+                [(left, top), (left + 1, top), (left, top + 1), (left + 1, top + 1)].map(|(x, y)| match outside(x, y) {
+                    true => 0,
+                    false => spread(&pixels[(y * width + x) as usize]),
+                })
+            };
+            let sum: u64 = corners.into_iter().zip(weights).map(|(corner, weight)| corner * weight).sum();
+            *pixel = std::array::from_fn(|channel| {
+                let value = (sum >> (channel * LANE_BITS)) & ((1 << LANE_BITS) - 1);
+                ((value + (1 << (WEIGHT_BITS - 1))) >> WEIGHT_BITS) as u8
+            });
+            (x, y) = (x + step_x, y + step_y);
+        }
+    }
+}
+
+/// The weights of the pixels at the top left, top right, bottom left and bottom right, out of those of the right and the
+/// bottom. Their sum is exactly 2^13, so that an even area keeps its value.
+fn bilinear_weights(right: u64, bottom: u64) -> [u64; 4] {
+    let both = (right * bottom) >> WEIGHT_BITS;
+    [(1 << WEIGHT_BITS) + both - right - bottom, right - both, bottom - both, both]
+}
+
+/// All channels of a pixel in one word, with room for each to be weighted.
+fn spread<const C: usize>(pixel: &[u8; C]) -> u64 {
+    pixel.iter().enumerate().map(|(channel, value)| u64::from(*value) << (channel * LANE_BITS)).sum()
+}

@@ -1,0 +1,199 @@
+//! Colours: what light and cameras change about a picture. Masks stay as they are.
+
+use crate::dataset::Sample;
+use crate::random::Random;
+use crate::transform::{channels, interval, share, within};
+use contract::Invalid;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Changes gamma, brightness, contrast, saturation and hue, one after the other in this order, each by torchvision's
+/// formula (`adjust_gamma` and so on), and rounds once at the end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ColorJitter {
+    /// The factor of all values is 1 plus or minus up to this, from 0 to 1.
+    pub brightness: f32,
+    /// The factor of the distances from the mean grey is 1 plus or minus up to this, from 0 to 1.
+    pub contrast: f32,
+    /// The factor of the distances from the pixel's own grey is 1 plus or minus up to this, from 0 to 1. Grey images have
+    /// none: it must be 0 there.
+    pub saturation: f32,
+    /// The farthest that hues turn either way, in turns of the colour circle from 0 to 0.5. Grey images have none: it must
+    /// be 0 there.
+    pub hue: f32,
+    /// The smallest and the largest power that values from 0 to 1 are raised to, from 0.1 to 10.
+    pub gamma: [f32; 2],
+    /// How often, from 0 to 1.
+    pub probability: f32,
+}
+
+/// The changes that one sample gets.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Change {
+    /// Factors, where 1 changes nothing.
+    pub(super) brightness: f32,
+    pub(super) contrast: f32,
+    pub(super) saturation: f32,
+    /// Turns of the colour circle.
+    pub(super) hue: f32,
+    /// A power, where 1 changes nothing.
+    pub(super) gamma: f32,
+}
+
+/// The parts of red, green and blue in grey (ITU-R BT.601, to torchvision's digits).
+const GREY: [f32; 3] = [0.2989, 0.587, 0.114];
+
+/// Pixels that are worked on at once, one array a channel, which a compiler can turn into vector instructions.
+const BLOCK: usize = 64;
+
+impl Default for ColorJitter {
+    fn default() -> Self {
+        Self { brightness: 0.2, contrast: 0.2, saturation: 0.2, hue: 0.02, gamma: [0.9, 1.1], probability: 1.0 }
+    }
+}
+
+impl ColorJitter {
+    pub(super) fn check(&self, channels: u32) -> Result<(), Invalid> {
+        share("brightness", self.brightness)?;
+        share("contrast", self.contrast)?;
+        share("saturation", self.saturation)?;
+        within("hue", self.hue, 0.0..=0.5)?;
+        interval("gamma", self.gamma, 0.1..=10.0)?;
+        for (key, value) in [("saturation", self.saturation), ("hue", self.hue)] {
+            Invalid::unless(channels == 3 || value == 0.0, key, || {
+                format!("must be 0 where images have 1 channel and no colours, is {value}")
+            })?;
+        }
+        share("probability", self.probability)
+    }
+
+    pub(super) fn apply(&self, sample: &mut Sample, random: &mut Random) {
+        if !random.chance(self.probability) {
+            return;
+        }
+        let mut around = |centre: f32, most: f32| random.between(centre - most, centre + most);
+        let change = Change {
+            brightness: around(1.0, self.brightness),
+            contrast: around(1.0, self.contrast),
+            saturation: around(1.0, self.saturation),
+            hue: around(0.0, self.hue),
+            gamma: random.between(self.gamma[0], self.gamma[1]),
+        };
+        recolor(sample, change);
+    }
+}
+
+/// Changes the colours of an image.
+pub(super) fn recolor(sample: &mut Sample, change: Change) {
+    let channels = channels(sample);
+    let table = table(&sample.image, channels, change);
+    if channels == 3 && (change.saturation != 1.0 || change.hue != 0.0) {
+        for pixels in sample.image.as_chunks_mut::<3>().0.chunks_mut(BLOCK) {
+            recolor_block(pixels, &table, change);
+        }
+    } else {
+        let table = table.map(to_byte);
+        sample.image.iter_mut().for_each(|value| *value = table[*value as usize]);
+    }
+}
+
+/// What gamma, brightness and contrast make of each value, from 0 to 255.
+fn table(image: &[u8], channels: usize, change: Change) -> [f32; 256] {
+    let power = |value: f32| if change.gamma == 1.0 { value } else { libm::powf(value / 255.0, change.gamma) * 255.0 };
+    let table: [f32; 256] = std::array::from_fn(|value| (power(value as f32) * change.brightness).clamp(0.0, 255.0));
+    if change.contrast == 1.0 {
+        return table;
+    }
+    let rest = (1.0 - change.contrast) * mean_grey(image, channels, &table);
+    table.map(|value| (change.contrast * value + rest).clamp(0.0, 255.0))
+}
+
+/// The mean grey of an image whose values are looked up in `table`, from 0 to 255.
+fn mean_grey(image: &[u8], channels: usize, table: &[f32; 256]) -> f32 {
+    // Sums of integers, in steps of 1/256, are the same in any order.
+    let table = table.map(|value| (value * 256.0 + 0.5) as u32);
+    let look_up = |value: u8| table[value as usize];
+    let mut sums = [0u64; 3];
+    // The sums of 4096 values of at most 255 * 256 fit in 32 bits.
+    if channels == 3 {
+        for pixels in image.as_chunks::<3>().0.chunks(4096) {
+            let mut part = [0u32; 3];
+            for pixel in pixels {
+                part = std::array::from_fn(|channel| part[channel] + look_up(pixel[channel]));
+            }
+            sums = std::array::from_fn(|channel| sums[channel] + u64::from(part[channel]));
+        }
+    } else {
+        sums[0] = image.chunks(4096).map(|part| u64::from(part.iter().map(|value| look_up(*value)).sum::<u32>())).sum();
+    }
+    let pixels = (image.len() / channels) as f64 * 256.0;
+    let weights = if channels == 3 { GREY } else { [1.0, 0.0, 0.0] };
+    sums.iter().zip(weights).map(|(sum, weight)| *sum as f64 / pixels * f64::from(weight)).sum::<f64>() as f32
+}
+
+fn recolor_block(pixels: &mut [[u8; 3]], table: &[f32; 256], change: Change) {
+    let mut planes = [[0f32; BLOCK]; 3];
+    for (place, pixel) in pixels.iter().enumerate() {
+        for (plane, value) in planes.iter_mut().zip(pixel) {
+            plane[place] = table[*value as usize];
+        }
+    }
+    let mut bytes = [[0; BLOCK]; 3];
+    for place in 0..BLOCK {
+        let mut color = saturate([planes[0][place], planes[1][place], planes[2][place]], change.saturation);
+        if change.hue != 0.0 {
+            color = turn_hue(color, change.hue * 6.0);
+        }
+        [bytes[0][place], bytes[1][place], bytes[2][place]] = color.map(to_byte);
+    }
+    for (place, pixel) in pixels.iter_mut().enumerate() {
+        *pixel = [bytes[0][place], bytes[1][place], bytes[2][place]];
+    }
+}
+
+#[inline(always)]
+fn saturate(color: [f32; 3], factor: f32) -> [f32; 3] {
+    let grey = GREY[0] * color[0] + GREY[1] * color[1] + GREY[2] * color[2];
+    color.map(|value| least(most(factor * value + (1.0 - factor) * grey, 0.0), 255.0))
+}
+
+/// Turns the hue by up to 3 sixths of the circle either way, at the same value and saturation (of the HSV model).
+#[inline(always)]
+fn turn_hue([red, green, blue]: [f32; 3], sixths: f32) -> [f32; 3] {
+    let value = most(most(red, green), blue);
+    let chroma = value - least(least(red, green), blue);
+    let per_chroma = if chroma > 0.0 { 1.0 / chroma } else { 0.0 };
+    // In sixths from red, from -1 to 5.
+    let hue = if value == red {
+        (green - blue) * per_chroma
+    } else if value == green {
+        2.0 + (blue - red) * per_chroma
+    } else {
+        4.0 + (red - green) * per_chroma
+    };
+    let hue = hue + sixths;
+    let hue = if hue < 0.0 { hue + 6.0 } else { hue };
+    let hue = if hue >= 6.0 { hue - 6.0 } else { hue };
+    // A channel is at its least for two sixths around the opposite of its own colour, and at its most around that.
+    [5.0, 3.0, 1.0].map(|opposite| {
+        let place = hue + opposite;
+        let place = if place >= 6.0 { place - 6.0 } else { place };
+        value - chroma * most(least(least(place, 4.0 - place), 1.0), 0.0)
+    })
+}
+
+/// The greater of two numbers, neither of which is NaN: one instruction, which `f32::max` is not.
+#[inline(always)]
+fn most(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
+#[inline(always)]
+fn least(a: f32, b: f32) -> f32 {
+    if a < b { a } else { b }
+}
+
+fn to_byte(value: f32) -> u8 {
+    (value + 0.5) as u8
+}

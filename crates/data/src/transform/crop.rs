@@ -1,0 +1,224 @@
+//! Pieces of a sample: cut out as they are, or brought to another size.
+
+use crate::dataset::{IGNORE, Sample, pixels};
+use crate::error::Error;
+use crate::labels::ClassRef;
+use crate::random::Random;
+use crate::resize::{Placement, Rectangle};
+use crate::transform::{Room, channels, interval, share};
+use contract::Invalid;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The most often that a piece is drawn.
+const MOST_TRIES: u32 = 1000;
+
+/// How often [`RandomResizedCrop`] looks for a part that lies within the sample.
+const TRIES: usize = 10;
+
+/// Brings a random part of the sample to the network's size: the image bilinearly with the filter widened where it
+/// shrinks, the mask by the nearest pixel. The part is drawn as torchvision's `RandomResizedCrop` does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RandomResizedCrop {
+    /// The smallest and the largest share of the sample's area that is kept, from 0.001 to 1.
+    pub scale: [f32; 2],
+    /// The smallest and the largest width of the part as a multiple of its height, from 0.1 to 10.
+    pub ratio: [f32; 2],
+    /// How often, from 0 to 1.
+    pub probability: f32,
+}
+
+/// Cuts a piece of the network's size out of the sample; where the sample is smaller, it is padded at its centre with
+/// black and [`IGNORE`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RandomCrop {
+    /// The class that the piece should show: its name or its id. `null` takes any piece.
+    pub class: Option<ClassRef>,
+    /// The share of the piece's pixels that must be of that class, above 0 and up to 1.
+    pub at_least: f32,
+    /// How many pieces are drawn until one shows enough of the class; if none does, the one that shows most is taken.
+    pub tries: u32,
+}
+
+impl Rectangle {
+    /// One of this size, anywhere within a sample of `size`, which is no smaller.
+    pub(super) fn within(size: [u32; 2], [height, width]: [u32; 2], random: &mut Random) -> Self {
+        let mut start = |side: u32, length: u32| random.below(u64::from(side - length) + 1) as u32;
+        Self { top: start(size[0], height), left: start(size[1], width), height, width }
+    }
+}
+
+impl Default for RandomResizedCrop {
+    fn default() -> Self {
+        Self { scale: [0.08, 1.0], ratio: [0.75, 4.0 / 3.0], probability: 1.0 }
+    }
+}
+
+impl RandomResizedCrop {
+    pub(super) fn check(&self) -> Result<(), Invalid> {
+        interval("scale", self.scale, 0.001..=1.0)?;
+        interval("ratio", self.ratio, 0.1..=10.0)?;
+        share("probability", self.probability)
+    }
+
+    pub(super) fn apply(
+        &self,
+        sample: &mut Sample,
+        room: &mut Room,
+        size: [u32; 2],
+        random: &mut Random,
+    ) -> Result<(), Error> {
+        if random.chance(self.probability) {
+            resized(sample, room, self.draw(sample.size, random), size)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// A part of a sample of `size`. Areas are drawn evenly, ratios so that each is as likely as its inverse; if the tries
+    /// all reach beyond the sample, the part is its centre, as much of it as `ratio` allows.
+    pub(super) fn draw(&self, size: [u32; 2], random: &mut Random) -> Rectangle {
+        let [height, width] = size.map(f64::from);
+        let [low, high] = self.ratio.map(f64::from);
+        for _ in 0..TRIES {
+            let area = height * width * f64::from(random.between(self.scale[0], self.scale[1]));
+            let place = f64::from(random.between(0.0, 1.0));
+            let ratio = libm::exp(libm::log(low) + (libm::log(high) - libm::log(low)) * place);
+            let part = [(area / ratio).sqrt(), (area * ratio).sqrt()].map(|side| side.round() as u32);
+            if (1..=size[0]).contains(&part[0]) && (1..=size[1]).contains(&part[1]) {
+                return Rectangle::within(size, part, random);
+            }
+        }
+        let [height, width] = match width / height {
+            narrow if narrow < low => [width / low, width],
+            wide if wide > high => [height, height * high],
+            _ => [height, width],
+        }
+        .map(|side| side.round().max(1.0) as u32);
+        Rectangle { top: (size[0] - height) / 2, left: (size[1] - width) / 2, height, width }
+    }
+}
+
+impl Default for RandomCrop {
+    fn default() -> Self {
+        Self { class: None, at_least: 0.0, tries: 10 }
+    }
+}
+
+impl RandomCrop {
+    pub(super) fn check(&self, classes: &[String]) -> Result<(), Invalid> {
+        share("at_least", self.at_least)?;
+        match &self.class {
+            None => Invalid::unless(self.at_least == 0.0, "at_least", || {
+                format!("must be 0 without a class that it is the share of, is {}", self.at_least)
+            })?,
+            Some(class) => {
+                class.id("class", classes)?;
+                Invalid::unless(self.at_least > 0.0, "at_least", || {
+                    "must be above 0 for the class to matter, is 0".into()
+                })?;
+            }
+        }
+        Invalid::unless((1..=MOST_TRIES).contains(&self.tries), "tries", || {
+            format!("must be 1 to {MOST_TRIES}, is {}", self.tries)
+        })
+    }
+
+    pub(super) fn resolved(&self, classes: &[String]) -> Self {
+        let id = |class: &ClassRef| class.id("class", classes).map_or(class.clone(), |id| ClassRef::Id(id.into()));
+        let class = self.class.as_ref().map(id);
+        Self { class, ..self.clone() }
+    }
+
+    pub(super) fn apply(
+        &self,
+        sample: &mut Sample,
+        spare: &mut Sample,
+        size: [u32; 2],
+        random: &mut Random,
+    ) -> Result<(), Error> {
+        let class = match &self.class {
+            None => None,
+            // A pipeline that a configuration makes has ids only: see `resolved`.
+            Some(ClassRef::Name(name)) => Err(Invalid { key: "class".into(), problem: format!("'{name}' has no id") })?,
+            Some(ClassRef::Id(id)) => u8::try_from(*id).ok(),
+        };
+        let inner = [0, 1].map(|axis| size[axis].min(sample.size[axis]));
+        let mut best = Rectangle::within(sample.size, inner, random);
+        if let Some(class) = class {
+            let enough = (f64::from(self.at_least) * pixels(size) as f64).ceil() as usize;
+            let mut most = count(sample, best, class);
+            for _ in 1..self.tries {
+                if most >= enough {
+                    break;
+                }
+                let piece = Rectangle::within(sample.size, inner, random);
+                let found = count(sample, piece, class);
+                if found > most {
+                    (best, most) = (piece, found);
+                }
+            }
+        }
+        window(sample, spare, size, [best.top, best.left], channels(sample));
+        Ok(())
+    }
+}
+
+/// How many pixels of a part of the mask are of `class`.
+fn count(sample: &Sample, part: Rectangle, class: u8) -> usize {
+    let rows = sample.mask.chunks_exact(sample.size[1] as usize).skip(part.top as usize).take(part.height as usize);
+    rows.map(|row| {
+        let row = &row[part.left as usize..][..part.width as usize];
+        // Counts that fit in bytes are added 16 at a time.
+        let chunk = |chunk: &[u8]| usize::from(chunk.iter().map(|found| u8::from(*found == class)).sum::<u8>());
+        row.chunks(255).map(chunk).sum::<usize>()
+    })
+    .sum()
+}
+
+/// Cuts a piece of `size` out of `sample`, beginning at row and column `start`. Along a side that is shorter than the
+/// piece's the whole sample is taken, and padded at both ends with black and [`IGNORE`].
+pub(crate) fn window(sample: &mut Sample, spare: &mut Sample, size: [u32; 2], start: [u32; 2], channels: usize) {
+    let from = sample.size;
+    if from == size {
+        return;
+    }
+    spare.size = size;
+    spare.image.clear();
+    spare.mask.clear();
+    spare.image.resize(pixels(size) * channels, 0);
+    spare.mask.resize(pixels(size), IGNORE);
+    // Of each axis: where what is copied begins there and here, and how long it is.
+    let span = |axis: usize| {
+        let (old, new) = (from[axis] as usize, size[axis] as usize);
+        let begin = if old > new { start[axis] as usize } else { 0 };
+        (begin, new.saturating_sub(old) / 2, old.min(new))
+    };
+    let ((old_row, new_row, rows), (old_column, new_column, columns)) = (span(0), span(1));
+    for row in 0..rows {
+        let old = (old_row + row) * from[1] as usize + old_column;
+        let new = (new_row + row) * size[1] as usize + new_column;
+        spare.mask[new..new + columns].copy_from_slice(&sample.mask[old..old + columns]);
+        let (old, new, bytes) = (old * channels, new * channels, columns * channels);
+        spare.image[new..new + bytes].copy_from_slice(&sample.image[old..old + bytes]);
+    }
+    std::mem::swap(sample, spare);
+}
+
+/// Brings a part of `sample` to `size`. What lies beside the part has no influence.
+pub(super) fn resized(sample: &mut Sample, room: &mut Room, part: Rectangle, size: [u32; 2]) -> Result<(), Error> {
+    let from = [part.height, part.width];
+    if from == size {
+        window(sample, &mut room.spare, size, [part.top, part.left], channels(sample));
+        return Ok(());
+    }
+    let Room { spare, scaler, .. } = room;
+    let place = Placement::filling(size);
+    scaler.part_of_image(&sample.image, sample.size, part, channels(sample) as u32, place, &mut spare.image)?;
+    scaler.part_of_mask(&sample.mask, sample.size, part, place, &mut spare.mask);
+    spare.size = size;
+    std::mem::swap(sample, spare);
+    Ok(())
+}

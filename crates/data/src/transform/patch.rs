@@ -1,0 +1,125 @@
+//! Rectangles that are taken out of a sample, or put into it from another one.
+
+use crate::dataset::{IGNORE, Sample};
+use crate::random::Random;
+use crate::resize::Rectangle;
+use crate::transform::{channels, interval, share};
+use contract::Invalid;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The most rectangles that are dropped from a sample.
+const MOST: u32 = 1000;
+
+/// Blackens rectangles; their mask becomes [`IGNORE`], so that nobody has to guess what was there. (T. DeVries and
+/// G. W. Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", 2017.)
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CoarseDropout {
+    /// How many rectangles, from 1 to 1000. They may overlap.
+    pub count: u32,
+    /// The height and the width of each as a share of the sample's, above 0 and up to 1; at least a pixel.
+    pub size: f32,
+    /// How often, from 0 to 1.
+    pub probability: f32,
+}
+
+/// Pastes a rectangle of another sample, image and mask, over this one at the same place. (S. Yun and others, "CutMix:
+/// Regularization Strategy to Train Strong Classifiers with Localizable Features", ICCV 2019.)
+///
+/// The other is drawn evenly from the rest of the data set. It has been through the transforms that stand before this one
+/// in the list, just as when it is a sample of the same epoch itself, but has nothing pasted over it; where its size
+/// differs, it is cut or padded at its centre.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CutMix {
+    /// How often, from 0 to 1.
+    pub probability: f32,
+    /// The smallest and the largest share of the sample's area that is pasted over, from 0 to 1.
+    pub share: [f32; 2],
+}
+
+impl Default for CoarseDropout {
+    fn default() -> Self {
+        Self { count: 4, size: 0.15, probability: 0.5 }
+    }
+}
+
+impl CoarseDropout {
+    pub(super) fn check(&self) -> Result<(), Invalid> {
+        Invalid::unless((1..=MOST).contains(&self.count), "count", || {
+            format!("must be 1 to {MOST}, is {}", self.count)
+        })?;
+        Invalid::unless(self.size > 0.0 && self.size <= 1.0, "size", || {
+            format!("must be above 0 and up to 1, is {}", self.size)
+        })?;
+        share("probability", self.probability)
+    }
+
+    pub(super) fn apply(&self, sample: &mut Sample, random: &mut Random) {
+        if !random.chance(self.probability) {
+            return;
+        }
+        let size = sample.size.map(|side| part(side, self.size));
+        for _ in 0..self.count {
+            drop(sample, Rectangle::within(sample.size, size, random));
+        }
+    }
+}
+
+impl Default for CutMix {
+    fn default() -> Self {
+        Self { probability: 0.5, share: [0.1, 0.5] }
+    }
+}
+
+impl CutMix {
+    pub(super) fn check(&self) -> Result<(), Invalid> {
+        share("probability", self.probability)?;
+        interval("share", self.share, 0.0..=1.0)
+    }
+
+    /// Which other sample of `len` is pasted over the sample at `index`, of this size, and where; nothing if this one
+    /// stays as it is, and where there is no other.
+    pub(crate) fn draw(&self, size: [u32; 2], index: u64, len: u64, random: &mut Random) -> Option<(u64, Rectangle)> {
+        if !random.chance(self.probability) || len < 2 || size.contains(&0) {
+            return None;
+        }
+        let other = random.below(len - 1);
+        let share = random.between(self.share[0], self.share[1]).sqrt();
+        let place = Rectangle::within(size, size.map(|side| part(side, share)), random);
+        Some((other + u64::from(other >= index), place))
+    }
+}
+
+/// This share of a side, in whole pixels.
+fn part(side: u32, share: f32) -> u32 {
+    ((f64::from(side) * f64::from(share)).round() as u32).clamp(1, side)
+}
+
+/// Makes a part of a sample unknown.
+fn drop(sample: &mut Sample, place: Rectangle) {
+    let (channels, width) = (channels(sample), sample.size[1] as usize);
+    for columns in rows(place, width) {
+        sample.mask[columns.clone()].fill(IGNORE);
+        sample.image[columns.start * channels..columns.end * channels].fill(0);
+    }
+}
+
+/// Copies a part of `other` to the same place of `sample`, which has the same size.
+pub(crate) fn paste(sample: &mut Sample, other: &Sample, place: Rectangle) {
+    let (channels, width) = (channels(sample), sample.size[1] as usize);
+    for columns in rows(place, width) {
+        sample.mask[columns.clone()].copy_from_slice(&other.mask[columns.clone()]);
+        let bytes = columns.start * channels..columns.end * channels;
+        sample.image[bytes.clone()].copy_from_slice(&other.image[bytes]);
+    }
+}
+
+/// The pixels of each row of a part of a sample that is `width` pixels wide.
+fn rows(place: Rectangle, width: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    (place.top..place.top + place.height).map(move |row| {
+        let start = row as usize * width + place.left as usize;
+        start..start + place.width as usize
+    })
+}
