@@ -133,22 +133,21 @@ fn mean_grey(image: &[u8], channels: usize, table: &[f32; 256]) -> f32 {
 }
 
 fn recolor_block(pixels: &mut [[u8; 3]], table: &[f32; 256], change: Change) {
-    let mut planes = [[0f32; BLOCK]; 3];
-    for (place, pixel) in pixels.iter().enumerate() {
-        for (plane, value) in planes.iter_mut().zip(pixel) {
-            plane[place] = table[*value as usize];
-        }
+    let [mut reds, mut greens, mut blues] = [[0f32; BLOCK]; 3];
+    for (((pixel, red), green), blue) in pixels.iter().zip(&mut reds).zip(&mut greens).zip(&mut blues) {
+        [*red, *green, *blue] = pixel.map(|value| table[value as usize]);
     }
     let mut bytes = [[0; BLOCK]; 3];
+    let [red_bytes, green_bytes, blue_bytes] = &mut bytes;
     for place in 0..BLOCK {
-        let mut color = saturate([planes[0][place], planes[1][place], planes[2][place]], change.saturation);
+        let mut color = saturate([reds[place], greens[place], blues[place]], change.saturation);
         if change.hue != 0.0 {
             color = turn_hue(color, change.hue * 6.0);
         }
-        [bytes[0][place], bytes[1][place], bytes[2][place]] = color.map(to_byte);
+        [red_bytes[place], green_bytes[place], blue_bytes[place]] = color.map(to_byte);
     }
-    for (place, pixel) in pixels.iter_mut().enumerate() {
-        *pixel = [bytes[0][place], bytes[1][place], bytes[2][place]];
+    for (((pixel, red), green), blue) in pixels.iter_mut().zip(red_bytes).zip(green_bytes).zip(blue_bytes) {
+        *pixel = [*red, *green, *blue];
     }
 }
 
@@ -194,6 +193,9 @@ fn least(a: f32, b: f32) -> f32 {
     if a < b { a } else { b }
 }
 
+/// The nearest byte to a number from 0 to 255. Floats from 2^23 on are whole numbers, whose lowest bits are the byte's: an
+/// addition, where a conversion looks for NaN and what is too large.
+#[inline(always)]
 fn to_byte(value: f32) -> u8 {
-    (value + 0.5) as u8
+    (value + (1 << 23) as f32).to_bits() as u8
 }
