@@ -8,10 +8,11 @@ mod common;
 
 use common::{Outcome, Peers, load, median};
 use contract::Input;
-use data::{Config, Loader, Order, Split};
+use data::{Config, Loader, Order, Split, Tell};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 use tch::Device;
 
@@ -80,7 +81,8 @@ impl Bench {
             let mut config = json!({ "kind": "oxford_pets", "root": self.root, "size": [size, size], "loader": cache });
             config["loader"]["batch_size"] = BATCHES[contestant.cached()].into();
             let config: Config = serde_json::from_value(config)?;
-            let dataset = config.open_cached(Split::Train, &|_| ())?;
+            let silent: Tell = Arc::new(|_| ());
+            let dataset = config.open_cached(Split::Train, &silent)?;
             let pipeline = config.pipeline(Split::Train);
             let loader = Loader::new(dataset, pipeline, config.loader(), Order::Shuffled, 0, Device::Cpu)?;
             // A memory cache fills while the first epoch goes by.
