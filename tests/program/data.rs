@@ -106,3 +106,73 @@ fn a_preview_shows_each_epoch_as_the_network_will_see_it() {
     let worst = plain.iter().zip(normalised.iter()).map(|(a, b)| a.abs_diff(*b)).max();
     assert!(worst <= Some(1), "{worst:?}");
 }
+
+/// Two folders of four pictures, whose masks are white to the left and black to the right, and a configuration of them.
+fn halves(place: &Place) {
+    for folder in ["halves/images", "halves/masks"] {
+        fs::create_dir_all(place.path(folder)).unwrap();
+    }
+    for name in ["a", "b", "c", "d"] {
+        let seed = u32::from(name.as_bytes()[0]);
+        let image = RgbImage::from_fn(16, 16, |x, y| Rgb([if x < 8 { 250 } else { 5 }, (x * y * seed) as u8, 0]));
+        image.save(place.path(&format!("halves/images/{name}.png"))).unwrap();
+        let mask = GrayImage::from_fn(16, 16, |x, _| Luma([if x < 8 { 255 } else { 0 }]));
+        mask.save(place.path(&format!("halves/masks/{name}.png"))).unwrap();
+    }
+    let config = r##"{
+        "data": {"kind": "folders", "root": "halves", "size": [16, 16], "split": {"fold": "1/2"},
+                 "classes": ["back", {"name": "front", "color": "#0000ff"}]},
+        "model": {"width": 2, "depth": 1}, "train": {"device": "cpu", "epochs": 1}
+    }"##;
+    fs::write(place.path("halves.json"), config).unwrap();
+}
+
+const MAPPED: &str = r#"--set data.labels.map={"0":0,"255":1}"#;
+
+#[test]
+fn masks_of_0_and_255_are_never_taken_for_background_and_nothing() {
+    let place = Place::new();
+    halves(&place);
+    let says = "data.labels: says nothing of 255";
+    place.app("train --config halves.json").refused(2, says);
+    let ran = place.app("data check --config halves.json");
+    assert_eq!(ran.status, 1);
+    assert!(ran.stdout.contains(says) && ran.stdout.contains(r#"{"0": 0, "255": 1}"#), "{}", ran.stdout);
+    assert!(!place.app(&format!("data check --config halves.json {MAPPED}")).ok().stdout.contains(says));
+    // Whoever says that it is to be ignored has thought of it.
+    place.app("train --config halves.json --set data.labels.ignore=[255]").ok();
+}
+
+#[test]
+fn a_class_has_its_colour_wherever_it_is_drawn_and_may_get_another() {
+    let place = Place::new();
+    halves(&place);
+    place.app(&format!("train --config halves.json --run runs/r {MAPPED}")).ok();
+    place.app(&format!("data preview --config halves.json --output drawn --epochs 1 {MAPPED}")).ok();
+    let drawn = image::open(place.path("drawn/validation.png")).unwrap().into_rgb8();
+    assert_eq!(drawn.get_pixel(7, 16).0, [0, 0, 255], "the border of the class is drawn in full colour");
+    let classes = |output: &str| -> Value {
+        place.app(&format!("predict --run runs/r --overlay --output {output} halves/images/a.png")).ok();
+        serde_json::from_slice(&fs::read(place.path(&format!("{output}/classes.json"))).unwrap()).unwrap()
+    };
+    let front = |color: &str| serde_json::json!({ "id": 1, "name": "front", "color": color });
+    assert_eq!(classes("first")[1], front("#0000ff"));
+    let scores: Value = serde_json::from_str(&place.app("validate --run runs/r --json").ok().stdout).unwrap();
+    assert_eq!(scores["classes"], classes("first"));
+
+    // The weights are the same whatever the class is drawn in, but not if it is another class.
+    let config = fs::read_to_string(place.path("halves.json")).unwrap();
+    let again = |config: String| {
+        fs::write(place.path("again.json"), config).unwrap();
+        place.app(&format!("train --config again.json --run runs/r --resume auto --set train.epochs=2 {MAPPED}"))
+    };
+    again(config.replace("front", "other")).refused(2, r#"data.classes: ["back","front"] -> ["back","other"]"#);
+    again(config.replace("#0000ff", "#00ff00")).ok();
+    assert_eq!(classes("second")[1], front("#00ff00"));
+    let [map, overlay] = ["second/a.png", "second/a_overlay.png"].map(|file| image::open(place.path(file)).unwrap());
+    let (map, overlay) = (map.into_luma8(), overlay.into_rgb8());
+    let edge = map.enumerate_pixels().find(|(x, y, id)| id.0 == [1] && *x < 15 && map.get_pixel(x + 1, *y).0 == [0]);
+    if let Some((x, y, _)) = edge {
+        assert_eq!(overlay.get_pixel(x, y).0, [0, 255, 0]);
+    }
+}

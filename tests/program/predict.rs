@@ -29,7 +29,11 @@ fn each_image_gets_a_class_map_of_its_own_size() {
         let overlay = image::open(place.path(&format!("out/{name}_overlay.png"))).unwrap();
         assert_eq!(overlay.as_rgb8().map(|overlay| overlay.dimensions()), Some(size));
     }
-    assert_eq!(fs::read_dir(place.path("out")).unwrap().count(), 5, "two images here, and the folder of the third");
+    assert_eq!(
+        fs::read_dir(place.path("out")).unwrap().count(),
+        6,
+        "two images here, what their values mean, and the folder of the third"
+    );
 
     let first = fs::read(place.path("out/a.png")).unwrap();
     place.app("predict --output alone many/a.png").ok();

@@ -8,7 +8,7 @@ use crate::config::{self, Config};
 use crate::report;
 use crate::watch::Watch;
 use anyhow::Result;
-use data::{Report, Severity, Split};
+use data::{Report, Severity};
 use serde_json::json;
 use std::process::ExitCode;
 use std::thread::available_parallelism;
@@ -52,16 +52,13 @@ fn stats(args: &Look) -> Result<()> {
 /// Looks at every sample of both splits, with all cores.
 fn look(args: &Configured) -> Result<Report> {
     let config = configured(args)?;
-    let mut splits = Vec::new();
-    for split in [Split::Train, Split::Validation] {
-        splits.push((split, config.data.open(split)?.into()));
-    }
-    let samples = splits.iter().map(|(_, dataset): &(Split, std::sync::Arc<dyn data::Dataset>)| dataset.len()).sum();
     let cores = available_parallelism().map_or(1, |cores| cores.get() as u64);
-    let mut watch = Watch::new("Looking", 0, samples);
-    let report = data::check(&splits, &config.data.classes(), cores, || watch.step(1, None))?;
-    let rate = watch.rate();
-    drop(watch);
+    let mut watch = None;
+    let report = data::check_config(&config.data, cores, |samples| {
+        watch.get_or_insert_with(|| Watch::new("Looking", 0, samples)).step(1, None);
+    })?;
+    let rate = watch.map_or(0.0, |watch| watch.rate());
+    let samples: u64 = report.splits.iter().map(|split| split.samples).sum();
     log::info!("Looked at {samples} samples, {rate:.0} a second");
     Ok(report)
 }

@@ -61,11 +61,12 @@ fn rule(key: &str) -> Rule {
 }
 
 /// What a checkpoint says it comes from; `data` are the fingerprints of the training and the validation data.
-pub fn about(config: &Config, classes: &[String], data: &[Fingerprint; 2]) -> Result<Value> {
+pub fn about(config: &Config, data: &[Fingerprint; 2]) -> Result<Value> {
     Ok(json!({
         "oxiseg": env!("CARGO_PKG_VERSION"),
         "libtorch": torch_ext::libtorch_version(),
-        "classes": classes,
+        "classes": config.data.classes(),
+        "colors": config.data.colors(),
         "data": { "train": data[0], "validation": data[1] },
         "config": serde_json::to_value(config)?,
     }))
@@ -83,7 +84,10 @@ type Difference = (String, String, String);
 /// among the keys that `allow` names (a key, or a section with all its keys).
 pub fn compare_config(path: &Path, snapshot: &Snapshot, config: &Config, allow: &[String]) -> Result<()> {
     let before = self::config(snapshot, &path.display().to_string())?;
-    admit(path, config::differences(&before, config), allow)
+    let mut differences = config::differences(&before, config);
+    // By their names, which `compare_about` compares for every kind of data: a colour is nobody's weight.
+    differences.retain(|(key, ..)| key != "data.classes");
+    admit(path, differences, allow)
 }
 
 /// The same for what is known once data and network are built: data sets, classes, versions.

@@ -1,7 +1,7 @@
 //! Class maps as pictures.
 
 use anyhow::{Context, Result};
-use data::IGNORE;
+use data::{Color, IGNORE};
 use image::{DynamicImage, GrayImage, ImageFormat, Rgb, RgbImage};
 use std::io::Cursor;
 use tch::{Device, Kind, Tensor};
@@ -13,18 +13,6 @@ const OPACITY: u16 = 110;
 const HATCH: u32 = 6;
 const HATCHED: [u8; 3] = [255, 255, 255];
 
-/// Colours of the classes, told apart by the colour-blind too (Okabe & Ito, 2008). Beyond eight they repeat.
-const COLORS: [[u8; 3]; 8] = [
-    [230, 159, 0],
-    [86, 180, 233],
-    [0, 158, 115],
-    [240, 228, 66],
-    [0, 114, 178],
-    [213, 94, 0],
-    [204, 121, 167],
-    [128, 128, 128],
-];
-
 /// `[H, W]` i64 class ids as a picture whose grey values are the ids.
 pub fn class_map(classes: &Tensor) -> Result<GrayImage> {
     let (height, width) = classes.size2()?;
@@ -32,9 +20,9 @@ pub fn class_map(classes: &Tensor) -> Result<GrayImage> {
     GrayImage::from_raw(width.try_into()?, height.try_into()?, ids).context("a class map of the wrong size")
 }
 
-/// The photograph with the classes' colours over it and a line of full colour where two classes meet. Pixels of no class,
-/// which are ignored, are hatched.
-pub fn overlay(mut photograph: RgbImage, classes: &GrayImage) -> RgbImage {
+/// The photograph with the `colors` of the classes over it and a line of full colour where two classes meet. Pixels of no
+/// class, which are ignored, are hatched.
+pub fn overlay(mut photograph: RgbImage, classes: &GrayImage, colors: &[Color]) -> RgbImage {
     let id = |x: u32, y: u32| classes.get_pixel_checked(x, y).map(|pixel| pixel.0[0]);
     for (x, y, pixel) in photograph.enumerate_pixels_mut() {
         let Some(here) = id(x, y) else { continue };
@@ -43,7 +31,10 @@ pub fn overlay(mut photograph: RgbImage, classes: &GrayImage) -> RgbImage {
         let (opacity, color) = match here {
             IGNORE if (x + y) % HATCH > 0 => continue,
             IGNORE => (256, HATCHED),
-            class => (if border { 256 } else { OPACITY }, COLORS[usize::from(class) % COLORS.len()]),
+            class => {
+                let color = colors.get(usize::from(class)).copied().unwrap_or(Color::of_class(class));
+                (if border { 256 } else { OPACITY }, color.0)
+            }
         };
         let mix = |old: u8, new: u8| ((u16::from(old) * (256 - opacity) + u16::from(new) * opacity) / 256) as u8;
         *pixel = Rgb(std::array::from_fn(|channel| mix(pixel.0[channel], color[channel])));
@@ -68,8 +59,9 @@ mod tests {
         let again = image::load_from_memory(&png(classes.clone()).unwrap()).unwrap();
         assert_eq!(again.as_luma8().unwrap().as_raw(), &[0, 0, 1, 1]);
 
-        let drawn = overlay(RgbImage::new(4, 1), &classes);
-        assert_eq!(drawn.get_pixel(1, 0).0, COLORS[0], "the line between the classes");
-        assert_eq!(drawn.get_pixel(0, 0).0, COLORS[0].map(|c| (u16::from(c) * OPACITY / 256) as u8));
+        let drawn = overlay(RgbImage::new(4, 1), &classes, &[Color([200, 100, 0]), Color([0, 0, 9])]);
+        assert_eq!(drawn.get_pixel(1, 0).0, [200, 100, 0], "the line between the classes");
+        assert_eq!(drawn.get_pixel(0, 0).0, [200, 100, 0].map(|c| (c * OPACITY / 256) as u8));
+        assert_eq!(drawn.get_pixel(3, 0).0, [0, 0, 3]);
     }
 }

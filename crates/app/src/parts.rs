@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::report;
+use crate::usage::usage;
 use crate::watch::Watch;
 use anyhow::{Context, Result};
 use contract::{Input, Stateful};
@@ -108,8 +109,12 @@ pub fn input(config: &Config, split: Split, device: Device) -> Result<Loader> {
     let dataset = config.data.open_cached(split, &tell())?;
     let (loader, seed) = (config.data.loader(), config.train.seed);
     let classes = config.data.classes().len() as u64;
-    let passed = data::verify_all_but(loader.max_skipped, dataset.as_ref(), classes, loader.workers)?;
-    report::skipped(&passed);
+    let verified = data::verify_all_but(loader.max_skipped, dataset.as_ref(), classes, loader.workers)?;
+    report::skipped(&verified.passed);
+    config
+        .data
+        .check_shown(|id| verified.shown[usize::from(id)])
+        .map_err(|invalid| usage(format!("data.{invalid}")))?;
     let order = match split {
         Split::Train => Order::Shuffled,
         Split::Validation => Order::Sequential,

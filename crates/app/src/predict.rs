@@ -4,11 +4,12 @@ use crate::cli;
 use crate::files::publish;
 use crate::paint;
 use crate::parts::Network;
+use crate::report;
 use crate::trained::load;
 use crate::usage::usage;
 use crate::watch::Watch;
 use anyhow::{Context, Result};
-use data::{Images, Loader, LoaderConfig, Order, Rectangle, Split};
+use data::{Color, Images, Loader, LoaderConfig, Order, Rectangle, Split};
 use executors::{Prediction, Predictor};
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,11 +17,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tch::Tensor;
 
+/// The file beside the class maps that says what their values mean.
+const LEGEND: &str = "classes.json";
+
 /// `app predict`
 pub fn run(args: &cli::Predict) -> Result<()> {
     let files = find(&args.paths)?;
     let trained = load(&args.trained, &[])?;
     let Network { model, device, classes, .. } = &trained.network;
+    let colors = trained.config.data.colors();
 
     let named = files.iter().map(|(name, file)| (name.clone(), file.clone())).collect();
     let data = &trained.config.data;
@@ -32,11 +37,12 @@ pub fn run(args: &cli::Predict) -> Result<()> {
     for prediction in Predictor::new(model.as_ref(), &input).predict() {
         let prediction = prediction?;
         let file = files.get(&prediction.name).context("a prediction for an unknown image")?;
-        write(&prediction, file, &images, args).with_context(|| format!("predicting {}", file.display()))?;
+        write(&prediction, file, &images, &colors, args).with_context(|| format!("predicting {}", file.display()))?;
         watch.step(1, None);
     }
     let (count, rate) = (files.len(), watch.rate());
     drop(watch);
+    publish(&args.output.join(LEGEND), format!("{:#}\n", report::classes(data)).as_bytes())?;
     log::info!("{count} images at {rate:.0} images/s");
     let ids: Vec<String> = classes.iter().enumerate().map(|(id, name)| format!("{id} {name}")).collect();
     log::info!("Wrote class maps (grey values: {}) to {}", ids.join(", "), args.output.display());
@@ -90,7 +96,7 @@ fn search(folder: &Path, add: &mut dyn FnMut(&Path) -> Result<()>) -> Result<()>
     Ok(())
 }
 
-fn write(prediction: &Prediction, file: &Path, images: &Images, args: &cli::Predict) -> Result<()> {
+fn write(prediction: &Prediction, file: &Path, images: &Images, colors: &[Color], args: &cli::Predict) -> Result<()> {
     let photograph = data::read_rgb(file)?;
     let size = [photograph.height(), photograph.width()];
     let probabilities = resized(&prediction.probabilities, images.rectangle(size), size)?;
@@ -100,7 +106,7 @@ fn write(prediction: &Prediction, file: &Path, images: &Images, args: &cli::Pred
     fs::create_dir_all(folder.parent().unwrap_or(&args.output))?;
     publish(&output(""), &paint::png(classes.clone())?)?;
     if args.overlay {
-        publish(&output("_overlay"), &paint::png(paint::overlay(photograph, &classes))?)?;
+        publish(&output("_overlay"), &paint::png(paint::overlay(photograph, &classes, colors))?)?;
     }
     Ok(())
 }

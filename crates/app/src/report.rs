@@ -74,6 +74,12 @@ pub fn object(scores: &Scores) -> Map<String, Value> {
     object
 }
 
+/// The classes, each with the value that stands for it in class maps and the colour that it is drawn in.
+pub fn classes(config: &data::Config) -> Value {
+    let class = |(id, (name, color))| json!({ "id": id, "name": name, "color": color });
+    (0..).zip(config.classes().into_iter().zip(config.colors())).map(class).collect::<Vec<Value>>().into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -51,7 +51,7 @@ pub fn run(args: &cli::Train) -> Result<ExitCode> {
 
 /// Trains to the end, or until it is asked to stop: then the status says that it can be resumed.
 pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::Train) -> Result<ExitCode> {
-    let about = identity::about(&start.config, &parts.network.classes, &parts.fingerprints)?;
+    let about = identity::about(&start.config, &parts.fingerprints)?;
     let mut recovery = Recovery::new(&start.config.train.non_finite, start.run.rejected(), about.clone());
     let (from, epochs) = (start.progress(), start.config.train.epochs);
     if let Some((path, snapshot)) = start.checkpoint.take() {

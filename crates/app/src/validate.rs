@@ -33,6 +33,7 @@ pub fn run(args: &cli::Validate) -> Result<()> {
         return report::print(&report::table(&scores, classes));
     }
     let mut object = report::object(&scores);
+    object.insert("classes".into(), report::classes(&trained.config.data));
     object.insert("samples".into(), json!(input.samples()));
     object.insert("checkpoint".into(), json!(trained.checkpoint.display().to_string()));
     object.insert("epoch".into(), json!(trained.progress.epoch));

@@ -3,8 +3,9 @@
 //!
 //! The fuzz targets and `tests/corpus.rs` both include this file, so they cannot come to mean different things.
 
-use data::{Class, Error, IGNORE, Labels};
-use serde_json::{Value, from_value, json};
+use data::{Class, Config, Error, IGNORE, Labels, Split, parse_list};
+use serde_json::{Value, from_slice, from_value, json};
+use std::path::Path;
 
 /// Takes `bytes` for an image. Whether it was decoded in colours and in grey.
 pub fn image(bytes: &[u8]) -> [bool; 2] {
@@ -23,6 +24,38 @@ pub fn mask(bytes: &[u8]) -> [bool; 2] {
         ids.is_some()
     };
     [values, colors].map(read)
+}
+
+/// Takes `bytes` for a list of samples, as text and as CSV. Whether there are samples in it, read in each of four ways.
+pub fn list(bytes: &[u8]) -> [bool; 4] {
+    let how = ["list.txt", "list.csv"]
+        .map(|file| [(file, ["/a/", "{}", "{}"]), (file, ["", "images/{}.jpg", "masks/{}.png"])]);
+    let [[a, b], [c, d]] = how;
+    [a, b, c, d].map(|(file, how)| match parse_list(Path::new(file), bytes.to_vec(), how) {
+        Ok(samples) => {
+            assert!(!samples.is_empty() && samples.iter().all(|part| !part.is_empty()));
+            true
+        }
+        Err(error) => {
+            assert!(error.to_string().starts_with(file), "which list? {error}");
+            false
+        }
+    })
+}
+
+/// Takes `bytes` for the data section of a configuration. Whether it is one, and one that can work. Nothing is opened.
+pub fn config(bytes: &[u8]) -> [bool; 2] {
+    let Ok(config) = from_slice::<Config>(bytes) else { return [false; 2] };
+    let checked = config.check();
+    let classes = config.classes();
+    assert_eq!(config.colors().len(), classes.len().min(256));
+    let written = json!(config).to_string();
+    assert_eq!(from_slice::<Config>(written.as_bytes()).unwrap(), config, "{written}");
+    if checked.is_ok() {
+        assert!(!classes.is_empty() && classes.len() < 256);
+        assert!(config.pipeline(Split::Validation).transforms.is_empty());
+    }
+    [true, checked.is_ok()]
 }
 
 /// What `decode` puts into a buffer, `channels` bytes a pixel, whatever that held before.

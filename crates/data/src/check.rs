@@ -13,10 +13,11 @@ mod strays;
 pub use finding::{Finding, Kind, Severity};
 pub use statistics::{ClassShare, Sizes, Statistics};
 
-use crate::config::Split;
-use crate::dataset::Dataset;
+use crate::config::{Config, Split};
+use crate::dataset::{Dataset, IGNORE};
 use crate::error::Error;
 use crate::ordered::Ordered;
+use finding::unmatched;
 use inspect::{Prints, inspect};
 use serde::Serialize;
 use statistics::Tally;
@@ -37,6 +38,15 @@ impl Report {
     pub fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|finding| finding.severity == severity).count()
     }
+
+    /// With what was found besides, in order. A name that is listed twice is a sample that everything is found out about
+    /// twice; what several look at, too.
+    fn with(mut self, findings: impl IntoIterator<Item = Finding>) -> Self {
+        self.findings.extend(findings);
+        self.findings.sort_by(|a, b| (a.kind, &a.samples, &a.files).cmp(&(b.kind, &b.samples, &b.files)));
+        self.findings.dedup();
+        self
+    }
 }
 
 /// A sample, and what is left of it to compare; nothing of one that could not be decoded.
@@ -44,6 +54,34 @@ struct Seen {
     split: Split,
     name: String,
     prints: Option<Prints>,
+}
+
+/// Looks at all that a configuration means: its samples as [`check`] does, its folders, its labels. `progress` is told of
+/// each sample that is done, and how many there are.
+///
+/// # Errors
+///
+/// What leaves no samples to look at: a configuration that cannot work, a missing folder, a list that cannot be read.
+pub fn check_config(config: &Config, workers: u64, mut progress: impl FnMut(u64)) -> Result<Report, Error> {
+    let (mut splits, mut findings) = (Vec::new(), Vec::new());
+    for split in [Split::Train, Split::Validation] {
+        let (dataset, errors) = config.open_sound(split)?;
+        splits.push((split, dataset));
+        findings.extend(errors.iter().flat_map(unmatched));
+    }
+    let samples = splits.iter().map(|(_, dataset)| dataset.len()).sum();
+    let report = check(&splits, &config.classes(), workers, || progress(samples))?;
+    findings.extend(config.unused_masks()?.iter().flat_map(|path| strays::stray(path)));
+    for split in &report.splits {
+        let shown = |id: u8| match split.classes.get(usize::from(id)) {
+            _ if id == IGNORE => split.ignored > 0.0,
+            class => class.is_some_and(|class| class.pixels > 0),
+        };
+        if let Err(invalid) = config.check_shown(shown) {
+            findings.push(Finding::new(Kind::Unlabelled, format!("the {} data: data.{invalid}", split.split)));
+        }
+    }
+    Ok(report.with(findings))
 }
 
 /// Decodes every sample of `splits` with `workers` threads; they should be all that there are, since files of others pass for
@@ -82,10 +120,7 @@ pub fn check(
     findings.extend(repeated(&seen));
     findings.extend(duplicates::find(&seen));
     findings.extend(strays::find(splits)?);
-    // A name that is listed twice is a sample that everything is found out about twice.
-    findings.sort_by(|a, b| (a.kind, &a.samples, &a.files).cmp(&(b.kind, &b.samples, &b.files)));
-    findings.dedup();
-    Ok(Report { findings, splits: statistics })
+    Ok(Report { findings: Vec::new(), splits: statistics }.with(findings))
 }
 
 /// Names that stand in a list more than once, or in both.

@@ -1,7 +1,7 @@
 //! The configuration of the data: which set, of what size, loaded how.
 
 use crate::classes::{Class, Color};
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, IGNORE};
 use crate::error::Error;
 use crate::files::{Files, Preparation};
 use crate::folders::Folders;
@@ -17,6 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The largest height and width that a network is fed with; more is a slip of the keyboard.
 pub(crate) const LARGEST: u32 = 8192;
@@ -173,6 +174,30 @@ impl Config {
             Self::List(all) => {
                 Box::new(Files::new(all.paths(split)?, all.labels.table(&all.classes)?, &all.preparation))
             }
+        })
+    }
+
+    /// The same for looking at it: without the images and masks that cannot be told to belong together, and with an error
+    /// for each kind of these.
+    pub(crate) fn open_sound(&self, split: Split) -> Result<(Arc<dyn Dataset>, Vec<Error>), Error> {
+        self.check()?;
+        let Self::Folders(all) = self else { return Ok((self.open(split)?.into(), Vec::new())) };
+        let (paths, unmatched) = all.sound_paths(split)?;
+        Ok((Arc::new(Files::new(paths, all.labels.table(&all.classes)?, &all.preparation)), unmatched))
+    }
+
+    /// Complains where the masks of a split, of which `shown` says what ids are in them, are such that 0 and 255 (which
+    /// are the usual values of a mask of two classes) have come to be one class and [`IGNORE`].
+    pub fn check_shown(&self, shown: impl Fn(u8) -> bool) -> Result<(), Invalid> {
+        let (classes, labels) = self.labelled();
+        let own = matches!(self, Self::Folders(_) | Self::List(_));
+        let only_first = shown(0) && shown(IGNORE) && (1..IGNORE).all(|id| !shown(id));
+        Invalid::unless(!(own && labels.assumes_255() && classes.len() > 1 && only_first), "labels", || {
+            format!(
+                "says nothing of 255, so it is ignored; but no mask holds anything else than it and the class '{}': write \
+                 {{\"map\": {{\"0\": 0, \"255\": 1}}}} if 255 is the class '{}', or {{\"ignore\": [255]}} if it is to be ignored",
+                classes[0].name, classes[1].name
+            )
         })
     }
 

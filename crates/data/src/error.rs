@@ -102,14 +102,14 @@ pub enum Error {
         largest: u64,
     },
     /// Images and masks in folders cannot be told to belong together.
-    #[error("{count} {what}: {}{}; {hint}", first.join(", "), if *count > first.len() { ", …" } else { "" })]
+    #[error("{} {what}: {}; {hint}", groups.len(), shown(groups))]
     Unmatched {
         /// What is wrong with them.
         what: &'static str,
-        /// How many there are.
-        count: usize,
-        /// The first of them, three at most.
-        first: Vec<String>,
+        /// The folder that they are in.
+        folder: PathBuf,
+        /// Each of them, or those that belong together; below `folder`.
+        groups: Vec<Vec<String>>,
         /// What to do about it.
         hint: String,
     },
@@ -243,6 +243,15 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// How many of many a message names.
+const NAMED: usize = 3;
+
+/// The first of the groups of files.
+fn shown(groups: &[Vec<String>]) -> String {
+    let named: Vec<String> = groups.iter().take(NAMED).map(|group| group.join(" and ")).collect();
+    named.join(", ") + if groups.len() > NAMED { ", …" } else { "" }
 }
 
 /// Runs `load`; a panic in it becomes an error about `what`, so that no thread dies with somebody waiting for it.

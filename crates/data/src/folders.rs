@@ -25,9 +25,6 @@ use std::path::PathBuf;
 const HINT: &str = "data.root must name the folder that holds data.images and data.masks; data.split.train and \
                     data.split.validation name folders below both, or lists of names below data.root";
 
-/// How many offenders a message names.
-const NAMED: usize = 3;
-
 /// The configuration of a data set of two folders.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -90,14 +87,23 @@ impl Folders {
 
     /// Finds the images of a split and the mask of each.
     pub(crate) fn paths(&self, split: Split) -> Result<Paths, Error> {
-        let splitting = self.split.check()?;
-        let both = match (splitting, split) {
-            (Splitting::Hashed(_), _) => self.scan("")?,
-            (Splitting::Named { train: part, .. }, Split::Train)
-            | (Splitting::Named { validation: part, .. }, Split::Validation) => self.named(part)?,
-        };
-        let mut paths = self.matched(both)?;
-        if let Splitting::Hashed(rule) = splitting {
+        let (paths, unmatched) = self.matched(split)?;
+        match unmatched.into_iter().next() {
+            None => self.kept(paths, split),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// The same, without those that do not belong together, and an error for each kind of these.
+    pub(crate) fn sound_paths(&self, split: Split) -> Result<(Paths, Vec<Error>), Error> {
+        let (paths, unmatched) = self.matched(split)?;
+        let paths = if paths.len() == 0 { paths } else { self.kept(paths, split)? };
+        Ok((paths, unmatched))
+    }
+
+    /// What of all samples is in a split.
+    fn kept(&self, mut paths: Paths, split: Split) -> Result<Paths, Error> {
+        if let Splitting::Hashed(rule) = self.split.check()? {
             paths.keep(rule, split)?;
         }
         Ok(paths)
@@ -169,8 +175,13 @@ impl Folders {
         Ok([images, masks])
     }
 
-    /// The samples: each of the images with its mask.
-    fn matched(&self, [images, masks]: Both) -> Result<Paths, Error> {
+    /// The samples (each image with its mask) of what a split is taken from, and what is wrong with the other files.
+    fn matched(&self, split: Split) -> Result<(Paths, Vec<Error>), Error> {
+        let [images, masks] = match (self.split.check()?, split) {
+            (Splitting::Hashed(_), _) => self.scan("")?,
+            (Splitting::Named { train: part, .. }, Split::Train)
+            | (Splitting::Named { validation: part, .. }, Split::Validation) => self.named(part)?,
+        };
         let folder = |folder: &str| if folder.is_empty() { String::new() } else { format!("{folder}/") };
         let mut paths = Paths::new(&self.root);
         (paths.image.prefix, paths.mask.prefix) = (folder(&self.images), folder(&self.masks));
@@ -178,19 +189,31 @@ impl Folders {
         for alike in images.chunk_by(|a, b| a.name == b.name) {
             match (alike, find(&masks, &alike[0].name)) {
                 ([image], [mask]) => paths.push([&image.name, &image.path, &mask.path], &self.root)?,
-                ([image], []) => without.push(image.path.clone()),
-                ([_], masks) => several.push(both(masks)),
-                (images, _) => same.push(both(images)),
+                (image, []) if image.len() == 1 => without.push(together(image)),
+                ([_], masks) => several.push(together(masks)),
+                (images, _) => same.push(together(images)),
             }
         }
-        let mask = format!("its folder and name, with '{}' for '{}'", self.mask_name, self.image_name);
-        let masks = self.root.join(&self.masks);
-        unless("images of one name", same, || "rename or remove all but one of each".into())?;
-        unless("images with more than one mask", several, || "remove all masks of each but one".into())?;
-        unless("images without a mask", without, || {
-            format!("the mask of an image has {mask}, in {}; add it or remove the image", masks.display())
-        })?;
-        Ok(paths)
+        let (images, masks) = (self.root.join(&self.images), self.root.join(&self.masks));
+        let add = format!(
+            "the mask of an image has its folder and name, with '{}' for '{}', in {}; add it or remove the image",
+            self.mask_name,
+            self.image_name,
+            masks.display()
+        );
+        let unmatched = [
+            ("images of one name", &images, same, "rename or remove all but one of each".into()),
+            ("images with more than one mask", &masks, several, "remove all masks of each but one".into()),
+            ("images without a mask", &images, without, add),
+        ];
+        let unmatched = unmatched.into_iter().filter(|(_, _, groups, _)| !groups.is_empty());
+        let error = |(what, folder, groups, hint): (_, &PathBuf, _, _)| Error::Unmatched {
+            what,
+            folder: folder.clone(),
+            groups,
+            hint,
+        };
+        Ok((paths, unmatched.map(error).collect()))
     }
 }
 
@@ -202,16 +225,8 @@ fn find<'f>(sorted: &'f [Found], name: &str) -> &'f [Found] {
 }
 
 /// The paths of files that should be one.
-fn both(files: &[Found]) -> String {
-    files.iter().map(|file| &*file.path).collect::<Vec<_>>().join(" and ")
-}
-
-fn unless(what: &'static str, offenders: Vec<String>, hint: impl FnOnce() -> String) -> Result<(), Error> {
-    if offenders.is_empty() {
-        return Ok(());
-    }
-    let count = offenders.len();
-    Err(Error::Unmatched { what, count, first: offenders.into_iter().take(NAMED).collect(), hint: hint() })
+fn together(files: &[Found]) -> Vec<String> {
+    files.iter().map(|file| file.path.clone()).collect()
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ mod transform;
 mod verify;
 
 pub use cache::{Cache, Tell, Told};
-pub use check::{ClassShare, Finding, Kind, Report, Severity, Sizes, Statistics, check};
+pub use check::{ClassShare, Finding, Kind, Report, Severity, Sizes, Statistics, check, check_config};
 pub use classes::{Class, Color, PALETTE, check_classes};
 pub use config::{Config, Split};
 pub use dataset::{Dataset, IGNORE, Sample, Source};
@@ -76,4 +76,4 @@ pub use split::SplitConfig;
 pub use transform::{
     Affine, CoarseDropout, ColorJitter, CutMix, GaussianBlur, GaussianNoise, RandomCrop, RandomResizedCrop, Transform,
 };
-pub use verify::{verify, verify_all_but};
+pub use verify::{Verified, verify, verify_all_but};

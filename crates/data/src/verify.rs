@@ -10,15 +10,25 @@ use std::sync::{
 };
 use std::thread;
 
+/// What a look at every mask showed.
+#[derive(Debug)]
+pub struct Verified {
+    /// The samples that cannot be loaded, by index.
+    pub passed: Vec<Passed>,
+    /// Whether any mask holds this id.
+    pub shown: [bool; 256],
+}
+
 /// Loads every mask of `dataset` with `workers` threads and sees that it holds ids below `classes`, or [`IGNORE`], and
 /// nothing else. Of several unsound samples the one with the lowest index is the error.
 pub fn verify(dataset: &dyn Dataset, classes: u64, workers: u64) -> Result<(), Error> {
     verify_all_but(0, dataset, classes, workers).map(drop)
 }
 
-/// The same, but that `most` samples may be such that they cannot be loaded: these are what it gives, by index. A wrong
-/// class id is an error in any case: a sample that has one can be loaded, and would be trained on.
-pub fn verify_all_but(most: u64, dataset: &dyn Dataset, classes: u64, workers: u64) -> Result<Vec<Passed>, Error> {
+/// The same, but that `most` samples may be such that they cannot be loaded. A wrong class id is an error in any case: a
+/// sample that has one can be loaded, and would be trained on.
+pub fn verify_all_but(most: u64, dataset: &dyn Dataset, classes: u64, workers: u64) -> Result<Verified, Error> {
+    let shown = [const { AtomicBool::new(false) }; 256];
     let next = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
     let unsound: Mutex<BTreeMap<u64, Error>> = Mutex::default();
@@ -29,7 +39,9 @@ pub fn verify_all_but(most: u64, dataset: &dyn Dataset, classes: u64, workers: u
             if index >= dataset.len() {
                 break;
             }
-            if let Err(error) = guarded(|| format!("the mask of sample {index}"), || check(dataset, index, classes)) {
+            if let Err(error) =
+                guarded(|| format!("the mask of sample {index}"), || check(dataset, index, classes, &shown))
+            {
                 let mut unsound = unsound.lock().unwrap_or_else(PoisonError::into_inner);
                 let last = matches!(error, Error::Class { .. }) || unsound.len() as u64 >= most;
                 unsound.insert(index, error);
@@ -60,19 +72,24 @@ pub fn verify_all_but(most: u64, dataset: &dyn Dataset, classes: u64, workers: u
             error => passed.push(Passed { name, reason: error.to_string() }),
         }
     }
-    Ok(passed)
+    Ok(Verified { passed, shown: shown.map(AtomicBool::into_inner) })
 }
 
-fn check(dataset: &dyn Dataset, index: u64, classes: u64) -> Result<(), Error> {
+fn check(dataset: &dyn Dataset, index: u64, classes: u64, shown: &[AtomicBool; 256]) -> Result<(), Error> {
     let mask = dataset.mask(index)?;
     let (expected, found) = (dataset.size().map(pixels), mask.len());
     if let Some(expected) = expected.filter(|expected| *expected != found) {
         return Err(Error::Shape { name: dataset.name(index), what: "mask", expected, found });
     }
-    match mask.into_iter().find(|&class| class != IGNORE && u64::from(class) >= classes) {
-        Some(found) => Err(Error::Class { name: dataset.name(index), found, classes }),
-        None => Ok(()),
+    let mut holds = [false; 256];
+    mask.into_iter().for_each(|id| holds[usize::from(id)] = true);
+    for id in (0..=u8::MAX).filter(|id| holds[usize::from(*id)]) {
+        if id != IGNORE && u64::from(id) >= classes {
+            return Err(Error::Class { name: dataset.name(index), found: id, classes });
+        }
+        shown[usize::from(id)].store(true, Ordering::Relaxed);
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -128,7 +145,7 @@ mod tests {
         let broken = Spoilt(|index| Err(Error::Index { index, len: 0 }));
         for workers in [0, 1, 4] {
             let names =
-                |most| verify_all_but(most, &broken, 3, workers).map(|passed| passed.into_iter().map(|p| p.name));
+                |most| verify_all_but(most, &broken, 3, workers).map(|all| all.passed.into_iter().map(|p| p.name));
             // 42, 49, …, 98
             assert_eq!(names(9).unwrap().count(), 9);
             assert_eq!(names(20).unwrap().next_back().unwrap(), "sample-98");
@@ -142,7 +159,9 @@ mod tests {
     #[test]
     fn sound_masks_pass() {
         for workers in [0, 1, 4] {
-            verify(&Spoilt(|_| Ok(vec![1])), 3, workers).unwrap();
+            let verified = verify_all_but(0, &Spoilt(|_| Ok(vec![1])), 3, workers).unwrap();
+            let shown: Vec<usize> = (0..256).filter(|id| verified.shown[*id]).collect();
+            assert_eq!((verified.passed.len(), shown), (0, vec![0, 1, 2, usize::from(IGNORE)]));
         }
     }
 }

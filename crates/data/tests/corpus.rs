@@ -21,7 +21,7 @@ fn run<const N: usize>(folder: &str, check: fn(&[u8]) -> [bool; N]) -> [usize; 2
             Err(panic) => panic!("{}: {panic}", path.display()),
         }
     }
-    assert!(files < 200 && bytes < 200_000, "{files} files, {bytes} bytes");
+    assert!(files < 300 && bytes < 200_000, "{files} files, {bytes} bytes");
     [files, good]
 }
 
@@ -38,4 +38,16 @@ fn masks_are_decoded_or_refused() {
     // JPEGs, lossy WebP and wide colours are no masks.
     assert!((20..files - 10).contains(&good), "{good} of {files}");
     assert!(run("fuzz/corpus/mask", check::mask)[0] > 0);
+}
+
+#[test]
+fn lists_are_read_or_refused() {
+    let [files, good] = run("fuzz/corpus/list", check::list);
+    assert!(files > 8 && good > 3, "{good} of {files}");
+}
+
+#[test]
+fn configurations_are_read_or_refused() {
+    let [files, good] = run("fuzz/corpus/config", check::config);
+    assert!(files > 7 && good > 5, "{good} of {files}");
 }

@@ -142,6 +142,8 @@ impl Bench {
 }
 
 fn main() -> Outcome<()> {
+    // As the program does.
+    torch_ext::tune_allocator();
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     let root = PathBuf::from(args.next().ok_or("usage: scripts/bench data PETS [ROUNDS]")?);
     let rounds: usize = args.next().map_or(Ok(5), |rounds| rounds.parse())?;

@@ -57,7 +57,7 @@ fn sheet(config: &Config, input: &Loader, epoch: u64, samples: u64) -> Result<Rg
 
 /// Each sample of a batch as a picture, and as one with its mask drawn over.
 fn drawn(config: &Config, batch: &Batch) -> Result<Vec<[RgbImage; 2]>> {
-    let [height, width] = config.size();
+    let ([height, width], colors) = (config.size(), config.colors());
     let mut inputs_nchw = batch.inputs.f_contiguous()?;
     if let Some(normalize) = &config.pipeline(Split::Train).normalize {
         let of_channels = |values: &[f64]| Ok::<_, anyhow::Error>(Tensor::f_from_slice(values)?.f_view([1, -1, 1, 1])?);
@@ -69,7 +69,7 @@ fn drawn(config: &Config, batch: &Batch) -> Result<Vec<[RgbImage; 2]>> {
     for (image, mask) in rgb_nhwc.f_unbind(0)?.iter().zip(batch.targets.f_unbind(0)?) {
         let bytes = Vec::<u8>::try_from(image.f_contiguous()?.f_flatten(0, -1)?)?;
         let image = RgbImage::from_raw(width, height, bytes).context("an image of the wrong size")?;
-        let overlay = paint::overlay(image.clone(), &paint::class_map(&mask)?);
+        let overlay = paint::overlay(image.clone(), &paint::class_map(&mask)?, &colors);
         all.push([image, overlay]);
     }
     Ok(all)

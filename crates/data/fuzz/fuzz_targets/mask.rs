@@ -1,4 +1,4 @@
-//! Any bytes as an mask file.
+//! Any bytes as a mask file.
 
 #![no_main]
 

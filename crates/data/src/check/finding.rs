@@ -13,6 +13,8 @@ use std::path::PathBuf;
 pub enum Kind {
     /// A file is not there.
     Missing,
+    /// Images and masks that cannot be told to belong together.
+    Unmatched,
     /// A file cannot be read, decoded, or ends too early.
     Unreadable,
     /// A mask is stored in a way that has no labels in it.
@@ -21,6 +23,8 @@ pub enum Kind {
     SizeMismatch,
     /// A mask holds a value that is no class.
     Label,
+    /// All that masks show is the first class, and a value that is ignored because nothing is said of it.
+    Unlabelled,
     /// A name is listed more than once, or in both splits.
     RepeatedName,
     /// The same picture is in the training and in the validation data.
@@ -117,6 +121,14 @@ impl Finding {
         };
         Self::new(kind, error.to_string()).files(files.into_iter().cloned())
     }
+}
+
+/// Each of the files that an error says cannot be told to belong together.
+pub(super) fn unmatched(error: &Error) -> Vec<Finding> {
+    let Error::Unmatched { what, folder, groups, hint } = error else { return vec![Finding::from_error(error)] };
+    let message = format!("{} {what}; {hint}", groups.len());
+    let paths = |group: &Vec<String>| group.iter().map(|path| folder.join(path)).collect::<Vec<_>>();
+    groups.iter().map(|group| Finding::new(Kind::Unmatched, message.clone()).files(paths(group))).collect()
 }
 
 /// The classes that no mask of a split shows. Of an empty split, and where no mask could be read, nothing is known.

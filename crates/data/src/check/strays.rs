@@ -28,10 +28,15 @@ pub(super) fn find(splits: &[(Split, Arc<dyn Dataset>)]) -> Result<Vec<Finding>,
         for path in entries.flatten().map(|entry| entry.path()) {
             let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
             if !hidden && ImageFormat::from_path(&path).is_ok() && path.is_file() && !used.contains(&path) {
-                findings.push(Finding::new(Kind::Stray, "no sample is made of this file").files([path.clone()]));
-                findings.extend(misnamed(&path));
+                findings.extend(stray(&path));
             }
         }
     }
     Ok(findings)
+}
+
+/// What there is to say of a file that no sample is made of.
+pub(super) fn stray(path: &Path) -> impl Iterator<Item = Finding> {
+    let stray = Finding::new(Kind::Stray, "no sample is made of this file").files([path.to_path_buf()]);
+    [Some(stray), misnamed(path)].into_iter().flatten()
 }

@@ -254,3 +254,66 @@ fn what_is_really_odd_in_the_pets_is_found() {
     );
     assert_eq!((report.count(Severity::Error), report.findings.len()), (0, 12));
 }
+
+/// A data set of two folders with these masks (and an image for each) of two labels, left and right.
+fn folders(root: &Path, names: &[&str], labels: [u8; 2]) -> Config {
+    for name in names {
+        let number = name.bytes().map(u64::from).sum();
+        for (folder, picture) in [
+            ("images", DynamicImage::from(picture(number))),
+            ("masks", GrayImage::from_fn(SIDE, SIDE, |x, _| image::Luma([labels[usize::from(x > 30)]])).into()),
+        ] {
+            let path = root.join(folder).join(format!("{name}.png"));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            picture.save(path).unwrap();
+        }
+    }
+    let value = serde_json::json!({ "kind": "folders", "root": root, "classes": ["a", "b"], "split": {"fold": "1/2"} });
+    serde_json::from_value(value).unwrap()
+}
+
+fn kinds_and_files(root: &Path, config: &Config) -> Vec<(Kind, Vec<String>)> {
+    let below = |path: &PathBuf| path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+    let report = check_config(config, 2, |samples| assert!(samples > 0)).unwrap();
+    report.findings.iter().map(|finding| (finding.kind, finding.files.iter().map(below).collect())).collect()
+}
+
+#[test]
+fn files_that_do_not_belong_together_are_all_found_and_the_rest_is_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+    let config = folders(root, &names, [0, 1]);
+    assert_eq!(kinds_and_files(root, &config), []);
+    // Five images without masks (opening it for training names the first three), two masks of one image, a mask in a
+    // folder that no image is in, and a mask that is broken.
+    names[..5].iter().for_each(|name| fs::remove_file(root.join(format!("masks/{name}.png"))).unwrap());
+    fs::copy(root.join("masks/f.png"), root.join("masks/f.tiff")).unwrap();
+    fs::create_dir(root.join("masks/lost")).unwrap();
+    fs::copy(root.join("masks/f.png"), root.join("masks/lost/x.png")).unwrap();
+    fs::write(root.join("masks/g.png"), "no mask").unwrap();
+    let mut expected = vec![(Kind::Unmatched, vec!["masks/f.png".to_string(), "masks/f.tiff".into()])];
+    expected.extend(names[..5].iter().map(|name| (Kind::Unmatched, vec![format!("images/{name}.png")])));
+    expected.sort_by(|a, b| a.1.cmp(&b.1));
+    expected.push((Kind::Unreadable, vec!["masks/g.png".into()]));
+    // Of these no sample is made, so they are strays too.
+    let found = kinds_and_files(root, &config);
+    assert_eq!(found[..expected.len()], expected);
+    let strays: Vec<&str> =
+        found.iter().filter(|(kind, _)| *kind == Kind::Stray).map(|(_, files)| &*files[0]).collect();
+    assert!(strays.contains(&"masks/lost/x.png") && !strays.contains(&"masks/g.png"), "{strays:?}");
+}
+
+#[test]
+fn a_255_that_nothing_is_said_of_is_found_where_nothing_else_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folders(folder.path(), &["a", "b", "c", "d"], [0, 255]);
+    let report = check_config(&config, 2, |_| ()).unwrap();
+    let found: Vec<_> = report.findings.iter().filter(|finding| finding.kind == Kind::Unlabelled).collect();
+    assert_eq!((found.len(), found[0].severity), (2, Severity::Error));
+    assert!(found[0].message.contains("data.labels: says nothing of 255"), "{}", found[0].message);
+    // A 255 beside both classes is what it is ignored for.
+    let folder = tempfile::tempdir().unwrap();
+    let config = folders(folder.path(), &["a", "b", "c", "d"], [1, 255]);
+    assert!(check_config(&config, 2, |_| ()).unwrap().findings.iter().all(|found| found.kind != Kind::Unlabelled));
+}
