@@ -67,6 +67,20 @@ fn what_is_wrong_is_named_and_ends_with_a_status() {
 }
 
 #[test]
+fn a_batch_whose_only_sample_is_broken_teaches_nothing_and_counts_for_nothing() {
+    let place = place();
+    let photograph = fs::read(place.path("pets/images/b.jpg")).unwrap();
+    fs::write(place.path("pets/images/b.jpg"), &photograph[..photograph.len() / 2]).unwrap();
+    let small = "--set model.width=2 --set model.depth=1 --set train.epochs=2 --set data.loader.batch_size=1";
+    place.app(&format!("train --config pets.json --run strict {small}")).refused(1, "b.jpg");
+    let ran = place.app(&format!("train --config pets.json --run lax {small} --set data.loader.max_skipped=1")).ok();
+    assert!(ran.stderr.contains("1 samples could not be loaded and were left out: b"), "{}", ran.stderr);
+    let lines = fs::read_to_string(place.path("lax/metrics.jsonl")).unwrap();
+    let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    assert!(last["train"]["loss"].as_f64().unwrap().is_finite(), "{last}");
+}
+
+#[test]
 fn what_stats_prints_can_be_pasted() {
     let place = place();
     let ran = place.app("data stats --config pets.json").ok();

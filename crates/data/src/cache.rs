@@ -101,10 +101,7 @@ impl Config {
                 *root = path.to_string_lossy().into();
             }
         }
-        let split = match split {
-            Split::Train => "train",
-            Split::Validation => "validation",
-        };
+        let split = split.name();
         let description = format!("{split} {value}");
         let hash = blake3::hash(description.as_bytes()).to_hex();
         let kind = value.get("kind").and_then(|kind| kind.as_str()).unwrap_or_default();

@@ -124,6 +124,18 @@ mod tests {
         assert!(first.iter().all(|count| (1_850..2_150).contains(count)), "{first:?}");
     }
 
+    #[test]
+    fn a_million_samples_are_all_there_and_well_mixed() {
+        let order = Random::new(5, Purpose::Order, 0, 0).permutation(1_000_000);
+        let mut seen = vec![false; order.len()];
+        order.iter().for_each(|index| seen[*index as usize] = true);
+        assert!(seen.into_iter().all(|seen| seen));
+        // One fixed point is expected; and of the first half, a half comes from the first half: 250,000, deviation 250.
+        let stay = (0..).zip(&order).filter(|(place, index)| place == *index).count();
+        let half = order[..500_000].iter().filter(|index| **index < 500_000).count();
+        assert!(stay < 12 && half.abs_diff(250_000) < 1_500, "{stay}, {half}");
+    }
+
     proptest! {
         #[test]
         fn numbers_stay_within_their_bounds(seed: u64, bound in 1u64.., low in -1e3f32..1e3, width in 0.1f32..1e3) {

@@ -121,3 +121,19 @@ fn a_folder_that_forbids_writing_is_refused_before_the_first_step() {
     }
     go_on(&place, "mine");
 }
+
+#[test]
+fn a_cache_that_cannot_be_written_is_refused_and_leaves_nothing() {
+    let place = Place::new();
+    let cached = "--set data.loader.cache=disk --set data.loader.cache_folder=cache";
+    let limited = |script: &str, run: &str| sh(&place, &["sh"], &format!("{script}; exec \"$@\" {cached}"), run);
+    let left = || fs::read_dir(place.path("cache")).unwrap().map(|entry| entry.unwrap().path());
+    // The samples take 24 kB, in one piece; blocks are of 512 or of 1024 bytes.
+    let ran = limited("ulimit -f 8", "run").refused(1, "File too large (os error 27)");
+    assert!(ran.stderr.contains("cache/shapes-train-") && !ran.stderr.contains("Epoch"), "{}", ran.stderr);
+    assert!(left().all(|path| path.extension().is_some_and(|extension| extension == "lock")));
+    limited("true", "run").ok();
+    assert_eq!(left().filter(|path| path.extension().is_some_and(|extension| extension == "cache")).count(), 2);
+    place.train(&format!("--run plain {OPTIONS}")).ok();
+    assert_eq!(place.metrics("run"), place.metrics("plain"));
+}

@@ -140,6 +140,104 @@ fn image_and_mask_are_flipped_together_and_differently_each_epoch() {
     assert_ne!(first, targets(1));
 }
 
+/// Samples that count how often they are loaded.
+struct Counted(std::sync::atomic::AtomicU64);
+
+impl Dataset for Counted {
+    fn len(&self) -> u64 {
+        1_000_000
+    }
+    fn size(&self) -> Option<[u32; 2]> {
+        Some(SIZE)
+    }
+    fn name(&self, index: u64) -> String {
+        index.to_string()
+    }
+    fn load(&self, _: u64, sample: &mut Sample) -> Result<(), Error> {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        *sample = Sample { size: SIZE, image: vec![0; 12], mask: vec![0; 4] };
+        Ok(())
+    }
+}
+
+#[test]
+fn who_takes_batches_slowly_stops_those_who_make_them() {
+    for (workers, prefetch) in [(1, 1), (4, 2), (2, 7)] {
+        let config = LoaderConfig { batch_size: 10, workers, prefetch, ..LoaderConfig::default() };
+        let dataset = Arc::new(Counted(0.into()));
+        let (source, pipeline) = (Arc::clone(&dataset) as Arc<dyn Dataset>, Pipeline::plain(SIZE));
+        let loader = Loader::new(source, pipeline, &config, Order::Shuffled, 0, Device::Cpu).unwrap();
+        let mut epoch = loader.epoch(0, 0);
+        for taken in 1..=3 {
+            epoch.next().unwrap().unwrap();
+            let loads = || dataset.0.load(std::sync::atomic::Ordering::SeqCst);
+            // Until nothing comes any more, and a good while longer.
+            let bound = (taken + prefetch) * 10;
+            let start = Instant::now();
+            while loads() < bound && start.elapsed() < Duration::from_secs(20) {
+                thread::yield_now();
+            }
+            thread::sleep(Duration::from_millis(30));
+            assert_eq!(loads(), bound, "{workers} workers, {prefetch} ahead, {taken} taken");
+        }
+    }
+}
+
+/// What `reference/normalize.py` wrote: constants, and what torchvision makes of each byte in each channel.
+#[derive(serde::Deserialize)]
+struct Normalized {
+    mean: Vec<f64>,
+    std: Vec<f64>,
+    scaled: Vec<f32>,
+    normalized: Vec<f32>,
+}
+
+/// One image in which each byte occurs in each channel.
+struct Ramp;
+
+impl Dataset for Ramp {
+    fn len(&self) -> u64 {
+        1
+    }
+    fn size(&self) -> Option<[u32; 2]> {
+        Some([16, 16])
+    }
+    fn name(&self, _: u64) -> String {
+        "ramp".into()
+    }
+    fn load(&self, _: u64, sample: &mut Sample) -> Result<(), Error> {
+        let image = (0..=255u8).flat_map(|value| [value, 255 - value, value.wrapping_mul(7)]).collect();
+        *sample = Sample { size: [16, 16], image, mask: (0..=255).collect() };
+        Ok(())
+    }
+}
+
+#[test]
+fn every_byte_becomes_the_number_that_torchvision_makes_of_it_to_the_last_bit() {
+    let expected: Normalized = serde_json::from_str(include_str!("../../reference/normalize.json")).unwrap();
+    let normalize = crate::Normalize { mean: expected.mean, std: expected.std };
+    for (normalize, expected) in [(None, expected.scaled), (Some(normalize), expected.normalized)] {
+        let pipeline = Pipeline { normalize, ..Pipeline::plain([16, 16]) };
+        let config = LoaderConfig { batch_size: 1, ..LoaderConfig::default() };
+        let loader = Loader::new(Arc::new(Ramp), pipeline, &config, Order::Sequential, 0, Device::Cpu).unwrap();
+        let (_, inputs, targets) = plain(&loader, 0, 0).remove(0);
+        let differ = inputs.iter().zip(&expected).filter(|(found, expected)| found.to_bits() != expected.to_bits());
+        assert_eq!((inputs.len(), expected.len(), differ.count()), (768, 768, 0));
+        assert_eq!(targets, (0..256).collect::<Vec<i64>>());
+    }
+}
+
+#[test]
+fn a_batch_of_which_nothing_is_left_is_black_and_of_no_class() {
+    let config = LoaderConfig { batch_size: 2, max_skipped: 2, ..LoaderConfig::default() };
+    let spoil = |index, sample| if index < 2 { panic!("broken") } else { sample };
+    let rows = Arc::new(Rows { len: 4, spoil });
+    let loader = Loader::new(rows, Pipeline::plain(SIZE), &config, Order::Sequential, 0, Device::Cpu).unwrap();
+    let batches = plain(&loader, 0, 0);
+    assert_eq!(batches[0], (vec![BLANK.to_string()], vec![0.0; 12], vec![i64::from(IGNORE); 4]));
+    assert_eq!((batches.len(), &batches[1].0), (2, &vec!["2".to_string(), "3".into()]));
+}
+
 #[test]
 fn an_epoch_that_is_left_early_leaves_nothing_behind() {
     for taken in [0, 1, 3] {
