@@ -76,8 +76,13 @@ fn a_batch_whose_only_sample_is_broken_teaches_nothing_and_counts_for_nothing() 
     let ran = place.app(&format!("train --config pets.json --run lax {small} --set data.loader.max_skipped=1")).ok();
     assert!(ran.stderr.contains("1 samples could not be loaded and were left out: b"), "{}", ran.stderr);
     let lines = fs::read_to_string(place.path("lax/metrics.jsonl")).unwrap();
-    let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
-    assert!(last["train"]["loss"].as_f64().unwrap().is_finite(), "{last}");
+    for line in lines.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert!(line["loss"].as_f64().unwrap().is_finite(), "{line}");
+        // Two samples of 16x24 pixels in training, two in validation.
+        assert_eq!(line["pixels"], 2.0 * 16.0 * 24.0, "{line}");
+    }
+    assert_eq!(lines.lines().count(), 4);
 }
 
 #[test]

@@ -12,7 +12,7 @@ mod memory;
 mod tests;
 
 use crate::config::{Config, Split};
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Sample, Source};
 use crate::error::Error;
 use crate::loader::LoaderConfig;
 use contract::Invalid;
@@ -69,6 +69,59 @@ pub enum Told<'a> {
 /// Whoever wants to hear of it, from any thread.
 pub type Tell = Arc<dyn Fn(Told<'_>) + Send + Sync>;
 
+/// What keeps samples: it gives them, or asks the data set that they come from.
+trait Store: Send + Sync {
+    /// As [`Dataset::load`].
+    fn load(&self, source: &dyn Dataset, index: u64, sample: &mut Sample) -> Result<(), Error>;
+
+    /// As [`Dataset::mask`].
+    fn mask(&self, source: &dyn Dataset, index: u64) -> Result<Vec<u8>, Error>;
+}
+
+/// A data set, with its samples kept in a store.
+struct Cached<S> {
+    source: Arc<dyn Dataset>,
+    store: S,
+}
+
+impl<S: Store> Dataset for Cached<S> {
+    fn len(&self) -> u64 {
+        self.source.len()
+    }
+
+    fn size(&self) -> Option<[u32; 2]> {
+        self.source.size()
+    }
+
+    fn channels(&self) -> u32 {
+        self.source.channels()
+    }
+
+    fn name(&self, index: u64) -> String {
+        self.source.name(index)
+    }
+
+    fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
+        self.store.load(self.source.as_ref(), index, sample)
+    }
+
+    fn mask(&self, index: u64) -> Result<Vec<u8>, Error> {
+        self.store.mask(self.source.as_ref(), index)
+    }
+
+    fn whole(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
+        self.source.whole(index, sample)
+    }
+
+    fn paths(&self, index: u64) -> Result<Vec<PathBuf>, Error> {
+        self.source.paths(index)
+    }
+
+    fn source(&self, index: u64) -> Result<Source, Error> {
+        self.source.source(index)
+    }
+}
+
 impl Config {
     /// [`open`](Self::open), with the cache that the configuration asks for. One on disk is made first, if there is none
     /// yet: that decodes everything.
@@ -79,11 +132,15 @@ impl Config {
         let dataset: Arc<dyn Dataset> = self.open(split)?.into();
         Ok(match self.loader().cache {
             Cache::None => dataset,
-            Cache::Memory => Arc::new(memory::InMemory::new(dataset)?),
+            Cache::Memory => {
+                let store = memory::InMemory::new(dataset.as_ref())?;
+                Arc::new(Cached { source: dataset, store })
+            }
             Cache::Disk => {
                 let (description, stem) = self.described(split)?;
                 let folder = folder(self.loader())?;
-                Arc::new(disk::open(dataset, &folder, &stem, &description, self.loader().workers, tell)?)
+                let store = disk::open(&dataset, &folder, &stem, &description, self.loader().workers, tell)?;
+                Arc::new(Cached { source: dataset, store })
             }
         })
     }

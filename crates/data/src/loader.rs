@@ -141,15 +141,16 @@ impl Input for Loader {
         let ahead = if self.config.workers == 0 { 1 } else { self.config.prefetch };
         let ahead = ahead.min(self.len().saturating_sub(skip)) as usize;
         let ready = source.converter().and_then(|converter| source.make_room(&converter, ahead).map(|()| converter));
-        let mut epoch = ready.map(|converter| (converter, self.blocks(epoch, skip)));
-        let mut ended = false;
+        let converter = match ready {
+            Ok(converter) => converter,
+            Err(error) => return Box::new(std::iter::once(Err(torch(&[], error).into()))),
+        };
+        let mut blocks = Some(self.blocks(epoch, skip));
         Box::new(std::iter::from_fn(move || {
-            let batch = match &mut epoch {
-                _ if ended => return None,
-                Ok((converter, blocks)) => blocks.next()?.and_then(|block| source.batch(block, converter, ahead)),
-                Err(error) => Err(torch(&[], TchError::Torch(error.to_string()))),
-            };
-            ended = batch.is_err();
+            let batch = blocks.as_mut()?.next()?.and_then(|block| source.batch(block, &converter, ahead));
+            if batch.is_err() {
+                blocks = None;
+            }
             Some(batch.map_err(BoxError::from))
         }))
     }

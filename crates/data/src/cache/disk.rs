@@ -7,8 +7,8 @@
 
 use super::build::{build, failed, lock};
 use super::format::{Entry, Head, key, read};
-use super::{Tell, Told};
-use crate::dataset::{Dataset, Sample, Source, pixels};
+use super::{Store, Tell, Told};
+use crate::dataset::{Dataset, Sample, pixels};
 use crate::error::Error;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
@@ -17,9 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tch::{Device, Kind, TchError, Tensor};
 
-/// A data set whose samples are read from a file; those that are not in it, or are damaged there, from their source.
+/// Keeps samples in a file; those that are not in it, or are damaged there, come from their source.
 pub(super) struct OnDisk {
-    source: Arc<dyn Dataset>,
     path: PathBuf,
     channels: usize,
     entries: Vec<Entry>,
@@ -68,7 +67,7 @@ impl Bytes {
 /// The cache `folder/STEM.cache` of `dataset`, whose samples are a function of its files and of `description`. It is made
 /// where there is none, or one of other files, or a damaged one.
 pub(super) fn open(
-    source: Arc<dyn Dataset>,
+    source: &Arc<dyn Dataset>,
     folder: &Path,
     stem: &str,
     description: &str,
@@ -86,7 +85,7 @@ pub(super) fn open(
             Err(Some(reason)) => tell(Told::Unfit { path: &path, reason: &reason }),
             Err(None) => {}
         }
-        build(&source, &path, &head, workers, tell)?;
+        build(source, &path, &head, workers, tell)?;
         let said = |reason: Option<String>| std::io::Error::other(reason.unwrap_or("it is gone".into()));
         read(&path, &head).map_err(|reason| failed("read", &path)(said(reason)))
     });
@@ -96,7 +95,6 @@ pub(super) fn open(
     Ok(OnDisk {
         channels: head.channels as usize,
         tell: Arc::clone(tell),
-        source,
         path,
         entries,
         bytes,
@@ -116,34 +114,18 @@ impl OnDisk {
     }
 
     /// Lets the next run make the file anew.
-    fn damaged(&self, index: u64) {
+    fn damaged(&self, source: &dyn Dataset, index: u64) {
         if self.damaged.swap(true, Ordering::Relaxed) {
             return;
         }
         // It is gone already, or somebody else's to remove.
         let _ = fs::remove_file(&self.path);
-        (self.tell)(Told::Damaged { path: &self.path, name: &self.source.name(index) });
+        (self.tell)(Told::Damaged { path: &self.path, name: &source.name(index) });
     }
 }
 
-impl Dataset for OnDisk {
-    fn len(&self) -> u64 {
-        self.source.len()
-    }
-
-    fn size(&self) -> Option<[u32; 2]> {
-        self.source.size()
-    }
-
-    fn channels(&self) -> u32 {
-        self.source.channels()
-    }
-
-    fn name(&self, index: u64) -> String {
-        self.source.name(index)
-    }
-
-    fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
+impl Store for OnDisk {
+    fn load(&self, source: &dyn Dataset, index: u64, sample: &mut Sample) -> Result<(), Error> {
         if let Some(entry) = self.entry(index) {
             let area = pixels(entry.size);
             sample.size = entry.size;
@@ -155,23 +137,19 @@ impl Dataset for OnDisk {
             {
                 return Ok(());
             }
-            self.damaged(index);
+            self.damaged(source, index);
         }
-        self.source.load(index, sample)
+        source.load(index, sample)
     }
 
-    fn mask(&self, index: u64) -> Result<Vec<u8>, Error> {
+    fn mask(&self, source: &dyn Dataset, index: u64) -> Result<Vec<u8>, Error> {
         if let Some(entry) = self.entry(index) {
             let mut mask = vec![0; pixels(entry.size)];
             if self.read(entry.offset + (mask.len() * self.channels) as u64, &mut mask, entry.sums[1]) {
                 return Ok(mask);
             }
-            self.damaged(index);
+            self.damaged(source, index);
         }
-        self.source.mask(index)
-    }
-
-    fn source(&self, index: u64) -> Result<Source, Error> {
-        self.source.source(index)
+        source.mask(index)
     }
 }

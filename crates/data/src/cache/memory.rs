@@ -1,15 +1,15 @@
 //! The cache in memory.
 
-use crate::dataset::{Dataset, Sample, Source, pixels};
+use super::Store;
+use crate::dataset::{Dataset, Sample, pixels};
 use crate::error::Error;
 use std::fs;
 use std::mem::size_of;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
-/// A data set whose samples are kept as they are first loaded. Two threads that want the same one at once may both
+/// Keeps samples as they are first loaded. Two threads that want the same one at once may both
 /// load it; neither waits for the other.
 pub(super) struct InMemory {
-    source: Arc<dyn Dataset>,
     kept: Vec<OnceLock<Kept>>,
 }
 
@@ -23,13 +23,13 @@ struct Kept {
 
 impl InMemory {
     /// Fails with [`Error::Memory`] where all samples together will not fit, as far as that can be known.
-    pub(super) fn new(source: Arc<dyn Dataset>) -> Result<Self, Error> {
+    pub(super) fn new(source: &dyn Dataset) -> Result<Self, Error> {
         let samples = source.len();
         let sample = source.size().map_or(0, |size| pixels(size) as u64 * u64::from(source.channels() + 1));
         let needed = samples.saturating_mul(sample + size_of::<OnceLock<Kept>>() as u64);
         match available() {
             Some(available) if needed > available => Err(Error::Memory { needed, available, samples }),
-            _ => Ok(Self { source, kept: (0..samples).map(|_| OnceLock::new()).collect() }),
+            _ => Ok(Self { kept: (0..samples).map(|_| OnceLock::new()).collect() }),
         }
     }
 
@@ -38,24 +38,8 @@ impl InMemory {
     }
 }
 
-impl Dataset for InMemory {
-    fn len(&self) -> u64 {
-        self.source.len()
-    }
-
-    fn size(&self) -> Option<[u32; 2]> {
-        self.source.size()
-    }
-
-    fn channels(&self) -> u32 {
-        self.source.channels()
-    }
-
-    fn name(&self, index: u64) -> String {
-        self.source.name(index)
-    }
-
-    fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
+impl Store for InMemory {
+    fn load(&self, source: &dyn Dataset, index: u64, sample: &mut Sample) -> Result<(), Error> {
         let slot = self.find(index);
         if let Some(kept) = slot.and_then(OnceLock::get) {
             let (image, mask) = kept.bytes.split_at(kept.image);
@@ -66,7 +50,7 @@ impl Dataset for InMemory {
             sample.mask.extend_from_slice(mask);
             return Ok(());
         }
-        self.source.load(index, sample)?;
+        source.load(index, sample)?;
         if let Some(slot) = slot {
             let bytes = [sample.image.as_slice(), &sample.mask].concat().into();
             // Who comes second has loaded the same.
@@ -75,8 +59,9 @@ impl Dataset for InMemory {
         Ok(())
     }
 
-    fn source(&self, index: u64) -> Result<Source, Error> {
-        self.source.source(index)
+    fn mask(&self, source: &dyn Dataset, index: u64) -> Result<Vec<u8>, Error> {
+        let mut sample = Sample::default();
+        self.load(source, index, &mut sample).map(|()| sample.mask)
     }
 }
 

@@ -70,9 +70,19 @@ fn hear() -> (Tell, Heard) {
     (tell, heard)
 }
 
-fn open(dataset: Counted, folder: &Path) -> (Arc<Counted>, Result<disk::OnDisk, Error>, String) {
+fn on_disk(source: Arc<dyn Dataset>, folder: &Path, tell: &Tell) -> Result<Cached<disk::OnDisk>, Error> {
+    let store = disk::open(&source, folder, "kind-train-0", "how", 2, tell)?;
+    Ok(Cached { source, store })
+}
+
+fn in_memory(source: Arc<dyn Dataset>) -> Result<Cached<memory::InMemory>, Error> {
+    let store = memory::InMemory::new(source.as_ref())?;
+    Ok(Cached { source, store })
+}
+
+fn open(dataset: Counted, folder: &Path) -> (Arc<Counted>, Result<Cached<disk::OnDisk>, Error>, String) {
     let (source, (tell, heard)) = (Arc::new(dataset), hear());
-    let opened = disk::open(Arc::clone(&source) as Arc<dyn Dataset>, folder, "kind-train-0", "how", 2, &tell);
+    let opened = on_disk(Arc::clone(&source) as Arc<dyn Dataset>, folder, &tell);
     let heard = heard.lock().unwrap().join("\n");
     (source, opened, heard)
 }
@@ -100,7 +110,7 @@ fn files(folder: &Path) -> Vec<String> {
 #[test]
 fn memory_loads_each_sample_once_and_gives_errors_every_time() {
     let source = Arc::new(Counted { broken: &[3], ..counted(5) });
-    let cached = memory::InMemory::new(Arc::clone(&source) as Arc<dyn Dataset>).unwrap();
+    let cached = in_memory(Arc::clone(&source) as Arc<dyn Dataset>).unwrap();
     for _ in 0..3 {
         for index in 0..6 {
             assert_eq!(cached.load(index, &mut Sample::default()).is_err(), index == 3 || index == 5);
@@ -108,10 +118,10 @@ fn memory_loads_each_sample_once_and_gives_errors_every_time() {
     }
     assert_eq!(loads(&source), 4 + 3 * 2);
     let source = Arc::new(counted(20));
-    let cached = memory::InMemory::new(source).unwrap();
+    let cached = in_memory(source).unwrap();
     check(&cached);
     check(&cached);
-    let error = memory::InMemory::new(Arc::new(counted(1 << 60))).err().unwrap().to_string();
+    let error = in_memory(Arc::new(counted(1 << 60))).err().unwrap().to_string();
     assert!(error.contains("GB for 1152921504606846976 samples, but") && error.contains("take \"disk\""), "{error}");
 }
 
@@ -180,7 +190,7 @@ fn a_damaged_file_is_never_believed() {
         fs::write(&path, bytes).unwrap();
         let (tell, heard) = hear();
         let source = Arc::new(counted(10));
-        let cached = disk::open(Arc::clone(&source) as _, folder.path(), "kind-train-0", "how", 0, &tell).unwrap();
+        let cached = on_disk(Arc::clone(&source) as _, folder.path(), &tell).unwrap();
         check(&cached);
         let said = heard.lock().unwrap().join("\n");
         assert_eq!((loads(&source) > 0, path.exists()), (said.contains("Damaged"), !said.contains("Damaged")));
@@ -271,8 +281,8 @@ impl Dataset for Sized {
 #[test]
 fn samples_of_many_sizes_are_the_same_from_every_cache() {
     let folder = tempfile::tempdir().unwrap();
-    let disk = || disk::open(Arc::new(Sized), folder.path(), "stem", "how", 3, &hear().0).unwrap();
-    let memory = memory::InMemory::new(Arc::new(Sized)).unwrap();
+    let disk = || on_disk(Arc::new(Sized), folder.path(), &hear().0).unwrap();
+    let memory = in_memory(Arc::new(Sized)).unwrap();
     let caches: [&dyn Dataset; 3] = [&disk(), &disk(), &memory];
     for cache in caches {
         let (mut expected, mut sample) = (Sample::default(), Sample::default());
@@ -339,7 +349,7 @@ proptest! {
         prop_assert_eq!(expected.len() as u64, len.div_ceil(batch_size));
         let cached = [
             Arc::new(source()) as Arc<dyn Dataset>,
-            Arc::new(memory::InMemory::new(Arc::new(source())).unwrap()),
+            Arc::new(in_memory(Arc::new(source())).unwrap()),
             Arc::new(open(source(), folder.path()).1.unwrap()),
         ];
         for dataset in cached {
