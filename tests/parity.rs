@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot read its recorded cases has failed")]
 
 mod losses;
+mod networks;
 mod optimizers;
 mod scores;
 mod unet;

@@ -2,7 +2,7 @@
 
 use super::{Recorded, assert_close};
 use contract::{Loss, StateDict, Stateful};
-use model::{Config, Upsampling};
+use model::{Config, UNetConfig, Upsampling};
 use tch::{Device, nn::ModuleT, nn::VarStore};
 
 const VARIANTS: [(&str, Upsampling); 2] =
@@ -12,7 +12,7 @@ const SIZES: [&str; 2] = ["8x12", "7x9"];
 
 fn build(recorded: &Recorded, upsampling: Upsampling) -> (VarStore, Box<dyn ModuleT>) {
     let mut store = VarStore::new(Device::Cpu);
-    let config = Config { width: 4, depth: 2, upsampling, ..Config::default() };
+    let config = Config::Unet(UNetConfig { width: 4, depth: 2, upsampling, ..UNetConfig::default() });
     let model = config.build(&store, 3, 3).unwrap();
     store.load_state(&recorded.under("weights.")).unwrap();
     (store, model)

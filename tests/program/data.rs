@@ -95,7 +95,7 @@ fn what_stats_prints_can_be_pasted() {
     let mut config: Value = object(PETS);
     config["loss"] = object(&weights)["loss"].clone();
     config["data"]["normalize"] = object(&normalize)["data"]["normalize"].clone();
-    config["model"] = object(r#"{"width": 2, "depth": 1}"#);
+    config["model"] = object(r#"{"kind": "unet", "width": 2, "depth": 1}"#);
     config["train"]["epochs"] = 1.into();
     fs::write(place.path("pasted.json"), config.to_string()).unwrap();
     place.app("train --config pasted.json").ok();
@@ -141,7 +141,7 @@ fn halves(place: &Place) {
     let config = r##"{
         "data": {"kind": "folders", "root": "halves", "size": [16, 16], "split": {"fold": "1/2"},
                  "classes": ["back", {"name": "front", "color": "#0000ff"}]},
-        "model": {"width": 2, "depth": 1}, "train": {"device": "cpu", "epochs": 1}
+        "model": {"kind": "unet", "width": 2, "depth": 1}, "train": {"device": "cpu", "epochs": 1}
     }"##;
     fs::write(place.path("halves.json"), config).unwrap();
 }

@@ -94,7 +94,7 @@ fn pets() -> Place {
     }
     let config = r#"{
         "data": {"kind": "oxford_pets", "root": "pets", "size": [16, 16], "loader": {"batch_size": 2}},
-        "model": {"width": 4, "depth": 2},
+        "model": {"kind": "unet", "width": 4, "depth": 2},
         "train": {"epochs": 1, "threads": 1, "device": "cpu"}
     }"#;
     fs::write(place.path("pets.json"), config).unwrap();

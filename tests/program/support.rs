@@ -24,7 +24,7 @@ pub static APP: LazyLock<PathBuf> = LazyLock::new(|| {
 pub const TINY: &str = r#"{
     "data": {"kind": "shapes", "size": [16, 16], "train_samples": 24, "validation_samples": 12,
              "loader": {"batch_size": 5}},
-    "model": {"width": 4, "depth": 2},
+    "model": {"kind": "unet", "width": 4, "depth": 2},
     "train": {"epochs": 2, "threads": 1, "device": "cpu"}
 }"#;
 

@@ -38,7 +38,7 @@ const TAKEN_OVER: [&str; 14] = [
 ];
 
 /// Keys that are refused. All others are asked about.
-const REFUSED: [&str; 9] = [
+const REFUSED: [&str; 13] = [
     "data.kind",
     "data.target",
     "data.channels",
@@ -47,6 +47,10 @@ const REFUSED: [&str; 9] = [
     "model.width",
     "model.depth",
     "model.upsampling",
+    "model.block",
+    "model.attention",
+    "model.width_multiplier",
+    "model.layers",
     "optimizer.rule.kind",
 ];
 

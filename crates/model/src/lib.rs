@@ -2,11 +2,18 @@
 //!
 //! **Invariant:** a batch that is not finite leaves no trace in the running statistics.
 
+mod blocks;
 mod config;
+mod encoder;
+mod mobilenet;
 mod precision;
+mod resnet;
 mod statistics;
 mod unet;
 
-pub use config::{Config, Upsampling};
+pub use config::{Block, Config, Layers, MobileNetV2UNetConfig, ResNetUNetConfig, UNetConfig, Upsampling};
+pub use encoder::{BatchNorm, EncoderConfig};
+pub use mobilenet::MobileNetV2UNet;
 pub use precision::{Precise, Precision};
+pub use resnet::ResNetUNet;
 pub use unet::UNet;

@@ -24,17 +24,17 @@ pub enum Precision {
 /// A pass in training that makes any running statistic of BatchNorm NaN or infinite leaves all of them as they were: the
 /// pass writes them before an optimizer can refuse the batch, and every evaluation from then on would be NaN.
 #[derive(Debug)]
-pub struct Precise<M> {
-    network: M,
+pub struct Precise {
+    network: Box<dyn ModuleT>,
     statistics: Statistics,
     /// The precision of the next pass.
     pub precision: Precision,
 }
 
-impl<M: ModuleT> Precise<M> {
+impl Precise {
     /// Wraps `network`, whose variables are in `store`: its 4-d weights are laid out channels-last, in place. Make the
     /// optimizer afterwards, so that its state has the same layout.
-    pub fn new(network: M, store: &VarStore, precision: Precision) -> Result<Self, TorchError> {
+    pub fn new(network: Box<dyn ModuleT>, store: &VarStore, precision: Precision) -> Result<Self, TorchError> {
         for weight in store.variables().values().filter(|weight| weight.dim() == 4) {
             ext::make_channels_last(weight)?;
         }
@@ -58,7 +58,7 @@ impl<M: ModuleT> Precise<M> {
     }
 }
 
-impl<M: ModuleT> ModuleT for Precise<M> {
+impl ModuleT for Precise {
     /// # Panics
     ///
     /// Where libtorch reports an error, as every tch module does: the trait has no other way. The executors catch it.

@@ -13,10 +13,10 @@ pub(crate) struct Statistics {
 }
 
 impl Statistics {
-    /// Those variables of `store` that are floats and not trained.
+    /// Those variables of `store`, by the names that tch gives them: a weight that is frozen is not trained either.
     pub(crate) fn of(store: &VarStore) -> Self {
-        let buffers = store.variables().into_values();
-        Self { buffers: buffers.filter(|buffer| !buffer.requires_grad() && buffer.is_floating_point()).collect() }
+        let running = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
+        Self { buffers: store.variables().into_iter().filter(|(name, _)| running(name)).map(|(_, buffer)| buffer).collect() }
     }
 
     /// A copy of all values, for [`restore_unless_finite`](Self::restore_unless_finite); `None` where there are none.
@@ -53,7 +53,7 @@ fn flat(tensors: &[Tensor]) -> Result<Tensor, TchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Precise, Precision, UNet, Upsampling};
+    use crate::{Precise, Precision, UNet, UNetConfig};
     use contract::{StateDict, Stateful};
     use tch::nn::ModuleT;
     use tch::{Device, Kind};
@@ -67,16 +67,16 @@ mod tests {
     /// The same weights at every call.
     fn unet() -> (VarStore, UNet) {
         let mut store = VarStore::new(Device::Cpu);
-        let unet = UNet::new(&store.root(), 3, 2, 4, 2, Upsampling::Transposed);
+        let unet = UNet::new(&store.root(), 3, 2, &UNetConfig { width: 4, depth: 2, ..UNetConfig::default() });
         let values = (0..).zip(Stateful::state(&store));
         let values = values.map(|(seed, (name, tensor))| (name, noise(&tensor.size(), seed).abs() * 0.2));
         store.load_state(&values.collect()).unwrap();
         (store, unet)
     }
 
-    fn guarded(precision: Precision) -> (VarStore, Precise<UNet>) {
+    fn guarded(precision: Precision) -> (VarStore, Precise) {
         let (store, unet) = unet();
-        let model = Precise::new(unet, &store, precision).unwrap();
+        let model = Precise::new(Box::new(unet), &store, precision).unwrap();
         (store, model)
     }
 
@@ -147,7 +147,7 @@ mod tests {
             let weights = bare_store.variables().into_values().filter(|weight| weight.dim() == 4);
             weights.for_each(|weight| ext::make_channels_last(&weight).unwrap());
             // Of a store without variables there is nothing to guard.
-            let bare = Precise::new(bare, &VarStore::new(Device::Cpu), precision).unwrap();
+            let bare = Precise::new(Box::new(bare), &VarStore::new(Device::Cpu), precision).unwrap();
             for seed in 1..4 {
                 for model in [&model, &bare] {
                     model.forward_t(&batch(seed), true).square().mean(Kind::Float).backward();
@@ -182,7 +182,7 @@ mod tests {
 
         let store = VarStore::new(Device::Cpu);
         let conv = tch::nn::conv2d(store.root(), 3, 2, 1, Default::default());
-        let model = Precise::new(conv, &store, Precision::Fp32).unwrap();
+        let model = Precise::new(Box::new(conv), &store, Precision::Fp32).unwrap();
         assert_eq!(model.forward_t(&batch(1), true).size(), [3, 2, 8, 8]);
     }
 

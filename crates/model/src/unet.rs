@@ -1,6 +1,8 @@
-//! The classic UNet (Ronneberger, Fischer & Brox, 2015) with same-size convolutions and BatchNorm.
+//! The classic UNet (Ronneberger, Fischer & Brox, 2015) with same-size convolutions and BatchNorm; if asked for, with
+//! residual blocks (He et al., 2016) and attention gates (Oktay et al., 2018).
 
-use crate::Upsampling;
+use crate::blocks::{ConvNorm, conv, dropout, he, norm, padded, strided};
+use crate::{Block, UNetConfig, Upsampling};
 use tch::Tensor;
 use tch::nn::{self, ModuleT};
 
@@ -11,29 +13,41 @@ struct DoubleConv {
     norm1: nn::BatchNorm,
     conv2: nn::Conv2D,
     norm2: nn::BatchNorm,
+    /// What is added before the last ReLU, of a residual block.
+    shortcut: Option<ConvNorm>,
 }
 
 impl DoubleConv {
-    fn new(path: &nn::Path, inputs: i64, outputs: i64) -> Self {
+    fn new(path: &nn::Path, inputs: i64, outputs: i64, block: Block) -> Self {
+        let shortcut = || conv_norm(&(path / "shortcut"), inputs, outputs);
         Self {
             conv1: conv(&(path / "conv1"), inputs, outputs, 3, false),
             norm1: norm(&(path / "norm1"), outputs),
             conv2: conv(&(path / "conv2"), outputs, outputs, 3, false),
             norm2: norm(&(path / "norm2"), outputs),
+            shortcut: (block == Block::Residual).then(shortcut),
         }
     }
 }
 
 impl ModuleT for DoubleConv {
     fn forward_t(&self, x_nchw: &Tensor, train: bool) -> Tensor {
-        x_nchw
+        let mut y = x_nchw
             .apply(&self.conv1)
             .apply_t(&self.norm1, train)
             .relu_()
             .apply(&self.conv2)
-            .apply_t(&self.norm2, train)
-            .relu_()
+            .apply_t(&self.norm2, train);
+        if let Some(shortcut) = &self.shortcut {
+            y += x_nchw.apply_t(shortcut, train);
+        }
+        y.relu_()
     }
+}
+
+/// A convolution 1×1 with BatchNorm.
+fn conv_norm(path: &nn::Path, inputs: i64, outputs: i64) -> ConvNorm {
+    ConvNorm::new(strided(&(path / "conv"), [inputs, outputs], 1, 1, 1), norm(&(path / "norm"), outputs))
 }
 
 /// Doubles height and width and halves the channels.
@@ -65,6 +79,30 @@ impl Up {
     }
 }
 
+/// An additive attention gate: how much of each pixel of a skip is let through, as the skip and what comes up say.
+#[derive(Debug)]
+struct Gate {
+    skip: ConvNorm,
+    up: ConvNorm,
+    share: ConvNorm,
+}
+
+impl Gate {
+    fn new(path: &nn::Path, channels: i64) -> Self {
+        let between = (channels / 2).max(1);
+        Self {
+            skip: conv_norm(&(path / "skip"), channels, between),
+            up: conv_norm(&(path / "up"), channels, between),
+            share: conv_norm(&(path / "share"), between, 1),
+        }
+    }
+
+    fn forward(&self, skip_nchw: &Tensor, up_nchw: &Tensor, train: bool) -> Tensor {
+        let both = skip_nchw.apply_t(&self.skip, train) + up_nchw.apply_t(&self.up, train);
+        skip_nchw * both.relu_().apply_t(&self.share, train).sigmoid()
+    }
+}
+
 /// A UNet: `depth` times down by 2, and up again with the activations of the way down beside those of the way up.
 ///
 /// Takes `[N, C, H, W]` f32 of any height and width, gives logits `[N, K, H, W]`. Sizes that `2^depth` does not divide are
@@ -73,71 +111,59 @@ impl Up {
 pub struct UNet {
     encoder: Vec<DoubleConv>,
     bottom: DoubleConv,
-    /// From the deepest up, like the decoder.
+    /// From the deepest up, like the decoder and the gates.
     ups: Vec<Up>,
     decoder: Vec<DoubleConv>,
+    /// One for each skip, or none at all.
+    gates: Vec<Gate>,
+    dropout: f64,
     head: nn::Conv2D,
 }
 
 impl UNet {
-    /// `width` channels at full size, doubled at each of `depth` steps down.
-    pub fn new(path: &nn::Path, channels: i64, classes: i64, width: i64, depth: i64, upsampling: Upsampling) -> Self {
+    /// For images of `channels` channels and `classes` classes.
+    pub fn new(path: &nn::Path, channels: i64, classes: i64, config: &UNetConfig) -> Self {
+        let &UNetConfig { width, depth, upsampling, block, attention, dropout, .. } = config;
         let at = |level: i64| width << level;
         let before = |level: i64| if level == 0 { channels } else { at(level - 1) };
         let numbered = |name: &str, level: i64| path / format!("{name}{level}");
-        let down = |level| DoubleConv::new(&numbered("encoder", level), before(level), at(level));
+        let down = |level| DoubleConv::new(&numbered("encoder", level), before(level), at(level), block);
         let up = |level| Up::new(&numbered("up", level), at(level + 1), at(level), upsampling);
-        let merge = |level| DoubleConv::new(&numbered("decoder", level), 2 * at(level), at(level));
+        let merge = |level| DoubleConv::new(&numbered("decoder", level), 2 * at(level), at(level), block);
+        let gate = |level| attention.then(|| Gate::new(&numbered("gate", level), at(level)));
         Self {
             encoder: (0..depth).map(down).collect(),
-            bottom: DoubleConv::new(&(path / "bottom"), before(depth), at(depth)),
+            bottom: DoubleConv::new(&(path / "bottom"), before(depth), at(depth), block),
             ups: (0..depth).rev().map(up).collect(),
             decoder: (0..depth).rev().map(merge).collect(),
+            gates: (0..depth).rev().map_while(gate).collect(),
+            dropout,
             head: conv(&(path / "head"), width, classes, 1, true),
         }
     }
-}
 
-impl ModuleT for UNet {
-    fn forward_t(&self, x_nchw: &Tensor, train: bool) -> Tensor {
-        let (height, width) = (x_nchw.size()[2], x_nchw.size()[3]);
-        let mut x = pad_to_multiple(x_nchw, 1 << self.encoder.len());
+    fn logits(&self, mut x: Tensor, train: bool) -> Tensor {
         let mut skips = Vec::new();
         for block in &self.encoder {
             let skip = x.apply_t(block, train);
             x = skip.max_pool2d_default(2);
             skips.push(skip);
         }
-        x = x.apply_t(&self.bottom, train);
-        for ((up, block), skip) in self.ups.iter().zip(&self.decoder).zip(skips.into_iter().rev()) {
-            x = Tensor::cat(&[skip, up.forward(&x)], 1).apply_t(block, train);
+        x = dropout(x.apply_t(&self.bottom, train), self.dropout, train);
+        let mut gates = self.gates.iter();
+        for ((up, block), mut skip) in self.ups.iter().zip(&self.decoder).zip(skips.into_iter().rev()) {
+            let up = up.forward(&x);
+            if let Some(gate) = gates.next() {
+                skip = gate.forward(&skip, &up, train);
+            }
+            x = Tensor::cat(&[skip, up], 1).apply_t(block, train);
         }
-        x.apply(&self.head).narrow(2, 0, height).narrow(3, 0, width)
+        dropout(x, self.dropout, train).apply(&self.head)
     }
 }
 
-/// He et al., 2015, for layers that a ReLU follows; `fan_in` counts the inputs that one output sees.
-fn he(fan_in: i64) -> nn::Init {
-    nn::Init::Randn { mean: 0.0, stdev: (2.0 / fan_in as f64).sqrt() }
-}
-
-/// A convolution that keeps height and width; without `bias` where a BatchNorm follows, which would take it off again.
-fn conv(path: &nn::Path, inputs: i64, outputs: i64, kernel: i64, bias: bool) -> nn::Conv2D {
-    let ws_init = he(inputs * kernel * kernel);
-    let config = nn::ConvConfig { padding: kernel / 2, bias, ws_init, ..Default::default() };
-    nn::conv2d(path, inputs, outputs, kernel, config)
-}
-
-fn norm(path: &nn::Path, channels: i64) -> nn::BatchNorm {
-    // tch would draw the weight from U(0, 1).
-    nn::batch_norm2d(path, channels, nn::BatchNormConfig { ws_init: nn::Init::Const(1.0), ..Default::default() })
-}
-
-fn pad_to_multiple(x_nchw: &Tensor, multiple: i64) -> Tensor {
-    let missing = |size: i64| (multiple - size % multiple) % multiple;
-    let (bottom, right) = (missing(x_nchw.size()[2]), missing(x_nchw.size()[3]));
-    if bottom == 0 && right == 0 {
-        return x_nchw.shallow_clone();
+impl ModuleT for UNet {
+    fn forward_t(&self, x_nchw: &Tensor, train: bool) -> Tensor {
+        padded(x_nchw, 1 << self.encoder.len(), |x| self.logits(x, train))
     }
-    x_nchw.pad([0, right, 0, bottom], "replicate", None)
 }

@@ -23,7 +23,7 @@ impl Training {
         let device = Device::cuda_if_available();
         let store = VarStore::new(device);
         tch::manual_seed(1);
-        let config = model::Config { width: 64, depth: 4, ..model::Config::default() };
+        let config = model::Config::Unet(model::UNetConfig { width: 64, ..Default::default() });
         let model = config.build(&store, 3, CLASSES)?;
         let variables: BTreeMap<_, _> = store.variables().into_iter().collect();
         let parameters = variables.into_iter().filter(|(_, variable)| variable.requires_grad()).collect();

@@ -33,7 +33,7 @@ fn errors_name_the_file_and_the_full_path_of_the_key() {
             "my.json: data.loader.batch: unknown field `batch`",
         ),
         (r#"{"data": {"kind": "oxford_pets"}}"#, "my.json: data: missing field `root`"),
-        (r#"{"model": {"precision": "fp8"}}"#, "my.json: model.precision: unknown variant `fp8`"),
+        (r#"{"model": {"kind": "unet", "precision": "fp8"}}"#, "my.json: model.precision: unknown variant `fp8`"),
         (r#"{"train": {"epochs": 1.5}}"#, "my.json: train.epochs: invalid type: floating point"),
         (r#"{"train": {"epochs": 0}}"#, "my.json: train.epochs: must be at least 1"),
         (

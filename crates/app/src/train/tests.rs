@@ -13,7 +13,7 @@ use tempfile::TempDir;
 const TINY: &str = r#"{
     "data": {"kind": "shapes", "size": [16, 16], "train_samples": 24, "validation_samples": 12,
              "loader": {"batch_size": 5}},
-    "model": {"width": 4, "depth": 2},
+    "model": {"kind": "unet", "width": 4, "depth": 2},
     "train": {"epochs": 2, "threads": 1, "device": "cpu"},
     "checkpoint": {"every_steps": 1, "keep_last": 100}
 }"#;

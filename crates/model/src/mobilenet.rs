@@ -1,0 +1,155 @@
+//! A UNet with the encoder MobileNetV2 (Sandler et al., 2018), and the way up of TensorFlow's tutorial on segmentation.
+//!
+//! The encoder's variables have torchvision's names below `encoder`.
+
+use crate::MobileNetV2UNetConfig;
+use crate::blocks::{ConvNorm, dropout, he, norm, padded, strided};
+use crate::encoder::{ENCODER, EncoderConfig};
+use tch::Tensor;
+use tch::nn::{self, ModuleT};
+
+/// Of each group of blocks: how much the first convolution widens, channels, blocks, stride of the first one (table 2 of
+/// the paper).
+const GROUPS: [[i64; 4]; 7] = [
+    [1, 16, 1, 1],
+    [6, 24, 2, 2],
+    [6, 32, 3, 2],
+    [6, 64, 4, 2],
+    [6, 96, 3, 1],
+    [6, 160, 3, 2],
+    [6, 320, 1, 1],
+];
+
+/// The blocks whose widened activations, at 1/2, 1/4, 1/8 and 1/16, are skips; counted from the first convolution.
+const SKIPS: [usize; 4] = [2, 4, 7, 14];
+
+/// Channels of the way up, from the deepest.
+const UP: [i64; 4] = [512, 256, 128, 64];
+
+/// `channels` times `multiplier`, as a multiple of 8 that is not more than a tenth below.
+fn scaled(channels: i64, multiplier: f64) -> i64 {
+    let wanted = channels as f64 * multiplier;
+    let nearest = ((wanted + 4.0) as i64 / 8 * 8).max(8);
+    if (nearest as f64) < 0.9 * wanted { nearest + 8 } else { nearest }
+}
+
+/// An inverted residual: widened by a convolution 1×1, one 3×3 channel by channel, narrowed by a linear one 1×1.
+#[derive(Debug)]
+struct Inverted {
+    widen: Option<ConvNorm>,
+    depthwise: ConvNorm,
+    narrow: ConvNorm,
+    /// Whether the input is added, of the same size as the output.
+    residual: bool,
+}
+
+impl Inverted {
+    fn new(path: &nn::Path, [inputs, outputs]: [i64; 2], times: i64, stride: i64) -> Self {
+        let (path, wide) = (path / "conv", inputs * times);
+        let conv_norm = |name: &str, [inputs, outputs]: [i64; 2], kernel, stride, groups| {
+            let path = &path / name;
+            ConvNorm::new(strided(&(&path / 0), [inputs, outputs], kernel, stride, groups), norm(&(&path / 1), outputs))
+        };
+        // torchvision counts the layers that there are.
+        let first = usize::from(times > 1);
+        let last = strided(&(&path / (first + 1)), [wide, outputs], 1, 1, 1);
+        Self {
+            widen: (times > 1).then(|| conv_norm("0", [inputs, wide], 1, 1, 1)),
+            depthwise: conv_norm(&first.to_string(), [wide, wide], 3, stride, wide),
+            narrow: ConvNorm::new(last, norm(&(&path / (first + 2)), outputs)),
+            residual: stride == 1 && inputs == outputs,
+        }
+    }
+
+    /// The widened input and the output.
+    fn forward(&self, x_nchw: &Tensor, train: bool) -> [Tensor; 2] {
+        let wide = match &self.widen {
+            Some(widen) => relu6(x_nchw.apply_t(widen, train)),
+            None => x_nchw.shallow_clone(),
+        };
+        let y = relu6(wide.apply_t(&self.depthwise, train)).apply_t(&self.narrow, train);
+        [wide, if self.residual { y + x_nchw } else { y }]
+    }
+}
+
+fn relu6(mut x: Tensor) -> Tensor {
+    x.relu6_()
+}
+
+/// A transposed convolution 3×3 that doubles height and width.
+fn up(path: &nn::Path, inputs: i64, outputs: i64, bias: bool) -> nn::ConvTranspose2D {
+    // Of the nine weights between two channels an output sees a quarter, more or less.
+    let ws_init = he(inputs * 9 / 4);
+    let config =
+        nn::ConvTransposeConfig { stride: 2, padding: 1, output_padding: 1, bias, ws_init, ..Default::default() };
+    nn::conv_transpose2d(path, inputs, outputs, 3, config)
+}
+
+/// MobileNetV2 down, transposed convolutions up, the encoder's widened activations beside them.
+///
+/// Takes `[N, C, H, W]` f32 of any height and width, gives logits `[N, K, H, W]`. Sizes that 32 does not divide are padded at
+/// the right and the bottom by repeating the border, and the logits are cropped back.
+#[derive(Debug)]
+pub struct MobileNetV2UNet {
+    stem: ConvNorm,
+    blocks: Vec<Inverted>,
+    ups: Vec<(nn::ConvTranspose2D, nn::BatchNorm)>,
+    head: nn::ConvTranspose2D,
+    encoder: EncoderConfig,
+    dropout: f64,
+}
+
+impl MobileNetV2UNet {
+    /// For images of `channels` channels and `classes` classes.
+    pub fn new(path: &nn::Path, channels: i64, classes: i64, config: &MobileNetV2UNetConfig) -> Self {
+        let scaled = |channels| scaled(channels, config.width_multiplier);
+        let features = path / ENCODER / "features";
+        let (first, mut inputs) = (&features / 0, scaled(32));
+        let stem = strided(&(&first / 0), [channels, inputs], 3, 2, 1);
+        let stem = ConvNorm::new(stem, norm(&(&first / 1), inputs));
+        let (mut blocks, mut skips) = (Vec::new(), Vec::new());
+        for [times, outputs, count, stride] in GROUPS {
+            for number in 0..count {
+                let (outputs, stride) = (scaled(outputs), if number == 0 { stride } else { 1 });
+                let place = blocks.len() + 1;
+                if SKIPS.contains(&place) {
+                    skips.push(inputs * times);
+                }
+                blocks.push(Inverted::new(&(&features / place), [inputs, outputs], times, stride));
+                inputs = outputs;
+            }
+        }
+        let mut ups = Vec::new();
+        for (level, outputs) in UP.into_iter().enumerate() {
+            let path = path / format!("up{level}");
+            ups.push((up(&(&path / "conv"), inputs, outputs, false), norm(&(&path / "norm"), outputs)));
+            inputs = outputs + skips[skips.len() - 1 - level];
+        }
+        let head = up(&(path / "head"), inputs, classes, true);
+        Self { stem, blocks, ups, head, encoder: config.encoder.clone(), dropout: config.dropout }
+    }
+
+    fn logits(&self, x_nchw: &Tensor, train: bool) -> Tensor {
+        let encoding = self.encoder.trains(train);
+        let mut x = relu6(x_nchw.apply_t(&self.stem, encoding));
+        let mut skips = Vec::new();
+        for (block, place) in self.blocks.iter().zip(1..) {
+            let [wide, narrow] = block.forward(&x, encoding);
+            if SKIPS.contains(&place) {
+                skips.push(wide);
+            }
+            x = narrow;
+        }
+        for ((conv, norm), skip) in self.ups.iter().zip(skips.into_iter().rev()) {
+            let up = x.apply(conv).apply_t(norm, train).relu_();
+            x = Tensor::cat(&[up, skip], 1);
+        }
+        dropout(x, self.dropout, train).apply(&self.head)
+    }
+}
+
+impl ModuleT for MobileNetV2UNet {
+    fn forward_t(&self, x_nchw: &Tensor, train: bool) -> Tensor {
+        padded(x_nchw, 32, |x| self.logits(&x, train))
+    }
+}

@@ -1,0 +1,162 @@
+//! A UNet with the encoder ResNet (He et al., 2016) and the way up of segmentation_models.pytorch.
+//!
+//! The encoder's variables have torchvision's names below `encoder`; all together have those of
+//! segmentation_models.pytorch's `Unet`.
+
+use crate::blocks::{ConvNorm, conv, dropout, norm, padded, strided};
+use crate::encoder::{ENCODER, EncoderConfig};
+use crate::{Layers, ResNetUNetConfig};
+use tch::Tensor;
+use tch::nn::{self, ModuleT};
+
+/// Channels of the way up, from the deepest.
+const UP: [i64; 5] = [256, 128, 64, 32, 16];
+
+/// What a bottleneck gives is so many times wider than it is itself.
+const EXPANSION: i64 = 4;
+
+impl Layers {
+    /// Blocks of each of the four groups, and whether they are bottlenecks (table 1 of the paper).
+    fn blocks(self) -> ([i64; 4], bool) {
+        match self {
+            Self::Eighteen => ([2, 2, 2, 2], false),
+            Self::ThirtyFour => ([3, 4, 6, 3], false),
+            Self::Fifty => ([3, 4, 6, 3], true),
+        }
+    }
+}
+
+/// Two or three convolutions with BatchNorm, and what goes by them.
+#[derive(Debug)]
+struct Residual {
+    convs: Vec<ConvNorm>,
+    downsample: Option<ConvNorm>,
+}
+
+impl Residual {
+    /// Of `inputs` channels, `width` within.
+    fn new(path: &nn::Path, inputs: i64, width: i64, stride: i64, bottleneck: bool) -> Self {
+        let outputs = if bottleneck { width * EXPANSION } else { width };
+        // Kernel and stride of each; torchvision has the stride of a bottleneck in its middle.
+        let shapes: &[([i64; 2], i64, i64)] = if bottleneck {
+            &[([inputs, width], 1, 1), ([width, width], 3, stride), ([width, outputs], 1, 1)]
+        } else {
+            &[([inputs, width], 3, stride), ([width, width], 3, 1)]
+        };
+        let convs = shapes.iter().zip(1..).map(|(&(channels, kernel, stride), number)| {
+            let conv = strided(&(path / format!("conv{number}")), channels, kernel, stride, 1);
+            ConvNorm::new(conv, norm(&(path / format!("bn{number}")), channels[1]))
+        });
+        let downsample = || {
+            let path = path / "downsample";
+            ConvNorm::new(strided(&(&path / 0), [inputs, outputs], 1, stride, 1), norm(&(&path / 1), outputs))
+        };
+        Self { convs: convs.collect(), downsample: (stride != 1 || inputs != outputs).then(downsample) }
+    }
+}
+
+impl ModuleT for Residual {
+    fn forward_t(&self, x_nchw: &Tensor, train: bool) -> Tensor {
+        let mut y = x_nchw.shallow_clone();
+        for (number, conv) in self.convs.iter().enumerate() {
+            let x = if number == 0 { y } else { y.relu_() };
+            y = x.apply_t(conv, train);
+        }
+        let beside = self.downsample.as_ref().map_or_else(|| x_nchw.shallow_clone(), |conv| x_nchw.apply_t(conv, train));
+        (y + beside).relu_()
+    }
+}
+
+/// A step up: nearest neighbours, the skip beside them, two convolutions 3×3 with BatchNorm and ReLU.
+#[derive(Debug)]
+struct Step {
+    convs: [ConvNorm; 2],
+}
+
+impl Step {
+    fn new(path: &nn::Path, inputs: i64, outputs: i64) -> Self {
+        let conv_norm = |name: &str, inputs| {
+            let path = path / name;
+            ConvNorm::new(conv(&(&path / 0), inputs, outputs, 3, false), norm(&(&path / 1), outputs))
+        };
+        Self { convs: [conv_norm("conv1", inputs), conv_norm("conv2", outputs)] }
+    }
+
+    fn forward(&self, x_nchw: &Tensor, skip_nchw: Option<Tensor>, train: bool) -> Tensor {
+        let size = [x_nchw.size()[2] * 2, x_nchw.size()[3] * 2];
+        let mut x = x_nchw.upsample_nearest2d(size, None, None);
+        if let Some(skip) = skip_nchw {
+            x = Tensor::cat(&[x, skip], 1);
+        }
+        self.convs.iter().fold(x, |x, conv| x.apply_t(conv, train).relu_())
+    }
+}
+
+/// ResNet down, nearest neighbours and convolutions up, the encoder's activations beside them.
+///
+/// Takes `[N, C, H, W]` f32 of any height and width, gives logits `[N, K, H, W]`. Sizes that 32 does not divide are padded at
+/// the right and the bottom by repeating the border, and the logits are cropped back.
+#[derive(Debug)]
+pub struct ResNetUNet {
+    stem: ConvNorm,
+    groups: Vec<Vec<Residual>>,
+    decoder: Vec<Step>,
+    head: nn::Conv2D,
+    encoder: EncoderConfig,
+    dropout: f64,
+}
+
+impl ResNetUNet {
+    /// For images of `channels` channels and `classes` classes.
+    pub fn new(path: &nn::Path, channels: i64, classes: i64, config: &ResNetUNetConfig) -> Self {
+        let (counts, bottleneck) = config.layers.blocks();
+        let encoder = path / ENCODER;
+        let stem = ConvNorm::new(
+            strided(&(&encoder / "conv1"), [channels, 64], 7, 2, 1),
+            norm(&(&encoder / "bn1"), 64),
+        );
+        let (mut inputs, mut widths, mut groups) = (64, vec![64], Vec::new());
+        for (group, count) in counts.into_iter().enumerate() {
+            let (path, width) = (&encoder / format!("layer{}", group + 1), 64 << group);
+            let mut blocks = Vec::new();
+            for number in 0..count {
+                let stride = if number == 0 && group > 0 { 2 } else { 1 };
+                blocks.push(Residual::new(&(&path / number), inputs, width, stride, bottleneck));
+                inputs = if bottleneck { width * EXPANSION } else { width };
+            }
+            groups.push(blocks);
+            widths.push(inputs);
+        }
+        let blocks = path / "decoder" / "blocks";
+        let mut decoder = Vec::new();
+        // The deepest is where the way up begins; the first step up to full size has no skip.
+        let skips = widths.iter().rev().skip(1).copied().chain([0]);
+        for (number, (outputs, skip)) in UP.into_iter().zip(skips).enumerate() {
+            decoder.push(Step::new(&(&blocks / number), inputs + skip, outputs));
+            inputs = outputs;
+        }
+        let head = conv(&(path / "segmentation_head" / 0), inputs, classes, 3, true);
+        Self { stem, groups, decoder, head, encoder: config.encoder.clone(), dropout: config.dropout }
+    }
+
+    fn logits(&self, x_nchw: &Tensor, train: bool) -> Tensor {
+        let encoding = self.encoder.trains(train);
+        let mut skips = vec![x_nchw.apply_t(&self.stem, encoding).relu_()];
+        let mut x = skips[0].max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false);
+        for group in &self.groups {
+            x = group.iter().fold(x, |x, block| x.apply_t(block, encoding));
+            skips.push(x.shallow_clone());
+        }
+        skips.pop();
+        for step in &self.decoder {
+            x = step.forward(&x, skips.pop(), train);
+        }
+        dropout(x, self.dropout, train).apply(&self.head)
+    }
+}
+
+impl ModuleT for ResNetUNet {
+    fn forward_t(&self, x_nchw: &Tensor, train: bool) -> Tensor {
+        padded(x_nchw, 32, |x| self.logits(&x, train))
+    }
+}

@@ -1,0 +1,176 @@
+"""Writes networks.safetensors: what PyTorch makes of the networks that tests/parity/networks.rs builds.
+
+    pip install torch==2.11.0 torchvision==0.26.0 safetensors
+    python tests/reference/networks.py
+
+The encoders are torchvision's own, the ways up are written here with PyTorch's parts. Weights are too many to be kept, so
+they are a function of their names' order that is the same everywhere: `fill`.
+"""
+
+from pathlib import Path
+
+import torch
+import torchvision
+from safetensors.torch import save_file
+from torch import nn
+from torch.nn import functional
+
+CLASSES = 3
+
+
+def noise(shape, seed):
+    """Numbers from -1 to 1 that look random."""
+    places = torch.arange(1, shape.numel() + 1, dtype=torch.float64)
+    return ((places * 12.9898 + seed * 78.233).sin() * 43758.5453).frac().reshape(shape)
+
+
+def fill(network):
+    """Weights by name: small for convolutions, so that activations stay as large as they are."""
+    names = sorted(name for name in network.state_dict() if not name.endswith("num_batches_tracked"))
+    for seed, name in enumerate(names):
+        tensor = network.state_dict()[name]
+        values = noise(tensor.shape, seed)
+        if tensor.dim() == 4:
+            values *= (6 / tensor[0].numel()) ** 0.5
+        elif name.endswith("running_var"):
+            values = 1 + values / 2
+        elif name.endswith("weight"):
+            values = 1 + values / 4
+        else:
+            values /= 4
+        tensor.copy_(values)
+
+
+def up_and_beside(x, skip):
+    return torch.cat([functional.interpolate(x, scale_factor=2, mode="nearest"), skip], 1)
+
+
+class MobileNetUNet(nn.Module):
+    def __init__(self, width_mult):
+        super().__init__()
+        self.encoder = nn.Module()
+        self.encoder.features = torchvision.models.mobilenet_v2(width_mult=width_mult).features[:18]
+        block = lambda place: self.encoder.features[place]
+        inputs = block(17).conv[-1].num_features
+        for level, (outputs, place) in enumerate(zip([512, 256, 128, 64], [14, 7, 4, 2])):
+            up = nn.Module()
+            up.conv = nn.ConvTranspose2d(inputs, outputs, 3, 2, 1, 1, bias=False)
+            up.norm = nn.BatchNorm2d(outputs)
+            setattr(self, f"up{level}", up)
+            inputs = outputs + block(place).conv[0][1].num_features
+        self.head = nn.ConvTranspose2d(inputs, CLASSES, 3, 2, 1, 1)
+
+    def forward(self, x):
+        skips = []
+        for place, block in enumerate(self.encoder.features):
+            if place in [2, 4, 7, 14]:
+                skips.append(block.conv[0](x))
+            x = block(x)
+        for level, skip in enumerate(reversed(skips)):
+            up = getattr(self, f"up{level}")
+            x = torch.cat([up.norm(up.conv(x)).relu(), skip], 1)
+        return self.head(x)
+
+
+class ResNetUNet(nn.Module):
+    def __init__(self, layers, widths):
+        super().__init__()
+        self.encoder = getattr(torchvision.models, f"resnet{layers}")()
+        del self.encoder.fc
+        blocks, inputs = [], widths[-1]
+        for outputs, skip in zip([256, 128, 64, 32, 16], [*reversed(widths[:-1]), 0]):
+            block = nn.Module()
+            for name, before in [("conv1", inputs + skip), ("conv2", outputs)]:
+                layers = [nn.Conv2d(before, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+                setattr(block, name, nn.Sequential(*layers))
+            blocks.append(block)
+            inputs = outputs
+        self.decoder = nn.Module()
+        self.decoder.blocks = nn.ModuleList(blocks)
+        self.segmentation_head = nn.Sequential(nn.Conv2d(inputs, CLASSES, 3, padding=1))
+
+    def forward(self, x):
+        e = self.encoder
+        x = e.bn1(e.conv1(x)).relu()
+        skips = [x]
+        x = e.maxpool(x)
+        for group in [e.layer1, e.layer2, e.layer3, e.layer4]:
+            x = group(x)
+            skips.append(x)
+        skips = skips[-2::-1]
+        for number, block in enumerate(self.decoder.blocks):
+            x = functional.interpolate(x, scale_factor=2, mode="nearest")
+            if number < len(skips):
+                x = torch.cat([x, skips[number]], 1)
+            x = block.conv2(block.conv1(x))
+        return self.segmentation_head(x)
+
+
+def conv_norm(inputs, outputs):
+    module = nn.Module()
+    module.conv, module.norm = nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs)
+    module.forward = lambda x: module.norm(module.conv(x))
+    return module
+
+
+class Residual(nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.conv1, self.norm1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs)
+        self.conv2, self.norm2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs)
+        self.shortcut = conv_norm(inputs, outputs)
+
+    def forward(self, x):
+        y = self.norm2(self.conv2(self.norm1(self.conv1(x)).relu()))
+        return (y + self.shortcut.forward(x)).relu()
+
+
+class ResidualAttentionUNet(nn.Module):
+    """Width 4, depth 2."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder0, self.encoder1, self.bottom = Residual(3, 4), Residual(4, 8), Residual(8, 16)
+        self.up1, self.up0 = nn.ConvTranspose2d(16, 8, 2, 2), nn.ConvTranspose2d(8, 4, 2, 2)
+        self.decoder1, self.decoder0 = Residual(16, 8), Residual(8, 4)
+        for level, channels in [(1, 8), (0, 4)]:
+            gate = nn.Module()
+            gate.skip, gate.up = conv_norm(channels, channels // 2), conv_norm(channels, channels // 2)
+            gate.share = conv_norm(channels // 2, 1)
+            setattr(self, f"gate{level}", gate)
+        self.head = nn.Conv2d(4, CLASSES, 1)
+
+    def forward(self, x):
+        def merged(level, skip, x):
+            up, gate = getattr(self, f"up{level}")(x), getattr(self, f"gate{level}")
+            both = (gate.skip.forward(skip) + gate.up.forward(up)).relu()
+            return getattr(self, f"decoder{level}")(torch.cat([skip * gate.share.forward(both).sigmoid(), up], 1))
+
+        skip0 = self.encoder0(x)
+        skip1 = self.encoder1(functional.max_pool2d(skip0, 2))
+        bottom = self.bottom(functional.max_pool2d(skip1, 2))
+        return self.head(merged(0, skip0, merged(1, skip1, bottom)))
+
+
+networks = {
+    "mobilenet_v2": MobileNetUNet(1.0),
+    "mobilenet_v2_0.35": MobileNetUNet(0.35),
+    "resnet18": ResNetUNet(18, [64, 64, 128, 256, 512]),
+    "resnet34": ResNetUNet(34, [64, 64, 128, 256, 512]),
+    "resnet50": ResNetUNet(50, [64, 256, 512, 1024, 2048]),
+    "unet_residual_attention": ResidualAttentionUNet(),
+}
+recorded = {}
+inputs = noise(torch.Size([2, 3, 64, 32]), 1000).float()
+with torch.no_grad():
+    for name, network in networks.items():
+        fill(network)
+        # Of two samples, which BatchNorm sees together, the first is enough to be kept.
+        recorded[f"{name}.evaluated"] = network.eval()(inputs)[:1].contiguous()
+        recorded[f"{name}.trained"] = network.train()(inputs)[:1].contiguous()
+        count = lambda parameters: sum(parameter.numel() for parameter in parameters)
+        size = recorded[f"{name}.evaluated"].abs().mean().item()
+        print(f"{name}: {count(network.parameters())} parameters, mean of absolute logits {size:.3g}")
+path = Path(__file__).parent / "networks.safetensors"
+save_file(recorded, path)
+path.chmod(0o644)
