@@ -16,7 +16,7 @@ fn filled(state: StateDict) -> StateDict {
     let value = |seed: usize, name: &str, tensor: &Tensor| {
         let values = noise(&tensor.size(), seed as f64);
         let values = match name {
-            _ if tensor.dim() == 4 => values * (6.0 / tensor.get(0).numel() as f64).sqrt(),
+            _ if tensor.dim() == 4 => values * (3.0 / tensor.get(0).numel() as f64).sqrt(),
             _ if name.ends_with("running_var") => values / 2.0 + 1.0,
             _ if name.ends_with("weight") => values / 4.0 + 1.0,
             _ => values / 4.0,
@@ -48,11 +48,14 @@ fn logits_are_those_of_pytorch_with_the_encoders_of_torchvision() {
         let mut store = VarStore::new(Device::Cpu);
         let model = config.build(&store, 3, 3).unwrap();
         store.load_state(&filled(store.state())).unwrap();
-        for (mode, train) in [("evaluated", false), ("trained", true)] {
-            let _no_grad = tch::no_grad_guard();
-            let expected = recorded.get(&format!("{name}.{mode}"));
-            let outputs = model.forward_t(&inputs, train).narrow(0, 0, 1);
-            assert_close(&format!("{name}, {mode}"), &outputs, &expected);
-        }
+        let _no_grad = tch::no_grad_guard();
+        let check = |mode: &str, inputs: &Tensor, train| {
+            let outputs = model.forward_t(inputs, train).narrow(0, 0, 1);
+            assert_close(&format!("{name}, {mode}"), &outputs, &recorded.get(&format!("{name}.{mode}")));
+        };
+        check("evaluated", &inputs, false);
+        // BatchNorm of the four values at the bottom makes differences of rounding large.
+        store.double();
+        check("trained", &inputs.to_kind(Kind::Double), true);
     }
 }

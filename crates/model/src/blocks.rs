@@ -16,7 +16,13 @@ pub(crate) fn conv(path: &nn::Path, inputs: i64, outputs: i64, kernel: i64, bias
 }
 
 /// A convolution without bias whose outputs are `stride` pixels apart, of `groups` that see channels of their own only.
-pub(crate) fn strided(path: &nn::Path, [inputs, outputs]: [i64; 2], kernel: i64, stride: i64, groups: i64) -> nn::Conv2D {
+pub(crate) fn strided(
+    path: &nn::Path,
+    [inputs, outputs]: [i64; 2],
+    kernel: i64,
+    stride: i64,
+    groups: i64,
+) -> nn::Conv2D {
     let ws_init = he(inputs / groups * kernel * kernel);
     let config = nn::ConvConfig { padding: kernel / 2, stride, groups, bias: false, ws_init, ..Default::default() };
     nn::conv2d(path, inputs, outputs, kernel, config)

@@ -161,12 +161,7 @@ impl Default for UNetConfig {
 
 impl Default for MobileNetV2UNetConfig {
     fn default() -> Self {
-        Self {
-            width_multiplier: 1.0,
-            encoder: EncoderConfig::default(),
-            dropout: 0.0,
-            precision: Precision::default(),
-        }
+        Self { width_multiplier: 1.0, encoder: EncoderConfig::default(), dropout: 0.0, precision: Precision::default() }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 use tch::nn::VarStore;
 
 /// Where the encoder's variables are, of every network that has one.

@@ -10,15 +10,8 @@ use tch::nn::{self, ModuleT};
 
 /// Of each group of blocks: how much the first convolution widens, channels, blocks, stride of the first one (table 2 of
 /// the paper).
-const GROUPS: [[i64; 4]; 7] = [
-    [1, 16, 1, 1],
-    [6, 24, 2, 2],
-    [6, 32, 3, 2],
-    [6, 64, 4, 2],
-    [6, 96, 3, 1],
-    [6, 160, 3, 2],
-    [6, 320, 1, 1],
-];
+const GROUPS: [[i64; 4]; 7] =
+    [[1, 16, 1, 1], [6, 24, 2, 2], [6, 32, 3, 2], [6, 64, 4, 2], [6, 96, 3, 1], [6, 160, 3, 2], [6, 320, 1, 1]];
 
 /// The blocks whose widened activations, at 1/2, 1/4, 1/8 and 1/16, are skips; counted from the first convolution.
 const SKIPS: [usize; 4] = [2, 4, 7, 14];

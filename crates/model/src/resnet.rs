@@ -62,7 +62,8 @@ impl ModuleT for Residual {
             let x = if number == 0 { y } else { y.relu_() };
             y = x.apply_t(conv, train);
         }
-        let beside = self.downsample.as_ref().map_or_else(|| x_nchw.shallow_clone(), |conv| x_nchw.apply_t(conv, train));
+        let beside =
+            self.downsample.as_ref().map_or_else(|| x_nchw.shallow_clone(), |conv| x_nchw.apply_t(conv, train));
         (y + beside).relu_()
     }
 }
@@ -111,10 +112,8 @@ impl ResNetUNet {
     pub fn new(path: &nn::Path, channels: i64, classes: i64, config: &ResNetUNetConfig) -> Self {
         let (counts, bottleneck) = config.layers.blocks();
         let encoder = path / ENCODER;
-        let stem = ConvNorm::new(
-            strided(&(&encoder / "conv1"), [channels, 64], 7, 2, 1),
-            norm(&(&encoder / "bn1"), 64),
-        );
+        let stem =
+            ConvNorm::new(strided(&(&encoder / "conv1"), [channels, 64], 7, 2, 1), norm(&(&encoder / "bn1"), 64));
         let (mut inputs, mut widths, mut groups) = (64, vec![64], Vec::new());
         for (group, count) in counts.into_iter().enumerate() {
             let (path, width) = (&encoder / format!("layer{}", group + 1), 64 << group);

@@ -16,7 +16,14 @@ impl Statistics {
     /// Those variables of `store`, by the names that tch gives them: a weight that is frozen is not trained either.
     pub(crate) fn of(store: &VarStore) -> Self {
         let running = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
-        Self { buffers: store.variables().into_iter().filter(|(name, _)| running(name)).map(|(_, buffer)| buffer).collect() }
+        Self {
+            buffers: store
+                .variables()
+                .into_iter()
+                .filter(|(name, _)| running(name))
+                .map(|(_, buffer)| buffer)
+                .collect(),
+        }
     }
 
     /// A copy of all values, for [`restore_unless_finite`](Self::restore_unless_finite); `None` where there are none.

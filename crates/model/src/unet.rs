@@ -99,7 +99,7 @@ impl Gate {
 
     fn forward(&self, skip_nchw: &Tensor, up_nchw: &Tensor, train: bool) -> Tensor {
         let both = skip_nchw.apply_t(&self.skip, train) + up_nchw.apply_t(&self.up, train);
-        skip_nchw * both.relu_().apply_t(&self.share, train).sigmoid()
+        skip_nchw * both.relu().apply_t(&self.share, train).sigmoid()
     }
 }
 
