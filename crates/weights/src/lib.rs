@@ -1,0 +1,78 @@
+//! Weights from files of others: `.safetensors`, and what `torch.save` makes of a state dict.
+//!
+//! A file is known by its content, not by its name. [`read`] gives all its tensors by name; what they are called in a
+//! network is the network's to say.
+//!
+//! **Invariant:** nothing that a file says is executed. A pickle is read as data: of what it names only the parts of a
+//! tensor are known here, and everything else is passed over, or is the reason why a file is refused.
+
+mod dict;
+mod error;
+mod pickle;
+mod storage;
+
+pub use error::Error;
+
+use contract::{StateDict, TorchError};
+use error::unfit;
+use safetensors::{Dtype, SafeTensors};
+use std::fs;
+use std::path::Path;
+use tch::{Kind, Tensor};
+
+/// The tensors of the file at `path`, by name, on the CPU. Of a training checkpoint that holds more than a state dict, those
+/// under `state_dict`, `model_state_dict` or `model`.
+///
+/// # Errors
+///
+/// [`Error::Io`] where it cannot be read, [`Error::Unfit`] where it is no such file or a damaged one, [`Error::NoTensors`] with
+/// a list of what there is in the place of tensors.
+pub fn read(path: &Path) -> Result<StateDict, Error> {
+    let bytes = fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
+    match bytes.as_slice() {
+        [b'P', b'K', ..] => dict::zipped(path, &bytes),
+        [pickle::PROTO, ..] => dict::legacy(path, &bytes),
+        _ => safetensors(path, &bytes),
+    }
+}
+
+fn safetensors(path: &Path, bytes: &[u8]) -> Result<StateDict, Error> {
+    let file = SafeTensors::deserialize(bytes).map_err(|error| {
+        let known = "known are .safetensors and what torch.save makes of a state dict";
+        unfit(path, format!("it is no file of weights, or a damaged one ({known}): {error}"))
+    })?;
+    let mut tensors = StateDict::new();
+    for (name, view) in file.iter() {
+        let kind =
+            kind(view.dtype()).ok_or_else(|| unfit(path, format!("tensor '{name}' is of {:?}", view.dtype())))?;
+        let shape: Result<Vec<i64>, _> = view.shape().iter().map(|side| i64::try_from(*side)).collect();
+        let shape = shape.map_err(|_| unfit(path, format!("tensor '{name}' is larger than any memory")))?;
+        let tensor = Tensor::f_from_data_size(view.data(), &shape, kind);
+        tensors.insert(name.into(), tensor.map_err(|error| torch(path, name, &error))?);
+    }
+    Ok(tensors)
+}
+
+fn kind(dtype: Dtype) -> Option<Kind> {
+    Some(match dtype {
+        Dtype::F32 => Kind::Float,
+        Dtype::F64 => Kind::Double,
+        Dtype::F16 => Kind::Half,
+        Dtype::BF16 => Kind::BFloat16,
+        Dtype::I64 => Kind::Int64,
+        Dtype::I32 => Kind::Int,
+        Dtype::I16 => Kind::Int16,
+        Dtype::I8 => Kind::Int8,
+        Dtype::U8 => Kind::Uint8,
+        Dtype::BOOL => Kind::Bool,
+        _ => return None,
+    })
+}
+
+/// What libtorch said of a tensor of the file.
+fn torch(path: &Path, name: &str, error: &tch::TchError) -> Error {
+    unfit(path, format!("tensor '{name}': {}", TorchError::new(&error.to_string())))
+}
+
+#[cfg(test)]
+mod tests;

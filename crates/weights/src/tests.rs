@@ -1,0 +1,152 @@
+//! Files as PyTorch writes them (`reference/make.py`), whole, damaged and hostile.
+
+use super::*;
+use proptest::prelude::*;
+use std::path::PathBuf;
+
+/// Where a tensor of `expected.json` stands: its shape and its values.
+fn expected(which: &str) -> Vec<(String, Vec<i64>, Vec<f64>)> {
+    let text = fs::read_to_string(file("expected.json")).unwrap();
+    let all: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let numbers = |value: &serde_json::Value| value.as_array().unwrap().clone();
+    let tensor = |(name, tensor): (&String, &serde_json::Value)| {
+        let shape = numbers(&tensor["shape"]).iter().map(|side| side.as_i64().unwrap()).collect();
+        let values = numbers(&tensor["values"]).iter().map(|value| value.as_f64().unwrap()).collect();
+        (name.clone(), shape, values)
+    };
+    all[which].as_object().unwrap().iter().map(tensor).collect()
+}
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("reference/files").join(name)
+}
+
+fn assert_expected(name: &str, which: &str, prefix: &str) {
+    let found = read(&file(name)).unwrap();
+    let expected = expected(which);
+    assert_eq!(found.len(), expected.len(), "{name}");
+    for (tensor, shape, values) in expected {
+        let found = &found[&format!("{prefix}{tensor}")];
+        assert_eq!(found.size(), shape, "{name}: {tensor}");
+        let found = Vec::<f64>::try_from(found.to_kind(Kind::Double).contiguous().view(-1)).unwrap();
+        assert_eq!(found, values, "{name}: {tensor}");
+    }
+}
+
+#[test]
+fn state_dicts_of_every_format_are_read() {
+    for name in ["state.zip.pt", "state.legacy.pt", "state.protocol4.pt", "state.safetensors"] {
+        assert_expected(name, "state", "");
+    }
+    for name in ["training.zip.pt", "training.legacy.pt"] {
+        assert_expected(name, "state", "");
+    }
+    for name in ["parallel.zip.pt", "parallel.legacy.pt"] {
+        assert_expected(name, "state", "module.");
+    }
+}
+
+#[test]
+fn kinds_and_views_are_what_they_were() {
+    for name in ["kinds.zip.pt", "kinds.legacy.pt"] {
+        assert_expected(name, "kinds", "");
+        let kinds = read(&file(name)).unwrap();
+        let kind = |name: &str| kinds[name].kind();
+        assert_eq!(
+            ["half", "bfloat16", "long", "char", "byte", "bool"].map(kind),
+            [Kind::Half, Kind::BFloat16, Kind::Int64, Kind::Int8, Kind::Uint8, Kind::Bool]
+        );
+    }
+}
+
+#[test]
+fn what_is_no_state_dict_is_refused_with_a_list_and_never_executed() {
+    for format in ["zip", "legacy"] {
+        for (name, says) in [
+            ("evil", "holds what is no tensor: bias (posix.system)"),
+            ("number", "holds what is no tensor: the number 5"),
+        ] {
+            let error = read(&file(&format!("{name}.{format}.pt"))).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+            assert!(error.contains(&format!("{name}.{format}.pt")), "{error}");
+        }
+    }
+    let error = read(&file("module.zip.pt")).unwrap_err().to_string();
+    assert!(error.contains("holds what is no tensor: torch.nn.modules.container.Sequential; save"), "{error}");
+    assert!(!Path::new("evil-was-here").exists());
+    let folder = tempfile::tempdir().unwrap();
+    for (content, says) in [
+        (&b""[..], "it is no file of weights"),
+        (b"PK\x03\x04", "it is no archive of torch.save"),
+        (b"\x80\x02K\x01.", "it is a pickle, but not one of torch.save"),
+        (b"\x80\x02", "ends too early"),
+    ] {
+        let path = folder.path().join("file");
+        fs::write(&path, content).unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+    assert!(matches!(read(&folder.path().join("none")), Err(Error::Io { .. })));
+}
+
+#[test]
+fn every_truncated_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["state.zip.pt", "state.legacy.pt", "state.safetensors"] {
+        let whole = fs::read(file(name)).unwrap();
+        for length in (0..whole.len()).step_by(7) {
+            let path = folder.path().join("file");
+            fs::write(&path, &whole[..length]).unwrap();
+            assert!(read(&path).is_err(), "{name} cut to {length} of {}", whole.len());
+        }
+    }
+}
+
+/// A pickle of nothing but this code, so often.
+fn repeated(start: &[u8], code: &[u8], count: usize) -> Vec<u8> {
+    [start, &code.repeat(count), b"."].concat()
+}
+
+#[test]
+fn hostile_pickles_end_in_an_error_and_not_in_a_full_stack_or_memory() {
+    for (bytes, says) in [
+        (repeated(b"N", b"\x85", 1_000_000), "nested more than 64 deep"),
+        (repeated(b"K\x01", b"Q", 1_000_000), "nested more than 64 deep"),
+        (repeated(b"", b"s", 1), "what it did not put there"),
+        (repeated(b"", b"(", 5), "what it did not put there"),
+        (repeated(b"N", b"u", 1), "what it did not put there"),
+        (repeated(b"](K\x01", b"u", 1), "fills a list as a dict"),
+        (repeated(b"}(K\x01", b"u", 1), "a key without a value"),
+        (repeated(b"N", b"r\xff\xff\xff\xff", 1), "remembers too much"),
+        (repeated(b"", b"h\x05", 1), "what it never saw"),
+        (b"X\xff\xff\xff\xff".to_vec(), "ends too early"),
+        (repeated(b"", b"\xfe", 1), "the code 0xfe"),
+    ] {
+        let problem = pickle::read(&bytes).err().unwrap_or_default();
+        assert!(problem.contains(says), "expected {says}, found {problem:?}");
+    }
+    // Twice as much at every step, all of it shared.
+    let (doubled, _) = pickle::read(&repeated(b"Nq\x00", b"h\x00h\x00\x86q\x00", 60)).unwrap();
+    assert!(matches!(doubled, pickle::Value::Tuple(_)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+    #[test]
+    fn flipped_bits_never_panic(which in 0usize..5, flips in prop::collection::vec((any::<prop::sample::Index>(), 0u8..8), 1..6)) {
+        let names = ["state.zip.pt", "state.legacy.pt", "kinds.legacy.pt", "evil.legacy.pt", "state.safetensors"];
+        let mut bytes = fs::read(file(names[which])).unwrap();
+        for (place, bit) in flips {
+            let place = place.index(bytes.len());
+            bytes[place] ^= 1 << bit;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, bytes).unwrap();
+        if let Ok(tensors) = read(&path) {
+            for tensor in tensors.values() {
+                prop_assert!(tensor.numel() < 100);
+            }
+        }
+    }
+}
