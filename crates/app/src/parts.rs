@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::report;
+use crate::snapshot;
 use crate::usage::usage;
 use crate::watch::Watch;
 use anyhow::{Context, Result};
@@ -40,6 +41,24 @@ impl Network {
         Ok(Self { store, model, device, classes })
     }
 
+    /// Puts the weights that the configuration starts from in the place of those that were drawn.
+    fn warm_start(&self, config: &Config) -> Result<()> {
+        let Some(weights) = &config.model.common().weights else { return Ok(()) };
+        let path = &weights.path;
+        let found = if path.is_dir() {
+            checkpoint::load(path)?.states.remove(snapshot::MODEL).unwrap_or_default()
+        } else {
+            weights::read(path)?
+        };
+        let mut own = Stateful::state(&self.store);
+        let tensors = own.len();
+        let adopted = model::adopt(found, &own, weights).with_context(|| path.display().to_string())?;
+        own.retain(|name, _| adopted.contains_key(name));
+        contract::load(&own, &adopted).with_context(|| path.display().to_string())?;
+        log::info!("Starting from {} ({} of {tensors} tensors)", path.display(), own.len());
+        Ok(())
+    }
+
     /// An empty metric for its classes.
     pub fn metric(&self) -> Result<Segmentation> {
         Ok(Segmentation::new(self.classes.clone(), self.device)?)
@@ -75,9 +94,13 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Builds everything, and looks at every mask of the data once.
-    pub fn build(config: &Config) -> Result<Self> {
+    /// Builds everything, and looks at every mask of the data once. What is `resumed` begins with the weights of a
+    /// checkpoint.
+    pub fn build(config: &Config, resumed: bool) -> Result<Self> {
         let network = Network::build(config)?;
+        if !resumed {
+            network.warm_start(config)?;
+        }
         let input = input(config, Split::Train, network.device)?;
         let validation_input = input_of_validation(config, network.device)?;
         let updates = config.optimizer.updates_per_epoch(input.len());

@@ -45,7 +45,7 @@ pub fn run(args: &cli::Train) -> Result<ExitCode> {
         );
         return Ok(ExitCode::from(RESUMABLE));
     }
-    let parts = Parts::build(&start.config)?;
+    let parts = Parts::build(&start.config, start.checkpoint.is_some())?;
     train(start, parts, &signals, args)
 }
 

@@ -1,6 +1,7 @@
 //! The `model` section of a configuration.
 
 use crate::encoder::EncoderConfig;
+use crate::weights::WeightsConfig;
 use crate::{MobileNetV2UNet, Precise, Precision, ResNetUNet, UNet};
 use contract::{Invalid, TorchError, caught};
 use schemars::JsonSchema;
@@ -23,6 +24,18 @@ pub enum Config {
     ResnetUnet(ResNetUNetConfig),
 }
 
+/// What all networks have.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Common {
+    /// The share of channels that are left out in training before the last layer (of the classic UNet at the bottom too).
+    pub dropout: f64,
+    /// The precision of convolutions.
+    pub precision: Precision,
+    /// Weights to start from; without them they are drawn.
+    pub weights: Option<WeightsConfig>,
+}
+
 /// The classic UNet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -37,10 +50,9 @@ pub struct UNetConfig {
     pub block: Block,
     /// Whether gates decide what of the way down is let through to the way up.
     pub attention: bool,
-    /// The share of channels that are left out in training, at the bottom and before the last layer.
-    pub dropout: f64,
-    /// The precision of convolutions.
-    pub precision: Precision,
+    /// What all networks have.
+    #[serde(flatten)]
+    pub common: Common,
 }
 
 /// How height and width are doubled.
@@ -73,10 +85,9 @@ pub struct MobileNetV2UNetConfig {
     pub width_multiplier: f64,
     /// What becomes of the encoder in training.
     pub encoder: EncoderConfig,
-    /// The share of channels that are left out in training, before the last layer.
-    pub dropout: f64,
-    /// The precision of convolutions.
-    pub precision: Precision,
+    /// What all networks have.
+    #[serde(flatten)]
+    pub common: Common,
 }
 
 /// A UNet with the encoder ResNet.
@@ -87,10 +98,9 @@ pub struct ResNetUNetConfig {
     pub layers: Layers,
     /// What becomes of the encoder in training.
     pub encoder: EncoderConfig,
-    /// The share of channels that are left out in training, before the last layer.
-    pub dropout: f64,
-    /// The precision of convolutions.
-    pub precision: Precision,
+    /// What all networks have.
+    #[serde(flatten)]
+    pub common: Common,
 }
 
 /// Which ResNet.
@@ -153,26 +163,20 @@ impl Default for UNetConfig {
             upsampling: Upsampling::default(),
             block: Block::default(),
             attention: false,
-            dropout: 0.0,
-            precision: Precision::default(),
+            common: Common::default(),
         }
     }
 }
 
 impl Default for MobileNetV2UNetConfig {
     fn default() -> Self {
-        Self { width_multiplier: 1.0, encoder: EncoderConfig::default(), dropout: 0.0, precision: Precision::default() }
+        Self { width_multiplier: 1.0, encoder: EncoderConfig::default(), common: Common::default() }
     }
 }
 
 impl Default for ResNetUNetConfig {
     fn default() -> Self {
-        Self {
-            layers: Layers::default(),
-            encoder: EncoderConfig::default(),
-            dropout: 0.0,
-            precision: Precision::default(),
-        }
+        Self { layers: Layers::default(), encoder: EncoderConfig::default(), common: Common::default() }
     }
 }
 
@@ -182,7 +186,7 @@ impl Config {
         let within = |key: &str, value: i64, low: i64, high: i64| {
             Invalid::unless((low..=high).contains(&value), key, || format!("must be from {low} to {high}, is {value}"))
         };
-        let dropout = match self {
+        match self {
             Self::Unet(config) => {
                 within("width", config.width, 1, 1024)?;
                 within("depth", config.depth, 1, 8)?;
@@ -191,28 +195,31 @@ impl Config {
                     let (width, depth) = (config.width, config.depth);
                     format!("{width} doubled {depth} times is {channels} channels, more than {MOST_CHANNELS}")
                 })?;
-                config.dropout
             }
             Self::MobilenetV2Unet(config) => {
                 let multiplier = config.width_multiplier;
                 Invalid::unless((0.1..=4.0).contains(&multiplier), "width_multiplier", || {
                     format!("must be from 0.1 to 4, is {multiplier}")
                 })?;
-                config.dropout
             }
-            Self::ResnetUnet(config) => config.dropout,
-        };
-        Invalid::unless((0.0..1.0).contains(&dropout), "dropout", || {
+            Self::ResnetUnet(_) => {}
+        }
+        let Common { dropout, weights, .. } = self.common();
+        Invalid::unless((0.0..1.0).contains(dropout), "dropout", || {
             format!("must be from 0 up to, but not including, 1, is {dropout}")
+        })?;
+        let encoder_only = weights.as_ref().is_some_and(|weights| weights.encoder_only);
+        Invalid::unless(!encoder_only || self.encoder().is_some(), "weights.encoder_only", || {
+            "is for networks with an encoder from elsewhere: mobilenet_v2_unet and resnet_unet".into()
         })
     }
 
-    /// The precision of convolutions.
-    pub fn precision(&self) -> Precision {
+    /// What all networks have.
+    pub fn common(&self) -> &Common {
         match self {
-            Self::Unet(config) => config.precision,
-            Self::MobilenetV2Unet(config) => config.precision,
-            Self::ResnetUnet(config) => config.precision,
+            Self::Unet(config) => &config.common,
+            Self::MobilenetV2Unet(config) => &config.common,
+            Self::ResnetUnet(config) => &config.common,
         }
     }
 
@@ -224,7 +231,7 @@ impl Config {
         if let Some(encoder) = self.encoder() {
             encoder.freeze(store);
         }
-        Ok(Box::new(Precise::new(network, store, self.precision())?))
+        Ok(Box::new(Precise::new(network, store, self.common().precision)?))
     }
 
     fn network(&self, path: &Path, channels: i64, classes: i64) -> Box<dyn ModuleT> {

@@ -10,10 +10,12 @@ mod precision;
 mod resnet;
 mod statistics;
 mod unet;
+mod weights;
 
-pub use config::{Block, Config, Layers, MobileNetV2UNetConfig, ResNetUNetConfig, UNetConfig, Upsampling};
+pub use config::{Block, Common, Config, Layers, MobileNetV2UNetConfig, ResNetUNetConfig, UNetConfig, Upsampling};
 pub use encoder::{BatchNorm, EncoderConfig};
 pub use mobilenet::MobileNetV2UNet;
 pub use precision::{Precise, Precision};
 pub use resnet::ResNetUNet;
 pub use unet::UNet;
+pub use weights::{Mismatch, WeightsConfig, adopt};

@@ -119,7 +119,7 @@ impl MobileNetV2UNet {
             inputs = outputs + skips[skips.len() - 1 - level];
         }
         let head = up(&(path / "head"), inputs, classes, true);
-        Self { stem, blocks, ups, head, encoder: config.encoder.clone(), dropout: config.dropout }
+        Self { stem, blocks, ups, head, encoder: config.encoder.clone(), dropout: config.common.dropout }
     }
 
     fn logits(&self, x_nchw: &Tensor, train: bool) -> Tensor {

@@ -135,7 +135,7 @@ impl ResNetUNet {
             inputs = outputs;
         }
         let head = conv(&(path / "segmentation_head" / 0), inputs, classes, 3, true);
-        Self { stem, groups, decoder, head, encoder: config.encoder.clone(), dropout: config.dropout }
+        Self { stem, groups, decoder, head, encoder: config.encoder.clone(), dropout: config.common.dropout }
     }
 
     fn logits(&self, x_nchw: &Tensor, train: bool) -> Tensor {

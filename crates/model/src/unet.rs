@@ -123,7 +123,7 @@ pub struct UNet {
 impl UNet {
     /// For images of `channels` channels and `classes` classes.
     pub fn new(path: &nn::Path, channels: i64, classes: i64, config: &UNetConfig) -> Self {
-        let &UNetConfig { width, depth, upsampling, block, attention, dropout, .. } = config;
+        let &UNetConfig { width, depth, upsampling, block, attention, .. } = config;
         let at = |level: i64| width << level;
         let before = |level: i64| if level == 0 { channels } else { at(level - 1) };
         let numbered = |name: &str, level: i64| path / format!("{name}{level}");
@@ -137,7 +137,7 @@ impl UNet {
             ups: (0..depth).rev().map(up).collect(),
             decoder: (0..depth).rev().map(merge).collect(),
             gates: (0..depth).rev().map_while(gate).collect(),
-            dropout,
+            dropout: config.common.dropout,
             head: conv(&(path / "head"), width, classes, 1, true),
         }
     }

@@ -130,7 +130,7 @@ fn classes_and_labels_may_be_written_in_each_of_their_ways() {
 fn a_change_is_typed_checked_and_named() {
     let config = changed(&["optimizer.learning_rate=3e-4", "model.precision=bf16", "optimizer.clip_norm=1"]).unwrap();
     assert_eq!((config.optimizer.learning_rate, config.optimizer.clip_norm), (3e-4, Some(1.0)));
-    assert_eq!(config.model.precision(), model::Precision::Bf16);
+    assert_eq!(config.model.common().precision, model::Precision::Bf16);
     for (change, expected) in [
         (
             "optimizer.learning_rate=fast",

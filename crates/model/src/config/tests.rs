@@ -14,6 +14,10 @@ fn unet(width: i64, depth: i64) -> UNetConfig {
     UNetConfig { width, depth, ..UNetConfig::default() }
 }
 
+fn common(precision: Precision) -> Common {
+    Common { precision, ..Common::default() }
+}
+
 fn config(width: i64, depth: i64) -> Config {
     Config::Unet(unet(width, depth))
 }
@@ -101,7 +105,7 @@ fn an_encoder_that_runs_on_running_statistics_leaves_them_alone_and_the_rest_tra
 fn dropout_leaves_channels_out_in_training_only() {
     let _turn = alone();
     let store = VarStore::new(Device::Cpu);
-    let config = Config::Unet(UNetConfig { dropout: 0.5, ..unet(8, 2) });
+    let config = Config::Unet(UNetConfig { common: Common { dropout: 0.5, ..Common::default() }, ..unet(8, 2) });
     let model = config.build(&store, 3, 2).unwrap();
     let x = image([1, 3, 16, 16]);
     let [a, b] = [0, 1].map(|_| model.forward_t(&x, false));
@@ -116,7 +120,9 @@ fn any_size_channels_and_classes_fit_in_every_variant() {
     for upsampling in [Upsampling::Transposed, Upsampling::Bilinear] {
         for precision in [Precision::Fp32, Precision::Bf16] {
             let store = VarStore::new(Device::Cpu);
-            let config = Config::Unet(UNetConfig { upsampling, precision, ..unet(4, 3) });
+            let (block, attention) = (Block::Residual, precision == Precision::Bf16);
+            let common = common(precision);
+            let config = Config::Unet(UNetConfig { upsampling, block, attention, common, ..unet(4, 3) });
             let model = config.build(&store, 2, 5).unwrap();
             for (height, width) in [(16, 24), (17, 9), (1, 1)] {
                 let outputs = model.forward_t(&image([2, 2, height, width]), false);
@@ -129,7 +135,7 @@ fn any_size_channels_and_classes_fit_in_every_variant() {
 #[test]
 fn networks_with_an_encoder_take_any_size_too() {
     let _turn = alone();
-    let mobile = MobileNetV2UNetConfig { width_multiplier: 0.1, precision: Precision::Bf16, ..Default::default() };
+    let mobile = MobileNetV2UNetConfig { width_multiplier: 0.1, common: common(Precision::Bf16), ..Default::default() };
     let resnet = ResNetUNetConfig { layers: Layers::Fifty, ..Default::default() };
     for config in [Config::MobilenetV2Unet(mobile), Config::ResnetUnet(resnet)] {
         let store = VarStore::new(Device::Cpu);
@@ -200,8 +206,14 @@ fn impossible_values_are_named() {
     assert_eq!(config(32, 0).check().unwrap_err().key, "depth");
     let error = config(1024, 5).check().unwrap_err().to_string();
     assert_eq!(error, "width: 1024 doubled 5 times is 32768 channels, more than 16384");
-    let dropout = Config::Unet(UNetConfig { dropout: 1.0, ..UNetConfig::default() });
+    let dropout = Common { dropout: 1.0, ..Common::default() };
+    let dropout = Config::Unet(UNetConfig { common: dropout, ..UNetConfig::default() });
     assert_eq!(dropout.check().unwrap_err().key, "dropout");
     let mobile = MobileNetV2UNetConfig { width_multiplier: f64::NAN, ..MobileNetV2UNetConfig::default() };
     assert_eq!(Config::MobilenetV2Unet(mobile).check().unwrap_err().key, "width_multiplier");
+    let weights = WeightsConfig { path: "file".into(), encoder_only: true, skip_head: false };
+    let common = Common { weights: Some(weights), ..Common::default() };
+    let unet = Config::Unet(UNetConfig { common: common.clone(), ..UNetConfig::default() });
+    assert_eq!(unet.check().unwrap_err().key, "weights.encoder_only");
+    assert_eq!(Config::ResnetUnet(ResNetUNetConfig { common, ..ResNetUNetConfig::default() }).check(), Ok(()));
 }
