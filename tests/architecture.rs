@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each crate and the crates of the project that it knows, dev-dependencies aside. `app` may know all, so it is not here.
-const KNOWS: [(&str, &[&str]); 10] = [
+const KNOWS: [(&str, &[&str]); 11] = [
     ("contract", &[]),
     ("torch-ext", &["contract"]),
     ("data", &["contract"]),
@@ -16,6 +16,7 @@ const KNOWS: [(&str, &[&str]); 10] = [
     ("optim", &["contract", "torch-ext"]),
     ("checkpoint", &["contract"]),
     ("summary", &[]),
+    ("weights", &["contract"]),
     ("executors", &["contract"]),
 ];
 

@@ -1,9 +1,9 @@
 //! The other networks: logits in evaluation and in training, with weights that both sides compute.
 
-use super::{Recorded, assert_close};
+use super::{Recorded, assert_close, reference};
 use contract::{StateDict, Stateful};
-use model::{Block, Config, Layers, MobileNetV2UNetConfig, ResNetUNetConfig, UNetConfig};
-use tch::{Device, Kind, Tensor, nn::VarStore};
+use model::{Block, Config, Layers, MobileNetV2UNetConfig, ResNetUNetConfig, UNetConfig, WeightsConfig};
+use tch::{Device, Kind, Tensor, nn::ModuleT, nn::VarStore};
 
 /// Numbers from -1 to 1, as `noise` of reference/networks.py.
 fn noise(shape: &[i64], seed: f64) -> Tensor {
@@ -27,6 +27,20 @@ fn filled(state: StateDict) -> StateDict {
     values.map(|(seed, (name, tensor))| (name.clone(), value(seed, &name, &tensor))).collect()
 }
 
+/// Complains unless a network's logits are those that were recorded under `name`.
+fn check(name: &str, recorded: &Recorded, store: &mut VarStore, model: &dyn ModuleT) {
+    let _no_grad = tch::no_grad_guard();
+    let inputs = noise(&[2, 3, 64, 32], 1000.0).to_kind(Kind::Float);
+    let compare = |mode: &str, inputs: &Tensor, train| {
+        let outputs = model.forward_t(inputs, train).narrow(0, 0, 1);
+        assert_close(&format!("{name}, {mode}"), &outputs, &recorded.get(&format!("{name}.{mode}")));
+    };
+    compare("evaluated", &inputs, false);
+    // BatchNorm of the four values at the bottom makes differences of rounding large.
+    store.double();
+    compare("trained", &inputs.to_kind(Kind::Double), true);
+}
+
 #[test]
 fn logits_are_those_of_pytorch_with_the_encoders_of_torchvision() {
     let recorded = Recorded::open("networks");
@@ -43,19 +57,25 @@ fn logits_are_those_of_pytorch_with_the_encoders_of_torchvision() {
         ("resnet50", resnet(Layers::Fifty)),
         ("unet_residual_attention", Config::Unet(unet)),
     ];
-    let inputs = noise(&[2, 3, 64, 32], 1000.0).to_kind(Kind::Float);
     for (name, config) in networks {
         let mut store = VarStore::new(Device::Cpu);
         let model = config.build(&store, 3, 3).unwrap();
         store.load_state(&filled(store.state())).unwrap();
-        let _no_grad = tch::no_grad_guard();
-        let check = |mode: &str, inputs: &Tensor, train| {
-            let outputs = model.forward_t(inputs, train).narrow(0, 0, 1);
-            assert_close(&format!("{name}, {mode}"), &outputs, &recorded.get(&format!("{name}.{mode}")));
-        };
-        check("evaluated", &inputs, false);
-        // BatchNorm of the four values at the bottom makes differences of rounding large.
-        store.double();
-        check("trained", &inputs.to_kind(Kind::Double), true);
+        check(name, &recorded, &mut store, model.as_ref());
     }
+}
+
+#[test]
+fn a_classifier_of_torchvision_becomes_the_encoder_that_it_is() {
+    let path = reference("torchvision_mobilenet_v2.pt");
+    let weights = WeightsConfig { path: path.clone(), encoder_only: true, skip_head: false };
+    let config = MobileNetV2UNetConfig { width_multiplier: 0.1, ..MobileNetV2UNetConfig::default() };
+    let mut store = VarStore::new(Device::Cpu);
+    let model = Config::MobilenetV2Unet(config).build(&store, 3, 3).unwrap();
+    let mut state = filled(store.state());
+    let adopted = model::adopt(weights::read(&path).unwrap(), &state, &weights).unwrap();
+    assert_eq!(adopted.len(), state.keys().filter(|name| name.starts_with("encoder.")).count());
+    state.extend(adopted);
+    store.load_state(&state).unwrap();
+    check("imported", &Recorded::open("networks"), &mut store, model.as_ref());
 }

@@ -16,3 +16,4 @@ mod support;
 mod tensorboard;
 mod terminal;
 mod use_as_told;
+mod weights;

@@ -152,6 +152,16 @@ class ResidualAttentionUNet(nn.Module):
         return self.head(merged(0, skip0, merged(1, skip1, bottom)))
 
 
+def imported():
+    """torchvision's MobileNetV2 of width 0.1 as it is drawn, in numbers of 16 bits, and a UNet that its encoder is put into."""
+    whole = torchvision.models.mobilenet_v2(width_mult=0.1, num_classes=2).half()
+    torch.save(whole.state_dict(), Path(__file__).parent / "torchvision_mobilenet_v2.pt")
+    network = MobileNetUNet(0.1)
+    fill(network)
+    network.encoder.features.load_state_dict(whole.float().features[:18].state_dict())
+    return network
+
+
 networks = {
     "mobilenet_v2": MobileNetUNet(1.0),
     "mobilenet_v2_0.35": MobileNetUNet(0.35),
@@ -163,8 +173,10 @@ networks = {
 recorded = {}
 inputs = noise(torch.Size([2, 3, 64, 32]), 1000).float()
 with torch.no_grad():
-    for name, network in networks.items():
+    for network in networks.values():
         fill(network)
+    networks["imported"] = imported()
+    for name, network in networks.items():
         # Of two samples, which BatchNorm sees together, the first is enough to be kept.
         recorded[f"{name}.evaluated"] = network.eval()(inputs)[:1].contiguous()
         count = sum(parameter.numel() for parameter in network.parameters())
