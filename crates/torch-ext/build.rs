@@ -17,6 +17,8 @@ fn main() -> Result<(), env::VarError> {
         .warnings(false) // libtorch's headers are not clean under -Wall
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
+        // As libtorch is built: its headers' classes have members that only debug builds have.
+        .define("NDEBUG", None)
         .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
         .file("shim.cpp")
         .compile("oxiseg_torch_ext");

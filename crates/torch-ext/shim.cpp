@@ -67,6 +67,33 @@ static std::unique_ptr<at::ObserverContext> count_read(const at::RecordFunction&
   return nullptr;
 }
 
+// One line for each operator that this thread calls itself: those that operators call in turn are not told.
+static thread_local std::string operators, inputs;
+static thread_local int depth = 0;
+
+static std::string told(const c10::IValue& value) {
+  if (!value.isTensor() || !value.toTensor().defined()) return "\t";
+  const auto& tensor = value.toTensor();
+  auto address = tensor.has_storage() ? reinterpret_cast<uintptr_t>(tensor.const_data_ptr()) : 0;
+  auto text = '\t' + std::to_string(address) + ':' + std::to_string(tensor.nbytes());
+  for (auto side : tensor.sizes()) text += ',' + std::to_string(side);
+  return text;
+}
+
+static std::unique_ptr<at::ObserverContext> enter_operator(const at::RecordFunction& function) {
+  if (depth++ > 0) return nullptr;
+  // The inputs are there only now, the outputs only at the end.
+  inputs.clear();
+  for (size_t i = 0; i < function.inputs().size() && i < 2; i++) inputs += told(function.inputs()[i]);
+  return nullptr;
+}
+
+static void leave_operator(const at::RecordFunction& function, at::ObserverContext*) {
+  if (--depth > 0) return;
+  auto output = function.outputs().empty() ? "\t" : told(function.outputs()[0]);
+  operators += function.name() + output + inputs + '\n';
+}
+
 extern "C" {
 const char* oxiseg_error() { return last_error.c_str(); }
 const char* oxiseg_libtorch_version() { return TORCH_VERSION; }
@@ -178,6 +205,16 @@ int oxiseg_unwatch_reads(uint64_t handle) {
   return guarded([&] { at::removeCallback(handle); });
 }
 int64_t oxiseg_reads() { return reads; }
+
+int oxiseg_watch_operators(uint64_t* handle) {
+  return guarded([&] {
+    operators.clear();
+    depth = 0;
+    auto callback = at::RecordFunctionCallback(enter_operator, leave_operator).needsInputs(true).needsOutputs(true);
+    *handle = at::addThreadLocalCallback(callback.scopes({at::RecordScope::FUNCTION}));
+  });
+}
+const char* oxiseg_operators() { return operators.c_str(); }
 
 void oxiseg_tune_allocator() {
 #ifdef __GLIBC__

@@ -28,6 +28,9 @@ pub enum Command {
     /// Look at a data set before anything is trained on it.
     #[command(subcommand)]
     Data(Data),
+    /// Look at a network before it is trained.
+    #[command(subcommand)]
+    Model(Model),
     /// Print the JSON schema of configurations.
     Schema,
 }
@@ -58,6 +61,29 @@ pub struct Train {
     /// Train nothing: run a batch that was refused once more, and show what in it is not finite
     #[arg(long, value_name = "RUN/rejected/STEP", conflicts_with_all = ["config", "run", "resume", "allow", "until_step"])]
     pub replay: Option<PathBuf>,
+}
+
+/// `app model`
+#[derive(Debug, Subcommand)]
+pub enum Model {
+    /// Print the network's layers with their outputs, parameters, floating-point operations and memory.
+    Summary(Summary),
+}
+
+/// `app model summary`
+#[derive(Debug, Args)]
+pub struct Summary {
+    #[command(flatten)]
+    pub configured: Configured,
+    /// Height and width of the images [default: data.size]
+    #[arg(long, num_args = 2, value_names = ["HEIGHT", "WIDTH"], value_parser = clap::value_parser!(i64).range(1..=8192))]
+    pub size: Option<Vec<i64>>,
+    /// Images at once
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i64).range(1..=1024))]
+    pub batch: i64,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `app data`

@@ -10,6 +10,7 @@ mod tests;
 
 pub use edit::{differences, keys};
 
+use crate::cli::Configured;
 use crate::report;
 use crate::usage::usage;
 use anyhow::{Context, Result};
@@ -148,6 +149,15 @@ impl Config {
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
         let value = strict::parse(text).map_err(|error| usage(format!("{origin}: {error}")))?;
         Self::typed(value, origin)
+    }
+
+    /// The configuration that a command line means.
+    pub fn configured(args: &Configured) -> Result<Self> {
+        let base = match &args.config {
+            Some(file) => Self::read(file)?,
+            None => Self::parse(SHAPES, "configs/shapes.json")?,
+        };
+        base.with(&args.set)
     }
 
     /// This configuration with `KEY=VALUE` changes, read and checked as if the file had said so.

@@ -4,7 +4,7 @@ mod preview;
 mod tables;
 
 use crate::cli::{self, Configured, Look};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::report;
 use crate::watch::Watch;
 use anyhow::Result;
@@ -51,7 +51,7 @@ fn stats(args: &Look) -> Result<()> {
 
 /// Looks at every sample of both splits, with all cores.
 fn look(args: &Configured) -> Result<Report> {
-    let config = configured(args)?;
+    let config = Config::configured(args)?;
     let cores = available_parallelism().map_or(1, |cores| cores.get() as u64);
     let mut watch = None;
     let report = data::check_config(&config.data, cores, |samples| {
@@ -61,13 +61,4 @@ fn look(args: &Configured) -> Result<Report> {
     let samples: u64 = report.splits.iter().map(|split| split.samples).sum();
     log::info!("Looked at {samples} samples, {rate:.0} a second");
     Ok(report)
-}
-
-/// The configuration that is meant.
-fn configured(args: &Configured) -> Result<Config> {
-    let base = match &args.config {
-        Some(file) => Config::read(file)?,
-        None => Config::parse(config::SHAPES, "configs/shapes.json")?,
-    };
-    base.with(&args.set)
 }

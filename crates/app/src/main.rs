@@ -9,6 +9,7 @@ mod data;
 mod files;
 mod guard;
 mod identity;
+mod layers;
 mod lock;
 mod notes;
 mod paint;
@@ -67,6 +68,7 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Validate(args) => validate::run(args)?,
         Command::Predict(args) => predict::run(args)?,
         Command::Data(command) => return data::run(command),
+        Command::Model(cli::Model::Summary(args)) => layers::run(args)?,
         Command::Schema => config::schema()?,
     }
     Ok(ExitCode::SUCCESS)

@@ -91,7 +91,7 @@ pub struct MobileNetV2UNetConfig {
 }
 
 /// A UNet with the encoder ResNet.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResNetUNetConfig {
     /// Layers of the encoder: 18, 34 or 50.
@@ -171,12 +171,6 @@ impl Default for UNetConfig {
 impl Default for MobileNetV2UNetConfig {
     fn default() -> Self {
         Self { width_multiplier: 1.0, encoder: EncoderConfig::default(), common: Common::default() }
-    }
-}
-
-impl Default for ResNetUNetConfig {
-    fn default() -> Self {
-        Self { layers: Layers::default(), encoder: EncoderConfig::default(), common: Common::default() }
     }
 }
 

@@ -52,6 +52,8 @@ unsafe extern "C" {
     pub fn oxiseg_watch_reads(handle: *mut u64) -> c_int;
     pub fn oxiseg_unwatch_reads(handle: u64) -> c_int;
     pub fn oxiseg_reads() -> i64;
+    pub fn oxiseg_watch_operators(handle: *mut u64) -> c_int;
+    pub fn oxiseg_operators() -> *const c_char;
     pub fn oxiseg_tune_allocator();
 }
 

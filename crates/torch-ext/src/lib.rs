@@ -7,11 +7,13 @@
 mod autocast;
 mod ffi;
 mod lists;
+mod operators;
 mod optim;
 mod reads;
 
 pub use autocast::Autocast;
 pub use lists::{copy, global_norm, lerp};
+pub use operators::{Operator, Operators, Seen};
 pub use optim::{Adam, Sgd, clear_grad, fused_adam, fused_sgd, set_grad};
 pub use reads::Reads;
 

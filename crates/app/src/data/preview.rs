@@ -1,6 +1,5 @@
 //! `app data preview`: contact sheets of what the network will see.
 
-use super::configured;
 use crate::cli;
 use crate::files::publish;
 use crate::paint;
@@ -17,7 +16,7 @@ const GAP: u32 = 4;
 
 /// `app data preview`
 pub fn run(args: &cli::Preview) -> Result<()> {
-    let config = configured(&args.data)?;
+    let config = crate::config::Config::configured(&args.data)?;
     fs::create_dir_all(&args.output).with_context(|| format!("making {}", args.output.display()))?;
     let draw = |input: &Loader, epoch: u64, name: &str| -> Result<()> {
         let sheet = sheet(&config.data, input, epoch, args.samples)?;
