@@ -7,11 +7,13 @@
 mod error;
 mod forward;
 mod predictor;
+mod tiles;
 mod trainer;
 mod validator;
 
 pub use error::{Error, Place};
 pub use predictor::{Prediction, Predictor};
+pub use tiles::{Mirrored, Tiling, predict_tiles};
 pub use trainer::{Trainer, Training};
 pub use validator::Validator;
 

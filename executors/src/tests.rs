@@ -11,7 +11,7 @@ use tch::nn::{self, Module, ModuleT, VarStore};
 use tch::{Device, Kind, Tensor};
 
 /// Values between -1 and 1 that look like noise and are a function of `seed`: tests share libtorch's generator.
-fn noise(shape: &[i64], seed: u64) -> Tensor {
+pub(crate) fn noise(shape: &[i64], seed: u64) -> Tensor {
     let places = Tensor::arange(shape.iter().product::<i64>(), (Kind::Double, Device::Cpu)) + 1.0;
     ((places * 12.9898 + seed as f64 * 78.233).sin() * 43758.5453).frac().to_kind(Kind::Float).reshape(shape)
 }

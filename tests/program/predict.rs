@@ -60,3 +60,50 @@ fn what_is_no_image_is_named_and_nothing_is_overwritten() {
     let ran = place.app("predict --output out torn.jpg").refused(1, "torn.jpg");
     assert_eq!(ran.stderr.matches("torn.jpg").count(), 1, "said once: {}", ran.stderr);
 }
+
+/// A picture that is none of the pictures that are learnt, and has no symmetry.
+fn picture(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| Rgb([(x * 11 + y * 3) as u8, (x * y) as u8, if x > y { 220 } else { 30 }]))
+}
+
+#[test]
+fn large_images_are_predicted_in_tiles_and_small_ones_as_they_are() {
+    let place = Place::new();
+    place.train("").ok();
+    picture(150, 101).save(place.path("large.png")).unwrap();
+    picture(16, 16).save(place.path("small.png")).unwrap();
+    let map = |file: &str| image::open(place.path(file)).unwrap().into_luma8();
+    place.app("predict --output tiled --tile 64 --overlay large.png small.png").ok();
+    assert_eq!((map("tiled/large.png").dimensions(), map("tiled/small.png").dimensions()), ((150, 101), (16, 16)));
+    assert!(place.path("tiled/large_overlay.png").exists() && place.path("tiled/classes.json").exists());
+    // What has the network's own size is the same, resized to it or in one tile.
+    place.app("predict --output whole small.png").ok();
+    assert_eq!(map("whole/small.png"), map("tiled/small.png"));
+    // One tile that is large enough, and no overlap at all.
+    place.app("predict --output once --tile 160 large.png").ok();
+    place.app("predict --output cut --tile 64 --overlap 0 large.png").ok();
+    let same = |other: &str| {
+        let (once, other) = (map("once/large.png"), map(other));
+        once.pixels().zip(other.pixels()).filter(|(a, b)| a == b).count() as f64 / (150.0 * 101.0)
+    };
+    assert!(same("tiled/large.png") > 0.9 && same("cut/large.png") > 0.8, "{}", same("tiled/large.png"));
+    place.app("predict --output bad --tile 50 large.png").refused(2, "--tile: must be a multiple of 32 pixels, is 50");
+    place
+        .app("predict --output bad --tile 64 --overlap 2 large.png")
+        .refused(2, "--overlap: must be from 0 to 0.9, is 2");
+    place.app("predict --output bad --overlap 0.5 large.png").refused(2, "--tile");
+    assert!(!place.path("bad").exists());
+}
+
+#[test]
+fn with_mirror_images_a_mirror_image_has_the_mirrored_prediction() {
+    let place = Place::new();
+    place.train("").ok();
+    picture(16, 16).save(place.path("a.png")).unwrap();
+    image::imageops::flip_horizontal(&picture(16, 16)).save(place.path("b.png")).unwrap();
+    let map = |file: &str| image::open(place.path(file)).unwrap().into_luma8();
+    for (mirror, mode) in [("horizontal", ""), ("both", "--tile 32")] {
+        place.app(&format!("predict --output {mirror} --mirror {mirror} {mode} a.png b.png")).ok();
+        assert_eq!(map(&format!("{mirror}/a.png")), image::imageops::flip_horizontal(&map(&format!("{mirror}/b.png"))));
+    }
+}

@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -227,6 +227,17 @@ pub struct Validate {
     pub json: bool,
 }
 
+/// Which mirror images are predicted too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Mirror {
+    /// None.
+    None,
+    /// Left and right change places: twice the time.
+    Horizontal,
+    /// That, top and bottom, and both: four times the time.
+    Both,
+}
+
 /// `app predict`
 #[derive(Debug, Args)]
 pub struct Predict {
@@ -238,6 +249,16 @@ pub struct Predict {
     /// Also write NAME_overlay.png: the photograph with the classes drawn over it
     #[arg(long)]
     pub overlay: bool,
+    /// Predict images in their own size, in overlapping tiles of so many pixels, instead of resized to data.size: for
+    /// networks that were trained on crops
+    #[arg(long, value_name = "PIXELS")]
+    pub tile: Option<i64>,
+    /// The share of a tile that the next one covers too
+    #[arg(long, default_value_t = 0.25, requires = "tile")]
+    pub overlap: f64,
+    /// Predict mirror images too, and take the mean
+    #[arg(long, value_enum, default_value_t = Mirror::None)]
+    pub mirror: Mirror,
     /// Images, and folders that are searched for images
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,

@@ -1,6 +1,8 @@
 //! `app predict`: class maps for images, in the images' own size.
 
-use crate::cli;
+mod tiles;
+
+use crate::cli::{self, Mirror};
 use crate::files::publish;
 use crate::paint;
 use crate::parts::Network;
@@ -9,13 +11,15 @@ use crate::trained::load;
 use crate::usage::usage;
 use crate::watch::Watch;
 use anyhow::{Context, Result};
-use data::{Color, Images, Loader, LoaderConfig, Order, Rectangle, Split};
-use executors::{Prediction, Predictor};
+use data::{Images, Loader, LoaderConfig, Order, Rectangle, Split};
+use executors::{Mirrored, Prediction, Predictor, Tiling};
+use image::GrayImage;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tch::Tensor;
+use tch::nn::ModuleT;
+use tch::{Device, Tensor};
 
 /// The file beside the class maps that says what their values mean.
 const LEGEND: &str = "classes.json";
@@ -23,22 +27,28 @@ const LEGEND: &str = "classes.json";
 /// `app predict`
 pub fn run(args: &cli::Predict) -> Result<()> {
     let files = find(&args.paths)?;
+    let tiling = args.tile.map(|tile| Tiling { tile, overlap: args.overlap });
+    if let Some(tiling) = &tiling {
+        tiling.check().map_err(|invalid| usage(format!("--{invalid}")))?;
+    }
     let trained = load(&args.trained, &[])?;
-    let Network { model, device, classes, .. } = &trained.network;
-    let colors = trained.config.data.colors();
-
-    let named = files.iter().map(|(name, file)| (name.clone(), file.clone())).collect();
+    let Network { model, device, classes, .. } = trained.network;
     let data = &trained.config.data;
-    let images = Arc::new(Images::new(named, data.size(), data.channels(), data.resize()));
-    // Every image was asked for by name.
-    let loader = LoaderConfig { max_skipped: 0, ..data.loader().clone() };
-    let input = Loader::new(images.clone(), data.pipeline(Split::Validation), &loader, Order::Sequential, 0, *device)?;
-    let mut watch = Watch::new("Prediction", 0, input.samples());
-    for prediction in Predictor::new(model.as_ref(), &input).predict() {
-        let prediction = prediction?;
-        let file = files.get(&prediction.name).context("a prediction for an unknown image")?;
-        write(&prediction, file, &images, &colors, args).with_context(|| format!("predicting {}", file.display()))?;
-        watch.step(1, None);
+    let model = match args.mirror {
+        Mirror::None => model,
+        mirror => Box::new(Mirrored { model, vertical: mirror == Mirror::Both }),
+    };
+    let mut watch = Watch::new("Prediction", 0, files.len() as u64);
+    match tiling {
+        Some(tiling) => {
+            for (name, file) in &files {
+                let classes = tiles::predict(model.as_ref(), device, data, &tiling, file);
+                let written = classes.and_then(|classes| write(name, file, classes, data, args));
+                written.with_context(|| format!("predicting {}", file.display()))?;
+                watch.step(1, None);
+            }
+        }
+        None => resized_whole(model.as_ref(), device, data, &files, args, &mut watch)?,
     }
     let (count, rate) = (files.len(), watch.rate());
     drop(watch);
@@ -46,6 +56,32 @@ pub fn run(args: &cli::Predict) -> Result<()> {
     log::info!("{count} images at {rate:.0} images/s");
     let ids: Vec<String> = classes.iter().enumerate().map(|(id, name)| format!("{id} {name}")).collect();
     log::info!("Wrote class maps (grey values: {}) to {}", ids.join(", "), args.output.display());
+    Ok(())
+}
+
+/// Predicts images as they were trained on, brought to the network's size.
+fn resized_whole(
+    model: &dyn ModuleT,
+    device: Device,
+    data: &data::Config,
+    files: &BTreeMap<String, PathBuf>,
+    args: &cli::Predict,
+    watch: &mut Watch,
+) -> Result<()> {
+    let named = files.iter().map(|(name, file)| (name.clone(), file.clone())).collect();
+    let images = Arc::new(Images::new(named, data.size(), data.channels(), data.resize()));
+    // Every image was asked for by name.
+    let loader = LoaderConfig { max_skipped: 0, ..data.loader().clone() };
+    let input = Loader::new(images.clone(), data.pipeline(Split::Validation), &loader, Order::Sequential, 0, device)?;
+    for prediction in Predictor::new(model, &input).predict() {
+        let Prediction { name, probabilities } = prediction?;
+        let file = files.get(&name).context("a prediction for an unknown image")?;
+        let size = data::dimensions(file)?;
+        let classes = resized(&probabilities, images.rectangle(size), size)?.f_argmax(0, false)?;
+        let written = paint::class_map(&classes).and_then(|classes| write(&name, file, classes, data, args));
+        written.with_context(|| format!("predicting {}", file.display()))?;
+        watch.step(1, None);
+    }
     Ok(())
 }
 
@@ -96,19 +132,16 @@ fn search(folder: &Path, add: &mut dyn FnMut(&Path) -> Result<()>) -> Result<()>
     Ok(())
 }
 
-fn write(prediction: &Prediction, file: &Path, images: &Images, colors: &[Color], args: &cli::Predict) -> Result<()> {
-    let photograph = data::read_rgb(file)?;
-    let size = [photograph.height(), photograph.width()];
-    let probabilities = resized(&prediction.probabilities, images.rectangle(size), size)?;
-    let classes = paint::class_map(&probabilities.f_argmax(0, false)?)?;
-    let output = |suffix: &str| args.output.join(format!("{}{suffix}.png", prediction.name));
-    let folder = output("");
-    fs::create_dir_all(folder.parent().unwrap_or(&args.output))?;
-    publish(&output(""), &paint::png(classes.clone())?)?;
+/// Writes the class map of an image, and what else is asked for.
+fn write(name: &str, file: &Path, classes: GrayImage, data: &data::Config, args: &cli::Predict) -> Result<()> {
+    let output = |suffix: &str| args.output.join(format!("{name}{suffix}.png"));
+    let map = output("");
+    fs::create_dir_all(map.parent().unwrap_or(&args.output))?;
     if args.overlay {
-        publish(&output("_overlay"), &paint::png(paint::overlay(photograph, &classes, colors))?)?;
+        let overlay = paint::overlay(data::read_rgb(file)?, &classes, &data.colors());
+        publish(&output("_overlay"), &paint::png(overlay)?)?;
     }
-    Ok(())
+    publish(&map, &paint::png(classes)?)
 }
 
 /// The `part` of `[K, H, W]` probabilities that shows a photograph, at the photograph's height and width.

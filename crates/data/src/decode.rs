@@ -42,9 +42,15 @@ pub fn dimensions(path: &Path) -> Result<[u32; 2], Error> {
 /// The image at `path`, its transparency dropped, its grey scale or palette turned into colours; of several frames the
 /// first.
 pub fn read_rgb(path: &Path) -> Result<RgbImage, Error> {
-    let mut rgb = Vec::new();
-    let [height, width] = Decoder::default().image(path, 3, &mut rgb)?;
+    let ([height, width], rgb) = read_pixels(path, 3)?;
     RgbImage::from_raw(width, height, rgb).ok_or_else(|| undecodable(path, too_large()))
+}
+
+/// The same as a network with this many `channels` sees it: height and width, and `H×W×C` bytes.
+pub fn read_pixels(path: &Path, channels: u32) -> Result<([u32; 2], Vec<u8>), Error> {
+    let mut pixels = Vec::new();
+    let size = Decoder::default().image(path, channels, &mut pixels)?;
+    Ok((size, pixels))
 }
 
 /// Decodes one file after the other into buffers that the caller keeps.

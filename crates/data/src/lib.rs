@@ -56,7 +56,7 @@ pub use config::{Config, Split};
 pub use dataset::{Dataset, IGNORE, Sample, Source};
 #[doc(hidden)]
 pub use decode::{decode_image, decode_mask};
-pub use decode::{dimensions, read_rgb};
+pub use decode::{dimensions, read_pixels, read_rgb};
 pub use error::Error;
 pub use files::Preparation;
 pub use fingerprint::{Fingerprint, fingerprint};

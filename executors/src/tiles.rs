@@ -1,0 +1,284 @@
+//! Prediction of images that are larger than memory or the network would like: tile by tile, blended where tiles overlap.
+
+use contract::{BoxError, Invalid, TorchError, caught};
+use tch::{Device, Kind, Tensor, nn::ModuleT};
+
+/// What places of tiles are multiples of. Networks that halve an image up to five times then see the same pixels together as
+/// if they saw it whole.
+const GRID: i64 = 32;
+
+/// The standard deviation of the weight that a pixel's place in its tile gives it, as a share of the tile's side: nnU-Net's
+/// (Isensee et al., 2021).
+const SIGMA: f64 = 0.125;
+
+/// The least weight, of the largest: in a corner the bell is next to nothing, and some tile has to say what is there.
+const LEAST: f64 = 1e-4;
+
+/// How an image is cut into tiles.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tiling {
+    /// Height and width of a tile, in pixels.
+    pub tile: i64,
+    /// The share of a tile that the next one covers too, at least.
+    pub overlap: f64,
+}
+
+impl Tiling {
+    /// Refuses what cannot work.
+    pub fn check(&self) -> Result<(), Invalid> {
+        let Self { tile, overlap } = self;
+        Invalid::unless(*tile >= GRID && tile % GRID == 0, "tile", || {
+            format!("must be a multiple of {GRID} pixels, is {tile}")
+        })?;
+        Invalid::unless((0.0..=0.9).contains(overlap), "overlap", || format!("must be from 0 to 0.9, is {overlap}"))
+    }
+
+    /// Where tiles begin along a side of `size` pixels.
+    fn places(&self, size: i64) -> Vec<i64> {
+        let step = ((self.tile as f64 * (1.0 - self.overlap)) as i64 / GRID * GRID).max(GRID);
+        let last = ((size - self.tile).max(0) + GRID - 1) / GRID * GRID;
+        let mut places: Vec<i64> = (0..).map(|number| number * step).take_while(|place| *place < last).collect();
+        places.push(last);
+        places
+    }
+}
+
+/// Predicts an image of `size` (height, width) tile by tile, from the top. `read` gives the inputs `[1, C, h, w]` of the tile
+/// that begins at `[top, left]` and is `[h, w]` large, on the model's device; `write` is given rows that are done: the first
+/// one's number, and the probabilities `[K, rows, width]` f32 of the classes. Beyond what these two keep, memory is needed for
+/// the probabilities of one row of tiles.
+///
+/// # Errors
+///
+/// Those of `read` and `write`, and what the model panics with.
+pub fn predict_tiles(
+    model: &dyn ModuleT,
+    size: [i64; 2],
+    tiling: &Tiling,
+    mut read: impl FnMut([i64; 2], [i64; 2]) -> Result<Tensor, BoxError>,
+    mut write: impl FnMut(i64, &Tensor) -> Result<(), BoxError>,
+) -> Result<(), BoxError> {
+    tiling.check()?;
+    let _no_grad = tch::no_grad_guard();
+    let [height, width] = size;
+    let (tops, lefts) = (tiling.places(height), tiling.places(width));
+    let mut band: Option<Band> = None;
+    for (number, &top) in tops.iter().enumerate() {
+        let rows = tiling.tile.min(height - top);
+        for &left in &lefts {
+            let columns = tiling.tile.min(width - left);
+            let inputs = read([top, left], [rows, columns])?;
+            let probabilities = caught(|| model.forward_t(&inputs, false)).map_err(BoxError::from)?;
+            let probabilities =
+                probabilities.f_softmax(1, Kind::Float).map_err(torch)?.f_squeeze_dim(0).map_err(torch)?;
+            if band.is_none() {
+                band = Some(
+                    Band::new(probabilities.size()[0], tiling.tile, width, probabilities.device()).map_err(torch)?,
+                );
+            }
+            if let Some(band) = &mut band {
+                band.add(&probabilities, left, rows, columns).map_err(torch)?;
+            }
+        }
+        if let Some(band) = &mut band {
+            let next = tops.get(number + 1).copied().unwrap_or(height);
+            write(top, &band.take((next - top).min(rows)).map_err(torch)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn torch(error: tch::TchError) -> BoxError {
+    TorchError::from(error).into()
+}
+
+/// The rows that tiles are being added to.
+struct Band {
+    /// `[K, tile, width]`: weighted probabilities.
+    sum: Tensor,
+    /// `[1, tile, width]`: weights.
+    weight: Tensor,
+    /// `[tile]`: the weights along a side of a tile.
+    bell: Tensor,
+}
+
+impl Band {
+    fn new(classes: i64, tile: i64, width: i64, device: Device) -> Result<Self, tch::TchError> {
+        let options = (Kind::Float, device);
+        let places = Tensor::f_arange(tile, options)?.f_sub_scalar((tile - 1) as f64 / 2.0)?;
+        let bell = places.f_div_scalar(tile as f64 * SIGMA)?.f_square()?.f_mul_scalar(-0.5)?.f_exp()?;
+        Ok(Self {
+            sum: Tensor::f_zeros([classes, tile, width], options)?,
+            weight: Tensor::f_zeros([1, tile, width], options)?,
+            bell,
+        })
+    }
+
+    /// Adds what a tile says, whose first column is `left`.
+    fn add(&self, probabilities: &Tensor, left: i64, rows: i64, columns: i64) -> Result<(), tch::TchError> {
+        let [down, across] = [self.bell.f_narrow(0, 0, rows)?, self.bell.f_narrow(0, 0, columns)?];
+        let weight = down.f_unsqueeze(1)?.f_mul(&across.f_unsqueeze(0)?)?.f_clamp_min(LEAST)?;
+        let place = |all: &Tensor| all.f_narrow(1, 0, rows)?.f_narrow(2, left, columns);
+        let _ = place(&self.sum)?.f_add_(&probabilities.f_mul(&weight)?)?;
+        let _ = place(&self.weight)?.f_add_(&weight)?;
+        Ok(())
+    }
+
+    /// The probabilities of the first `rows`, which no tile is to be added to any more. What is left moves to the top.
+    fn take(&mut self, rows: i64) -> Result<Tensor, tch::TchError> {
+        let done = self.sum.f_narrow(1, 0, rows)?.f_div(&self.weight.f_narrow(1, 0, rows)?)?;
+        for all in [&mut self.sum, &mut self.weight] {
+            let size = all.size();
+            let rest = all.f_narrow(1, rows, size[1] - rows)?;
+            let nothing = Tensor::f_zeros([size[0], rows, size[2]], (Kind::Float, all.device()))?;
+            *all = Tensor::f_cat(&[rest, nothing], 1)?;
+        }
+        Ok(done)
+    }
+}
+
+/// A model that looks at mirror images too and gives the mean of what it makes of them, mirrored back: as logarithms of
+/// probabilities, which are logits like others.
+#[derive(Debug)]
+pub struct Mirrored {
+    /// The model.
+    pub model: Box<dyn ModuleT>,
+    /// Whether top and bottom change places too, beside left and right.
+    pub vertical: bool,
+}
+
+impl ModuleT for Mirrored {
+    fn forward_t(&self, x_nchw: &Tensor, train: bool) -> Tensor {
+        let axes: &[&[i64]] = if self.vertical { &[&[], &[3], &[2], &[2, 3]] } else { &[&[], &[3]] };
+        let seen = axes
+            .iter()
+            .map(|axes| self.model.forward_t(&x_nchw.flip(*axes), train).softmax(1, Kind::Float).flip(*axes));
+        (seen.sum::<Tensor>() / axes.len() as f64).log()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::noise;
+    use tch::nn;
+
+    /// Two convolutions 3×3 with a ReLU between them, without bias: a pixel's class depends on those up to 2 away.
+    fn network() -> (nn::VarStore, nn::SequentialT) {
+        let store = nn::VarStore::new(Device::Cpu);
+        let config = nn::ConvConfig { padding: 1, bias: false, ..Default::default() };
+        let conv = |name: &str, inputs, outputs| nn::conv2d(store.root() / name, inputs, outputs, 3, config);
+        let network = nn::seq_t().add(conv("a", 3, 6)).add_fn(Tensor::relu).add(conv("b", 6, 4));
+        let _no_grad = tch::no_grad_guard();
+        for (seed, (_, mut variable)) in
+            (0..).zip(store.variables().into_iter().collect::<std::collections::BTreeMap<_, _>>())
+        {
+            variable.copy_(&noise(&variable.size(), seed));
+        }
+        (store, network)
+    }
+
+    /// The probabilities tile by tile, and the rows that came at once.
+    fn tiled(model: &dyn ModuleT, image: &Tensor, tiling: &Tiling) -> (Tensor, Vec<i64>) {
+        let (mut parts, mut rows) = (Vec::new(), Vec::new());
+        let read =
+            |[top, left]: [i64; 2], [height, width]: [i64; 2]| Ok(image.narrow(2, top, height).narrow(3, left, width));
+        let size = [image.size()[2], image.size()[3]];
+        predict_tiles(model, size, tiling, read, |top, part| {
+            assert_eq!(top, rows.iter().sum::<i64>());
+            rows.push(part.size()[1]);
+            parts.push(part.copy());
+            Ok(())
+        })
+        .unwrap();
+        (Tensor::cat(&parts, 1), rows)
+    }
+
+    #[test]
+    fn tiles_cover_every_side_with_the_overlap_that_was_asked_for() {
+        for (tile, overlap, size, expected) in [
+            (64, 0.0, 64, vec![0]),
+            (64, 0.0, 10, vec![0]),
+            (64, 0.0, 65, vec![0, 32]),
+            (64, 0.5, 160, vec![0, 32, 64, 96]),
+            (128, 0.25, 300, vec![0, 96, 192]),
+            (64, 0.9, 128, vec![0, 32, 64]),
+        ] {
+            assert_eq!(Tiling { tile, overlap }.places(size), expected, "{tile}, {overlap}, {size}");
+        }
+        for (tile, overlap, key) in
+            [(0, 0.2, "tile"), (100, 0.2, "tile"), (64, 1.0, "overlap"), (64, f64::NAN, "overlap")]
+        {
+            assert_eq!(Tiling { tile, overlap }.check().unwrap_err().key, key);
+        }
+    }
+
+    #[test]
+    fn tiles_give_what_the_whole_image_gives_away_from_their_borders() {
+        let (_store, model) = network();
+        let image = noise(&[1, 3, 150, 203], 9);
+        let whole = model.forward_t(&image, false).softmax(1, Kind::Float).squeeze_dim(0);
+        let tiling = Tiling { tile: 64, overlap: 0.25 };
+        let (found, rows) = tiled(&model, &image, &tiling);
+        assert_eq!((found.size(), rows.iter().sum::<i64>()), (whole.size(), 150));
+        // A pixel that is 2 away from every border within the image sees in each of its tiles what it sees in the image.
+        let near = |places: Vec<i64>, at: i64, size: i64| {
+            let borders =
+                places.iter().flat_map(|place| [*place, *place + 64]).filter(|border| (1..size).contains(border));
+            borders.into_iter().any(|border| (at - border).abs() <= 2)
+        };
+        let away = |size: i64| -> Vec<i64> { (0..size).filter(|at| !near(tiling.places(size), *at, size)).collect() };
+        let [rows, columns] = [away(150), away(203)].map(|places| Tensor::from_slice(&places));
+        assert!(rows.numel() > 100 && columns.numel() > 150);
+        let inner = |all: &Tensor| all.index_select(1, &rows).index_select(2, &columns);
+        let worst = (inner(&found) - inner(&whole)).abs().max().double_value(&[]);
+        assert!(worst < 1e-4, "{worst}");
+        let all = (&found - &whole).abs().max().double_value(&[]);
+        assert!(all > 1e-3, "borders make a difference: {all}");
+        assert!((found.sum_dim_intlist(0i64, false, None::<Kind>) - 1.0).abs().max().double_value(&[]) < 1e-5);
+    }
+
+    #[test]
+    fn an_image_of_one_tile_or_less_is_predicted_whole() {
+        let (_store, model) = network();
+        for size in [[64, 64], [40, 7], [1, 1]] {
+            let image = noise(&[1, 3, size[0], size[1]], 3);
+            let whole = model.forward_t(&image, false).softmax(1, Kind::Float).squeeze_dim(0);
+            let (found, _) = tiled(&model, &image, &Tiling { tile: 64, overlap: 0.25 });
+            assert!((found - whole).abs().max().double_value(&[]) < 1e-6);
+        }
+    }
+
+    #[test]
+    fn what_reading_writing_and_the_model_complain_about_is_an_error() {
+        let (_store, model) = network();
+        let tiling = Tiling { tile: 32, overlap: 0.0 };
+        let image = |_, [height, width]: [i64; 2]| Ok(Tensor::zeros([1, 3, height, width], (Kind::Float, Device::Cpu)));
+        let says = |result: Result<(), BoxError>| result.unwrap_err().to_string();
+        assert_eq!(
+            says(predict_tiles(&model, [40, 40], &tiling, |_, _| Err("no tile".into()), |_, _| Ok(()))),
+            "no tile"
+        );
+        assert_eq!(says(predict_tiles(&model, [40, 40], &tiling, image, |_, _| Err("no room".into()))), "no room");
+        let grey = |_, [height, width]: [i64; 2]| Ok(Tensor::zeros([1, 1, height, width], (Kind::Float, Device::Cpu)));
+        let said = says(predict_tiles(&model, [40, 40], &tiling, grey, |_, _| Ok(())));
+        assert!(said.contains("channels"), "{said}");
+    }
+
+    #[test]
+    fn mirror_images_are_mirrored_back_and_averaged() {
+        let image = noise(&[1, 3, 12, 9], 4);
+        for (vertical, axes) in [(false, vec![vec![], vec![3]]), (true, vec![vec![], vec![3], vec![2], vec![2, 3]])] {
+            let (_store, model) = network();
+            let expected =
+                |axes: &Vec<i64>| model.forward_t(&image.flip(axes), false).softmax(1, Kind::Float).flip(axes);
+            let expected = axes.iter().map(expected).sum::<Tensor>() / axes.len() as f64;
+            let mirrored = Mirrored { model: Box::new(model), vertical };
+            let found = mirrored.forward_t(&image, false).softmax(1, Kind::Float);
+            assert!((&found - expected).abs().max().double_value(&[]) < 1e-6);
+            // So a mirror image has the mirror image for its prediction.
+            let other = mirrored.forward_t(&image.flip([3]), false).softmax(1, Kind::Float).flip([3]);
+            assert!((found - other).abs().max().double_value(&[]) < 1e-6);
+        }
+    }
+}
