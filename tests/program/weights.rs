@@ -1,4 +1,4 @@
-//! Runs that start from weights of others.
+//! Networks before they are trained: what they are made of, and weights of others that they start from.
 
 use super::support::Place;
 use std::fs;
@@ -65,4 +65,20 @@ fn weights_that_do_not_fit_are_refused_with_a_list_before_anything_is_made() {
     train(&evil.display().to_string(), encoder).refused(1, "holds what is no tensor: bias (posix.system)");
     assert!(!place.path("evil-was-here").exists() && !place.path("run/checkpoints").exists());
     train(&sound.display().to_string(), encoder).ok();
+}
+
+#[test]
+fn a_summary_counts_what_a_network_learns_and_costs() {
+    let place = Place::new();
+    let ran = place.app("model summary --config tiny.json --batch 2 --size 32 48").ok();
+    assert!(ran.stdout.contains("encoder0.conv1") && ran.stdout.contains("2×4×32×48"), "{}", ran.stdout);
+    let summary = |more: &str| -> serde_json::Value {
+        serde_json::from_str(&place.app(&format!("model summary --config tiny.json --json {more}")).ok().stdout)
+            .unwrap()
+    };
+    let (free, frozen) = (summary(MOBILE), summary(&format!("{MOBILE} --set model.encoder.frozen=true")));
+    assert_eq!((&free["parameters"], &free["input"]), (&free["trained"], &serde_json::json!([1, 3, 32, 32])));
+    assert_eq!(frozen["parameters"], free["parameters"]);
+    assert!(frozen["trained"].as_u64() < free["trained"].as_u64() && frozen["flops"] == free["flops"]);
+    place.app("model summary --size 0 4").refused(2, "--size");
 }

@@ -20,7 +20,7 @@ enum Rule {
 }
 
 /// Keys, or sections where they end in a dot, that are taken over.
-const TAKEN_OVER: [&str; 14] = [
+const TAKEN_OVER: [&str; 16] = [
     "train.epochs",
     "train.device",
     "train.threads",
@@ -31,6 +31,8 @@ const TAKEN_OVER: [&str; 14] = [
     "data.loader.cache",
     "data.loader.cache_folder",
     "data.loader.max_skipped",
+    "model.weights",
+    "model.weights.",
     "checkpoint.",
     "summary.",
     "oxiseg",
@@ -175,6 +177,8 @@ mod tests {
             ("train.non_finite.policy", Rule::TakenOver),
             ("libtorch", Rule::TakenOver),
             ("model.width", Rule::Refused),
+            ("model.weights.path", Rule::TakenOver),
+            ("model.dropout", Rule::Asked),
             ("data.loader.cache_folder", Rule::TakenOver),
             ("data.loader.max_skipped", Rule::TakenOver),
             ("data.loader.batch_size", Rule::Asked),

@@ -20,6 +20,7 @@ struct Row {
     operation: String,
     /// The shape of what it gives.
     output: Vec<i64>,
+    /// How many numbers it learns.
     parameters: usize,
     /// Floating-point operations, of convolutions only: two for each multiplication with a weight.
     flops: u64,
@@ -52,7 +53,7 @@ pub fn run(args: &cli::Summary) -> Result<()> {
         line([
             row.layer.clone(),
             row.operation.clone(),
-            row.output.iter().map(ToString::to_string).collect::<Vec<_>>().join("×"),
+            shape(&row.output),
             some(row.parameters as u64, row.parameters.to_string()),
             some(row.flops, format!("{:.3}", row.flops as f64 / 1e9)),
             format!("{:.2}", row.bytes as f64 / 1e6),
