@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each crate and the crates of the project that it knows, dev-dependencies aside. `app` may know all, so it is not here.
-const KNOWS: [(&str, &[&str]); 11] = [
+const KNOWS: [(&str, &[&str]); 12] = [
     ("contract", &[]),
     ("torch-ext", &["contract"]),
     ("data", &["contract"]),
@@ -17,6 +17,7 @@ const KNOWS: [(&str, &[&str]); 11] = [
     ("checkpoint", &["contract"]),
     ("summary", &[]),
     ("weights", &["contract"]),
+    ("export", &["contract", "torch-ext"]),
     ("executors", &["contract"]),
 ];
 

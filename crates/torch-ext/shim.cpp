@@ -12,6 +12,8 @@
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/stack.h>
 #include <ATen/record_function.h>
+#include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/serialization/import.h>
 #include <torch/version.h>
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -215,6 +217,14 @@ int oxiseg_watch_operators(uint64_t* handle) {
   });
 }
 const char* oxiseg_operators() { return operators.c_str(); }
+
+int oxiseg_freeze_script(const char* from, const char* to) {
+  return guarded([&] {
+    auto script = torch::jit::load(from, at::kCPU);
+    script.eval();
+    torch::jit::freeze(script).save(to);
+  });
+}
 
 void oxiseg_tune_allocator() {
 #ifdef __GLIBC__

@@ -2,6 +2,7 @@
 
 mod data;
 mod exact;
+mod export;
 mod faults;
 mod identity;
 mod kill;

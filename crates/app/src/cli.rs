@@ -25,6 +25,8 @@ pub enum Command {
     Validate(Validate),
     /// Predict the class of every pixel of images.
     Predict(Predict),
+    /// Save a trained network for others to run: TorchScript, its weights, and what it is, as a Triton model.
+    Export(Export),
     /// Look at a data set before anything is trained on it.
     #[command(subcommand)]
     Data(Data),
@@ -236,6 +238,19 @@ pub enum Mirror {
     Horizontal,
     /// That, top and bottom, and both: four times the time.
     Both,
+}
+
+/// `app export`
+#[derive(Debug, Args)]
+pub struct Export {
+    #[command(flatten)]
+    pub trained: Trained,
+    /// The version to make: saved_models/NAME/NUMBER [default: the next number, NAME being that of the run]
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Validation samples that the saved network is compared with the live one on
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..))]
+    pub samples: u64,
 }
 
 /// `app predict`

@@ -6,6 +6,7 @@
 mod cli;
 mod config;
 mod data;
+mod export;
 mod files;
 mod guard;
 mod identity;
@@ -67,6 +68,7 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::VerifyResume(args) => return verify_resume::run(args),
         Command::Validate(args) => validate::run(args)?,
         Command::Predict(args) => predict::run(args)?,
+        Command::Export(args) => export::run(args)?,
         Command::Data(command) => return data::run(command),
         Command::Model(cli::Model::Summary(args)) => layers::run(args)?,
         Command::Schema => config::schema()?,

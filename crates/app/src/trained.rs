@@ -8,7 +8,10 @@ use crate::run::{Run, valid};
 use crate::snapshot;
 use crate::usage::usage;
 use anyhow::Result;
+use checkpoint::Snapshot;
 use contract::Progress;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// A trained network.
@@ -21,6 +24,10 @@ pub struct Trained {
     pub checkpoint: PathBuf,
     /// How far it was trained.
     pub progress: Progress,
+    /// The validation scores of the checkpoint.
+    pub scores: BTreeMap<String, f64>,
+    /// What the checkpoint comes from.
+    pub about: Value,
 }
 
 /// Reads what the command line names. The configuration comes from the run, so it cannot disagree with training.
@@ -38,5 +45,6 @@ pub fn load(which: &cli::Trained, changes: &[String]) -> Result<Trained> {
     let network = Network::build(&config)?;
     snapshot::restore_for_use(&snapshot, &network)?;
     log::info!("Using {} ({} epochs)", checkpoint.display(), snapshot.progress.epoch);
-    Ok(Trained { config, network, checkpoint, progress: snapshot.progress })
+    let Snapshot { progress, scores, about, .. } = snapshot;
+    Ok(Trained { config, network, checkpoint, progress, scores, about })
 }

@@ -84,8 +84,8 @@ impl Step {
     }
 
     fn forward(&self, x_nchw: &Tensor, skip_nchw: Option<Tensor>, train: bool) -> Tensor {
-        let size = [x_nchw.size()[2] * 2, x_nchw.size()[3] * 2];
-        let mut x = x_nchw.upsample_nearest2d(size, None, None);
+        // By a factor: a size would become a constant where libtorch follows the network.
+        let mut x = x_nchw.upsample_nearest2d_vec(None::<&[i64]>, [2.0, 2.0].as_slice());
         if let Some(skip) = skip_nchw {
             x = Tensor::cat(&[x, skip], 1);
         }

@@ -72,8 +72,8 @@ impl Up {
         match self {
             Self::Transposed(conv) => x_nchw.apply(conv),
             Self::Bilinear(conv) => {
-                let size = [x_nchw.size()[2] * 2, x_nchw.size()[3] * 2];
-                x_nchw.apply(conv).upsample_bilinear2d(size, false, None, None)
+                // By a factor: a size would become a constant where libtorch follows the network.
+                x_nchw.apply(conv).upsample_bilinear2d_vec(None::<&[i64]>, false, [2.0, 2.0].as_slice())
             }
         }
     }

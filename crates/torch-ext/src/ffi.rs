@@ -54,6 +54,7 @@ unsafe extern "C" {
     pub fn oxiseg_reads() -> i64;
     pub fn oxiseg_watch_operators(handle: *mut u64) -> c_int;
     pub fn oxiseg_operators() -> *const c_char;
+    pub fn oxiseg_freeze_script(from: *const c_char, to: *const c_char) -> c_int;
     pub fn oxiseg_tune_allocator();
 }
 

@@ -10,12 +10,14 @@ mod lists;
 mod operators;
 mod optim;
 mod reads;
+mod script;
 
 pub use autocast::Autocast;
 pub use lists::{copy, global_norm, lerp};
 pub use operators::{Operator, Operators, Seen};
 pub use optim::{Adam, Sgd, clear_grad, fused_adam, fused_sgd, set_grad};
 pub use reads::Reads;
+pub use script::freeze_script;
 
 use contract::TorchError;
 use std::ffi::{CStr, c_int};

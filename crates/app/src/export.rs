@@ -1,0 +1,115 @@
+//! `app export`: a trained network as files that others run, published as a whole.
+
+mod version;
+
+use crate::cli;
+use crate::parts::Network;
+use crate::report;
+use crate::trained::{Trained, load};
+use anyhow::{Context, Error, Result, bail};
+use contract::{Input, Stateful};
+use data::{Loader, LoaderConfig, Order, Split};
+use export::{Normalized, Parity};
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+use tch::nn::ModuleT;
+use tch::{CModule, Device, Kind, Tensor};
+use version::Version;
+
+/// The sides of the example that libtorch follows: what every network halves without a rest.
+const SIDE: i64 = 64;
+
+/// `app export`
+pub fn run(args: &cli::Export) -> Result<()> {
+    // A saved network computes in f32, wherever it was trained.
+    let trained = load(&args.trained, &["model.precision=fp32".into(), "train.device=cpu".into()])?;
+    let version = Version::choose(args.output.as_deref(), &trained.checkpoint)?;
+    let Trained { config, network, checkpoint, progress, scores, about } = trained;
+    let Network { mut store, model, classes, .. } = network;
+    let weights = store.state();
+    store.freeze();
+
+    let data = &config.data;
+    let normalize = data.pipeline(Split::Validation).normalize;
+    let constants = normalize.as_ref().map(|normalize| [normalize.mean.as_slice(), &normalize.std]);
+    let network = Normalized::new(model, constants)?;
+    let channels = i64::from(data.channels());
+    let example = Tensor::f_zeros([1, channels, SIDE, SIDE], (Kind::Float, Device::Cpu))?;
+
+    version.publish(|folder| {
+        let script = folder.join("model.pt");
+        export::torchscript(&network, &example, &script)?;
+        let parity = compare(&network, &script, data, args.samples)?;
+        log::info!(
+            "model.pt and the network agree in {:.4} % of the pixels of {} validation samples; largest difference of logits {:.1e}",
+            parity.agreement() * 100.0,
+            parity.samples,
+            parity.max_error
+        );
+        if !parity.holds() {
+            bail!("model.pt is not the network that it was made from; nothing was published");
+        }
+        let plain = weights.iter().map(|(name, tensor)| Ok((name, tensor.f_contiguous()?)));
+        let plain: Vec<_> = plain.collect::<Result<_>>()?;
+        Tensor::write_safetensors(&plain, folder.join("model.safetensors"))?;
+        let saved = json!({
+            "format": 1,
+            "classes": report::classes(data),
+            "input": { "name": "input__0", "kind": "f32", "shape": [-1, channels, -1, -1], "values": "RGB from 0 to 1" },
+            "output": { "name": "output__0", "kind": "f32", "shape": [-1, classes.len(), -1, -1], "values": "logits" },
+            "size": data.size(),
+            "resize": data.resize(),
+            "normalize": normalize,
+            "scores": scores,
+            "run": {
+                "checkpoint": checkpoint.display().to_string(), "epoch": progress.epoch, "step": progress.step, "about": about,
+            },
+            "parity": {
+                "model.pt": {
+                    "samples": parity.samples,
+                    "class_agreement": parity.agreement(),
+                    "max_error": parity.max_error,
+                    "largest_logit": parity.largest,
+                }
+            },
+        });
+        fs::write(folder.join("model.json"), format!("{saved:#}\n"))?;
+        Ok(())
+    }, &triton(channels, classes.len()))?;
+    report::print(&version.folder.display().to_string())
+}
+
+/// Compares the saved network with the live one on validation samples.
+fn compare(network: &Normalized, script: &Path, data: &data::Config, samples: u64) -> Result<Parity> {
+    let script = CModule::load(script)?;
+    let dataset = data.open(Split::Validation)?;
+    let mut pipeline = data.pipeline(Split::Validation);
+    // The networks normalise themselves.
+    pipeline.normalize = None;
+    let loader = LoaderConfig { batch_size: 1, ..data.loader().clone() };
+    let input = Loader::new(dataset.into(), pipeline, &loader, Order::Sequential, 0, Device::Cpu)?;
+    let _no_grad = tch::no_grad_guard();
+    let mut parity = Parity::default();
+    for batch in input.epoch(0, 0).take(samples as usize) {
+        let batch = batch.map_err(Error::from_boxed)?;
+        let run = || network.forward_t(&batch.inputs, false);
+        let expected = contract::caught(run).map_err(Error::msg).context("running the network")?;
+        parity.add(&expected, &script.forward_ts(&[&batch.inputs])?)?;
+    }
+    Ok(parity)
+}
+
+/// What Triton's inference server wants to know of every version of a model.
+fn triton(channels: i64, classes: usize) -> String {
+    let tensor = |name: &str, channels: i64| {
+        format!(
+            "[\n  {{\n    name: \"{name}\"\n    data_type: TYPE_FP32\n    dims: [ -1, {channels}, -1, -1 ]\n  }}\n]"
+        )
+    };
+    format!(
+        "platform: \"pytorch_libtorch\"\nmax_batch_size: 0\ninput {}\noutput {}\n",
+        tensor("input__0", channels),
+        tensor("output__0", classes as i64)
+    )
+}
