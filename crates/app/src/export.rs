@@ -10,7 +10,7 @@ use anyhow::{Context, Error, Result, bail};
 use contract::{Input, Stateful};
 use data::{Loader, LoaderConfig, Order, Split};
 use export::{Normalized, Parity};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 use tch::nn::ModuleT;
@@ -18,70 +18,61 @@ use tch::{CModule, Device, Kind, Tensor};
 use version::Version;
 
 /// The sides of the example that libtorch follows: what every network halves without a rest.
-const SIDE: i64 = 64;
+const SIDE: i64 = 256;
 
 /// `app export`
 pub fn run(args: &cli::Export) -> Result<()> {
     // A saved network computes in f32, wherever it was trained.
     let trained = load(&args.trained, &["model.precision=fp32".into(), "train.device=cpu".into()])?;
     let version = Version::choose(args.output.as_deref(), &trained.checkpoint)?;
-    let Trained { config, network, checkpoint, progress, scores, about } = trained;
-    let Network { mut store, model, classes, .. } = network;
-    let weights = store.state();
-    store.freeze();
-
-    let data = &config.data;
+    let data = &trained.config.data;
     let normalize = data.pipeline(Split::Validation).normalize;
     let constants = normalize.as_ref().map(|normalize| [normalize.mean.as_slice(), &normalize.std]);
+    let mut saved = description(&trained);
+    let Network { mut store, model, .. } = trained.network;
+    let weights = store.state();
+    store.freeze();
     let network = Normalized::new(model, constants)?;
     let channels = i64::from(data.channels());
     let example = Tensor::f_zeros([1, channels, SIDE, SIDE], (Kind::Float, Device::Cpu))?;
-
-    version.publish(|folder| {
+    let write = |folder: &Path| {
         let script = folder.join("model.pt");
         export::torchscript(&network, &example, &script)?;
-        let parity = compare(&network, &script, data, args.samples)?;
-        log::info!(
-            "model.pt and the network agree in {:.4} % of the pixels of {} validation samples; largest difference of logits {:.1e}",
-            parity.agreement() * 100.0,
-            parity.samples,
-            parity.max_error
-        );
-        if !parity.holds() {
-            bail!("model.pt is not the network that it was made from; nothing was published");
-        }
+        saved["parity"]["model.pt"] = compare(&network, &script, data, args.samples)?;
         let plain = weights.iter().map(|(name, tensor)| Ok((name, tensor.f_contiguous()?)));
         let plain: Vec<_> = plain.collect::<Result<_>>()?;
         Tensor::write_safetensors(&plain, folder.join("model.safetensors"))?;
-        let saved = json!({
-            "format": 1,
-            "classes": report::classes(data),
-            "input": { "name": "input__0", "kind": "f32", "shape": [-1, channels, -1, -1], "values": "RGB from 0 to 1" },
-            "output": { "name": "output__0", "kind": "f32", "shape": [-1, classes.len(), -1, -1], "values": "logits" },
-            "size": data.size(),
-            "resize": data.resize(),
-            "normalize": normalize,
-            "scores": scores,
-            "run": {
-                "checkpoint": checkpoint.display().to_string(), "epoch": progress.epoch, "step": progress.step, "about": about,
-            },
-            "parity": {
-                "model.pt": {
-                    "samples": parity.samples,
-                    "class_agreement": parity.agreement(),
-                    "max_error": parity.max_error,
-                    "largest_logit": parity.largest,
-                }
-            },
-        });
-        fs::write(folder.join("model.json"), format!("{saved:#}\n"))?;
-        Ok(())
-    }, &triton(channels, classes.len()))?;
+        Ok(fs::write(folder.join("model.json"), format!("{saved:#}\n"))?)
+    };
+    version.publish(write, &triton(channels, data.classes().len()))?;
     report::print(&version.folder.display().to_string())
 }
 
-/// Compares the saved network with the live one on validation samples.
-fn compare(network: &Normalized, script: &Path, data: &data::Config, samples: u64) -> Result<Parity> {
+/// What the network is and comes from.
+fn description(trained: &Trained) -> Value {
+    let Trained { config, checkpoint, progress, scores, about, .. } = trained;
+    let data = &config.data;
+    let tensor = |name: &str, channels: usize, values: &str| json!({ "name": name, "kind": "f32", "shape": [-1, channels, -1, -1], "values": values });
+    json!({
+        "format": 1,
+        "classes": report::classes(data),
+        "input": tensor("input__0", data.channels() as usize, "RGB or grey, from 0 to 1"),
+        "output": tensor("output__0", data.classes().len(), "logits"),
+        "size": data.size(),
+        "resize": data.resize(),
+        "normalize": data.pipeline(Split::Validation).normalize,
+        "scores": scores,
+        "run": {
+            "checkpoint": checkpoint.display().to_string(),
+            "epoch": progress.epoch,
+            "step": progress.step,
+            "about": about,
+        },
+    })
+}
+
+/// Compares the saved network with the live one on validation samples; an error unless they are the same but for rounding.
+fn compare(network: &Normalized, script: &Path, data: &data::Config, samples: u64) -> Result<Value> {
     let script = CModule::load(script)?;
     let dataset = data.open(Split::Validation)?;
     let mut pipeline = data.pipeline(Split::Validation);
@@ -97,7 +88,18 @@ fn compare(network: &Normalized, script: &Path, data: &data::Config, samples: u6
         let expected = contract::caught(run).map_err(Error::msg).context("running the network")?;
         parity.add(&expected, &script.forward_ts(&[&batch.inputs])?)?;
     }
-    Ok(parity)
+    let (agreement, error) = (parity.agreement(), parity.max_error);
+    let found = format!("in {:.4} % of the pixels of {} validation samples", agreement * 100.0, parity.samples);
+    log::info!("model.pt and the network agree {found}; largest difference of logits {error:.1e}");
+    if !parity.holds() {
+        bail!("model.pt is not the network that it was made from, they agree {found}: nothing was published");
+    }
+    Ok(json!({
+        "samples": parity.samples,
+        "class_agreement": agreement,
+        "max_error": error,
+        "largest_logit": parity.largest,
+    }))
 }
 
 /// What Triton's inference server wants to know of every version of a model.
