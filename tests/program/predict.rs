@@ -107,3 +107,29 @@ fn with_mirror_images_a_mirror_image_has_the_mirrored_prediction() {
         assert_eq!(map(&format!("{mirror}/a.png")), image::imageops::flip_horizontal(&map(&format!("{mirror}/b.png"))));
     }
 }
+
+#[test]
+fn a_broken_image_is_reported_and_the_others_are_predicted() {
+    let place = Place::new();
+    place.train("").ok();
+    fs::create_dir(place.path("all")).unwrap();
+    for name in ["a", "b", "c", "d", "e", "f", "g"] {
+        picture(40, 33).save(place.path(&format!("all/{name}.jpg"))).unwrap();
+    }
+    let whole = fs::read(place.path("all/a.jpg")).unwrap();
+    for name in ["b", "f"] {
+        fs::write(place.path(&format!("all/{name}.jpg")), &whole[..whole.len() / 2]).unwrap();
+    }
+    for (output, options) in [("whole", ""), ("tiled", "--tile 32")] {
+        let ran = place
+            .app(&format!("predict --output {output} {options} all"))
+            .refused(1, "2 of 7 images could not be read: b, f");
+        assert!(ran.stderr.contains("Skipped sample 'b': ") && ran.stderr.contains("5 images at"), "{}", ran.stderr);
+        let mut names: Vec<_> =
+            fs::read_dir(place.path(output)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["a.png", "c.png", "classes.json", "d.png", "e.png", "g.png"]);
+    }
+    // Nothing that can be read.
+    place.app("predict --output none all/b.jpg").refused(1, "1 of 1 images could not be read: b");
+}

@@ -10,8 +10,8 @@ use crate::report;
 use crate::trained::load;
 use crate::usage::usage;
 use crate::watch::Watch;
-use anyhow::{Context, Result};
-use data::{Images, Loader, LoaderConfig, Order, Rectangle, Split};
+use anyhow::{Context, Result, bail};
+use data::{Images, Loader, LoaderConfig, Order, Passed, Rectangle, Split};
 use executors::{Mirrored, Prediction, Predictor, Tiling};
 use image::GrayImage;
 use std::collections::BTreeMap;
@@ -39,27 +39,54 @@ pub fn run(args: &cli::Predict) -> Result<()> {
         mirror => Box::new(Mirrored { model, vertical: mirror == Mirror::Both }),
     };
     let mut watch = Watch::new("Prediction", 0, files.len() as u64);
-    match tiling {
-        Some(tiling) => {
-            for (name, file) in &files {
-                let classes = tiles::predict(model.as_ref(), device, data, &tiling, file);
-                let written = classes.and_then(|classes| write(name, file, classes, data, args));
-                written.with_context(|| format!("predicting {}", file.display()))?;
-                watch.step(1, None);
-            }
-        }
+    let broken = match tiling {
+        Some(tiling) => in_tiles(model.as_ref(), device, data, &files, &tiling, args, &mut watch)?,
         None => resized_whole(model.as_ref(), device, data, &files, args, &mut watch)?,
-    }
-    let (count, rate) = (files.len(), watch.rate());
+    };
+    let (count, rate) = (files.len() - broken.len(), watch.rate());
     drop(watch);
+    fs::create_dir_all(&args.output)?;
     publish(&args.output.join(LEGEND), format!("{:#}\n", report::classes(data)).as_bytes())?;
     log::info!("{count} images at {rate:.0} images/s");
     let ids: Vec<String> = classes.iter().enumerate().map(|(id, name)| format!("{id} {name}")).collect();
     log::info!("Wrote class maps (grey values: {}) to {}", ids.join(", "), args.output.display());
+    if !broken.is_empty() {
+        let names: Vec<&str> = broken.iter().map(|broken| broken.name.as_str()).collect();
+        bail!("{} of {} images could not be read: {}", broken.len(), files.len(), names.join(", "));
+    }
     Ok(())
 }
 
-/// Predicts images as they were trained on, brought to the network's size.
+/// Predicts images in their own size, tile by tile; gives those that cannot be read.
+fn in_tiles(
+    model: &dyn ModuleT,
+    device: Device,
+    data: &data::Config,
+    files: &BTreeMap<String, PathBuf>,
+    tiling: &Tiling,
+    args: &cli::Predict,
+    watch: &mut Watch,
+) -> Result<Vec<Passed>> {
+    let mut broken = Vec::new();
+    for (name, file) in files {
+        match data::read_pixels(file, data.channels()) {
+            Ok((size, pixels)) => {
+                let classes = tiles::predict(model, device, data, tiling, size, &pixels);
+                let written = classes.and_then(|classes| write(name, file, classes, data, args));
+                written.with_context(|| format!("predicting {}", file.display()))?;
+            }
+            Err(error) => {
+                let passed = Passed { name: name.clone(), reason: error.to_string() };
+                report::skipped(std::slice::from_ref(&passed));
+                broken.push(passed);
+            }
+        }
+        watch.step(1, None);
+    }
+    Ok(broken)
+}
+
+/// Predicts images as they were trained on, brought to the network's size; gives those that cannot be read.
 fn resized_whole(
     model: &dyn ModuleT,
     device: Device,
@@ -67,22 +94,25 @@ fn resized_whole(
     files: &BTreeMap<String, PathBuf>,
     args: &cli::Predict,
     watch: &mut Watch,
-) -> Result<()> {
+) -> Result<Vec<Passed>> {
     let named = files.iter().map(|(name, file)| (name.clone(), file.clone())).collect();
     let images = Arc::new(Images::new(named, data.size(), data.channels(), data.resize()));
-    // Every image was asked for by name.
-    let loader = LoaderConfig { max_skipped: 0, ..data.loader().clone() };
+    let loader = LoaderConfig { max_skipped: files.len() as u64, ..data.loader().clone() };
     let input = Loader::new(images.clone(), data.pipeline(Split::Validation), &loader, Order::Sequential, 0, device)?;
     for prediction in Predictor::new(model, &input).predict() {
         let Prediction { name, probabilities } = prediction?;
-        let file = files.get(&name).context("a prediction for an unknown image")?;
+        let broken = input.skipped().fresh();
+        report::skipped(&broken);
+        watch.step(broken.len(), None);
+        // A batch of which nothing is left has an image that is none.
+        let Some(file) = files.get(&name) else { continue };
         let size = data::dimensions(file)?;
         let classes = resized(&probabilities, images.rectangle(size), size)?.f_argmax(0, false)?;
         let written = paint::class_map(&classes).and_then(|classes| write(&name, file, classes, data, args));
         written.with_context(|| format!("predicting {}", file.display()))?;
         watch.step(1, None);
     }
-    Ok(())
+    Ok(input.skipped().all())
 }
 
 /// The images that `paths` name, by the name that their class map gets: the path relative to what was named, without

@@ -5,23 +5,20 @@ use contract::BoxError;
 use data::{Config, Split};
 use executors::{Tiling, predict_tiles};
 use image::GrayImage;
-use std::path::Path;
 use tch::nn::ModuleT;
 use tch::{Device, Kind, Tensor};
 
-/// The class of each pixel of the image at `file`, as the configuration's network sees it.
+/// The class of each pixel of an image of this height and width, `pixels` (`H×W×C`) being what the configuration's network sees.
 pub fn predict(
     model: &dyn ModuleT,
     device: Device,
     config: &Config,
     tiling: &Tiling,
-    file: &Path,
+    [height, width]: [u32; 2],
+    pixels: &[u8],
 ) -> Result<GrayImage> {
-    let channels = config.channels();
-    let ([height, width], pixels) = data::read_pixels(file, channels)?;
     let size = [height, width].map(i64::from);
-    let pixels_hwc = Tensor::f_from_data_size(&pixels, &[size[0], size[1], channels.into()], Kind::Uint8)?;
-    drop(pixels);
+    let pixels_hwc = Tensor::f_from_data_size(pixels, &[size[0], size[1], config.channels().into()], Kind::Uint8)?;
     let normalize = config.pipeline(Split::Validation).normalize;
     let of_channels = |values: &[f64]| {
         Tensor::f_from_slice(values)?.f_to_kind(Kind::Float)?.f_view([1, -1, 1, 1])?.f_to_device(device)
