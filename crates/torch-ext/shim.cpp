@@ -203,7 +203,7 @@ int oxiseg_watch_reads(uint64_t* handle) {
     *handle = at::addThreadLocalCallback(at::RecordFunctionCallback(count_read).scopes({at::RecordScope::FUNCTION}));
   });
 }
-int oxiseg_unwatch_reads(uint64_t handle) {
+int oxiseg_unwatch(uint64_t handle) {
   return guarded([&] { at::removeCallback(handle); });
 }
 int64_t oxiseg_reads() { return reads; }

@@ -1,4 +1,4 @@
-//! Prediction of images that are larger than memory or the network would like: tile by tile, blended where tiles overlap.
+//! Prediction of images that are larger than the network would like: tile by tile, blended where tiles overlap.
 
 use contract::{BoxError, Invalid, TorchError, caught};
 use tch::{Device, Kind, Tensor, nn::ModuleT};

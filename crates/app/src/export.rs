@@ -26,13 +26,11 @@ pub fn run(args: &cli::Export) -> Result<()> {
     let trained = load(&args.trained, &["model.precision=fp32".into(), "train.device=cpu".into()])?;
     let version = Version::choose(args.output.as_deref(), &trained.checkpoint)?;
     let data = &trained.config.data;
-    let normalize = data.pipeline(Split::Validation).normalize;
-    let constants = normalize.as_ref().map(|normalize| [normalize.mean.as_slice(), &normalize.std]);
     let mut saved = description(&trained);
     let Network { mut store, model, .. } = trained.network;
     let weights = store.state();
     store.freeze();
-    let network = Normalized::new(model, constants)?;
+    let network = normalized(model, data, Device::Cpu)?;
     let channels = i64::from(data.channels());
     let example = Tensor::f_zeros([1, channels, SIDE, SIDE], (Kind::Float, Device::Cpu))?;
     let write = |folder: &Path| {
@@ -48,11 +46,21 @@ pub fn run(args: &cli::Export) -> Result<()> {
     report::print(&version.folder.display().to_string())
 }
 
+/// A network that takes images from 0 to 1, as they are before the data's normalisation.
+pub fn normalized(model: Box<dyn ModuleT>, data: &data::Config, device: Device) -> Result<Normalized> {
+    let normalize = data.pipeline(Split::Validation).normalize;
+    let constants = normalize.as_ref().map(|normalize| [normalize.mean.as_slice(), &normalize.std]);
+    Ok(Normalized::new(model, constants, device)?)
+}
+
 /// What the network is and comes from.
 fn description(trained: &Trained) -> Value {
     let Trained { config, checkpoint, progress, scores, about, .. } = trained;
     let data = &config.data;
-    let tensor = |name: &str, channels: usize, values: &str| json!({ "name": name, "kind": "f32", "shape": [-1, channels, -1, -1], "values": values });
+    let tensor = |name: &str, channels: usize, values: &str| {
+        let shape = json!([-1, channels, -1, -1]);
+        json!({ "name": name, "kind": "f32", "shape": shape, "values": values })
+    };
     json!({
         "format": 1,
         "classes": report::classes(data),

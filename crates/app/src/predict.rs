@@ -3,6 +3,7 @@
 mod tiles;
 
 use crate::cli::{self, Mirror};
+use crate::export::normalized;
 use crate::files::publish;
 use crate::paint;
 use crate::parts::Network;
@@ -40,7 +41,10 @@ pub fn run(args: &cli::Predict) -> Result<()> {
     };
     let mut watch = Watch::new("Prediction", 0, files.len() as u64);
     let broken = match tiling {
-        Some(tiling) => in_tiles(model.as_ref(), device, data, &files, &tiling, args, &mut watch)?,
+        Some(tiling) => {
+            let model = normalized(model, data, device)?;
+            in_tiles(&model, device, data, &files, &tiling, args, &mut watch)?
+        }
         None => resized_whole(model.as_ref(), device, data, &files, args, &mut watch)?,
     };
     let (count, rate) = (files.len() - broken.len(), watch.rate());
@@ -57,7 +61,7 @@ pub fn run(args: &cli::Predict) -> Result<()> {
     Ok(())
 }
 
-/// Predicts images in their own size, tile by tile; gives those that cannot be read.
+/// Predicts images in their own size, tile by tile, with a model that normalises them; gives those that cannot be read.
 fn in_tiles(
     model: &dyn ModuleT,
     device: Device,
@@ -71,7 +75,7 @@ fn in_tiles(
     for (name, file) in files {
         match data::read_pixels(file, data.channels()) {
             Ok((size, pixels)) => {
-                let classes = tiles::predict(model, device, data, tiling, size, &pixels);
+                let classes = tiles::predict(model, device, tiling, size, data.channels(), &pixels);
                 let written = classes.and_then(|classes| write(name, file, classes, data, args));
                 written.with_context(|| format!("predicting {}", file.display()))?;
             }

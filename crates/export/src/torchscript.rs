@@ -4,7 +4,7 @@ use crate::Error;
 use contract::{TorchError, caught};
 use std::path::Path;
 use tch::nn::ModuleT;
-use tch::{CModule, Kind, TchError, Tensor};
+use tch::{CModule, Device, Kind, TchError, Tensor};
 
 /// A network that takes images from 0 to 1 and normalises them itself.
 #[derive(Debug)]
@@ -15,9 +15,11 @@ pub struct Normalized {
 }
 
 impl Normalized {
-    /// `network` after mean and standard deviation of each channel, if there are any.
-    pub fn new(network: Box<dyn ModuleT>, constants: Option<[&[f64]; 2]>) -> Result<Self, TorchError> {
-        let tensor = |values: &[f64]| Tensor::f_from_slice(values)?.f_to_kind(Kind::Float)?.f_view([1, -1, 1, 1]);
+    /// `network` after mean and standard deviation of each channel, if there are any, on the network's `device`.
+    pub fn new(network: Box<dyn ModuleT>, constants: Option<[&[f64]; 2]>, device: Device) -> Result<Self, TorchError> {
+        let tensor = |values: &[f64]| {
+            Tensor::f_from_slice(values)?.f_to_kind(Kind::Float)?.f_view([1, -1, 1, 1])?.f_to_device(device)
+        };
         let constants = constants.map(|[mean, std]| Ok::<_, TchError>([tensor(mean)?, tensor(std)?]));
         Ok(Self { network, constants: constants.transpose()? })
     }
@@ -63,7 +65,6 @@ pub fn torchscript(network: &dyn ModuleT, example: &Tensor, path: &Path) -> Resu
 mod tests {
     use super::*;
     use model::{Config, Layers, MobileNetV2UNetConfig, ResNetUNetConfig, UNetConfig};
-    use tch::Device;
     use tch::nn::VarStore;
 
     #[test]
@@ -76,7 +77,7 @@ mod tests {
             let network = config.build(&store, 3, 3).unwrap();
             store.freeze();
             let image = |n: i64, size: i64| Tensor::rand([n, 3, size, size], (Kind::Float, Device::Cpu));
-            let network = Normalized::new(network, Some([&[0.5, 0.4, 0.3], &[0.2, 0.3, 0.4]])).unwrap();
+            let network = Normalized::new(network, Some([&[0.5, 0.4, 0.3], &[0.2, 0.3, 0.4]]), Device::Cpu).unwrap();
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("model.pt");
             torchscript(&network, &image(1, 64), &path).unwrap();

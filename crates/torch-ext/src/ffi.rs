@@ -50,7 +50,7 @@ unsafe extern "C" {
     pub fn oxiseg_channels_last(tensor: Ptr, out: *mut *mut C_tensor) -> c_int;
     pub fn oxiseg_make_channels_last(tensor: Ptr) -> c_int;
     pub fn oxiseg_watch_reads(handle: *mut u64) -> c_int;
-    pub fn oxiseg_unwatch_reads(handle: u64) -> c_int;
+    pub fn oxiseg_unwatch(handle: u64) -> c_int;
     pub fn oxiseg_reads() -> i64;
     pub fn oxiseg_watch_operators(handle: *mut u64) -> c_int;
     pub fn oxiseg_operators() -> *const c_char;

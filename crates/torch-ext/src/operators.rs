@@ -55,7 +55,7 @@ impl Operators {
 impl Drop for Operators {
     fn drop(&mut self) {
         // SAFETY: removes what `watch` has added, on the same thread.
-        unsafe { ffi::oxiseg_unwatch_reads(self.handle) };
+        unsafe { ffi::oxiseg_unwatch(self.handle) };
     }
 }
 

@@ -36,7 +36,7 @@ impl Reads {
 impl Drop for Reads {
     fn drop(&mut self) {
         // SAFETY: removes what `watch` has added, on the same thread.
-        unsafe { ffi::oxiseg_unwatch_reads(self.handle) };
+        unsafe { ffi::oxiseg_unwatch(self.handle) };
     }
 }
 
