@@ -13,12 +13,15 @@
 #include <ATen/ops/stack.h>
 #include <ATen/record_function.h>
 #include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/ir/constants.h>
+#include <torch/csrc/jit/ir/ir.h>
 #include <torch/csrc/jit/serialization/import.h>
 #include <torch/version.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
 #include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -94,6 +97,71 @@ static void leave_operator(const at::RecordFunction& function, at::ObserverConte
   if (--depth > 0) return;
   auto output = function.outputs().empty() ? "\t" : told(function.outputs()[0]);
   operators += function.name() + output + inputs + '\n';
+}
+
+// What a script computes, one line for each input, constant, operator and output; tensors among the constants by number.
+struct Graph {
+  std::string text;
+  std::vector<Tensor> tensors;
+};
+
+template <class T> static std::string joined(const T& items) {
+  std::string text;
+  for (const auto& item : items) text += (text.empty() ? "" : ",") + item;
+  return text;
+}
+
+static std::string names(at::ArrayRef<torch::jit::Value*> values) {
+  std::vector<std::string> all;
+  for (auto* value : values) all.push_back(value->debugName());
+  return joined(all);
+}
+
+static std::string told(double number) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.17g", number);
+  return text;
+}
+
+// A constant as its kind and its value; what has another kind is named, so that it can be complained about.
+static std::string constant(const c10::IValue& value, std::vector<Tensor>& tensors) {
+  if (value.isNone()) return "none\t";
+  if (value.isTensor()) {
+    tensors.push_back(value.toTensor());
+    return "tensor\t" + std::to_string(tensors.size() - 1);
+  }
+  if (value.isBool()) return value.toBool() ? "int\t1" : "int\t0";
+  if (value.isInt()) return "int\t" + std::to_string(value.toInt());
+  if (value.isDouble()) return "float\t" + told(value.toDouble());
+  std::vector<std::string> all;
+  if (value.isIntList()) {
+    for (int64_t item : value.toIntList()) all.push_back(std::to_string(item));
+    return "ints\t" + joined(all);
+  }
+  if (value.isDoubleList()) {
+    for (double item : value.toDoubleList()) all.push_back(told(item));
+    return "floats\t" + joined(all);
+  }
+  return "other\t" + value.tagKind();
+}
+
+static Graph graph_of(const torch::jit::Module& script) {
+  Graph graph;
+  auto code = script.get_method("forward").graph();
+  auto inputs = code->inputs();
+  // The first one is the script itself, which is empty when it is frozen.
+  for (size_t i = 1; i < inputs.size(); i++) graph.text += "input\t" + inputs[i]->debugName() + '\n';
+  for (auto* node : code->nodes()) {
+    auto value = node->outputs().size() == 1 ? torch::jit::toIValue(node->output()) : std::nullopt;
+    if (value) {
+      graph.text += "constant\t" + node->output()->debugName() + '\t' + constant(*value, graph.tensors) + '\n';
+    } else {
+      graph.text += std::string("operator\t") + node->kind().toQualString() + '\t' + names(node->inputs()) + '\t' +
+                    names(node->outputs()) + '\n';
+    }
+  }
+  graph.text += "output\t" + names(code->outputs()) + '\n';
+  return graph;
 }
 
 extern "C" {
@@ -225,6 +293,18 @@ int oxiseg_freeze_script(const char* from, const char* to) {
     torch::jit::freeze(script).save(to);
   });
 }
+
+int oxiseg_read_graph(const char* from, Graph** out) {
+  return guarded([&] {
+    auto script = torch::jit::load(from, at::kCPU);
+    *out = new Graph(graph_of(script));
+  });
+}
+const char* oxiseg_graph_text(const Graph* graph) { return graph->text.c_str(); }
+int oxiseg_graph_tensor(const Graph* graph, size_t number, Tensor** out) {
+  return guarded([&] { *out = new Tensor(graph->tensors.at(number)); });
+}
+void oxiseg_free_graph(Graph* graph) { delete graph; }
 
 void oxiseg_tune_allocator() {
 #ifdef __GLIBC__

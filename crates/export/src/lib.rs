@@ -4,9 +4,17 @@
 //! what the data was normalised with is part of it.
 
 mod error;
+mod onnx;
 mod parity;
 mod torchscript;
 
 pub use error::Error;
+pub use onnx::{OnnxRuntime, onnx};
 pub use parity::Parity;
 pub use torchscript::{Normalized, torchscript};
+
+/// The name of a saved network's input: Triton's for TorchScript, which has none.
+pub const INPUT: &str = "input__0";
+
+/// The name of a saved network's output.
+pub const OUTPUT: &str = "output__0";

@@ -8,6 +8,12 @@ use torch_sys::C_tensor;
 /// A tensor as it crosses the border.
 pub type Ptr = *const C_tensor;
 
+/// A graph of the shim.
+#[repr(C)]
+pub struct CGraph {
+    private: [u8; 0],
+}
+
 unsafe extern "C" {
     fn oxiseg_error() -> *const c_char;
     pub fn oxiseg_libtorch_version() -> *const c_char;
@@ -55,6 +61,10 @@ unsafe extern "C" {
     pub fn oxiseg_watch_operators(handle: *mut u64) -> c_int;
     pub fn oxiseg_operators() -> *const c_char;
     pub fn oxiseg_freeze_script(from: *const c_char, to: *const c_char) -> c_int;
+    pub fn oxiseg_read_graph(from: *const c_char, out: *mut *mut CGraph) -> c_int;
+    pub fn oxiseg_graph_text(graph: *const CGraph) -> *const c_char;
+    pub fn oxiseg_graph_tensor(graph: *const CGraph, number: usize, out: *mut *mut C_tensor) -> c_int;
+    pub fn oxiseg_free_graph(graph: *mut CGraph);
     pub fn oxiseg_tune_allocator();
 }
 

@@ -1,11 +1,12 @@
 //! What libtorch has and tch does not bind: fused optimizer kernels, operations on a list of tensors in one
-//! call, autocast with a choice of kind, the channels-last memory format, the state of the random generator, the
-//! allocator.
+//! call, autocast with a choice of kind, the channels-last memory format, the state of the random generator, frozen
+//! scripts and what they compute, the allocator.
 //!
 //! **Invariant:** this is the only crate with unsafe code, and it holds no logic of its own.
 
 mod autocast;
 mod ffi;
+mod graph;
 mod lists;
 mod operators;
 mod optim;
@@ -13,6 +14,7 @@ mod reads;
 mod script;
 
 pub use autocast::Autocast;
+pub use graph::{Constant, Graph, Operation};
 pub use lists::{copy, global_norm, lerp};
 pub use operators::{Operator, Operators, Seen};
 pub use optim::{Adam, Sgd, clear_grad, fused_adam, fused_sgd, set_grad};

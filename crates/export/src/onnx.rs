@@ -1,0 +1,70 @@
+//! A network as ONNX, which ONNX Runtime, OpenVINO, TensorRT and most others run.
+
+mod lower;
+mod proto;
+mod runtime;
+
+pub use runtime::OnnxRuntime;
+
+use crate::{Error, INPUT, OUTPUT};
+use lower::Lowered;
+use prost::Message;
+use proto::{Dimension, GraphProto, ModelProto, OperatorSetId, TypeProto, ValueInfoProto};
+use std::fs;
+use std::path::Path;
+use tch::{Kind, Tensor};
+use torch_ext::Graph;
+
+/// The set of operators that are used: the newest that runtimes of the year 2022 know too.
+const OPSET: i64 = 17;
+
+/// The version of the file format that came with it.
+const FORMAT: i64 = 8;
+
+/// What a file of protobuf messages can be at most.
+const LARGEST: usize = i32::MAX as usize;
+
+/// Writes what the TorchScript file `script` computes to the file `path` as ONNX: of `channels` channels, for `classes` classes.
+/// It has to be of [`torchscript`](crate::torchscript) and takes and gives the same.
+///
+/// # Errors
+///
+/// [`Error::Operator`] for an operator that has no translation here.
+pub fn onnx(script: &Path, channels: i64, classes: i64, path: &Path) -> Result<(), Error> {
+    let graph = Graph::read(script);
+    let graph = graph.map_err(|source| Error::Torch { doing: "reading", path: script.into(), source })?;
+    let Lowered { nodes, weights } = lower::lower(&graph)?;
+    let model = ModelProto {
+        ir_version: Some(FORMAT),
+        producer_name: Some("oxiseg".into()),
+        producer_version: Some(env!("CARGO_PKG_VERSION").into()),
+        graph: Some(GraphProto {
+            node: nodes,
+            name: Some("network".into()),
+            initializer: weights,
+            input: vec![images(INPUT, channels)],
+            output: vec![images(OUTPUT, classes)],
+        }),
+        opset_import: vec![OperatorSetId { domain: Some(String::new()), version: Some(OPSET) }],
+    };
+    let size = model.encoded_len();
+    if size > LARGEST {
+        return Err(Error::TooLarge { size });
+    }
+    fs::write(path, model.encode_to_vec()).map_err(|source| Error::Write { path: path.into(), source })
+}
+
+/// Any number of images of any size, with so many channels.
+fn images(name: &str, channels: i64) -> ValueInfoProto {
+    let shape = [Dimension::Any("N"), Dimension::Known(channels), Dimension::Any("H"), Dimension::Any("W")];
+    ValueInfoProto { name: Some(name.into()), r#type: Some(TypeProto::f32(&shape)) }
+}
+
+/// The numbers of a tensor as f32, in order.
+fn numbers(tensor: &Tensor) -> Result<Vec<f32>, tch::TchError> {
+    let flat = tensor.f_to_kind(Kind::Float)?.f_contiguous()?.f_view(-1)?;
+    Vec::try_from(flat)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! ONNX files run by ONNX Runtime, where its library is.
+
+use super::numbers;
+use crate::{Error, INPUT, OUTPUT};
+use contract::caught;
+use ort::session::Session;
+use ort::value::TensorRef;
+use std::path::{Path, PathBuf};
+use tch::Tensor;
+
+/// The library's name, by which the system finds it where it is installed.
+const NAME: &str = if cfg!(target_os = "macos") { "libonnxruntime.dylib" } else { "libonnxruntime.so" };
+
+/// An ONNX file in ONNX Runtime.
+#[derive(Debug)]
+pub struct OnnxRuntime {
+    session: Session,
+    path: PathBuf,
+}
+
+impl OnnxRuntime {
+    /// Opens an ONNX file with the ONNX Runtime whose library is the file `library`, or else with the one that the system knows:
+    /// nothing if it knows none. The first library that was opened is the one of the whole program.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Onnx`] if the library cannot be loaded, or does not take the file.
+    pub fn open(path: &Path, library: Option<&Path>) -> Result<Option<Self>, Error> {
+        let failed = |said: String| Error::Onnx { path: path.into(), said };
+        match caught(|| ort::init_from(library.unwrap_or(NAME.as_ref()))) {
+            Ok(Ok(environment)) => drop(environment.with_telemetry(false).commit()),
+            Ok(Err(_)) if library.is_none() => return Ok(None),
+            Ok(Err(error)) => return Err(failed(error.to_string())),
+            Err(said) => return Err(failed(said)),
+        }
+        let session = caught(|| Session::builder().and_then(|mut builder| builder.commit_from_file(path)));
+        let session = session.map_err(failed)?.map_err(|error| failed(error.to_string()))?;
+        Ok(Some(Self { session, path: path.into() }))
+    }
+
+    /// The logits of `images` (`[N, C, H, W]`, from 0 to 1).
+    pub fn run(&mut self, images: &Tensor) -> Result<Tensor, Error> {
+        let path = &self.path;
+        let values = numbers(images).map_err(Error::torch("images for", path))?;
+        let failed = |error: ort::Error| Error::Onnx { path: path.clone(), said: error.to_string() };
+        let values = TensorRef::from_array_view((images.size(), &*values)).map_err(failed)?;
+        let outputs = self.session.run(ort::inputs![INPUT => values]).map_err(failed)?;
+        let (shape, values) = outputs[OUTPUT].try_extract_tensor::<f32>().map_err(failed)?;
+        Tensor::f_from_slice(values)
+            .and_then(|logits| logits.f_view(&shape[..]))
+            .map_err(Error::torch("logits of", path))
+    }
+}
