@@ -1,6 +1,6 @@
 //! `app export`: what others get of a trained network.
 
-use super::support::Place;
+use super::support::{Place, Ran, onnx_runtime, python, root, skip};
 use serde_json::Value;
 use std::fs;
 use tch::{CModule, Device, Kind, Tensor};
@@ -36,6 +36,19 @@ fn a_saved_network_is_a_triton_model_that_gives_what_validation_saw() {
     // Any number of images, and other sizes.
     let many = Tensor::rand([3, 3, 32, 48], (Kind::Float, Device::Cpu));
     assert_eq!(script.forward_ts(&[many]).unwrap().size(), [3, 4, 32, 48]);
+    // We run it ourselves, too, without the run: with its data, or others.
+    let object = |ran: Ran| serde_json::from_str::<Value>(&ran.ok().stdout).unwrap();
+    let of_run = object(place.app("validate --run runs/shapes --json"));
+    fs::rename(place.path("runs/shapes"), place.path("elsewhere")).unwrap();
+    let of_model = object(place.app("validate --model saved_models/shapes/1 --json"));
+    assert_eq!((&of_model["iou"], &of_model["epoch"]), (&of_run["iou"], &2.into()));
+    assert_eq!(of_model["checkpoint"], "saved_models/shapes/1");
+    let fewer = "validate --model saved_models/shapes/1 --json --set data.validation_samples=5";
+    assert_eq!(object(place.app(fewer))["samples"], 5);
+    place.app("predict --model saved_models/shapes/1 --output again a.png").ok();
+    assert_eq!(fs::read(place.path("again/a.png")).unwrap(), fs::read(place.path("out/a.png")).unwrap());
+    place.app("predict --model saved_models/shapes/1 --run x --output x a.png").refused(2, "cannot be used with");
+    place.app("predict --model saved_models/shapes --output x a.png").refused(2, "is no saved network: model.json");
     // The weights start a new run.
     let weights = folder.join("model.safetensors");
     let start = format!(r#"--run again --set model.weights={{"path":"{}"}}"#, weights.display());
@@ -53,10 +66,104 @@ fn nothing_is_published_over_another_version_or_network() {
     place.app("export --run runs/shapes --output out/last").refused(2, "a version is a number");
     place.train("--run runs/grey --set data.kind=shapes --set model.width=2").ok();
     fs::write(place.path("out/config.pbtxt"), "of another").unwrap();
-    place.app("export --run runs/grey --output out/8").refused(2, "other inputs or outputs");
+    place.app("export --run runs/grey --output out/8").refused(2, "other inputs, outputs or formats");
     assert!(!place.path("out/8").exists());
     let hidden = fs::read_dir(place.path("out"))
         .unwrap()
         .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'));
     assert_eq!(hidden.count(), 0);
+}
+
+#[test]
+fn a_training_ends_by_saving_its_best_network_unless_it_is_told_not_to() {
+    let place = Place::new();
+    let train = "--run runs/shapes --set export.at_end=true --set checkpoint.best=mean_iou";
+    let ran = place.train(&format!("{train} --until-step 5")).refused(75, "Stopped at step 5");
+    assert!(!ran.stderr.contains("saved_models") && !place.path("saved_models").exists());
+    let ran = place.train(train).ok();
+    assert!(ran.stderr.contains("Saved the network: saved_models/shapes/1"), "{}", ran.stderr);
+    assert!(!ran.stdout.contains("saved_models"), "stdout has the scores: {}", ran.stdout);
+    let saved: Value =
+        serde_json::from_slice(&fs::read(place.path("saved_models/shapes/1/model.json")).unwrap()).unwrap();
+    let best = place.app("validate --run runs/shapes --checkpoint best --json").ok().stdout;
+    let best: Value = serde_json::from_str(&best).unwrap();
+    assert_eq!((&saved["run"]["checkpoint"], &saved["run"]["epoch"]), (&best["checkpoint"], &best["epoch"]));
+    // What cannot be saved leaves a finished run.
+    fs::write(place.path("saved_models/shapes/config.pbtxt"), "of another").unwrap();
+    let ran =
+        place.train(&format!("{train} --set train.epochs=3")).refused(2, "is trained, and its network was not saved");
+    assert!(ran.stderr.contains("app export --run runs/shapes"), "{}", ran.stderr);
+    assert!(place.train(&format!("{train} --set train.epochs=3")).ok().stderr.contains("is finished"));
+}
+
+#[test]
+fn others_give_the_same_classes_and_what_was_compared_is_told() {
+    let (Some(library), Some(mut python)) = (onnx_runtime(), python()) else {
+        return skip("ONNX, for there is no ONNX Runtime (scripts/python installs it)");
+    };
+    let place = Place::new();
+    place.train(&format!("--run runs/shapes {NORMALIZED}")).ok();
+    let ran = place.app("export --run runs/shapes").ok();
+    let compared = |number: u32| {
+        let folder = place.path(&format!("saved_models/shapes/{number}"));
+        let saved: Value = serde_json::from_slice(&fs::read(folder.join("model.json")).unwrap()).unwrap();
+        saved["parity"].clone()
+    };
+    if std::env::var_os("ORT_DYLIB_PATH").is_none() && compared(1)["model.onnx"].is_null() {
+        assert!(ran.stderr.contains("model.onnx is not compared"), "{}", ran.stderr);
+    }
+    let export = |more: &str| {
+        let mut command = place.command(&format!("export --run runs/shapes {more}"));
+        Ran::new(command.env("ORT_DYLIB_PATH", &library).output().unwrap())
+    };
+    export("--set export.samples=7").ok();
+    assert_eq!(compared(2)["model.onnx"]["samples"], 7);
+    assert_eq!(compared(2)["model.onnx"]["class_agreement"], 1.0);
+    assert_eq!(compared(2)["model.safetensors"]["max_error"], 0.0);
+    // Weights of 16 bits take half the room, and what they change is told.
+    export("--set export.weights=bf16 --formats safetensors,torchscript").ok();
+    let size = |number: u32| {
+        fs::metadata(place.path(&format!("saved_models/shapes/{number}/model.safetensors"))).unwrap().len()
+    };
+    assert!(size(3) < size(2) * 6 / 10, "{} and {}", size(3), size(2));
+    assert!(
+        compared(3)["model.safetensors"]["max_error"].as_f64().unwrap() > 1e-6 && compared(3)["model.onnx"].is_null()
+    );
+    assert!(!place.path("saved_models/shapes/3/model.onnx").exists());
+    export("--formats oxnn").refused(2, "export.formats[0]: unknown variant `oxnn`");
+    // Python runs it without us.
+    let picture = image::RgbImage::from_fn(16, 16, |x, y| image::Rgb([(x * 16) as u8, (y * 16) as u8, (x * y) as u8]));
+    picture.save(place.path("a.png")).unwrap();
+    place.app("predict --model saved_models/shapes/2 --output out a.png").ok();
+    python.arg(root().join("scripts/check_model")).args(["saved_models/shapes/2", "a.png", "--classes", "out"]);
+    let said = Ran::new(python.current_dir(place.path("")).output().unwrap()).ok().stdout;
+    assert!(said.contains("is sound (onnx.checker)"), "{said}");
+    let same = "a.png: model.onnx and app predict give the same class in 100.0000% of the pixels";
+    let same =
+        same.replace("model.onnx and", if said.contains("model.pt") { "model.pt and" } else { "model.onnx and" });
+    assert!(said.contains(&same), "{said}");
+}
+
+#[test]
+fn a_damaged_saved_network_is_refused() {
+    let place = Place::new();
+    place.train("--run runs/shapes").ok();
+    place.app("export --run runs/shapes --output saved_models/unet/1").ok();
+    image::RgbImage::new(8, 8).save(place.path("a.png")).unwrap();
+    let script = place.path("saved_models/unet/1/model.pt");
+    let whole = fs::read(&script).unwrap();
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    for bytes in [&whole[..whole.len() / 2], &flipped, b""] {
+        fs::write(&script, bytes).unwrap();
+        place.app("predict --model saved_models/unet/1 --output out a.png").refused(1, "model.pt is damaged");
+    }
+    fs::remove_file(&script).unwrap();
+    place.app("predict --model saved_models/unet/1 --output out a.png").refused(1, "model.pt: No such file");
+    fs::write(place.path("saved_models/unet/1/model.json"), "{\"format\": 1}").unwrap();
+    place.app("predict --model saved_models/unet/1 --output out a.png").refused(1, "missing field `files`");
+    assert!(!place.path("out").exists());
+    place.app("export --run runs/shapes --formats safetensors --output weights/1").ok();
+    assert!(!place.path("weights/config.pbtxt").exists());
+    place.app("predict --model weights/1 --output out a.png").refused(2, "export it with --formats torchscript");
 }

@@ -25,7 +25,8 @@ pub const TINY: &str = r#"{
     "data": {"kind": "shapes", "size": [16, 16], "train_samples": 24, "validation_samples": 12,
              "loader": {"batch_size": 5}},
     "model": {"kind": "unet", "width": 4, "depth": 2},
-    "train": {"epochs": 2, "threads": 1, "device": "cpu"}
+    "train": {"epochs": 2, "threads": 1, "device": "cpu"},
+    "export": {"at_end": false}
 }"#;
 
 /// The repository.
@@ -44,6 +45,13 @@ pub fn python() -> Option<Command> {
     let mut python = Command::new("python3");
     python.env("PYTHONPATH", &packages);
     packages.join("installed.txt").exists().then_some(python)
+}
+
+/// ONNX Runtime's library among the packages of `scripts/python`, if it was run.
+pub fn onnx_runtime() -> Option<PathBuf> {
+    let mut files =
+        fs::read_dir(root().join(".python/onnxruntime/capi")).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    files.find(|path| path.to_string_lossy().contains("libonnxruntime.so"))
 }
 
 /// What a command left.

@@ -25,7 +25,7 @@ pub enum Command {
     Validate(Validate),
     /// Predict the class of every pixel of images.
     Predict(Predict),
-    /// Save a trained network for others to run: TorchScript, its weights, and what it is, as a Triton model.
+    /// Save a trained network for others to run: TorchScript, ONNX, its weights, and what it is, as a Triton model.
     Export(Export),
     /// Look at a data set before anything is trained on it.
     #[command(subcommand)]
@@ -193,6 +193,16 @@ pub struct Trained {
     pub checkpoint: Which,
 }
 
+/// Which trained network: of a run, or saved.
+#[derive(Debug, Args)]
+pub struct Used {
+    #[command(flatten)]
+    pub trained: Trained,
+    /// A saved network, e.g. saved_models/unet/1, instead of a run's
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "checkpoint"])]
+    pub model: Option<PathBuf>,
+}
+
 /// Which checkpoint of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Which {
@@ -220,7 +230,7 @@ impl FromStr for Which {
 #[derive(Debug, Args)]
 pub struct Validate {
     #[command(flatten)]
-    pub trained: Trained,
+    pub used: Used,
     /// Change one key of the run's configuration, e.g. --set data.root=/elsewhere
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -248,16 +258,19 @@ pub struct Export {
     /// The version to make: saved_models/NAME/NUMBER [default: the next number, NAME being that of the run]
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Validation samples that the saved network is compared with the live one on
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..))]
-    pub samples: u64,
+    /// What to write: torchscript, onnx, safetensors [default: export.formats of the run, which is all of them]
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',')]
+    pub formats: Vec<String>,
+    /// Change one key of the run's configuration, e.g. --set export.weights=bf16
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
 }
 
 /// `app predict`
 #[derive(Debug, Args)]
 pub struct Predict {
     #[command(flatten)]
-    pub trained: Trained,
+    pub used: Used,
     /// Where the class maps go: one PNG of class ids for each image, of its size
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,

@@ -48,6 +48,8 @@ pub struct Config {
     pub checkpoint: checkpoint::Config,
     /// What is written down of the run.
     pub summary: summary::Config,
+    /// What others get of the trained network.
+    pub export: export::Config,
 }
 
 /// How long, on what, from which seed.
@@ -187,6 +189,7 @@ impl Config {
             ("schedule", self.schedule.check()),
             ("train", self.train.check()),
             ("checkpoint", self.checkpoint.check()),
+            ("export", self.export.check()),
         ];
         for (section, result) in sections {
             result.map_err(|Invalid { key, problem }| Invalid { key: format!("{section}.{key}"), problem })?;

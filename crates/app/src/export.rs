@@ -1,20 +1,25 @@
 //! `app export`: a trained network as files that others run, published as a whole.
 
+mod compare;
 mod version;
 
-use crate::cli;
+use crate::cli::{self, Which};
+use crate::config::Config;
 use crate::parts::Network;
 use crate::report;
+use crate::run::Run;
+use crate::saved;
 use crate::trained::{Trained, load};
-use anyhow::{Context, Error, Result, bail};
-use contract::{Input, Stateful};
-use data::{Loader, LoaderConfig, Order, Split};
-use export::{Normalized, Parity};
-use serde_json::{Value, json};
+use anyhow::{Context, Result};
+use compare::Loaded;
+use contract::{StateDict, Stateful};
+use data::Split;
+use export::{Format, INPUT, Normalized, OUTPUT, Parity, Weights};
+use serde_json::json;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tch::nn::ModuleT;
-use tch::{CModule, Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 use version::Version;
 
 /// The sides of the example that libtorch follows: what every network halves without a rest.
@@ -22,28 +27,77 @@ const SIDE: i64 = 256;
 
 /// `app export`
 pub fn run(args: &cli::Export) -> Result<()> {
+    let mut changes = args.set.clone();
+    if !args.formats.is_empty() {
+        changes.push(format!("export.formats={}", json!(args.formats)));
+    }
+    let folder = export(&args.trained, args.output.as_deref(), changes)?;
+    report::print(&folder.display().to_string())
+}
+
+/// What a training ends with: the network of its best checkpoint, saved.
+pub fn finished(run: &Run) -> Result<()> {
+    let trained = cli::Trained { run: Some(run.folder.clone()), checkpoint: Which::Best };
+    let folder = export(&trained, None, Vec::new()).with_context(|| {
+        let folder = run.folder.display();
+        format!("{folder} is trained, and its network was not saved (to try again: app export --run {folder})")
+    })?;
+    log::info!("Saved the network: {}", folder.display());
+    Ok(())
+}
+
+/// Makes a version of a saved network, and gives its folder.
+fn export(which: &cli::Trained, output: Option<&Path>, mut changes: Vec<String>) -> Result<PathBuf> {
     // A saved network computes in f32, wherever it was trained.
-    let trained = load(&args.trained, &["model.precision=fp32".into(), "train.device=cpu".into()])?;
-    let version = Version::choose(args.output.as_deref(), &trained.checkpoint)?;
-    let data = &trained.config.data;
-    let mut saved = description(&trained);
-    let Network { mut store, model, .. } = trained.network;
-    let weights = store.state();
+    changes.extend(["model.precision=fp32".into(), "train.device=cpu".into()]);
+    let trained = load(which, &changes)?;
+    let version = Version::choose(output, &trained.checkpoint)?;
+    let triton = triton(&trained.config);
+    version.publish(|folder| write(folder, trained), triton.as_deref())?;
+    Ok(version.folder)
+}
+
+/// Writes the formats into `folder`, compares them with the network, and says what they are.
+fn write(folder: &Path, trained: Trained) -> Result<()> {
+    let mut description = saved::description(&trained);
+    let Trained { config, network: Network { mut store, model, .. }, .. } = trained;
+    let export::Config { formats, weights, samples, .. } = &config.export;
+    let (channels, classes) = (config.data.channels().into(), config.data.classes().len() as i64);
+    let state = store.state();
     store.freeze();
-    let network = normalized(model, data, Device::Cpu)?;
-    let channels = i64::from(data.channels());
+    let network = normalized(model, &config.data, Device::Cpu)?;
     let example = Tensor::f_zeros([1, channels, SIDE, SIDE], (Kind::Float, Device::Cpu))?;
-    let write = |folder: &Path| {
-        let script = folder.join("model.pt");
-        export::torchscript(&network, &example, &script)?;
-        saved["parity"]["model.pt"] = compare(&network, &script, data, args.samples)?;
-        let plain = weights.iter().map(|(name, tensor)| Ok((name, tensor.f_contiguous()?)));
-        let plain: Vec<_> = plain.collect::<Result<_>>()?;
-        Tensor::write_safetensors(&plain, folder.join("model.safetensors"))?;
-        Ok(fs::write(folder.join("model.json"), format!("{saved:#}\n"))?)
-    };
-    version.publish(write, &triton(channels, data.classes().len()))?;
-    report::print(&version.folder.display().to_string())
+    let file = |format: Format| folder.join(format.file());
+    let script = file(Format::TorchScript);
+    export::torchscript(&network, &example, &script)?;
+    let mut loaded = Vec::new();
+    for format in formats {
+        let path = file(*format);
+        let tolerance = if *format == Format::Safetensors { *weights } else { Weights::Fp32 }.tolerance();
+        let run = match format {
+            Format::TorchScript => Some(compare::torchscript(&path)?),
+            Format::Onnx => {
+                export::onnx(&script, channels, classes, &path)?;
+                compare::onnx(&path)?
+            }
+            Format::Safetensors => {
+                write_weights(&state, *weights, &path)?;
+                Some(compare::safetensors(&path, &config)?)
+            }
+        };
+        loaded.push(Loaded { format: *format, tolerance, run, parity: Parity::default() });
+    }
+    description["parity"] = compare::compare(&network, loaded, &config.data, *samples)?;
+    if !formats.contains(&Format::TorchScript) {
+        fs::remove_file(script)?;
+    }
+    saved::write(folder, description)
+}
+
+fn write_weights(state: &StateDict, weights: Weights, path: &Path) -> Result<()> {
+    let plain = state.iter().map(|(name, tensor)| Ok((name, tensor.f_to_kind(weights.kind())?.f_contiguous()?)));
+    let plain: Vec<_> = plain.collect::<Result<_>>()?;
+    Ok(Tensor::write_safetensors(&plain, path)?)
 }
 
 /// A network that takes images from 0 to 1, as they are before the data's normalisation.
@@ -53,73 +107,19 @@ pub fn normalized(model: Box<dyn ModuleT>, data: &data::Config, device: Device) 
     Ok(Normalized::new(model, constants, device)?)
 }
 
-/// What the network is and comes from.
-fn description(trained: &Trained) -> Value {
-    let Trained { config, checkpoint, progress, scores, about, .. } = trained;
-    let data = &config.data;
-    let tensor = |name: &str, channels: usize, values: &str| {
-        let shape = json!([-1, channels, -1, -1]);
-        json!({ "name": name, "kind": "f32", "shape": shape, "values": values })
+/// What Triton's inference server wants to know of every version of a model; nothing if it cannot run any.
+fn triton(config: &Config) -> Option<String> {
+    let formats = &config.export.formats;
+    let platform = match (formats.contains(&Format::TorchScript), formats.contains(&Format::Onnx)) {
+        (true, _) => "pytorch_libtorch",
+        (_, true) => "onnxruntime_onnx",
+        _ => return None,
     };
-    json!({
-        "format": 1,
-        "classes": report::classes(data),
-        "input": tensor("input__0", data.channels() as usize, "RGB or grey, from 0 to 1"),
-        "output": tensor("output__0", data.classes().len(), "logits"),
-        "size": data.size(),
-        "resize": data.resize(),
-        "normalize": data.pipeline(Split::Validation).normalize,
-        "scores": scores,
-        "run": {
-            "checkpoint": checkpoint.display().to_string(),
-            "epoch": progress.epoch,
-            "step": progress.step,
-            "about": about,
-        },
-    })
-}
-
-/// Compares the saved network with the live one on validation samples; an error unless they are the same but for rounding.
-fn compare(network: &Normalized, script: &Path, data: &data::Config, samples: u64) -> Result<Value> {
-    let script = CModule::load(script)?;
-    let dataset = data.open(Split::Validation)?;
-    let mut pipeline = data.pipeline(Split::Validation);
-    // The networks normalise themselves.
-    pipeline.normalize = None;
-    let loader = LoaderConfig { batch_size: 1, ..data.loader().clone() };
-    let input = Loader::new(dataset.into(), pipeline, &loader, Order::Sequential, 0, Device::Cpu)?;
-    let _no_grad = tch::no_grad_guard();
-    let mut parity = Parity::default();
-    for batch in input.epoch(0, 0).take(samples as usize) {
-        let batch = batch.map_err(Error::from_boxed)?;
-        let run = || network.forward_t(&batch.inputs, false);
-        let expected = contract::caught(run).map_err(Error::msg).context("running the network")?;
-        parity.add(&expected, &script.forward_ts(&[&batch.inputs])?)?;
-    }
-    let (agreement, error) = (parity.agreement(), parity.max_error);
-    let found = format!("in {:.4} % of the pixels of {} validation samples", agreement * 100.0, parity.samples);
-    log::info!("model.pt and the network agree {found}; largest difference of logits {error:.1e}");
-    if !parity.holds() {
-        bail!("model.pt is not the network that it was made from, they agree {found}: nothing was published");
-    }
-    Ok(json!({
-        "samples": parity.samples,
-        "class_agreement": agreement,
-        "max_error": error,
-        "largest_logit": parity.largest,
-    }))
-}
-
-/// What Triton's inference server wants to know of every version of a model.
-fn triton(channels: i64, classes: usize) -> String {
-    let tensor = |name: &str, channels: i64| {
+    let tensor = |name: &str, channels: usize| {
         format!(
             "[\n  {{\n    name: \"{name}\"\n    data_type: TYPE_FP32\n    dims: [ -1, {channels}, -1, -1 ]\n  }}\n]"
         )
     };
-    format!(
-        "platform: \"pytorch_libtorch\"\nmax_batch_size: 0\ninput {}\noutput {}\n",
-        tensor("input__0", channels),
-        tensor("output__0", classes as i64)
-    )
+    let (input, output) = (tensor(INPUT, config.data.channels() as usize), tensor(OUTPUT, config.data.classes().len()));
+    Some(format!("platform: \"{platform}\"\nmax_batch_size: 0\ninput {input}\noutput {output}\n"))
 }

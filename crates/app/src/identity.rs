@@ -20,7 +20,7 @@ enum Rule {
 }
 
 /// Keys, or sections where they end in a dot, that are taken over.
-const TAKEN_OVER: [&str; 16] = [
+const TAKEN_OVER: [&str; 17] = [
     "train.epochs",
     "train.device",
     "train.threads",
@@ -35,6 +35,7 @@ const TAKEN_OVER: [&str; 16] = [
     "model.weights.",
     "checkpoint.",
     "summary.",
+    "export.",
     "oxiseg",
     "libtorch",
 ];

@@ -20,6 +20,7 @@ mod recovery;
 mod replay;
 mod report;
 mod run;
+mod saved;
 mod saver;
 mod signals;
 mod snapshot;

@@ -8,7 +8,7 @@ use crate::files::publish;
 use crate::paint;
 use crate::parts::Network;
 use crate::report;
-use crate::trained::load;
+use crate::trained::used;
 use crate::usage::usage;
 use crate::watch::Watch;
 use anyhow::{Context, Result, bail};
@@ -32,7 +32,7 @@ pub fn run(args: &cli::Predict) -> Result<()> {
     if let Some(tiling) = &tiling {
         tiling.check().map_err(|invalid| usage(format!("--{invalid}")))?;
     }
-    let trained = load(&args.trained, &[])?;
+    let trained = used(&args.used, &[])?;
     let Network { model, device, classes, .. } = trained.network;
     let data = &trained.config.data;
     let model = match args.mirror {

@@ -3,6 +3,7 @@
 
 use crate::cli;
 use crate::config::Policy;
+use crate::export;
 use crate::guard::Guard;
 use crate::identity;
 use crate::notes::Notes;
@@ -46,7 +47,12 @@ pub fn run(args: &cli::Train) -> Result<ExitCode> {
         return Ok(ExitCode::from(RESUMABLE));
     }
     let parts = Parts::build(&start.config, start.checkpoint.is_some())?;
-    train(start, parts, &signals, args)
+    let (run, at_end) = (start.run.clone(), start.config.export.at_end);
+    let status = train(start, parts, &signals, args)?;
+    if status == ExitCode::SUCCESS && at_end {
+        export::finished(&run)?;
+    }
+    Ok(status)
 }
 
 /// Trains to the end, or until it is asked to stop: then the status says that it can be resumed.

@@ -1,10 +1,11 @@
-//! A trained network: its run's configuration, and the weights of a checkpoint.
+//! A trained network: its run's configuration, and the weights of a checkpoint; or what was saved of the two.
 
 use crate::cli;
 use crate::cli::Which;
 use crate::config::Config;
 use crate::parts::Network;
 use crate::run::{Run, valid};
+use crate::saved;
 use crate::snapshot;
 use crate::usage::usage;
 use anyhow::Result;
@@ -20,7 +21,7 @@ pub struct Trained {
     pub config: Config,
     /// The network.
     pub network: Network,
-    /// Where its weights come from.
+    /// Where its weights come from: the folder of a checkpoint, or of a saved network.
     pub checkpoint: PathBuf,
     /// How far it was trained.
     pub progress: Progress,
@@ -30,7 +31,15 @@ pub struct Trained {
     pub about: Value,
 }
 
-/// Reads what the command line names. The configuration comes from the run, so it cannot disagree with training.
+/// Reads what the command line names: a run's network, or a saved one.
+pub fn used(which: &cli::Used, changes: &[String]) -> Result<Trained> {
+    match &which.model {
+        Some(folder) => saved::load(folder, changes),
+        None => load(&which.trained, changes),
+    }
+}
+
+/// Reads the network of a run that the command line names. The configuration comes from the run, so it cannot disagree with training.
 pub fn load(which: &cli::Trained, changes: &[String]) -> Result<Trained> {
     let run = Run::trained(which.run.as_deref())?;
     let config = run.config()?.with(changes)?;

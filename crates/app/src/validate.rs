@@ -1,9 +1,9 @@
-//! `app validate`: a trained network measured on the validation data of its run.
+//! `app validate`: a trained network measured on the validation data that it was trained with.
 
 use crate::cli;
 use crate::parts::{Network, input_of_validation};
 use crate::report;
-use crate::trained::load;
+use crate::trained::used;
 use crate::watch::Watch;
 use anyhow::{Context, Result};
 use executors::Validator;
@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 
 /// `app validate`
 pub fn run(args: &cli::Validate) -> Result<()> {
-    let trained = load(&args.trained, &args.set)?;
+    let trained = used(&args.used, &args.set)?;
     let Network { model, device, classes, .. } = &trained.network;
     let input = input_of_validation(&trained.config, *device)?;
     let loss_fn = trained.config.loss.build(*device)?;

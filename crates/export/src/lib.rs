@@ -3,11 +3,13 @@
 //! A saved network takes images as they are, RGB from 0 to 1 (`[N, C, H, W]` f32), and gives logits (`[N, K, H, W]` f32):
 //! what the data was normalised with is part of it.
 
+mod config;
 mod error;
 mod onnx;
 mod parity;
 mod torchscript;
 
+pub use config::{Config, Format, Weights};
 pub use error::Error;
 pub use onnx::{OnnxRuntime, onnx};
 pub use parity::Parity;

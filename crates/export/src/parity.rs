@@ -3,12 +3,6 @@
 use contract::TorchError;
 use tch::{Kind, Tensor};
 
-/// What a difference between logits may be, of the largest logit.
-const TOLERANCE: f64 = 1e-3;
-
-/// The share of pixels that must have the same class.
-const AGREEMENT: f64 = 0.999;
-
 /// How far a saved network is from the one that was saved, over some samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Parity {
@@ -42,9 +36,10 @@ impl Parity {
         if self.pixels > 0.0 { self.same / self.pixels } else { 0.0 }
     }
 
-    /// Whether the two are the same but for rounding.
-    pub fn holds(&self) -> bool {
-        self.agreement() >= AGREEMENT && self.max_error <= TOLERANCE * self.largest
+    /// Whether the two are the same but for rounding: no difference of logits is more than `tolerance` of the largest logit, and no
+    /// larger share of pixels has another class.
+    pub fn holds(&self, tolerance: f64) -> bool {
+        self.agreement() >= 1.0 - tolerance && self.max_error <= tolerance * self.largest
     }
 }
 
@@ -63,7 +58,7 @@ mod tests {
         let parity = |found: [f32; 8]| {
             let mut parity = Parity::default();
             parity.add(&logits(VALUES), &logits(found)).unwrap();
-            (parity.agreement(), parity.holds())
+            (parity.agreement(), parity.holds(1e-3))
         };
         assert_eq!(parity(VALUES), (1.0, true));
         assert_eq!(parity(VALUES.map(|value| value + 1e-4)), (1.0, true));
@@ -74,6 +69,6 @@ mod tests {
         other = VALUES;
         other[2] = f32::NAN;
         assert!(!parity(other).1);
-        assert!(!Parity::default().holds(), "nothing was compared");
+        assert!(!Parity::default().holds(1e-3), "nothing was compared");
     }
 }

@@ -45,14 +45,14 @@ impl Version {
         Ok(Self { folder, number })
     }
 
-    /// Makes the version of the files that `write` puts into the folder that it is given, and `triton` what stands beside the
-    /// versions. After an error there is no version.
-    pub fn publish(&self, write: impl FnOnce(&Path) -> Result<()>, triton: &str) -> Result<()> {
+    /// Makes the version of the files that `write` puts into the folder that it is given, and of `triton`, if there is any, what
+    /// stands beside the versions. After an error there is no version.
+    pub fn publish(&self, write: impl FnOnce(&Path) -> Result<()>, triton: Option<&str>) -> Result<()> {
         let model = self.folder.parent().unwrap_or(Path::new("."));
         let config = model.join(TRITON);
-        if fs::read_to_string(&config).is_ok_and(|there| there != triton) {
+        if triton.is_some() && fs::read_to_string(&config).is_ok_and(|there| Some(&*there) != triton) {
             return Err(usage(format!(
-                "{} is of networks with other inputs or outputs: take another name for this one",
+                "{} is of networks with other inputs, outputs or formats: take another name for this one",
                 config.display()
             )));
         }
@@ -63,7 +63,9 @@ impl Version {
                 File::open(entry?.path())?.sync_all()?;
             }
             File::open(&partial)?.sync_all()?;
-            files::publish(&config, triton.as_bytes())?;
+            if let Some(triton) = triton {
+                files::publish(&config, triton.as_bytes())?;
+            }
             // A folder that somebody made meanwhile and put something into is left as it is.
             fs::rename(&partial, &self.folder).with_context(|| format!("publishing {}", self.folder.display()))?;
             Ok(File::open(model)?.sync_all()?)
@@ -106,13 +108,13 @@ mod tests {
             assert!(error.contains("a version is a number"), "{error}");
         }
         let write = |folder: &Path| Ok(fs::write(folder.join("model.pt"), "x")?);
-        choose(&model.join("3")).unwrap().publish(write, "triton").unwrap();
+        choose(&model.join("3")).unwrap().publish(write, Some("triton")).unwrap();
         assert_eq!(fs::read_to_string(model.join("config.pbtxt")).unwrap(), "triton");
         assert_eq!(newest(&model).unwrap(), 3);
         let error = choose(&model.join("3")).err().unwrap().to_string();
         assert!(error.contains("take 4"), "{error}");
-        let error = choose(&model.join("4")).unwrap().publish(write, "other").unwrap_err().to_string();
-        assert!(error.contains("other inputs or outputs"), "{error}");
+        let error = choose(&model.join("4")).unwrap().publish(write, Some("other")).unwrap_err().to_string();
+        assert!(error.contains("other inputs, outputs or formats"), "{error}");
     }
 
     #[test]
@@ -123,11 +125,11 @@ mod tests {
             anyhow::bail!("no room")
         };
         let version = choose(&folder.path().join("unet/1")).unwrap();
-        assert_eq!(version.publish(fail, "triton").unwrap_err().to_string(), "no room");
+        assert_eq!(version.publish(fail, Some("triton")).unwrap_err().to_string(), "no room");
         assert_eq!(fs::read_dir(folder.path().join("unet")).unwrap().count(), 0);
         // Somebody else was first.
         fs::create_dir_all(version.folder.join("theirs")).unwrap();
-        let error = version.publish(|_| Ok(()), "triton").unwrap_err().to_string();
+        let error = version.publish(|_| Ok(()), None).unwrap_err().to_string();
         assert!(error.contains("publishing"), "{error}");
         assert!(version.folder.join("theirs").exists());
     }

@@ -1,0 +1,113 @@
+//! The parity gate: nothing is published that is not the network that was trained.
+
+use crate::config::Config;
+use crate::export::normalized;
+use crate::parts::Network;
+use anyhow::{Context, Error, Result, bail};
+use contract::{Input, Stateful};
+use data::{Loader, LoaderConfig, Order, Split};
+use export::{Format, Normalized, OnnxRuntime, Parity};
+use serde_json::{Map, Value, json};
+use std::env;
+use std::path::{Path, PathBuf};
+use tch::nn::ModuleT;
+use tch::{CModule, Device, Tensor};
+
+/// The variable that names ONNX Runtime's library, where the system does not know it.
+const ONNX_RUNTIME: &str = "ORT_DYLIB_PATH";
+
+/// What gives the logits of images.
+type Run = Box<dyn FnMut(&Tensor) -> Result<Tensor>>;
+
+/// A format that was written and loaded again.
+pub struct Loaded {
+    pub format: Format,
+    /// What it may differ by.
+    pub tolerance: f64,
+    /// Nothing if nobody is there to run it.
+    pub run: Option<Run>,
+    pub parity: Parity,
+}
+
+/// A TorchScript file, as libtorch runs it.
+pub fn torchscript(path: &Path) -> Result<Run> {
+    let script = CModule::load(path)?;
+    Ok(Box::new(move |images| Ok(script.forward_ts(&[images])?)))
+}
+
+/// An ONNX file, if ONNX Runtime is there.
+pub fn onnx(path: &Path) -> Result<Option<Run>> {
+    let library = env::var_os(ONNX_RUNTIME).filter(|name| !name.is_empty()).map(PathBuf::from);
+    let opened = OnnxRuntime::open(path, library.as_deref()).context(ONNX_RUNTIME)?;
+    let Some(mut runtime) = opened else {
+        log::warn!(
+            "model.onnx is not compared with the network: there is no ONNX Runtime here ({ONNX_RUNTIME} names its library)"
+        );
+        return Ok(None);
+    };
+    Ok(Some(Box::new(move |images| Ok(runtime.run(images)?))))
+}
+
+/// A network made anew with the weights of a file.
+pub fn safetensors(path: &Path, config: &Config) -> Result<Run> {
+    let network = Network::build(config)?;
+    contract::load(&network.store.state(), &weights::read(path)?.into_iter().map(float).collect::<Result<_>>()?)?;
+    let Network { store, model, .. } = network;
+    let model = normalized(model, &config.data, Device::Cpu)?;
+    Ok(Box::new(move |images| {
+        let _alive = &store;
+        contract::caught(|| model.forward_t(images, false)).map_err(Error::msg)
+    }))
+}
+
+fn float((name, tensor): (String, Tensor)) -> Result<(String, Tensor)> {
+    Ok((name, tensor.f_to_kind(tch::Kind::Float)?))
+}
+
+/// Compares what was saved with the live network on validation samples; an error unless they are the same but for rounding.
+pub fn compare(network: &Normalized, mut saved: Vec<Loaded>, data: &data::Config, samples: u64) -> Result<Value> {
+    let dataset = data.open(Split::Validation)?;
+    let mut pipeline = data.pipeline(Split::Validation);
+    // The networks normalise themselves.
+    pipeline.normalize = None;
+    let loader = LoaderConfig { batch_size: 1, ..data.loader().clone() };
+    let input = Loader::new(dataset.into(), pipeline, &loader, Order::Sequential, 0, Device::Cpu)?;
+    let _no_grad = tch::no_grad_guard();
+    for batch in input.epoch(0, 0).take(samples as usize) {
+        let images = batch.map_err(Error::from_boxed)?.inputs;
+        let run = || network.forward_t(&images, false);
+        let expected = contract::caught(run).map_err(Error::msg).context("running the network")?;
+        for Loaded { run, parity, .. } in &mut saved {
+            if let Some(run) = run {
+                parity.add(&expected, &run(&images)?)?;
+            }
+        }
+    }
+    let mut found = Map::new();
+    for Loaded { format, tolerance, run, parity } in &saved {
+        let compared = run.as_ref().map(|_| report(*format, *tolerance, parity)).transpose()?;
+        found.insert(format.file().into(), compared.into());
+    }
+    Ok(found.into())
+}
+
+/// How far a format is from the network.
+fn report(format: Format, tolerance: f64, parity: &Parity) -> Result<Value> {
+    let (agreement, error, file) = (parity.agreement(), parity.max_error, format.file());
+    let found = format!(
+        "in {:.4} % of the pixels of {} validation samples, the largest difference of logits is {error:.1e} (of {:.1e})",
+        agreement * 100.0,
+        parity.samples,
+        parity.largest
+    );
+    log::info!("{file} and the network agree {found}");
+    if !parity.holds(tolerance) {
+        bail!("{file} is not the network that it was made from: they agree {found}. Nothing was published");
+    }
+    Ok(json!({
+        "samples": parity.samples,
+        "class_agreement": agreement,
+        "max_error": error,
+        "largest_logit": parity.largest,
+    }))
+}
