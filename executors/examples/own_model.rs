@@ -33,7 +33,7 @@ fn main() -> Result<(), contract::BoxError> {
         .add(nn::conv2d(store.root() / "b", 8, 2, 1, nn::ConvConfig::default()));
     let loss_fn = loss::CrossEntropy::default();
     let config = optim::Config { learning_rate: 0.05, ..optim::Config::default() };
-    let mut optimizer = config.build(store.variables().into_iter().collect(), optim::Schedule::default(), 100)?;
+    let mut optimizer = config.build(store.variables().into_iter().collect(), optim::Schedule::default(), 100, 1)?;
     let mut metric = metric::Segmentation::new(vec!["dark".into(), "bright".into()], Device::Cpu)?;
 
     let mut trainer = Trainer::new(&model, &Noise, &loss_fn, &mut optimizer, &mut metric, 5);

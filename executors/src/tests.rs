@@ -73,7 +73,7 @@ fn optimizer(store: &VarStore, accumulate: u64) -> optim::Optim {
     let config = optim::Config { learning_rate: 0.05, accumulate, ..optim::Config::default() };
     let parameters: StateDict = store.variables().into_iter().filter(|(_, t)| t.requires_grad()).collect();
     let schedule = optim::Schedule { warmup: 3, ..Default::default() };
-    config.build(parameters.into_iter().collect(), schedule, 100).unwrap()
+    config.build(parameters.into_iter().collect(), schedule, 100, 1).unwrap()
 }
 
 fn segmentation() -> Segmentation {

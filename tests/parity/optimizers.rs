@@ -47,11 +47,11 @@ fn assert_parameters(case: &str, done: usize, problem: &Problem, recorded: &Reco
 fn one_and_five_steps_of_each_optimizer_are_those_of_pytorch() {
     let recorded = Recorded::open("optimizers");
     let cases = cases::<optim::Config>("optimizers");
-    assert_eq!(cases.len(), 14);
+    assert_eq!(cases.len(), 16);
     for (case, config) in cases {
         config.check().unwrap();
         let problem = Problem::new(&recorded);
-        let mut optimizer = config.build(problem.named(), Schedule::default(), UPDATES as u64).unwrap();
+        let mut optimizer = config.build(problem.named(), Schedule::default(), 1, UPDATES as u64).unwrap();
         let mut updates: Vec<Update> = Vec::new();
         for batch in 0..UPDATES as i64 * config.accumulate as i64 {
             let Some(update) = optimizer.minimize(&problem.loss(batch)).unwrap() else { continue };

@@ -82,3 +82,13 @@ fn a_summary_counts_what_a_network_learns_and_costs() {
     assert!(frozen["trained"].as_u64() < free["trained"].as_u64() && frozen["flops"] == free["flops"]);
     place.app("model summary --size 0 4").refused(2, "--size");
 }
+
+#[test]
+fn a_group_of_no_parameter_is_a_slip() {
+    let place = Place::new();
+    let group = r#"--set optimizer.groups=[{"parameters":"enkoder.*","frozen_epochs":3}]"#;
+    place.train(group).refused(2, "optimizer.groups[0].parameters: no parameter that is trained is called 'enkoder.*'");
+    let all = r#"--set optimizer.groups=[{"parameters":"*","frozen_epochs":3}]"#;
+    place.train(all).refused(2, "optimizer.groups: leave nothing that is trained from the beginning");
+    assert!(!place.path("runs").exists());
+}

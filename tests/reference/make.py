@@ -8,6 +8,7 @@ oxiseg's configuration). Nothing is taken from oxiseg: formulas and networks are
 """
 
 import json
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy
@@ -107,9 +108,15 @@ def batch_loss(given, parameters, index):
     )
 
 
+def group_of(name, options):
+    return next((group for group in options.get("groups", []) if fnmatch(name, group["parameters"])), {})
+
+
 def torch_optimizer(parameters, options):
+    """PyTorch's optimizer of the named parameters, those of groups with their own rates."""
     rule, lr = options["rule"], options["learning_rate"]
     decay = options.get("weight_decay", 0.0)
+    parameters = [{"params": [p], "lr": lr * group_of(name, options).get("factor", 1.0)} for name, p in parameters.items()]
     if rule["kind"] == "sgd":
         momentum, nesterov = rule.get("momentum", 0.0), rule.get("nesterov", False)
         return torch.optim.SGD(parameters, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=decay)
@@ -122,6 +129,10 @@ def optimizers():
     adam, adamw, sgd = {"kind": "adam"}, {"kind": "adamw"}, {"kind": "sgd"}
     momentum = sgd | {"momentum": 0.9}
     nesterov = momentum | {"nesterov": True}
+    groups = [
+        {"parameters": "vec*", "factor": 0.5, "frozen_epochs": 2},
+        {"parameters": "c?nvolution", "factor": 0.25},
+    ]
     cases = {
         "adam": {"rule": adam, "learning_rate": 0.1},
         "adam_decay": {"rule": adam | {"beta1": 0.8, "beta2": 0.95}, "learning_rate": 0.05, "weight_decay": 0.1},
@@ -136,16 +147,20 @@ def optimizers():
         "adamw_accumulated": {"rule": adamw, "learning_rate": 0.1, "weight_decay": 0.1, "accumulate": 3},
         "sgd_clipped": {"rule": nesterov, "learning_rate": 0.1, "weight_decay": 0.01, "clip_norm": 0.5},
         "sgd_hardly_clipped": {"rule": momentum, "learning_rate": 0.02, "clip_norm": 1e6},
+        "adam_groups": {"rule": adam, "learning_rate": 0.1, "weight_decay": 0.01, "clip_norm": 2.0, "groups": groups},
+        "sgd_groups": {"rule": nesterov, "learning_rate": 0.02, "weight_decay": 0.1, "groups": groups},
         "sgd_clipped_accumulated": {"rule": momentum, "learning_rate": 0.1, "clip_norm": 0.5, "accumulate": 2},
     }
     given = problem()
     tensors = dict(given)
     for case, options in cases.items():
         parameters = {name: given[f"start.{name}"].clone().requires_grad_() for name in SHAPES}
-        optimizer = torch_optimizer(parameters.values(), options)
+        optimizer = torch_optimizer(parameters, options)
         norms, every = [], options.get("accumulate", 1)
         for update in range(UPDATES):
             optimizer.zero_grad()
+            for name, parameter in parameters.items():  # an epoch has one update here
+                parameter.requires_grad_(update >= group_of(name, options).get("frozen_epochs", 0))
             for index in range(update * every, (update + 1) * every):
                 (batch_loss(given, parameters, index) / every).backward()
             limit = options.get("clip_norm", float("inf"))

@@ -104,9 +104,11 @@ impl Parts {
         let input = input(config, Split::Train, network.device)?;
         let validation_input = input_of_validation(config, network.device)?;
         let updates = config.optimizer.updates_per_epoch(input.len());
-        let updates = updates.saturating_mul(config.train.epochs);
-        let parameters = network.parameters().into_iter().collect();
-        let optimizer = config.optimizer.build(parameters, config.schedule.clone(), updates);
+        let parameters = network.parameters();
+        let fit = config.optimizer.check_groups(parameters.keys().map(String::as_str));
+        fit.map_err(|invalid| usage(format!("optimizer.{invalid}")))?;
+        let parameters = parameters.into_iter().collect();
+        let optimizer = config.optimizer.build(parameters, config.schedule.clone(), updates, config.train.epochs);
         Ok(Self {
             fingerprints: [input.fingerprint()?, validation_input.fingerprint()?],
             skipped: [input.skipped(), validation_input.skipped()],

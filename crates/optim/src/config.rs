@@ -1,6 +1,7 @@
 //! The `optimizer` section of a configuration.
 
-use crate::{Average, Optim, Rule, Schedule};
+use crate::groups;
+use crate::{Average, GroupConfig, Optim, Rule, Schedule};
 use contract::{Invalid, StateDict, TorchError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,9 @@ pub struct Config {
     /// Decay of a moving average of the weights, which validation and prediction then use: 0.999 for example; `null` for
     /// none.
     pub ema: Option<f64>,
+    /// Parameters that are trained in another way than the rest: slower, later, or not at all. The first group that names a
+    /// parameter has it.
+    pub groups: Vec<GroupConfig>,
 }
 
 impl Default for Config {
@@ -35,6 +39,7 @@ impl Default for Config {
             clip_norm: None,
             accumulate: 1,
             ema: None,
+            groups: Vec::new(),
         }
     }
 }
@@ -53,6 +58,10 @@ impl Config {
             format!("must be 0 or more, is {decay}")
         })?;
         Invalid::unless(self.accumulate > 0, "accumulate", || "must be at least 1, is 0".into())?;
+        for (number, group) in self.groups.iter().enumerate() {
+            let named = |invalid: Invalid| Invalid { key: format!("groups[{number}].{}", invalid.key), ..invalid };
+            group.check().map_err(named)?;
+        }
         self.ema.map_or(Ok(()), |ema| {
             Invalid::unless(Average::valid(ema), "ema", || format!("must be above 0 and below 1, is {ema}"))
         })
@@ -63,14 +72,21 @@ impl Config {
         batches.div_ceil(self.accumulate.max(1))
     }
 
-    /// An optimizer of the named parameters, whose `schedule` runs over `total_updates`.
+    /// Refuses groups that do not fit the parameters of these names.
+    pub fn check_groups<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<(), Invalid> {
+        groups::check(&self.groups, names)
+    }
+
+    /// An optimizer of the named parameters, whose `schedule` runs over `epochs` epochs of `updates_per_epoch` updates. It takes the
+    /// gradients from parameters as long as they are frozen.
     pub fn build(
         &self,
         parameters: Vec<(String, Tensor)>,
         schedule: Schedule,
-        total_updates: u64,
+        updates_per_epoch: u64,
+        epochs: u64,
     ) -> Result<Optim, TorchError> {
-        Optim::new(self.clone(), schedule, total_updates, parameters)
+        Optim::new(self.clone(), schedule, [updates_per_epoch, epochs], parameters)
     }
 
     /// The moving average of `variables` (weights and running statistics) that `ema` asks for, from their present values.
@@ -87,6 +103,7 @@ mod tests {
     #[test]
     fn impossible_values_are_named() {
         let ok = Config::default();
+        let negative = GroupConfig { parameters: "*".into(), factor: -1.0, frozen_epochs: 0 };
         assert_eq!(ok.check(), Ok(()));
         assert_eq!(Config { ema: Some(0.999), ..ok.clone() }.check(), Ok(()));
         for (config, key) in [
@@ -95,6 +112,7 @@ mod tests {
             (Config { weight_decay: -0.1, ..ok.clone() }, "weight_decay"),
             (Config { clip_norm: Some(0.0), ..ok.clone() }, "clip_norm"),
             (Config { accumulate: 0, ..ok.clone() }, "accumulate"),
+            (Config { groups: vec![negative], ..ok.clone() }, "groups[0].factor"),
             (Config { ema: Some(0.0), ..ok.clone() }, "ema"),
             (Config { ema: Some(1.0), ..ok.clone() }, "ema"),
             (Config { ema: Some(f64::NAN), ..ok.clone() }, "ema"),

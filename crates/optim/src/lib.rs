@@ -1,17 +1,19 @@
 //! What changes the weights: Adam, AdamW and SGD over libtorch's fused kernels, learning-rate schedules, clipping by the
-//! global norm, gradient accumulation; and a moving average of the weights. Every bit of its state can be saved.
+//! global norm, gradient accumulation, parameters that learn slower or later; and a moving average of the weights. Every bit of its state can be saved.
 //!
 //! **Invariant:** nothing here waits for the device, and a loss or gradient that is not finite, or too large for 32 bits
 //! once the learning rate is on it, changes no weight.
 
 mod average;
 mod config;
+mod groups;
 mod optimizer;
 mod rule;
 mod schedule;
 
 pub use average::Average;
 pub use config::Config;
+pub use groups::GroupConfig;
 pub use optimizer::Optim;
 pub use rule::{Adam, Rule, Sgd};
 pub use schedule::{Decay, Schedule};

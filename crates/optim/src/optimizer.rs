@@ -1,5 +1,6 @@
 //! One optimizer for all rules: backward, average, finite check, clip, update, schedule, in this order.
 
+use crate::groups::Group;
 use crate::{Config, Rule, Schedule};
 use contract::{BoxError, Optimizer, StateDict, StateError, Stateful, TorchError, Update, load};
 use tch::{Kind, TchError, Tensor};
@@ -21,8 +22,8 @@ pub struct Optim {
     parameters: Vec<Tensor>,
     /// One list, parallel to the parameters, for each slot of the rule.
     slots: Vec<Vec<Tensor>>,
-    /// Scalar f32 on the device: updates that were not rejected, which Adam's bias correction counts.
-    step: Tensor,
+    /// Which parameters are trained how; last those that no group names.
+    groups: Vec<Group>,
     /// Scalar f32 on the device: 1 if a loss since the last update was not finite.
     found_inf: Tensor,
     /// Updates, rejected ones too, which the schedule counts.
@@ -35,7 +36,7 @@ impl Optim {
     pub(crate) fn new(
         config: Config,
         schedule: Schedule,
-        total_updates: u64,
+        [updates_per_epoch, epochs]: [u64; 2],
         parameters: Vec<(String, Tensor)>,
     ) -> Result<Self, TorchError> {
         if parameters.is_empty() {
@@ -45,20 +46,36 @@ impl Optim {
         let device = parameters[0].device();
         let zeros = |_| parameters.iter().map(|p| p.detach().f_zeros_like()).collect::<Result<Vec<_>, _>>();
         let slots = config.rule.slots().iter().map(zeros).collect::<Result<Vec<_>, _>>()?;
-        let scalar = || Tensor::f_zeros([0i64; 0], (Kind::Float, device));
-        let (step, found_inf) = (scalar()?, scalar()?);
-        Ok(Self {
+        let groups = Group::all(&config.groups, &names, updates_per_epoch, device)?;
+        let optim = Self {
             config,
             schedule,
-            total_updates,
+            total_updates: updates_per_epoch.saturating_mul(epochs),
             names,
             parameters,
             slots,
-            step,
-            found_inf,
+            groups,
+            found_inf: Tensor::f_zeros([0i64; 0], (Kind::Float, device))?,
             updates: 0,
             accumulated: 0,
-        })
+        };
+        optim.freeze_and_thaw()?;
+        Ok(optim)
+    }
+
+    /// The groups that the next update changes.
+    fn active(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().filter(|group| group.frozen_for <= self.updates && !group.members.is_empty())
+    }
+
+    /// Parameters have gradients from their first update on.
+    fn freeze_and_thaw(&self) -> Result<(), TorchError> {
+        for group in &self.groups {
+            for parameter in group.of(&self.parameters) {
+                let _ = parameter.f_set_requires_grad(group.frozen_for <= self.updates)?;
+            }
+        }
+        Ok(())
     }
 
     /// The learning rate of update number `update`, from 0.
@@ -75,23 +92,33 @@ impl Optim {
         self.parameters.iter().map(gradient).collect()
     }
 
+    /// The norm of all gradients that are used now, over the mean of the accumulated batches.
+    fn norm(&self, gradients: &[Tensor]) -> Result<Tensor, TorchError> {
+        let mut active: Vec<usize> = self.active().flat_map(|group| &group.members).copied().collect();
+        active.sort_unstable();
+        let used: Vec<Tensor> = active.into_iter().map(|member| gradients[member].shallow_clone()).collect();
+        Ok(ext::global_norm(&used)?.f_div_scalar(self.accumulated.max(1) as f64)?)
+    }
+
     fn update(&mut self) -> Result<Update, TorchError> {
         let _no_grad = tch::no_grad_guard();
         let gradients = self.gradients()?;
         // The gradients are a sum over the accumulated batches; the kernels divide by `scale`, which averages and clips.
         let count = self.accumulated.max(1) as f64;
-        let norm = ext::global_norm(&gradients)?.f_div_scalar(count)?;
+        let norm = self.norm(&gradients)?;
         let excess = match self.config.clip_norm {
             Some(limit) => ((&norm + 1e-6) / limit).f_clamp_min(1.0)?,
             None => norm.f_ones_like()?,
         };
         let scale = excess.f_mul_scalar(count)?;
         let learning_rate = self.learning_rate_of(self.updates);
-        let finite = self.reach(&norm.f_div(&excess)?, learning_rate)?.f_isfinite()?.f_to_kind(Kind::Float)?;
+        let fastest = self.active().map(|group| group.factor).fold(0.0, f64::max) * learning_rate;
+        let finite = self.reach(&norm.f_div(&excess)?, fastest)?.f_isfinite()?.f_to_kind(Kind::Float)?;
         let rejected = self.found_inf.f_maximum(&(1.0 - finite))?;
-        let _ = self.step.f_add_(&(1.0 - &rejected))?;
-
-        self.apply(&gradients, learning_rate, &scale, &rejected)?;
+        for group in self.active() {
+            let _ = group.step.shallow_clone().f_add_(&(1.0 - &rejected))?;
+            self.apply(group, &gradients, learning_rate * group.factor, &scale, &rejected)?;
+        }
 
         for parameter in &self.parameters {
             ext::clear_grad(parameter)?;
@@ -99,6 +126,9 @@ impl Optim {
         self.found_inf = self.found_inf.f_zeros_like()?;
         self.updates += 1;
         self.accumulated = 0;
+        if self.groups.iter().any(|group| group.frozen_for == self.updates) {
+            self.freeze_and_thaw()?;
+        }
         Ok(Update { learning_rate, gradient_norm: norm, rejected })
     }
 
@@ -112,8 +142,18 @@ impl Optim {
         }
     }
 
-    fn apply(&self, gradients: &[Tensor], lr: f64, scale: &Tensor, rejected: &Tensor) -> Result<(), TorchError> {
+    fn apply(
+        &self,
+        group: &Group,
+        gradients: &[Tensor],
+        lr: f64,
+        scale: &Tensor,
+        rejected: &Tensor,
+    ) -> Result<(), TorchError> {
         let weight_decay = self.config.weight_decay;
+        let [parameters, gradients] = [&self.parameters, gradients].map(|all| group.of(all));
+        let slots: Vec<Vec<Tensor>> = self.slots.iter().map(|slot| group.of(slot)).collect();
+        let (scale, rejected) = (Some(scale), Some(rejected));
         match self.config.rule {
             Rule::Adam(adam) | Rule::AdamW(adam) => {
                 let kernel = ext::Adam {
@@ -124,15 +164,13 @@ impl Optim {
                     weight_decay,
                     decoupled: matches!(self.config.rule, Rule::AdamW(_)),
                 };
-                let [first, second] = [&self.slots[0], &self.slots[1]];
-                let (scale, rejected) = (Some(scale), Some(rejected));
-                ext::fused_adam(&self.parameters, gradients, first, second, &self.step, kernel, scale, rejected)
+                ext::fused_adam(&parameters, &gradients, &slots[0], &slots[1], &group.step, kernel, scale, rejected)
             }
             Rule::Sgd(sgd) => {
                 let kernel =
                     ext::Sgd { learning_rate: lr, momentum: sgd.momentum, weight_decay, nesterov: sgd.nesterov };
-                let velocities = self.slots.first().map_or(&[][..], Vec::as_slice);
-                ext::fused_sgd(&self.parameters, gradients, velocities, kernel, Some(scale), Some(rejected))
+                let velocities = slots.first().map_or(&[][..], Vec::as_slice);
+                ext::fused_sgd(&parameters, &gradients, velocities, kernel, scale, rejected)
             }
         }
     }
@@ -167,7 +205,12 @@ impl Optim {
             let named = self.names.iter().zip(tensors).map(|(name, t)| (format!("{slot}.{name}"), t.shallow_clone()));
             state.extend(named);
         }
-        state.insert(STEP.into(), self.step.shallow_clone());
+        // The rest's is `step`, those of groups `step.0`, `step.1`, …
+        let rest = self.groups.len() - 1;
+        for (number, group) in self.groups.iter().enumerate() {
+            let name = if number == rest { STEP.into() } else { format!("{STEP}.{number}") };
+            state.insert(name, group.step.shallow_clone());
+        }
         state.insert(FOUND_INF.into(), self.found_inf.shallow_clone());
         state
     }
@@ -223,7 +266,7 @@ impl Stateful for Optim {
             done.map_err(|source| StateError::Torch { name: self.names[index].clone(), source })?;
         }
         (self.updates, self.accumulated) = (updates, accumulated);
-        Ok(())
+        self.freeze_and_thaw().map_err(|source| StateError::Torch { name: UPDATES.into(), source })
     }
 }
 

@@ -190,7 +190,7 @@ fn nothing_is_read_from_the_device_inside_a_step() {
     let config = optim::Config { rule, clip_norm: Some(0.1), ..optim::Config::default() };
     let parameters: StateDict = store.variables().into_iter().filter(|(_, t)| t.requires_grad()).collect();
     // (Adam's kernel for the CPU, and that one only, reads its step count.)
-    let mut optimizer = config.build(parameters.into_iter().collect(), optim::Schedule::default(), 3).unwrap();
+    let mut optimizer = config.build(parameters.into_iter().collect(), optim::Schedule::default(), 3, 1).unwrap();
     let (mut metric, input) = (segmentation(), Images::new(&[2, 3, 1]));
     let loss_fn = loss::Config { dice: 0.5, ..loss::Config::default() }.build(Device::Cpu).unwrap();
     let mut trainer = Trainer::new(&model, &input, &loss_fn, &mut optimizer, &mut metric, 1);

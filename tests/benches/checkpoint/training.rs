@@ -27,7 +27,7 @@ impl Training {
         let model = config.build(&store, 3, CLASSES)?;
         let variables: BTreeMap<_, _> = store.variables().into_iter().collect();
         let parameters = variables.into_iter().filter(|(_, variable)| variable.requires_grad()).collect();
-        let optimizer = optim::Config::default().build(parameters, optim::Schedule::default(), 1_000_000)?;
+        let optimizer = optim::Config::default().build(parameters, optim::Schedule::default(), 1_000_000, 1)?;
         let loss_fn = loss::Config::default().build(device)?;
         let images_nchw = Tensor::rand([2, 3, 32, 32], (Kind::Float, device));
         let targets_nhw = Tensor::randint(CLASSES, [2, 32, 32], (Kind::Int64, device));

@@ -3,7 +3,7 @@
 mod overflow;
 
 use super::*;
-use crate::{Adam, Decay, Sgd};
+use crate::{Adam, Decay, GroupConfig, Sgd};
 use proptest::prelude::*;
 use tch::Device;
 
@@ -63,7 +63,7 @@ impl Setup {
     fn scheduled(config: &Config, schedule: Schedule) -> Self {
         let parameters = parameters();
         let shared = parameters.iter().map(|(name, p)| (name.clone(), p.shallow_clone())).collect();
-        Self { optim: config.build(shared, schedule, 10).unwrap(), parameters }
+        Self { optim: config.build(shared, schedule, 10, 1).unwrap(), parameters }
     }
 
     fn batch(&mut self, batch: u64) -> Option<Update> {
@@ -189,7 +189,7 @@ proptest! {
             1 => Rule::AdamW(adam),
             other => Rule::Sgd(Sgd { momentum, nesterov: other == 2 }),
         };
-        let config = Config { rule, learning_rate, weight_decay, clip_norm, accumulate, ema: None };
+        let config = Config { rule, learning_rate, weight_decay, clip_norm, accumulate, ema: None, groups: Vec::new() };
         prop_assert!(config.check().is_ok());
         let (difference, norms) = compare(&config);
         prop_assert!(difference < 1e-5 && norms < 1e-5, "{difference}, {norms}");
@@ -346,7 +346,7 @@ fn a_state_that_does_not_fit_is_an_error_and_changes_nothing() {
 fn the_norm_is_told_as_it_was_before_clipping() {
     let weight = Tensor::zeros([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
     let config = Config { rule: SGD, learning_rate: 1.0, clip_norm: Some(1.0), ..Config::default() };
-    let mut optim = config.build(vec![("w".into(), weight.shallow_clone())], Schedule::default(), 1).unwrap();
+    let mut optim = config.build(vec![("w".into(), weight.shallow_clone())], Schedule::default(), 1, 1).unwrap();
     let loss = (&weight * Tensor::from_slice(&[3f32, -4.0])).sum(Kind::Float);
     let update = optim.minimize(&loss).unwrap().unwrap();
     assert_eq!(update.gradient_norm.double_value(&[]), 5.0);
@@ -379,4 +379,41 @@ fn a_parameter_that_the_loss_does_not_reach_stays() {
     let after = setup.values();
     let changed: Vec<_> = after.keys().filter(|name| !after[*name].equal(&before[*name])).collect();
     assert_eq!(changed, ["scalar", "vector"]);
+}
+
+#[test]
+fn groups_learn_slower_later_or_not_at_all_and_go_on_from_their_state() {
+    let group =
+        |parameters: &str, factor, frozen_epochs| GroupConfig { parameters: parameters.into(), factor, frozen_epochs };
+    // An epoch has two updates.
+    let groups = vec![group("v*", 1.0, 2), group("m*", 0.0, 0), group("c*", 0.5, 1)];
+    for rule in RULES {
+        let config = Config { groups: groups.clone(), ..config(rule) };
+        let setup = || {
+            let parameters = parameters();
+            let shared = parameters.iter().map(|(name, p)| (name.clone(), p.shallow_clone())).collect();
+            Setup { optim: config.build(shared, Schedule::default(), 2, 5).unwrap(), parameters }
+        };
+        let mut straight = setup();
+        let mut resumed = setup();
+        let mut trained = Vec::new();
+        for batch in 0..6 {
+            let before = straight.values();
+            straight.batch(batch);
+            let after = straight.values();
+            let changed = |name: &&str| !after[*name].equal(&before[*name]);
+            trained.push(["scalar", "vector", "matrix", "conv"].iter().filter(|name| changed(name)).count());
+            // The same again with an optimizer that goes on from the state of the former.
+            let (state, values) = (resumed.state(), resumed.values());
+            resumed = setup();
+            tch::no_grad(|| resumed.parameters.iter_mut().for_each(|(name, p)| p.copy_(&values[name])));
+            resumed.optim.load_state(&state).unwrap();
+            resumed.batch(batch);
+            assert_same(&resumed.values(), &after);
+        }
+        assert_eq!(trained, [1, 1, 2, 2, 3, 3], "{rule:?}: the scalar, the convolution, the vector; never the matrix");
+        let learns = |setup: &Setup| setup.parameters.iter().map(|(_, p)| p.requires_grad()).collect::<Vec<_>>();
+        assert_eq!(learns(&straight), [true, true, false, true]);
+        assert_eq!(learns(&setup()), [true, false, false, false]);
+    }
 }
