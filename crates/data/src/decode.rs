@@ -9,6 +9,7 @@ mod jpeg;
 mod mask;
 mod other;
 mod png;
+mod strips;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,11 @@ const LARGEST_SIDE: u32 = 32_768;
 
 /// The most memory that a file or a decoded image may take, in bytes.
 const MOST_MEMORY: u64 = 512 << 20;
+
+/// How many times smaller than its pixels a JPEG may be where those may take more. (A block of 8×8 pixels takes 6 bits at least.)
+const MOST_PACKED: u64 = 400;
+
+pub use strips::Strips;
 
 /// Height and width of the image at `path`, from its header: no pixel is decoded.
 pub fn dimensions(path: &Path) -> Result<[u32; 2], Error> {
@@ -67,7 +73,14 @@ impl Decoder {
     /// grey: a file's own grey values, else what its colours weigh.
     pub(crate) fn image(&mut self, path: &Path, channels: u32, pixels: &mut Vec<u8>) -> Result<[u32; 2], Error> {
         read(path, &mut self.file)?;
-        image_of(&self.file, path, channels, &mut self.raw, pixels)
+        image_of(&self.file, path, channels, &mut self.raw, pixels, MOST_MEMORY)
+    }
+
+    /// The same, for a JPEG that may be larger than all others: as large as its file makes believable.
+    pub(crate) fn large_image(&mut self, path: &Path, channels: u32, pixels: &mut Vec<u8>) -> Result<[u32; 2], Error> {
+        read(path, &mut self.file)?;
+        let most = MOST_MEMORY.max(self.file.len() as u64 * MOST_PACKED);
+        image_of(&self.file, path, channels, &mut self.raw, pixels, most)
     }
 
     /// Puts the class ids of the mask at `path` into `ids`, H×W bytes, and gives its height and width. Every pixel of
@@ -98,9 +111,10 @@ fn image_of(
     channels: u32,
     raw: &mut Vec<u8>,
     pixels: &mut Vec<u8>,
+    most_of_jpeg: u64,
 ) -> Result<[u32; 2], Error> {
     if image::guess_format(file).ok() == Some(ImageFormat::Jpeg) {
-        return jpeg::decode(file, path, channels, raw, pixels);
+        return jpeg::decode(file, path, channels, raw, pixels, most_of_jpeg);
     }
     let found = other::decode(file, raw).map_err(|source| undecodable(path, source))?;
     found.convert(raw, channels, pixels);
@@ -110,7 +124,7 @@ fn image_of(
 /// What [`Dataset::load`](crate::Dataset::load) does with the bytes of an image file: for the fuzzer.
 #[doc(hidden)]
 pub fn decode_image(file: &[u8], channels: u32, pixels: &mut Vec<u8>) -> Result<[u32; 2], Error> {
-    image_of(file, Path::new("any"), channels, &mut Vec::new(), pixels)
+    image_of(file, Path::new("any"), channels, &mut Vec::new(), pixels, MOST_MEMORY)
 }
 
 /// What it does with those of a mask file.
@@ -141,10 +155,14 @@ fn limited<R: BufRead + Seek>(mut reader: ImageReader<R>) -> ImageReader<R> {
 }
 
 /// The bytes of an image, if that many may be had.
-fn bytes([height, width]: [u32; 2], bytes_a_pixel: u64) -> Result<usize, ImageError> {
+fn bytes(size: [u32; 2], bytes_a_pixel: u64) -> Result<usize, ImageError> {
+    bytes_up_to(MOST_MEMORY, size, bytes_a_pixel)
+}
+
+fn bytes_up_to(most: u64, [height, width]: [u32; 2], bytes_a_pixel: u64) -> Result<usize, ImageError> {
     // Saturating: a header may claim sides whose product no number holds.
     let bytes = u64::from(height).saturating_mul(width.into()).saturating_mul(bytes_a_pixel);
-    if ![height, width].iter().all(|side| (1..=LARGEST_SIDE).contains(side)) || bytes > MOST_MEMORY {
+    if ![height, width].iter().all(|side| (1..=LARGEST_SIDE).contains(side)) || bytes > most {
         return Err(too_large());
     }
     Ok(bytes as usize)

@@ -54,9 +54,9 @@ pub use check::{ClassShare, Finding, Kind, Report, Severity, Sizes, Statistics, 
 pub use classes::{Class, Color, PALETTE, check_classes};
 pub use config::{Config, Split};
 pub use dataset::{Dataset, IGNORE, Sample, Source};
+pub use decode::{Strips, dimensions, read_pixels, read_rgb};
 #[doc(hidden)]
 pub use decode::{decode_image, decode_mask};
-pub use decode::{dimensions, read_pixels, read_rgb};
 pub use error::Error;
 pub use files::Preparation;
 pub use fingerprint::{Fingerprint, fingerprint};

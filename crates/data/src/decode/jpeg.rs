@@ -1,6 +1,6 @@
 //! JPEG files, by `zune-jpeg`, the fastest decoder of those that are written in Rust.
 
-use super::{bytes, failed, grey, undecodable};
+use super::{bytes_up_to, failed, grey, undecodable};
 use crate::error::Error;
 use image::{ImageError, ImageFormat};
 use std::path::Path;
@@ -14,7 +14,7 @@ use zune_jpeg::errors::DecodeErrors;
 pub(super) fn dimensions(file: impl ZByteReaderTrait) -> Result<[u32; 2], ImageError> {
     let mut decoder = decoder(file);
     decoder.decode_headers().map_err(of_jpeg)?;
-    size(&decoder)
+    size(&decoder, u64::MAX)
 }
 
 /// See [`super::Decoder::image`].
@@ -24,29 +24,36 @@ pub(super) fn decode(
     channels: u32,
     raw: &mut Vec<u8>,
     pixels: &mut Vec<u8>,
+    most: u64,
 ) -> Result<[u32; 2], Error> {
     // The decoder paints what a file lacks grey and says nothing. A broken download must not be trained on.
     if !is_complete(file) {
         return Err(Error::Truncated { path: path.into() });
     }
-    fill(file, channels, raw, pixels).map_err(|source| undecodable(path, source))
+    fill(file, channels, raw, pixels, most).map_err(|source| undecodable(path, source))
 }
 
-fn fill(file: &[u8], channels: u32, raw: &mut Vec<u8>, pixels: &mut Vec<u8>) -> Result<[u32; 2], ImageError> {
+fn fill(
+    file: &[u8],
+    channels: u32,
+    raw: &mut Vec<u8>,
+    pixels: &mut Vec<u8>,
+    most: u64,
+) -> Result<[u32; 2], ImageError> {
     let mut decoder = decoder(ZCursor::new(file));
     decoder.decode_headers().map_err(of_jpeg)?;
-    let size = size(&decoder)?;
+    let size = size(&decoder, most)?;
     let is_grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
     if channels == 1 && is_grey {
         decoder.set_options(decoder.options().jpeg_set_out_colorspace(ColorSpace::Luma));
-        pixels.resize(bytes(size, 1)?, 0);
+        pixels.resize(bytes_up_to(most, size, 1)?, 0);
         decoder.decode_into(pixels).map_err(of_jpeg)?;
     } else if channels == 1 {
-        raw.resize(bytes(size, 3)?, 0);
+        raw.resize(bytes_up_to(most, size, 3)?, 0);
         decoder.decode_into(raw).map_err(of_jpeg)?;
         grey::convert::<3>(raw, pixels);
     } else {
-        pixels.resize(bytes(size, 3)?, 0);
+        pixels.resize(bytes_up_to(most, size, 3)?, 0);
         decoder.decode_into(pixels).map_err(of_jpeg)?;
     }
     Ok(size)
@@ -58,10 +65,10 @@ fn decoder<R: ZByteReaderTrait>(file: R) -> JpegDecoder<R> {
     JpegDecoder::new_with_options(file, options.set_max_width(usize::MAX).set_max_height(usize::MAX))
 }
 
-fn size<R: ZByteReaderTrait>(decoder: &JpegDecoder<R>) -> Result<[u32; 2], ImageError> {
+fn size<R: ZByteReaderTrait>(decoder: &JpegDecoder<R>, most: u64) -> Result<[u32; 2], ImageError> {
     let (width, height) = decoder.dimensions().unwrap_or_default();
     let size = [height as u32, width as u32];
-    bytes(size, 3).map(|_| size)
+    bytes_up_to(most, size, 3).map(|_| size)
 }
 
 fn of_jpeg(source: DecodeErrors) -> ImageError {
