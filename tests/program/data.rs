@@ -171,7 +171,7 @@ fn a_class_has_its_colour_wherever_it_is_drawn_and_may_get_another() {
     let drawn = image::open(place.path("drawn/validation.png")).unwrap().into_rgb8();
     assert_eq!(drawn.get_pixel(7, 16).0, [0, 0, 255], "the border of the class is drawn in full colour");
     let classes = |output: &str| -> Value {
-        place.app(&format!("predict --run runs/r --overlay --output {output} halves/images/a.png")).ok();
+        place.app(&format!("predict --run runs/r --also overlay --output {output} halves/images/a.png")).ok();
         serde_json::from_slice(&fs::read(place.path(&format!("{output}/classes.json"))).unwrap()).unwrap()
     };
     let front = |color: &str| serde_json::json!({ "id": 1, "name": "front", "color": color });

@@ -22,7 +22,7 @@ fn a_network_trains_validates_and_predicts_on_real_photographs() {
         assert_eq!(object["mean_iou"], last["mean_iou"]);
     }
     // Abyssinian_34 is a GIF, Egyptian_Mau-like oddities are PNGs: all called .jpg.
-    place.app(&format!("predict --output out --overlay {}", pets.join("images").display())).ok();
+    place.app(&format!("predict --output out --also overlay {}", pets.join("images").display())).ok();
     // A class map and an overlay of each, and what their values mean.
     assert_eq!(std::fs::read_dir(place.path("out")).unwrap().count(), 1201);
 }

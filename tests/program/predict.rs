@@ -1,7 +1,8 @@
 //! `app predict` on images of many kinds.
 
-use super::support::Place;
+use super::support::{Place, Ran, python};
 use image::{ImageFormat, Rgb, RgbImage};
+use serde_json::Value;
 use std::fs;
 
 fn draw(place: &Place, name: &str, width: u32, height: u32, format: ImageFormat) {
@@ -20,7 +21,7 @@ fn each_image_gets_a_class_map_of_its_own_size() {
     draw(&place, "many/deep/really_a_gif.jpg", 7, 61, ImageFormat::Gif);
     fs::write(place.path("many/notes.txt"), "no image").unwrap();
 
-    let ran = place.app("predict --output out --overlay one.jpg many").ok();
+    let ran = place.app("predict --output out --also overlay one.jpg many").ok();
     assert!(ran.stderr.contains("grey values: 0 background, 1 circle, 2 square, 3 triangle"), "{}", ran.stderr);
     for (name, size) in [("one", (40, 23)), ("a", (16, 16)), ("deep/really_a_gif", (7, 61))] {
         let map = image::open(place.path(&format!("out/{name}.png"))).unwrap();
@@ -73,7 +74,7 @@ fn large_images_are_predicted_in_tiles_and_small_ones_as_they_are() {
     picture(150, 101).save(place.path("large.png")).unwrap();
     picture(16, 16).save(place.path("small.png")).unwrap();
     let map = |file: &str| image::open(place.path(file)).unwrap().into_luma8();
-    place.app("predict --output tiled --tile 64 --overlay large.png small.png").ok();
+    place.app("predict --output tiled --tile 64 --also overlay large.png small.png").ok();
     assert_eq!((map("tiled/large.png").dimensions(), map("tiled/small.png").dimensions()), ((150, 101), (16, 16)));
     assert!(place.path("tiled/large_overlay.png").exists() && place.path("tiled/classes.json").exists());
     // What has the network's own size is the same, resized to it or in one tile.
@@ -132,4 +133,69 @@ fn a_broken_image_is_reported_and_the_others_are_predicted() {
     }
     // Nothing that can be read.
     place.app("predict --output none all/b.jpg").refused(1, "1 of 1 images could not be read: b");
+}
+
+#[test]
+fn what_else_is_asked_for_is_written_and_areas_are_told() {
+    let place = Place::new();
+    place.train("").ok();
+    picture(50, 41).save(place.path("a.png")).unwrap();
+    fs::write(place.path("torn.png"), &fs::read(place.path("a.png")).unwrap()[..700]).unwrap();
+    for (output, mode) in [("whole", ""), ("tiled", "--tile 32")] {
+        let also = "--also overlay,contour,color,png16,npy";
+        let ran = place.app(&format!("predict --output {output} {mode} {also} --json a.png torn.png"));
+        let ran = ran.refused(1, "1 of 2 images could not be read: torn");
+        let mut lines: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        lines.sort_by_key(|line| line["name"].to_string());
+        let [told, torn] = &lines[..] else { panic!("{}", ran.stdout) };
+        assert_eq!((&torn["name"], torn["error"].as_str().unwrap().is_empty()), (&"torn".into(), false));
+        assert_eq!(
+            (&told["name"], &told["file"], &told["height"], &told["width"]),
+            (&"a".into(), &"a.png".into(), &41.into(), &50.into())
+        );
+        let map = image::open(place.path(&format!("{output}/a.png"))).unwrap().into_luma8();
+        for (id, class) in told["classes"].as_array().unwrap().iter().enumerate() {
+            let pixels = map.pixels().filter(|pixel| usize::from(pixel.0[0]) == id).count();
+            assert_eq!((&class["pixels"], &class["id"]), (&pixels.into(), &id.into()));
+            assert_eq!(class["share"], pixels as f64 / 2050.0);
+        }
+        assert_eq!(told["classes"][1]["name"], "circle");
+        // What is most likely is the class, and all of it together is certain.
+        let of =
+            |id: usize| image::open(place.path(&format!("{output}/a_probability_{id}.png"))).unwrap().into_luma16();
+        let shares = [of(0), of(1), of(2), of(3)];
+        for (x, y, pixel) in map.enumerate_pixels() {
+            let values = shares.each_ref().map(|share| share.get_pixel(x, y).0[0]);
+            assert_eq!(Some(&values[usize::from(pixel.0[0])]), values.iter().max());
+            assert!(values.iter().map(|value| u32::from(*value)).sum::<u32>().abs_diff(65535) <= 2);
+        }
+        let npy = fs::read(place.path(&format!("{output}/a_probabilities.npy"))).unwrap();
+        let value = |at: usize| f32::from_le_bytes(*npy[128 + 4 * at..].first_chunk().unwrap());
+        assert_eq!(npy.len(), 128 + 4 * 4 * 2050);
+        assert_eq!((value(2050 + 77) * 65535.0).round() as u16, shares[1].get_pixel(27, 1).0[0]);
+        if let Some(mut python) = python() {
+            let load = "import numpy as n; a = n.load('a_probabilities.npy'); print(a.shape, a.dtype, abs(a.sum(0) - 1).max() < 1e-5)";
+            let said =
+                Ran::new(python.args(["-c", load]).current_dir(place.path(output)).output().unwrap()).ok().stdout;
+            assert_eq!(said.trim(), "(4, 41, 50) float32 True");
+        }
+        // The colours are those of the classes; lines are where an overlay has its full colour.
+        let [color, contour] = ["color", "contour"]
+            .map(|what| image::open(place.path(&format!("{output}/a_{what}.png"))).unwrap().into_rgb8());
+        let red = |id: u8| [0xe6, 0x56, 0x00, 0xf0][usize::from(id)];
+        assert!(map.pixels().zip(color.pixels()).all(|(id, color)| color.0[0] == red(id.0[0])));
+        let photograph = picture(50, 41);
+        let lines = |x: u32, y: u32| {
+            let differs = |x: u32, y: u32, other: u8| map.get_pixel(x, y).0[0] != other;
+            let id = map.get_pixel(x, y).0[0];
+            x > 0 && differs(x - 1, y, id) || y > 0 && differs(x, y - 1, id)
+        };
+        for (x, y, pixel) in contour.enumerate_pixels() {
+            assert_eq!(pixel, if lines(x, y) { color.get_pixel(x, y) } else { photograph.get_pixel(x, y) });
+        }
+        assert_eq!(fs::read_dir(place.path(output)).unwrap().count(), 10, "nothing of the torn one");
+    }
+    place
+        .app("predict --output x --also everything a.png")
+        .refused(2, "possible values: overlay, contour, color, png16, npy");
 }

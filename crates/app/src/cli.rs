@@ -239,6 +239,21 @@ pub struct Validate {
     pub json: bool,
 }
 
+/// What is written of an image beside its class map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Also {
+    /// NAME_overlay.png: the photograph with the colours of the classes over it.
+    Overlay,
+    /// NAME_contour.png: the photograph with lines where two classes meet.
+    Contour,
+    /// NAME_color.png: the colours of the classes.
+    Color,
+    /// NAME_probability_ID.png for each class: 16 bits, from 0 (never) to 65535 (certainly).
+    Png16,
+    /// NAME_probabilities.npy: f32, classes × height × width.
+    Npy,
+}
+
 /// Which mirror images are predicted too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Mirror {
@@ -274,9 +289,12 @@ pub struct Predict {
     /// Where the class maps go: one PNG of class ids for each image, of its size
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
-    /// Also write NAME_overlay.png: the photograph with the classes drawn over it
+    /// What else to write of each image
+    #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
+    pub also: Vec<Also>,
+    /// Print a line of JSON for each image: its size, and how many pixels each class has
     #[arg(long)]
-    pub overlay: bool,
+    pub json: bool,
     /// Predict images in their own size, in overlapping tiles of so many pixels, instead of resized to data.size: for
     /// networks that were trained on crops
     #[arg(long, value_name = "PIXELS")]

@@ -3,17 +3,51 @@
 use anyhow::{Context, Result};
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Writes `bytes` to a file beside `path`, flushes it to the disk and renames it to `path`.
 pub fn publish(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let write = || {
-        let mut file = File::create(&partial)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&partial, path)
-    };
-    write().with_context(|| format!("writing {}", path.display()))
+    let partial = Partial::create(path)?;
+    (&partial.file).write_all(bytes).with_context(|| partial.doing())?;
+    partial.publish()
+}
+
+/// A file beside `path` that becomes `path` once it is complete, and is removed if it never is.
+pub struct Partial {
+    file: File,
+    path: PathBuf,
+    partial: PathBuf,
+}
+
+impl Partial {
+    /// Makes the file, empty.
+    pub fn create(path: &Path) -> Result<Self> {
+        let mut partial = path.as_os_str().to_owned();
+        partial.push(".partial");
+        let file = File::create(&partial).with_context(|| format!("writing {}", path.display()))?;
+        Ok(Self { file, path: path.into(), partial: partial.into() })
+    }
+
+    /// The file, to be written to.
+    pub fn file(&self) -> Result<File> {
+        self.file.try_clone().with_context(|| self.doing())
+    }
+
+    /// What is being done with it, for an error.
+    pub fn doing(&self) -> String {
+        format!("writing {}", self.path.display())
+    }
+
+    /// Flushes it to the disk and renames it.
+    pub fn publish(&self) -> Result<()> {
+        let published = self.file.sync_all().and_then(|()| fs::rename(&self.partial, &self.path));
+        published.with_context(|| self.doing())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // Where it was published there is none.
+        let _ = fs::remove_file(&self.partial);
+    }
 }

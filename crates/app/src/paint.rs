@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use data::{Color, IGNORE};
-use image::{DynamicImage, GrayImage, ImageFormat, Rgb, RgbImage};
+use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use std::io::Cursor;
 use tch::{Device, Kind, Tensor};
 
@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 const OPACITY: u16 = 110;
 
 /// Every so manyth diagonal of ignored pixels is drawn over, in this colour.
-const HATCH: u32 = 6;
+const HATCH: usize = 6;
 const HATCHED: [u8; 3] = [255, 255, 255];
 
 /// `[H, W]` i64 class ids as a picture whose grey values are the ids.
@@ -20,24 +20,47 @@ pub fn class_map(classes: &Tensor) -> Result<GrayImage> {
     GrayImage::from_raw(width.try_into()?, height.try_into()?, ids).context("a class map of the wrong size")
 }
 
-/// The photograph with the `colors` of the classes over it and a line of full colour where two classes meet. Pixels of no
-/// class, which are ignored, are hatched.
-pub fn overlay(mut photograph: RgbImage, classes: &GrayImage, colors: &[Color]) -> RgbImage {
-    let id = |x: u32, y: u32| classes.get_pixel_checked(x, y).map(|pixel| pixel.0[0]);
-    for (x, y, pixel) in photograph.enumerate_pixels_mut() {
-        let Some(here) = id(x, y) else { continue };
-        let differs = |other: Option<u8>| other.is_some_and(|other| other != here);
-        let border = differs(id(x + 1, y)) || differs(id(x, y + 1));
-        let (opacity, color) = match here {
-            IGNORE if (x + y) % HATCH > 0 => continue,
-            IGNORE => (256, HATCHED),
-            class => {
-                let color = colors.get(usize::from(class)).copied().unwrap_or(Color::of_class(class));
-                (if border { 256 } else { OPACITY }, color.0)
-            }
+/// How classes are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Their colours over the photograph, and a line of full colour where two classes meet. Pixels of no class, which are ignored,
+    /// are hatched.
+    Overlay,
+    /// The photograph with the lines alone.
+    Contour,
+    /// Their colours alone; what is ignored is black.
+    Color,
+}
+
+/// Draws a row of class ids over a row of `RGB` bytes; `above` is the row of class ids before it, and `y` its number.
+pub fn draw(style: Style, rgb: &mut [u8], ids: &[u8], above: Option<&[u8]>, y: usize, colors: &[Color]) {
+    for (x, (pixel, &id)) in rgb.as_chunks_mut::<3>().0.iter_mut().zip(ids).enumerate() {
+        let differs = |other: Option<&u8>| other.is_some_and(|other| *other != id);
+        let border =
+            differs(x.checked_sub(1).and_then(|left| ids.get(left))) || differs(above.and_then(|row| row.get(x)));
+        let color = colors.get(usize::from(id)).copied().unwrap_or(Color::of_class(id)).0;
+        let (opacity, color) = match (style, id) {
+            (Style::Color, IGNORE) => (256, [0; 3]),
+            (Style::Color, _) => (256, color),
+            (Style::Overlay, IGNORE) if (x + y).is_multiple_of(HATCH) => (256, HATCHED),
+            (_, IGNORE) => continue,
+            _ if border => (256, color),
+            (Style::Overlay, _) => (OPACITY, color),
+            (Style::Contour, _) => continue,
         };
         let mix = |old: u8, new: u8| ((u16::from(old) * (256 - opacity) + u16::from(new) * opacity) / 256) as u8;
-        *pixel = Rgb(std::array::from_fn(|channel| mix(pixel.0[channel], color[channel])));
+        *pixel = std::array::from_fn(|channel| mix(pixel[channel], color[channel]));
+    }
+}
+
+/// The photograph with the `colors` of the classes over it.
+pub fn overlay(mut photograph: RgbImage, classes: &GrayImage, colors: &[Color]) -> RgbImage {
+    let width = classes.width() as usize;
+    let mut above = None;
+    let rows = photograph.chunks_exact_mut(3 * width.max(1)).zip(classes.chunks_exact(width.max(1)));
+    for (y, (rgb, ids)) in rows.enumerate() {
+        draw(Style::Overlay, rgb, ids, above, y, colors);
+        above = Some(ids);
     }
     photograph
 }
@@ -59,9 +82,21 @@ mod tests {
         let again = image::load_from_memory(&png(classes.clone()).unwrap()).unwrap();
         assert_eq!(again.as_luma8().unwrap().as_raw(), &[0, 0, 1, 1]);
 
-        let drawn = overlay(RgbImage::new(4, 1), &classes, &[Color([200, 100, 0]), Color([0, 0, 9])]);
-        assert_eq!(drawn.get_pixel(1, 0).0, [200, 100, 0], "the line between the classes");
-        assert_eq!(drawn.get_pixel(0, 0).0, [200, 100, 0].map(|c| (c * OPACITY / 256) as u8));
-        assert_eq!(drawn.get_pixel(3, 0).0, [0, 0, 3]);
+        let colors = [Color([200, 100, 0]), Color([0, 0, 9])];
+        let drawn = overlay(RgbImage::new(4, 1), &classes, &colors);
+        let faint = |color: [u16; 3]| color.map(|c| (c * OPACITY / 256) as u8);
+        assert_eq!(drawn.get_pixel(1, 0).0, faint([200, 100, 0]));
+        assert_eq!(drawn.get_pixel(2, 0).0, [0, 0, 9], "the line between the classes");
+        assert_eq!(drawn.get_pixel(3, 0).0, faint([0, 0, 9]));
+
+        let row = |style, above: Option<&[u8]>| {
+            let mut rgb = [7; 9];
+            draw(style, &mut rgb, &[0, 1, IGNORE], above, 4, &colors);
+            rgb
+        };
+        assert_eq!(row(Style::Contour, None), [7, 7, 7, 0, 0, 9, 7, 7, 7]);
+        assert_eq!(row(Style::Contour, Some(&[1, 1, 1])), [200, 100, 0, 0, 0, 9, 7, 7, 7]);
+        assert_eq!(row(Style::Color, None), [200, 100, 0, 0, 0, 9, 0, 0, 0]);
+        assert_eq!(row(Style::Overlay, None)[6..], HATCHED, "2 + 4 is on a hatch");
     }
 }

@@ -1,0 +1,144 @@
+//! The files of one image, written row by row.
+
+mod npy;
+mod png;
+
+use crate::cli::Also;
+use crate::paint::{self, Style};
+use ::png::{BitDepth, ColorType};
+use anyhow::{Context, Result};
+use data::{Color, Strips};
+use npy::Npy;
+use png::Png;
+use std::fs;
+use std::path::Path;
+
+/// What is known of some rows of an image.
+pub struct Rows {
+    /// The class of each pixel.
+    pub ids: Vec<u8>,
+    /// `[K, rows, width]`: how likely each class is; empty if nobody asked.
+    pub probabilities: Vec<f32>,
+}
+
+/// What is written of every image.
+pub struct Plan {
+    /// Beside the class map.
+    pub also: Vec<Also>,
+    /// The colours of the classes.
+    pub colors: Vec<Color>,
+}
+
+impl Plan {
+    /// Whether anything is written of how likely classes are.
+    pub fn has_probabilities(&self) -> bool {
+        self.also.iter().any(|what| matches!(what, Also::Png16 | Also::Npy))
+    }
+}
+
+/// The files of one image. They are published together, once they are complete, and else are not there.
+pub struct Outputs<'a> {
+    plan: &'a Plan,
+    width: usize,
+    files: Vec<Output>,
+    /// The photograph, where it is drawn over.
+    photograph: Option<Strips>,
+    /// Rows that were written, and the class ids of the last one.
+    done: usize,
+    above: Vec<u8>,
+}
+
+enum Output {
+    Ids(Png),
+    Drawn(Style, Png),
+    /// A file for each class.
+    Png16(Vec<Png>),
+    Npy(Npy),
+}
+
+impl<'a> Outputs<'a> {
+    /// Begins the files of the image `file` of this height and width under the name `base`, to which they add their suffixes.
+    pub fn create(plan: &'a Plan, base: &Path, file: &Path, size: [u32; 2]) -> Result<Self> {
+        let classes = plan.colors.len();
+        if let Some(folder) = base.parent() {
+            fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        }
+        let path = |suffix: &str| {
+            let mut path = base.as_os_str().to_owned();
+            path.push(suffix);
+            path
+        };
+        let grey = |suffix: &str, depth| Png::create(path(suffix).as_ref(), size, ColorType::Grayscale, depth);
+        let drawn = |suffix: &str, style| {
+            let png = Png::create(path(suffix).as_ref(), size, ColorType::Rgb, BitDepth::Eight)?;
+            Ok::<_, anyhow::Error>(Output::Drawn(style, png))
+        };
+        let mut files = vec![Output::Ids(grey(".png", BitDepth::Eight)?)];
+        for what in &plan.also {
+            files.push(match what {
+                Also::Overlay => drawn("_overlay.png", Style::Overlay)?,
+                Also::Contour => drawn("_contour.png", Style::Contour)?,
+                Also::Color => drawn("_color.png", Style::Color)?,
+                Also::Png16 => {
+                    let of_class = |id: usize| grey(&format!("_probability_{id}.png"), BitDepth::Sixteen);
+                    Output::Png16((0..classes).map(of_class).collect::<Result<_>>()?)
+                }
+                Also::Npy => Output::Npy(Npy::create(path("_probabilities.npy").as_ref(), size, classes)?),
+            });
+        }
+        let over = |what: &Also| matches!(what, Also::Overlay | Also::Contour);
+        let photograph = plan.also.iter().any(over).then(|| Strips::open(file, 3)).transpose()?;
+        Ok(Self { plan, width: size[1] as usize, files, photograph, done: 0, above: Vec::new() })
+    }
+
+    /// Adds the next rows.
+    pub fn add(&mut self, rows: &Rows) -> Result<()> {
+        let count = rows.ids.len() / self.width;
+        let mut photograph = Vec::new();
+        if let Some(strips) = &mut self.photograph {
+            strips.read(count as u32, &mut photograph)?;
+        }
+        photograph.resize(3 * rows.ids.len(), 0);
+        for output in &mut self.files {
+            match output {
+                Output::Ids(png) => png.write(&rows.ids)?,
+                Output::Npy(npy) => npy.write(&rows.probabilities, self.done)?,
+                Output::Png16(all) => {
+                    let of_class = rows.ids.len();
+                    for (png, probabilities) in all.iter_mut().zip(rows.probabilities.chunks_exact(of_class)) {
+                        let wide = |share: &f32| ((share * 65535.0).round() as u16).to_be_bytes();
+                        png.write(&probabilities.iter().flat_map(wide).collect::<Vec<u8>>())?;
+                    }
+                }
+                Output::Drawn(style, png) => {
+                    let mut rgb = if *style == Style::Color { vec![0; photograph.len()] } else { photograph.clone() };
+                    let mut above = Some(&*self.above).filter(|above| !above.is_empty());
+                    let lines = rgb.chunks_exact_mut(3 * self.width).zip(rows.ids.chunks_exact(self.width));
+                    for (number, (rgb, ids)) in lines.enumerate() {
+                        paint::draw(*style, rgb, ids, above, self.done + number, &self.plan.colors);
+                        above = Some(ids);
+                    }
+                    png.write(&rgb)?;
+                }
+            }
+        }
+        self.done += count;
+        self.above = rows.ids.chunks_exact(self.width).next_back().unwrap_or_default().to_vec();
+        Ok(())
+    }
+
+    /// Publishes the files.
+    pub fn finish(self) -> Result<()> {
+        for output in self.files {
+            match output {
+                Output::Ids(png) | Output::Drawn(_, png) => png.finish()?,
+                Output::Png16(all) => all.into_iter().try_for_each(Png::finish)?,
+                Output::Npy(npy) => npy.finish()?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! A file that NumPy reads: `[K, H, W]` f32 (NumPy Enhancement Proposal 1, version 1.0).
+
+use crate::files::Partial;
+use anyhow::{Context, Result};
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
+
+/// What the header is padded to: numbers begin at a multiple of 64.
+const HEADER: usize = 128;
+
+/// The file, which is written in rows of all classes.
+pub struct Npy {
+    file: File,
+    classes: usize,
+    size: [usize; 2],
+    partial: Partial,
+}
+
+impl Npy {
+    /// Begins the file, for images of this height and width.
+    pub fn create(path: &Path, [height, width]: [u32; 2], classes: usize) -> Result<Self> {
+        let partial = Partial::create(path)?;
+        let mut file = partial.file()?;
+        let mut header = b"\x93NUMPY\x01\x00".to_vec();
+        header.extend((HEADER as u16 - 10).to_le_bytes());
+        let shape = format!("({classes}, {height}, {width})");
+        header.extend(format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}").bytes());
+        header.resize(HEADER - 1, b' ');
+        header.push(b'\n');
+        file.write_all(&header).with_context(|| partial.doing())?;
+        Ok(Self { file, classes, size: [height as usize, width as usize], partial })
+    }
+
+    /// Writes `[K, rows, W]`, the first of them the image's row `first`.
+    pub fn write(&mut self, probabilities: &[f32], first: usize) -> Result<()> {
+        let [height, width] = self.size;
+        let mut write = || {
+            for (class, rows) in probabilities.chunks_exact(probabilities.len() / self.classes).enumerate() {
+                let at = HEADER + 4 * (class * height + first) * width;
+                self.file.seek(SeekFrom::Start(at as u64))?;
+                self.file.write_all(&rows.iter().flat_map(|share| share.to_le_bytes()).collect::<Vec<u8>>())?;
+            }
+            Ok::<_, std::io::Error>(())
+        };
+        write().with_context(|| self.partial.doing())
+    }
+
+    /// Publishes the file.
+    pub fn finish(self) -> Result<()> {
+        self.partial.publish()
+    }
+}
