@@ -3,6 +3,8 @@
 use super::{Recorded, assert_close, reference};
 use contract::{StateDict, Stateful};
 use model::{Block, Config, Layers, MobileNetV2UNetConfig, ResNetUNetConfig, UNetConfig, WeightsConfig};
+use std::collections::BTreeMap;
+use std::fs;
 use tch::{Device, Kind, Tensor, nn::ModuleT, nn::VarStore};
 
 /// Numbers from -1 to 1, as `noise` of reference/networks.py.
@@ -78,4 +80,31 @@ fn a_classifier_of_torchvision_becomes_the_encoder_that_it_is() {
     state.extend(adopted);
     store.load_state(&state).unwrap();
     check("imported", &Recorded::open("networks"), &mut store, model.as_ref());
+}
+
+#[test]
+fn so_does_a_resnet() {
+    for (name, layers) in [("resnet18", Layers::Eighteen), ("resnet50", Layers::Fifty)] {
+        let shapes = fs::read_to_string(reference(&format!("torchvision_{name}.json"))).unwrap();
+        let shapes: BTreeMap<String, Vec<i64>> = serde_json::from_str(&shapes).unwrap();
+        let zeros =
+            |(name, shape): (&String, &Vec<i64>)| (name.clone(), Tensor::zeros(shape, (Kind::Float, Device::Cpu)));
+        let mut whole =
+            filled(shapes.iter().filter(|(name, _)| !name.ends_with("num_batches_tracked")).map(zeros).collect());
+        assert!(whole.contains_key("fc.weight") && shapes.len() > whole.len());
+        whole.insert("bn1.num_batches_tracked".into(), Tensor::from(7i64));
+        // As a file, which is how they come.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("resnet.safetensors");
+        Tensor::write_safetensors(&whole.iter().collect::<Vec<_>>(), &path).unwrap();
+
+        let weights = WeightsConfig { path: path.clone(), encoder_only: true, skip_head: false };
+        let mut store = VarStore::new(Device::Cpu);
+        let config = Config::ResnetUnet(ResNetUNetConfig { layers, ..ResNetUNetConfig::default() });
+        let model = config.build(&store, 3, 3).unwrap();
+        let mut state = filled(store.state());
+        state.extend(model::adopt(weights::read(&path).unwrap(), &state, &weights).unwrap());
+        store.load_state(&state).unwrap();
+        check(&format!("imported_{name}"), &Recorded::open("networks"), &mut store, model.as_ref());
+    }
 }

@@ -1,4 +1,4 @@
-"""Writes networks.safetensors: what PyTorch makes of the networks that tests/parity/networks.rs builds.
+"""Writes networks.safetensors and torchvision_*: what PyTorch makes of the networks that tests/parity/networks.rs builds.
 
     pip install torch==2.11.0 torchvision==0.26.0 safetensors
     python tests/reference/networks.py
@@ -7,6 +7,7 @@ The encoders are torchvision's own, the ways up are written here with PyTorch's 
 they are a function of their names' order that is the same everywhere: `fill`.
 """
 
+import json
 from pathlib import Path
 
 import torch
@@ -154,11 +155,26 @@ class ResidualAttentionUNet(nn.Module):
 
 def imported():
     """torchvision's MobileNetV2 of width 0.1 as it is drawn, in numbers of 16 bits, and a UNet that its encoder is put into."""
+    torch.manual_seed(0)
     whole = torchvision.models.mobilenet_v2(width_mult=0.1, num_classes=2).half()
     torch.save(whole.state_dict(), Path(__file__).parent / "torchvision_mobilenet_v2.pt")
     network = MobileNetUNet(0.1)
     fill(network)
     network.encoder.features.load_state_dict(whole.float().features[:18].state_dict())
+    return network
+
+
+def imported_resnet(layers, widths):
+    """A UNet that torchvision's classifier is put into; its names and shapes are kept, its weights are `fill`'s."""
+    whole = getattr(torchvision.models, f"resnet{layers}")(num_classes=2)
+    shapes = {name: list(tensor.shape) for name, tensor in whole.state_dict().items()}
+    path = Path(__file__).parent / f"torchvision_resnet{layers}.json"
+    path.write_text(json.dumps(shapes, indent=0) + "\n")
+    fill(whole)
+    network = ResNetUNet(layers, widths)
+    fill(network)
+    del whole.fc
+    network.encoder.load_state_dict(whole.state_dict())
     return network
 
 
@@ -176,6 +192,8 @@ with torch.no_grad():
     for network in networks.values():
         fill(network)
     networks["imported"] = imported()
+    networks["imported_resnet18"] = imported_resnet(18, [64, 64, 128, 256, 512])
+    networks["imported_resnet50"] = imported_resnet(50, [64, 256, 512, 1024, 2048])
     for name, network in networks.items():
         # Of two samples, which BatchNorm sees together, the first is enough to be kept.
         recorded[f"{name}.evaluated"] = network.eval()(inputs)[:1].contiguous()
