@@ -30,10 +30,18 @@ use tch::{Kind, Tensor};
 pub fn read(path: &Path) -> Result<StateDict, Error> {
     let bytes = fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
     match bytes.as_slice() {
+        // First, because the length that it begins with may look like the beginning of the others.
+        bytes if is_safetensors(bytes) => safetensors(path, bytes),
         [b'P', b'K', ..] => dict::zipped(path, &bytes),
         [pickle::PROTO, ..] => dict::legacy(path, &bytes),
         _ => safetensors(path, &bytes),
     }
+}
+
+/// Whether there is a header of JSON, of the length that stands before it.
+fn is_safetensors(bytes: &[u8]) -> bool {
+    let length = bytes.first_chunk().map(|length| u64::from_le_bytes(*length));
+    length.is_some_and(|length| length < bytes.len() as u64) && bytes.get(8) == Some(&b'{')
 }
 
 fn safetensors(path: &Path, bytes: &[u8]) -> Result<StateDict, Error> {

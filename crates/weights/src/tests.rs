@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Where a tensor of `expected.json` stands: its shape and its values.
@@ -149,4 +150,19 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn the_length_of_a_header_is_not_taken_for_another_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights");
+    let weight = Tensor::from_slice(&[1f32, 2.0]);
+    let mut seen = BTreeSet::new();
+    // Headers are as long as a multiple of 8. One of 128 begins as a pickle does, one of 19280 as a zip.
+    for length in (1..400).chain(19_000..19_400).step_by(3) {
+        Tensor::write_safetensors(&[("x".repeat(length), &weight)], &path).unwrap();
+        seen.insert(fs::read(&path).unwrap()[..2].to_vec());
+        assert!(read(&path).unwrap()[&"x".repeat(length)].equal(&weight), "{length}");
+    }
+    assert!(seen.contains(&vec![0x80, 0]) && seen.contains(b"PK".as_slice()), "{seen:?}");
 }
