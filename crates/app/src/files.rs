@@ -17,6 +17,7 @@ pub struct Partial {
     file: File,
     path: PathBuf,
     partial: PathBuf,
+    published: bool,
 }
 
 impl Partial {
@@ -25,7 +26,7 @@ impl Partial {
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let file = File::create(&partial).with_context(|| format!("writing {}", path.display()))?;
-        Ok(Self { file, path: path.into(), partial: partial.into() })
+        Ok(Self { file, path: path.into(), partial: partial.into(), published: false })
     }
 
     /// The file, to be written to.
@@ -39,15 +40,18 @@ impl Partial {
     }
 
     /// Flushes it to the disk and renames it.
-    pub fn publish(&self) -> Result<()> {
+    pub fn publish(mut self) -> Result<()> {
         let published = self.file.sync_all().and_then(|()| fs::rename(&self.partial, &self.path));
+        self.published = published.is_ok();
         published.with_context(|| self.doing())
     }
 }
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // Where it was published there is none.
-        let _ = fs::remove_file(&self.partial);
+        if !self.published {
+            // The error that led here says more than one about this.
+            let _ = fs::remove_file(&self.partial);
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::rows;
 use super::writer::{Image, Work, Writer};
 use crate::report;
 use anyhow::{Error, Result};
-use contract::{BoxError, TorchError};
+use contract::{BoxError, TorchError, caught};
 use data::{Passed, Strips};
 use executors::{Tiling, predict_tiles};
 use std::collections::BTreeMap;
@@ -100,9 +100,11 @@ impl InTiles<'_> {
 /// Reads the images until nobody wants them any more.
 fn read(files: &BTreeMap<String, PathBuf>, channels: u32, sender: SyncSender<Read>) {
     for (name, file) in files {
-        let wanted = read_image(name, file, channels, &sender).unwrap_or_else(|error| {
-            sender.send(Read::Broken(Passed { name: name.clone(), reason: error.to_string() })).is_ok()
-        });
+        // A decoder that panics on a strange file ends that file, not all the others.
+        let read = caught(|| read_image(name, file, channels, &sender));
+        let read = read.and_then(|read| read.map_err(|error| error.to_string()));
+        let wanted =
+            read.unwrap_or_else(|reason| sender.send(Read::Broken(Passed { name: name.clone(), reason })).is_ok());
         if !wanted {
             return;
         }
