@@ -6,12 +6,13 @@ use std::{env, path::PathBuf};
 mod rpath;
 
 fn main() -> Result<(), env::VarError> {
-    println!("cargo:rerun-if-changed=shim.cpp");
+    println!("cargo:rerun-if-changed=cpp");
     println!("cargo:rerun-if-env-changed=LIBTORCH_CXX11_ABI");
     let lib = PathBuf::from(env::var("DEP_TCH_LIBTORCH_LIB")?);
     let include = lib.with_file_name("include");
     let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".into());
-    cc::Build::new()
+    let mut build = cc::Build::new();
+    build
         .cpp(true)
         .std("c++17")
         .warnings(false) // libtorch's headers are not clean under -Wall
@@ -20,8 +21,16 @@ fn main() -> Result<(), env::VarError> {
         // As libtorch is built: its headers' classes have members that only debug builds have.
         .define("NDEBUG", None)
         .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
-        .file("shim.cpp")
-        .compile("oxiseg_torch_ext");
+        // In every profile: loops that are not vectorised would be slower than what they take the place of.
+        .opt_level(3)
+        .files(["shim", "norm_relu", "convolution", "winograd"].map(|name| format!("cpp/{name}.cpp")));
+    // libtorch's own threads; without OpenMP its headers leave all loops to the caller's.
+    if lib.join("libgomp.so.1").exists() {
+        build.flag("-fopenmp");
+        println!("cargo:rustc-link-search=native={}", lib.display());
+        println!("cargo:rustc-link-lib=dylib:+verbatim=libgomp.so.1");
+    }
+    build.compile("oxiseg_torch_ext");
     rpath::main();
     Ok(())
 }

@@ -28,9 +28,12 @@ struct Row {
     bytes: u64,
 }
 
+/// What shows every layer as an operator of libtorch's.
+const SEEN: [&str; 2] = ["train.device=cpu", "model.fused=false"];
+
 /// `app model summary`
 pub fn run(args: &cli::Summary) -> Result<()> {
-    let config = Config::configured(&args.configured)?.with(&["train.device=cpu".into()])?;
+    let config = Config::configured(&args.configured)?.with(&SEEN.map(String::from))?;
     let network = Network::build(&config)?;
     let [height, width] = match args.size.as_deref() {
         Some(&[height, width]) => [height, width],
@@ -144,7 +147,8 @@ mod tests {
     use super::*;
 
     fn summary(model: &str, size: [i64; 2]) -> Vec<Row> {
-        let config = Config::default().with(&[format!("model={model}")]).unwrap();
+        let config =
+            Config::default().with(&[format!("model={model}")]).unwrap().with(&SEEN.map(String::from)).unwrap();
         rows(&Network::build(&config).unwrap(), [1, 3, size[0], size[1]]).unwrap()
     }
 
@@ -169,7 +173,9 @@ mod tests {
     #[test]
     fn each_parameter_is_in_one_row_and_shapes_are_those_of_the_layers() {
         let rows = summary(r#"{"kind": "unet", "width": 8, "depth": 2}"#, [32, 48]);
-        let config = Config::default().with(&[r#"model={"kind": "unet", "width": 8, "depth": 2}"#.into()]).unwrap();
+        let config = Config::default()
+            .with(&[r#"model={"kind": "unet", "width": 8, "depth": 2, "fused": false}"#.into()])
+            .unwrap();
         let network = Network::build(&config).unwrap();
         let total: usize = network.store.trainable_variables().iter().map(Tensor::numel).sum();
         assert_eq!(rows.iter().map(|row| row.parameters).sum::<usize>(), total);

@@ -2,36 +2,111 @@
 
 use tch::Tensor;
 use tch::nn::{self, ModuleT};
+use torch_ext::{self as ext, Relu};
 
 /// He et al., 2015, for layers that a ReLU follows; `fan_in` counts the inputs that one output sees.
 pub(crate) fn he(fan_in: i64) -> nn::Init {
     nn::Init::Randn { mean: 0.0, stdev: (2.0 / fan_in as f64).sqrt() }
 }
 
+/// A convolution.
+#[derive(Debug)]
+pub(crate) struct Conv {
+    conv: nn::Conv2D,
+    /// Whether it is one of [`ext::conv3x3`]'s.
+    plain3x3: bool,
+}
+
+impl nn::Module for Conv {
+    fn forward(&self, x_nchw: &Tensor) -> Tensor {
+        if !self.plain3x3 {
+            return x_nchw.apply(&self.conv);
+        }
+        ext::conv3x3(x_nchw, &self.conv.ws).unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
 /// A convolution that keeps height and width; without `bias` where a BatchNorm follows, which would take it off again.
-pub(crate) fn conv(path: &nn::Path, inputs: i64, outputs: i64, kernel: i64, bias: bool) -> nn::Conv2D {
+pub(crate) fn conv(path: &nn::Path, inputs: i64, outputs: i64, kernel: i64, bias: bool) -> Conv {
     let ws_init = he(inputs * kernel * kernel);
     let config = nn::ConvConfig { padding: kernel / 2, bias, ws_init, ..Default::default() };
-    nn::conv2d(path, inputs, outputs, kernel, config)
+    Conv { conv: nn::conv2d(path, inputs, outputs, kernel, config), plain3x3: kernel == 3 && !bias }
 }
 
 /// A convolution without bias whose outputs are `stride` pixels apart, of `groups` that see channels of their own only.
-pub(crate) fn strided(
-    path: &nn::Path,
-    [inputs, outputs]: [i64; 2],
-    kernel: i64,
-    stride: i64,
-    groups: i64,
-) -> nn::Conv2D {
+pub(crate) fn strided(path: &nn::Path, [inputs, outputs]: [i64; 2], kernel: i64, stride: i64, groups: i64) -> Conv {
     let ws_init = he(inputs / groups * kernel * kernel);
     let config = nn::ConvConfig { padding: kernel / 2, stride, groups, bias: false, ws_init, ..Default::default() };
-    nn::conv2d(path, inputs, outputs, kernel, config)
+    let plain3x3 = kernel == 3 && stride == 1 && groups == 1;
+    Conv { conv: nn::conv2d(path, inputs, outputs, kernel, config), plain3x3 }
 }
+
+/// A transposed convolution that doubles height and width.
+#[derive(Debug)]
+pub(crate) struct ConvTranspose {
+    conv: nn::ConvTranspose2D,
+    /// What is cut off at the top and the left, and not at the bottom and the right.
+    padding: i64,
+}
+
+impl ConvTranspose {
+    /// With a kernel of 2×2 or 3×3.
+    pub(crate) fn new(path: &nn::Path, inputs: i64, outputs: i64, kernel: i64, bias: bool) -> Self {
+        // Of the weights between two channels an output sees a quarter, more or less.
+        let ws_init = he(inputs * kernel * kernel / 4);
+        let padding = kernel - 2;
+        let config = nn::ConvTransposeConfig {
+            stride: 2,
+            padding,
+            output_padding: padding,
+            bias,
+            ws_init,
+            ..Default::default()
+        };
+        Self { conv: nn::conv_transpose2d(path, inputs, outputs, kernel, config), padding }
+    }
+}
+
+impl nn::Module for ConvTranspose {
+    fn forward(&self, x_nchw: &Tensor) -> Tensor {
+        let Some(bias) = &self.conv.bs else { return x_nchw.apply(&self.conv) };
+        let padding = [self.padding; 2];
+        let conv =
+            |bias: &Tensor| x_nchw.f_conv_transpose2d(&self.conv.ws, Some(bias), [2, 2], padding, padding, 1, [1, 1]);
+        ext::with_bias(bias, conv).unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+/// The share of a batch in BatchNorm's running statistics, and what is added to a variance: PyTorch's.
+const MOMENTUM: f64 = 0.1;
+const EPSILON: f64 = 1e-5;
 
 /// BatchNorm, its weight 1 and its bias 0.
 pub(crate) fn norm(path: &nn::Path, channels: i64) -> nn::BatchNorm {
     // tch would draw the weight from U(0, 1).
-    nn::batch_norm2d(path, channels, nn::BatchNormConfig { ws_init: nn::Init::Const(1.0), ..Default::default() })
+    let ws_init = nn::Init::Const(1.0);
+    let config = nn::BatchNormConfig { momentum: MOMENTUM, eps: EPSILON, ws_init, ..Default::default() };
+    nn::batch_norm2d(path, channels, config)
+}
+
+/// The parts of a BatchNorm that [`norm`] made.
+fn parts(norm: &nn::BatchNorm) -> Option<ext::BatchNorm<'_>> {
+    let (running_mean, running_var) = (&norm.running_mean, &norm.running_var);
+    let (weight, bias) = (norm.ws.as_ref()?, norm.bs.as_ref()?);
+    Some(ext::BatchNorm { weight, bias, running_mean, running_var, momentum: MOMENTUM, epsilon: EPSILON })
+}
+
+/// BatchNorm and ReLU: in training one operator where [`ext::Fusion`] says so.
+///
+/// # Panics
+///
+/// Where libtorch reports an error, as every tch module does.
+pub(crate) fn norm_relu(x_nchw: &Tensor, norm: &nn::BatchNorm, relu: Relu, train: bool) -> Tensor {
+    let y = match parts(norm) {
+        Some(norm) if train => ext::batch_norm_relu(x_nchw, norm, relu),
+        _ => relu.apply(&mut x_nchw.apply_t(norm, train)),
+    };
+    y.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Sets whole channels to zero with this probability in training, and scales the others up for it (Tompson et al., 2015).
@@ -55,13 +130,26 @@ pub(crate) fn padded(x_nchw: &Tensor, multiple: i64, network: impl FnOnce(Tensor
 /// A convolution with BatchNorm.
 #[derive(Debug)]
 pub(crate) struct ConvNorm {
-    conv: nn::Conv2D,
+    conv: Conv,
     norm: nn::BatchNorm,
 }
 
 impl ConvNorm {
-    pub(crate) fn new(conv: nn::Conv2D, norm: nn::BatchNorm) -> Self {
+    pub(crate) fn new(conv: Conv, norm: nn::BatchNorm) -> Self {
         Self { conv, norm }
+    }
+
+    /// With ReLU behind it: one or two operators where [`ext::Fusion`] says so.
+    ///
+    /// # Panics
+    ///
+    /// Where libtorch reports an error, as every tch module does.
+    pub(crate) fn relu(&self, x_nchw: &Tensor, relu: Relu, train: bool) -> Tensor {
+        if let Some(norm) = parts(&self.norm).filter(|_| !train && self.conv.plain3x3) {
+            let y = ext::conv3x3_norm_relu(x_nchw, &self.conv.conv.ws, norm, relu);
+            return y.unwrap_or_else(|error| panic!("{error}"));
+        }
+        norm_relu(&x_nchw.apply(&self.conv), &self.norm, relu, train)
     }
 }
 

@@ -25,15 +25,23 @@ pub enum Config {
 }
 
 /// What all networks have.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Common {
     /// The share of channels that are left out in training before the last layer (of the classic UNet at the bottom too).
     pub dropout: f64,
     /// The precision of convolutions.
     pub precision: Precision,
+    /// Whether BatchNorm and the ReLU behind it are one operator in training on a CPU, which is faster.
+    pub fused: bool,
     /// Weights to start from; without them they are drawn.
     pub weights: Option<WeightsConfig>,
+}
+
+impl Default for Common {
+    fn default() -> Self {
+        Self { dropout: 0.0, precision: Precision::default(), fused: true, weights: None }
+    }
 }
 
 /// The classic UNet.
@@ -225,7 +233,10 @@ impl Config {
         if let Some(encoder) = self.encoder() {
             encoder.freeze(store);
         }
-        Ok(Box::new(Precise::new(network, store, self.common().precision)?))
+        let Common { precision, fused, .. } = *self.common();
+        let mut network = Precise::new(network, store, precision)?;
+        network.fused = fused;
+        Ok(Box::new(network))
     }
 
     fn network(&self, path: &Path, channels: i64, classes: i64) -> Box<dyn ModuleT> {

@@ -3,10 +3,11 @@
 //! The encoder's variables have torchvision's names below `encoder`.
 
 use crate::MobileNetV2UNetConfig;
-use crate::blocks::{ConvNorm, dropout, he, norm, padded, strided};
+use crate::blocks::{ConvNorm, ConvTranspose, dropout, norm, norm_relu, padded, strided};
 use crate::encoder::{ENCODER, EncoderConfig};
 use tch::Tensor;
 use tch::nn::{self, ModuleT};
+use torch_ext::Relu;
 
 /// Of each group of blocks: how much the first convolution widens, channels, blocks, stride of the first one (table 2 of
 /// the paper).
@@ -57,25 +58,12 @@ impl Inverted {
     /// The widened input and the output.
     fn forward(&self, x_nchw: &Tensor, train: bool) -> [Tensor; 2] {
         let wide = match &self.widen {
-            Some(widen) => relu6(x_nchw.apply_t(widen, train)),
+            Some(widen) => widen.relu(x_nchw, Relu::Six, train),
             None => x_nchw.shallow_clone(),
         };
-        let y = relu6(wide.apply_t(&self.depthwise, train)).apply_t(&self.narrow, train);
+        let y = self.depthwise.relu(&wide, Relu::Six, train).apply_t(&self.narrow, train);
         [wide, if self.residual { y + x_nchw } else { y }]
     }
-}
-
-fn relu6(mut x: Tensor) -> Tensor {
-    x.relu6_()
-}
-
-/// A transposed convolution 3×3 that doubles height and width.
-fn up(path: &nn::Path, inputs: i64, outputs: i64, bias: bool) -> nn::ConvTranspose2D {
-    // Of the nine weights between two channels an output sees a quarter, more or less.
-    let ws_init = he(inputs * 9 / 4);
-    let config =
-        nn::ConvTransposeConfig { stride: 2, padding: 1, output_padding: 1, bias, ws_init, ..Default::default() };
-    nn::conv_transpose2d(path, inputs, outputs, 3, config)
 }
 
 /// MobileNetV2 down, transposed convolutions up, the encoder's widened activations beside them.
@@ -86,8 +74,8 @@ fn up(path: &nn::Path, inputs: i64, outputs: i64, bias: bool) -> nn::ConvTranspo
 pub struct MobileNetV2UNet {
     stem: ConvNorm,
     blocks: Vec<Inverted>,
-    ups: Vec<(nn::ConvTranspose2D, nn::BatchNorm)>,
-    head: nn::ConvTranspose2D,
+    ups: Vec<(ConvTranspose, nn::BatchNorm)>,
+    head: ConvTranspose,
     encoder: EncoderConfig,
     dropout: f64,
 }
@@ -115,16 +103,19 @@ impl MobileNetV2UNet {
         let mut ups = Vec::new();
         for (level, outputs) in UP.into_iter().enumerate() {
             let path = path / format!("up{level}");
-            ups.push((up(&(&path / "conv"), inputs, outputs, false), norm(&(&path / "norm"), outputs)));
+            ups.push((
+                ConvTranspose::new(&(&path / "conv"), inputs, outputs, 3, false),
+                norm(&(&path / "norm"), outputs),
+            ));
             inputs = outputs + skips[skips.len() - 1 - level];
         }
-        let head = up(&(path / "head"), inputs, classes, true);
+        let head = ConvTranspose::new(&(path / "head"), inputs, classes, 3, true);
         Self { stem, blocks, ups, head, encoder: config.encoder.clone(), dropout: config.common.dropout }
     }
 
     fn logits(&self, x_nchw: &Tensor, train: bool) -> Tensor {
         let encoding = self.encoder.trains(train);
-        let mut x = relu6(x_nchw.apply_t(&self.stem, encoding));
+        let mut x = self.stem.relu(x_nchw, Relu::Six, encoding);
         let mut skips = Vec::new();
         for (block, place) in self.blocks.iter().zip(1..) {
             let [wide, narrow] = block.forward(&x, encoding);
@@ -134,7 +125,7 @@ impl MobileNetV2UNet {
             x = narrow;
         }
         for ((conv, norm), skip) in self.ups.iter().zip(skips.into_iter().rev()) {
-            let up = x.apply(conv).apply_t(norm, train).relu_();
+            let up = norm_relu(&x.apply(conv), norm, Relu::Plain, train);
             x = Tensor::cat(&[up, skip], 1);
         }
         dropout(x, self.dropout, train).apply(&self.head)

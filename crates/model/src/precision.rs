@@ -29,6 +29,8 @@ pub struct Precise {
     statistics: Statistics,
     /// The precision of the next pass.
     pub precision: Precision,
+    /// Whether operators that libtorch leaves apart are one in training.
+    pub fused: bool,
 }
 
 impl Precise {
@@ -38,11 +40,12 @@ impl Precise {
         for weight in store.variables().values().filter(|weight| weight.dim() == 4) {
             ext::make_channels_last(weight)?;
         }
-        Ok(Self { network, statistics: Statistics::of(store), precision })
+        Ok(Self { network, statistics: Statistics::of(store), precision, fused: true })
     }
 
     fn forward(&self, x_nchw: &Tensor, train: bool) -> Result<Tensor, TorchError> {
         let x_nchw = ext::channels_last(x_nchw)?;
+        let _fusion = ext::Fusion::new(self.fused);
         let before = if train { self.statistics.remember()? } else { None };
         let outputs = match self.precision {
             Precision::Fp32 => self.network.forward_t(&x_nchw, train),

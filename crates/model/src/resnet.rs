@@ -3,11 +3,12 @@
 //! The encoder's variables have torchvision's names below `encoder`; all together have those of
 //! segmentation_models.pytorch's `Unet`.
 
-use crate::blocks::{ConvNorm, conv, dropout, norm, padded, strided};
+use crate::blocks::{Conv, ConvNorm, conv, dropout, norm, padded, strided};
 use crate::encoder::{ENCODER, EncoderConfig};
 use crate::{Layers, ResNetUNetConfig};
 use tch::Tensor;
 use tch::nn::{self, ModuleT};
+use torch_ext::Relu;
 
 /// Channels of the way up, from the deepest.
 const UP: [i64; 5] = [256, 128, 64, 32, 16];
@@ -58,9 +59,9 @@ impl Residual {
 impl ModuleT for Residual {
     fn forward_t(&self, x_nchw: &Tensor, train: bool) -> Tensor {
         let mut y = x_nchw.shallow_clone();
-        for (number, conv) in self.convs.iter().enumerate() {
-            let x = if number == 0 { y } else { y.relu_() };
-            y = x.apply_t(conv, train);
+        for (number, conv) in (1..).zip(&self.convs) {
+            let last = number == self.convs.len();
+            y = if last { y.apply_t(conv, train) } else { conv.relu(&y, Relu::Plain, train) };
         }
         let beside =
             self.downsample.as_ref().map_or_else(|| x_nchw.shallow_clone(), |conv| x_nchw.apply_t(conv, train));
@@ -89,7 +90,7 @@ impl Step {
         if let Some(skip) = skip_nchw {
             x = Tensor::cat(&[x, skip], 1);
         }
-        self.convs.iter().fold(x, |x, conv| x.apply_t(conv, train).relu_())
+        self.convs.iter().fold(x, |x, conv| conv.relu(&x, Relu::Plain, train))
     }
 }
 
@@ -102,7 +103,7 @@ pub struct ResNetUNet {
     stem: ConvNorm,
     groups: Vec<Vec<Residual>>,
     decoder: Vec<Step>,
-    head: nn::Conv2D,
+    head: Conv,
     encoder: EncoderConfig,
     dropout: f64,
 }
@@ -140,7 +141,7 @@ impl ResNetUNet {
 
     fn logits(&self, x_nchw: &Tensor, train: bool) -> Tensor {
         let encoding = self.encoder.trains(train);
-        let mut skips = vec![x_nchw.apply_t(&self.stem, encoding).relu_()];
+        let mut skips = vec![self.stem.relu(x_nchw, Relu::Plain, encoding)];
         let mut x = skips[0].max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false);
         for group in &self.groups {
             x = group.iter().fold(x, |x, block| x.apply_t(block, encoding));

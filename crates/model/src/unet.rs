@@ -1,30 +1,31 @@
 //! The classic UNet (Ronneberger, Fischer & Brox, 2015) with same-size convolutions and BatchNorm; if asked for, with
 //! residual blocks (He et al., 2016) and attention gates (Oktay et al., 2018).
 
-use crate::blocks::{ConvNorm, conv, dropout, he, norm, padded, strided};
+use crate::blocks::{Conv, ConvNorm, ConvTranspose, conv, dropout, norm, padded, strided};
 use crate::{Block, UNetConfig, Upsampling};
 use tch::Tensor;
 use tch::nn::{self, ModuleT};
+use torch_ext::Relu;
 
 /// Two times convolution 3×3, BatchNorm, ReLU.
 #[derive(Debug)]
 struct DoubleConv {
-    conv1: nn::Conv2D,
-    norm1: nn::BatchNorm,
-    conv2: nn::Conv2D,
-    norm2: nn::BatchNorm,
+    first: ConvNorm,
+    second: ConvNorm,
     /// What is added before the last ReLU, of a residual block.
     shortcut: Option<ConvNorm>,
 }
 
 impl DoubleConv {
     fn new(path: &nn::Path, inputs: i64, outputs: i64, block: Block) -> Self {
+        let conv_norm3x3 = |number: i64, inputs: i64| {
+            let conv = conv(&(path / format!("conv{number}")), inputs, outputs, 3, false);
+            ConvNorm::new(conv, norm(&(path / format!("norm{number}")), outputs))
+        };
         let shortcut = || conv_norm(&(path / "shortcut"), inputs, outputs);
         Self {
-            conv1: conv(&(path / "conv1"), inputs, outputs, 3, false),
-            norm1: norm(&(path / "norm1"), outputs),
-            conv2: conv(&(path / "conv2"), outputs, outputs, 3, false),
-            norm2: norm(&(path / "norm2"), outputs),
+            first: conv_norm3x3(1, inputs),
+            second: conv_norm3x3(2, outputs),
             shortcut: (block == Block::Residual).then(shortcut),
         }
     }
@@ -32,16 +33,11 @@ impl DoubleConv {
 
 impl ModuleT for DoubleConv {
     fn forward_t(&self, x_nchw: &Tensor, train: bool) -> Tensor {
-        let mut y = x_nchw
-            .apply(&self.conv1)
-            .apply_t(&self.norm1, train)
-            .relu_()
-            .apply(&self.conv2)
-            .apply_t(&self.norm2, train);
-        if let Some(shortcut) = &self.shortcut {
-            y += x_nchw.apply_t(shortcut, train);
+        let y = self.first.relu(x_nchw, Relu::Plain, train);
+        match &self.shortcut {
+            None => self.second.relu(&y, Relu::Plain, train),
+            Some(shortcut) => (y.apply_t(&self.second, train) + x_nchw.apply_t(shortcut, train)).relu_(),
         }
-        y.relu_()
     }
 }
 
@@ -53,17 +49,14 @@ fn conv_norm(path: &nn::Path, inputs: i64, outputs: i64) -> ConvNorm {
 /// Doubles height and width and halves the channels.
 #[derive(Debug)]
 enum Up {
-    Transposed(nn::ConvTranspose2D),
-    Bilinear(nn::Conv2D),
+    Transposed(ConvTranspose),
+    Bilinear(Conv),
 }
 
 impl Up {
     fn new(path: &nn::Path, inputs: i64, outputs: i64, upsampling: Upsampling) -> Self {
         match upsampling {
-            Upsampling::Transposed => {
-                let config = nn::ConvTransposeConfig { stride: 2, ws_init: he(inputs), ..Default::default() };
-                Self::Transposed(nn::conv_transpose2d(path, inputs, outputs, 2, config))
-            }
+            Upsampling::Transposed => Self::Transposed(ConvTranspose::new(path, inputs, outputs, 2, true)),
             Upsampling::Bilinear => Self::Bilinear(conv(path, inputs, outputs, 1, true)),
         }
     }
@@ -117,7 +110,7 @@ pub struct UNet {
     /// One for each skip, or none at all.
     gates: Vec<Gate>,
     dropout: f64,
-    head: nn::Conv2D,
+    head: Conv,
 }
 
 impl UNet {

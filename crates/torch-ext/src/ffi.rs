@@ -1,4 +1,4 @@
-//! The border to `shim.cpp`: declarations, and what turns its return codes into results.
+//! The border to `cpp`: declarations, and what turns its return codes into results.
 
 use contract::TorchError;
 use std::ffi::{CStr, c_char, c_int};
@@ -65,6 +65,30 @@ unsafe extern "C" {
     pub fn oxiseg_graph_text(graph: *const CGraph) -> *const c_char;
     pub fn oxiseg_graph_tensor(graph: *const CGraph, number: usize, out: *mut *mut C_tensor) -> c_int;
     pub fn oxiseg_free_graph(graph: *mut CGraph);
+    pub fn oxiseg_conv3x3(x: Ptr, weight: Ptr, out: *mut *mut C_tensor) -> c_int;
+    pub fn oxiseg_conv3x3_norm_relu(
+        x: Ptr,
+        weight: Ptr,
+        scale: Ptr,
+        shift: Ptr,
+        mean: Ptr,
+        var: Ptr,
+        epsilon: f64,
+        bound: f64,
+        out: *mut *mut C_tensor,
+    ) -> c_int;
+    pub fn oxiseg_bias(y: Ptr, bias: Ptr, out: *mut *mut C_tensor) -> c_int;
+    pub fn oxiseg_batch_norm_relu(
+        x: Ptr,
+        weight: Ptr,
+        bias: Ptr,
+        running_mean: Ptr,
+        running_var: Ptr,
+        momentum: f64,
+        epsilon: f64,
+        bound: f64,
+        out: *mut *mut C_tensor,
+    ) -> c_int;
     pub fn oxiseg_tune_allocator();
 }
 

@@ -1,4 +1,4 @@
-//! What libtorch has and tch does not bind: fused optimizer kernels, operations on a list of tensors in one
+//! What libtorch has and tch does not bind, and what it leaves unfused: fused optimizer kernels, operations on a list of tensors in one
 //! call, autocast with a choice of kind, the channels-last memory format, the state of the random generator, frozen
 //! scripts and what they compute, the allocator.
 //!
@@ -6,6 +6,7 @@
 
 mod autocast;
 mod ffi;
+mod fused;
 mod graph;
 mod lists;
 mod operators;
@@ -14,6 +15,7 @@ mod reads;
 mod script;
 
 pub use autocast::Autocast;
+pub use fused::{BatchNorm, Fusion, Relu, batch_norm_relu, conv3x3, conv3x3_norm_relu, with_bias};
 pub use graph::{Constant, Graph, Operation};
 pub use lists::{copy, global_norm, lerp};
 pub use operators::{Operator, Operators, Seen};

@@ -14,10 +14,12 @@ pub struct Operators {
 }
 
 /// An operator that was called.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Operator {
     /// Its name in libtorch, such as `aten::conv2d`; those that work in place end in `_`.
     pub name: String,
+    /// How long it took this thread, to the microsecond.
+    pub seconds: f64,
     /// The first tensor that it gave.
     pub output: Option<Seen>,
     /// Its first two arguments, where they are tensors: of a layer its input and its weight.
@@ -59,17 +61,18 @@ impl Drop for Operators {
     }
 }
 
-/// A line of the shim: the name, and after tabs the tensors as `address:bytes,side,side…`.
+/// A line of the shim: the name, and after tabs the seconds and the tensors as `address:bytes,side,side…`.
 fn parse(line: &str) -> Option<Operator> {
     let mut parts = line.split('\t');
     let name = parts.next()?.into();
+    let seconds = parts.next()?.parse().ok()?;
     let mut tensor = || {
         let mut numbers = parts.next()?.split(',');
         let (address, bytes) = numbers.next()?.split_once(':')?;
         let size = numbers.map(str::parse).collect::<Result<_, _>>().ok()?;
         Some(Seen { address: address.parse().ok()?, bytes: bytes.parse().ok()?, size })
     };
-    Some(Operator { name, output: tensor(), inputs: [tensor(), tensor()] })
+    Some(Operator { name, seconds, output: tensor(), inputs: [tensor(), tensor()] })
 }
 
 #[cfg(test)]
@@ -92,6 +95,7 @@ mod tests {
         assert_eq!((of_weight.address, &*of_weight.size), (weight.data_ptr() as usize, &[4, 3, 3, 3][..]));
         assert_eq!(seen[0].output.as_ref().unwrap().size, [2, 4, 8, 8]);
         assert_eq!(seen[2].output.as_ref().unwrap().size, [0i64; 0]);
+        assert!(seen.iter().all(|operator| (0.0..10.0).contains(&operator.seconds)));
         drop(operators);
         let again = Operators::watch().unwrap();
         assert_eq!(again.seen(), []);

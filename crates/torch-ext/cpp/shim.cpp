@@ -17,9 +17,11 @@
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/csrc/jit/serialization/import.h>
 #include <torch/version.h>
+#include "shim.h"
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <memory>
@@ -29,23 +31,7 @@
 #include <string_view>
 #include <vector>
 
-using at::Tensor;
-
-static thread_local std::string last_error;
-
-template <class F> static int guarded(F&& body) {
-  try {
-    body();
-    return 0;
-  } catch (const c10::Error& error) {
-    last_error = error.what_without_backtrace();
-  } catch (const std::exception& error) {
-    last_error = error.what();
-  } catch (...) {
-    last_error = "unknown C++ exception";
-  }
-  return 1;
-}
+thread_local std::string last_error;
 
 static std::vector<Tensor> list(Tensor* const* tensors, size_t n) {
   std::vector<Tensor> all;
@@ -75,6 +61,7 @@ static std::unique_ptr<at::ObserverContext> count_read(const at::RecordFunction&
 // One line for each operator that this thread calls itself: those that operators call in turn are not told.
 static thread_local std::string operators, inputs;
 static thread_local int depth = 0;
+static thread_local std::chrono::steady_clock::time_point entered;
 
 static std::string told(const c10::IValue& value) {
   if (!value.isTensor() || !value.toTensor().defined()) return "\t";
@@ -90,13 +77,15 @@ static std::unique_ptr<at::ObserverContext> enter_operator(const at::RecordFunct
   // The inputs are there only now, the outputs only at the end.
   inputs.clear();
   for (size_t i = 0; i < function.inputs().size() && i < 2; i++) inputs += told(function.inputs()[i]);
+  entered = std::chrono::steady_clock::now();
   return nullptr;
 }
 
 static void leave_operator(const at::RecordFunction& function, at::ObserverContext*) {
   if (--depth > 0) return;
+  std::chrono::duration<double> took = std::chrono::steady_clock::now() - entered;
   auto output = function.outputs().empty() ? "\t" : told(function.outputs()[0]);
-  operators += function.name() + output + inputs + '\n';
+  operators += function.name() + ('\t' + std::to_string(took.count())) + output + inputs + '\n';
 }
 
 // What a script computes, one line for each input, constant, operator and output; tensors among the constants by number.

@@ -1,0 +1,354 @@
+// BatchNorm in training with ReLU (or ReLU6) behind it, as one operator: two passes over the activations forward and two
+// backward, where libtorch makes three and one, and two and one. On a CPU, for activations whose channels lie innermost.
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/record_function.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+#include "shim.h"
+
+// The loops below are compiled for several kinds of processors, and the right ones are taken when the program starts.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define FOR_EACH_PROCESSOR
+#endif
+
+namespace {
+// Pixels whose sums are made together; always the same ones, so that sums do not depend on the number of threads.
+constexpr int64_t ROWS = 1024;
+// Channels that are kept in registers.
+constexpr int64_t LANES = 32;
+
+// How a number lies in memory, and what it is computed in.
+struct Bf16 {
+  using Number = float;
+  uint16_t bits;
+  operator float() const {
+    uint32_t wide = uint32_t(bits) << 16;
+    float value;
+    std::memcpy(&value, &wide, sizeof value);
+    return value;
+  }
+  void set(float value) {
+    uint32_t wide;
+    std::memcpy(&wide, &value, sizeof wide);
+    // To the nearest, ties to even; what is no number stays none.
+    uint32_t rounded = (wide + 0x7fff + ((wide >> 16) & 1)) >> 16;
+    bits = uint16_t((wide & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : rounded);
+  }
+};
+
+template <class T> struct Plain {
+  using Number = T;
+  T value;
+  operator T() const { return value; }
+  void set(T number) { value = number; }
+};
+
+// What is known of a channel: for x normalised, weighted and moved is x * a + b.
+template <class N> struct Channels {
+  std::vector<N> a, b, mean;
+};
+
+// Sums of x - origin and of its square, over rows of channels.
+template <class T, class N = typename T::Number>
+__attribute__((always_inline)) inline void sum_lanes(const T* x, int64_t rows, int64_t channels, int64_t lanes,
+                                                     const N* origin, N* sum, N* square) {
+  N s[LANES] = {}, q[LANES] = {};
+  for (int64_t row = 0; row < rows; row++) {
+    const T* here = x + row * channels;
+    for (int64_t i = 0; i < lanes; i++) {
+      N d = N(here[i]) - origin[i];
+      s[i] += d;
+      q[i] += d * d;
+    }
+  }
+  std::copy_n(s, lanes, sum);
+  std::copy_n(q, lanes, square);
+}
+
+// The gradient behind the ReLU, and whether it is stopped there: by 0 and by the bound. What is no number passes.
+template <class N> __attribute__((always_inline)) inline N passed(N gradient, N value, N bound) {
+  return value <= N(0) || value >= bound ? N(0) : gradient;
+}
+
+// Sums of the gradient, and of its product with x - mean.
+template <class T, class N = typename T::Number>
+__attribute__((always_inline)) inline void sum_gradients(const T* x, const T* gradient, int64_t rows, int64_t channels,
+                                                         int64_t lanes, const N* a, const N* b, const N* mean, N bound,
+                                                         N* sum, N* product) {
+  N s[LANES] = {}, p[LANES] = {};
+  for (int64_t row = 0; row < rows; row++) {
+    const T *here = x + row * channels, *from = gradient + row * channels;
+    for (int64_t i = 0; i < lanes; i++) {
+      N value = here[i];
+      N g = passed(N(from[i]), value * a[i] + b[i], bound);
+      s[i] += g;
+      p[i] += g * (value - mean[i]);
+    }
+  }
+  std::copy_n(s, lanes, sum);
+  std::copy_n(p, lanes, product);
+}
+
+template <class T, class N = typename T::Number>
+__attribute__((always_inline)) inline void apply(const T* x, T* y, int64_t rows, int64_t channels, const N* a, const N* b,
+                                                 N bound) {
+  for (int64_t row = 0; row < rows; row++, x += channels, y += channels) {
+    for (int64_t i = 0; i < channels; i++) {
+      N value = N(x[i]) * a[i] + b[i];
+      value = value <= N(0) ? N(0) : value;
+      y[i].set(value >= bound ? bound : value);
+    }
+  }
+}
+
+template <class T, class N = typename T::Number>
+__attribute__((always_inline)) inline void apply_back(const T* x, const T* gradient, T* into, int64_t rows,
+                                                      int64_t channels, const N* a, const N* b, const N* mean,
+                                                      const N* slope, const N* level, N bound) {
+  for (int64_t row = 0; row < rows; row++, x += channels, gradient += channels, into += channels) {
+    for (int64_t i = 0; i < channels; i++) {
+      N value = x[i];
+      N g = passed(N(gradient[i]), value * a[i] + b[i], bound);
+      into[i].set(g * a[i] - (value - mean[i]) * slope[i] - level[i]);
+    }
+  }
+}
+
+// Whole lanes have a length that the compiler knows.
+#define KERNELS(NAME, T)                                                                                                 \
+  FOR_EACH_PROCESSOR void sum_##NAME(const T* x, int64_t rows, int64_t channels, const T::Number* origin,                \
+                                     T::Number* sum, T::Number* square) {                                                \
+    int64_t c = 0;                                                                                                       \
+    for (; c + LANES <= channels; c += LANES) sum_lanes(x + c, rows, channels, LANES, origin + c, sum + c, square + c);  \
+    if (c < channels) sum_lanes(x + c, rows, channels, channels - c, origin + c, sum + c, square + c);                   \
+  }                                                                                                                      \
+  FOR_EACH_PROCESSOR void gradients_##NAME(const T* x, const T* g, int64_t rows, int64_t channels, const T::Number* a,   \
+                                           const T::Number* b, const T::Number* mean, T::Number bound, T::Number* sum,   \
+                                           T::Number* product) {                                                         \
+    int64_t c = 0;                                                                                                       \
+    for (; c + LANES <= channels; c += LANES)                                                                            \
+      sum_gradients(x + c, g + c, rows, channels, LANES, a + c, b + c, mean + c, bound, sum + c, product + c);           \
+    if (c < channels)                                                                                                    \
+      sum_gradients(x + c, g + c, rows, channels, channels - c, a + c, b + c, mean + c, bound, sum + c, product + c);    \
+  }                                                                                                                      \
+  FOR_EACH_PROCESSOR void apply_##NAME(const T* x, T* y, int64_t rows, int64_t channels, const T::Number* a,             \
+                                       const T::Number* b, T::Number bound) {                                            \
+    apply(x, y, rows, channels, a, b, bound);                                                                            \
+  }                                                                                                                      \
+  FOR_EACH_PROCESSOR void back_##NAME(const T* x, const T* g, T* into, int64_t rows, int64_t channels,                   \
+                                      const T::Number* a, const T::Number* b, const T::Number* mean,                     \
+                                      const T::Number* slope, const T::Number* level, T::Number bound) {                 \
+    apply_back(x, g, into, rows, channels, a, b, mean, slope, level, bound);                                             \
+  }                                                                                                                      \
+  struct Kernels_##NAME {                                                                                                \
+    using Type = T;                                                                                                      \
+    static constexpr auto sum = sum_##NAME;                                                                              \
+    static constexpr auto gradients = gradients_##NAME;                                                                  \
+    static constexpr auto apply = apply_##NAME;                                                                          \
+    static constexpr auto back = back_##NAME;                                                                            \
+  };
+
+KERNELS(bf16, Bf16)
+KERNELS(f32, Plain<float>)
+KERNELS(f64, Plain<double>)
+
+// A tensor `[N, C, H, W]` whose channels lie innermost, as rows of channels.
+template <class T> struct Rows {
+  T* data;
+  int64_t rows, channels;
+  explicit Rows(const Tensor& x)
+      : data(static_cast<T*>(x.mutable_data_ptr())), rows(x.size(0) * x.size(2) * x.size(3)), channels(x.size(1)) {}
+  int64_t blocks() const { return (rows + ROWS - 1) / ROWS; }
+  int64_t in(int64_t block) const { return std::min(ROWS, rows - block * ROWS); }
+  T* at(int64_t block) const { return data + block * ROWS * channels; }
+};
+
+// Two sums for each channel, made of those of the blocks in their order.
+template <class N, class F> std::pair<std::vector<double>, std::vector<double>> summed(int64_t blocks, int64_t channels, F&& block_sums) {
+  std::vector<N> parts(size_t(blocks) * 2 * channels);
+  at::parallel_for(0, blocks, 1, [&](int64_t from, int64_t to) {
+    for (auto block = from; block < to; block++) {
+      N* first = parts.data() + block * 2 * channels;
+      block_sums(block, first, first + channels);
+    }
+  });
+  std::pair<std::vector<double>, std::vector<double>> all{std::vector<double>(channels), std::vector<double>(channels)};
+  for (int64_t block = 0; block < blocks; block++) {
+    const N* first = parts.data() + block * 2 * channels;
+    for (int64_t c = 0; c < channels; c++) {
+      all.first[c] += first[c];
+      all.second[c] += first[channels + c];
+    }
+  }
+  return all;
+}
+
+template <class N> std::vector<N> numbers(const Tensor& tensor) {
+  auto plain = tensor.detach().contiguous();
+  if (plain.scalar_type() == at::kDouble) return {plain.const_data_ptr<double>(), plain.const_data_ptr<double>() + plain.numel()};
+  return {plain.const_data_ptr<float>(), plain.const_data_ptr<float>() + plain.numel()};
+}
+
+template <class F> void for_type(const Tensor& x, F&& run) {
+  switch (x.scalar_type()) {
+    case at::kBFloat16: return run(Kernels_bf16{});
+    case at::kFloat: return run(Kernels_f32{});
+    case at::kDouble: return run(Kernels_f64{});
+    default: TORCH_CHECK(false, "batch_norm_relu takes f32, bf16 and f64, not ", x.scalar_type());
+  }
+}
+
+// Where x is from: near its mean, so that the variance is no small difference of large numbers.
+template <class T, class N = typename T::Number> std::vector<N> origin(const Rows<T>& x) {
+  std::vector<N> sum(x.channels);
+  int64_t samples = std::min<int64_t>(16, x.rows);
+  for (int64_t sample = 0; sample < samples; sample++) {
+    const T* row = x.data + x.rows / samples * sample * x.channels;
+    for (int64_t c = 0; c < x.channels; c++) sum[c] += N(row[c]) / N(samples);
+  }
+  return sum;
+}
+
+struct BatchNormRelu : torch::autograd::Function<BatchNormRelu> {
+  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& input, const Tensor& weight,
+                        const Tensor& bias, const Tensor& running_mean, const Tensor& running_var, double momentum,
+                        double epsilon, double bound) {
+    RECORD_FUNCTION("oxiseg::batch_norm_relu", c10::ArrayRef<const c10::IValue>{});
+    auto x = input.contiguous(at::MemoryFormat::ChannelsLast);
+    auto y = at::empty_like(x);
+    // Rows of a, b, mean and 1 / standard deviation.
+    auto kept = at::empty({4, x.size(1)}, x.options().dtype(at::kDouble).memory_format(at::MemoryFormat::Contiguous));
+    for_type(x, [&](auto kernels) {
+      using T = typename decltype(kernels)::Type;
+      using N = typename T::Number;
+      Rows<T> from(x), to(y);
+      auto channels = from.channels;
+      auto near = origin(from);
+      auto [sum, square] = summed<N>(from.blocks(), channels, [&](int64_t block, N* s, N* q) {
+        kernels.sum(from.at(block), from.in(block), channels, near.data(), s, q);
+      });
+      auto count = double(from.rows);
+      auto w = numbers<double>(weight), shift = numbers<double>(bias);
+      auto old_mean = numbers<double>(running_mean), old_var = numbers<double>(running_var);
+      double* out = kept.mutable_data_ptr<double>();
+      std::vector<N> a(channels), b(channels);
+      for (int64_t c = 0; c < channels; c++) {
+        double offset = sum[c] / count, mean = double(near[c]) + offset;
+        double variance = std::max(square[c] / count - offset * offset, 0.0);
+        // (A NaN would have become 0.)
+        if (std::isnan(square[c])) variance = square[c];
+        double inverse = 1 / std::sqrt(variance + epsilon);
+        a[c] = N(w[c] * inverse);
+        b[c] = N(shift[c] - mean * w[c] * inverse);
+        out[c] = a[c], out[channels + c] = b[c], out[2 * channels + c] = mean, out[3 * channels + c] = inverse;
+        old_mean[c] += momentum * (mean - old_mean[c]);
+        old_var[c] += momentum * (variance * count / std::max(count - 1, 1.0) - old_var[c]);
+      }
+      at::NoGradGuard no_grad;
+      auto store = [&](const Tensor& into, const std::vector<double>& values) {
+        for (int64_t c = 0; c < channels; c++) {
+          if (into.scalar_type() == at::kDouble) into.mutable_data_ptr<double>()[c] = values[c];
+          else into.mutable_data_ptr<float>()[c] = float(values[c]);
+        }
+      };
+      store(running_mean, old_mean);
+      store(running_var, old_var);
+      at::parallel_for(0, from.blocks(), 1, [&](int64_t first, int64_t last) {
+        for (auto block = first; block < last; block++)
+          kernels.apply(from.at(block), to.at(block), from.in(block), channels, a.data(), b.data(), N(bound));
+      });
+    });
+    context->save_for_backward({x, kept});
+    context->saved_data["bound"] = bound;
+    return y;
+  }
+
+  static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* context,
+                                               torch::autograd::tensor_list gradients) {
+    RECORD_FUNCTION("oxiseg::batch_norm_relu_backward", c10::ArrayRef<const c10::IValue>{});
+    auto saved = context->get_saved_variables();
+    auto x = saved[0], kept = saved[1];
+    auto bound = context->saved_data["bound"].toDouble();
+    auto gradient = gradients[0].to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
+    auto into = at::empty_like(x);
+    auto of_channels = x.options().dtype(x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+    auto of_weight = at::empty({x.size(1)}, of_channels.memory_format(at::MemoryFormat::Contiguous));
+    auto of_bias = at::empty_like(of_weight);
+    for_type(x, [&](auto kernels) {
+      using T = typename decltype(kernels)::Type;
+      using N = typename T::Number;
+      Rows<T> from(x), behind(gradient), to(into);
+      auto channels = from.channels;
+      const double* known = kept.const_data_ptr<double>();
+      auto row = [&](int number) { return std::vector<N>(known + number * channels, known + (number + 1) * channels); };
+      auto a = row(0), b = row(1), mean = row(2);
+      auto [sum, product] = summed<N>(from.blocks(), channels, [&](int64_t block, N* s, N* p) {
+        kernels.gradients(from.at(block), behind.at(block), from.in(block), channels, a.data(), b.data(), mean.data(),
+                          N(bound), s, p);
+      });
+      std::vector<N> slope(channels), level(channels);
+      for (int64_t c = 0; c < channels; c++) {
+        double inverse = known[3 * channels + c], count = double(from.rows);
+        of_weight.mutable_data_ptr<N>()[c] = N(product[c] * inverse);
+        of_bias.mutable_data_ptr<N>()[c] = N(sum[c]);
+        slope[c] = N(double(a[c]) * inverse * inverse * product[c] / count);
+        level[c] = N(double(a[c]) * sum[c] / count);
+      }
+      at::parallel_for(0, from.blocks(), 1, [&](int64_t first, int64_t last) {
+        for (auto block = first; block < last; block++)
+          kernels.back(from.at(block), behind.at(block), to.at(block), from.in(block), channels, a.data(), b.data(),
+                       mean.data(), slope.data(), level.data(), N(bound));
+      });
+    });
+    auto none = Tensor();
+    return {into, of_weight, of_bias, none, none, none, none, none};
+  }
+};
+
+// What a bias that was added has for a gradient: sums over images and pixels. libtorch's own take longer than the convolution's
+// other gradients where channels lie innermost.
+struct Bias : torch::autograd::Function<Bias> {
+  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& y, const Tensor& bias) {
+    context->saved_data["kind"] = int64_t(bias.scalar_type());
+    return y;
+  }
+
+  static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* context,
+                                               torch::autograd::tensor_list gradients) {
+    RECORD_FUNCTION("oxiseg::bias_backward", c10::ArrayRef<const c10::IValue>{});
+    auto gradient = gradients[0].contiguous(at::MemoryFormat::ChannelsLast);
+    auto of_bias = at::empty({gradient.size(1)}, gradient.options().dtype(at::kDouble).memory_format(at::MemoryFormat::Contiguous));
+    for_type(gradient, [&](auto kernels) {
+      using T = typename decltype(kernels)::Type;
+      using N = typename T::Number;
+      Rows<T> rows(gradient);
+      std::vector<N> zeros(rows.channels);
+      auto sums = summed<N>(rows.blocks(), rows.channels, [&](int64_t block, N* s, N* q) {
+        kernels.sum(rows.at(block), rows.in(block), rows.channels, zeros.data(), s, q);
+      });
+      std::copy(sums.first.begin(), sums.first.end(), of_bias.mutable_data_ptr<double>());
+    });
+    return {gradients[0], of_bias.to(at::ScalarType(context->saved_data["kind"].toInt()))};
+  }
+};
+}  // namespace
+
+extern "C" int oxiseg_bias(Tensor* y, Tensor* bias, Tensor** out) {
+  return guarded([&] { *out = new Tensor(Bias::apply(*y, *bias)); });
+}
+
+extern "C" int oxiseg_batch_norm_relu(Tensor* x, Tensor* weight, Tensor* bias, Tensor* running_mean, Tensor* running_var,
+                                      double momentum, double epsilon, double bound, Tensor** out) {
+  return guarded([&] {
+    *out = new Tensor(BatchNormRelu::apply(*x, *weight, *bias, *running_mean, *running_var, momentum, epsilon, bound));
+  });
+}

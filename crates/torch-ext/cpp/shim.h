@@ -1,0 +1,27 @@
+// What the parts of the shim share.
+
+#pragma once
+#include <ATen/core/Tensor.h>
+#include <c10/util/Exception.h>
+#include <exception>
+#include <string>
+
+using at::Tensor;
+
+// What the last call that returned 1 on this thread complained about.
+extern thread_local std::string last_error;
+
+// Runs `body`; 0, or 1 with a message.
+template <class F> int guarded(F&& body) {
+  try {
+    body();
+    return 0;
+  } catch (const c10::Error& error) {
+    last_error = error.what_without_backtrace();
+  } catch (const std::exception& error) {
+    last_error = error.what();
+  } catch (...) {
+    last_error = "unknown C++ exception";
+  }
+  return 1;
+}

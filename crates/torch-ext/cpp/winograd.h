@@ -1,0 +1,27 @@
+// Convolutions 3x3 of stride 1 and padding 1 by Winograd's minimal filtering F(2x2, 3x3) (Lavin & Gray, 2016): 16 products where
+// the definition has 36. On processors with AVX-512, for activations whose channels lie innermost.
+#pragma once
+#include <cstdint>
+
+namespace winograd {
+struct Size {
+  int64_t images, height, width, inputs, outputs;
+};
+
+// What is done to each output channel before it is rounded: y * scale + shift, then all below 0 to 0 and all above bound to it.
+struct Epilogue {
+  const float *scale, *shift;
+  float bound;
+};
+
+// Whether this processor has the instructions and the sizes are ones that are computed faster so.
+bool takes(const Size&, bool bf16);
+
+// x [N, H, W, inputs] and y [N, H, W, outputs] are f32 (float) or bf16 (uint16_t). The weight is [outputs, 3, 3, inputs], or,
+// if turned, [inputs, 3, 3, outputs], and what is computed is then the derivative by the input of the convolution with it.
+// The result does not depend on the number of threads.
+template <class T> void convolve(const Size&, const T* x, const float* weight, bool turned, T* y, const Epilogue*);
+
+// The derivative by the weight, [outputs, 3, 3, inputs].
+template <class T> void weight_gradient(const Size&, const T* x, const T* y_gradient, float* weight_gradient);
+}  // namespace winograd
