@@ -96,15 +96,15 @@ fn parts(norm: &nn::BatchNorm) -> Option<ext::BatchNorm<'_>> {
     Some(ext::BatchNorm { weight, bias, running_mean, running_var, momentum: MOMENTUM, epsilon: EPSILON })
 }
 
-/// BatchNorm and ReLU: in training one operator where [`ext::Fusion`] says so.
+/// BatchNorm and ReLU: one operator where [`ext::Fusion`] says so.
 ///
 /// # Panics
 ///
 /// Where libtorch reports an error, as every tch module does.
-pub(crate) fn norm_relu(x_nchw: &Tensor, norm: &nn::BatchNorm, relu: Relu, train: bool) -> Tensor {
+pub(crate) fn norm_relu(x_nchw: Tensor, norm: &nn::BatchNorm, relu: Relu, train: bool) -> Tensor {
     let y = match parts(norm) {
-        Some(norm) if train => ext::batch_norm_relu(x_nchw, norm, relu),
-        _ => relu.apply(&mut x_nchw.apply_t(norm, train)),
+        Some(norm) => ext::batch_norm_relu(x_nchw, norm, relu, train),
+        None => relu.apply(&mut x_nchw.apply_t(norm, train)),
     };
     y.unwrap_or_else(|error| panic!("{error}"))
 }
@@ -149,7 +149,7 @@ impl ConvNorm {
             let y = ext::conv3x3_norm_relu(x_nchw, &self.conv.conv.ws, norm, relu);
             return y.unwrap_or_else(|error| panic!("{error}"));
         }
-        norm_relu(&x_nchw.apply(&self.conv), &self.norm, relu, train)
+        norm_relu(x_nchw.apply(&self.conv), &self.norm, relu, train)
     }
 }
 

@@ -125,7 +125,7 @@ impl MobileNetV2UNet {
             x = narrow;
         }
         for ((conv, norm), skip) in self.ups.iter().zip(skips.into_iter().rev()) {
-            let up = norm_relu(&x.apply(conv), norm, Relu::Plain, train);
+            let up = norm_relu(x.apply(conv), norm, Relu::Plain, train);
             x = Tensor::cat(&[up, skip], 1);
         }
         dropout(x, self.dropout, train).apply(&self.head)

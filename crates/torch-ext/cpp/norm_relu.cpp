@@ -2,10 +2,15 @@
 // backward, where libtorch makes three and one, and two and one. On a CPU, for activations whose channels lie innermost.
 
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/batch_norm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/relu.h>
+#include <ATen/ops/relu6.h>
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/jit/frontend/tracer.h>
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -341,6 +346,37 @@ struct Bias : torch::autograd::Function<Bias> {
   }
 };
 }  // namespace
+
+// By the running statistics, in the place of x where nobody wants a derivative.
+static Tensor norm_relu(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& mean, const Tensor& var,
+                        double epsilon, double bound) {
+  if (at::GradMode::is_enabled() || torch::jit::tracer::isTracing() || !x.is_contiguous(at::MemoryFormat::ChannelsLast)) {
+    auto y = at::batch_norm(x, weight, bias, mean, var, false, 0, epsilon, true);
+    return std::isinf(bound) ? at::relu_(y) : at::relu6_(y);
+  }
+  RECORD_FUNCTION("oxiseg::norm_relu", c10::ArrayRef<const c10::IValue>{});
+  for_type(x, [&](auto kernels) {
+    using N = typename decltype(kernels)::Type::Number;
+    Rows<typename decltype(kernels)::Type> rows(x);
+    auto w = numbers<double>(weight), shift = numbers<double>(bias), m = numbers<double>(mean), v = numbers<double>(var);
+    TORCH_CHECK(int64_t(w.size()) == rows.channels, "a BatchNorm of ", w.size(), " channels behind ", rows.channels);
+    std::vector<N> a(rows.channels), b(rows.channels);
+    for (int64_t c = 0; c < rows.channels; c++) {
+      double slope = w[c] / std::sqrt(v[c] + epsilon);
+      a[c] = N(slope), b[c] = N(shift[c] - m[c] * slope);
+    }
+    at::parallel_for(0, rows.blocks(), 1, [&](int64_t from, int64_t to) {
+      for (auto block = from; block < to; block++)
+        kernels.apply(rows.at(block), rows.at(block), rows.in(block), rows.channels, a.data(), b.data(), N(bound));
+    });
+  });
+  return x;
+}
+
+extern "C" int oxiseg_norm_relu(Tensor* x, Tensor* weight, Tensor* bias, Tensor* mean, Tensor* var, double epsilon,
+                                double bound, Tensor** out) {
+  return guarded([&] { *out = new Tensor(norm_relu(*x, *weight, *bias, *mean, *var, epsilon, bound)); });
+}
 
 extern "C" int oxiseg_bias(Tensor* y, Tensor* bias, Tensor** out) {
   return guarded([&] { *out = new Tensor(Bias::apply(*y, *bias)); });

@@ -77,6 +77,16 @@ unsafe extern "C" {
         bound: f64,
         out: *mut *mut C_tensor,
     ) -> c_int;
+    pub fn oxiseg_norm_relu(
+        x: Ptr,
+        weight: Ptr,
+        bias: Ptr,
+        mean: Ptr,
+        var: Ptr,
+        epsilon: f64,
+        bound: f64,
+        out: *mut *mut C_tensor,
+    ) -> c_int;
     pub fn oxiseg_bias(y: Ptr, bias: Ptr, out: *mut *mut C_tensor) -> c_int;
     pub fn oxiseg_batch_norm_relu(
         x: Ptr,

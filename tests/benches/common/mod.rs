@@ -1,8 +1,14 @@
 //! What benchmarks share.
 
+// Not every benchmark has a use for all of it.
+#![allow(dead_code, unused_imports)]
+
 mod peers;
+mod table;
+pub mod training;
 
 pub use peers::Peers;
+pub use table::Table;
 
 pub type Outcome<T> = Result<T, contract::BoxError>;
 

@@ -13,41 +13,13 @@ import time
 
 ROOT = sys.argv[2]
 WORKERS = 2
-with open(os.path.join(ROOT, "annotations", "trainval.txt")) as file:
-    NAMES = [line.split()[0] for line in file if not line.startswith("#")]
-
-
-def image(name):
-    return os.path.join(ROOT, "images", f"{name}.jpg")
-
-
-def mask(name):
-    return os.path.join(ROOT, "annotations", "trimaps", f"{name}.png")
 
 
 def torch_peers():
+    sys.path.append(os.path.join(os.path.dirname(__file__), "..", "common"))
     import torch
-    from torch.utils.data import DataLoader, Dataset
-    from torchvision.io import ImageReadMode, decode_image
-    from torchvision.transforms import InterpolationMode
-    from torchvision.transforms.v2 import functional as F
-
-    class Pets(Dataset):
-        """Decoded and resized by torchvision."""
-
-        def __init__(self, size):
-            self.size = [size, size]
-
-        def __len__(self):
-            return len(NAMES)
-
-        def __getitem__(self, index):
-            name = NAMES[index]
-            x = F.resize(decode_image(image(name), ImageReadMode.RGB), self.size, antialias=True)
-            y = F.resize(decode_image(mask(name), ImageReadMode.UNCHANGED), self.size, InterpolationMode.NEAREST_EXACT)
-            if torch.rand(()) < 0.5:
-                x, y = F.horizontal_flip(x), F.horizontal_flip(y)
-            return F.to_dtype(x, torch.float32, scale=True), y[0].long() - 1
+    from pets import Pets
+    from torch.utils.data import DataLoader
 
     torch.set_num_threads(1)  # as DataLoader does in its workers
     loaders = {}
@@ -55,7 +27,7 @@ def torch_peers():
     def files(size, batch):
         if (size, batch) not in loaders:
             options = {"num_workers": WORKERS, "prefetch_factor": 4, "persistent_workers": True}
-            loaders[size, batch] = DataLoader(Pets(size), batch, shuffle=True, **options)
+            loaders[size, batch] = DataLoader(Pets(ROOT, size), batch, shuffle=True, **options)
         return loaders[size, batch]
 
     return {"files": files}
@@ -66,6 +38,8 @@ def tensorflow_peers():
     import tensorflow as tf
 
     tf.config.set_visible_devices([], "GPU")
+    with open(os.path.join(ROOT, "annotations", "trainval.txt")) as file:
+        names = [line.split()[0] for line in file if not line.startswith("#")]
 
     def decoded(size, antialias):
         def load(name):
@@ -88,8 +62,8 @@ def tensorflow_peers():
 
     def files(antialias):
         def made(size, batch):
-            names = tf.data.Dataset.from_tensor_slices(NAMES).shuffle(len(NAMES))
-            return batches(names.map(decoded(size, antialias), num_parallel_calls=tf.data.AUTOTUNE), batch)
+            files = tf.data.Dataset.from_tensor_slices(names).shuffle(len(names))
+            return batches(files.map(decoded(size, antialias), num_parallel_calls=tf.data.AUTOTUNE), batch)
 
         return made
 
@@ -97,11 +71,11 @@ def tensorflow_peers():
 
     def memory(size, batch):
         if size not in caches:
-            names = tf.data.Dataset.from_tensor_slices(NAMES)
-            caches[size] = names.map(decoded(size, True), num_parallel_calls=tf.data.AUTOTUNE).cache()
+            files = tf.data.Dataset.from_tensor_slices(names)
+            caches[size] = files.map(decoded(size, True), num_parallel_calls=tf.data.AUTOTUNE).cache()
             for _ in caches[size]:
                 pass
-        return batches(caches[size].shuffle(len(NAMES)), batch)
+        return batches(caches[size].shuffle(len(names)), batch)
 
     return {"files": files(False), "antialias": files(True), "memory": memory}
 

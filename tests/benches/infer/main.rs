@@ -6,12 +6,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-use common::{Outcome, Peers, load, median};
+use common::{Outcome, Peers, Table, load};
 use export::{Normalized, onnx, torchscript};
 use model::Precision;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tch::nn::{ModuleT, VarStore};
 use tch::{CModule, Device, Kind, Tensor};
@@ -143,9 +143,9 @@ impl Task {
 fn main() -> Outcome<()> {
     torch_ext::tune_allocator();
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
-    let parent = args.next().ok_or("usage: scripts/bench infer [FOLDER [ROUNDS]]")?;
+    let parent = PathBuf::from(args.next().ok_or("usage: scripts/bench infer [FOLDER [ROUNDS]]")?);
     let rounds: usize = args.next().map_or(Ok(5), |rounds| rounds.parse())?;
-    let folder = tempfile::tempdir_in(parent)?;
+    let folder = tempfile::tempdir_in(&parent)?;
     let tasks = tasks().map(|task| Task::new(folder.path(), task)).into_iter().collect::<Outcome<Vec<Task>>>()?;
     let mut peers = BTreeMap::new();
     for contestant in CONTESTANTS.into_iter().filter(|contestant| !contestant.names().1.is_empty()) {
@@ -166,9 +166,16 @@ fn main() -> Outcome<()> {
             }
         }
     }
-    let mut measured: BTreeMap<(&str, Contestant), Vec<f64>> = BTreeMap::new();
+    let names: Vec<&str> = tasks.iter().map(|task| task.name).collect();
+    let mut table = Table::new("infer", "Images a second", false, &names);
+    let mut rows = BTreeMap::new();
+    for contestant in CONTESTANTS {
+        let against = if contestant.is_bf16() { Bf16 } else { Fp32 };
+        let against = rows.get(&against).copied().filter(|_| !contestant.names().1.is_empty());
+        rows.insert(contestant, table.row(contestant.names().0, against));
+    }
     for round in 0..=rounds {
-        for task in &tasks {
+        for (number, task) in tasks.iter().enumerate() {
             for i in 0..CONTESTANTS.len() {
                 let contestant = CONTESTANTS[(round + i) % CONTESTANTS.len()];
                 let rate = match peers.get_mut(&contestant) {
@@ -176,28 +183,13 @@ fn main() -> Outcome<()> {
                     None if task.own.contains_key(&contestant) => task.own(contestant)?,
                     None => continue,
                 };
-                measured.entry((task.name, contestant)).or_default().push(rate);
+                table.add(rows[&contestant], number, rate);
             }
         }
         match round {
-            0 => measured.clear(),
+            0 => table.clear(),
             _ => eprintln!("round {round} of {rounds}, load {}", load()),
         }
     }
-    println!(
-        "images/s, {rounds} rounds, load {}; median (range), and oxiseg's best of that precision to the peer's:",
-        load()
-    );
-    for ((task, contestant), rates) in &measured {
-        let (low, high) = rates.iter().fold((f64::MAX, f64::MIN), |(l, h), &v| (l.min(v), h.max(v)));
-        let own: &[Contestant] = if contestant.is_bf16() { &[Bf16] } else { &[Fp32, Saved] };
-        let ratio = |own: &Contestant| {
-            let own = measured.get(&(*task, *own))?;
-            Some(median(&own.iter().zip(rates).map(|(own, peer)| own / peer).collect::<Vec<f64>>()))
-        };
-        let best = own.iter().filter_map(ratio).fold(0.0, f64::max);
-        let ratio = if contestant.names().1.is_empty() { String::new() } else { format!("{best:.2}x") };
-        println!("{task:14} {:30} {:>7.1} ({low:.1} to {high:.1}) {ratio}", contestant.names().0, median(rates));
-    }
-    Ok(())
+    table.publish(&parent)
 }

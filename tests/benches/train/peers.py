@@ -7,7 +7,7 @@ torch-tuned (torch-best with glibc's allocator set as oxiseg sets it), torch-com
 (mixed_bfloat16). FOLDER/TASK holds weights.npz by oxiseg's names, images.npy and targets.npy.
 
 Without TASK it reads requests from standard input and answers each with a number: `loss TASK` with the loss of a first step,
-`step TASK COUNT` with the median seconds of as many steps. With TASK it makes one step and prints its own peak memory in MB.
+`step TASK COUNT` with the median seconds of as many steps. With TASK it makes a step, says so, makes two more and prints its own peak memory in MB.
 It is started by main.rs.
 """
 
@@ -31,67 +31,21 @@ def given(task):
 
 
 def torch_task(task):
+    sys.path.append(os.path.join(os.path.dirname(__file__), "..", "common"))
     import torch
-    from torch import nn
-    from torch.nn import functional
-
-    class Double(nn.Module):
-        def __init__(self, inputs, outputs):
-            super().__init__()
-            self.conv1, self.norm1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs)
-            self.conv2, self.norm2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs)
-
-        def forward(self, x):
-            x = functional.relu(self.norm1(self.conv1(x)), inplace=True)
-            return functional.relu(self.norm2(self.conv2(x)), inplace=True)
-
-    class UNet(nn.Module):
-        def __init__(self, width, depth, classes):
-            super().__init__()
-            self.depth, inputs = depth, 3
-            for level in range(depth):
-                setattr(self, f"encoder{level}", Double(inputs, width << level))
-                inputs = width << level
-            self.bottom = Double(inputs, width << depth)
-            for level in reversed(range(depth)):
-                outputs = width << level
-                setattr(self, f"up{level}", nn.ConvTranspose2d(2 * outputs, outputs, 2, 2))
-                setattr(self, f"decoder{level}", Double(2 * outputs, outputs))
-            self.head = nn.Conv2d(width, classes, 1)
-
-        def forward(self, x):
-            skips = []
-            for level in range(self.depth):
-                skips.append(getattr(self, f"encoder{level}")(x))
-                x = functional.max_pool2d(skips[-1], 2)
-            x = self.bottom(x)
-            for level in reversed(range(self.depth)):
-                x = getattr(self, f"decoder{level}")(torch.cat([skips[level], getattr(self, f"up{level}")(x)], 1))
-            return self.head(x)
+    import unet
 
     weights, images, targets = given(task)
     depth = sum(name.startswith("up") and name.endswith("weight") for name in weights)
-    network = UNet(len(weights["encoder0.norm1.weight"]), depth, len(weights["head.bias"]))
+    network = unet.UNet(len(weights["encoder0.norm1.weight"]), depth, len(weights["head.bias"]))
     state = {name: torch.from_numpy(value) for name, value in weights.items()}
     missing, unexpected = network.load_state_dict(state, strict=False)
     assert not unexpected and all(name.endswith("num_batches_tracked") for name in missing), (missing, unexpected)
     images, targets = torch.from_numpy(images), torch.from_numpy(targets)
-    best = WHO != "torch"
-    bf16 = best and WHO != "torch-best-fp32"
-    if best:
-        network, images = (thing.to(memory_format=torch.channels_last) for thing in (network, images))
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, eps=1e-7, fused=best)
-    forward = torch.compile(network, mode="max-autotune") if WHO == "torch-compile" else network
-
-    def step():
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            loss = functional.cross_entropy(forward(images), targets)
-        loss.backward()
-        optimizer.step()
-        return loss.item()
-
-    return step
+    if WHO != "torch":
+        images = images.contiguous(memory_format=torch.channels_last)
+    step = unet.training(network, WHO)
+    return lambda: step(images, targets)[0].item()
 
 
 def keras_task(task):
@@ -148,10 +102,12 @@ def keras_task(task):
 
 make = keras_task if WHO == "keras" else torch_task
 if len(sys.argv) > 3:
-    import resource
-
-    make(sys.argv[3])()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    step = make(sys.argv[3])
+    step()
+    print("stepped", flush=True)
+    step(), step()
+    with open("/proc/self/status") as status:
+        print(next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM:")))
     sys.exit()
 steps = {}
 for line in sys.stdin:

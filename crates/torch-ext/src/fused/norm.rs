@@ -5,24 +5,30 @@ use crate::ffi;
 use contract::TorchError;
 use tch::{Device, Kind, Tensor};
 
-/// BatchNorm of `x_nchw` by the statistics of the batch, and ReLU. Under [`Fusion`], on a CPU and in f32, bf16 or f64, that is one
-/// operator with its own derivative: two passes over memory forward and two backward, half of what the two operators of libtorch
-/// take. Sums are made in the same order for any number of threads.
-pub fn batch_norm_relu(x_nchw: &Tensor, norm: BatchNorm, relu: Relu) -> Result<Tensor, TorchError> {
+/// BatchNorm of `x_nchw` and ReLU: in training by the statistics of the batch, else by the running ones.
+///
+/// Under [`Fusion`](super::Fusion), on a CPU and in f32, bf16 or f64, that is one operator. In training it has its own derivative and
+/// takes two passes over memory forward and two backward, half of what the two operators of libtorch take; sums are made in
+/// the same order for any number of threads. Else, if no derivative is wanted, it takes one, in the place of `x_nchw`.
+pub fn batch_norm_relu(x_nchw: Tensor, norm: BatchNorm, relu: Relu, train: bool) -> Result<Tensor, TorchError> {
     let fits = |kind| matches!(kind, Kind::Float | Kind::BFloat16 | Kind::Double);
     let plain = !FUSED.get() || x_nchw.device() != Device::Cpu || !fits(x_nchw.kind()) || x_nchw.dim() != 4;
     let BatchNorm { weight, bias, running_mean, running_var, momentum, epsilon } = norm;
     if plain || x_nchw.numel() == 0 {
         let (weight, bias) = (Some(weight), Some(bias));
         let (mean, var) = (Some(running_mean), Some(running_var));
-        let mut normed = x_nchw.f_batch_norm(weight, bias, mean, var, true, momentum, epsilon, true)?;
+        let mut normed = x_nchw.f_batch_norm(weight, bias, mean, var, train, momentum, epsilon, true)?;
         return relu.apply(&mut normed);
     }
-    let tensors = [x_nchw, weight, bias, running_mean, running_var].map(Tensor::as_ptr);
-    let [x, weight, bias, mean, var] = tensors;
+    let tensors = [&x_nchw, weight, bias, running_mean, running_var].map(Tensor::as_ptr);
+    let ([x, weight, bias, mean, var], bound) = (tensors, relu.bound());
     // SAFETY: the tensors live through the call, which checks their kinds.
     ffi::made(|out| unsafe {
-        ffi::oxiseg_batch_norm_relu(x, weight, bias, mean, var, momentum, epsilon, relu.bound(), out)
+        if train {
+            ffi::oxiseg_batch_norm_relu(x, weight, bias, mean, var, momentum, epsilon, bound, out)
+        } else {
+            ffi::oxiseg_norm_relu(x, weight, bias, mean, var, epsilon, bound, out)
+        }
     })
 }
 
@@ -49,7 +55,7 @@ mod tests {
             momentum: 0.1,
             epsilon: 1e-5,
         };
-        let y = batch_norm_relu(&x, norm, relu).unwrap();
+        let y = batch_norm_relu(x.shallow_clone(), norm, relu, true).unwrap();
         // Gradients that differ from pixel to pixel, in another layout.
         let towards = noise(&y.size(), 3).to_kind(kind);
         (&y * towards).sum(of_norm).backward();
@@ -94,7 +100,7 @@ mod tests {
             let (momentum, epsilon) = (0.1, 1e-5);
             let (weight, bias, running_mean, running_var) = (&weight, &bias, &running_mean, &running_var);
             let norm = BatchNorm { weight, bias, running_mean, running_var, momentum, epsilon };
-            (batch_norm_relu(x, norm, Relu::Six).unwrap() * &towards).sum(Kind::Double)
+            (batch_norm_relu(x.shallow_clone(), norm, Relu::Six, true).unwrap() * &towards).sum(Kind::Double)
         };
         let variable = x.copy().set_requires_grad(true);
         loss(&variable).backward();
@@ -143,5 +149,27 @@ mod tests {
         });
         tch::set_num_threads(threads);
         assert!(all[0].iter().zip(&all[1]).all(|(one, two)| one.equal(two)));
+    }
+
+    #[test]
+    fn in_evaluation_it_is_by_the_running_statistics() {
+        let x = noise(&[2, 40, 30, 37], 7) * 8.0 - 4.0;
+        let [weight, bias, running_mean, running_var] = [1, 2, 3, 4].map(|seed| noise(&[40], seed) + 1.5);
+        for (kind, tolerance) in [(Kind::Double, 1e-12), (Kind::Float, 1e-6), (Kind::BFloat16, 1e-2)] {
+            let of_norm = if kind == Kind::Double { kind } else { Kind::Float };
+            let [weight, bias, running_mean, running_var] =
+                [&weight, &bias, &running_mean, &running_var].map(|tensor| tensor.to_kind(of_norm));
+            let (weight, bias, running_mean, running_var) = (&weight, &bias, &running_mean, &running_var);
+            let norm = BatchNorm { weight, bias, running_mean, running_var, momentum: 0.1, epsilon: 1e-3 };
+            for (relu, grad) in [(Relu::Plain, false), (Relu::Six, false), (Relu::Six, true)] {
+                let [fused, plain] = [true, false].map(|fused| {
+                    let _fusion = crate::Fusion::new(fused);
+                    let x = crate::channels_last(&x.to_kind(kind)).unwrap().copy();
+                    let run = || batch_norm_relu(x.shallow_clone(), norm, relu, false).unwrap();
+                    if grad { run() } else { tch::no_grad(run) }
+                });
+                assert!(worst(&fused, &plain) < tolerance, "{kind:?}, {relu:?}: {:e}", worst(&fused, &plain));
+            }
+        }
     }
 }

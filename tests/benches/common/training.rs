@@ -1,0 +1,126 @@
+//! A UNet in training, as oxiseg trains it.
+
+use super::Outcome;
+use contract::{Batch, Stateful};
+use executors::Trainer;
+use metric::Segmentation;
+use optim::Optim;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+use tch::nn::{ModuleT, VarStore};
+use tch::{Device, Kind, Tensor};
+
+/// Classes of the masks.
+pub const CLASSES: i64 = 3;
+
+/// Levels of the UNet.
+const DEPTH: i64 = 4;
+
+/// What is trained.
+#[derive(Debug, Clone, Copy)]
+pub struct Task {
+    pub name: &'static str,
+    /// Channels of the first level of the UNet.
+    pub width: i64,
+    /// Height and width of the images in pixels.
+    pub side: i64,
+    /// Images at once.
+    pub images: i64,
+}
+
+impl Task {
+    /// Floating-point operations of a step in the convolutions, two for each multiplication by their definition: forward, for the weights,
+    /// and for the inputs, but not for those of the first one.
+    pub fn gflop(&self) -> f64 {
+        let at = |level: i64| self.width << level;
+        let pixels = |level: i64| (self.side >> level) * (self.side >> level) * self.images;
+        let double = |level, inputs| 9 * pixels(level) * at(level) * (inputs + at(level));
+        let down: i64 = (1..=DEPTH).map(|level| double(level, at(level - 1))).sum();
+        // A transposed convolution 2×2 multiplies each pixel of the level below four times.
+        let up = |level| double(level, 2 * at(level)) + 4 * pixels(level + 1) * at(level + 1) * at(level);
+        let up: i64 = (0..DEPTH).map(up).sum();
+        let first = 9 * pixels(0) * at(0) * 3;
+        let forward = double(0, 3) + down + up + pixels(0) * at(0) * CLASSES;
+        (3 * forward - first) as f64 * 2.0 / 1e9
+    }
+}
+
+/// The network, and all that a Trainer needs but the input.
+pub struct Training {
+    store: VarStore,
+    pub model: Box<dyn ModuleT>,
+    pub loss_fn: loss::Sum,
+    pub optimizer: Optim,
+    pub metric: Segmentation,
+}
+
+impl Training {
+    /// With the same weights for everybody.
+    pub fn new(width: i64, precision: model::Precision, fused: bool) -> Outcome<Self> {
+        let store = VarStore::new(Device::Cpu);
+        tch::manual_seed(1);
+        let common = model::Common { precision, fused, ..Default::default() };
+        let config = model::UNetConfig { width, depth: DEPTH, common, ..Default::default() };
+        let model = model::Config::Unet(config).build(&store, 3, CLASSES)?;
+        let parameters: BTreeMap<_, _> = store.variables().into_iter().filter(|(_, v)| v.requires_grad()).collect();
+        let schedule = optim::Schedule::default();
+        let optimizer = optim::Config::default().build(parameters.into_iter().collect(), schedule, 1_000_000, 1)?;
+        let metric = Segmentation::new(vec!["a".into(), "b".into(), "c".into()], Device::Cpu)?;
+        Ok(Self { store, model, loss_fn: loss::Config::default().build(Device::Cpu)?, optimizer, metric })
+    }
+
+    /// A step of the Trainer and its loss.
+    pub fn step(&mut self, batch: &Batch) -> Outcome<f64> {
+        let Self { model, loss_fn, optimizer, metric, .. } = self;
+        let (loss, _) = Trainer::new(model.as_ref(), &NoInput, loss_fn, optimizer, metric, 1).train_step(batch)?;
+        Ok(loss.f_double_value(&[])?)
+    }
+
+    /// What others begin with.
+    pub fn write(&self, batch: &Batch, folder: &Path) -> Outcome<()> {
+        std::fs::create_dir(folder)?;
+        let weights: Vec<_> =
+            self.store.state().into_iter().map(|(name, tensor)| (name, tensor.contiguous())).collect();
+        Tensor::write_npz(&weights, folder.join("weights.npz"))?;
+        batch.inputs.contiguous().write_npy(folder.join("images.npy"))?;
+        Ok(batch.targets.write_npy(folder.join("targets.npy"))?)
+    }
+}
+
+/// A batch of noise.
+pub fn noise(task: Task) -> Batch {
+    tch::manual_seed(2);
+    let Task { side, images, .. } = task;
+    Batch {
+        inputs: Tensor::rand([images, 3, side, side], (Kind::Float, Device::Cpu)),
+        targets: Tensor::randint(CLASSES, [images, side, side], (Kind::Int64, Device::Cpu)),
+        names: (0..images).map(|number| number.to_string()).collect(),
+    }
+}
+
+/// The batches are given by hand.
+struct NoInput;
+
+impl contract::Input for NoInput {
+    fn len(&self) -> u64 {
+        0
+    }
+
+    fn epoch(&self, _epoch: u64, _skip: u64) -> contract::Batches<'_> {
+        Box::new(std::iter::empty())
+    }
+}
+
+/// The rate of libtorch's matrix product, bf16 or f32, in GFLOP a second: the best of a few.
+pub fn matmul_peak(kind: Kind) -> Outcome<f64> {
+    const SIDE: i64 = 2048;
+    let matrix = Tensor::randn([SIDE, SIDE], (Kind::Float, Device::Cpu)).to_kind(kind);
+    let mut best = 0.0f64;
+    for _ in 0..8 {
+        let start = Instant::now();
+        let _product = matrix.f_matmul(&matrix)?;
+        best = best.max(2.0 * (SIDE * SIDE * SIDE) as f64 / start.elapsed().as_secs_f64() / 1e9);
+    }
+    Ok(best)
+}
