@@ -5,7 +5,7 @@ use crate::blocks::{Conv, ConvNorm, ConvTranspose, conv, dropout, norm, padded, 
 use crate::{Block, UNetConfig, Upsampling};
 use tch::Tensor;
 use tch::nn::{self, ModuleT};
-use torch_ext::Relu;
+use torch_ext::{self as ext, Relu};
 
 /// Two times convolution 3×3, BatchNorm, ReLU.
 #[derive(Debug)]
@@ -139,7 +139,7 @@ impl UNet {
         let mut skips = Vec::new();
         for block in &self.encoder {
             let skip = x.apply_t(block, train);
-            x = skip.max_pool2d_default(2);
+            x = ext::max_pool2x2(&skip).unwrap_or_else(|error| panic!("{error}"));
             skips.push(skip);
         }
         x = dropout(x.apply_t(&self.bottom, train), self.dropout, train);

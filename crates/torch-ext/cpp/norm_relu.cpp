@@ -13,54 +13,15 @@
 #include <torch/csrc/jit/frontend/tracer.h>
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
-#include <cstring>
 #include <vector>
+#include "numbers.h"
 #include "shim.h"
-
-// The loops below are compiled for several kinds of processors, and the right ones are taken when the program starts.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define FOR_EACH_PROCESSOR
-#endif
 
 namespace {
 // Pixels whose sums are made together; always the same ones, so that sums do not depend on the number of threads.
 constexpr int64_t ROWS = 1024;
 // Channels that are kept in registers.
 constexpr int64_t LANES = 32;
-
-// How a number lies in memory, and what it is computed in.
-struct Bf16 {
-  using Number = float;
-  uint16_t bits;
-  operator float() const {
-    uint32_t wide = uint32_t(bits) << 16;
-    float value;
-    std::memcpy(&value, &wide, sizeof value);
-    return value;
-  }
-  void set(float value) {
-    uint32_t wide;
-    std::memcpy(&wide, &value, sizeof wide);
-    // To the nearest, ties to even; what is no number stays none.
-    uint32_t rounded = (wide + 0x7fff + ((wide >> 16) & 1)) >> 16;
-    bits = uint16_t((wide & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : rounded);
-  }
-};
-
-template <class T> struct Plain {
-  using Number = T;
-  T value;
-  operator T() const { return value; }
-  void set(T number) { value = number; }
-};
-
-// What is known of a channel: for x normalised, weighted and moved is x * a + b.
-template <class N> struct Channels {
-  std::vector<N> a, b, mean;
-};
 
 // Sums of x - origin and of its square, over rows of channels.
 template <class T, class N = typename T::Number>

@@ -1,60 +1,19 @@
 #include "winograd.h"
+#include <c10/util/Exception.h>
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <new>
 #include <vector>
-#include <c10/util/Exception.h>
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <ATen/Parallel.h>
-#include <immintrin.h>
-
-#define AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
-#define INLINE AVX512 __attribute__((always_inline)) inline
+#include "avx512.h"
 
 namespace winograd {
 namespace {
 // Values of a transformed tile: 4 x 4.
 constexpr int64_t PLACES = 16;
-// Channels in a register.
-constexpr int64_t LANES = 16;
-// Rows of a product that are held in registers, and columns, in registers.
-constexpr int64_t ROWS = 8;
-constexpr int64_t WIDE = 2;
-
-// Kinds of numbers. Products are made of units of 32 bits: one f32, or two bf16 that are multiplied and added at once.
-struct F32 {
-  using Number = float;
-  static constexpr int64_t IN_UNIT = 1;
-  static INLINE __m512 load(const float* from) { return _mm512_loadu_ps(from); }
-  static INLINE void store(float* to, __m512 values) { _mm512_storeu_ps(to, values); }
-  static INLINE __m512 multiply_add(__m512 sum, __m512i a, __m512i b) {
-    return _mm512_fmadd_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), sum);
-  }
-  static INLINE __m512i unit(__m512 values, __m512) { return _mm512_castps_si512(values); }
-};
-
-struct Bf16 {
-  using Number = uint16_t;
-  static constexpr int64_t IN_UNIT = 2;
-  static INLINE __m512 load(const uint16_t* from) {
-    auto bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16));
-  }
-  static INLINE void store(uint16_t* to, __m512 values) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), (__m256i)_mm512_cvtneps_pbh(values));
-  }
-  static INLINE __m512 multiply_add(__m512 sum, __m512i a, __m512i b) {
-    return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
-  }
-  // The two values of each lane side by side.
-  static INLINE __m512i unit(__m512 first, __m512 second) {
-    auto low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(first));
-    auto high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(second));
-    return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
-  }
-};
 
 // Memory that begins at a cache line and is not filled.
 template <class T> struct Scratch {
@@ -147,27 +106,6 @@ INLINE void transform_weight(const float* weight, int64_t step, bool turned, __m
   }
 }
 
-// c[ROWS][WIDTH * LANES] = (or +=) a b, over `depth` units. A unit of a is at [row * a_step + k], or, transposed, at [k * a_step +
-// row]; those of b at [k * b_step + column].
-template <class E, int64_t WIDTH, bool TRANSPOSED>
-INLINE void multiply(const uint32_t* a, int64_t a_step, const uint32_t* b, int64_t b_step, int64_t depth, float* c,
-                     int64_t c_step, bool add) {
-  __m512 sum[ROWS][WIDTH];
-  for (int r = 0; r < ROWS; r++)
-    for (int w = 0; w < WIDTH; w++) sum[r][w] = add ? _mm512_loadu_ps(c + r * c_step + w * LANES) : _mm512_setzero_ps();
-  for (int64_t k = 0; k < depth; k++) {
-    __m512i right[WIDTH];
-    for (int w = 0; w < WIDTH; w++) right[w] = _mm512_loadu_si512(b + k * b_step + w * LANES);
-#pragma GCC unroll 8
-    for (int r = 0; r < ROWS; r++) {
-      auto left = _mm512_set1_epi32(int(a[TRANSPOSED ? k * a_step + r : r * a_step + k]));
-      for (int w = 0; w < WIDTH; w++) sum[r][w] = E::multiply_add(sum[r][w], left, right[w]);
-    }
-  }
-  for (int r = 0; r < ROWS; r++)
-    for (int w = 0; w < WIDTH; w++) _mm512_storeu_ps(c + r * c_step + w * LANES, sum[r][w]);
-}
-
 // The transformed weight lies in panels of columns, [place][panel][inputs / IN_UNIT][columns of the panel], the last panel
 // with half the columns if the outputs leave it no more.
 constexpr int64_t PANEL = WIDE * LANES;
@@ -196,13 +134,13 @@ AVX512 void pack_weight(const Size& size, const float* weight, bool turned, int6
     transform_weight(weight + (output + o) * 9 * size.inputs + input, size.inputs, false, all);
     for (int p = 0; p < PLACES; p++) _mm512_store_ps(values[p][o], all[p]);
   }
-  auto columns = _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32(LANES));
   for (int p = 0; p < PLACES; p++) {
-    for (int64_t i = 0; i < LANES; i += E::IN_UNIT) {
-      auto first = _mm512_i32gather_ps(columns, values[p][0] + i, 4);
-      auto second = E::IN_UNIT == 2 ? _mm512_i32gather_ps(columns, values[p][0] + i + 1, 4) : first;
-      _mm512_storeu_si512(to + p * units * size.outputs + (input + i) / E::IN_UNIT * width, E::unit(first, second));
-    }
+    __m512 rows[LANES];
+    for (int i = 0; i < LANES; i++) rows[i] = _mm512_load_ps(values[p][i]);
+    transpose(rows);
+    for (int64_t i = 0; i < LANES; i += E::IN_UNIT)
+      _mm512_storeu_si512(to + p * units * size.outputs + (input + i) / E::IN_UNIT * width,
+                          E::unit(rows[i], rows[i + E::IN_UNIT - 1]));
   }
 }
 

@@ -87,6 +87,7 @@ unsafe extern "C" {
         bound: f64,
         out: *mut *mut C_tensor,
     ) -> c_int;
+    pub fn oxiseg_max_pool2x2(x: Ptr, out: *mut *mut C_tensor) -> c_int;
     pub fn oxiseg_bias(y: Ptr, bias: Ptr, out: *mut *mut C_tensor) -> c_int;
     pub fn oxiseg_batch_norm_relu(
         x: Ptr,

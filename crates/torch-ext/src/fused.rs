@@ -2,9 +2,11 @@
 
 mod conv;
 mod norm;
+mod pool;
 
 pub use conv::{conv3x3, conv3x3_norm_relu, with_bias};
 pub use norm::batch_norm_relu;
+pub use pool::max_pool2x2;
 
 use contract::TorchError;
 use std::cell::Cell;

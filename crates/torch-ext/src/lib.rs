@@ -15,7 +15,7 @@ mod reads;
 mod script;
 
 pub use autocast::Autocast;
-pub use fused::{BatchNorm, Fusion, Relu, batch_norm_relu, conv3x3, conv3x3_norm_relu, with_bias};
+pub use fused::{BatchNorm, Fusion, Relu, batch_norm_relu, conv3x3, conv3x3_norm_relu, max_pool2x2, with_bias};
 pub use graph::{Constant, Graph, Operation};
 pub use lists::{copy, global_norm, lerp};
 pub use operators::{Operator, Operators, Seen};

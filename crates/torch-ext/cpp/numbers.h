@@ -1,0 +1,39 @@
+// Numbers as they lie in memory, and loops over them.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+// Loops that are marked so are compiled for several kinds of processors, and the right ones are taken when the program starts.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define FOR_EACH_PROCESSOR
+#endif
+
+namespace {
+// How a number lies in memory, and what it is computed in.
+struct Bf16 {
+  using Number = float;
+  uint16_t bits;
+  operator float() const {
+    uint32_t wide = uint32_t(bits) << 16;
+    float value;
+    std::memcpy(&value, &wide, sizeof value);
+    return value;
+  }
+  void set(float value) {
+    uint32_t wide;
+    std::memcpy(&wide, &value, sizeof wide);
+    // To the nearest, ties to even; what is no number stays none.
+    uint32_t rounded = (wide + 0x7fff + ((wide >> 16) & 1)) >> 16;
+    bits = uint16_t((wide & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : rounded);
+  }
+};
+
+template <class T> struct Plain {
+  using Number = T;
+  T value;
+  operator T() const { return value; }
+  void set(T number) { value = number; }
+};
+}  // namespace

@@ -1,0 +1,130 @@
+// Max-pooling 2x2 on a CPU, for activations whose channels lie innermost. Where the largest value was is looked up again on the way
+// back; libtorch keeps 8 bytes for each output to know it.
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/record_function.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include "numbers.h"
+#include "shim.h"
+
+namespace {
+// Whether b takes the place of a as the largest of a window: what is no number does.
+template <class N> __attribute__((always_inline)) inline bool larger(N b, N a) { return (b > a) | (b != b); }
+
+// One row of outputs from the two of inputs, x[0] and x[1].
+template <class T, class N = typename T::Number>
+__attribute__((always_inline)) inline void largest(const T* top, const T* below, T* y, int64_t width, int64_t channels) {
+  for (int64_t j = 0; j < width; j++, top += 2 * channels, below += 2 * channels, y += channels) {
+#pragma GCC ivdep
+    for (int64_t c = 0; c < channels; c++) {
+      N a = top[c], b = top[channels + c], d = below[c], e = below[channels + c];
+      a = larger(b, a) ? b : a;
+      a = larger(d, a) ? d : a;
+      y[c].set(larger(e, a) ? e : a);
+    }
+  }
+}
+
+// The gradients of two rows of inputs from one of outputs.
+template <class T, class N = typename T::Number>
+__attribute__((always_inline)) inline void largest_back(const T* top, const T* below, const T* gradient, T* into_top,
+                                                        T* into_below, int64_t width, int64_t channels) {
+  for (int64_t j = 0; j < width; j++) {
+#pragma GCC ivdep
+    for (int64_t c = 0; c < channels; c++) {
+      N a = top[c], b = top[channels + c], d = below[c], e = below[channels + c], g = gradient[c];
+      // Without branches, or the compiler makes no vectors of it: who is the last to be larger gets the gradient.
+      N winner = 0;
+      winner = larger(b, a) ? N(1) : winner;
+      a = larger(b, a) ? b : a;
+      winner = larger(d, a) ? N(2) : winner;
+      a = larger(d, a) ? d : a;
+      winner = larger(e, a) ? N(3) : winner;
+      into_top[c].set(winner == N(0) ? g : N(0));
+      into_top[channels + c].set(winner == N(1) ? g : N(0));
+      into_below[c].set(winner == N(2) ? g : N(0));
+      into_below[channels + c].set(winner == N(3) ? g : N(0));
+    }
+    top += 2 * channels, below += 2 * channels, gradient += channels, into_top += 2 * channels, into_below += 2 * channels;
+  }
+}
+
+#define KERNELS(NAME, T)                                                                                                    \
+  FOR_EACH_PROCESSOR void pool_##NAME(const T* top, const T* below, T* y, int64_t width, int64_t channels) {                \
+    largest(top, below, y, width, channels);                                                                                \
+  }                                                                                                                         \
+  FOR_EACH_PROCESSOR void back_##NAME(const T* top, const T* below, const T* g, T* into_top, T* into_below, int64_t width,  \
+                                      int64_t channels) {                                                                   \
+    largest_back(top, below, g, into_top, into_below, width, channels);                                                     \
+  }                                                                                                                         \
+  struct Kernels_##NAME {                                                                                                   \
+    using Type = T;                                                                                                         \
+    static constexpr auto pool = pool_##NAME;                                                                               \
+    static constexpr auto back = back_##NAME;                                                                               \
+  };
+
+KERNELS(bf16, Bf16)
+KERNELS(f32, Plain<float>)
+KERNELS(f64, Plain<double>)
+
+template <class F> void for_type(const Tensor& x, F&& run) {
+  switch (x.scalar_type()) {
+    case at::kBFloat16: return run(Kernels_bf16{});
+    case at::kFloat: return run(Kernels_f32{});
+    case at::kDouble: return run(Kernels_f64{});
+    default: TORCH_CHECK(false, "max_pool2x2 takes f32, bf16 and f64, not ", x.scalar_type());
+  }
+}
+
+struct MaxPool : torch::autograd::Function<MaxPool> {
+  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& input) {
+    RECORD_FUNCTION("oxiseg::max_pool2x2", c10::ArrayRef<const c10::IValue>{});
+    auto x = input.contiguous(at::MemoryFormat::ChannelsLast);
+    int64_t channels = x.size(1), height = x.size(2), width = x.size(3), rows = height / 2;
+    auto y = at::empty({x.size(0), channels, rows, width / 2}, x.options().memory_format(at::MemoryFormat::ChannelsLast));
+    for_type(x, [&](auto kernels) {
+      using T = typename decltype(kernels)::Type;
+      auto from = static_cast<const T*>(x.const_data_ptr());
+      auto to = static_cast<T*>(y.mutable_data_ptr());
+      at::parallel_for(0, x.size(0) * rows, 1, [&](int64_t first, int64_t last) {
+        for (auto row = first; row < last; row++) {
+          auto top = from + (row / rows * height + row % rows * 2) * width * channels;
+          kernels.pool(top, top + width * channels, to + row * (width / 2) * channels, width / 2, channels);
+        }
+      });
+    });
+    context->save_for_backward({x});
+    return y;
+  }
+
+  static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* context,
+                                               torch::autograd::tensor_list gradients) {
+    RECORD_FUNCTION("oxiseg::max_pool2x2_backward", c10::ArrayRef<const c10::IValue>{});
+    auto x = context->get_saved_variables()[0];
+    auto gradient = gradients[0].to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
+    int64_t channels = x.size(1), height = x.size(2), width = x.size(3), rows = height / 2;
+    auto into = at::empty_like(x);
+    // The last row and column of odd sizes are in no window.
+    if (height % 2 || width % 2) into.zero_();
+    for_type(x, [&](auto kernels) {
+      using T = typename decltype(kernels)::Type;
+      auto from = static_cast<const T*>(x.const_data_ptr()), behind = static_cast<const T*>(gradient.const_data_ptr());
+      auto to = static_cast<T*>(into.mutable_data_ptr());
+      at::parallel_for(0, x.size(0) * rows, 1, [&](int64_t first, int64_t last) {
+        for (auto row = first; row < last; row++) {
+          int64_t place = (row / rows * height + row % rows * 2) * width * channels, below = width * channels;
+          kernels.back(from + place, from + place + below, behind + row * (width / 2) * channels, to + place,
+                       to + place + below, width / 2, channels);
+        }
+      });
+    });
+    return {into};
+  }
+};
+}  // namespace
+
+extern "C" int oxiseg_max_pool2x2(Tensor* x, Tensor** out) {
+  return guarded([&] { *out = new Tensor(MaxPool::apply(*x)); });
+}
