@@ -153,6 +153,34 @@ impl ConvNorm {
     }
 }
 
+/// Of `x_nchw` what `first`, ReLU and the convolution of `second` give, without its BatchNorm. In training all behind the first convolution is one
+/// operator where [`ext::Fusion`] says so.
+///
+/// # Panics
+///
+/// Where libtorch reports an error, as every tch module does.
+fn chained(x_nchw: &Tensor, [first, second]: [&ConvNorm; 2], relu: Relu, train: bool) -> Tensor {
+    match parts(&first.norm).filter(|_| train && second.conv.plain3x3) {
+        Some(norm) => ext::norm_relu_conv3x3(&x_nchw.apply(&first.conv), norm, relu, &second.conv.conv.ws)
+            .unwrap_or_else(|error| panic!("{error}")),
+        None => first.relu(x_nchw, relu, train).apply(&second.conv),
+    }
+}
+
+/// Two convolutions with BatchNorm and ReLU each.
+pub(crate) fn twice(x_nchw: &Tensor, [first, second]: [&ConvNorm; 2], train: bool) -> Tensor {
+    let relu = Relu::Plain;
+    if !train {
+        return second.relu(&first.relu(x_nchw, relu, train), relu, train);
+    }
+    norm_relu(chained(x_nchw, [first, second], relu, train), &second.norm, relu, train)
+}
+
+/// The same, with something added before the last ReLU.
+pub(crate) fn twice_beside(x_nchw: &Tensor, [first, second]: [&ConvNorm; 2], beside: &Tensor, train: bool) -> Tensor {
+    (chained(x_nchw, [first, second], Relu::Plain, train).apply_t(&second.norm, train) + beside).relu_()
+}
+
 impl ModuleT for ConvNorm {
     fn forward_t(&self, x_nchw: &Tensor, train: bool) -> Tensor {
         x_nchw.apply(&self.conv).apply_t(&self.norm, train)

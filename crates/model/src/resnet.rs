@@ -3,7 +3,7 @@
 //! The encoder's variables have torchvision's names below `encoder`; all together have those of
 //! segmentation_models.pytorch's `Unet`.
 
-use crate::blocks::{Conv, ConvNorm, conv, dropout, norm, padded, strided};
+use crate::blocks::{Conv, ConvNorm, conv, dropout, norm, padded, strided, twice};
 use crate::encoder::{ENCODER, EncoderConfig};
 use crate::{Layers, ResNetUNetConfig};
 use tch::Tensor;
@@ -90,7 +90,7 @@ impl Step {
         if let Some(skip) = skip_nchw {
             x = Tensor::cat(&[x, skip], 1);
         }
-        self.convs.iter().fold(x, |x, conv| conv.relu(&x, Relu::Plain, train))
+        twice(&x, self.convs.each_ref(), train)
     }
 }
 

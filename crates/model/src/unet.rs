@@ -1,11 +1,11 @@
 //! The classic UNet (Ronneberger, Fischer & Brox, 2015) with same-size convolutions and BatchNorm; if asked for, with
 //! residual blocks (He et al., 2016) and attention gates (Oktay et al., 2018).
 
-use crate::blocks::{Conv, ConvNorm, ConvTranspose, conv, dropout, norm, padded, strided};
+use crate::blocks::{Conv, ConvNorm, ConvTranspose, conv, dropout, norm, padded, strided, twice, twice_beside};
 use crate::{Block, UNetConfig, Upsampling};
 use tch::Tensor;
 use tch::nn::{self, ModuleT};
-use torch_ext::{self as ext, Relu};
+use torch_ext as ext;
 
 /// Two times convolution 3×3, BatchNorm, ReLU.
 #[derive(Debug)]
@@ -33,10 +33,10 @@ impl DoubleConv {
 
 impl ModuleT for DoubleConv {
     fn forward_t(&self, x_nchw: &Tensor, train: bool) -> Tensor {
-        let y = self.first.relu(x_nchw, Relu::Plain, train);
+        let convs = [&self.first, &self.second];
         match &self.shortcut {
-            None => self.second.relu(&y, Relu::Plain, train),
-            Some(shortcut) => (y.apply_t(&self.second, train) + x_nchw.apply_t(shortcut, train)).relu_(),
+            None => twice(x_nchw, convs, train),
+            Some(shortcut) => twice_beside(x_nchw, convs, &x_nchw.apply_t(shortcut, train), train),
         }
     }
 }
@@ -149,7 +149,8 @@ impl UNet {
             if let Some(gate) = gates.next() {
                 skip = gate.forward(&skip, &up, train);
             }
-            x = Tensor::cat(&[skip, up], 1).apply_t(block, train);
+            x = Tensor::cat(&[skip, up], 1);
+            x = x.apply_t(block, train);
         }
         dropout(x, self.dropout, train).apply(&self.head)
     }

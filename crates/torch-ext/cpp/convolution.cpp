@@ -12,9 +12,11 @@
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/jit/frontend/tracer.h>
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <vector>
+#include "norm_relu.h"
 #include "shim.h"
 #include "winograd.h"
 
@@ -43,13 +45,24 @@ template <class F> void for_type(const Tensor& x, F&& run) {
 }
 
 // Outputs [N, outputs, H, W] of x, both with channels innermost.
-Tensor convolve(const Tensor& x, const Tensor& weight, bool turned, int64_t outputs, const winograd::Epilogue* epilogue) {
+Tensor convolve(const Tensor& x, const winograd::NormRelu* before, const Tensor& weight, bool turned, int64_t outputs,
+                const winograd::NormRelu* behind) {
   auto y = at::empty({x.size(0), outputs, x.size(2), x.size(3)}, x.options().memory_format(LAST));
   for_type(x, [&](auto from) {
-    winograd::convolve(size_of(x, outputs), from, weight.const_data_ptr<float>(), turned,
-                       static_cast<decltype(from)>(y.mutable_data_ptr()), epilogue);
+    winograd::convolve(size_of(x, outputs), from, before, weight.const_data_ptr<float>(), turned,
+                       static_cast<decltype(from)>(y.mutable_data_ptr()), behind);
   });
   return y;
+}
+
+// The gradient of the weight of a convolution of x.
+Tensor weight_gradient(const Tensor& x, const winograd::NormRelu* before, const Tensor& gradient, const Tensor& weight) {
+  auto of_weight = at::empty_like(weight, weight.options().memory_format(LAST));
+  for_type(x, [&](auto from) {
+    winograd::weight_gradient(size_of(x, weight.size(0)), from, before,
+                              static_cast<decltype(from)>(gradient.mutable_data_ptr()), of_weight.mutable_data_ptr<float>());
+  });
+  return of_weight;
 }
 
 struct Convolution : torch::autograd::Function<Convolution> {
@@ -57,7 +70,7 @@ struct Convolution : torch::autograd::Function<Convolution> {
     RECORD_FUNCTION("oxiseg::conv3x3", c10::ArrayRef<const c10::IValue>{});
     auto x = input.contiguous(LAST), kernel = weight.contiguous(LAST);
     context->save_for_backward({x, kernel});
-    return convolve(x, kernel, false, weight.size(0), nullptr);
+    return convolve(x, nullptr, kernel, false, weight.size(0), nullptr);
   }
 
   static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* context,
@@ -67,15 +80,52 @@ struct Convolution : torch::autograd::Function<Convolution> {
     auto x = saved[0], weight = saved[1];
     auto gradient = gradients[0].to(x.scalar_type()).contiguous(LAST);
     Tensor of_x, of_weight;
-    if (context->needs_input_grad(0)) of_x = convolve(gradient, weight, true, x.size(1), nullptr);
-    if (context->needs_input_grad(1)) {
-      of_weight = at::empty_like(weight, weight.options().memory_format(LAST));
-      for_type(x, [&](auto from) {
-        winograd::weight_gradient(size_of(x, weight.size(0)), from, static_cast<decltype(from)>(gradient.mutable_data_ptr()),
-                                  of_weight.mutable_data_ptr<float>());
-      });
-    }
+    if (context->needs_input_grad(0)) of_x = convolve(gradient, nullptr, weight, true, x.size(1), nullptr);
+    if (context->needs_input_grad(1)) of_weight = weight_gradient(x, nullptr, gradient, weight);
     return {of_x, of_weight};
+  }
+};
+
+// a and b of batch_statistics, as the kernels want them.
+struct Known {
+  std::vector<float> scale, shift;
+  double bound;
+  Known(const Tensor& statistics, double bound) : scale(statistics.size(1)), shift(statistics.size(1)), bound(bound) {
+    const double* a = statistics.const_data_ptr<double>();
+    std::copy_n(a, scale.size(), scale.begin());
+    std::copy_n(a + scale.size(), shift.size(), shift.begin());
+  }
+  winograd::NormRelu norm_relu() const { return {scale.data(), shift.data(), float(bound)}; }
+};
+
+// BatchNorm of x, ReLU, and a convolution of that, which is never written down.
+struct NormReluConvolution : torch::autograd::Function<NormReluConvolution> {
+  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& input, const Tensor& scale, const Tensor& shift,
+                        const Tensor& running_mean, const Tensor& running_var, double momentum, double epsilon, double bound,
+                        const Tensor& weight) {
+    RECORD_FUNCTION("oxiseg::norm_relu_conv3x3", c10::ArrayRef<const c10::IValue>{});
+    auto x = input.contiguous(LAST), kernel = weight.contiguous(LAST);
+    auto statistics = batch_statistics(x, {scale, shift, running_mean, running_var, momentum, epsilon});
+    context->save_for_backward({x, statistics, kernel});
+    context->saved_data["bound"] = bound;
+    Known known(statistics, bound);
+    auto before = known.norm_relu();
+    return convolve(x, &before, kernel, false, weight.size(0), nullptr);
+  }
+
+  static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* context,
+                                               torch::autograd::tensor_list gradients) {
+    RECORD_FUNCTION("oxiseg::norm_relu_conv3x3_backward", c10::ArrayRef<const c10::IValue>{});
+    auto saved = context->get_saved_variables();
+    auto x = saved[0], statistics = saved[1], weight = saved[2];
+    auto bound = context->saved_data["bound"].toDouble();
+    Known known(statistics, bound);
+    auto before = known.norm_relu();
+    auto gradient = gradients[0].to(x.scalar_type()).contiguous(LAST);
+    auto of_weight = weight_gradient(x, &before, gradient, weight);
+    auto of_norm = norm_relu_gradients(x, statistics, convolve(gradient, nullptr, weight, true, x.size(1), nullptr), bound);
+    auto none = Tensor();
+    return {of_norm[0], of_norm[1], of_norm[2], none, none, none, none, none, of_weight};
   }
 };
 
@@ -97,6 +147,17 @@ int oxiseg_conv3x3(Tensor* x, Tensor* weight, Tensor** out) {
   return guarded([&] { *out = new Tensor(conv3x3(*x, *weight)); });
 }
 
+int oxiseg_norm_relu_conv3x3(Tensor* x, Tensor* scale, Tensor* shift, Tensor* mean, Tensor* var, double momentum,
+                             double epsilon, double bound, Tensor* weight, Tensor** out) {
+  return guarded([&] {
+    if (takes(*x, *weight)) {
+      *out = new Tensor(NormReluConvolution::apply(*x, *scale, *shift, *mean, *var, momentum, epsilon, bound, *weight));
+    } else {
+      *out = new Tensor(conv3x3(batch_norm_relu(*x, {*scale, *shift, *mean, *var, momentum, epsilon}, bound), *weight));
+    }
+  });
+}
+
 int oxiseg_conv3x3_norm_relu(Tensor* x, Tensor* weight, Tensor* scale, Tensor* shift, Tensor* mean, Tensor* var,
                              double epsilon, double bound, Tensor** out) {
   return guarded([&] {
@@ -114,8 +175,8 @@ int oxiseg_conv3x3_norm_relu(Tensor* x, Tensor* weight, Tensor* scale, Tensor* s
       double a = w[c] / std::sqrt(v[c] + epsilon);
       times[c] = float(a), plus[c] = float(b[c] - m[c] * a);
     }
-    winograd::Epilogue epilogue{times.data(), plus.data(), float(bound)};
-    *out = new Tensor(convolve(input.contiguous(LAST), weight->contiguous(LAST), false, weight->size(0), &epilogue));
+    winograd::NormRelu behind{times.data(), plus.data(), float(bound)};
+    *out = new Tensor(convolve(input.contiguous(LAST), nullptr, weight->contiguous(LAST), false, weight->size(0), &behind));
   });
 }
 }

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cmath>
 #include <vector>
+#include "norm_relu.h"
 #include "numbers.h"
 #include "shim.h"
 
@@ -184,53 +185,106 @@ template <class T, class N = typename T::Number> std::vector<N> origin(const Row
   return sum;
 }
 
+// One of the rows that batch_statistics gives.
+template <class N> std::vector<N> row(const Tensor& kept, int64_t number) {
+  const double* from = kept.const_data_ptr<double>() + number * kept.size(1);
+  return {from, from + kept.size(1)};
+}
+}  // namespace
+
+Tensor batch_statistics(const Tensor& x, const BatchNorm& norm) {
+  auto kept = at::empty({4, x.size(1)}, x.options().dtype(at::kDouble).memory_format(at::MemoryFormat::Contiguous));
+  for_type(x, [&](auto kernels) {
+    using T = typename decltype(kernels)::Type;
+    using N = typename T::Number;
+    Rows<T> from(x);
+    auto channels = from.channels;
+    auto near = origin(from);
+    auto [sum, square] = summed<N>(from.blocks(), channels, [&](int64_t block, N* s, N* q) {
+      kernels.sum(from.at(block), from.in(block), channels, near.data(), s, q);
+    });
+    auto count = double(from.rows);
+    auto w = numbers<double>(norm.weight), shift = numbers<double>(norm.bias);
+    auto old_mean = numbers<double>(norm.running_mean), old_var = numbers<double>(norm.running_var);
+    double* out = kept.mutable_data_ptr<double>();
+    for (int64_t c = 0; c < channels; c++) {
+      double offset = sum[c] / count, mean = double(near[c]) + offset;
+      double variance = std::max(square[c] / count - offset * offset, 0.0);
+      // (A NaN would have become 0.)
+      if (std::isnan(square[c])) variance = square[c];
+      double inverse = 1 / std::sqrt(variance + norm.epsilon);
+      // As they will be used, forward and backward.
+      out[c] = N(w[c] * inverse), out[channels + c] = N(shift[c] - mean * w[c] * inverse);
+      out[2 * channels + c] = mean, out[3 * channels + c] = inverse;
+      old_mean[c] += norm.momentum * (mean - old_mean[c]);
+      old_var[c] += norm.momentum * (variance * count / std::max(count - 1, 1.0) - old_var[c]);
+    }
+    at::NoGradGuard no_grad;
+    auto store = [&](const Tensor& into, const std::vector<double>& values) {
+      for (int64_t c = 0; c < channels; c++) {
+        if (into.scalar_type() == at::kDouble) into.mutable_data_ptr<double>()[c] = values[c];
+        else into.mutable_data_ptr<float>()[c] = float(values[c]);
+      }
+    };
+    store(norm.running_mean, old_mean);
+    store(norm.running_var, old_var);
+  });
+  return kept;
+}
+
+std::array<Tensor, 3> norm_relu_gradients(const Tensor& x, const Tensor& kept, Tensor given, double bound) {
+  auto gradient = given.to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
+  // In its place where it is nobody else's: ours alone, and not a part of something larger.
+  bool ours = !gradient.is_same(given) || (given.use_count() == 2 && given.storage().use_count() == 1);
+  auto into = ours ? gradient : at::empty_like(x);
+  auto of_channels = x.options().dtype(x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+  auto of_weight = at::empty({x.size(1)}, of_channels.memory_format(at::MemoryFormat::Contiguous));
+  auto of_bias = at::empty_like(of_weight);
+  for_type(x, [&](auto kernels) {
+    using T = typename decltype(kernels)::Type;
+    using N = typename T::Number;
+    Rows<T> from(x), behind(gradient), to(into);
+    auto channels = from.channels;
+    auto a = row<N>(kept, 0), b = row<N>(kept, 1), mean = row<N>(kept, 2);
+    auto inverse = row<double>(kept, 3);
+    auto [sum, product] = summed<N>(from.blocks(), channels, [&](int64_t block, N* s, N* p) {
+      kernels.gradients(from.at(block), behind.at(block), from.in(block), channels, a.data(), b.data(), mean.data(),
+                        N(bound), s, p);
+    });
+    std::vector<N> slope(channels), level(channels);
+    for (int64_t c = 0; c < channels; c++) {
+      double count = double(from.rows);
+      of_weight.mutable_data_ptr<N>()[c] = N(product[c] * inverse[c]);
+      of_bias.mutable_data_ptr<N>()[c] = N(sum[c]);
+      slope[c] = N(double(a[c]) * inverse[c] * inverse[c] * product[c] / count);
+      level[c] = N(double(a[c]) * sum[c] / count);
+    }
+    at::parallel_for(0, from.blocks(), 1, [&](int64_t first, int64_t last) {
+      for (auto block = first; block < last; block++)
+        kernels.back(from.at(block), behind.at(block), to.at(block), from.in(block), channels, a.data(), b.data(),
+                     mean.data(), slope.data(), level.data(), N(bound));
+    });
+  });
+  return {into, of_weight, of_bias};
+}
+
+namespace {
 struct BatchNormRelu : torch::autograd::Function<BatchNormRelu> {
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& input, const Tensor& weight,
                         const Tensor& bias, const Tensor& running_mean, const Tensor& running_var, double momentum,
                         double epsilon, double bound) {
     RECORD_FUNCTION("oxiseg::batch_norm_relu", c10::ArrayRef<const c10::IValue>{});
     auto x = input.contiguous(at::MemoryFormat::ChannelsLast);
+    auto kept = batch_statistics(x, {weight, bias, running_mean, running_var, momentum, epsilon});
     auto y = at::empty_like(x);
-    // Rows of a, b, mean and 1 / standard deviation.
-    auto kept = at::empty({4, x.size(1)}, x.options().dtype(at::kDouble).memory_format(at::MemoryFormat::Contiguous));
     for_type(x, [&](auto kernels) {
       using T = typename decltype(kernels)::Type;
       using N = typename T::Number;
       Rows<T> from(x), to(y);
-      auto channels = from.channels;
-      auto near = origin(from);
-      auto [sum, square] = summed<N>(from.blocks(), channels, [&](int64_t block, N* s, N* q) {
-        kernels.sum(from.at(block), from.in(block), channels, near.data(), s, q);
-      });
-      auto count = double(from.rows);
-      auto w = numbers<double>(weight), shift = numbers<double>(bias);
-      auto old_mean = numbers<double>(running_mean), old_var = numbers<double>(running_var);
-      double* out = kept.mutable_data_ptr<double>();
-      std::vector<N> a(channels), b(channels);
-      for (int64_t c = 0; c < channels; c++) {
-        double offset = sum[c] / count, mean = double(near[c]) + offset;
-        double variance = std::max(square[c] / count - offset * offset, 0.0);
-        // (A NaN would have become 0.)
-        if (std::isnan(square[c])) variance = square[c];
-        double inverse = 1 / std::sqrt(variance + epsilon);
-        a[c] = N(w[c] * inverse);
-        b[c] = N(shift[c] - mean * w[c] * inverse);
-        out[c] = a[c], out[channels + c] = b[c], out[2 * channels + c] = mean, out[3 * channels + c] = inverse;
-        old_mean[c] += momentum * (mean - old_mean[c]);
-        old_var[c] += momentum * (variance * count / std::max(count - 1, 1.0) - old_var[c]);
-      }
-      at::NoGradGuard no_grad;
-      auto store = [&](const Tensor& into, const std::vector<double>& values) {
-        for (int64_t c = 0; c < channels; c++) {
-          if (into.scalar_type() == at::kDouble) into.mutable_data_ptr<double>()[c] = values[c];
-          else into.mutable_data_ptr<float>()[c] = float(values[c]);
-        }
-      };
-      store(running_mean, old_mean);
-      store(running_var, old_var);
+      auto a = row<N>(kept, 0), b = row<N>(kept, 1);
       at::parallel_for(0, from.blocks(), 1, [&](int64_t first, int64_t last) {
         for (auto block = first; block < last; block++)
-          kernels.apply(from.at(block), to.at(block), from.in(block), channels, a.data(), b.data(), N(bound));
+          kernels.apply(from.at(block), to.at(block), from.in(block), from.channels, a.data(), b.data(), N(bound));
       });
     });
     context->save_for_backward({x, kept});
@@ -242,41 +296,9 @@ struct BatchNormRelu : torch::autograd::Function<BatchNormRelu> {
                                                torch::autograd::tensor_list gradients) {
     RECORD_FUNCTION("oxiseg::batch_norm_relu_backward", c10::ArrayRef<const c10::IValue>{});
     auto saved = context->get_saved_variables();
-    auto x = saved[0], kept = saved[1];
-    auto bound = context->saved_data["bound"].toDouble();
-    auto gradient = gradients[0].to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
-    auto into = at::empty_like(x);
-    auto of_channels = x.options().dtype(x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
-    auto of_weight = at::empty({x.size(1)}, of_channels.memory_format(at::MemoryFormat::Contiguous));
-    auto of_bias = at::empty_like(of_weight);
-    for_type(x, [&](auto kernels) {
-      using T = typename decltype(kernels)::Type;
-      using N = typename T::Number;
-      Rows<T> from(x), behind(gradient), to(into);
-      auto channels = from.channels;
-      const double* known = kept.const_data_ptr<double>();
-      auto row = [&](int number) { return std::vector<N>(known + number * channels, known + (number + 1) * channels); };
-      auto a = row(0), b = row(1), mean = row(2);
-      auto [sum, product] = summed<N>(from.blocks(), channels, [&](int64_t block, N* s, N* p) {
-        kernels.gradients(from.at(block), behind.at(block), from.in(block), channels, a.data(), b.data(), mean.data(),
-                          N(bound), s, p);
-      });
-      std::vector<N> slope(channels), level(channels);
-      for (int64_t c = 0; c < channels; c++) {
-        double inverse = known[3 * channels + c], count = double(from.rows);
-        of_weight.mutable_data_ptr<N>()[c] = N(product[c] * inverse);
-        of_bias.mutable_data_ptr<N>()[c] = N(sum[c]);
-        slope[c] = N(double(a[c]) * inverse * inverse * product[c] / count);
-        level[c] = N(double(a[c]) * sum[c] / count);
-      }
-      at::parallel_for(0, from.blocks(), 1, [&](int64_t first, int64_t last) {
-        for (auto block = first; block < last; block++)
-          kernels.back(from.at(block), behind.at(block), to.at(block), from.in(block), channels, a.data(), b.data(),
-                       mean.data(), slope.data(), level.data(), N(bound));
-      });
-    });
+    auto found = norm_relu_gradients(saved[0], saved[1], std::move(gradients[0]), context->saved_data["bound"].toDouble());
     auto none = Tensor();
-    return {into, of_weight, of_bias, none, none, none, none, none};
+    return {found[0], found[1], found[2], none, none, none, none, none};
   }
 };
 
@@ -343,9 +365,14 @@ extern "C" int oxiseg_bias(Tensor* y, Tensor* bias, Tensor** out) {
   return guarded([&] { *out = new Tensor(Bias::apply(*y, *bias)); });
 }
 
+Tensor batch_norm_relu(const Tensor& x, const BatchNorm& norm, double bound) {
+  return BatchNormRelu::apply(x, norm.weight, norm.bias, norm.running_mean, norm.running_var, norm.momentum, norm.epsilon,
+                              bound);
+}
+
 extern "C" int oxiseg_batch_norm_relu(Tensor* x, Tensor* weight, Tensor* bias, Tensor* running_mean, Tensor* running_var,
                                       double momentum, double epsilon, double bound, Tensor** out) {
   return guarded([&] {
-    *out = new Tensor(BatchNormRelu::apply(*x, *weight, *bias, *running_mean, *running_var, momentum, epsilon, bound));
+    *out = new Tensor(batch_norm_relu(*x, {*weight, *bias, *running_mean, *running_var, momentum, epsilon}, bound));
   });
 }

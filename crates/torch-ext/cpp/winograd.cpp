@@ -50,10 +50,22 @@ struct Tiles {
   }
 };
 
-// A tile of 4 x 4 inputs, in the paper's words B^T d B.
-template <class E> INLINE void transform_input(const typename E::Number* const* pixels, int64_t channel, __m512* out) {
+INLINE __m512 norm_relu(__m512 x, const NormRelu& how, int64_t channel) {
+  // The second of max and min is what is left where one is no number.
+  x = _mm512_fmadd_ps(x, _mm512_loadu_ps(how.scale + channel), _mm512_loadu_ps(how.shift + channel));
+  return _mm512_min_ps(_mm512_set1_ps(how.bound), _mm512_max_ps(_mm512_setzero_ps(), x));
+}
+
+// A tile of 4 x 4 inputs, in the paper's words B^T d B; where there are none the pixels are `outside`.
+template <class E>
+INLINE void transform_input(const typename E::Number* const* pixels, const typename E::Number* outside,
+                            const NormRelu* before, int64_t channel, __m512* out) {
   __m512 d[16], r[16];
   for (int i = 0; i < 16; i++) d[i] = E::load(pixels[i] + channel);
+  if (before) {
+    for (int i = 0; i < 16; i++)
+      d[i] = _mm512_maskz_mov_ps(pixels[i] == outside ? 0 : 0xffff, norm_relu(d[i], *before, channel));
+  }
   for (int i = 0; i < 4; i++) {
     r[i] = _mm512_sub_ps(d[i], d[8 + i]);
     r[4 + i] = _mm512_add_ps(d[4 + i], d[8 + i]);
@@ -157,8 +169,8 @@ template <class E> int64_t tiles_at_once(const Size& size, int64_t tiles) {
 }
 
 template <class E>
-AVX512 void convolve_tiles(const Size& size, const Tiles& tiles, const typename E::Number* x, const uint32_t* packed,
-                           typename E::Number* y, const Epilogue* epilogue, int64_t first, int64_t count,
+AVX512 void convolve_tiles(const Size& size, const Tiles& tiles, const typename E::Number* x, const NormRelu* before,
+                           const uint32_t* packed, typename E::Number* y, const NormRelu* behind, int64_t first, int64_t count,
                            const typename E::Number* zeros, typename E::Number* sink, uint32_t* transformed, float* product) {
   using T = typename E::Number;
   int64_t units = size.inputs / E::IN_UNIT, x_plane = plane(count * units);
@@ -169,7 +181,7 @@ AVX512 void convolve_tiles(const Size& size, const Tiles& tiles, const typename 
     tiles.pixels<4>(x, size.inputs, first + tile, 1, zeros, inputs);
     for (int64_t channel = 0; channel < size.inputs; channel += LANES) {
       __m512 values[PLACES];
-      transform_input<E>(inputs, channel, values);
+      transform_input<E>(inputs, zeros, before, channel, values);
       for (int p = 0; p < PLACES; p++)
         E::store(reinterpret_cast<T*>(transformed + p * x_plane + tile * units) + channel, values[p]);
     }
@@ -187,7 +199,6 @@ AVX512 void convolve_tiles(const Size& size, const Tiles& tiles, const typename 
         }
       }
     }
-    auto zero = _mm512_setzero_ps();
     for (int64_t tile = 0; tile < count && first + tile < tiles.count; tile++) {
       tiles.pixels<2>(y, size.outputs, first + tile, 0, sink, outputs);
       for (int64_t channel = 0; channel < to - from; channel += LANES) {
@@ -203,12 +214,7 @@ AVX512 void convolve_tiles(const Size& size, const Tiles& tiles, const typename 
           out[2 * i + 1] = _mm512_sub_ps(_mm512_sub_ps(r[4 * i + 1], r[4 * i + 2]), r[4 * i + 3]);
         }
         for (int i = 0; i < 4; i++) {
-          if (epilogue) {
-            auto scale = _mm512_loadu_ps(epilogue->scale + from + channel), shift = _mm512_loadu_ps(epilogue->shift + from + channel);
-            // The second of max and min is what is left where one is no number.
-            out[i] = _mm512_max_ps(zero, _mm512_fmadd_ps(out[i], scale, shift));
-            out[i] = _mm512_min_ps(_mm512_set1_ps(epilogue->bound), out[i]);
-          }
+          if (behind) out[i] = norm_relu(out[i], *behind, from + channel);
           E::store(outputs[i] + from + channel, out[i]);
         }
       }
@@ -217,8 +223,8 @@ AVX512 void convolve_tiles(const Size& size, const Tiles& tiles, const typename 
 }
 
 template <class E>
-void convolve_as(const Size& size, const typename E::Number* x, const float* weight, bool turned, typename E::Number* y,
-                 const Epilogue* epilogue) {
+void convolve_as(const Size& size, const typename E::Number* x, const NormRelu* before, const float* weight, bool turned,
+                 typename E::Number* y, const NormRelu* behind) {
   int64_t units = size.inputs / E::IN_UNIT;
   Scratch<uint32_t> packed(PLACES * units * size.outputs);
   int64_t columns = size.outputs / LANES;
@@ -234,15 +240,15 @@ void convolve_as(const Size& size, const typename E::Number* x, const float* wei
     Scratch<float> product(PLACES * plane(count * std::min(size.outputs, OUTPUTS)));
     Scratch<typename E::Number> sink(size.outputs);
     for (int64_t block = from; block < to; block++)
-      convolve_tiles<E>(size, tiles, x, packed.get(), y, epilogue, block * count, count, zeros.data(), sink.get(),
+      convolve_tiles<E>(size, tiles, x, before, packed.get(), y, behind, block * count, count, zeros.data(), sink.get(),
                         transformed.get(), product.get());
   });
 }
 
 // Tiles of inputs and gradients, transformed: units of IN_UNIT tiles, [place][tiles / IN_UNIT][channels].
 template <class E, bool GRADIENT>
-AVX512 void transform_tiles(const Tiles& tiles, const typename E::Number* x, int64_t channels, const typename E::Number* zeros,
-                            int64_t first, int64_t from, int64_t to, uint32_t* out, int64_t out_plane) {
+AVX512 void transform_tiles(const Tiles& tiles, const typename E::Number* x, int64_t channels, const NormRelu* before,
+                            const typename E::Number* zeros, int64_t first, int64_t from, int64_t to, uint32_t* out, int64_t out_plane) {
   constexpr int64_t BEFORE = GRADIENT ? 0 : 1, SIDE = GRADIENT ? 2 : 4;
   const typename E::Number* pixels[2][16];
   for (int64_t unit = from; unit < to; unit++) {
@@ -252,7 +258,7 @@ AVX512 void transform_tiles(const Tiles& tiles, const typename E::Number* x, int
       __m512 values[2][PLACES];
       for (int64_t i = 0; i < E::IN_UNIT; i++) {
         if (GRADIENT) transform_gradient<E>(pixels[i], channel, values[i]);
-        else transform_input<E>(pixels[i], channel, values[i]);
+        else transform_input<E>(pixels[i], zeros, before, channel, values[i]);
       }
       for (int p = 0; p < PLACES; p++)
         _mm512_storeu_si512(out + p * out_plane + unit * channels + channel, E::unit(values[0][p], values[1][p]));
@@ -293,7 +299,8 @@ AVX512 void gradient_of_output(const Size& size, int64_t output, const float* su
 }
 
 template <class E>
-void weight_gradient_as(const Size& size, const typename E::Number* x, const typename E::Number* y_gradient, float* into) {
+void weight_gradient_as(const Size& size, const typename E::Number* x, const NormRelu* before,
+                        const typename E::Number* y_gradient, float* into) {
   constexpr int64_t CACHE = 3 << 20;
   Tiles tiles(size);
   int64_t count = std::clamp<int64_t>(CACHE / (PLACES * 4 / E::IN_UNIT * (size.inputs + size.outputs)), 128, 4096);
@@ -305,8 +312,8 @@ void weight_gradient_as(const Size& size, const typename E::Number* x, const typ
   std::vector<typename E::Number> zeros(std::max(size.inputs, size.outputs));
   for (int64_t first = 0; first < tiles.count; first += count) {
     at::parallel_for(0, units, 1, [&](int64_t from, int64_t to) {
-      transform_tiles<E, false>(tiles, x, size.inputs, zeros.data(), first, from, to, of_x.get(), x_plane);
-      transform_tiles<E, true>(tiles, y_gradient, size.outputs, zeros.data(), first, from, to, of_y.get(), y_plane);
+      transform_tiles<E, false>(tiles, x, size.inputs, before, zeros.data(), first, from, to, of_x.get(), x_plane);
+      transform_tiles<E, true>(tiles, y_gradient, size.outputs, nullptr, zeros.data(), first, from, to, of_y.get(), y_plane);
     });
     int64_t rows = size.outputs / ROWS;
     at::parallel_for(0, PLACES * rows, 1, [&](int64_t from, int64_t to) {
@@ -330,29 +337,37 @@ bool takes(const Size& size, bool bf16) {
   return (bf16 ? bf16s : f32s) && size.inputs % LANES == 0 && size.outputs % LANES == 0 && size.height > 1 && size.width > 1;
 }
 
-template <> void convolve(const Size& size, const float* x, const float* weight, bool turned, float* y, const Epilogue* e) {
-  convolve_as<F32>(size, x, weight, turned, y, e);
+template <>
+void convolve(const Size& size, const float* x, const NormRelu* before, const float* weight, bool turned, float* y,
+              const NormRelu* behind) {
+  convolve_as<F32>(size, x, before, weight, turned, y, behind);
 }
-template <> void convolve(const Size& size, const uint16_t* x, const float* weight, bool turned, uint16_t* y, const Epilogue* e) {
-  convolve_as<Bf16>(size, x, weight, turned, y, e);
+template <>
+void convolve(const Size& size, const uint16_t* x, const NormRelu* before, const float* weight, bool turned, uint16_t* y,
+              const NormRelu* behind) {
+  convolve_as<Bf16>(size, x, before, weight, turned, y, behind);
 }
-template <> void weight_gradient(const Size& size, const float* x, const float* y_gradient, float* into) {
-  weight_gradient_as<F32>(size, x, y_gradient, into);
+template <>
+void weight_gradient(const Size& size, const float* x, const NormRelu* before, const float* y_gradient, float* into) {
+  weight_gradient_as<F32>(size, x, before, y_gradient, into);
 }
-template <> void weight_gradient(const Size& size, const uint16_t* x, const uint16_t* y_gradient, float* into) {
-  weight_gradient_as<Bf16>(size, x, y_gradient, into);
+template <>
+void weight_gradient(const Size& size, const uint16_t* x, const NormRelu* before, const uint16_t* y_gradient, float* into) {
+  weight_gradient_as<Bf16>(size, x, before, y_gradient, into);
 }
 }  // namespace winograd
 #else
 namespace winograd {
 bool takes(const Size&, bool) { return false; }
-template <class T> void convolve(const Size&, const T*, const float*, bool, T*, const Epilogue*) {
+template <class T> void convolve(const Size&, const T*, const NormRelu*, const float*, bool, T*, const NormRelu*) {
   TORCH_CHECK(false, "not on this processor");
 }
-template <class T> void weight_gradient(const Size&, const T*, const T*, float*) { TORCH_CHECK(false, "not on this processor"); }
-template void convolve(const Size&, const float*, const float*, bool, float*, const Epilogue*);
-template void convolve(const Size&, const uint16_t*, const float*, bool, uint16_t*, const Epilogue*);
-template void weight_gradient(const Size&, const float*, const float*, float*);
-template void weight_gradient(const Size&, const uint16_t*, const uint16_t*, float*);
+template <class T> void weight_gradient(const Size&, const T*, const NormRelu*, const T*, float*) {
+  TORCH_CHECK(false, "not on this processor");
+}
+template void convolve(const Size&, const float*, const NormRelu*, const float*, bool, float*, const NormRelu*);
+template void convolve(const Size&, const uint16_t*, const NormRelu*, const float*, bool, uint16_t*, const NormRelu*);
+template void weight_gradient(const Size&, const float*, const NormRelu*, const float*, float*);
+template void weight_gradient(const Size&, const uint16_t*, const NormRelu*, const uint16_t*, float*);
 }  // namespace winograd
 #endif

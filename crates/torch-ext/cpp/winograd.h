@@ -8,8 +8,8 @@ struct Size {
   int64_t images, height, width, inputs, outputs;
 };
 
-// What is done to each output channel before it is rounded: y * scale + shift, then all below 0 to 0 and all above bound to it.
-struct Epilogue {
+// What is done to each channel: x * scale + shift, then all below 0 to 0 and all above bound to it.
+struct NormRelu {
   const float *scale, *shift;
   float bound;
 };
@@ -19,9 +19,12 @@ bool takes(const Size&, bool bf16);
 
 // x [N, H, W, inputs] and y [N, H, W, outputs] are f32 (float) or bf16 (uint16_t). The weight is [outputs, 3, 3, inputs], or,
 // if turned, [inputs, 3, 3, outputs], and what is computed is then the derivative by the input of the convolution with it.
-// The result does not depend on the number of threads.
-template <class T> void convolve(const Size&, const T* x, const float* weight, bool turned, T* y, const Epilogue*);
+// `before`, if it is not null, is done to the inputs (and not to the zeros around them), and `behind` to the outputs before they are
+// rounded. The result does not depend on the number of threads.
+template <class T>
+void convolve(const Size&, const T* x, const NormRelu* before, const float* weight, bool turned, T* y, const NormRelu* behind);
 
 // The derivative by the weight, [outputs, 3, 3, inputs].
-template <class T> void weight_gradient(const Size&, const T* x, const T* y_gradient, float* weight_gradient);
+template <class T>
+void weight_gradient(const Size&, const T* x, const NormRelu* before, const T* y_gradient, float* weight_gradient);
 }  // namespace winograd

@@ -66,6 +66,18 @@ unsafe extern "C" {
     pub fn oxiseg_graph_tensor(graph: *const CGraph, number: usize, out: *mut *mut C_tensor) -> c_int;
     pub fn oxiseg_free_graph(graph: *mut CGraph);
     pub fn oxiseg_conv3x3(x: Ptr, weight: Ptr, out: *mut *mut C_tensor) -> c_int;
+    pub fn oxiseg_norm_relu_conv3x3(
+        x: Ptr,
+        scale: Ptr,
+        shift: Ptr,
+        mean: Ptr,
+        var: Ptr,
+        momentum: f64,
+        epsilon: f64,
+        bound: f64,
+        weight: Ptr,
+        out: *mut *mut C_tensor,
+    ) -> c_int;
     pub fn oxiseg_conv3x3_norm_relu(
         x: Ptr,
         weight: Ptr,

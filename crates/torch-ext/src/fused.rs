@@ -4,14 +4,14 @@ mod conv;
 mod norm;
 mod pool;
 
-pub use conv::{conv3x3, conv3x3_norm_relu, with_bias};
+pub use conv::{conv3x3, conv3x3_norm_relu, norm_relu_conv3x3, with_bias};
 pub use norm::batch_norm_relu;
 pub use pool::max_pool2x2;
 
 use contract::TorchError;
 use std::cell::Cell;
 use std::marker::PhantomData;
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 thread_local! {
     static FUSED: Cell<bool> = const { Cell::new(false) };
@@ -37,6 +37,12 @@ impl Drop for Fusion {
     fn drop(&mut self) {
         FUSED.set(self.before);
     }
+}
+
+/// Whether `x_nchw` is computed by kernels of this crate.
+fn is_fused(x_nchw: &Tensor) -> bool {
+    let fits = matches!(x_nchw.kind(), Kind::Float | Kind::BFloat16 | Kind::Double);
+    FUSED.get() && fits && x_nchw.device() == Device::Cpu && x_nchw.dim() == 4 && x_nchw.numel() > 0
 }
 
 /// The parts of a BatchNorm: weight and bias, and the running statistics, which follow in training.

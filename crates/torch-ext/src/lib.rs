@@ -2,7 +2,7 @@
 //! call, autocast with a choice of kind, the channels-last memory format, the state of the random generator, frozen
 //! scripts and what they compute, the allocator.
 //!
-//! **Invariant:** this is the only crate with unsafe code, and it holds no logic of its own.
+//! **Invariant:** this is the only crate with unsafe code. It computes what it is asked for, and decides nothing.
 
 mod autocast;
 mod ffi;
@@ -15,7 +15,9 @@ mod reads;
 mod script;
 
 pub use autocast::Autocast;
-pub use fused::{BatchNorm, Fusion, Relu, batch_norm_relu, conv3x3, conv3x3_norm_relu, max_pool2x2, with_bias};
+pub use fused::{
+    BatchNorm, Fusion, Relu, batch_norm_relu, conv3x3, conv3x3_norm_relu, max_pool2x2, norm_relu_conv3x3, with_bias,
+};
 pub use graph::{Constant, Graph, Operation};
 pub use lists::{copy, global_norm, lerp};
 pub use operators::{Operator, Operators, Seen};

@@ -1,6 +1,6 @@
 //! Convolutions 3×3.
 
-use super::{BatchNorm, FUSED, Relu};
+use super::{BatchNorm, FUSED, Relu, batch_norm_relu, is_fused};
 use crate::ffi;
 use contract::TorchError;
 use tch::{Device, TchError, Tensor};
@@ -33,6 +33,21 @@ pub fn with_bias(
     }
     // SAFETY: the tensors live through the call.
     ffi::made(|out| unsafe { ffi::oxiseg_bias(y_nchw.as_ptr(), bias.as_ptr(), out) })
+}
+
+/// BatchNorm of `x_nchw` by the statistics of the batch, ReLU, and [`conv3x3`]: under [`Fusion`](super::Fusion) one operator, which never writes down what it
+/// convolves, forward or backward.
+pub fn norm_relu_conv3x3(x_nchw: &Tensor, norm: BatchNorm, relu: Relu, weight: &Tensor) -> Result<Tensor, TorchError> {
+    if !is_fused(x_nchw) {
+        return conv3x3(&batch_norm_relu(x_nchw.shallow_clone(), norm, relu, true)?, weight);
+    }
+    let tensors = [x_nchw, norm.weight, norm.bias, norm.running_mean, norm.running_var, weight].map(Tensor::as_ptr);
+    let [x, scale, shift, mean, var, weight] = tensors;
+    let (momentum, epsilon, bound) = (norm.momentum, norm.epsilon, relu.bound());
+    // SAFETY: the tensors live through the call, which leaves apart what it does not take.
+    ffi::made(|out| unsafe {
+        ffi::oxiseg_norm_relu_conv3x3(x, scale, shift, mean, var, momentum, epsilon, bound, weight, out)
+    })
 }
 
 /// [`conv3x3`], BatchNorm by the running statistics, and ReLU: in one pass under [`Fusion`] where no derivative is wanted.
@@ -109,6 +124,46 @@ mod tests {
                     "{shape:?}, part {part}: {of_fused:e}, plain {of_plain:e}"
                 );
                 assert!(of_fused > 1e-4, "bf16 cannot be that exact");
+            }
+        }
+    }
+
+    #[test]
+    fn behind_batch_norm_and_relu_it_is_what_the_three_are() {
+        if !is_here() {
+            return;
+        }
+        for (shape, outputs) in [([2, 32, 11, 8], 48), ([3, 16, 4, 5], 16), ([1, 64, 64, 32], 32)] {
+            for relu in [Relu::Plain, Relu::Six] {
+                let run = |kind: Kind, fused: bool| {
+                    let _fusion = Fusion::new(fused);
+                    let of_rest = if kind == Kind::BFloat16 { Kind::Float } else { kind };
+                    let x = crate::channels_last(&(noise(&shape, 5) * 3.0 + 1.0).to_kind(kind)).unwrap().detach();
+                    let x = x.set_requires_grad(true);
+                    let [w, b] = [1, 2].map(|seed| noise(&[shape[1]], seed) * 2.0 + 1.5);
+                    let [w, b] = [w, b].map(|tensor| tensor.to_kind(of_rest).set_requires_grad(true));
+                    let [mean, var] = [0.5, 2.0].map(|value| Tensor::full([shape[1]], value, (of_rest, Device::Cpu)));
+                    let weight = noise(&[outputs, shape[1], 3, 3], 6).to_kind(of_rest).set_requires_grad(true);
+                    let _autocast = (kind == Kind::BFloat16).then(|| crate::Autocast::new(Device::Cpu, kind).unwrap());
+                    let (running_mean, running_var) = (&mean, &var);
+                    let norm =
+                        BatchNorm { weight: &w, bias: &b, running_mean, running_var, momentum: 0.1, epsilon: 1e-5 };
+                    let y = norm_relu_conv3x3(&x, norm, relu, &weight).unwrap();
+                    (&y * noise(&y.size(), 3).to_kind(kind)).sum(Kind::Double).backward();
+                    vec![y.detach(), x.grad(), w.grad(), b.grad(), weight.grad(), mean, var]
+                };
+                let exact = run(Kind::Double, true);
+                for (part, (found, exact)) in run(Kind::Float, true).iter().zip(&exact).enumerate() {
+                    assert!(mean(found, exact) < 1e-4, "{shape:?}, {relu:?}, part {part}: {:e}", mean(found, exact));
+                }
+                let [fused, plain] = [true, false].map(|fused| run(Kind::BFloat16, fused));
+                for (part, exact) in exact.iter().enumerate() {
+                    let (of_fused, of_plain) = (mean(&fused[part], exact), mean(&plain[part], exact));
+                    assert!(
+                        of_fused < 3.0 * of_plain.max(2e-3),
+                        "{shape:?}, part {part}: {of_fused:e}, plain {of_plain:e}"
+                    );
+                }
             }
         }
     }

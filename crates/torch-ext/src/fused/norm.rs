@@ -1,9 +1,9 @@
 //! BatchNorm and ReLU.
 
-use super::{BatchNorm, FUSED, Relu};
+use super::{BatchNorm, Relu, is_fused};
 use crate::ffi;
 use contract::TorchError;
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
 /// BatchNorm of `x_nchw` and ReLU: in training by the statistics of the batch, else by the running ones.
 ///
@@ -11,10 +11,8 @@ use tch::{Device, Kind, Tensor};
 /// takes two passes over memory forward and two backward, half of what the two operators of libtorch take; sums are made in
 /// the same order for any number of threads. Else, if no derivative is wanted, it takes one, in the place of `x_nchw`.
 pub fn batch_norm_relu(x_nchw: Tensor, norm: BatchNorm, relu: Relu, train: bool) -> Result<Tensor, TorchError> {
-    let fits = |kind| matches!(kind, Kind::Float | Kind::BFloat16 | Kind::Double);
-    let plain = !FUSED.get() || x_nchw.device() != Device::Cpu || !fits(x_nchw.kind()) || x_nchw.dim() != 4;
     let BatchNorm { weight, bias, running_mean, running_var, momentum, epsilon } = norm;
-    if plain || x_nchw.numel() == 0 {
+    if !is_fused(&x_nchw) {
         let (weight, bias) = (Some(weight), Some(bias));
         let (mean, var) = (Some(running_mean), Some(running_var));
         let mut normed = x_nchw.f_batch_norm(weight, bias, mean, var, train, momentum, epsilon, true)?;
@@ -36,6 +34,7 @@ pub fn batch_norm_relu(x_nchw: Tensor, norm: BatchNorm, relu: Relu, train: bool)
 mod tests {
     use super::super::testing::{mean, noise, worst};
     use super::*;
+    use tch::{Device, Kind};
 
     /// Output, gradients of input, weight and bias, and the statistics afterwards.
     fn run(x_nchw: &Tensor, kind: Kind, relu: Relu, fused: bool) -> Vec<Tensor> {

@@ -1,19 +1,17 @@
 //! Max-pooling.
 
-use super::FUSED;
+use super::is_fused;
 use crate::ffi;
 use contract::TorchError;
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
 /// The largest values of the windows of 2×2 pixels of `x_nchw`; an odd last row or column is in none.
 ///
 /// Under [`Fusion`](super::Fusion), on a CPU and in f32, bf16 or f64, nothing is kept of where they were, and is looked up again for the derivative:
 /// libtorch keeps 8 bytes for each.
 pub fn max_pool2x2(x_nchw: &Tensor) -> Result<Tensor, TorchError> {
-    let fits = matches!(x_nchw.kind(), Kind::Float | Kind::BFloat16 | Kind::Double);
     // Without a derivative libtorch keeps nothing either, and what follows a network for its graph sees its own operator.
-    let wanted = x_nchw.requires_grad() && x_nchw.device() == Device::Cpu && x_nchw.dim() == 4 && x_nchw.numel() > 0;
-    if !FUSED.get() || !fits || !wanted || x_nchw.size()[2..].iter().any(|&side| side < 2) {
+    if !is_fused(x_nchw) || !x_nchw.requires_grad() || x_nchw.size()[2..].iter().any(|&side| side < 2) {
         return Ok(x_nchw.f_max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)?);
     }
     // SAFETY: the tensor lives through the call, which checks its kind.
@@ -25,6 +23,7 @@ mod tests {
     use super::super::testing::noise;
     use super::*;
     use crate::Fusion;
+    use tch::Kind;
 
     #[test]
     fn it_is_max_pooling_with_its_gradient() {
