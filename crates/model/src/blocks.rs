@@ -153,8 +153,8 @@ impl ConvNorm {
     }
 }
 
-/// Of `x_nchw` what `first`, ReLU and the convolution of `second` give, without its BatchNorm. In training all behind the first convolution is one
-/// operator where [`ext::Fusion`] says so.
+/// What `first`, ReLU and the convolution of `second` make of `x_nchw`, without the BatchNorm of `second`. In training all behind the
+/// first convolution is one operator where [`ext::Fusion`] says so.
 ///
 /// # Panics
 ///

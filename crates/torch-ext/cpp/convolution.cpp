@@ -4,11 +4,11 @@
 #include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/batch_norm.h>
-#include <ATen/ops/relu.h>
-#include <ATen/ops/relu6.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/relu.h>
+#include <ATen/ops/relu6.h>
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/jit/frontend/tracer.h>
@@ -136,10 +136,6 @@ Tensor conv3x3(const Tensor& x, const Tensor& weight) {
   return Convolution::apply(input, weight);
 }
 
-std::vector<double> doubles(const Tensor& tensor) {
-  auto plain = tensor.detach().to(at::kDouble).contiguous();
-  return {plain.const_data_ptr<double>(), plain.const_data_ptr<double>() + plain.numel()};
-}
 }  // namespace
 
 extern "C" {
@@ -168,10 +164,10 @@ int oxiseg_conv3x3_norm_relu(Tensor* x, Tensor* weight, Tensor* scale, Tensor* s
       return;
     }
     RECORD_FUNCTION("oxiseg::conv3x3_norm_relu", c10::ArrayRef<const c10::IValue>{});
-    auto w = doubles(*scale), b = doubles(*shift), m = doubles(*mean), v = doubles(*var);
-    std::vector<float> times(w.size()), plus(w.size());
-    TORCH_CHECK(int64_t(w.size()) == weight->size(0), "a BatchNorm of ", w.size(), " channels behind ", weight->size(0));
-    for (size_t c = 0; c < w.size(); c++) {
+    auto channels = weight->size(0);
+    auto w = numbers(*scale, channels), b = numbers(*shift, channels), m = numbers(*mean, channels), v = numbers(*var, channels);
+    std::vector<float> times(channels), plus(channels);
+    for (int64_t c = 0; c < channels; c++) {
       double a = w[c] / std::sqrt(v[c] + epsilon);
       times[c] = float(a), plus[c] = float(b[c] - m[c] * a);
     }

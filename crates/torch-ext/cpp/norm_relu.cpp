@@ -159,12 +159,6 @@ template <class N, class F> std::pair<std::vector<double>, std::vector<double>> 
   return all;
 }
 
-template <class N> std::vector<N> numbers(const Tensor& tensor) {
-  auto plain = tensor.detach().contiguous();
-  if (plain.scalar_type() == at::kDouble) return {plain.const_data_ptr<double>(), plain.const_data_ptr<double>() + plain.numel()};
-  return {plain.const_data_ptr<float>(), plain.const_data_ptr<float>() + plain.numel()};
-}
-
 template <class F> void for_type(const Tensor& x, F&& run) {
   switch (x.scalar_type()) {
     case at::kBFloat16: return run(Kernels_bf16{});
@@ -192,6 +186,14 @@ template <class N> std::vector<N> row(const Tensor& kept, int64_t number) {
 }
 }  // namespace
 
+std::vector<double> numbers(const Tensor& part, int64_t channels) {
+  TORCH_CHECK(part.numel() == channels && part.device().is_cpu() && (part.scalar_type() == at::kFloat || part.scalar_type() == at::kDouble),
+              "a BatchNorm of ", channels, " channels has a part of ", part.numel(), ", ", part.scalar_type(), ", ", part.device());
+  auto plain = part.detach().contiguous();
+  if (plain.scalar_type() == at::kDouble) return {plain.const_data_ptr<double>(), plain.const_data_ptr<double>() + channels};
+  return {plain.const_data_ptr<float>(), plain.const_data_ptr<float>() + channels};
+}
+
 Tensor batch_statistics(const Tensor& x, const BatchNorm& norm) {
   auto kept = at::empty({4, x.size(1)}, x.options().dtype(at::kDouble).memory_format(at::MemoryFormat::Contiguous));
   for_type(x, [&](auto kernels) {
@@ -204,8 +206,8 @@ Tensor batch_statistics(const Tensor& x, const BatchNorm& norm) {
       kernels.sum(from.at(block), from.in(block), channels, near.data(), s, q);
     });
     auto count = double(from.rows);
-    auto w = numbers<double>(norm.weight), shift = numbers<double>(norm.bias);
-    auto old_mean = numbers<double>(norm.running_mean), old_var = numbers<double>(norm.running_var);
+    auto w = numbers(norm.weight, channels), shift = numbers(norm.bias, channels);
+    auto old_mean = numbers(norm.running_mean, channels), old_var = numbers(norm.running_var, channels);
     double* out = kept.mutable_data_ptr<double>();
     for (int64_t c = 0; c < channels; c++) {
       double offset = sum[c] / count, mean = double(near[c]) + offset;
@@ -306,6 +308,7 @@ struct BatchNormRelu : torch::autograd::Function<BatchNormRelu> {
 // other gradients where channels lie innermost.
 struct Bias : torch::autograd::Function<Bias> {
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& y, const Tensor& bias) {
+    TORCH_CHECK(y.dim() == 4 && bias.numel() == y.size(1), "a bias of ", bias.numel(), " channels behind ", y.sizes());
     context->saved_data["kind"] = int64_t(bias.scalar_type());
     return y;
   }
@@ -313,6 +316,10 @@ struct Bias : torch::autograd::Function<Bias> {
   static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* context,
                                                torch::autograd::tensor_list gradients) {
     RECORD_FUNCTION("oxiseg::bias_backward", c10::ArrayRef<const c10::IValue>{});
+    auto kind = at::ScalarType(context->saved_data["kind"].toInt());
+    auto given = gradients[0].scalar_type();
+    if (given != at::kBFloat16 && given != at::kFloat && given != at::kDouble)
+      return {gradients[0], gradients[0].sum(at::IntArrayRef{0, 2, 3}, false, kind)};
     auto gradient = gradients[0].contiguous(at::MemoryFormat::ChannelsLast);
     auto of_bias = at::empty({gradient.size(1)}, gradient.options().dtype(at::kDouble).memory_format(at::MemoryFormat::Contiguous));
     for_type(gradient, [&](auto kernels) {
@@ -325,7 +332,7 @@ struct Bias : torch::autograd::Function<Bias> {
       });
       std::copy(sums.first.begin(), sums.first.end(), of_bias.mutable_data_ptr<double>());
     });
-    return {gradients[0], of_bias.to(at::ScalarType(context->saved_data["kind"].toInt()))};
+    return {gradients[0], of_bias.to(kind)};
   }
 };
 }  // namespace
@@ -341,8 +348,7 @@ static Tensor norm_relu(const Tensor& x, const Tensor& weight, const Tensor& bia
   for_type(x, [&](auto kernels) {
     using N = typename decltype(kernels)::Type::Number;
     Rows<typename decltype(kernels)::Type> rows(x);
-    auto w = numbers<double>(weight), shift = numbers<double>(bias), m = numbers<double>(mean), v = numbers<double>(var);
-    TORCH_CHECK(int64_t(w.size()) == rows.channels, "a BatchNorm of ", w.size(), " channels behind ", rows.channels);
+    auto w = numbers(weight, rows.channels), shift = numbers(bias, rows.channels), m = numbers(mean, rows.channels), v = numbers(var, rows.channels);
     std::vector<N> a(rows.channels), b(rows.channels);
     for (int64_t c = 0; c < rows.channels; c++) {
       double slope = w[c] / std::sqrt(v[c] + epsilon);

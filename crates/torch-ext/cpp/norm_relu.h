@@ -1,12 +1,16 @@
 // BatchNorm with ReLU (or ReLU6, by its bound) in training, and its parts.
 #pragma once
 #include <array>
+#include <vector>
 #include "shim.h"
 
 struct BatchNorm {
   const Tensor &weight, &bias, &running_mean, &running_var;
   double momentum, epsilon;
 };
+
+// The values of a part of a BatchNorm of so many channels.
+std::vector<double> numbers(const Tensor& part, int64_t channels);
 
 Tensor batch_norm_relu(const Tensor& x, const BatchNorm&, double bound);
 

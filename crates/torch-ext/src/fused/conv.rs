@@ -7,11 +7,11 @@ use tch::{Device, TchError, Tensor};
 
 /// A convolution 3×3 of `x_nchw` with stride 1 and padding 1, without bias: `weight` is `[outputs, inputs, 3, 3]`.
 ///
-/// Under [`Fusion`], on a CPU with AVX-512, in f32 or (where the processor has it) bf16, and with multiples of 16 channels it is
-/// computed by Winograd's filtering F(2×2, 3×3) (Lavin & Gray, 2016), in less than half as many products, forward and backward.
-/// Sums in f32 then differ in their last digits from those of the definition; in bf16 the weight is not rounded before but after it
-/// is transformed, and the rounded inputs are sums of four, which makes the error of bf16 two to three times as large. Neither depends on the number
-/// of threads.
+/// Under [`Fusion`](super::Fusion), on a CPU with AVX-512, in f32 or (where the processor has it) bf16, and with multiples of 16
+/// channels it is computed by Winograd's filtering F(2×2, 3×3) (Lavin & Gray, 2016), in less than half as many products, forward
+/// and backward. Sums in f32 then differ in their last digits from those of the definition. In bf16 the weight is not rounded
+/// before but after it is transformed, and the rounded inputs are sums of four, which makes the error of bf16 two to three times
+/// as large. Neither depends on the number of threads.
 pub fn conv3x3(x_nchw: &Tensor, weight: &Tensor) -> Result<Tensor, TorchError> {
     if !FUSED.get() {
         return Ok(x_nchw.f_conv2d(weight, None::<&Tensor>, [1, 1], [1, 1], [1, 1], 1)?);
@@ -21,22 +21,21 @@ pub fn conv3x3(x_nchw: &Tensor, weight: &Tensor) -> Result<Tensor, TorchError> {
 }
 
 /// Runs a `convolution` with this bias `[C]`. libtorch's gradient of a bias takes longer than all else of the convolution's where
-/// channels lie innermost; under [`Fusion`], on a CPU, it is made here.
+/// channels lie innermost; under [`Fusion`](super::Fusion), on a CPU, it is made here.
 pub fn with_bias(
     bias: &Tensor,
     convolution: impl FnOnce(&Tensor) -> Result<Tensor, TchError>,
 ) -> Result<Tensor, TorchError> {
-    let plain = !FUSED.get() || bias.device() != Device::Cpu || !bias.requires_grad();
-    let y_nchw = convolution(&if plain { bias.shallow_clone() } else { bias.detach() })?;
-    if plain {
-        return Ok(y_nchw);
+    if !FUSED.get() || bias.device() != Device::Cpu || !bias.requires_grad() {
+        return Ok(convolution(bias)?);
     }
+    let y_nchw = convolution(&bias.detach())?;
     // SAFETY: the tensors live through the call.
     ffi::made(|out| unsafe { ffi::oxiseg_bias(y_nchw.as_ptr(), bias.as_ptr(), out) })
 }
 
-/// BatchNorm of `x_nchw` by the statistics of the batch, ReLU, and [`conv3x3`]: under [`Fusion`](super::Fusion) one operator, which never writes down what it
-/// convolves, forward or backward.
+/// BatchNorm of `x_nchw` by the statistics of the batch, ReLU, and [`conv3x3`]: under [`Fusion`](super::Fusion) one operator, which
+/// never writes down what it convolves, forward or backward.
 pub fn norm_relu_conv3x3(x_nchw: &Tensor, norm: BatchNorm, relu: Relu, weight: &Tensor) -> Result<Tensor, TorchError> {
     if !is_fused(x_nchw) {
         return conv3x3(&batch_norm_relu(x_nchw.shallow_clone(), norm, relu, true)?, weight);
@@ -50,7 +49,8 @@ pub fn norm_relu_conv3x3(x_nchw: &Tensor, norm: BatchNorm, relu: Relu, weight: &
     })
 }
 
-/// [`conv3x3`], BatchNorm by the running statistics, and ReLU: in one pass under [`Fusion`] where no derivative is wanted.
+/// [`conv3x3`], BatchNorm by the running statistics, and ReLU: in one pass under [`Fusion`](super::Fusion) where no derivative is
+/// wanted.
 pub fn conv3x3_norm_relu(x_nchw: &Tensor, weight: &Tensor, norm: BatchNorm, relu: Relu) -> Result<Tensor, TorchError> {
     if !FUSED.get() {
         let (scale, shift) = (Some(norm.weight), Some(norm.bias));
@@ -204,6 +204,26 @@ mod tests {
             assert!(y.equal(plain_y) && gradient.kind() == plain.kind());
             let tolerance = if kind == Kind::BFloat16 { 1e-2 } else { 1e-5 };
             assert!(worst(gradient, plain) < tolerance, "{kind:?}: {:e}", worst(gradient, plain));
+        }
+    }
+
+    #[test]
+    fn parts_that_do_not_fit_are_refused() {
+        let _fusion = Fusion::new(true);
+        let (x, weight) =
+            (noise(&[2, 32, 8, 8], 1).to_kind(Kind::Float), noise(&[16, 32, 3, 3], 2).to_kind(Kind::Float));
+        let right = Tensor::ones([32], (Kind::Float, Device::Cpu));
+        for wrong in [Tensor::ones([31], (Kind::Float, Device::Cpu)), Tensor::ones([32], (Kind::BFloat16, Device::Cpu))]
+        {
+            for place in 0..4 {
+                let part = |number: usize| if number == place { &wrong } else { &right };
+                let (weight_, bias, running_mean, running_var) = (part(0), part(1), part(2), part(3));
+                let norm = BatchNorm { weight: weight_, bias, running_mean, running_var, momentum: 0.1, epsilon: 1e-5 };
+                let error = norm_relu_conv3x3(&x, norm, Relu::Plain, &weight).unwrap_err();
+                assert!(error.to_string().contains("BatchNorm"), "{error}");
+                let _no_grad = tch::no_grad_guard();
+                assert!(batch_norm_relu(x.copy(), norm, Relu::Plain, false).is_err());
+            }
         }
     }
 
