@@ -32,7 +32,7 @@ pub struct Common {
     pub dropout: f64,
     /// The precision of convolutions.
     pub precision: Precision,
-    /// Whether BatchNorm and the ReLU behind it are one operator in training on a CPU, which is faster.
+    /// Whether kernels of our own take the place of libtorch's operators on a CPU where they are faster.
     pub fused: bool,
     /// Weights to start from; without them they are drawn.
     pub weights: Option<WeightsConfig>,

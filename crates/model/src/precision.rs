@@ -29,7 +29,7 @@ pub struct Precise {
     statistics: Statistics,
     /// The precision of the next pass.
     pub precision: Precision,
-    /// Whether operators that libtorch leaves apart are one in training.
+    /// Whether kernels of our own take the place of libtorch's operators where they are faster.
     pub fused: bool,
 }
 

@@ -3,18 +3,14 @@
 
 #include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/batch_norm.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/relu.h>
-#include <ATen/ops/relu6.h>
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/jit/frontend/tracer.h>
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <vector>
 #include "norm_relu.h"
 #include "shim.h"
@@ -135,7 +131,6 @@ Tensor conv3x3(const Tensor& x, const Tensor& weight) {
   if (!takes(input, weight)) return at::conv2d(x, weight, {}, ones, ones, ones, 1);
   return Convolution::apply(input, weight);
 }
-
 }  // namespace
 
 extern "C" {
@@ -158,19 +153,14 @@ int oxiseg_conv3x3_norm_relu(Tensor* x, Tensor* weight, Tensor* scale, Tensor* s
                              double epsilon, double bound, Tensor** out) {
   return guarded([&] {
     auto input = cast(*x);
+    BatchNorm norm{*scale, *shift, *mean, *var, 0, epsilon};
     if (at::GradMode::is_enabled() || !takes(input, *weight)) {
-      auto y = at::batch_norm(conv3x3(*x, *weight), *scale, *shift, *mean, *var, false, 0, epsilon, true);
-      *out = new Tensor(std::isinf(bound) ? at::relu_(y) : at::relu6_(y));
+      *out = new Tensor(plain_norm_relu(conv3x3(*x, *weight), norm, bound));
       return;
     }
     RECORD_FUNCTION("oxiseg::conv3x3_norm_relu", c10::ArrayRef<const c10::IValue>{});
-    auto channels = weight->size(0);
-    auto w = numbers(*scale, channels), b = numbers(*shift, channels), m = numbers(*mean, channels), v = numbers(*var, channels);
-    std::vector<float> times(channels), plus(channels);
-    for (int64_t c = 0; c < channels; c++) {
-      double a = w[c] / std::sqrt(v[c] + epsilon);
-      times[c] = float(a), plus[c] = float(b[c] - m[c] * a);
-    }
+    Running running(norm, weight->size(0));
+    std::vector<float> times(running.a.begin(), running.a.end()), plus(running.b.begin(), running.b.end());
     winograd::NormRelu behind{times.data(), plus.data(), float(bound)};
     *out = new Tensor(convolve(input.contiguous(LAST), nullptr, weight->contiguous(LAST), false, weight->size(0), &behind));
   });

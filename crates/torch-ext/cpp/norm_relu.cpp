@@ -1,5 +1,6 @@
-// BatchNorm in training with ReLU (or ReLU6) behind it, as one operator: two passes over the activations forward and two
-// backward, where libtorch makes three and one, and two and one. On a CPU, for activations whose channels lie innermost.
+// BatchNorm with ReLU (or ReLU6) behind it, as one operator: in training two passes over the activations forward and two backward,
+// where libtorch makes three and one, and two and one; in evaluation one. And the gradient of a bias, by the same sums. On a CPU, for
+// activations whose channels lie innermost.
 
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
@@ -160,12 +161,7 @@ template <class N, class F> std::pair<std::vector<double>, std::vector<double>> 
 }
 
 template <class F> void for_type(const Tensor& x, F&& run) {
-  switch (x.scalar_type()) {
-    case at::kBFloat16: return run(Kernels_bf16{});
-    case at::kFloat: return run(Kernels_f32{});
-    case at::kDouble: return run(Kernels_f64{});
-    default: TORCH_CHECK(false, "batch_norm_relu takes f32, bf16 and f64, not ", x.scalar_type());
-  }
+  for_kind<Kernels_bf16, Kernels_f32, Kernels_f64>(x.scalar_type(), run);
 }
 
 // Where x is from: near its mean, so that the variance is no small difference of large numbers.
@@ -179,6 +175,15 @@ template <class T, class N = typename T::Number> std::vector<N> origin(const Row
   return sum;
 }
 
+// The values of a part of a BatchNorm of so many channels.
+std::vector<double> numbers(const Tensor& part, int64_t channels) {
+  TORCH_CHECK(part.numel() == channels && part.device().is_cpu() && (part.scalar_type() == at::kFloat || part.scalar_type() == at::kDouble),
+              "a BatchNorm of ", channels, " channels has a part of ", part.numel(), ", ", part.scalar_type(), ", ", part.device());
+  auto plain = part.detach().contiguous();
+  if (plain.scalar_type() == at::kDouble) return {plain.const_data_ptr<double>(), plain.const_data_ptr<double>() + channels};
+  return {plain.const_data_ptr<float>(), plain.const_data_ptr<float>() + channels};
+}
+
 // One of the rows that batch_statistics gives.
 template <class N> std::vector<N> row(const Tensor& kept, int64_t number) {
   const double* from = kept.const_data_ptr<double>() + number * kept.size(1);
@@ -186,12 +191,18 @@ template <class N> std::vector<N> row(const Tensor& kept, int64_t number) {
 }
 }  // namespace
 
-std::vector<double> numbers(const Tensor& part, int64_t channels) {
-  TORCH_CHECK(part.numel() == channels && part.device().is_cpu() && (part.scalar_type() == at::kFloat || part.scalar_type() == at::kDouble),
-              "a BatchNorm of ", channels, " channels has a part of ", part.numel(), ", ", part.scalar_type(), ", ", part.device());
-  auto plain = part.detach().contiguous();
-  if (plain.scalar_type() == at::kDouble) return {plain.const_data_ptr<double>(), plain.const_data_ptr<double>() + channels};
-  return {plain.const_data_ptr<float>(), plain.const_data_ptr<float>() + channels};
+Running::Running(const BatchNorm& norm, int64_t channels)
+    : a(numbers(norm.weight, channels)), b(numbers(norm.bias, channels)) {
+  auto mean = numbers(norm.running_mean, channels), var = numbers(norm.running_var, channels);
+  for (int64_t c = 0; c < channels; c++) {
+    a[c] /= std::sqrt(var[c] + norm.epsilon);
+    b[c] -= mean[c] * a[c];
+  }
+}
+
+Tensor plain_norm_relu(const Tensor& x, const BatchNorm& norm, double bound) {
+  auto y = at::batch_norm(x, norm.weight, norm.bias, norm.running_mean, norm.running_var, false, 0, norm.epsilon, true);
+  return std::isinf(bound) ? at::relu_(y) : at::relu6_(y);
 }
 
 Tensor batch_statistics(const Tensor& x, const BatchNorm& norm) {
@@ -338,22 +349,16 @@ struct Bias : torch::autograd::Function<Bias> {
 }  // namespace
 
 // By the running statistics, in the place of x where nobody wants a derivative.
-static Tensor norm_relu(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& mean, const Tensor& var,
-                        double epsilon, double bound) {
-  if (at::GradMode::is_enabled() || torch::jit::tracer::isTracing() || !x.is_contiguous(at::MemoryFormat::ChannelsLast)) {
-    auto y = at::batch_norm(x, weight, bias, mean, var, false, 0, epsilon, true);
-    return std::isinf(bound) ? at::relu_(y) : at::relu6_(y);
-  }
+static Tensor norm_relu(const Tensor& x, const BatchNorm& norm, double bound) {
+  if (at::GradMode::is_enabled() || torch::jit::tracer::isTracing() || !x.is_contiguous(at::MemoryFormat::ChannelsLast))
+    return plain_norm_relu(x, norm, bound);
   RECORD_FUNCTION("oxiseg::norm_relu", c10::ArrayRef<const c10::IValue>{});
   for_type(x, [&](auto kernels) {
-    using N = typename decltype(kernels)::Type::Number;
-    Rows<typename decltype(kernels)::Type> rows(x);
-    auto w = numbers(weight, rows.channels), shift = numbers(bias, rows.channels), m = numbers(mean, rows.channels), v = numbers(var, rows.channels);
-    std::vector<N> a(rows.channels), b(rows.channels);
-    for (int64_t c = 0; c < rows.channels; c++) {
-      double slope = w[c] / std::sqrt(v[c] + epsilon);
-      a[c] = N(slope), b[c] = N(shift[c] - m[c] * slope);
-    }
+    using T = typename decltype(kernels)::Type;
+    using N = typename T::Number;
+    Rows<T> rows(x);
+    Running running(norm, rows.channels);
+    std::vector<N> a(running.a.begin(), running.a.end()), b(running.b.begin(), running.b.end());
     at::parallel_for(0, rows.blocks(), 1, [&](int64_t from, int64_t to) {
       for (auto block = from; block < to; block++)
         kernels.apply(rows.at(block), rows.at(block), rows.in(block), rows.channels, a.data(), b.data(), N(bound));
@@ -364,7 +369,7 @@ static Tensor norm_relu(const Tensor& x, const Tensor& weight, const Tensor& bia
 
 extern "C" int oxiseg_norm_relu(Tensor* x, Tensor* weight, Tensor* bias, Tensor* mean, Tensor* var, double epsilon,
                                 double bound, Tensor** out) {
-  return guarded([&] { *out = new Tensor(norm_relu(*x, *weight, *bias, *mean, *var, epsilon, bound)); });
+  return guarded([&] { *out = new Tensor(norm_relu(*x, {*weight, *bias, *mean, *var, 0, epsilon}, bound)); });
 }
 
 extern "C" int oxiseg_bias(Tensor* y, Tensor* bias, Tensor** out) {

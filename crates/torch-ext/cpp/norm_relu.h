@@ -1,4 +1,4 @@
-// BatchNorm with ReLU (or ReLU6, by its bound) in training, and its parts.
+// BatchNorm with ReLU (or ReLU6, by its bound), and its parts.
 #pragma once
 #include <array>
 #include <vector>
@@ -9,9 +9,16 @@ struct BatchNorm {
   double momentum, epsilon;
 };
 
-// The values of a part of a BatchNorm of so many channels.
-std::vector<double> numbers(const Tensor& part, int64_t channels);
+// By the running statistics normalised, weighted and moved x is x * a + b.
+struct Running {
+  std::vector<double> a, b;
+  Running(const BatchNorm&, int64_t channels);
+};
 
+// The same by libtorch's operators, with their derivatives.
+Tensor plain_norm_relu(const Tensor& x, const BatchNorm&, double bound);
+
+// By the statistics of the batch.
 Tensor batch_norm_relu(const Tensor& x, const BatchNorm&, double bound);
 
 // Of x, whose channels lie innermost, four rows f64 for each channel: a, b (normalised, weighted and moved x is x * a + b), the mean,

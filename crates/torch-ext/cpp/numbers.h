@@ -1,5 +1,7 @@
 // Numbers as they lie in memory, and loops over them.
 #pragma once
+#include <c10/core/ScalarType.h>
+#include <c10/util/Exception.h>
 #include <cstdint>
 #include <cstring>
 
@@ -36,4 +38,14 @@ template <class T> struct Plain {
   operator T() const { return value; }
   void set(T number) { value = number; }
 };
+
+// Calls `run` with the one of three sets of kernels that is for this kind of numbers.
+template <class Bf16s, class F32s, class F64s, class F> void for_kind(c10::ScalarType kind, F&& run) {
+  switch (kind) {
+    case c10::ScalarType::BFloat16: return run(Bf16s{});
+    case c10::ScalarType::Float: return run(F32s{});
+    case c10::ScalarType::Double: return run(F64s{});
+    default: TORCH_CHECK(false, "the kernels take f32, bf16 and f64, not ", kind);
+  }
+}
 }  // namespace

@@ -70,12 +70,7 @@ KERNELS(f32, Plain<float>)
 KERNELS(f64, Plain<double>)
 
 template <class F> void for_type(const Tensor& x, F&& run) {
-  switch (x.scalar_type()) {
-    case at::kBFloat16: return run(Kernels_bf16{});
-    case at::kFloat: return run(Kernels_f32{});
-    case at::kDouble: return run(Kernels_f64{});
-    default: TORCH_CHECK(false, "max_pool2x2 takes f32, bf16 and f64, not ", x.scalar_type());
-  }
+  for_kind<Kernels_bf16, Kernels_f32, Kernels_f64>(x.scalar_type(), run);
 }
 
 struct MaxPool : torch::autograd::Function<MaxPool> {
