@@ -51,6 +51,20 @@ fn a_run_that_stopped_between_epochs_continues_to_the_bit() {
 }
 
 #[test]
+fn a_run_in_f16_learns_and_continues_to_the_bit() {
+    let place = Place::new();
+    let options = "--set model.precision=fp16 --set model.recompute=true";
+    place.train(&format!("--run straight --set train.epochs=4 {options}")).ok();
+    place.train(&format!("--run stopped {options}")).ok();
+    place.app("train --run stopped --set train.epochs=4").ok();
+    assert_same(&place, "straight", "stopped");
+    let lines = place.metrics("straight");
+    let losses: Vec<f64> =
+        lines.iter().filter(|line| line["stage"] == "train").map(|line| line["loss"].as_f64().unwrap()).collect();
+    assert!(losses[3] < losses[0], "{losses:?}");
+}
+
+#[test]
 fn a_killed_run_continues_to_the_bit() {
     let place = Place::new();
     place.train("--run straight --set train.epochs=12").ok();

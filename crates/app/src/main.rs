@@ -38,7 +38,6 @@ use std::panic;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    torch_ext::tune_allocator();
     let command = Cli::parse().command;
     start_log();
     // What a model panics with becomes an error of its loop; the place in the source is for whoever debugs it.

@@ -25,7 +25,8 @@ pub struct Update {
     pub learning_rate: f64,
     /// Scalar f32: the norm of all gradients together, before clipping.
     pub gradient_norm: Tensor,
-    /// Scalar f32: 1 if the loss or the gradient was not finite, so that the weights were left as they are; else 0.
+    /// Scalar f32: 1 if the loss or the gradient was not finite, so that the weights were left as they are; else 0. (Where the
+    /// loss is scaled for f16 and the scale was too large, the weights are left too, and this is 0: it heals by itself.)
     pub rejected: Tensor,
 }
 

@@ -1,5 +1,6 @@
 //! What the networks are made of.
 
+use crate::part::Buffers;
 use tch::Tensor;
 use tch::nn::{self, ModuleT};
 use torch_ext::{self as ext, Relu};
@@ -179,6 +180,12 @@ pub(crate) fn twice(x_nchw: &Tensor, [first, second]: [&ConvNorm; 2], train: boo
 /// The same, with something added before the last ReLU.
 pub(crate) fn twice_beside(x_nchw: &Tensor, [first, second]: [&ConvNorm; 2], beside: &Tensor, train: bool) -> Tensor {
     (chained(x_nchw, [first, second], Relu::Plain, train).apply_t(&second.norm, train) + beside).relu_()
+}
+
+impl Buffers for ConvNorm {
+    fn buffers(&self) -> Vec<Tensor> {
+        [&self.norm.running_mean, &self.norm.running_var].map(Tensor::shallow_clone).into()
+    }
 }
 
 impl ModuleT for ConvNorm {

@@ -34,13 +34,16 @@ pub struct Common {
     pub precision: Precision,
     /// Whether kernels of our own take the place of libtorch's operators on a CPU where they are faster.
     pub fused: bool,
+    /// Whether training computes the activations within a block once more in the backward pass instead of keeping them: for inputs that
+    /// memory is too small for. It changes no result, but for the last bits of gradients that are added in another order.
+    pub recompute: bool,
     /// Weights to start from; without them they are drawn.
     pub weights: Option<WeightsConfig>,
 }
 
 impl Default for Common {
     fn default() -> Self {
-        Self { dropout: 0.0, precision: Precision::default(), fused: true, weights: None }
+        Self { dropout: 0.0, precision: Precision::default(), fused: true, recompute: false, weights: None }
     }
 }
 

@@ -6,6 +6,7 @@ mod blocks;
 mod config;
 mod encoder;
 mod mobilenet;
+mod part;
 mod precision;
 mod resnet;
 mod statistics;

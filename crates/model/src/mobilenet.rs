@@ -5,6 +5,7 @@
 use crate::MobileNetV2UNetConfig;
 use crate::blocks::{ConvNorm, ConvTranspose, dropout, norm, norm_relu, padded, strided};
 use crate::encoder::{ENCODER, EncoderConfig};
+use crate::part::{Buffers, Part};
 use tch::Tensor;
 use tch::nn::{self, ModuleT};
 use torch_ext::Relu;
@@ -55,14 +56,24 @@ impl Inverted {
         }
     }
 
-    /// The widened input and the output.
-    fn forward(&self, x_nchw: &Tensor, train: bool) -> [Tensor; 2] {
-        let wide = match &self.widen {
+    /// The input as wide as the convolution in the middle takes it.
+    fn widened(&self, x_nchw: &Tensor, train: bool) -> Tensor {
+        match &self.widen {
             Some(widen) => widen.relu(x_nchw, Relu::Six, train),
             None => x_nchw.shallow_clone(),
-        };
-        let y = self.depthwise.relu(&wide, Relu::Six, train).apply_t(&self.narrow, train);
-        [wide, if self.residual { y + x_nchw } else { y }]
+        }
+    }
+
+    /// The output, of the widened input.
+    fn narrowed(&self, x_nchw: &Tensor, wide_nchw: &Tensor, train: bool) -> Tensor {
+        let y = self.depthwise.relu(wide_nchw, Relu::Six, train).apply_t(&self.narrow, train);
+        if self.residual { y + x_nchw } else { y }
+    }
+}
+
+impl Buffers for Inverted {
+    fn buffers(&self) -> Vec<Tensor> {
+        self.widen.iter().chain([&self.depthwise, &self.narrow]).flat_map(Buffers::buffers).collect()
     }
 }
 
@@ -73,11 +84,12 @@ impl Inverted {
 #[derive(Debug)]
 pub struct MobileNetV2UNet {
     stem: ConvNorm,
-    blocks: Vec<Inverted>,
+    blocks: Vec<Part<Inverted>>,
     ups: Vec<(ConvTranspose, nn::BatchNorm)>,
     head: ConvTranspose,
     encoder: EncoderConfig,
     dropout: f64,
+    recompute: bool,
 }
 
 impl MobileNetV2UNet {
@@ -96,7 +108,7 @@ impl MobileNetV2UNet {
                 if SKIPS.contains(&place) {
                     skips.push(inputs * times);
                 }
-                blocks.push(Inverted::new(&(&features / place), [inputs, outputs], times, stride));
+                blocks.push(Part::new(Inverted::new(&(&features / place), [inputs, outputs], times, stride)));
                 inputs = outputs;
             }
         }
@@ -110,19 +122,24 @@ impl MobileNetV2UNet {
             inputs = outputs + skips[skips.len() - 1 - level];
         }
         let head = ConvTranspose::new(&(path / "head"), inputs, classes, 3, true);
-        Self { stem, blocks, ups, head, encoder: config.encoder.clone(), dropout: config.common.dropout }
+        let (dropout, recompute) = (config.common.dropout, config.common.recompute);
+        Self { stem, blocks, ups, head, encoder: config.encoder.clone(), dropout, recompute }
     }
 
     fn logits(&self, x_nchw: &Tensor, train: bool) -> Tensor {
-        let encoding = self.encoder.trains(train);
+        let (encoding, again) = (self.encoder.trains(train), self.recompute && train);
         let mut x = self.stem.relu(x_nchw, Relu::Six, encoding);
         let mut skips = Vec::new();
         for (block, place) in self.blocks.iter().zip(1..) {
-            let [wide, narrow] = block.forward(&x, encoding);
-            if SKIPS.contains(&place) {
+            x = if SKIPS.contains(&place) {
+                // It is kept in any case.
+                let wide = block.run(again, [&x], move |block, [x]| block.widened(x, encoding));
+                let narrow = block.run(again, [&x, &wide], move |block, [x, wide]| block.narrowed(x, wide, encoding));
                 skips.push(wide);
-            }
-            x = narrow;
+                narrow
+            } else {
+                block.run(again, [&x], move |block, [x]| block.narrowed(x, &block.widened(x, encoding), encoding))
+            };
         }
         for ((conv, norm), skip) in self.ups.iter().zip(skips.into_iter().rev()) {
             let up = norm_relu(x.apply(conv), norm, Relu::Plain, train);

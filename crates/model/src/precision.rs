@@ -15,8 +15,28 @@ pub enum Precision {
     /// 32-bit floats.
     #[default]
     Fp32,
+    /// The same, but products of 19 bits on a GPU that has TensorFloat-32 (Ampere and later). Elsewhere as `fp32`.
+    Tf32,
     /// Brain floats: half the memory traffic, and much faster where the processor has instructions for them.
     Bf16,
+    /// Half floats: for GPUs without bf16. The loss is scaled in training, so that gradients do not become zero.
+    Fp16,
+}
+
+impl Precision {
+    /// Whether gradients are lost unless the loss is scaled.
+    pub fn needs_loss_scale(self) -> bool {
+        self == Self::Fp16
+    }
+
+    /// The kind of numbers that convolutions and matrix products are computed in, where that is not f32.
+    fn narrow(self) -> Option<Kind> {
+        match self {
+            Self::Fp32 | Self::Tf32 => None,
+            Self::Bf16 => Some(Kind::BFloat16),
+            Self::Fp16 => Some(Kind::Half),
+        }
+    }
 }
 
 /// A network that runs in a given precision and in the channels-last layout, and gives f32.
@@ -47,12 +67,12 @@ impl Precise {
         let x_nchw = ext::channels_last(x_nchw)?;
         let _fusion = ext::Fusion::new(self.fused);
         let before = if train { self.statistics.remember()? } else { None };
-        let outputs = match self.precision {
-            Precision::Fp32 => self.network.forward_t(&x_nchw, train),
-            Precision::Bf16 => {
-                let _autocast = ext::Autocast::new(x_nchw.device(), Kind::BFloat16)?;
-                self.network.forward_t(&x_nchw, train)
-            }
+        // Not by thread and not for a while: the backward pass comes after this, and must follow it.
+        ext::allow_tf32(self.precision == Precision::Tf32)?;
+        let outputs = {
+            let narrow = self.precision.narrow();
+            let _autocast = narrow.map(|kind| ext::Autocast::new(x_nchw.device(), kind)).transpose()?;
+            self.network.forward_t(&x_nchw, train)
         };
         if let Some(before) = before {
             self.statistics.restore_unless_finite(&before)?;

@@ -5,6 +5,7 @@
 
 use crate::blocks::{Conv, ConvNorm, conv, dropout, norm, padded, strided, twice};
 use crate::encoder::{ENCODER, EncoderConfig};
+use crate::part::{Buffers, Part};
 use crate::{Layers, ResNetUNetConfig};
 use tch::Tensor;
 use tch::nn::{self, ModuleT};
@@ -69,6 +70,12 @@ impl ModuleT for Residual {
     }
 }
 
+impl Buffers for Residual {
+    fn buffers(&self) -> Vec<Tensor> {
+        self.convs.iter().chain(&self.downsample).flat_map(Buffers::buffers).collect()
+    }
+}
+
 /// A step up: nearest neighbours, the skip beside them, two convolutions 3×3 with BatchNorm and ReLU.
 #[derive(Debug)]
 struct Step {
@@ -84,13 +91,19 @@ impl Step {
         Self { convs: [conv_norm("conv1", inputs), conv_norm("conv2", outputs)] }
     }
 
-    fn forward(&self, x_nchw: &Tensor, skip_nchw: Option<Tensor>, train: bool) -> Tensor {
+    fn forward(&self, x_nchw: &Tensor, skip_nchw: Option<&Tensor>, train: bool) -> Tensor {
         // By a factor: a size would become a constant where libtorch follows the network.
         let mut x = x_nchw.upsample_nearest2d_vec(None::<&[i64]>, [2.0, 2.0].as_slice());
         if let Some(skip) = skip_nchw {
-            x = Tensor::cat(&[x, skip], 1);
+            x = Tensor::cat(&[&x, skip], 1);
         }
         twice(&x, self.convs.each_ref(), train)
+    }
+}
+
+impl Buffers for Step {
+    fn buffers(&self) -> Vec<Tensor> {
+        self.convs.iter().flat_map(Buffers::buffers).collect()
     }
 }
 
@@ -101,11 +114,12 @@ impl Step {
 #[derive(Debug)]
 pub struct ResNetUNet {
     stem: ConvNorm,
-    groups: Vec<Vec<Residual>>,
-    decoder: Vec<Step>,
+    groups: Vec<Vec<Part<Residual>>>,
+    decoder: Vec<Part<Step>>,
     head: Conv,
     encoder: EncoderConfig,
     dropout: f64,
+    recompute: bool,
 }
 
 impl ResNetUNet {
@@ -121,7 +135,7 @@ impl ResNetUNet {
             let mut blocks = Vec::new();
             for number in 0..count {
                 let stride = if number == 0 && group > 0 { 2 } else { 1 };
-                blocks.push(Residual::new(&(&path / number), inputs, width, stride, bottleneck));
+                blocks.push(Part::new(Residual::new(&(&path / number), inputs, width, stride, bottleneck)));
                 inputs = if bottleneck { width * EXPANSION } else { width };
             }
             groups.push(blocks);
@@ -132,24 +146,30 @@ impl ResNetUNet {
         // The deepest is where the way up begins; the first step up to full size has no skip.
         let skips = widths.iter().rev().skip(1).copied().chain([0]);
         for (number, (outputs, skip)) in UP.into_iter().zip(skips).enumerate() {
-            decoder.push(Step::new(&(&blocks / number), inputs + skip, outputs));
+            decoder.push(Part::new(Step::new(&(&blocks / number), inputs + skip, outputs)));
             inputs = outputs;
         }
         let head = conv(&(path / "segmentation_head" / 0), inputs, classes, 3, true);
-        Self { stem, groups, decoder, head, encoder: config.encoder.clone(), dropout: config.common.dropout }
+        let (dropout, recompute) = (config.common.dropout, config.common.recompute);
+        Self { stem, groups, decoder, head, encoder: config.encoder.clone(), dropout, recompute }
     }
 
     fn logits(&self, x_nchw: &Tensor, train: bool) -> Tensor {
-        let encoding = self.encoder.trains(train);
+        let (encoding, again) = (self.encoder.trains(train), self.recompute && train);
         let mut skips = vec![self.stem.relu(x_nchw, Relu::Plain, encoding)];
         let mut x = skips[0].max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false);
         for group in &self.groups {
-            x = group.iter().fold(x, |x, block| x.apply_t(block, encoding));
+            for block in group {
+                x = block.run(again, [&x], move |block, [x]| x.apply_t(block, encoding));
+            }
             skips.push(x.shallow_clone());
         }
         skips.pop();
         for step in &self.decoder {
-            x = step.forward(&x, skips.pop(), train);
+            x = match skips.pop() {
+                Some(skip) => step.run(again, [&x, &skip], move |step, [x, skip]| step.forward(x, Some(skip), train)),
+                None => step.run(again, [&x], move |step, [x]| step.forward(x, None, train)),
+            };
         }
         dropout(x, self.dropout, train).apply(&self.head)
     }

@@ -2,6 +2,7 @@
 //! residual blocks (He et al., 2016) and attention gates (Oktay et al., 2018).
 
 use crate::blocks::{Conv, ConvNorm, ConvTranspose, conv, dropout, norm, padded, strided, twice, twice_beside};
+use crate::part::{Buffers, Part};
 use crate::{Block, UNetConfig, Upsampling};
 use tch::Tensor;
 use tch::nn::{self, ModuleT};
@@ -38,6 +39,12 @@ impl ModuleT for DoubleConv {
             None => twice(x_nchw, convs, train),
             Some(shortcut) => twice_beside(x_nchw, convs, &x_nchw.apply_t(shortcut, train), train),
         }
+    }
+}
+
+impl Buffers for DoubleConv {
+    fn buffers(&self) -> Vec<Tensor> {
+        [&self.first, &self.second].into_iter().chain(&self.shortcut).flat_map(Buffers::buffers).collect()
     }
 }
 
@@ -96,20 +103,44 @@ impl Gate {
     }
 }
 
+/// A step up: what comes from below doubled, the skip beside it (through the gate, if there is one), and the block.
+#[derive(Debug)]
+struct Step {
+    up: Up,
+    gate: Option<Gate>,
+    block: DoubleConv,
+}
+
+impl Step {
+    fn forward(&self, x_nchw: &Tensor, skip_nchw: &Tensor, train: bool) -> Tensor {
+        let up = self.up.forward(x_nchw);
+        let skip = match &self.gate {
+            Some(gate) => gate.forward(skip_nchw, &up, train),
+            None => skip_nchw.shallow_clone(),
+        };
+        Tensor::cat(&[skip, up], 1).apply_t(&self.block, train)
+    }
+}
+
+impl Buffers for Step {
+    fn buffers(&self) -> Vec<Tensor> {
+        let gate = self.gate.iter().flat_map(|gate| [&gate.skip, &gate.up, &gate.share]);
+        gate.flat_map(Buffers::buffers).chain(self.block.buffers()).collect()
+    }
+}
+
 /// A UNet: `depth` times down by 2, and up again with the activations of the way down beside those of the way up.
 ///
 /// Takes `[N, C, H, W]` f32 of any height and width, gives logits `[N, K, H, W]`. Sizes that `2^depth` does not divide are
 /// padded at the right and the bottom by repeating the border, and the logits are cropped back.
 #[derive(Debug)]
 pub struct UNet {
-    encoder: Vec<DoubleConv>,
-    bottom: DoubleConv,
-    /// From the deepest up, like the decoder and the gates.
-    ups: Vec<Up>,
-    decoder: Vec<DoubleConv>,
-    /// One for each skip, or none at all.
-    gates: Vec<Gate>,
+    encoder: Vec<Part<DoubleConv>>,
+    bottom: Part<DoubleConv>,
+    /// From the deepest up.
+    decoder: Vec<Part<Step>>,
     dropout: f64,
+    recompute: bool,
     head: Conv,
 }
 
@@ -120,37 +151,39 @@ impl UNet {
         let at = |level: i64| width << level;
         let before = |level: i64| if level == 0 { channels } else { at(level - 1) };
         let numbered = |name: &str, level: i64| path / format!("{name}{level}");
-        let down = |level| DoubleConv::new(&numbered("encoder", level), before(level), at(level), block);
+        let down = |level| Part::new(DoubleConv::new(&numbered("encoder", level), before(level), at(level), block));
         let up = |level| Up::new(&numbered("up", level), at(level + 1), at(level), upsampling);
         let merge = |level| DoubleConv::new(&numbered("decoder", level), 2 * at(level), at(level), block);
         let gate = |level| attention.then(|| Gate::new(&numbered("gate", level), at(level)));
+        // In this order, which initial weights are drawn in.
+        let encoder = (0..depth).map(down).collect();
+        let bottom = Part::new(DoubleConv::new(&(path / "bottom"), before(depth), at(depth), block));
+        let ups: Vec<Up> = (0..depth).rev().map(up).collect();
+        let blocks: Vec<DoubleConv> = (0..depth).rev().map(merge).collect();
+        let gates: Vec<Option<Gate>> = (0..depth).rev().map(gate).collect();
+        let steps = ups.into_iter().zip(gates).zip(blocks);
         Self {
-            encoder: (0..depth).map(down).collect(),
-            bottom: DoubleConv::new(&(path / "bottom"), before(depth), at(depth), block),
-            ups: (0..depth).rev().map(up).collect(),
-            decoder: (0..depth).rev().map(merge).collect(),
-            gates: (0..depth).rev().map_while(gate).collect(),
+            encoder,
+            bottom,
+            decoder: steps.map(|((up, gate), block)| Part::new(Step { up, gate, block })).collect(),
             dropout: config.common.dropout,
+            recompute: config.common.recompute,
             head: conv(&(path / "head"), width, classes, 1, true),
         }
     }
 
     fn logits(&self, mut x: Tensor, train: bool) -> Tensor {
+        let again = self.recompute && train;
+        let double = move |block: &DoubleConv, [x]: [&Tensor; 1]| x.apply_t(block, train);
         let mut skips = Vec::new();
         for block in &self.encoder {
-            let skip = x.apply_t(block, train);
+            let skip = block.run(again, [&x], double);
             x = ext::max_pool2x2(&skip).unwrap_or_else(|error| panic!("{error}"));
             skips.push(skip);
         }
-        x = dropout(x.apply_t(&self.bottom, train), self.dropout, train);
-        let mut gates = self.gates.iter();
-        for ((up, block), mut skip) in self.ups.iter().zip(&self.decoder).zip(skips.into_iter().rev()) {
-            let up = up.forward(&x);
-            if let Some(gate) = gates.next() {
-                skip = gate.forward(&skip, &up, train);
-            }
-            x = Tensor::cat(&[skip, up], 1);
-            x = x.apply_t(block, train);
+        x = dropout(self.bottom.run(again, [&x], double), self.dropout, train);
+        for (step, skip) in self.decoder.iter().zip(skips.into_iter().rev()) {
+            x = step.run(again, [&x, &skip], move |step, [x, skip]| step.forward(x, skip, train));
         }
         dropout(x, self.dropout, train).apply(&self.head)
     }

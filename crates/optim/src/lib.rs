@@ -1,5 +1,6 @@
 //! What changes the weights: Adam, AdamW and SGD over libtorch's fused kernels, learning-rate schedules, clipping by the
-//! global norm, gradient accumulation, parameters that learn slower or later; and a moving average of the weights. Every bit of its state can be saved.
+//! global norm, gradient accumulation, parameters that learn slower or later, a scaled loss for f16; and a moving average of the
+//! weights. Every bit of its state can be saved.
 //!
 //! **Invariant:** nothing here waits for the device, and a loss or gradient that is not finite, or too large for 32 bits
 //! once the learning rate is on it, changes no weight.
@@ -7,6 +8,7 @@
 mod average;
 mod config;
 mod groups;
+mod loss_scale;
 mod optimizer;
 mod rule;
 mod schedule;

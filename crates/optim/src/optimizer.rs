@@ -1,6 +1,7 @@
 //! One optimizer for all rules: backward, average, finite check, clip, update, schedule, in this order.
 
 use crate::groups::Group;
+use crate::loss_scale::LossScale;
 use crate::{Config, Rule, Schedule};
 use contract::{BoxError, Optimizer, StateDict, StateError, Stateful, TorchError, Update, load};
 use tch::{Kind, TchError, Tensor};
@@ -26,6 +27,8 @@ pub struct Optim {
     groups: Vec<Group>,
     /// Scalar f32 on the device: 1 if a loss since the last update was not finite.
     found_inf: Tensor,
+    /// The factor of the loss, where gradients have to be brought to where f16 has numbers.
+    loss_scale: Option<LossScale>,
     /// Updates, rejected ones too, which the schedule counts.
     updates: u64,
     /// Batches whose gradients are waiting.
@@ -56,11 +59,19 @@ impl Optim {
             slots,
             groups,
             found_inf: Tensor::f_zeros([0i64; 0], (Kind::Float, device))?,
+            loss_scale: None,
             updates: 0,
             accumulated: 0,
         };
         optim.freeze_and_thaw()?;
         Ok(optim)
+    }
+
+    /// Scales the loss so that gradients survive f16, by a factor that finds its size by itself: an update whose gradients
+    /// overflow is left out, and not reported as rejected, unless the factor is down to 1.
+    pub fn scaling_the_loss(mut self) -> Result<Self, TorchError> {
+        self.loss_scale = Some(LossScale::new(self.found_inf.device())?);
+        Ok(self)
     }
 
     /// The groups that the next update changes.
@@ -92,33 +103,51 @@ impl Optim {
         self.parameters.iter().map(gradient).collect()
     }
 
+    /// What the gradients that wait were multiplied with: the number of batches that they are a sum over, and the loss' factor.
+    fn multiple(&self) -> Result<Tensor, TchError> {
+        let count = self.accumulated.max(1) as f64;
+        match &self.loss_scale {
+            Some(scale) => scale.factor().f_mul_scalar(count),
+            None => self.found_inf.f_full_like(count),
+        }
+    }
+
     /// The norm of all gradients that are used now, over the mean of the accumulated batches.
-    fn norm(&self, gradients: &[Tensor]) -> Result<Tensor, TorchError> {
+    fn norm(&self, gradients: &[Tensor], multiple: &Tensor) -> Result<Tensor, TorchError> {
         let mut active: Vec<usize> = self.active().flat_map(|group| &group.members).copied().collect();
         active.sort_unstable();
         let used: Vec<Tensor> = active.into_iter().map(|member| gradients[member].shallow_clone()).collect();
-        Ok(ext::global_norm(&used)?.f_div_scalar(self.accumulated.max(1) as f64)?)
+        Ok(ext::global_norm(&used)?.f_div(multiple)?)
     }
 
     fn update(&mut self) -> Result<Update, TorchError> {
         let _no_grad = tch::no_grad_guard();
         let gradients = self.gradients()?;
-        // The gradients are a sum over the accumulated batches; the kernels divide by `scale`, which averages and clips.
-        let count = self.accumulated.max(1) as f64;
-        let norm = self.norm(&gradients)?;
+        // The kernels divide by `scale`, which averages, takes the loss' factor back, and clips.
+        let multiple = self.multiple()?;
+        let norm = self.norm(&gradients, &multiple)?;
         let excess = match self.config.clip_norm {
             Some(limit) => ((&norm + 1e-6) / limit).f_clamp_min(1.0)?,
             None => norm.f_ones_like()?,
         };
-        let scale = excess.f_mul_scalar(count)?;
+        let scale = excess.f_mul(&multiple)?;
         let learning_rate = self.learning_rate_of(self.updates);
         let fastest = self.active().map(|group| group.factor).fold(0.0, f64::max) * learning_rate;
         let finite = self.reach(&norm.f_div(&excess)?, fastest)?.f_isfinite()?.f_to_kind(Kind::Float)?;
-        let rejected = self.found_inf.f_maximum(&(1.0 - finite))?;
+        let overflowed = 1.0 - finite;
+        let left_out = self.found_inf.f_maximum(&overflowed)?;
         for group in self.active() {
-            let _ = group.step.shallow_clone().f_add_(&(1.0 - &rejected))?;
-            self.apply(group, &gradients, learning_rate * group.factor, &scale, &rejected)?;
+            let _ = group.step.shallow_clone().f_add_(&(1.0 - &left_out))?;
+            self.apply(group, &gradients, learning_rate * group.factor, &scale, &left_out)?;
         }
+        let rejected = match &mut self.loss_scale {
+            Some(scale) => {
+                let rejected = self.found_inf.f_maximum(&scale.beyond_help(&overflowed)?)?;
+                scale.follow(&left_out)?;
+                rejected
+            }
+            None => left_out,
+        };
 
         for parameter in &self.parameters {
             ext::clear_grad(parameter)?;
@@ -148,12 +177,12 @@ impl Optim {
         gradients: &[Tensor],
         lr: f64,
         scale: &Tensor,
-        rejected: &Tensor,
+        left_out: &Tensor,
     ) -> Result<(), TorchError> {
         let weight_decay = self.config.weight_decay;
         let [parameters, gradients] = [&self.parameters, gradients].map(|all| group.of(all));
         let slots: Vec<Vec<Tensor>> = self.slots.iter().map(|slot| group.of(slot)).collect();
-        let (scale, rejected) = (Some(scale), Some(rejected));
+        let (scale, left_out) = (Some(scale), Some(left_out));
         match self.config.rule {
             Rule::Adam(adam) | Rule::AdamW(adam) => {
                 let kernel = ext::Adam {
@@ -164,13 +193,13 @@ impl Optim {
                     weight_decay,
                     decoupled: matches!(self.config.rule, Rule::AdamW(_)),
                 };
-                ext::fused_adam(&parameters, &gradients, &slots[0], &slots[1], &group.step, kernel, scale, rejected)
+                ext::fused_adam(&parameters, &gradients, &slots[0], &slots[1], &group.step, kernel, scale, left_out)
             }
             Rule::Sgd(sgd) => {
                 let kernel =
                     ext::Sgd { learning_rate: lr, momentum: sgd.momentum, weight_decay, nesterov: sgd.nesterov };
                 let velocities = slots.first().map_or(&[][..], Vec::as_slice);
-                ext::fused_sgd(&parameters, &gradients, velocities, kernel, scale, rejected)
+                ext::fused_sgd(&parameters, &gradients, velocities, kernel, scale, left_out)
             }
         }
     }
@@ -179,7 +208,11 @@ impl Optim {
 impl Optimizer for Optim {
     fn minimize(&mut self, loss: &Tensor) -> Result<Option<Update>, BoxError> {
         let bad = |loss: &Tensor| loss.detach().f_isfinite()?.f_logical_not()?.f_to_kind(Kind::Float);
-        loss.f_backward().map_err(TorchError::from)?;
+        let scaled = match &self.loss_scale {
+            Some(scale) => loss.f_mul(scale.factor()).map_err(TorchError::from)?,
+            None => loss.shallow_clone(),
+        };
+        scaled.f_backward().map_err(TorchError::from)?;
         self.found_inf = bad(loss).and_then(|bad| self.found_inf.f_maximum(&bad)).map_err(TorchError::from)?;
         self.accumulated += 1;
         if self.accumulated < self.config.accumulate {
@@ -212,6 +245,7 @@ impl Optim {
             state.insert(name, group.step.shallow_clone());
         }
         state.insert(FOUND_INF.into(), self.found_inf.shallow_clone());
+        state.extend(self.loss_scale.iter().flat_map(LossScale::state));
         state
     }
 
@@ -250,6 +284,13 @@ impl Stateful for Optim {
         let mut tensors: StateDict = state.iter().map(|(name, t)| (name.clone(), t.shallow_clone())).collect();
         tensors.remove(UPDATES);
         tensors.remove(ACCUMULATED);
+        match &self.loss_scale {
+            Some(scale) => {
+                let added = scale.add_to(&mut tensors);
+                added.map_err(|source| StateError::Torch { name: "loss_scale".into(), source })?;
+            }
+            None => LossScale::remove_from(&mut tensors),
+        }
 
         let mut into = self.tensors();
         let mut gradients = Vec::new();

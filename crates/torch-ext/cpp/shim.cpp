@@ -33,13 +33,6 @@
 
 thread_local std::string last_error;
 
-static std::vector<Tensor> list(Tensor* const* tensors, size_t n) {
-  std::vector<Tensor> all;
-  all.reserve(n);
-  for (size_t i = 0; i < n; i++) all.push_back(*tensors[i]);
-  return all;
-}
-
 static std::optional<Tensor> maybe(Tensor* tensor) {
   return tensor ? std::optional<Tensor>(*tensor) : std::nullopt;
 }
@@ -242,6 +235,17 @@ int oxiseg_autocast_leave(int cuda, int was_enabled, int was_type) {
     at::autocast::set_autocast_enabled(device, was_enabled != 0);
     at::autocast::set_autocast_dtype(device, static_cast<at::ScalarType>(was_type));
   });
+}
+
+int oxiseg_allow_tf32(int allowed) {
+  return guarded([&] {
+    at::globalContext().setAllowTF32CuBLAS(allowed != 0);
+    at::globalContext().setAllowTF32CuDNN(allowed != 0);
+  });
+}
+
+int oxiseg_tf32_allowed() {
+  return at::globalContext().allowTF32CuBLAS() && at::globalContext().allowTF32CuDNN();
 }
 
 int oxiseg_channels_last(Tensor* tensor, Tensor** out) {

@@ -5,11 +5,19 @@
 #include <c10/util/Exception.h>
 #include <exception>
 #include <string>
+#include <vector>
 
 using at::Tensor;
 
 // What the last call that returned 1 on this thread complained about.
 extern thread_local std::string last_error;
+
+inline std::vector<Tensor> list(Tensor* const* tensors, size_t n) {
+  std::vector<Tensor> all;
+  all.reserve(n);
+  for (size_t i = 0; i < n; i++) all.push_back(*tensors[i]);
+  return all;
+}
 
 // Runs `body`; 0, or 1 with a message.
 template <class F> int guarded(F&& body) {

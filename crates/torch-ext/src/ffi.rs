@@ -1,7 +1,7 @@
 //! The border to `cpp`: declarations, and what turns its return codes into results.
 
 use contract::TorchError;
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use tch::Tensor;
 use torch_sys::C_tensor;
 
@@ -51,6 +51,8 @@ unsafe extern "C" {
     pub fn oxiseg_set_grad(tensor: Ptr, grad: Ptr) -> c_int;
     pub fn oxiseg_generator_state(cuda_index: c_int, out: *mut *mut C_tensor) -> c_int;
     pub fn oxiseg_set_generator_state(cuda_index: c_int, state: Ptr) -> c_int;
+    pub fn oxiseg_allow_tf32(allowed: c_int) -> c_int;
+    pub fn oxiseg_tf32_allowed() -> c_int;
     pub fn oxiseg_autocast_enter(cuda: c_int, kind: c_int, was_enabled: *mut c_int, was_kind: *mut c_int) -> c_int;
     pub fn oxiseg_autocast_leave(cuda: c_int, was_enabled: c_int, was_kind: c_int) -> c_int;
     pub fn oxiseg_channels_last(tensor: Ptr, out: *mut *mut C_tensor) -> c_int;
@@ -110,6 +112,17 @@ unsafe extern "C" {
         momentum: f64,
         epsilon: f64,
         bound: f64,
+        out: *mut *mut C_tensor,
+    ) -> c_int;
+    pub fn oxiseg_complain(message: *const c_char, length: usize);
+    pub fn oxiseg_recompute(
+        inputs: *const Ptr,
+        n: usize,
+        buffers: *const Ptr,
+        n_buffers: usize,
+        piece: *mut c_void,
+        run: unsafe extern "C" fn(*mut c_void, *const Ptr, usize, *mut *mut C_tensor) -> c_int,
+        drop: unsafe extern "C" fn(*mut c_void),
         out: *mut *mut C_tensor,
     ) -> c_int;
     pub fn oxiseg_tune_allocator();

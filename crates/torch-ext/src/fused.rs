@@ -39,10 +39,15 @@ impl Drop for Fusion {
     }
 }
 
+/// Whether a [`Fusion`] to fused operators lives on this thread.
+pub(crate) fn is_on() -> bool {
+    FUSED.get()
+}
+
 /// Whether `x_nchw` is computed by kernels of this crate.
 fn is_fused(x_nchw: &Tensor) -> bool {
     let fits = matches!(x_nchw.kind(), Kind::Float | Kind::BFloat16 | Kind::Double);
-    FUSED.get() && fits && x_nchw.device() == Device::Cpu && x_nchw.dim() == 4 && x_nchw.numel() > 0
+    is_on() && fits && x_nchw.device() == Device::Cpu && x_nchw.dim() == 4 && x_nchw.numel() > 0
 }
 
 /// The parts of a BatchNorm: weight and bias, and the running statistics, which follow in training.

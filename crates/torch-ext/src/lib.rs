@@ -12,6 +12,7 @@ mod lists;
 mod operators;
 mod optim;
 mod reads;
+mod recompute;
 mod script;
 
 pub use autocast::Autocast;
@@ -23,6 +24,7 @@ pub use lists::{copy, global_norm, lerp};
 pub use operators::{Operator, Operators, Seen};
 pub use optim::{Adam, Sgd, clear_grad, fused_adam, fused_sgd, set_grad};
 pub use reads::Reads;
+pub use recompute::recomputed;
 pub use script::freeze_script;
 
 use contract::TorchError;
@@ -56,6 +58,19 @@ pub fn make_channels_last(tensor: &Tensor) -> Result<(), TorchError> {
     ffi::checked(unsafe { ffi::oxiseg_make_channels_last(tensor.as_ptr()) })
 }
 
+/// Whether convolutions and matrix products of f32 may round their factors to TensorFloat-32 on GPUs that have it: from now
+/// on, in the whole process. libtorch itself begins with yes for convolutions and no for matrix products.
+pub fn allow_tf32(allowed: bool) -> Result<(), TorchError> {
+    // SAFETY: sets two switches of libtorch's context.
+    ffi::checked(unsafe { ffi::oxiseg_allow_tf32(allowed.into()) })
+}
+
+/// Whether both may; see [`allow_tf32`].
+pub fn tf32_allowed() -> bool {
+    // SAFETY: reads two switches of libtorch's context, which only `allow_tf32` sets.
+    unsafe { ffi::oxiseg_tf32_allowed() != 0 }
+}
+
 fn cuda_index(device: Device) -> c_int {
     match device {
         Device::Cuda(index) => c_int::try_from(index).unwrap_or(c_int::MAX),
@@ -85,6 +100,14 @@ mod tests {
     #[test]
     fn the_version_is_the_one_tch_is_built_for() {
         assert!(libtorch_version().starts_with("2.11.0"), "{}", libtorch_version());
+    }
+
+    #[test]
+    fn tf32_is_allowed_as_was_said() {
+        for allowed in [true, false] {
+            allow_tf32(allowed).unwrap();
+            assert_eq!(tf32_allowed(), allowed);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod groups;
 mod overflow;
+mod scaled;
 
 use super::*;
 use crate::{Adam, Decay, Sgd};

@@ -1,0 +1,117 @@
+// Runs a piece of a network once more in the backward pass, instead of keeping what it computed on its way.
+
+#include <ATen/autocast_mode.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/core/ivalue.h>
+#include <ATen/ops/empty.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/jit/frontend/tracer.h>
+#include <memory>
+#include <vector>
+#include "shim.h"
+
+namespace {
+using Run = int (*)(void* self, const Tensor* const* inputs, size_t n, Tensor** out);
+using Drop = void (*)(void* self);
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// What the host language gave: it is dropped with the graph that may still need it.
+struct Piece : torch::CustomClassHolder {
+  void* self;
+  Run run;
+  Drop drop;
+  std::vector<Tensor> buffers;
+
+  Piece(void* self, Run run, Drop drop) : self(self), run(run), drop(drop) {}
+  ~Piece() override { drop(self); }
+
+  Tensor operator()(at::TensorList inputs) const {
+    std::vector<const Tensor*> all;
+    for (const auto& input : inputs) all.push_back(&input);
+    Tensor* out = nullptr;
+    TORCH_CHECK(run(self, all.data(), all.size(), &out) == 0, last_error);
+    std::unique_ptr<Tensor> owner(out);
+    return *owner;
+  }
+};
+
+// The precision of the first run, for the second.
+struct Autocast {
+  at::DeviceType device;
+  bool was_enabled;
+  at::ScalarType was_type;
+
+  Autocast(at::DeviceType device, bool enabled, at::ScalarType type)
+      : device(device), was_enabled(at::autocast::is_autocast_enabled(device)),
+        was_type(at::autocast::get_autocast_dtype(device)) {
+    at::autocast::set_autocast_enabled(device, enabled);
+    at::autocast::set_autocast_dtype(device, type);
+    at::autocast::increment_nesting();
+  }
+  ~Autocast() {
+    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+    at::autocast::set_autocast_enabled(device, was_enabled);
+    at::autocast::set_autocast_dtype(device, was_type);
+  }
+};
+
+struct Recompute : torch::autograd::Function<Recompute> {
+  // The anchor wants a gradient, so that the output does, also where the input is an image and only weights want one.
+  static Tensor forward(AutogradContext* ctx, const Tensor& anchor, at::TensorList inputs,
+                        const c10::intrusive_ptr<Piece>& piece) {
+    ctx->save_for_backward(inputs.vec());
+    ctx->saved_data["piece"] = c10::IValue::make_capsule(piece);
+    auto device = anchor.device().type();
+    ctx->saved_data["enabled"] = at::autocast::is_autocast_enabled(device);
+    ctx->saved_data["type"] = static_cast<int64_t>(at::autocast::get_autocast_dtype(device));
+    return (*piece)(inputs);
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    // Cut off from the graph that leads to them, wanting a gradient if they did.
+    variable_list inputs;
+    for (const auto& input : ctx->get_saved_variables()) {
+      inputs.push_back(input.detach().set_requires_grad(input.requires_grad()));
+    }
+    auto capsule = ctx->saved_data["piece"].toCapsule();
+    const auto& piece = *static_cast<Piece*>(capsule.get());
+    // By another door than the tensors themselves, which may be saved for a backward pass: this is no change.
+    std::vector<Tensor> before;
+    for (const auto& buffer : piece.buffers) before.push_back(buffer.variable_data().clone());
+    Tensor y;
+    {
+      at::AutoGradMode grad(true);
+      Autocast autocast(gradients[0].device().type(), ctx->saved_data["enabled"].toBool(),
+                        static_cast<at::ScalarType>(ctx->saved_data["type"].toInt()));
+      y = piece(inputs);
+    }
+    for (size_t i = 0; i < before.size(); i++) piece.buffers[i].variable_data().copy_(before[i]);
+    torch::autograd::backward({y}, {gradients[0]});
+    variable_list all{Tensor()};
+    for (const auto& input : inputs) all.push_back(input.grad());
+    all.emplace_back();
+    return all;
+  }
+};
+}  // namespace
+
+extern "C" {
+void oxiseg_complain(const char* message, size_t length) { last_error.assign(message, length); }
+
+int oxiseg_recompute(Tensor* const* inputs, size_t n, Tensor* const* buffers, size_t n_buffers, void* self, Run run,
+                     Drop drop, Tensor** out) {
+  return guarded([&] {
+    auto piece = c10::make_intrusive<Piece>(self, run, drop);
+    piece->buffers = list(buffers, n_buffers);
+    auto all = list(inputs, n);
+    if (!at::GradMode::is_enabled() || torch::jit::tracer::isTracing()) {
+      *out = new Tensor((*piece)(all));
+      return;
+    }
+    auto anchor = at::empty({0}, all.at(0).options().dtype(at::kFloat)).set_requires_grad(true);
+    *out = new Tensor(Recompute::apply(anchor, at::TensorList(all), piece));
+  });
+}
+}
