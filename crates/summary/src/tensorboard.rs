@@ -88,7 +88,8 @@ impl TensorBoard {
                 Stage::Run => 0,
             }));
             let record = Record { stage, ..record.clone() };
-            // TensorBoard takes the first one of a folder for its beginning, where there is nothing to forget.
+            // TensorBoard takes the first one of a folder for its beginning, where there is nothing to forget. (That is its
+            // reader in Python. The one in Rust forgets the later points of a tag when an earlier one comes again.)
             for _ in 0..2 {
                 done = done.and(self.push(&record, &mut event));
             }

@@ -23,8 +23,6 @@ impl Told {
 struct Slow {
     told: Told,
     go_on: Option<Receiver<()>>,
-    /// Records that cannot be written, by their epoch.
-    fails: fn(u64) -> bool,
 }
 
 impl Writer for Slow {
@@ -35,7 +33,7 @@ impl Writer for Slow {
         }
         assert!(record.epoch < 100, "a fault");
         self.told.tell(record.epoch);
-        if (self.fails)(record.epoch) { Err(Error::encode(Path::new("slow"), "no")) } else { Ok(()) }
+        Ok(())
     }
 
     fn flush(&mut self) -> Result<(), Error> {
@@ -57,7 +55,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 #[test]
 fn a_flush_waits_for_all_before_it() {
     let told = Told::default();
-    let slow = Slow { told: told.clone(), go_on: None, fails: |_| false };
+    let slow = Slow { told: told.clone(), go_on: None };
     let mut background = Background::new("slow", slow, HOUR).unwrap();
     for epoch in 0..1000 {
         background.write(&scalars(epoch % 10)).unwrap();
@@ -74,7 +72,7 @@ fn a_flush_waits_for_all_before_it() {
 #[test]
 fn it_flushes_by_itself_in_time() {
     let told = Told::default();
-    let slow = Slow { told: told.clone(), go_on: None, fails: |_| false };
+    let slow = Slow { told: told.clone(), go_on: None };
     let mut background = Background::new("slow", slow, Duration::ZERO).unwrap();
     background.write(&scalars(1)).unwrap();
     while told.all() != ["1", "flush"] {
@@ -88,7 +86,7 @@ fn it_flushes_by_itself_in_time() {
 fn where_the_queue_is_full_bulky_records_are_dropped_and_others_wait() {
     let told = Told::default();
     let (go, go_on) = sync_channel(0);
-    let slow = Slow { told: told.clone(), go_on: Some(go_on), fails: |_| false };
+    let slow = Slow { told: told.clone(), go_on: Some(go_on) };
     let mut background = Background::new("slow", slow, HOUR).unwrap();
     background.write(&scalars(1)).unwrap();
     while told.all().is_empty() {
@@ -115,22 +113,64 @@ fn where_the_queue_is_full_bulky_records_are_dropped_and_others_wait() {
     assert_eq!(epochs[QUEUE + 1..], ["4", "flush"]);
 }
 
-#[test]
-fn errors_stay_in_the_background() {
-    let told = Told::default();
-    let slow = Slow { told: told.clone(), go_on: None, fails: |epoch| epoch == 1 };
-    let mut background = Background::new("slow", slow, HOUR).unwrap();
-    for epoch in [1, 1, 2] {
-        background.write(&scalars(epoch)).unwrap();
+/// Keeps what is logged.
+struct Heard(Mutex<Vec<String>>);
+
+static HEARD: Heard = Heard(Mutex::new(Vec::new()));
+
+impl log::Log for Heard {
+    fn enabled(&self, _: &log::Metadata) -> bool {
+        true
     }
-    background.flush().unwrap();
-    assert_eq!(told.all(), ["1", "1", "2", "flush"]);
+
+    fn log(&self, record: &log::Record) {
+        self.0.lock().unwrap().push(format!("{} {}", record.level(), record.args()));
+    }
+
+    fn flush(&self) {}
+}
+
+/// Fails from an epoch of 1 until one of 2, also when it is flushed.
+struct Moody {
+    fails: bool,
+}
+
+impl Writer for Moody {
+    fn write(&mut self, record: &Record) -> Result<(), Error> {
+        self.fails = record.epoch == 1;
+        if self.fails { Err(Error::encode(Path::new("there"), "no")) } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        if self.fails { Err(Error::encode(Path::new("there"), "still no")) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn errors_stay_in_the_background_and_are_said_once() {
+    log::set_logger(&HEARD).unwrap();
+    log::set_max_level(log::LevelFilter::Info);
+    let mut background = Background::new("moody", Moody { fails: false }, HOUR).unwrap();
+    for epochs in [&[1, 1][..], &[1], &[2, 2], &[2], &[1], &[1]] {
+        for epoch in epochs {
+            background.write(&scalars(*epoch)).unwrap();
+        }
+        background.flush().unwrap();
+    }
+    drop(background);
+    let heard = HEARD.0.lock().unwrap();
+    let moody: Vec<&str> = heard.iter().filter_map(|line| line.split_once(" moody: ")).map(|(_, text)| text).collect();
+    let [first, works, again, lost] = moody.as_slice() else { panic!("{moody:?}") };
+    assert_eq!(first, again);
+    assert!(first.starts_with("cannot write to there: no."), "{first}");
+    assert!(works.contains("written now") && lost.contains("still no") && lost.ends_with("is lost"), "{works} {lost}");
+    assert!(heard.iter().any(|line| line.starts_with("WARN moody")));
 }
 
 #[test]
 fn a_writer_that_panics_ends_nothing_but_itself() {
     let told = Told::default();
-    let slow = Slow { told: told.clone(), go_on: None, fails: |_| false };
+    let slow = Slow { told: told.clone(), go_on: None };
     let mut background = Background::new("slow", slow, HOUR).unwrap();
     background.write(&scalars(100)).unwrap();
     background.flush().unwrap();
