@@ -33,26 +33,33 @@ pub struct EventFile {
     rotate: u64,
     file: Option<Growing>,
     waiting: Waiting,
+    /// Whether it could not be written when that was tried last.
+    failing: bool,
 }
 
 impl EventFile {
     /// Nothing is touched yet.
     pub fn new(folder: PathBuf, suffix: &'static str, rotate: u64) -> Self {
-        Self { folder, suffix, rotate, file: None, waiting: Waiting::new(BOUND) }
+        Self { folder, suffix, rotate, file: None, waiting: Waiting::new(BOUND), failing: false }
     }
 
     /// Takes an event; a `bulky` one may be dropped.
     pub fn push(&mut self, event: &Event, bulky: bool) -> Result<(), Error> {
         let bytes = event.write_to_bytes().map_err(|error| Error::encode(&self.folder, error))?;
         self.waiting.push(&frame(&bytes), bulky);
-        if self.waiting.bytes().len() < ENOUGH { Ok(()) } else { self.hand_over() }
+        // To fill a disk to its last byte and cut that off again, for every event, would help nobody: a failure is tried
+        // again only when that is asked for.
+        if self.waiting.bytes().len() < ENOUGH || self.failing { Ok(()) } else { self.hand_over() }
     }
 
     /// Hands what is buffered to the system, so that TensorBoard sees it.
     pub fn hand_over(&mut self) -> Result<(), Error> {
-        if self.waiting.bytes().is_empty() {
-            return Ok(());
-        }
+        let written = if self.waiting.bytes().is_empty() { Ok(()) } else { self.append() };
+        self.failing = written.is_err();
+        written
+    }
+
+    fn append(&mut self) -> Result<(), Error> {
         let file = match self.file.take_if(|file| file.length() < self.rotate) {
             Some(file) => self.file.insert(file),
             None => self.file.insert(create(&self.folder, self.suffix)?),

@@ -40,7 +40,8 @@ impl JsonLines {
     }
 
     fn line(&mut self, object: &impl Serialize) -> Result<(), Error> {
-        serde_json::to_writer(&mut self.waiting, object).map_err(|error| Error::encode(self.file.path(), error))?;
+        let line = serde_json::to_vec(object).map_err(|error| Error::encode(self.file.path(), error))?;
+        self.waiting.extend(line);
         self.waiting.push(b'\n');
         self.flush()
     }
@@ -164,6 +165,23 @@ fn whole_lines(file: &File) -> io::Result<u64> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_a_full_disk_does_not_take_comes_once_there_is_room() {
+        let Some(full) = Growing::full() else { return };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut lines = JsonLines { file: full, waiting: Vec::new() };
+        for number in 0..2 {
+            let error = lines.line(&json!(number)).unwrap_err().to_string();
+            assert!(error.starts_with("cannot write /dev/full: No space left"), "{error}");
+        }
+        lines.file = Growing::new(path.clone(), File::create(&path).unwrap(), 0).unwrap();
+        lines.flush().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "0\n1\n");
+        lines.line(&json!(2)).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "0\n1\n2\n");
+    }
 
     #[test]
     fn lines_are_appended_and_a_torn_one_is_cut_off() {

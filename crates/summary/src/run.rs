@@ -67,9 +67,7 @@ impl Summary {
         step: u64,
         scalars: &[(S, f64)],
     ) -> Result<(), Error> {
-        let written = self.write(&Record::new(stage, epoch, step, Value::Scalars(owned(scalars))));
-        // What `metrics.jsonl` did not take before may fit in now; TensorBoard has its own time.
-        written.and(self.writers[0].flush())
+        self.write(&Record::new(stage, epoch, step, Value::Scalars(owned(scalars))))
     }
 
     /// Writes down `scalars` of training step `step` in epoch `epoch`, if the configuration wants them; in TensorBoard

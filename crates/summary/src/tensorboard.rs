@@ -73,9 +73,13 @@ impl TensorBoard {
         let begun = STAGES.map(|stage| files(&folder(&self.logs, stage)).map_or(true, |files| !files.is_empty()));
         // How a run ended and with what it was started cannot be said twice: of what is in a run's metadata TensorBoard
         // believes the first. So this is the one thing that is removed.
-        let about = files(&self.logs).map(|names| names.into_iter().filter(|name| name.ends_with(ABOUT)));
-        for path in about.into_iter().flatten().map(|name| self.logs.join(name)) {
-            done = done.and(fs::remove_file(&path).map_err(Error::io("remove", &path)));
+        let about = files(&self.logs).unwrap_or_else(|error| {
+            done = Err(error);
+            Vec::new()
+        });
+        for path in about.iter().filter(|name| name.ends_with(ABOUT)).map(|name| self.logs.join(name)) {
+            let removed = fs::remove_file(&path).map_err(Error::io("remove", &path));
+            done = done.and(removed);
         }
         for stage in STAGES.into_iter().zip(begun).filter_map(|(stage, begun)| begun.then_some(stage)) {
             let mut log = SessionLog::new();

@@ -100,7 +100,12 @@ fn what_a_full_disk_does_not_take_waits_too() {
     file.file = Some(full);
     file.push(&event(1), false).unwrap();
     assert!(file.hand_over().is_err());
+    let mut large = event(2);
+    large.set_file_version("x".repeat(ENOUGH));
+    file.push(&large, false).expect("it is not tried again by itself");
+    assert!(file.hand_over().is_err());
     file.file = None;
     drop(file);
-    assert_eq!(unframe(&fs::read(&paths(folder.path())[0]).unwrap())[1..], [b"\x10\x01"]);
+    let records = unframe(&fs::read(&paths(folder.path())[0]).unwrap());
+    assert_eq!((records.len(), records[1].as_slice()), (3, b"\x10\x01".as_slice()));
 }
