@@ -115,7 +115,7 @@ impl<W: Writer> Worker<W> {
                 Ok(Message::Record(record)) => {
                     let written = self.writer.write(&record);
                     self.hear(written);
-                    due.get_or_insert_with(|| Instant::now() + self.every);
+                    due = due.or_else(|| Instant::now().checked_add(self.every));
                 }
                 Ok(Message::Flush(answer)) => {
                     due = self.flush();
@@ -137,7 +137,7 @@ impl<W: Writer> Worker<W> {
     /// Flushes, and says when to try again if that failed.
     fn flush(&mut self) -> Option<Instant> {
         let flushed = self.writer.flush();
-        let again = flushed.is_err().then(|| Instant::now() + self.every.max(AGAIN));
+        let again = flushed.as_ref().err().and_then(|_| Instant::now().checked_add(self.every.max(AGAIN)));
         // Only this tells that a writer which buffers works again.
         if flushed.is_ok() && self.failing {
             self.failing = false;
