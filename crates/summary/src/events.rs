@@ -69,6 +69,17 @@ impl EventFile {
         Ok(())
     }
 
+    /// Whether there is no event file in the folder, and nothing waits for one. Where nobody can tell, there is.
+    pub fn is_untouched(&self) -> bool {
+        self.waiting.bytes().is_empty() && files(&self.folder).is_ok_and(|files| files.is_empty())
+    }
+
+    /// Begins a new file with what comes, and forgets what was waiting.
+    pub fn begin_anew(&mut self) {
+        self.file = None;
+        self.waiting.clear();
+    }
+
     /// How many events were dropped because too much was waiting.
     pub fn dropped(&self) -> u64 {
         self.waiting.dropped()

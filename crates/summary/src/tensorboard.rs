@@ -69,10 +69,11 @@ impl TensorBoard {
     /// the run as a whole. This is not read from `metrics.jsonl`: points that are right stay even where that file was lost.
     fn restart(&mut self, record: &Record) -> Result<(), Error> {
         let mut done = Ok(());
-        // Where nothing is there is nothing to forget; where nobody can tell, better twice than not at all.
-        let begun = STAGES.map(|stage| files(&folder(&self.logs, stage)).map_or(true, |files| !files.is_empty()));
+        let begun = self.files.each_ref().map(|file| !file.is_untouched());
         // How a run ended and with what it was started cannot be said twice: of what is in a run's metadata TensorBoard
         // believes the first. So this is the one thing that is removed.
+        let [.., run] = &mut self.files;
+        run.begin_anew();
         let about = files(&self.logs).unwrap_or_else(|error| {
             done = Err(error);
             Vec::new()

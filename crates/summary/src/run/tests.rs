@@ -290,4 +290,12 @@ fn what_is_said_of_the_run_is_said_anew_by_who_goes_on() {
     assert_eq!((before.len(), names().len()), (1, 1));
     assert_ne!(before, names());
     assert!(logs.join("notes.about").exists() && logs.join("events.out.tfevents.1.another").exists());
+    // The same where it is this very process that goes back.
+    summary.write(&Record::new(Stage::Run, 1, 2, Value::Restart)).unwrap();
+    summary.text("notes", "again").unwrap();
+    summary.flush().unwrap();
+    let [name] = names().try_into().unwrap();
+    let events = unframe(&fs::read(logs.join(name)).unwrap());
+    assert_eq!(events.len(), 4, "a version, twice a start, a text");
+    assert!(events[3].ends_with(b"again"));
 }
