@@ -21,10 +21,30 @@ pub enum Error {
     /// Something has no form in the file's format.
     #[error("cannot write to {path}: {problem}")]
     Encode {
-        /// The file.
+        /// The file or folder.
         path: PathBuf,
         /// What does not fit.
         problem: String,
+    },
+    /// The bytes of an image are not as many as its size says.
+    #[error(
+        "an RGB image of {width} by {height} has {width} * {height} * 3 bytes, and at least one pixel; these are {bytes}"
+    )]
+    Image {
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+        /// Bytes that there are.
+        bytes: usize,
+    },
+    /// The system gave no thread.
+    #[error("cannot start the thread that writes {name}: {source}")]
+    Thread {
+        /// What the thread would have written.
+        name: String,
+        /// What the system said.
+        source: io::Error,
     },
 }
 

@@ -2,103 +2,136 @@
 //!
 //! They are only ever written here, never parsed.
 
-use crate::{Error, frame::frame, growing::Growing};
+use crate::{Error, frame::frame, growing::Growing, waiting::Waiting};
 use protobuf::Message;
 use std::{
     fs::{self, OpenOptions},
-    path::Path,
+    io,
+    path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
-use tensorboard_proto::{
-    event::{Event, SessionLog, SessionLog_SessionStatus},
-    summary::{Summary, Summary_Value},
-};
+use tensorboard_proto::event::Event;
 
 const PREFIX: &str = "events.out.tfevents.";
 /// Files of this process so far, so that two of one second have different names.
 static FILES: AtomicU64 = AtomicU64::new(0);
+/// What is waiting is handed over by itself from this size on.
+const ENOUGH: usize = 8 << 10;
+/// What waits at most while nothing can be written.
+const BOUND: usize = 64 << 20;
 
-/// One TensorBoard event file, `events.out.tfevents.<unix seconds>.<host>.<process>.<n>`. Records are buffered until
-/// [`flush`](Self::flush) or until the writer is dropped, where an error would go unseen. A record that could not be
-/// written is kept and comes with the next.
+/// The event files of one folder, `events.out.tfevents.<unix seconds>.<host>.<process>.<n><suffix>`; the first is created
+/// when there is something to write. Events are buffered until [`hand_over`](Self::hand_over) or until it is dropped, where an
+/// error would go unseen. What could not be written is kept, within bounds, and comes with the next.
 #[derive(Debug)]
-pub struct EventWriter {
-    file: Growing,
+pub struct EventFile {
+    folder: PathBuf,
+    suffix: &'static str,
+    /// The size from which on a new file is begun.
+    rotate: u64,
+    file: Option<Growing>,
+    waiting: Waiting,
+    /// Whether it could not be written when that was tried last.
+    failing: bool,
 }
 
-impl EventWriter {
-    /// Starts a new file in `folder`, which is created if need be. TensorBoard reads it after those already there.
-    pub fn create(folder: &Path) -> Result<Self, Error> {
-        fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-        // TensorBoard reads files in the order of their names, so a clock that was set back must not show in them.
-        let seconds = since_1970().as_secs().max(latest(folder)?.map_or(0, |latest| latest + 1));
-        let n = FILES.fetch_add(1, Ordering::Relaxed);
-        let path = folder.join(format!("{PREFIX}{seconds:010}.{}.{}.{n}", host(), process::id()));
-        let file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(Error::io("create", &path))?;
-        let mut writer = Self { file: Growing::new(path, file, 0)? };
-        let mut event = Event::new();
-        event.set_file_version("brain.Event:2".into());
-        writer.write(event)?;
-        writer.flush()?;
-        Ok(writer)
+impl EventFile {
+    /// Nothing is touched yet.
+    pub fn new(folder: PathBuf, suffix: &'static str, rotate: u64) -> Self {
+        Self { folder, suffix, rotate, file: None, waiting: Waiting::new(BOUND), failing: false }
     }
 
-    /// The file.
-    pub fn path(&self) -> &Path {
-        self.file.path()
-    }
-
-    /// Writes one point of the curve `tag`. TensorBoard keeps f32; NaN and infinity are allowed and shown as such.
-    pub fn scalar(&mut self, tag: &str, step: i64, value: f64) -> Result<(), Error> {
-        let mut point = Summary_Value::new();
-        point.set_tag(tag.into());
-        point.set_simple_value(value as f32);
-        let mut summary = Summary::new();
-        summary.mut_value().push(point);
-        let mut event = Event::new();
-        event.set_step(step);
-        event.set_summary(summary);
-        self.write(event)
-    }
-
-    /// Says that the run starts again here: TensorBoard forgets the points of this folder from `step` on, `step`
-    /// included, that it has read so far.
-    pub fn restart(&mut self, step: i64) -> Result<(), Error> {
-        let mut log = SessionLog::new();
-        log.set_status(SessionLog_SessionStatus::START);
-        let mut event = Event::new();
-        event.set_step(step);
-        event.set_session_log(log);
-        self.write(event)
+    /// Takes an event; a `bulky` one may be dropped.
+    pub fn push(&mut self, event: &Event, bulky: bool) -> Result<(), Error> {
+        let bytes = event.write_to_bytes().map_err(|error| Error::encode(&self.folder, error))?;
+        self.waiting.push(&frame(&bytes), bulky);
+        // To fill a disk to its last byte and cut that off again, for every event, would help nobody: a failure is tried
+        // again only when that is asked for.
+        if self.waiting.bytes().len() < ENOUGH || self.failing { Ok(()) } else { self.hand_over() }
     }
 
     /// Hands what is buffered to the system, so that TensorBoard sees it.
-    pub fn flush(&mut self) -> Result<(), Error> {
-        self.file.hand_over()
+    pub fn hand_over(&mut self) -> Result<(), Error> {
+        let written = if self.waiting.bytes().is_empty() { Ok(()) } else { self.append() };
+        self.failing = written.is_err();
+        written
     }
 
-    fn write(&mut self, mut event: Event) -> Result<(), Error> {
-        event.set_wall_time(since_1970().as_secs_f64());
-        let bytes = event.write_to_bytes().map_err(|error| Error::encode(self.path(), error))?;
-        self.file.push(&frame(&bytes))
+    fn append(&mut self) -> Result<(), Error> {
+        let file = match self.file.take_if(|file| file.length() < self.rotate) {
+            Some(file) => self.file.insert(file),
+            None => self.file.insert(create(&self.folder, self.suffix)?),
+        };
+        file.append(self.waiting.bytes())?;
+        self.waiting.clear();
+        Ok(())
+    }
+
+    /// Whether there is no event file in the folder, and nothing waits for one. Where nobody can tell, there is.
+    pub fn is_untouched(&self) -> bool {
+        self.waiting.bytes().is_empty() && files(&self.folder).is_ok_and(|files| files.is_empty())
+    }
+
+    /// Begins a new file with what comes, and forgets what was waiting.
+    pub fn begin_anew(&mut self) {
+        self.file = None;
+        self.waiting.clear();
+    }
+
+    /// How many events were dropped because too much was waiting.
+    pub fn dropped(&self) -> u64 {
+        self.waiting.dropped()
     }
 }
 
-pub fn since_1970() -> Duration {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+impl Drop for EventFile {
+    fn drop(&mut self) {
+        self.hand_over().ok();
+    }
 }
 
-/// The seconds in the name of the last event file of `folder`.
-fn latest(folder: &Path) -> Result<Option<u64>, Error> {
-    let mut latest = None;
-    for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
+/// Starts a new file in `folder`, which is created if need be. TensorBoard reads it after those already there.
+fn create(folder: &Path, suffix: &str) -> Result<Growing, Error> {
+    fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    // TensorBoard reads files in the order of their names, so a clock that was set back must not show in them.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let latest = files(folder)?.iter().filter_map(|name| seconds(name)).max();
+    let seconds = now.as_secs().max(latest.map_or(0, |latest| u64::from(latest) + 1));
+    let n = FILES.fetch_add(1, Ordering::Relaxed);
+    let path = folder.join(format!("{PREFIX}{seconds:010}.{}.{}.{n}{suffix}", host(), process::id()));
+    let file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(Error::io("create", &path))?;
+    let mut event = Event::new();
+    event.set_wall_time(now.as_secs_f64());
+    event.set_file_version("brain.Event:2".into());
+    let version = event.write_to_bytes().map_err(|error| Error::encode(&path, error))?;
+    let mut file = Growing::new(path, file, 0)?;
+    if let Err(error) = file.append(&frame(&version)) {
+        // It is tried again, and every attempt would leave an empty file.
+        fs::remove_file(file.path()).ok();
+        return Err(error);
+    }
+    Ok(file)
+}
+
+/// The names of the event files in `folder`; a folder that is not there has none.
+pub fn files(folder: &Path) -> Result<Vec<String>, Error> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(Error::io("read", folder))?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
         let name = entry.map_err(Error::io("read", folder))?.file_name();
-        let seconds = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('.').next()?.parse::<u32>().ok());
-        latest = latest.max(seconds.map(u64::from));
+        files.extend(name.into_string().ok().filter(|name| name.starts_with(PREFIX)));
     }
-    Ok(latest)
+    Ok(files)
+}
+
+/// The seconds in the name of an event file.
+fn seconds(name: &str) -> Option<u32> {
+    name.strip_prefix(PREFIX)?.split('.').next()?.parse().ok()
 }
 
 /// The name of this machine with no character that could not be in a file's name.
@@ -109,61 +142,4 @@ fn host() -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::frame::unframe;
-
-    fn contains(bytes: &[u8], part: &[u8]) -> bool {
-        bytes.windows(part.len()).any(|window| window == part)
-    }
-
-    #[test]
-    fn a_file_is_a_version_and_points() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut writer = EventWriter::create(&folder.path().join("logs/train")).unwrap();
-        writer.scalar("loss", 3, 0.5).unwrap();
-        writer.restart(4).unwrap();
-        writer.flush().unwrap();
-        let records = unframe(&fs::read(writer.path()).unwrap());
-        let [version, point, restart] = records.as_slice() else { panic!("{} records", records.len()) };
-        // By the field numbers of event.proto and summary.proto: wall_time is 1 and takes 9 bytes.
-        assert_eq!((version[0], &version[9..]), (0x09, b"\x1a\x0dbrain.Event:2".as_slice()));
-        let seconds = f64::from_le_bytes(version[1..9].try_into().unwrap());
-        assert!((since_1970().as_secs_f64() - seconds).abs() < 60.0);
-        let value = [b"\x0a\x0b\x0a\x04loss\x15".as_slice(), &0.5f32.to_le_bytes()].concat();
-        assert_eq!(point[9..], [b"\x10\x03\x2a\x0d".as_slice(), &value].concat());
-        assert_eq!(restart[9..], *b"\x10\x04\x3a\x02\x08\x01");
-    }
-
-    #[test]
-    fn a_later_file_sorts_after_the_earlier_even_if_the_clock_was_set_back() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("events.out.tfevents.4000000000.h.1.0"), "").unwrap();
-        fs::write(folder.path().join("events.out.tfevents.x"), "").unwrap();
-        let names: Vec<_> = (0..3)
-            .map(|_| EventWriter::create(folder.path()).unwrap().path().file_name().unwrap().to_owned())
-            .map(|name| name.into_string().unwrap())
-            .collect();
-        for (name, seconds) in names.iter().zip(4_000_000_001u64..) {
-            assert!(name.starts_with(&format!("events.out.tfevents.{seconds}.")), "{name}");
-        }
-    }
-
-    #[test]
-    fn values_that_are_not_finite_are_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut writer = EventWriter::create(folder.path()).unwrap();
-        writer.scalar("loss", 0, f64::NAN).unwrap();
-        writer.flush().unwrap();
-        assert!(contains(&fs::read(writer.path()).unwrap(), &f32::NAN.to_le_bytes()));
-    }
-
-    #[test]
-    fn an_error_names_the_path() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
-        fs::write(&file, "").unwrap();
-        let error = EventWriter::create(&file).unwrap_err().to_string();
-        assert!(error.contains(&file.display().to_string()), "{error}");
-    }
-}
+mod tests;

@@ -1,25 +1,32 @@
 //! A file of one JSON object a line, which only grows, and whose lines are whole.
 
-use crate::{Error, growing::Growing};
-use serde::{Deserialize, Serialize};
+use crate::{Error, Record, Stage, Value, Writer, growing::Growing};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufRead, BufReader, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
-/// A file such as `metrics.jsonl`. NaN and infinity become `null`, since JSON has neither.
+/// The keys that every line of a record has.
+const KEYS: [&str; 4] = ["stage", "epoch", "step", "time"];
+
+/// A file such as `metrics.jsonl`. As a [`Writer`] it takes scalars, a line for each record, and is cut back at a restart.
+///
+/// A line is handed to the system at once. One that could not be written is kept and comes with the next, so that nothing
+/// is missing once there is room. NaN and infinity become `null`, since JSON has neither.
 #[derive(Debug)]
 pub struct JsonLines {
     file: Growing,
+    waiting: Vec<u8>,
 }
 
 /// What a line says it is about.
 #[derive(Deserialize)]
-pub(crate) struct Mark {
-    pub stage: Option<String>,
-    pub epoch: Option<u64>,
-    pub step: Option<u64>,
+struct Mark {
+    stage: Option<String>,
+    epoch: Option<u64>,
+    step: Option<u64>,
 }
 
 impl JsonLines {
@@ -29,26 +36,29 @@ impl JsonLines {
         let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = options.map_err(Error::io("open", &path))?;
         let length = whole_lines(&file).map_err(Error::io("read", &path))?;
-        Ok(Self { file: Growing::new(path, file, length)? })
+        Ok(Self { file: Growing::new(path, file, length)?, waiting: Vec::new() })
     }
 
-    /// Writes one line and hands it to the system at once. A line that could not be written is kept and comes with the
-    /// next, so nothing is missing once there is room.
-    pub fn write(&mut self, object: &impl Serialize) -> Result<(), Error> {
-        let mut line = serde_json::to_vec(object).map_err(|error| Error::encode(self.file.path(), error))?;
-        line.push(b'\n');
-        self.file.push(&line)?;
-        self.file.hand_over()
+    fn line(&mut self, object: &impl Serialize) -> Result<(), Error> {
+        let line = serde_json::to_vec(object).map_err(|error| Error::encode(self.file.path(), error))?;
+        self.waiting.extend(line);
+        self.waiting.push(b'\n');
+        self.flush()
     }
 
-    /// Hands lines to the system that could not be written before.
-    pub fn flush(&mut self) -> Result<(), Error> {
-        self.file.hand_over()
+    /// Cuts the file back to what was written down before `epochs` epochs were finished and `step` steps done.
+    fn restart(&mut self, epochs: u64, step: u64) -> Result<(), Error> {
+        self.flush()?;
+        let path = self.file.path().to_path_buf();
+        Self::cut_back(&path, |mark| is_before(mark, epochs, step))?;
+        // It is another file now.
+        *self = Self::append(path)?;
+        Ok(())
     }
 
     /// Removes the lines of `path` that `keep` does not want, all at once or none. Lines that are no objects, or not
     /// whole, are removed too: they come from a crash. A file that is not there has no lines.
-    pub(crate) fn cut_back(path: &Path, keep: impl Fn(&Mark) -> bool) -> Result<(), Error> {
+    fn cut_back(path: &Path, keep: impl Fn(&Mark) -> bool) -> Result<(), Error> {
         let file = match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             file => file.map_err(Error::io("open", path))?,
@@ -77,6 +87,66 @@ impl JsonLines {
     }
 }
 
+impl Writer for JsonLines {
+    fn write(&mut self, record: &Record) -> Result<(), Error> {
+        let scalars = match &record.value {
+            Value::Scalars(scalars) => scalars,
+            Value::Restart => return self.restart(record.epoch, record.step),
+            _ => return Ok(()),
+        };
+        if let Some((name, _)) = scalars.iter().find(|(name, _)| KEYS.contains(&name.as_str())) {
+            let problem = format!("'{name}' is no name for a scalar, since every line has that key");
+            return Err(Error::encode(self.file.path(), problem));
+        }
+        self.line(&Line { record, scalars })
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        if !self.waiting.is_empty() {
+            self.file.append(&self.waiting)?;
+            self.waiting.clear();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for JsonLines {
+    fn drop(&mut self) {
+        self.flush().ok();
+    }
+}
+
+/// One line, its keys in an order for people.
+struct Line<'a> {
+    record: &'a Record,
+    scalars: &'a [(String, f64)],
+}
+
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let [stage, epoch, step, time] = KEYS;
+        let mut map = serializer.serialize_map(Some(KEYS.len() + self.scalars.len()))?;
+        map.serialize_entry(stage, self.record.stage.name())?;
+        map.serialize_entry(epoch, &self.record.epoch)?;
+        map.serialize_entry(step, &self.record.step)?;
+        map.serialize_entry(time, &self.record.time)?;
+        for (name, value) in self.scalars {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+/// Whether a line was written down before `epochs` epochs were finished and `step` training steps done.
+fn is_before(mark: &Mark, epochs: u64, step: u64) -> bool {
+    // A run that is interrupted while it validates at the end of an epoch goes on from a checkpoint at that very step
+    // whose epoch is not finished. The lines of the epoch may be there, and they come again: the step alone would keep
+    // them, and they would be there twice. Lines of single steps count the epoch under way and have no such trouble.
+    let of_step = mark.stage.as_deref() == Some(Stage::Step.name());
+    let epoch_is_finished = mark.epoch.is_some_and(|epoch| epoch <= epochs);
+    mark.step.is_some_and(|at| at <= step) && (of_step || epoch_is_finished)
+}
+
 /// The length of the file up to its last line's end.
 fn whole_lines(file: &File) -> io::Result<u64> {
     let mut reader = BufReader::new(file);
@@ -97,13 +167,30 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn what_a_full_disk_does_not_take_comes_once_there_is_room() {
+        let Some(full) = Growing::full() else { return };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut lines = JsonLines { file: full, waiting: Vec::new() };
+        for number in 0..2 {
+            let error = lines.line(&json!(number)).unwrap_err().to_string();
+            assert!(error.starts_with("cannot write /dev/full: No space left"), "{error}");
+        }
+        lines.file = Growing::new(path.clone(), File::create(&path).unwrap(), 0).unwrap();
+        lines.flush().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "0\n1\n");
+        lines.line(&json!(2)).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "0\n1\n2\n");
+    }
+
+    #[test]
     fn lines_are_appended_and_a_torn_one_is_cut_off() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        JsonLines::append(&path).unwrap().write(&json!({"a": 1})).unwrap();
+        JsonLines::append(&path).unwrap().line(&json!({"a": 1})).unwrap();
         OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"b\": 2").unwrap();
         let mut lines = JsonLines::append(&path).unwrap();
-        lines.write(&json!({"c": f64::NAN})).unwrap();
+        lines.line(&json!({"c": f64::NAN})).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "{\"a\":1}\n{\"c\":null}\n");
     }
 

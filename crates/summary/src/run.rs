@@ -1,76 +1,61 @@
 //! All that one run writes down.
 
-use crate::{Config, Error, EventWriter, JsonLines, events::since_1970, lines::Mark};
-use serde::{Serialize, Serializer, ser::SerializeMap};
-use std::{
-    fs,
-    path::{Path, PathBuf},
+use crate::{
+    Background, Config, Counts, Error, Graph, Histogram, Hyper, Image, JsonLines, Record, Stage, Status, TensorBoard,
+    Value, Writer,
 };
+use std::{fmt, fs, path::Path, time::Duration};
 
-/// The keys that every line of `metrics.jsonl` has.
-const KEYS: [&str; 4] = ["stage", "epoch", "step", "time"];
-const PER_STEP: &str = "step";
-
-/// What was measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// The model on the data it learns from, while it learns.
-    Train,
-    /// The model on other data, at the end of an epoch.
-    Validation,
-}
-
-impl Stage {
-    /// The name of the stage in `metrics.jsonl` and of its folder in `logs`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Stage::Train => "train",
-            Stage::Validation => "validation",
-        }
-    }
-}
-
-/// The event files and `metrics.jsonl` of a run.
+/// The event files and `metrics.jsonl` of a run, and what other writers there are.
 ///
 /// A line of `metrics.jsonl` is `{"stage": …, "epoch": …, "step": …, "time": …, NAME: …, …}`: the stage is `train`,
 /// `validation`, or `step` for a single training step; epoch and step are those of the call; time is in seconds since
 /// 1970; then come the scalars in their order, `null` where they are not finite.
-#[derive(Debug)]
+///
+/// Errors are those of `metrics.jsonl` and of writers that were [added](Self::add), each of which gets everything
+/// nevertheless. TensorBoard never makes one: that it cannot be written is said in the log, and the run goes on.
 pub struct Summary {
-    path: PathBuf,
-    lines: JsonLines,
-    events: Option<Events>,
-    per_step: bool,
-}
-
-#[derive(Debug)]
-struct Events {
-    train: EventWriter,
-    validation: EventWriter,
-    /// In a folder of its own: a restart names one step for all points of a folder, and these count other steps.
-    steps: Option<EventWriter>,
+    /// The first is that of `metrics.jsonl`.
+    writers: Vec<Box<dyn Writer>>,
+    config: Config,
+    /// Where the run goes on, if it was there before.
+    restart: Option<Record>,
 }
 
 impl Summary {
     /// Starts or goes on writing down the run in the folder `run`, which is created if need be.
     pub fn open(run: &Path, config: &Config) -> Result<Self, Error> {
         fs::create_dir_all(run).map_err(Error::io("create", run))?;
-        let path = run.join("metrics.jsonl");
-        let lines = JsonLines::append(&path)?;
-        let events = config.tensorboard.then(|| Events::create(&run.join("logs"), config.per_step)).transpose()?;
-        Ok(Self { path, lines, events, per_step: config.per_step })
+        let mut writers: Vec<Box<dyn Writer>> = vec![Box::new(JsonLines::append(run.join("metrics.jsonl"))?)];
+        if config.tensorboard {
+            let logs = run.join("logs");
+            let rotate = if config.rotate_mb == 0 { u64::MAX } else { config.rotate_mb.saturating_mul(1_000_000) };
+            let every = Duration::from_secs(config.flush_seconds);
+            let name = logs.display().to_string();
+            writers.push(Box::new(Background::new(&name, TensorBoard::new(&logs, rotate), every)?));
+        }
+        Ok(Self { writers, config: config.clone(), restart: None })
     }
 
     /// Goes on with the run in the folder `run` from where `epochs` epochs were finished, validated and written down,
     /// and `step` training steps done, as if nothing had been written down after that: later lines are removed from
-    /// `metrics.jsonl`, and TensorBoard is told to forget later points.
+    /// `metrics.jsonl`, and TensorBoard is told to forget later points. What is said of the run as a whole, from its
+    /// hyper-parameters to its outcome, is forgotten altogether, and to be said again.
     pub fn resume(run: &Path, config: &Config, epochs: u64, step: u64) -> Result<Self, Error> {
-        JsonLines::cut_back(&run.join("metrics.jsonl"), |mark| is_before(mark, epochs, step))?;
         let mut summary = Self::open(run, config)?;
-        if let Some(events) = &mut summary.events {
-            events.restart(epochs, step)?;
-        }
+        let restart = Record::new(Stage::Run, epochs, step, Value::Restart);
+        summary.write(&restart)?;
+        summary.restart = Some(restart);
+        summary.flush()?;
         Ok(summary)
+    }
+
+    /// Lets `writer` take part in what comes. Where the run goes on, it is told so first. Its errors are returned, by this
+    /// and all other methods, unless it is in the [`Background`].
+    pub fn add(&mut self, mut writer: Box<dyn Writer>) -> Result<(), Error> {
+        let told = self.restart.as_ref().map_or(Ok(()), |restart| writer.write(restart));
+        self.writers.push(writer);
+        told
     }
 
     /// Writes down `scalars` of `stage` at the end of epoch `epoch`, when training had come to step `step`.
@@ -82,125 +67,121 @@ impl Summary {
         step: u64,
         scalars: &[(S, f64)],
     ) -> Result<(), Error> {
-        let mut written = self.line(stage.name(), epoch, step, scalars);
-        let writer = self.events.as_mut().map(|events| match stage {
-            Stage::Train => &mut events.train,
-            Stage::Validation => &mut events.validation,
-        });
-        written = written.and(scalar_points(writer, "", signed(epoch), scalars));
-        written.and(self.flush())
+        self.write(&Record::new(stage, epoch, step, Value::Scalars(owned(scalars))))
     }
 
     /// Writes down `scalars` of training step `step` in epoch `epoch`, if the configuration wants them; in TensorBoard
-    /// as `step/NAME`. Their event file is flushed at the end of the epoch, and by [`flush`](Self::flush).
+    /// as `step/NAME`.
     pub fn step<S: AsRef<str>>(&mut self, epoch: u64, step: u64, scalars: &[(S, f64)]) -> Result<(), Error> {
-        if !self.per_step {
-            return Ok(());
+        match self.config.per_step {
+            true => self.write(&Record::new(Stage::Step, epoch, step, Value::Scalars(owned(scalars)))),
+            false => Ok(()),
         }
-        let written = self.line(PER_STEP, epoch, step, scalars);
-        let writer = self.events.as_mut().and_then(|events| events.steps.as_mut());
-        written.and(scalar_points(writer, "step/", signed(step), scalars))
     }
 
     /// Whether [`step`](Self::step) writes anything: where not, nobody need wait for the device to give the numbers.
     pub fn per_step(&self) -> bool {
-        self.per_step
+        self.config.per_step
     }
 
-    /// Hands everything that was written down so far, single steps included, to the system: from then on nothing of it
-    /// is lost if this process is killed. (`metrics.jsonl` is behind only where it could not be written.)
+    /// How many validation samples are to be shown after each epoch: where 0, nobody need draw any.
+    pub fn samples(&self) -> u64 {
+        if self.takes_all() { self.config.images } else { 0 }
+    }
+
+    /// Whether histograms are to be made after epoch `epoch`.
+    pub fn histograms_due(&self, epoch: u64) -> bool {
+        self.takes_all() && self.config.histograms > 0 && epoch.is_multiple_of(self.config.histograms)
+    }
+
+    /// Writes down pictures of `stage` at the end of epoch `epoch`, when training had come to step `step`.
+    pub fn images(&mut self, stage: Stage, epoch: u64, step: u64, name: &str, images: Vec<Image>) -> Result<(), Error> {
+        self.other(stage, epoch, step, Value::Images { name: name.into(), images })
+    }
+
+    /// Writes down how values are distributed at the end of epoch `epoch`, such as the weights of each layer, when training
+    /// had come to step `step`.
+    pub fn histograms(&mut self, epoch: u64, step: u64, histograms: Vec<(String, Histogram)>) -> Result<(), Error> {
+        self.other(Stage::Train, epoch, step, Value::Histograms(histograms))
+    }
+
+    /// Writes down precision and recall of `stage` at the end of epoch `epoch`, when training had come to step `step`: for
+    /// each name the counts at thresholds that lie evenly from 0 to 1, both included.
+    pub fn pr_curves(
+        &mut self,
+        stage: Stage,
+        epoch: u64,
+        step: u64,
+        curves: Vec<(String, Vec<Counts>)>,
+    ) -> Result<(), Error> {
+        self.other(stage, epoch, step, Value::PrCurves(curves))
+    }
+
+    /// Writes down something to read about the run, with Markdown's marks.
+    pub fn text(&mut self, name: &str, markdown: &str) -> Result<(), Error> {
+        self.other(Stage::Run, 0, 0, Value::Text { name: name.into(), markdown: markdown.into() })
+    }
+
+    /// Writes down the network.
+    pub fn graph(&mut self, graph: Graph) -> Result<(), Error> {
+        self.other(Stage::Run, 0, 0, Value::Graph(graph))
+    }
+
+    /// Writes down what the run was started with, and the names of the scores that its [outcome](Self::outcome) will have.
+    /// TensorBoard compares runs by those that the first run it reads has named.
+    pub fn hparams(&mut self, values: &[(String, Hyper)], scores: &[String]) -> Result<(), Error> {
+        self.other(Stage::Run, 0, 0, Value::Hparams { values: values.into(), scores: scores.into() })
+    }
+
+    /// Writes down how the run ended after `epoch` epochs and `step` training steps, once and at last. TensorBoard has the
+    /// scores as `final/NAME`.
+    pub fn outcome<S: AsRef<str>>(
+        &mut self,
+        epoch: u64,
+        step: u64,
+        status: Status,
+        scores: &[(S, f64)],
+    ) -> Result<(), Error> {
+        self.other(Stage::Run, epoch, step, Value::Outcome { status, scores: owned(scores) })
+    }
+
+    /// Makes charts that show training and validation together, for scores and for the IoU of each of the `classes`.
+    pub fn layout(&mut self, classes: &[String]) -> Result<(), Error> {
+        self.other(Stage::Run, 0, 0, Value::Layout { classes: classes.into() })
+    }
+
+    /// Hands everything that was written down so far, single steps included, to the system, and waits for that: from then on
+    /// nothing of it is lost if this process is killed. (A file is behind only where it could not be written.)
     pub fn flush(&mut self) -> Result<(), Error> {
-        let lines = self.lines.flush();
-        let events = self.events.iter_mut().flat_map(Events::writers).map(|(_, writer)| writer.flush());
-        events.fold(lines, Result::and)
+        self.writers.iter_mut().map(|writer| writer.flush()).fold(Ok(()), Result::and)
     }
 
-    fn line<S: AsRef<str>>(&mut self, stage: &str, epoch: u64, step: u64, scalars: &[(S, f64)]) -> Result<(), Error> {
-        if let Some((name, _)) = scalars.iter().find(|(name, _)| KEYS.contains(&name.as_ref())) {
-            let problem = format!("'{}' is no name for a scalar, since every line has that key", name.as_ref());
-            return Err(Error::encode(&self.path, problem));
-        }
-        self.lines.write(&Line { stage, epoch, step, time: since_1970().as_secs_f64(), scalars })
-    }
-}
-
-impl Events {
-    fn create(logs: &Path, per_step: bool) -> Result<Self, Error> {
-        let (train, validation) = (logs.join(Stage::Train.name()), logs.join(Stage::Validation.name()));
-        Ok(Self {
-            steps: per_step.then(|| EventWriter::create(&train.join("steps"))).transpose()?,
-            train: EventWriter::create(&train)?,
-            validation: EventWriter::create(&validation)?,
-        })
+    /// Writes down any record, such as one of a kind or stage that no other method has.
+    pub fn write(&mut self, record: &Record) -> Result<(), Error> {
+        // An error of one writer keeps nothing back from the others.
+        self.writers.iter_mut().map(|writer| writer.write(record)).fold(Ok(()), Result::and)
     }
 
-    /// All writers, with the stage whose lines they belong to.
-    fn writers(&mut self) -> impl Iterator<Item = (&'static str, &mut EventWriter)> {
-        let epochs = [(Stage::Train.name(), &mut self.train), (Stage::Validation.name(), &mut self.validation)];
-        epochs.into_iter().chain(self.steps.as_mut().map(|writer| (PER_STEP, writer)))
+    /// Writes down what `metrics.jsonl` has no place for.
+    fn other(&mut self, stage: Stage, epoch: u64, step: u64, value: Value) -> Result<(), Error> {
+        if self.takes_all() { self.write(&Record::new(stage, epoch, step, value)) } else { Ok(()) }
     }
 
-    /// Makes TensorBoard forget the points after `epochs` finished epochs and `step` training steps. This is not read
-    /// from `metrics.jsonl`: points that are right stay even where that file was lost.
-    fn restart(&mut self, epochs: u64, step: u64) -> Result<(), Error> {
-        for (stage, writer) in self.writers() {
-            let done = if stage == PER_STEP { step } else { epochs };
-            writer.restart(signed(done.saturating_add(1)))?;
-            writer.flush()?;
-        }
-        Ok(())
+    /// Whether there is a writer beside that of `metrics.jsonl`.
+    fn takes_all(&self) -> bool {
+        self.writers.len() > 1
     }
 }
 
-/// Whether a line was written down before `epochs` epochs were finished and `step` training steps done.
-fn is_before(mark: &Mark, epochs: u64, step: u64) -> bool {
-    // A run that is interrupted while it validates at the end of an epoch goes on from a checkpoint at that very step
-    // whose epoch is not finished. The lines of the epoch may be there, and they come again: the step alone would keep
-    // them, and they would be there twice. Lines of single steps count the epoch under way and have no such trouble.
-    let of_epoch = [Stage::Train, Stage::Validation].iter().any(|stage| mark.stage.as_deref() == Some(stage.name()));
-    let epoch_is_finished = mark.epoch.is_some_and(|epoch| epoch <= epochs);
-    mark.step.is_some_and(|at| at <= step) && (!of_epoch || epoch_is_finished)
-}
-
-/// Writes a point for each of the `scalars`, where there is a writer; an error of one keeps none of the others back.
-fn scalar_points<S: AsRef<str>>(
-    writer: Option<&mut EventWriter>,
-    prefix: &str,
-    step: i64,
-    scalars: &[(S, f64)],
-) -> Result<(), Error> {
-    let Some(writer) = writer else { return Ok(()) };
-    let points = scalars.iter().map(|(name, value)| writer.scalar(&format!("{prefix}{}", name.as_ref()), step, *value));
-    points.fold(Ok(()), Result::and)
-}
-
-/// One line of `metrics.jsonl`, its keys in an order for people.
-struct Line<'a, S> {
-    stage: &'a str,
-    epoch: u64,
-    step: u64,
-    time: f64,
-    scalars: &'a [(S, f64)],
-}
-
-impl<S: AsRef<str>> Serialize for Line<'_, S> {
-    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
-        let [stage, epoch, step, time] = KEYS;
-        let mut map = serializer.serialize_map(Some(KEYS.len() + self.scalars.len()))?;
-        map.serialize_entry(stage, self.stage)?;
-        map.serialize_entry(epoch, &self.epoch)?;
-        map.serialize_entry(step, &self.step)?;
-        map.serialize_entry(time, &self.time)?;
-        for (name, value) in self.scalars {
-            map.serialize_entry(name.as_ref(), value)?;
-        }
-        map.end()
+impl fmt::Debug for Summary {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = formatter.debug_struct("Summary");
+        fields.field("writers", &self.writers.len()).field("config", &self.config).finish_non_exhaustive()
     }
 }
 
-/// TensorBoard counts with a sign. No run comes to the end of it.
-fn signed(step: u64) -> i64 {
-    i64::try_from(step).unwrap_or(i64::MAX)
+fn owned<S: AsRef<str>>(scalars: &[(S, f64)]) -> Vec<(String, f64)> {
+    scalars.iter().map(|(name, value)| (name.as_ref().into(), *value)).collect()
 }
 
 #[cfg(test)]

@@ -1,8 +1,12 @@
 use super::*;
 use crate::frame::unframe;
-use serde_json::Value;
+use serde_json::Value as Json;
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
 
-fn lines(run: &Path) -> Vec<Value> {
+fn lines(run: &Path) -> Vec<Json> {
     let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -24,12 +28,13 @@ fn epochs_go_to_the_lines_and_to_the_events_of_their_stage() {
     summary.epoch(Stage::Train, 1, 40, &[("loss", 0.5), ("accuracy", f64::NAN)]).unwrap();
     summary.epoch(Stage::Validation, 1, 40, &[("loss".to_string(), 0.25)]).unwrap();
     summary.step(1, 41, &[("loss", 0.4)]).unwrap();
+    summary.flush().unwrap();
     let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     assert!(text.starts_with("{\"stage\":\"train\",\"epoch\":1,\"step\":40,\"time\":"), "{text}");
     assert!(text.lines().next().unwrap().ends_with(",\"loss\":0.5,\"accuracy\":null}"), "{text}");
     let stages: Vec<_> = lines(&run).iter().map(|line| line["stage"].clone()).collect();
     assert_eq!(stages, ["train", "validation"], "no steps unless asked for");
-    assert_eq!(records(&run.join("logs/train"))[0].len(), 3);
+    assert_eq!(records(&run.join("logs/train"))[0].len(), 2);
     let validation = records(&run.join("logs/validation"));
     assert_eq!(
         validation[0][1],
@@ -41,7 +46,8 @@ fn epochs_go_to_the_lines_and_to_the_events_of_their_stage() {
 #[test]
 fn without_tensorboard_there_are_lines_only() {
     let folder = tempfile::tempdir().unwrap();
-    let mut summary = Summary::open(folder.path(), &Config { tensorboard: false, per_step: true }).unwrap();
+    let mut summary =
+        Summary::open(folder.path(), &Config { tensorboard: false, per_step: true, ..Config::default() }).unwrap();
     summary.step(0, 1, &[("loss", 0.5)]).unwrap();
     summary.epoch(Stage::Train, 1, 1, &[("loss", 0.5)]).unwrap();
     assert_eq!(lines(folder.path()).len(), 2);
@@ -57,7 +63,9 @@ fn a_scalar_cannot_have_the_name_of_a_key() {
     assert!(lines(folder.path()).is_empty());
 }
 
-const EACH_STEP: Config = Config { tensorboard: true, per_step: true };
+/// Nothing comes to TensorBoard by itself while a test looks.
+const EACH_STEP: Config =
+    Config { tensorboard: true, per_step: true, images: 1, histograms: 2, flush_seconds: 3600, rotate_mb: 256 };
 
 /// A run of two steps an epoch that has come to `steps` steps and written all of it down.
 fn written(run: &Path, steps: u64) {
@@ -78,17 +86,20 @@ fn go_on(summary: &mut Summary, step: u64) {
 
 /// What the lines are about: `step 1`, or `train 1` for epoch 1.
 fn marks(run: &Path) -> Vec<String> {
-    let mark = |line: &Value| match line["stage"].as_str().unwrap() {
-        PER_STEP => format!("step {}", line["step"]),
+    let mark = |line: &Json| match line["stage"].as_str().unwrap() {
+        "step" => format!("step {}", line["step"]),
         stage => format!("{stage} {}", line["epoch"]),
     };
     lines(run).iter().map(mark).collect()
 }
 
-/// The second record of the newest event file of each folder, without its time: where it restarts.
+/// The second record of the newest event file of each folder, and the third, which is the same: where it restarts.
 fn restarts(run: &Path) -> [Vec<u8>; 3] {
-    ["train", "validation", "train/steps"]
-        .map(|folder| records(&run.join("logs").join(folder)).last().unwrap()[1].clone())
+    ["train", "validation", "train/steps"].map(|folder| {
+        let newest = records(&run.join("logs").join(folder)).pop().unwrap();
+        assert_eq!(newest[1], newest[2]);
+        newest[1].clone()
+    })
 }
 
 /// `SessionLog { status: START }` at `step`, by the field numbers of event.proto; good for 1 to 127.
@@ -168,8 +179,9 @@ fn flushing_leaves_nothing_in_the_process() {
     let run = folder.path();
     let mut summary = Summary::open(run, &EACH_STEP).unwrap();
     go_on(&mut summary, 1);
-    let of_steps = || records(&run.join("logs/train/steps"))[0].len();
-    assert_eq!((of_steps(), marks(run).len()), (1, 1), "events are buffered, lines are not");
+    let steps = run.join("logs/train/steps");
+    assert_eq!((steps.exists(), marks(run).len()), (false, 1), "events are buffered, lines are not");
+    let of_steps = || records(&steps)[0].len();
     summary.flush().unwrap();
     // What another process sees while this one holds everything open is what is left if it is killed.
     assert_eq!(of_steps(), 2);
@@ -180,6 +192,110 @@ fn flushing_leaves_nothing_in_the_process() {
     for stage in ["train", "validation"] {
         assert_eq!(records(&run.join("logs").join(stage))[0].len(), 2);
     }
+    go_on(&mut summary, 4);
     drop(summary);
-    assert_eq!((of_steps(), marks(run).len()), (4, 5), "dropping it adds nothing");
+    assert_eq!((of_steps(), marks(run).len()), (5, 8), "dropping it hands over the rest");
+}
+
+#[test]
+fn tensorboard_that_cannot_be_written_is_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path();
+    fs::write(run.join("logs"), "in the way").unwrap();
+    let mut summary = Summary::resume(run, &EACH_STEP, 0, 0).unwrap();
+    go_on(&mut summary, 1);
+    summary.flush().unwrap();
+    fs::remove_file(run.join("logs")).unwrap();
+    go_on(&mut summary, 2);
+    summary.flush().unwrap();
+    assert_eq!(marks(run), TWO_EPOCHS[..4]);
+    assert_eq!(restarts(run), [start_at(1), start_at(1), start_at(1)], "nobody could tell whether there was anything");
+    assert_eq!(records(&run.join("logs/train/steps"))[0].len(), 5);
+}
+
+#[test]
+fn metrics_that_cannot_be_written_are_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("metrics.jsonl")).unwrap();
+    let error = Summary::open(folder.path(), &EACH_STEP).unwrap_err().to_string();
+    assert!(error.contains("metrics.jsonl"), "{error}");
+}
+
+/// Keeps everything, and likes no epoch 2.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<Record>>>);
+
+impl Writer for Kept {
+    fn write(&mut self, record: &Record) -> Result<(), Error> {
+        self.0.lock().unwrap().push(record.clone());
+        if record.epoch == 2 { Err(Error::encode(Path::new("kept"), "epoch 2")) } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+#[test]
+fn another_writer_gets_everything_and_its_errors_are_returned() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut summary, kept) = (Summary::resume(folder.path(), &EACH_STEP, 0, 0).unwrap(), Kept::default());
+    summary.add(Box::new(kept.clone())).unwrap();
+    go_on(&mut summary, 1);
+    summary.text("notes", "*none*").unwrap();
+    assert!(summary.epoch(Stage::Train, 2, 4, &[("loss", 0.5)]).unwrap_err().to_string().contains("kept"));
+    let last = Kept::default();
+    summary.add(Box::new(last.clone())).unwrap();
+    summary.layout(&["cat".into()]).unwrap();
+    let values = |kept: &Kept| kept.0.lock().unwrap().iter().map(|record| record.value.clone()).collect::<Vec<_>>();
+    let layout = Value::Layout { classes: vec!["cat".into()] };
+    assert_eq!(values(&last), [Value::Restart, layout.clone()]);
+    let loss = |loss| Value::Scalars(vec![("loss".into(), loss)]);
+    let text = Value::Text { name: "notes".into(), markdown: "*none*".into() };
+    assert_eq!(values(&kept), [Value::Restart, loss(1.0), text, loss(0.5), layout]);
+    assert_eq!(marks(folder.path()), ["step 1", "train 2"]);
+}
+
+#[test]
+fn what_nobody_takes_need_not_be_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let none = Config { tensorboard: false, ..EACH_STEP };
+    let mut summary = Summary::open(folder.path(), &none).unwrap();
+    assert_eq!((summary.samples(), summary.histograms_due(2)), (0, false));
+    summary.graph(Graph::default()).unwrap();
+    summary.add(Box::new(Kept::default())).unwrap();
+    assert_eq!((summary.samples(), summary.histograms_due(2), summary.histograms_due(3)), (1, true, false));
+    let never = Config { histograms: 0, ..EACH_STEP };
+    assert!(!Summary::open(folder.path(), &never).unwrap().histograms_due(2));
+}
+
+#[test]
+fn what_is_said_of_the_run_is_said_anew_by_who_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = folder.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    fs::write(logs.join("events.out.tfevents.1.another"), "not ours").unwrap();
+    fs::write(logs.join("notes.about"), "not ours").unwrap();
+    let names = || {
+        let names = fs::read_dir(&logs).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("events.") && name.ends_with(".about")).collect::<Vec<_>>()
+    };
+    let mut summary = Summary::open(folder.path(), &EACH_STEP).unwrap();
+    summary.outcome(1, 2, Status::Failure, &[("loss", 0.5)]).unwrap();
+    drop(summary);
+    let before = names();
+    let mut summary = Summary::resume(folder.path(), &EACH_STEP, 1, 2).unwrap();
+    summary.text("notes", "").unwrap();
+    summary.flush().unwrap();
+    assert_eq!((before.len(), names().len()), (1, 1));
+    assert_ne!(before, names());
+    assert!(logs.join("notes.about").exists() && logs.join("events.out.tfevents.1.another").exists());
+    // The same where it is this very process that goes back.
+    summary.write(&Record::new(Stage::Run, 1, 2, Value::Restart)).unwrap();
+    summary.text("notes", "again").unwrap();
+    summary.flush().unwrap();
+    let [name] = names().try_into().unwrap();
+    let events = unframe(&fs::read(logs.join(name)).unwrap());
+    assert_eq!(events.len(), 4, "a version, twice a start, a text");
+    assert!(events[3].ends_with(b"again"));
 }

@@ -1,0 +1,7 @@
+//! The files, read by TensorBoard itself.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
+
+mod logs;
+mod plugins;
+mod torn;
