@@ -130,7 +130,7 @@ fn calibration(bins: &[Bin]) -> Markup {
     html! {
         figure.calibration {
             figcaption { "Calibration" }
-            svg viewBox="-34 -6 242 262" role="img" aria-label=(format!("Reliability diagram; expected calibration error {}", text::number(error))) {
+            svg viewBox="-34 -6 242 270" role="img" aria-label=(format!("Reliability diagram; expected calibration error {}", text::number(error))) {
                 @for tick in [0.0, 0.25, 0.5, 0.75, 1.0] {
                     @let at = SIDE * (1.0 - tick);
                     line.grid x1="0" x2=(SIDE) y1=(at) y2=(at) {}

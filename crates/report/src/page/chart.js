@@ -75,8 +75,10 @@ class Chart {
       }
     }
     if (least > most) return this.log ? [0.1, 1] : [0, 1];
-    if (this.log) return least === most ? [least / 2, most * 2] : [least / 1.08, most * 1.08];
-    const room = least === most ? Math.abs(least) * 0.1 || 0.5 : (most - least) * 0.06;
+    // Smoothing makes a constant differ in its last bits.
+    const flat = most - least <= 1e-9 * Math.abs(most);
+    if (this.log) return flat ? [least / 2, most * 2] : [least / 1.08, most * 1.08];
+    const room = flat ? Math.abs(least) * 0.1 || 0.5 : (most - least) * 0.06;
     // No room below zero for what cannot be less.
     return [least >= 0 ? Math.max(0, least - room) : least - room, most + room];
   }

@@ -19,12 +19,12 @@ function ticks(scale, count, whole) {
   const power = 10 ** Math.floor(Math.log10(rough));
   let step = [1, 2, 5, 10].find((times) => times * power >= rough) * power;
   if (whole) step = Math.max(1, Math.round(step));
-  const found = [];
-  for (let index = Math.ceil(scale.least / step - 1e-9); index * step <= scale.most + step * 1e-9; index++) {
-    // The product, rounded to the step's own digits: 3 * 0.1 is not 0.3.
-    found.push(Number((index * step).toPrecision(12)));
-  }
-  return found;
+  const first = Math.ceil(scale.least / step - 1e-9);
+  const last = Math.floor(scale.most / step + 1e-9);
+  // Counted, and never many: where the range is next to nothing, adding 1 to `first` changes nothing.
+  const length = Math.max(0, Math.min(last - first + 1, 2 * count + 1));
+  // The product is rounded: 3 * 0.1 is not 0.3.
+  return Array.from({ length }, (_, index) => Number(((first + index) * step).toPrecision(12)));
 }
 
 function logTicks(scale, count) {
@@ -54,7 +54,7 @@ function words(value) {
 /** A tick's number: no more digits than it needs. */
 function tickWords(value) {
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential().replace("e+", "e");
+  if (size !== 0 && (size < 1e-4 || size >= 1e6)) return value.toExponential().replace("e+", "e");
   return value.toLocaleString("en", { maximumFractionDigits: 6 });
 }
 
