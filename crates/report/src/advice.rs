@@ -50,7 +50,8 @@ pub struct Check {
 
 /// All checks, in the order of what ruins a run most.
 pub fn examine(run: &Run) -> Vec<Check> {
-    let checks: [(&'static str, fn(&Run) -> Finding); 7] = [
+    type Look = fn(&Run) -> Finding;
+    let checks: [(&'static str, Look); 7] = [
         ("learning rate too high", learning_rate_too_high),
         ("classes not found", unfound_classes),
         ("over-fitting", overfitting),

@@ -99,7 +99,7 @@ impl History {
 impl Line {
     /// The value of a scalar, if it was written and is finite.
     pub fn get(&self, name: &str) -> Option<f64> {
-        self.scalars.get(name).copied().flatten()
+        self.scalars.get(name).copied().flatten().filter(|value| value.is_finite())
     }
 }
 

@@ -103,7 +103,7 @@ fn curves(charts: &Charts) -> Markup {
             div #charts {}
         }
         @if !charts.missing.is_empty() {
-            p.note { "Not written down by this run: " (charts.missing.join(", ").to_lowercase().replace("iou", "IoU")) "." }
+            p.note { "Not written down by this run: " (charts.missing.join(", ")) "." }
         }
     }
 }

@@ -168,8 +168,9 @@ impl Run {
         if !timed.is_empty() && timed.len() == self.history.of(Stage::Train).count() {
             return Some((timed.iter().map(|(_, seconds)| seconds).sum(), true));
         }
-        let (first, last) = (self.history.lines.first()?, self.history.lines.last()?);
-        Some(((last.time - first.time).max(0.0), false))
+        let times = self.history.lines.iter().map(|line| line.time);
+        let (first, last) = (times.clone().reduce(f64::min)?, times.reduce(f64::max)?);
+        Some((last - first, false))
     }
 }
 

@@ -19,12 +19,13 @@ pub struct ClassScores {
     pub predicted: u64,
 }
 
-/// The scores of each class, from a square matrix of pixels: rows the target's class, columns the predicted one.
+/// The scores of each class, from a square matrix of pixels: rows the target's class, columns the predicted one. What a
+/// row lacks counts as 0.
 pub fn class_scores(confusion: &[Vec<u64>]) -> Vec<ClassScores> {
     let of = |class: usize| {
-        let hits = confusion[class][class];
+        let hits = at(&confusion[class], class);
         let support: u64 = confusion[class].iter().sum();
-        let predicted: u64 = confusion.iter().map(|row| row[class]).sum();
+        let predicted: u64 = confusion.iter().map(|row| at(row, class)).sum();
         ClassScores {
             iou: ratio(hits, support + predicted - hits),
             dice: ratio(2 * hits, support + predicted),
@@ -47,7 +48,7 @@ pub fn calibration_error(bins: &[Bin]) -> Option<f64> {
 
 /// The share of valid pixels whose class was found.
 pub(crate) fn accuracy(confusion: &[Vec<u64>]) -> Option<f64> {
-    let hits = confusion.iter().enumerate().map(|(class, row)| row[class]).sum();
+    let hits = confusion.iter().enumerate().map(|(class, row)| at(row, class)).sum();
     ratio(hits, confusion.iter().flatten().sum())
 }
 
@@ -55,6 +56,10 @@ pub(crate) fn accuracy(confusion: &[Vec<u64>]) -> Option<f64> {
 pub(crate) fn mean_iou(scores: &[ClassScores]) -> Option<f64> {
     let values: Vec<f64> = scores.iter().filter_map(|class| class.iou).collect();
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+fn at(row: &[u64], class: usize) -> u64 {
+    row.get(class).copied().unwrap_or(0)
 }
 
 pub(crate) fn ratio(part: u64, whole: u64) -> Option<f64> {

@@ -3,6 +3,8 @@
 //! The browser is `$CHROMIUM`, or the first of `chromium`, `chromium-browser` and `google-chrome` on the path. Without one
 //! these tests say `SKIPPED` and pass.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 mod browser {
     pub mod dom;
     pub mod example;
@@ -69,11 +71,13 @@ fn hovering_shows_the_values_of_all_curves_there() {
         at("pointermove", 14 / 29);
         const hovered = chart.querySelector(".values").innerText;
         const dots = chart.querySelectorAll("circle.dot").length;
+        const values = chart.querySelector(".values").getBoundingClientRect();
+        const inside = values.top >= box.top && values.bottom <= box.bottom && values.right <= box.right;
         at("pointerleave", 0);
         const left = chart.querySelector(".values").innerText;
         const key = (key) => svg.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
         key("ArrowRight"); key("ArrowRight"); key("ArrowRight");
-        return { hovered, dots, left, third: chart.querySelector(".values").innerText };
+        return { hovered, dots, inside, left, third: chart.querySelector(".values").innerText };
     "#;
     let Some(dom) = show(run("main", 0.0), vec![run("other", 0.2)], WIDE, script) else { return };
     let found = dom.result();
@@ -83,7 +87,7 @@ fn hovering_shows_the_values_of_all_curves_there() {
         lines("hovered"),
         "epoch 15 main · train 0.06667 main · validation 0.1667 other · train 0.2667 other · validation 0.3667"
     );
-    assert_eq!((&found["dots"], &found["left"]), (&json!(4), &json!("")));
+    assert_eq!((&found["dots"], &found["inside"], &found["left"]), (&json!(4), &json!(true), &json!("")));
     assert!(lines("third").starts_with("epoch 3 main · train 0.3333"), "{found}");
     dom.is_clean();
 }

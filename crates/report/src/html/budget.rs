@@ -53,10 +53,14 @@ fn stacks(slices: &[Slice]) -> Markup {
         figure.budget {
             figcaption { "Seconds of each epoch" small { "the tallest: " (text::duration(longest)) } }
             ul.legend { @for (index, part) in parts() { li { (dot(index)) (part) } } }
-            div.stacks role="img" aria-label="Seconds of each epoch by what they were spent on" {
-                @for slice in &stacks { div.stack-of title=(words(slice)) { (segments(slice, longest * length(slice), "height")) } }
+            div style=(format!("max-width: {}rem", stacks.len() * 3)) {
+                div.stacks role="img" aria-label="Seconds of each epoch by what they were spent on" {
+                    @for slice in &stacks {
+                        div.stack-of title=(words(slice)) { (segments(slice, longest * length(slice), "height")) }
+                    }
+                }
+                div.ends { span { "epoch " (slices[0].epochs.0) } span { (slices[slices.len() - 1].epochs.1) } }
             }
-            div.ends { span { "epoch " (slices[0].epochs.0) } span { (slices[slices.len() - 1].epochs.1) } }
         }
     }
 }

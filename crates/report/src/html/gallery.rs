@@ -1,7 +1,7 @@
 //! The best and the worst predictions.
 
 use super::scores::swatch;
-use crate::{Error, Evaluation, IGNORED, Run, Sample, picture, scores, text};
+use crate::{Error, Evaluation, IGNORED, Run, Sample, picture, scores};
 use maud::{Markup, html};
 use serde::Serialize;
 
@@ -64,7 +64,7 @@ fn row(title: &str, samples: &[Sample], first: usize) -> Result<Markup, Error> {
                 }
                 figcaption {
                     span.name title=(sample.name) { (sample.name) }
-                    span.n { (text::number(sample.score)) }
+                    span.n { (super::number(Some(sample.score).filter(|score| score.is_finite()))) }
                     small { (super::percent(wrong(sample))) " of the pixels wrong" }
                     small.readout {}
                 }

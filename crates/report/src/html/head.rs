@@ -57,7 +57,7 @@ fn facts(run: &Run) -> Vec<(String, String, String)> {
         ("Last validation loss".into(), number(last(Stage::Validation)), String::new()),
     ];
     if let Some((seconds, timed)) = run.duration() {
-        let how = if timed { "in epochs" } else { "from first to last line" };
+        let how = if timed { "" } else { "first to last line" };
         facts.push(("Duration".into(), text::duration(seconds), how.into()));
     }
     facts

@@ -82,10 +82,12 @@ fn matrix(run: &Run, evaluation: &Evaluation) -> Markup {
         figure.matrix {
             figcaption {
                 "Confusion"
-                fieldset.switch {
-                    legend.hidden { "What the cells show" }
-                    label { input type="radio" name="cells" value="share" checked; "percent of the row" }
-                    label { input type="radio" name="cells" value="count"; "pixels" }
+                @if !dense {
+                    fieldset.switch {
+                        legend.hidden { "What the cells show" }
+                        label { input type="radio" name="cells" value="share" checked; "percent of the row" }
+                        label { input type="radio" name="cells" value="count"; "pixels" }
+                    }
                 }
             }
             div.scroll { table.confusion.dense[dense] {
@@ -130,7 +132,7 @@ fn calibration(bins: &[Bin]) -> Markup {
     html! {
         figure.calibration {
             figcaption { "Calibration" }
-            svg viewBox="-34 -6 242 270" role="img" aria-label=(format!("Reliability diagram; expected calibration error {}", text::number(error))) {
+            svg viewBox="-34 -6 242 274" role="img" aria-label=(format!("Reliability diagram; expected calibration error {}", text::number(error))) {
                 @for tick in [0.0, 0.25, 0.5, 0.75, 1.0] {
                     @let at = SIDE * (1.0 - tick);
                     line.grid x1="0" x2=(SIDE) y1=(at) y2=(at) {}
@@ -153,7 +155,7 @@ fn calibration(bins: &[Bin]) -> Markup {
                 } }
                 line.ideal x1="0" y1=(SIDE) x2=(SIDE) y2="0" {}
                 text x="4" y="12" { "share that is right" }
-                text x=(SIDE / 2.0) y=(SIDE + 56.0) text-anchor="middle" { "confidence (below the bars: pixels)" }
+                text x=(SIDE / 2.0) y=(SIDE + 60.0) text-anchor="middle" { "confidence (below the bars: pixels)" }
             }
             p {
                 "Expected calibration error " strong { (number(Some(error))) } ": on average " (percent(Some(confident)))

@@ -42,7 +42,8 @@ function showValues(chart, at) {
   const wide = chart.values.offsetWidth;
   const left = place + 12 + wide > chart.size.width ? place - 12 - wide : place + 12;
   chart.values.style.left = `${Math.max(0, left)}px`;
-  chart.values.style.top = `${chart.svg.offsetTop + MARGIN.top}px`;
+  const above = chart.svg.getBoundingClientRect().top - chart.figure.getBoundingClientRect().top;
+  chart.values.style.top = `${above + MARGIN.top}px`;
 }
 
 function hideValues(chart) {

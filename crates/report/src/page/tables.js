@@ -28,7 +28,6 @@ function addSorting(table) {
 function addMatrix(figure) {
   const table = figure.querySelector("table");
   const readout = figure.querySelector(".readout");
-  const dense = table.classList.contains("dense");
   const tell = (event) => {
     const cell = event.target.closest("td[data-count]");
     if (cell) readout.textContent = cell.title;
@@ -36,7 +35,6 @@ function addMatrix(figure) {
   table.addEventListener("pointerover", tell);
   table.addEventListener("focusin", tell);
   figure.addEventListener("change", (event) => {
-    if (dense) return;
     for (const cell of table.querySelectorAll("td[data-count]")) cell.textContent = cell.dataset[event.target.value];
   });
 }

@@ -36,19 +36,17 @@ fn support_and_predictions_are_the_matrix_sums() {
 
 #[test]
 fn a_class_in_neither_has_no_score_and_is_not_in_the_mean() {
-    let scores = class_scores(
-        &[vec![3, 1], vec![0, 0]]
-            .map(|mut row| {
-                row.push(0);
-                row
-            })
-            .into_iter()
-            .chain([vec![0; 3]])
-            .collect::<Vec<_>>(),
-    );
+    let scores = class_scores(&[[3, 1, 0], [0; 3], [0; 3]].map(Vec::from));
     assert_eq!((scores[2].iou, scores[2].dice, scores[2].precision, scores[2].recall), (None, None, None, None));
     assert_eq!(mean_iou(&scores), Some((0.75 + 0.0) / 2.0));
     assert_eq!((mean_iou(&[]), accuracy(&[])), (None, None));
+}
+
+#[test]
+fn a_ragged_matrix_is_read_as_far_as_it_goes() {
+    let scores = class_scores(&[vec![3, 1], vec![]]);
+    assert_eq!((scores[0].iou, scores[1].predicted, scores[1].support), (Some(0.75), 1, 0));
+    assert_eq!(accuracy(&[vec![3, 1], vec![]]), Some(0.75));
 }
 
 #[test]
