@@ -112,7 +112,10 @@ fn dragging_zooms_and_a_double_click_shows_all_again() {
         svg.dispatchEvent(new KeyboardEvent("keydown", { key: "+" }));
         const nearer = range();
         svg.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape" }));
-        return { whole, selection, zoomed, reset, clicked, nearer, escaped: range() };
+        const escaped = range();
+        for (let press = 0; press < 80; press++) svg.dispatchEvent(new KeyboardEvent("keydown", { key: "+" }));
+        const nearest = range();
+        return { whole, selection, zoomed, reset, clicked, nearer, escaped, nearest, broken: svg.outerHTML.includes("NaN") };
     "#;
     let Some(dom) = show(run("main", 0.0), Vec::new(), WIDE, script) else { return };
     let found = dom.result();
@@ -122,6 +125,8 @@ fn dragging_zooms_and_a_double_click_shows_all_again() {
     assert!((from - 8.25).abs() < 0.1 && (to - 15.5).abs() < 0.1, "{from} {to}");
     let [from, to] = zoomed("nearer");
     assert!(from > 1.0 && to < 30.0 && to - from < 16.0, "{from} {to}");
+    let [from, to] = zoomed("nearest");
+    assert!(to - from > 1e-6 && to - from < 1e-3 && found["broken"] == false, "{found}");
     for whole in ["reset", "clicked", "escaped"] {
         assert_eq!(found[whole], json!([1, 30]), "{whole}");
     }
@@ -149,16 +154,22 @@ fn legends_axes_smoothing_and_themes_switch() {
         slider.value = 0.8;
         slider.dispatchEvent(new Event("input"));
         const smoothed = svg.querySelectorAll("path.raw").length;
+        const spread = ["learning_rate", "throughput", "memory"].map((id) => {
+            const path = document.querySelector(`[data-chart=${id}] path.curve:not(.raw)`).getAttribute("d");
+            const heights = [...path.matchAll(/,([0-9.]+)/g)].map((match) => Number(match[1]));
+            return Math.max(...heights) - Math.min(...heights);
+        });
         const paper = () => getComputedStyle(document.body).backgroundColor;
         const papers = [paper()];
         for (let turn = 0; turn < 2; turn++) { document.getElementById("theme").click(); papers.push(paper()); }
-        return { before, off, log, epochs, smoothed, papers };
+        return { before, off, log, epochs, smoothed, spread, papers };
     "#;
     let Some(dom) = show(stepwise(), Vec::new(), WIDE, script) else { return };
     let found = dom.result();
     assert_eq!(found["before"]["curves"], 3, "each step, train, validation");
     assert_eq!((&found["off"]["curves"], &found["off"]["pressed"]), (&json!(2), &json!("false")));
     assert_eq!((&found["log"], &found["epochs"], &found["smoothed"]), (&json!(true), &json!("5"), &json!(3)));
+    assert_eq!(found["spread"], json!([0, 0, 0]), "what is constant stays constant");
     assert_ne!(found["papers"][0], found["papers"][1]);
     assert_eq!(found["papers"][0], found["papers"][2]);
     dom.is_clean();

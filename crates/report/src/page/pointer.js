@@ -53,6 +53,9 @@ function hideValues(chart) {
 }
 
 function zoomTo(chart, range) {
+  const [low, high] = chart.extent();
+  // Nearer than this numbers run out of digits.
+  if (range && range[1] - range[0] < 1e-6 * (high - low)) return;
   chart.zoom = range;
   chart.reset.hidden = !range;
   hideValues(chart);

@@ -20,9 +20,7 @@ function ticks(scale, count, whole) {
   let step = [1, 2, 5, 10].find((times) => times * power >= rough) * power;
   if (whole) step = Math.max(1, Math.round(step));
   const first = Math.ceil(scale.least / step - 1e-9);
-  const last = Math.floor(scale.most / step + 1e-9);
-  // Counted, and never many: where the range is next to nothing, adding 1 to `first` changes nothing.
-  const length = Math.max(0, Math.min(last - first + 1, 2 * count + 1));
+  const length = Math.max(0, Math.floor(scale.most / step + 1e-9) - first + 1);
   // The product is rounded: 3 * 0.1 is not 0.3.
   return Array.from({ length }, (_, index) => Number(((first + index) * step).toPrecision(12)));
 }
