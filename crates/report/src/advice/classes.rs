@@ -1,0 +1,95 @@
+//! What the scores of single classes say.
+
+use super::{Finding, Warning, warn};
+use crate::scores::{class_scores, ratio};
+use crate::text::{count, names, percent};
+use crate::{Line, Run, Stage};
+
+/// A class is in the targets, and none of its pixels is found.
+///
+/// Threshold: IoU 0. With an evaluation that is read from its confusion matrix, which also tells whether the class is
+/// never predicted or always in wrong places; without one, from the last validation.
+pub fn unfound_classes(run: &Run) -> Finding {
+    let found: Vec<(&str, String)> = match (&run.evaluation, last(run)) {
+        (Some(evaluation), _) => {
+            let scores = class_scores(&evaluation.confusion);
+            let unfound =
+                run.classes.iter().zip(scores).filter(|(_, scores)| scores.support > 0 && scores.iou == Some(0.0));
+            let words = |predicted| match predicted {
+                0 => "never predicted".to_string(),
+                pixels => format!("predicted for {} pixels, none of them right", count(pixels)),
+            };
+            let describe =
+                |support, predicted| format!("{} pixels in the targets, {}", count(support), words(predicted));
+            unfound.map(|(class, of)| (class.name.as_str(), describe(of.support, of.predicted))).collect()
+        }
+        (None, Some(line)) => {
+            let zero = |class: &&crate::Class| line.get(&format!("iou/{}", class.name)) == Some(0.0);
+            run.classes.iter().filter(zero).map(|class| (class.name.as_str(), "IoU 0".into())).collect()
+        }
+        (None, None) => return Finding::Unknown("no validation".into()),
+    };
+    warn((!found.is_empty()).then(|| {
+        let each = found.iter().take(8).map(|(name, what)| format!("“{name}”: {what}")).collect::<Vec<_>>().join("; ");
+        Warning {
+            title: format!("{} of {} classes not found at all: {}", found.len(), run.classes.len(), names(found.iter().map(|f| f.0))),
+            evidence: format!("{each}."),
+            advice: "If the class is rare: weigh it more (loss.class_weights) or add Dice to the loss (loss.dice). Also look \
+                     whether its masks are right (app data check), and whether it survives resizing to data.size."
+                .into(),
+        }
+    }))
+}
+
+/// A class is in no validation target, so its score says nothing and is not in the mean.
+///
+/// Threshold: no pixel at all in the evaluation's targets; without an evaluation, no IoU in the last validation.
+pub fn absent_classes(run: &Run) -> Finding {
+    let absent: Vec<&str> = match (&run.evaluation, last(run)) {
+        (Some(evaluation), _) => {
+            let rows = run.classes.iter().zip(&evaluation.confusion);
+            rows.filter(|(_, row)| row.iter().all(|pixels| *pixels == 0))
+                .map(|(class, _)| class.name.as_str())
+                .collect()
+        }
+        (None, Some(line)) => {
+            let missing = |class: &&crate::Class| line.scalars.get(&format!("iou/{}", class.name)) == Some(&None);
+            run.classes.iter().filter(missing).map(|class| class.name.as_str()).collect()
+        }
+        (None, None) => return Finding::Unknown("no validation".into()),
+    };
+    warn((!absent.is_empty()).then(|| Warning {
+        title: format!("Classes that the validation data does not have: {}", names(absent.iter().copied())),
+        evidence: format!("{} of {} classes have no pixel in the validation targets.", absent.len(), run.classes.len()),
+        advice: "Their scores are left out of the means, so means of runs with other validation data cannot be compared. \
+                 Split the data so that every class is in both parts, or leave the class out."
+            .into(),
+    }))
+}
+
+/// Much of the validation targets does not count.
+///
+/// Threshold: at least half of the pixels are ignored.
+pub fn ignored_pixels(run: &Run) -> Finding {
+    let Some(evaluation) = &run.evaluation else { return Finding::Unknown("no evaluation".into()) };
+    let valid: u64 = evaluation.confusion.iter().flatten().sum();
+    let share = ratio(evaluation.ignored, valid + evaluation.ignored);
+    warn(share.filter(|share| *share >= 0.5).map(|share| {
+        Warning {
+            title: "Most validation pixels are ignored".into(),
+            evidence: format!(
+                "{} of {} pixels ({}) count neither for the loss nor for a score.",
+                count(evaluation.ignored),
+                count(valid + evaluation.ignored),
+                percent(share)
+            ),
+            advice:
+                "Where that is not meant: look at the table of labels (data.labels) and at the masks (app data check)."
+                    .into(),
+        }
+    }))
+}
+
+fn last(run: &Run) -> Option<&Line> {
+    run.history.of(Stage::Validation).next_back()
+}

@@ -1,0 +1,181 @@
+//! The curves: which scalars share a chart, and their points as the page's script wants them.
+
+use crate::{Best, History, Line, Report, Run, Stage, decimate};
+use serde::Serialize;
+
+/// As many points as a curve has at most. A chart is about 700 pixels wide.
+const POINTS: usize = 2000;
+/// As many classes are switched on at first where there are more: those with the lowest IoU.
+const CLASSES: usize = 8;
+
+/// What the script draws.
+#[derive(Debug, Serialize)]
+pub(crate) struct Charts {
+    /// Whether the run wrote single steps down; then steps are the first choice for the horizontal axis.
+    pub steps: bool,
+    pub charts: Vec<Chart>,
+    pub best: Option<Mark>,
+    /// Titles of charts that have no points in any run.
+    #[serde(skip)]
+    pub missing: Vec<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Mark {
+    pub epoch: u64,
+    pub step: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Chart {
+    pub id: &'static str,
+    pub title: &'static str,
+    /// Whether a logarithmic axis is on offer.
+    pub log: bool,
+    /// Whether the best epoch is marked.
+    pub marked: bool,
+    pub series: Vec<Series>,
+}
+
+/// A curve. Its points are those of `y`, each at an epoch and a step.
+#[derive(Debug, Serialize)]
+pub(crate) struct Series {
+    pub label: String,
+    /// Which of the page's colours.
+    pub color: usize,
+    /// 0 drawn through; 1 and more: dashes of some kind.
+    pub dash: usize,
+    /// Of single steps: many points, drawn thin.
+    pub thin: bool,
+    /// Off until a person switches it on.
+    pub hidden: bool,
+    pub epoch: Vec<f64>,
+    pub step: Vec<u64>,
+    /// `None` where it was not finite.
+    pub y: Vec<Option<f64>>,
+}
+
+/// Identifier, title, scalar, whether a logarithmic axis is on offer, whether the best epoch is marked, stages.
+type Kind = (&'static str, &'static str, &'static str, bool, bool, &'static [Stage]);
+
+const ALL: &[Stage] = &[Stage::Step, Stage::Train, Stage::Validation];
+const TRAINING: &[Stage] = &[Stage::Step, Stage::Train];
+
+const KINDS: [Kind; 8] = [
+    ("loss", "Loss", "loss", true, true, ALL),
+    ("mean_iou", "Mean IoU", "mean_iou", false, true, ALL),
+    ("accuracy", "Accuracy", "accuracy", false, true, ALL),
+    ("mean_dice", "Mean Dice", "mean_dice", false, true, ALL),
+    ("learning_rate", "Learning rate", "learning_rate", true, false, TRAINING),
+    ("gradient_norm", "Gradient norm", "gradient_norm", true, false, TRAINING),
+    ("throughput", "Images per second", "images_per_second", false, false, TRAINING),
+    ("memory", "Memory (MB)", "memory_mb", false, false, TRAINING),
+];
+
+/// All charts that have points, in the order in which they are shown.
+pub(crate) fn charts(report: &Report) -> Charts {
+    let (mut charts, mut missing) = (Vec::new(), Vec::new());
+    for (id, title, scalar, log, marked, stages) in KINDS {
+        let series: Vec<Series> = report
+            .runs()
+            .enumerate()
+            .flat_map(|(index, run)| stages.iter().map(move |stage| (index, run, *stage)))
+            .filter_map(|(index, run, stage)| of_stage(report, index, run, stage, scalar))
+            .collect();
+        if series.is_empty() {
+            missing.push(title);
+        } else {
+            charts.push(Chart { id, title, log, marked, series });
+        }
+        if id == "accuracy" {
+            let series = of_classes(report);
+            if series.is_empty() {
+                missing.push("IoU by class");
+            } else {
+                charts.push(Chart { id: "class_iou", title: "IoU by class", log: false, marked: true, series });
+            }
+        }
+    }
+    let best = report.run.best().map(|Best { epoch, step, .. }| Mark { epoch, step });
+    Charts { steps: report.run.history.of(Stage::Step).next().is_some(), charts, best, missing }
+}
+
+/// One run, one stage. Alone, a run has a colour for each stage; beside others, each run has one.
+fn of_stage(report: &Report, index: usize, run: &Run, stage: Stage, scalar: &str) -> Option<Series> {
+    let words = match stage {
+        Stage::Train => "train",
+        Stage::Validation => "validation",
+        Stage::Step => "each step",
+    };
+    let alone = report.compare.is_empty();
+    let label = if alone { words.to_string() } else { format!("{} · {words}", run.name) };
+    let color = if alone { usize::from(stage != Stage::Validation) } else { index };
+    let points = points(&run.history, stage, scalar)?;
+    Some(Series { label, color, dash: usize::from(stage == Stage::Train), thin: stage == Stage::Step, ..points })
+}
+
+/// The IoU of each class on the validation data, with a colour for each class and dashes for each run but the first. Other
+/// runs are off at first: all at once would be a thicket.
+fn of_classes(report: &Report) -> Vec<Series> {
+    let last = report.run.history.of(Stage::Validation).next_back();
+    let score = |name: &str| last.and_then(|line| line.get(&format!("iou/{name}"))).unwrap_or(f64::INFINITY);
+    let mut lowest: Vec<&str> = report.run.classes.iter().map(|class| class.name.as_str()).collect();
+    lowest.sort_by(|a, b| score(a).total_cmp(&score(b)));
+    lowest.truncate(CLASSES);
+    let series = report.runs().enumerate().flat_map(|(index, run)| {
+        let lowest = &lowest;
+        report.run.classes.iter().enumerate().filter_map(move |(color, class)| {
+            let points = points(&run.history, Stage::Validation, &format!("iou/{}", class.name))?;
+            let label = if index == 0 { class.name.clone() } else { format!("{} · {}", run.name, class.name) };
+            let hidden = index > 0 || !lowest.contains(&class.name.as_str());
+            Some(Series { label, color, dash: index, hidden, ..points })
+        })
+    });
+    series.collect()
+}
+
+/// The points of one scalar; `None` if it is never finite.
+fn points(history: &History, stage: Stage, scalar: &str) -> Option<Series> {
+    let lines: Vec<(&Line, Option<f64>)> =
+        history.of(stage).filter_map(|line| Some((line, *line.scalars.get(scalar)?))).collect();
+    let values: Vec<Option<f64>> = lines.iter().map(|(_, value)| *value).collect();
+    values.iter().flatten().next()?;
+    let ends = ends(history);
+    let mut series = Series {
+        label: String::new(),
+        color: 0,
+        dash: 0,
+        thin: false,
+        hidden: false,
+        epoch: Vec::new(),
+        step: Vec::new(),
+        y: Vec::new(),
+    };
+    for place in decimate::places(&values, POINTS) {
+        let (line, value) = lines[place];
+        let epoch = if stage == Stage::Step { within(&ends, line.step) } else { line.epoch as f64 };
+        series.epoch.push(epoch);
+        series.step.push(line.step);
+        series.y.push(value);
+    }
+    Some(series)
+}
+
+/// Where epochs end: epoch and step of each, from (0, 0) on.
+fn ends(history: &History) -> Vec<(u64, u64)> {
+    let mut ends = vec![(0, 0)];
+    ends.extend(history.of(Stage::Train).map(|line| (line.epoch, line.step)));
+    ends
+}
+
+/// A step as a fraction of epochs. After the last end epochs are taken to be as long as the last one; before the first
+/// there is nothing to go by, and all steps are the start of the first epoch.
+fn within(ends: &[(u64, u64)], step: u64) -> f64 {
+    let after = ends.partition_point(|(_, end)| *end < step).clamp(1, (ends.len() - 1).max(1));
+    let (Some((before, from)), Some((epoch, to))) = (ends.get(after - 1), ends.get(after)) else { return 0.0 };
+    let share = (step as f64 - *from as f64) / (to.saturating_sub(*from)).max(1) as f64;
+    *before as f64 + share * epoch.saturating_sub(*before) as f64
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! A configuration as a list of dotted keys, and several beside each other.
+
+use crate::text;
+use serde_json::Value;
+
+/// One key, and what each of the configurations has there; `None` where one has no such key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub key: String,
+    pub values: Vec<Option<String>>,
+}
+
+impl Row {
+    /// Whether the configurations say different things here.
+    pub fn differs(&self) -> bool {
+        self.values.windows(2).any(|pair| pair[0] != pair[1])
+    }
+}
+
+/// All keys of the configurations, in the order in which they first come.
+pub(crate) fn beside(configs: &[&Value]) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for (column, config) in configs.iter().enumerate() {
+        let mut leaves = Vec::new();
+        flatten("", config, &mut leaves);
+        for (key, value) in leaves {
+            let place = rows.iter().position(|row| row.key == key).unwrap_or_else(|| {
+                rows.push(Row { key, values: vec![None; configs.len()] });
+                rows.len() - 1
+            });
+            rows[place].values[column] = Some(value);
+        }
+    }
+    // A key that only a later configuration has stands among its siblings, not at the end.
+    rows.sort_by(|a, b| a.key.split('.').next().cmp(&b.key.split('.').next()));
+    rows
+}
+
+/// Objects are taken apart. Lists of plain values stay one value, as people think of a size; others are taken apart.
+fn flatten(prefix: &str, value: &Value, leaves: &mut Vec<(String, String)>) {
+    let under = |key: &str| if prefix.is_empty() { key.to_string() } else { format!("{prefix}.{key}") };
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            map.iter().for_each(|(key, value)| flatten(&under(key), value, leaves));
+        }
+        Value::Array(list) if list.iter().any(|item| item.is_object() || item.is_array()) => {
+            list.iter().enumerate().for_each(|(index, item)| flatten(&under(&index.to_string()), item, leaves));
+        }
+        leaf => leaves.push((prefix.to_string(), text::value(leaf))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn keys_are_dotted_and_lists_of_plain_values_stay_whole() {
+        let config = json!({"data": {"size": [128, 96], "transforms": [{"kind": "flip"}], "groups": []}, "seed": null});
+        let rows = beside(&[&config]);
+        let found: Vec<(&str, &str)> =
+            rows.iter().map(|row| (row.key.as_str(), row.values[0].as_deref().unwrap())).collect();
+        let expected =
+            [("data.groups", "[]"), ("data.size", "[128,96]"), ("data.transforms.0.kind", "flip"), ("seed", "null")];
+        assert_eq!(found, expected);
+        assert!(rows.iter().all(|row| !row.differs()));
+    }
+
+    #[test]
+    fn a_key_differs_where_a_value_does_or_is_missing() {
+        let a = json!({"x": {"same": 1, "rate": 0.1, "only_a": true}, "y": 1});
+        let b = json!({"x": {"same": 1, "rate": 0.2, "only_b": true}, "y": 1});
+        let rows = beside(&[&a, &b]);
+        let differing: Vec<&str> = rows.iter().filter(|row| row.differs()).map(|row| row.key.as_str()).collect();
+        assert_eq!(differing, ["x.only_a", "x.rate", "x.only_b"]);
+        assert_eq!(rows.iter().find(|row| row.key == "x.only_b").unwrap().values, [None, Some("true".into())]);
+        assert_eq!(rows.last().unwrap().key, "y");
+    }
+}

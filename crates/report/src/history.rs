@@ -1,0 +1,156 @@
+//! What a run wrote down while it trained: `metrics.jsonl`, read back.
+
+use crate::Error;
+use serde::Deserialize;
+use std::{collections::BTreeMap, fs, io, path::Path};
+
+/// The lines of `metrics.jsonl`, in their order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct History {
+    /// One for each epoch and stage, and one for each training step if the run wrote those.
+    pub lines: Vec<Line>,
+}
+
+/// One line: scalars of a stage.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Line {
+    /// What was measured.
+    pub stage: Stage,
+    /// Finished epochs; in lines of single steps the epoch under way. Counted from 1.
+    pub epoch: u64,
+    /// Training steps done.
+    pub step: u64,
+    /// When it was written, in seconds since 1970.
+    pub time: f64,
+    /// The scalars by name. One that was not finite stands in the file as `null` and is `None` here.
+    #[serde(flatten)]
+    pub scalars: BTreeMap<String, Option<f64>>,
+}
+
+/// What a line is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// The model on the data it learns from, over an epoch.
+    Train,
+    /// The model on other data, at the end of an epoch.
+    Validation,
+    /// A single training step.
+    Step,
+}
+
+impl History {
+    /// Reads `metrics.jsonl`. A file that is not there has no lines. What stands behind the last line's end was torn by a
+    /// crash, or is being written at this moment, and is left out unless it is a whole object.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let bytes = match fs::read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            bytes => bytes.map_err(Error::io("read", path))?,
+        };
+        let mut lines = Vec::new();
+        for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            match serde_json::from_slice(line) {
+                Ok(line) => lines.push(line),
+                Err(_) if !line.ends_with(b"\n") => {}
+                Err(error) => {
+                    return Err(Error::Line { path: path.into(), line: index + 1, problem: error.to_string() });
+                }
+            }
+        }
+        Ok(Self { lines })
+    }
+
+    /// The lines of one stage.
+    pub fn of(&self, stage: Stage) -> impl DoubleEndedIterator<Item = &Line> + Clone {
+        self.lines.iter().filter(move |line| line.stage == stage)
+    }
+
+    /// The values of a scalar in the lines of a stage: epoch and value, where there is one and it is finite.
+    pub fn scores(&self, stage: Stage, name: &str) -> Vec<(u64, f64)> {
+        self.of(stage).filter_map(|line| Some((line.epoch, line.get(name)?))).collect()
+    }
+
+    /// Finished epochs.
+    pub fn epochs(&self) -> u64 {
+        self.of(Stage::Train).map(|line| line.epoch).max().unwrap_or(0)
+    }
+
+    /// Training steps done.
+    pub fn steps(&self) -> u64 {
+        self.lines.iter().map(|line| line.step).max().unwrap_or(0)
+    }
+
+    /// Names behind `prefix` that occur in any epoch's line, such as the classes behind `iou/`; each once, sorted.
+    pub fn names(&self, prefix: &str) -> Vec<String> {
+        let lines = self.lines.iter().filter(|line| line.stage != Stage::Step);
+        let mut names: Vec<String> = lines
+            .flat_map(|line| line.scalars.keys())
+            .filter_map(|name| Some(name.strip_prefix(prefix)?.into()))
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+impl Line {
+    /// The value of a scalar, if it was written and is finite.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.scalars.get(name).copied().flatten().filter(|value| value.is_finite())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &[u8]) -> Result<History, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        fs::write(&path, text).unwrap();
+        History::read(&path)
+    }
+
+    const TRAIN: &str = r#"{"stage":"train","epoch":1,"step":19,"time":1.5,"loss":0.5,"iou/pet":null}"#;
+
+    #[test]
+    fn a_line_is_read_with_its_scalars() {
+        let history = read(format!("{TRAIN}\n").as_bytes()).unwrap();
+        let line = &history.lines[0];
+        assert_eq!((line.stage, line.epoch, line.step, line.time), (Stage::Train, 1, 19, 1.5));
+        assert_eq!(line.get("loss"), Some(0.5));
+        assert_eq!(line.scalars["iou/pet"], None);
+        assert_eq!(line.get("accuracy"), None);
+        assert_eq!(history.names("iou/"), ["pet"]);
+        assert_eq!((history.epochs(), history.steps()), (1, 19));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_has_no_lines() {
+        assert_eq!(History::read(Path::new("/nowhere/metrics.jsonl")).unwrap(), History::default());
+        assert_eq!(read(b"").unwrap(), History::default());
+    }
+
+    #[test]
+    fn a_torn_last_line_is_left_out_wherever_it_was_torn() {
+        let whole = format!("{TRAIN}\n{TRAIN}");
+        for end in TRAIN.len() + 1..whole.len() {
+            assert_eq!(read(&whole.as_bytes()[..end]).unwrap().lines.len(), 1, "torn at {end}");
+        }
+        assert_eq!(read(whole.as_bytes()).unwrap().lines.len(), 2, "whole but for its end");
+        assert_eq!(read(format!("{TRAIN}\n\0\0\0\0").as_bytes()).unwrap().lines.len(), 1);
+    }
+
+    #[test]
+    fn garbage_in_the_middle_is_named_with_its_file_and_line() {
+        for garbage in
+            ["noise", "{\"stage\":\"train\"}", "[]", &TRAIN.replace("train", "lunch"), &TRAIN.replace("0.5", "\"x\"")]
+        {
+            let error = read(format!("{TRAIN}\n{garbage}\n{TRAIN}\n").as_bytes()).unwrap_err().to_string();
+            assert!(error.contains("metrics.jsonl, line 2: "), "{error}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The confusion matrix, the scores of each class, and the calibration.
+
+use super::{color, number, percent};
+use crate::scores::{accuracy, calibration_error, class_scores, mean_iou, ratio};
+use crate::{Bin, ClassScores, Evaluation, Report, Run, text};
+use maud::{Markup, html};
+
+/// With more classes than this the matrix has colours and no numbers in its cells.
+const LEGIBLE: usize = 12;
+
+pub(super) fn scores(report: &Report) -> Markup {
+    let run = &report.run;
+    let Some(evaluation) = &run.evaluation else {
+        return html! { p.note { "No checkpoint was evaluated for this report." } };
+    };
+    let scores = class_scores(&evaluation.confusion);
+    html! {
+        p.sentence {
+            "Checkpoint " strong { (evaluation.checkpoint) } " of epoch " (evaluation.epoch) " on the validation data: accuracy "
+            (number(accuracy(&evaluation.confusion))) ", mean IoU " (number(mean_iou(&scores))) "."
+            @if evaluation.ignored > 0 { " Ignored: " (text::count(evaluation.ignored)) " pixels." }
+        }
+        div.beside {
+            (classes(report, &scores))
+            (matrix(run, evaluation))
+            (calibration(&evaluation.calibration))
+        }
+    }
+}
+
+/// A table that sorts by any of its columns.
+fn classes(report: &Report, scores: &[ClassScores]) -> Markup {
+    let others: Vec<(usize, &Run, Vec<ClassScores>)> = report
+        .runs()
+        .enumerate()
+        .skip(1)
+        .filter_map(|(index, run)| Some((index, run, class_scores(&run.evaluation.as_ref()?.confusion))))
+        .collect();
+    let pixels: u64 = scores.iter().map(|class| class.support).sum();
+    let score = |value: Option<f64>| {
+        html! { td.n data-value=(value.map_or_else(String::new, |value| value.to_string())) { (number(value)) } }
+    };
+    let heading = |name: &str| html! { th.n scope="col" { button type="button" { (name) } } };
+    html! {
+        figure.classes {
+            figcaption { "Classes" }
+            div.scroll { table.sortable {
+                thead { tr {
+                    th scope="col" { button type="button" { "Class" } }
+                    @for name in ["IoU", "Dice", "Precision", "Recall"] { (heading(name)) }
+                    @for (index, run, _) in &others {
+                        th.n scope="col" { button type="button" { i.swatch style=(color(*index)) {} "IoU, " (run.name) } }
+                    }
+                    (heading("Pixels")) (heading("Share"))
+                } }
+                tbody { @for (class, of) in report.run.classes.iter().zip(scores) {
+                    tr {
+                        th scope="row" data-value=(class.name) { (swatch(class.color)) (class.name) }
+                        (score(of.iou)) (score(of.dice)) (score(of.precision)) (score(of.recall))
+                        @for (_, run, scores) in &others {
+                            @let place = run.classes.iter().position(|other| other.name == class.name);
+                            (score(place.and_then(|place| scores.get(place)?.iou)))
+                        }
+                        td.n data-value=(of.support) { (text::count(of.support)) }
+                        td.n data-value=(of.support) { (percent(ratio(of.support, pixels))) }
+                    }
+                } }
+            } }
+        }
+    }
+}
+
+/// The colour of a class.
+pub(super) fn swatch([red, green, blue]: [u8; 3]) -> Markup {
+    html! { i.swatch style=(format!("--color: rgb({red} {green} {blue})")) {} }
+}
+
+/// Rows are the targets and add up to one: a row says what became of a class.
+fn matrix(run: &Run, evaluation: &Evaluation) -> Markup {
+    let dense = run.classes.len() > LEGIBLE;
+    html! {
+        figure.matrix {
+            figcaption {
+                "Confusion"
+                @if !dense {
+                    fieldset.switch {
+                        legend.hidden { "What the cells show" }
+                        label { input type="radio" name="cells" value="share" checked; "percent of the row" }
+                        label { input type="radio" name="cells" value="count"; "pixels" }
+                    }
+                }
+            }
+            div.scroll { table.confusion.dense[dense] {
+                thead {
+                    tr { td.corner {} th.axis colspan=(run.classes.len()) { "predicted" } }
+                    tr { th.axis scope="col" { "target" } @for class in &run.classes { th scope="col" title=(class.name) { span { (class.name) } } } }
+                }
+                tbody { @for (class, row) in run.classes.iter().zip(&evaluation.confusion) {
+                    @let whole: u64 = row.iter().sum();
+                    tr {
+                        th scope="row" title=(class.name) { (class.name) }
+                        @for (other, pixels) in run.classes.iter().zip(row) {
+                            @let share = ratio(*pixels, whole);
+                            @let strong = share.is_some_and(|share| share > 0.55);
+                            td.strong[strong] tabindex=[(!dense).then_some("0")]
+                                style=(format!("--share: {:.3}", share.unwrap_or(0.0)))
+                                data-share=(percent(share)) data-count=(text::count(*pixels))
+                                title={ "target " (class.name) ", predicted " (other.name) ": " (text::count(*pixels)) " pixels, " (percent(share)) " of " (class.name) }
+                            { @if !dense { (percent(share)) } }
+                        }
+                    }
+                } }
+            } }
+            p.readout aria-live="polite" { "Point at a cell." }
+        }
+    }
+}
+
+/// The side of the diagram in units of its own.
+const SIDE: f64 = 200.0;
+
+/// The reliability diagram: in each bin of confidence the share of pixels that are right, beside the diagonal.
+fn calibration(bins: &[Bin]) -> Markup {
+    let pixels: u64 = bins.iter().map(|bin| bin.count).sum();
+    let Some(error) = calibration_error(bins) else {
+        return html! { figure.calibration { figcaption { "Calibration" } p.note { "No confidences were written down." } } };
+    };
+    let confident: f64 = bins.iter().map(|bin| bin.confidence_sum).sum::<f64>() / pixels as f64;
+    let right = ratio(bins.iter().map(|bin| bin.correct).sum(), pixels);
+    let width = SIDE / bins.len() as f64;
+    let most = bins.iter().map(|bin| bin.count).max().unwrap_or(1) as f64;
+    html! {
+        figure.calibration {
+            figcaption { "Calibration" }
+            svg viewBox="-34 -6 242 274" role="img" aria-label=(format!("Reliability diagram; expected calibration error {}", text::number(error))) {
+                @for tick in [0.0, 0.25, 0.5, 0.75, 1.0] {
+                    @let at = SIDE * (1.0 - tick);
+                    line.grid x1="0" x2=(SIDE) y1=(at) y2=(at) {}
+                    text x="-5" y=(at + 3.5) text-anchor="end" { (tick) }
+                    text x=(SIDE * tick) y=(SIDE + 46.0) text-anchor="middle" { (tick) }
+                }
+                @for (index, bin) in bins.iter().enumerate() { @if let Some(share) = ratio(bin.correct, bin.count) {
+                    @let (x, y) = (index as f64 * width, SIDE * (1.0 - share));
+                    @let confidence = bin.confidence_sum / bin.count as f64;
+                    g {
+                        title {
+                            "confidence " (percent(Some(confidence))) ", right " (percent(Some(share))) ", "
+                            (text::count(bin.count)) " pixels"
+                        }
+                        rect.right x=(x + 0.5) y=(y) width=(width - 1.0) height=(SIDE - y) {}
+                        @let ideal = SIDE * (1.0 - confidence);
+                        rect.gap x=(x + 0.5) y=(y.min(ideal)) width=(width - 1.0) height=((y - ideal).abs()) {}
+                        rect.many x=(x + 0.5) y=(SIDE + 6.0) width=(width - 1.0) height=((26.0 * bin.count as f64 / most).max(0.5)) {}
+                    }
+                } }
+                line.ideal x1="0" y1=(SIDE) x2=(SIDE) y2="0" {}
+                text x="4" y="12" { "share that is right" }
+                text x=(SIDE / 2.0) y=(SIDE + 60.0) text-anchor="middle" { "confidence (below the bars: pixels)" }
+            }
+            p {
+                "Expected calibration error " strong { (number(Some(error))) } ": on average " (percent(Some(confident)))
+                " sure and " (percent(right)) " right."
+            }
+        }
+    }
+}

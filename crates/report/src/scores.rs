@@ -1,0 +1,70 @@
+//! Scores that follow from an evaluation's counts.
+
+use crate::Bin;
+
+/// How well one class is found. A score is `None` where it would be 0/0.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClassScores {
+    /// `TP / (TP + FP + FN)`, the Jaccard index.
+    pub iou: Option<f64>,
+    /// `2 TP / (2 TP + FP + FN)`, which is F1.
+    pub dice: Option<f64>,
+    /// `TP / (TP + FP)`: how much of what was predicted is right.
+    pub precision: Option<f64>,
+    /// `TP / (TP + FN)`: how much of what is there was found.
+    pub recall: Option<f64>,
+    /// Pixels of this class in the targets.
+    pub support: u64,
+    /// Pixels of this class in the predictions.
+    pub predicted: u64,
+}
+
+/// The scores of each class, from a square matrix of pixels: rows the target's class, columns the predicted one. What a
+/// row lacks counts as 0.
+pub fn class_scores(confusion: &[Vec<u64>]) -> Vec<ClassScores> {
+    let of = |class: usize| {
+        let hits = at(&confusion[class], class);
+        let support: u64 = confusion[class].iter().sum();
+        let predicted: u64 = confusion.iter().map(|row| at(row, class)).sum();
+        ClassScores {
+            iou: ratio(hits, support + predicted - hits),
+            dice: ratio(2 * hits, support + predicted),
+            precision: ratio(hits, predicted),
+            recall: ratio(hits, support),
+            support,
+            predicted,
+        }
+    };
+    (0..confusion.len()).map(of).collect()
+}
+
+/// The expected calibration error: the mean distance between confidence and accuracy, weighted by pixels. `None` without
+/// pixels. Guo et al., "On Calibration of Modern Neural Networks", 2017, equation 3.
+pub fn calibration_error(bins: &[Bin]) -> Option<f64> {
+    let pixels: u64 = bins.iter().map(|bin| bin.count).sum();
+    let distances = bins.iter().map(|bin| (bin.correct as f64 - bin.confidence_sum).abs());
+    (pixels > 0).then(|| distances.sum::<f64>() / pixels as f64)
+}
+
+/// The share of valid pixels whose class was found.
+pub(crate) fn accuracy(confusion: &[Vec<u64>]) -> Option<f64> {
+    let hits = confusion.iter().enumerate().map(|(class, row)| at(row, class)).sum();
+    ratio(hits, confusion.iter().flatten().sum())
+}
+
+/// The mean of the IoU of all classes that have one.
+pub(crate) fn mean_iou(scores: &[ClassScores]) -> Option<f64> {
+    let values: Vec<f64> = scores.iter().filter_map(|class| class.iou).collect();
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+fn at(row: &[u64], class: usize) -> u64 {
+    row.get(class).copied().unwrap_or(0)
+}
+
+pub(crate) fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+#[cfg(test)]
+mod tests;
