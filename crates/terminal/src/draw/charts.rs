@@ -1,0 +1,132 @@
+//! The curves.
+
+use super::Scene;
+use crate::{curve::Curve, look::Paint, view::Focus, words};
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    style::{Color, Style},
+    symbols::Marker,
+    text::{Line, Span},
+    widgets::{Axis, Chart, Dataset, GraphType, Widget},
+};
+
+/// One curve of a chart.
+struct Series<'a> {
+    name: &'static str,
+    curve: &'a Curve,
+    style: Style,
+    marker: Marker,
+    graph: GraphType,
+}
+
+impl Scene<'_> {
+    /// The chart of that name. (An overview and the classes are none.)
+    pub(super) fn chart(&self, which: Focus, area: Rect, buffer: &mut Buffer) {
+        let state = self.state;
+        let (title, series, show): (_, _, fn(f64) -> String) = match which {
+            Focus::Loss => {
+                let steps = self.line("step", &state.losses, self.look.faint());
+                let steps = Series { graph: GraphType::Scatter, ..steps };
+                (
+                    "Loss",
+                    vec![steps, self.training(&state.training_loss), self.validation(&state.validation_loss)],
+                    words::number,
+                )
+            }
+            Focus::Score => {
+                let curves = vec![self.training(&state.training_score), self.validation(&state.validation_score)];
+                ("Mean IoU", curves, words::number)
+            }
+            Focus::LearningRate => (
+                "Learning rate",
+                vec![self.line("", &state.learning_rates, self.look.ink(Color::Magenta))],
+                words::small,
+            ),
+            Focus::Rate => ("Images/s", vec![self.line("", &state.rates, self.look.ink(Color::Green))], words::rate),
+            Focus::Overview | Focus::Classes => return,
+        };
+        let legend = series.iter().filter_map(|series| {
+            let last = series.curve.last()?;
+            let last = if last.is_nan() { "NaN".to_string() } else { show(last) };
+            Some(Span::styled(format!("{} {last}", series.name).trim_start().to_string(), series.style))
+        });
+        let area = self.panel(title, legend.collect(), area, buffer);
+        plot(&series, show, self.look.faint(), area, buffer);
+    }
+
+    fn line<'a>(&self, name: &'static str, curve: &'a Curve, style: Style) -> Series<'a> {
+        Series { name, curve, style, marker: Marker::Braille, graph: GraphType::Line }
+    }
+
+    fn training<'a>(&self, curve: &'a Curve) -> Series<'a> {
+        self.line("training", curve, self.look.ink(Color::Cyan))
+    }
+
+    fn validation<'a>(&self, curve: &'a Curve) -> Series<'a> {
+        let series = self.line("validation", curve, self.look.ink(Color::Yellow));
+        // Without colours the two lines are told apart by their signs.
+        match self.look.paint {
+            Paint::None => Series { name: "validation •", marker: Marker::Dot, graph: GraphType::Scatter, ..series },
+            Paint::Palette | Paint::Full => series,
+        }
+    }
+}
+
+fn plot(series: &[Series], show: fn(f64) -> String, faint: Style, area: Rect, buffer: &mut Buffer) {
+    let points: Vec<Vec<(f64, f64)>> = series.iter().map(points).collect();
+    let Some((x, y)) = bounds(&points) else {
+        return Line::styled("nothing yet", faint).render(area, buffer);
+    };
+    let one =
+        |(series, points): (&Series, &'_ Vec<(f64, f64)>)| (series.marker, series.graph, series.style, points.clone());
+    let owned: Vec<_> = series.iter().zip(&points).map(one).collect();
+    let datasets = owned.iter().map(|(marker, graph, style, points)| {
+        Dataset::default().marker(*marker).graph_type(*graph).style(*style).data(points)
+    });
+    let middle = (y[0] + y[1]) / 2.0;
+    // All as wide, so that charts below one another begin at the same column.
+    let label = |value: f64| Line::from(format!("{:>8}", show(value))).style(faint);
+    let labels = if area.height >= 7 { vec![y[0], middle, y[1]] } else { y.to_vec() };
+    let mut across = Axis::default().bounds(x).style(faint);
+    if area.height >= 6 {
+        across = across.labels([epochs(x[0]), epochs(x[1])]);
+    }
+    let up = Axis::default().bounds(y).style(faint).labels(labels.into_iter().map(label));
+    Chart::new(datasets.collect()).x_axis(across).y_axis(up).legend_position(None).render(area, buffer);
+}
+
+fn epochs(x: f64) -> String {
+    if x == 0.0 { "epoch 0".to_string() } else { format!("{x:.1}").trim_end_matches(".0").to_string() }
+}
+
+/// What is drawn of a curve: of merged values the extremes where they are dots, and their mean where it is a line.
+fn points(series: &Series) -> Vec<(f64, f64)> {
+    let dots = series.graph == GraphType::Scatter;
+    let one = |point: &crate::curve::Point| match dots && point.count > 1 {
+        true => vec![(point.x, point.min), (point.x, point.max)],
+        false => vec![(point.x, point.mean)],
+    };
+    series.curve.points().iter().flat_map(one).collect()
+}
+
+/// What the axes show; `None` where there is no point. Outliers of long curves may lie outside.
+fn bounds(curves: &[Vec<(f64, f64)>]) -> Option<([f64; 2], [f64; 2])> {
+    let (mut x, mut y) = ([f64::INFINITY, f64::NEG_INFINITY], [f64::INFINITY, f64::NEG_INFINITY]);
+    for points in curves.iter().filter(|points| !points.is_empty()) {
+        let mut values: Vec<f64> = points.iter().map(|(_, value)| *value).collect();
+        values.sort_by(f64::total_cmp);
+        // One step in a hundred at either end: short curves are seen whole.
+        let cut = values.len() / 100;
+        let (first, last) = (points[0].0, points[points.len() - 1].0);
+        x = [x[0].min(first), x[1].max(last)];
+        y = [y[0].min(values[cut]), y[1].max(values[values.len() - 1 - cut])];
+    }
+    if x[0] > x[1] {
+        return None;
+    }
+    // From a whole epoch on, so that the first point does not hang in the air.
+    x[0] = (x[0] - 1e-9).floor().max(0.0);
+    let pad = if y[1] > y[0] { (y[1] - y[0]) * 0.05 } else { y[0].abs().max(1e-6) * 0.5 };
+    Some(([x[0], x[1].max(x[0] + 1e-3)], [y[0] - pad, y[1] + pad]))
+}
