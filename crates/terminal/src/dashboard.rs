@@ -136,7 +136,9 @@ impl Drop for Dashboard {
         // Whether the thread panicked, the hook has said.
         let _ = self.thread.take().map(JoinHandle::join);
         screen::leave();
-        self.signals.drain(..).for_each(|signal| drop(low_level::unregister(signal)));
+        for signal in self.signals.drain(..) {
+            low_level::unregister(signal);
+        }
     }
 }
 

@@ -128,7 +128,7 @@ impl Scene<'_> {
     /// The charts: two below one another, or four.
     fn grid(&self, area: Rect, buffer: &mut Buffer) {
         let rows: [Rect; 2] = Layout::vertical([Constraint::Fill(1); 2]).areas(area);
-        if area.width >= 100 {
+        if area.width >= 90 {
             self.pair([Focus::Loss, Focus::Score], rows[0], buffer);
             self.pair([Focus::LearningRate, Focus::Rate], rows[1], buffer);
         } else {
@@ -172,7 +172,8 @@ impl Scene<'_> {
 
     /// A line with a title, and the room under it.
     fn panel(&self, title: &str, notes: Vec<Span<'_>>, area: Rect, buffer: &mut Buffer) -> Rect {
-        let bold = Style::new().add_modifier(Modifier::BOLD);
+        // The title stands in the border, whose style it would have.
+        let bold = Style::reset().add_modifier(Modifier::BOLD);
         let mut line = vec![Span::styled(format!("{title} "), bold)];
         for note in notes.into_iter().filter(|note| !note.content.is_empty()) {
             line.push(note);

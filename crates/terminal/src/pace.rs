@@ -48,7 +48,7 @@ impl Sums {
     }
 
     fn rate(&self) -> f64 {
-        if self.samples > 0.0 { self.samples / self.seconds.max(1e-9) } else { f64::NAN }
+        if self.samples > 0.0 && self.seconds > 0.0 { self.samples / self.seconds } else { f64::NAN }
     }
 }
 
@@ -61,6 +61,11 @@ impl Pace {
         self.recent.seconds *= fading;
         self.recent.samples *= fading;
         self.recent.add(seconds, samples, None);
+    }
+
+    /// Another stretch of the same work begins: how fast it went of late is still known.
+    pub fn again(&self) -> Self {
+        Self { whole: Sums::default(), recent: self.recent }
     }
 
     /// Samples a second; NaN before the first.
@@ -113,6 +118,15 @@ mod tests {
     }
 
     #[test]
+    fn another_stretch_knows_the_speed_and_counts_anew() {
+        let mut pace = Pace::default();
+        pace.step(2.0, &step(10, Some(1.0)));
+        let again = pace.again();
+        assert!(again.rate().is_nan() && again.waiting().is_nan());
+        assert_eq!(again.left(50), 10.0);
+    }
+
+    #[test]
     fn a_step_without_samples_counts_as_time() {
         let mut pace = Pace::default();
         pace.step(3.0, &step(0, None));
@@ -123,7 +137,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_steady_rate_is_found_whatever_the_steps(rate in 0.1..1e4, steps in prop::collection::vec(1usize..64, 1..50)) {
+        fn a_steady_rate_is_found_whatever_the_steps(rate in 0.1..1e4f64, steps in prop::collection::vec(1usize..64, 1..50)) {
             let mut pace = Pace::default();
             steps.iter().for_each(|samples| pace.step(*samples as f64 / rate, &step(*samples, None)));
             prop_assert!((pace.recent_rate() / rate - 1.0).abs() < 1e-6);

@@ -102,14 +102,14 @@ impl State {
     pub fn train(&mut self, epoch: u64, done: u64, now: f64) {
         self.end_phase(now);
         (self.phase, self.epoch, self.trained, self.validated) = (Phase::Training, epoch, done, 0);
-        self.training_pace = Pace::default();
+        self.training_pace = self.training_pace.again();
     }
 
     /// Validation of the epoch begins.
     pub fn validate(&mut self, now: f64) {
         self.end_phase(now);
         (self.phase, self.validated) = (Phase::Validating, 0);
-        self.validation_pace = Pace::default();
+        self.validation_pace = self.validation_pace.again();
     }
 
     fn end_phase(&mut self, now: f64) {
@@ -127,11 +127,11 @@ impl State {
         let samples = step.samples as u64;
         match self.phase {
             Phase::Validating => {
-                self.validated += samples;
+                self.validated = self.validated.saturating_add(samples);
                 self.validation_pace.step(seconds, step);
             }
             Phase::Starting | Phase::Training => {
-                self.trained += samples;
+                self.trained = self.trained.saturating_add(samples);
                 self.training_pace.step(seconds, step);
                 let x = self.position();
                 let rate = self.training_pace.recent_rate();
@@ -164,7 +164,7 @@ impl State {
             self.ious = ious.to_vec();
         }
         self.phase = Phase::Starting;
-        (self.epoch, self.trained, self.validated) = (epoch.epoch + 1, 0, 0);
+        (self.epoch, self.trained, self.validated) = (epoch.epoch.saturating_add(1), 0, 0);
     }
 
     /// How far the run is, in epochs.
@@ -191,8 +191,9 @@ impl State {
         let later = self.setup.epochs.saturating_sub(self.epoch);
         let validation = if self.validation_seconds.is_nan() { 0.0 } else { self.validation_seconds };
         // Where this epoch is being validated, that is in what is left of the phase.
-        let validations = later + u64::from(self.phase != Phase::Validating && self.epoch <= self.setup.epochs);
-        let training = self.training_pace.left(later * self.setup.samples);
+        let validations =
+            later.saturating_add(u64::from(self.phase != Phase::Validating && self.epoch <= self.setup.epochs));
+        let training = self.training_pace.left(later.saturating_mul(self.setup.samples));
         let phase = if self.epoch > self.setup.epochs { 0.0 } else { self.phase_left() };
         phase + training + validations as f64 * validation
     }
@@ -234,9 +235,9 @@ mod tests {
         // Three epochs of 20 seconds and three validations of 4.
         assert_eq!(state.run_left().round(), 72.0);
         state.train(4, 100, 24.0);
-        assert_eq!((state.position(), state.run_left().is_nan()), (4.0, true));
+        assert_eq!((state.position(), state.run_left()), (4.0, 4.0));
         state.epoch(&epoch(4, 0.5), &[], 30.0);
-        assert!(state.run_left().is_nan());
+        assert_eq!((state.position(), state.run_left()), (4.0, 0.0));
     }
 
     #[test]

@@ -72,7 +72,11 @@ impl Table {
 pub fn header(epochs: u64, look: Look) -> String {
     let width = width(epochs);
     let rule = if look.unicode { '─' } else { '-' };
-    let group = |name: &str| format!("{:^26}", format!(" {name} ")).replace("  ", &String::from(rule).repeat(2));
+    let group = |name: &str| {
+        let rest = 24 - name.len();
+        let [before, after] = [rest / 2, rest - rest / 2].map(|count| String::from(rule).repeat(count));
+        format!("{before} {name} {after}")
+    };
     let names = format!("{:>8} {:>8} {:>8}", "loss", "accuracy", "mean IoU");
     let over = format!("{:width$}  {}   {}", "", group("training"), group("validation"));
     let under = format!("{:>width$}  {names}   {names}   {:>11} {:>8} {:>5}", "epoch", "time", "images/s", "data");
@@ -121,8 +125,7 @@ mod tests {
     #[test]
     fn a_row_stands_under_its_header() {
         let shown = Table::new(20, f64::NAN, LOOK).row(&epoch(3, 0.7));
-        let expected = "\
-       ──────── training ────────   ─────── validation ───────
+        let expected = "       ──────── training ────────   ─────── validation ───────
 epoch      loss accuracy mean IoU       loss accuracy mean IoU          time images/s  data
  3/20    0.4321   0.9000   0.7100     0.5000   0.8800   0.7000 ★  1 min 15 s       34   3 %";
         assert_eq!(shown, expected);

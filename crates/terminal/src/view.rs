@@ -196,7 +196,9 @@ mod tests {
         let mut view = View::default();
         press(&mut view, KeyCode::BackTab);
         assert_eq!(view.focus, Focus::Classes);
-        (0..7).for_each(|_| drop(press(&mut view, KeyCode::Tab)));
+        for _ in 0..7 {
+            press(&mut view, KeyCode::Tab);
+        }
         assert_eq!(view.focus, Focus::Overview);
         press(&mut view, KeyCode::Char('?'));
         assert!(view.help);

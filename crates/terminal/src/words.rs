@@ -23,6 +23,7 @@ pub(crate) fn time(seconds: f64) -> String {
 pub(crate) fn rate(rate: f64) -> String {
     match rate {
         rate if !rate.is_finite() => UNKNOWN.to_string(),
+        rate if rate >= 1e6 => small(rate),
         rate if rate < 9.95 => format!("{rate:.1}"),
         rate => format!("{rate:.0}"),
     }

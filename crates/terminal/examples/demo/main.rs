@@ -20,6 +20,7 @@ use story::Story;
 use terminal::{Command, Dashboard, Lines, Look, Table, Watch};
 
 const RESUMABLE: u8 = 75;
+static LOG: Lines<Plain> = Lines(Plain);
 
 /// The plainest of logs.
 struct Plain;
@@ -37,7 +38,7 @@ impl Log for Plain {
 }
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    log::set_boxed_logger(Box::new(Lines(Plain)))?;
+    log::set_logger(&LOG).map_err(|error| error.to_string())?;
     log::set_max_level(LevelFilter::Info);
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();

@@ -70,23 +70,43 @@ fn draw(buffer: &Buffer) -> String {
             let style = |x: u16| look(&buffer[(x, y)]);
             let end = (x..SIZE[0]).find(|next| style(*next) != style(x)).unwrap_or(SIZE[0]);
             let text: String = (x..end).map(|x| buffer[(x, y)].symbol()).collect();
-            if !text.trim().is_empty() {
-                let (left, base) = (12.0 + f64::from(x) * CELL[0], 12.0 + f64::from(y) * CELL[1] + 13.0);
-                let (fill, bold) = style(x);
+            let (left, top) = (12.0 + f64::from(x) * CELL[0], 12.0 + f64::from(y) * CELL[1]);
+            let (fill, bold) = style(x);
+            let words = text.replace(|sign| !dots(sign).is_empty(), " ");
+            // Writing to a String cannot fail.
+            if !words.trim().is_empty() {
                 let weight = if bold { " font-weight='bold'" } else { "" };
-                let length = f64::from(end - x) * CELL[0];
-                let text = text.replace('&', "&amp;").replace('<', "&lt;");
-                // Writing to a String cannot fail.
+                let (base, length) = (top + 13.0, f64::from(end - x) * CELL[0]);
+                let words = words.replace('&', "&amp;").replace('<', "&lt;");
                 let _ = writeln!(
                     svg,
                     "<text x='{left:.1}' y='{base:.1}' fill='{fill}'{weight} textLength='{length:.1}' \
-                     lengthAdjust='spacingAndGlyphs' xml:space='preserve'>{text}</text>"
+                     lengthAdjust='spacingAndGlyphs' xml:space='preserve'>{words}</text>"
                 );
+            }
+            let mut path = String::new();
+            for (at, sign) in text.chars().enumerate() {
+                for [across, down] in dots(sign) {
+                    let (x, y) = (left + (at as f64 + across) * CELL[0], top + down * CELL[1]);
+                    let _ = write!(path, "M{x:.1} {y:.1}h0");
+                }
+            }
+            if !path.is_empty() {
+                let _ = writeln!(svg, "<path d='{path}' stroke='{fill}' stroke-width='2.6' stroke-linecap='round'/>");
             }
             x = end;
         }
     }
     svg + "</svg>\n"
+}
+
+/// Where the dots of a braille sign are in its cell. (Many fonts have them too small to see.)
+fn dots(sign: char) -> Vec<[f64; 2]> {
+    // The bits of U+2800 count down the left column, then the right one, and then the last row.
+    const PLACES: [[u8; 2]; 8] = [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2], [0, 3], [1, 3]];
+    let bits = u32::from(sign).checked_sub(0x2800).filter(|bits| *bits < 256).unwrap_or(0);
+    let set = (0..8).filter(|bit| bits >> bit & 1 == 1).map(|bit| PLACES[bit]);
+    set.map(|[x, y]| [0.25 + 0.5 * f64::from(x), 0.125 + 0.25 * f64::from(y)]).collect()
 }
 
 fn look(cell: &Cell) -> (String, bool) {

@@ -14,6 +14,7 @@ use ratatui::{
 /// One curve of a chart.
 struct Series<'a> {
     name: &'static str,
+    short: &'static str,
     curve: &'a Curve,
     style: Style,
     marker: Marker,
@@ -46,36 +47,65 @@ impl Scene<'_> {
             Focus::Rate => ("Images/s", vec![self.line("", &state.rates, self.look.ink(Color::Green))], words::rate),
             Focus::Overview | Focus::Classes => return,
         };
-        let legend = series.iter().filter_map(|series| {
-            let last = series.curve.last()?;
-            let last = if last.is_nan() { "NaN".to_string() } else { show(last) };
-            Some(Span::styled(format!("{} {last}", series.name).trim_start().to_string(), series.style))
-        });
-        let area = self.panel(title, legend.collect(), area, buffer);
-        plot(&series, show, self.look.faint(), area, buffer);
+        let area = self.panel(
+            title,
+            legend(&series, show, usize::from(area.width).saturating_sub(title.len() + 1)),
+            area,
+            buffer,
+        );
+        plot(&series, state.position(), show, self.look.faint(), area, buffer);
     }
 
     fn line<'a>(&self, name: &'static str, curve: &'a Curve, style: Style) -> Series<'a> {
-        Series { name, curve, style, marker: Marker::Braille, graph: GraphType::Line }
+        Series { name, short: name, curve, style, marker: Marker::Braille, graph: GraphType::Line }
     }
 
     fn training<'a>(&self, curve: &'a Curve) -> Series<'a> {
-        self.line("training", curve, self.look.ink(Color::Cyan))
+        Series { short: "train", ..self.line("training", curve, self.look.ink(Color::Cyan)) }
     }
 
     fn validation<'a>(&self, curve: &'a Curve) -> Series<'a> {
-        let series = self.line("validation", curve, self.look.ink(Color::Yellow));
+        let series = Series { short: "val", ..self.line("validation", curve, self.look.ink(Color::Yellow)) };
         // Without colours the two lines are told apart by their signs.
         match self.look.paint {
-            Paint::None => Series { name: "validation •", marker: Marker::Dot, graph: GraphType::Scatter, ..series },
+            Paint::None => Series {
+                name: "validation •",
+                short: "val •",
+                marker: Marker::Dot,
+                graph: GraphType::Scatter,
+                ..series
+            },
             Paint::Palette | Paint::Full => series,
         }
     }
 }
 
-fn plot(series: &[Series], show: fn(f64) -> String, faint: Style, area: Rect, buffer: &mut Buffer) {
+/// Each curve's name and last value. Where there is little room names are short, and the first ones are left out.
+fn legend(series: &[Series], show: fn(f64) -> String, width: usize) -> Vec<Span<'static>> {
+    let known: Vec<(&Series, f64)> = series.iter().filter_map(|series| Some((series, series.curve.last()?))).collect();
+    let spans = |short: bool| -> Vec<Span<'static>> {
+        let span = |(series, last): &(&Series, f64)| {
+            let name = if short { series.short } else { series.name };
+            let last = if last.is_nan() { "NaN".to_string() } else { show(*last) };
+            Span::styled(format!("{name} {last}").trim_start().to_string(), series.style)
+        };
+        known.iter().map(span).collect()
+    };
+    let fits = |spans: &[Span]| spans.iter().map(|span| span.width() + 1).sum::<usize>() <= width;
+    let long = spans(false);
+    if fits(&long) {
+        return long;
+    }
+    let mut short = spans(true);
+    while !fits(&short) {
+        short.remove(0);
+    }
+    short
+}
+
+fn plot(series: &[Series], until: f64, show: fn(f64) -> String, faint: Style, area: Rect, buffer: &mut Buffer) {
     let points: Vec<Vec<(f64, f64)>> = series.iter().map(points).collect();
-    let Some((x, y)) = bounds(&points) else {
+    let Some((x, y)) = bounds(&points, until) else {
         return Line::styled("nothing yet", faint).render(area, buffer);
     };
     let one =
@@ -90,7 +120,7 @@ fn plot(series: &[Series], show: fn(f64) -> String, faint: Style, area: Rect, bu
     let labels = if area.height >= 7 { vec![y[0], middle, y[1]] } else { y.to_vec() };
     let mut across = Axis::default().bounds(x).style(faint);
     if area.height >= 6 {
-        across = across.labels([epochs(x[0]), epochs(x[1])]);
+        across = across.labels(x.map(|x| Line::styled(epochs(x), faint)));
     }
     let up = Axis::default().bounds(y).style(faint).labels(labels.into_iter().map(label));
     Chart::new(datasets.collect()).x_axis(across).y_axis(up).legend_position(None).render(area, buffer);
@@ -110,8 +140,8 @@ fn points(series: &Series) -> Vec<(f64, f64)> {
     series.curve.points().iter().flat_map(one).collect()
 }
 
-/// What the axes show; `None` where there is no point. Outliers of long curves may lie outside.
-fn bounds(curves: &[Vec<(f64, f64)>]) -> Option<([f64; 2], [f64; 2])> {
+/// What the axes show, `until` at least; `None` where there is no point. Outliers of long curves may lie outside.
+fn bounds(curves: &[Vec<(f64, f64)>], until: f64) -> Option<([f64; 2], [f64; 2])> {
     let (mut x, mut y) = ([f64::INFINITY, f64::NEG_INFINITY], [f64::INFINITY, f64::NEG_INFINITY]);
     for points in curves.iter().filter(|points| !points.is_empty()) {
         let mut values: Vec<f64> = points.iter().map(|(_, value)| *value).collect();
@@ -128,5 +158,7 @@ fn bounds(curves: &[Vec<(f64, f64)>]) -> Option<([f64; 2], [f64; 2])> {
     // From a whole epoch on, so that the first point does not hang in the air.
     x[0] = (x[0] - 1e-9).floor().max(0.0);
     let pad = if y[1] > y[0] { (y[1] - y[0]) * 0.05 } else { y[0].abs().max(1e-6) * 0.5 };
-    Some(([x[0], x[1].max(x[0] + 1e-3)], [y[0] - pad, y[1] + pad]))
+    // What is never negative has no axis that is.
+    let least = if y[0] >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
+    Some(([x[0], x[1].max(until).max(x[0] + 1e-3)], [(y[0] - pad).max(least), y[1] + pad]))
 }

@@ -16,9 +16,9 @@ const KEYS: [(&str, &str, &str); 7] = [
     ("v", "validate", "validate after this step"),
     ("e", "stop after epoch", "stop when this epoch is over"),
     ("q", "stop", "stop after this step; the run can be resumed"),
+    ("?", "help", "show or hide this"),
     ("Tab", "view", "the next view: losses, scores, learning rate, speed, classes"),
     ("↑↓", "log", "scroll the log; Page Up, Page Down, Home and End too"),
-    ("?", "help", "show or hide this"),
 ];
 /// For how many seconds it is said that a key was heard.
 const HEARD: f64 = 4.0;
