@@ -1,7 +1,7 @@
 //! A curve of bounded length, however long the run.
 
 /// A curve has at most this many points.
-pub const LIMIT: usize = 2000;
+const LIMIT: usize = 2000;
 
 /// Neighbouring values, as one point.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -73,7 +73,7 @@ impl Curve {
         self.width *= 2;
     }
 
-    /// The points, at most [`LIMIT`].
+    /// The points, at most 2,000.
     pub fn points(&self) -> &[Point] {
         &self.points
     }

@@ -34,7 +34,7 @@ pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         _ if value.is_nan() => UNKNOWN.to_string(),
         0.0 => "0.0000".to_string(),
-        size if size < 1e-3 || size >= 1e5 => small(value),
+        size if !(1e-3..1e5).contains(&size) => small(value),
         size if size >= 1000.0 => format!("{value:.1}"),
         _ => format!("{value:.4}"),
     }

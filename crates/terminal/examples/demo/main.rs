@@ -37,7 +37,14 @@ impl Log for Plain {
     fn flush(&self) {}
 }
 
-fn main() -> Result<ExitCode, Box<dyn Error>> {
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        eprintln!("{error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Result<ExitCode, Box<dyn Error>> {
     log::set_logger(&LOG).map_err(|error| error.to_string())?;
     log::set_max_level(LevelFilter::Info);
     let arguments: Vec<String> = env::args().skip(1).collect();

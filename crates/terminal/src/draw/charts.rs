@@ -29,31 +29,29 @@ impl Scene<'_> {
             Focus::Loss => {
                 let steps = self.line("step", &state.losses, self.look.faint());
                 let steps = Series { graph: GraphType::Scatter, ..steps };
-                (
-                    "Loss",
-                    vec![steps, self.training(&state.training_loss), self.validation(&state.validation_loss)],
-                    words::number,
-                )
+                let epochs = [self.training(&state.training_loss), self.validation(&state.validation_loss)];
+                ("Loss", [steps].into_iter().chain(epochs).collect(), words::number)
             }
             Focus::Score => {
-                let curves = vec![self.training(&state.training_score), self.validation(&state.validation_score)];
-                ("Mean IoU", curves, words::number)
+                let epochs = [self.training(&state.training_score), self.validation(&state.validation_score)];
+                ("Mean IoU", Vec::from(epochs), words::number)
             }
-            Focus::LearningRate => (
-                "Learning rate",
-                vec![self.line("", &state.learning_rates, self.look.ink(Color::Magenta))],
-                words::small,
-            ),
+            Focus::LearningRate => {
+                let steps = self.line("", &state.learning_rates, self.look.ink(Color::Magenta));
+                ("Learning rate", vec![steps], words::small)
+            }
             Focus::Rate => ("Images/s", vec![self.line("", &state.rates, self.look.ink(Color::Green))], words::rate),
             Focus::Overview | Focus::Classes => return,
         };
-        let area = self.panel(
-            title,
-            legend(&series, show, usize::from(area.width).saturating_sub(title.len() + 1)),
-            area,
-            buffer,
-        );
-        plot(&series, state.position(), show, self.look.faint(), area, buffer);
+        let room = usize::from(area.width).saturating_sub(title.len() + 1);
+        let area = self.panel(title, legend(&series, show, room), area, buffer);
+        // How much a rate changes is only seen beside the whole of it.
+        let from_zero = matches!(which, Focus::LearningRate | Focus::Rate);
+        let points: Vec<Vec<(f64, f64)>> = series.iter().map(points).collect();
+        match bounds(&points, state.position(), from_zero) {
+            Some(bounds) => plot(&series, &points, bounds, show, self.look.faint(), area, buffer),
+            None => Line::styled("nothing yet", self.look.faint()).render(area, buffer),
+        }
     }
 
     fn line<'a>(&self, name: &'static str, curve: &'a Curve, style: Style) -> Series<'a> {
@@ -103,16 +101,20 @@ fn legend(series: &[Series], show: fn(f64) -> String, width: usize) -> Vec<Span<
     short
 }
 
-fn plot(series: &[Series], until: f64, show: fn(f64) -> String, faint: Style, area: Rect, buffer: &mut Buffer) {
-    let points: Vec<Vec<(f64, f64)>> = series.iter().map(points).collect();
-    let Some((x, y)) = bounds(&points, until) else {
-        return Line::styled("nothing yet", faint).render(area, buffer);
-    };
-    let one =
-        |(series, points): (&Series, &'_ Vec<(f64, f64)>)| (series.marker, series.graph, series.style, points.clone());
-    let owned: Vec<_> = series.iter().zip(&points).map(one).collect();
-    let datasets = owned.iter().map(|(marker, graph, style, points)| {
-        Dataset::default().marker(*marker).graph_type(*graph).style(*style).data(points)
+/// The left and the right end, the lower and the upper one.
+type Bounds = [[f64; 2]; 2];
+
+fn plot(
+    series: &[Series],
+    points: &[Vec<(f64, f64)>],
+    [x, y]: Bounds,
+    show: fn(f64) -> String,
+    faint: Style,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    let datasets = series.iter().zip(points).map(|(series, points)| {
+        Dataset::default().marker(series.marker).graph_type(series.graph).style(series.style).data(points)
     });
     let middle = (y[0] + y[1]) / 2.0;
     // All as wide, so that charts below one another begin at the same column.
@@ -141,7 +143,7 @@ fn points(series: &Series) -> Vec<(f64, f64)> {
 }
 
 /// What the axes show, `until` at least; `None` where there is no point. Outliers of long curves may lie outside.
-fn bounds(curves: &[Vec<(f64, f64)>], until: f64) -> Option<([f64; 2], [f64; 2])> {
+fn bounds(curves: &[Vec<(f64, f64)>], until: f64, from_zero: bool) -> Option<Bounds> {
     let (mut x, mut y) = ([f64::INFINITY, f64::NEG_INFINITY], [f64::INFINITY, f64::NEG_INFINITY]);
     for points in curves.iter().filter(|points| !points.is_empty()) {
         let mut values: Vec<f64> = points.iter().map(|(_, value)| *value).collect();
@@ -157,8 +159,30 @@ fn bounds(curves: &[Vec<(f64, f64)>], until: f64) -> Option<([f64; 2], [f64; 2])
     }
     // From a whole epoch on, so that the first point does not hang in the air.
     x[0] = (x[0] - 1e-9).floor().max(0.0);
+    if from_zero {
+        y[0] = y[0].min(0.0);
+    }
     let pad = if y[1] > y[0] { (y[1] - y[0]) * 0.05 } else { y[0].abs().max(1e-6) * 0.5 };
     // What is never negative has no axis that is.
     let least = if y[0] >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
-    Some(([x[0], x[1].max(until).max(x[0] + 1e-3)], [(y[0] - pad).max(least), y[1] + pad]))
+    Some([[x[0], x[1].max(until).max(x[0] + 1e-3)], [(y[0] - pad).max(least), y[1] + pad]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_hold_all_but_the_outliers_of_long_curves() {
+        let points = |count: u32| (0..count).map(|x| (f64::from(x), f64::from(x))).collect::<Vec<_>>();
+        assert_eq!(bounds(&[points(0)], 3.0, false), None);
+        assert_eq!(bounds(&[points(0), points(11)], 3.0, false), Some([[0.0, 10.0], [0.0, 10.5]]));
+        let mut long = points(200);
+        long[7].1 = 1e9;
+        let [x, y] = bounds(&[long], 250.5, false).unwrap();
+        assert!(x == [0.0, 250.5] && y[1] < 220.0, "{y:?}");
+        assert_eq!(bounds(&[vec![(1.5, -1.0), (2.5, 1.0)]], 0.0, false), Some([[1.0, 2.5], [-1.1, 1.1]]));
+        let from_zero = bounds(&[vec![(1.0, 90.0), (2.0, 100.0)]], 0.0, true);
+        assert_eq!(from_zero, Some([[0.0, 2.0], [0.0, 105.0]]));
+    }
 }
