@@ -78,7 +78,11 @@ impl Watch {
 
     fn tell(&mut self) {
         let Some(bar) = &self.bar else { return };
-        let width = terminal::size().map_or(80, |(width, _)| usize::from(width));
+        if screen::is_open() {
+            return;
+        }
+        // A terminal that does not know its size says 0.
+        let width = terminal::size().ok().map(|(width, _)| usize::from(width)).filter(|width| *width > 0).unwrap_or(80);
         let (length, said) = self.words.fit(&self.pace, width.saturating_sub(1));
         let color = if self.look.paint == Paint::None { "" } else { ".cyan/8" };
         let template = format!("{{prefix}} {{bar:{length}{color}}} {{msg}}");

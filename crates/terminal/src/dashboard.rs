@@ -9,7 +9,7 @@ use crate::{
     pace::Step,
     screen,
     state::{Setup, State},
-    table::Epoch,
+    table::{Epoch, Measured},
     view::{Command, Meaning, View},
 };
 use ratatui::{
@@ -104,7 +104,7 @@ impl Dashboard {
         self.shared.state().train(epoch, done, self.shared.now());
     }
 
-    /// Validation of the epoch begins.
+    /// A validation begins.
     pub fn validate(&self) {
         self.shared.state().validate(self.shared.now());
     }
@@ -117,6 +117,11 @@ impl Dashboard {
     /// An epoch is over, or was before the run was resumed: see [`State::epoch`].
     pub fn epoch(&self, epoch: &Epoch, ious: &[f64]) {
         self.shared.state().epoch(epoch, ious, self.shared.now());
+    }
+
+    /// A validation in the middle of an epoch is over; training goes on by [`train`](Self::train).
+    pub fn validated(&self, validation: &Measured, ious: &[f64]) {
+        self.shared.state().validated(validation, ious, self.shared.now());
     }
 
     /// What the graphics card is busy with.

@@ -145,7 +145,7 @@ impl Scene<'_> {
 
     fn log(&self, area: Rect, buffer: &mut Buffer) {
         let below = self.view.scroll;
-        let note = if below > 0 { format!("{below} lines below") } else { String::new() };
+        let note = if below > 0 { format!("UTC, {below} lines below") } else { "UTC".to_string() };
         let inner = self.panel("Log", vec![Span::styled(note, self.look.faint())], area, buffer);
         // New lines come in at the bottom.
         let lines: Vec<Line> = self.log.iter().map(|logged| self.log_line(logged)).collect();

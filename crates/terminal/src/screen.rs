@@ -2,7 +2,9 @@
 
 use crate::{error::Error, lines, look::Look};
 use ratatui::crossterm::{
-    cursor, execute,
+    cursor,
+    event::{DisableBracketedPaste, EnableBracketedPaste},
+    execute,
     terminal::{self, EnterAlternateScreen, LeaveAlternateScreen},
 };
 use std::io::{IsTerminal, stderr, stdin};
@@ -44,7 +46,9 @@ pub(crate) fn enter(look: Look) -> Result<(), Error> {
     });
     lines::start_keeping();
     let entered = terminal::enable_raw_mode().map_err(Error::io("read the terminal's keys"));
-    let cover = || execute!(stderr(), EnterAlternateScreen, cursor::Hide).map_err(Error::io("draw on the terminal"));
+    // What is pasted by mistake is then no row of keys that are pressed.
+    let cover = || execute!(stderr(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide);
+    let cover = || cover().map_err(Error::io("draw on the terminal"));
     entered.and_then(|()| cover()).inspect_err(|_| leave())
 }
 
@@ -70,7 +74,7 @@ pub(crate) fn leave() {
         pen = PEN.try_lock();
     }
     // A terminal that is gone needs nothing back.
-    let _ = execute!(stderr(), LeaveAlternateScreen, cursor::Show);
+    let _ = execute!(stderr(), DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
     let _ = terminal::disable_raw_mode();
     lines::stop_keeping();
 }

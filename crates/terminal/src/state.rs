@@ -4,7 +4,7 @@ use crate::{
     curve::Curve,
     load::{Gpu, Load},
     pace::{Pace, Step},
-    table::Epoch,
+    table::{Epoch, Measured},
 };
 
 /// A class of the data.
@@ -105,7 +105,7 @@ impl State {
         self.training_pace = self.training_pace.again();
     }
 
-    /// Validation of the epoch begins.
+    /// A validation begins.
     pub fn validate(&mut self, now: f64) {
         self.end_phase(now);
         (self.phase, self.validated) = (Phase::Validating, 0);
@@ -145,26 +145,30 @@ impl State {
     /// An epoch is over. `ious` are those of the classes in its validation, NaN where a class is absent. Epochs of before
     /// a run was resumed may be told too, in their order, before anything else.
     pub fn epoch(&mut self, epoch: &Epoch, ious: &[f64], now: f64) {
-        self.end_phase(now);
         let x = epoch.epoch as f64;
         let (training, validation) = (epoch.training, epoch.validation);
-        let pairs = [
-            (&mut self.training_loss, training.loss),
-            (&mut self.validation_loss, validation.loss),
-            (&mut self.training_score, training.mean_iou),
-            (&mut self.validation_score, validation.mean_iou),
-        ];
-        for (curve, value) in pairs.into_iter().filter(|(_, value)| !value.is_nan()) {
-            curve.push(x, value);
-        }
+        push(&mut self.training_loss, x, training.loss);
+        push(&mut self.training_score, x, training.mean_iou);
+        self.validation(x, &validation, ious, now);
         if validation.mean_iou > self.best.map_or(f64::NEG_INFINITY, |(best, _)| best) {
             self.best = Some((validation.mean_iou, epoch.epoch));
         }
+        (self.epoch, self.trained, self.validated) = (epoch.epoch.saturating_add(1), 0, 0);
+    }
+
+    /// A validation in the middle of an epoch is over; training goes on by [`train`](Self::train).
+    pub fn validated(&mut self, validation: &Measured, ious: &[f64], now: f64) {
+        self.validation(self.position(), validation, ious, now);
+    }
+
+    fn validation(&mut self, x: f64, validation: &Measured, ious: &[f64], now: f64) {
+        self.end_phase(now);
+        self.phase = Phase::Starting;
+        push(&mut self.validation_loss, x, validation.loss);
+        push(&mut self.validation_score, x, validation.mean_iou);
         if !ious.is_empty() {
             self.ious = ious.to_vec();
         }
-        self.phase = Phase::Starting;
-        (self.epoch, self.trained, self.validated) = (epoch.epoch.saturating_add(1), 0, 0);
     }
 
     /// How far the run is, in epochs.
@@ -199,10 +203,16 @@ impl State {
     }
 }
 
+/// What was not measured is no point.
+fn push(curve: &mut Curve, x: f64, value: f64) {
+    if !value.is_nan() {
+        curve.push(x, value);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::Measured;
 
     fn state() -> State {
         State::new(Setup { epochs: 4, samples: 100, validation_samples: 20, ..Setup::default() })
@@ -258,6 +268,19 @@ mod tests {
         assert_eq!(state.best, Some((0.6, 3)));
         assert_eq!((state.validation_score.points().len(), state.training_score.points().len()), (3, 0));
         assert_eq!((state.epoch, state.ious.len(), state.ious[0]), (5, 2, 0.1));
+    }
+
+    #[test]
+    fn a_validation_in_between_is_a_point_between_two_epochs() {
+        let mut state = state();
+        state.train(3, 25, 0.0);
+        state.validate(1.0);
+        state.step(&step(20), 4.0);
+        state.validated(&Measured { loss: 0.3, accuracy: 0.9, mean_iou: 0.8 }, &[0.8], 4.0);
+        state.train(3, 25, 4.0);
+        assert_eq!((state.validation_loss.points()[0].x, state.validation_score.last()), (2.25, Some(0.8)));
+        assert_eq!((state.validation_seconds, state.best, state.ious[0]), (3.0, None, 0.8));
+        assert_eq!((state.phase, state.trained), (Phase::Training, 25));
     }
 
     #[test]

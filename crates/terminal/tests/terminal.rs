@@ -44,6 +44,8 @@ fn keys_become_commands_and_turn_the_view() {
     terminal.until_seen("Asked for: Save");
     terminal.send("v");
     terminal.until_seen("Asked for: Validate");
+    // What is pasted is no command.
+    terminal.send("\x1b[200~qes\x1b[201~");
     assert!(!terminal.rows().iter().any(|row| row.contains("close this and stop")));
     terminal.send("?");
     terminal.until_seen("close this and stop");
@@ -59,7 +61,9 @@ fn keys_become_commands_and_turn_the_view() {
     terminal.send("q");
     assert_eq!(terminal.end(), STOPPED);
     assert_restored(&terminal);
-    assert!(terminal.after_leaving().contains("Asked for: StopAfterEpoch"));
+    let asked: Vec<String> =
+        terminal.after_leaving().split("Asked for: ").skip(1).map(|rest| rest.lines().next().unwrap().into()).collect();
+    assert_eq!(asked, ["Save", "Validate", "StopAfterEpoch", "StopNow"]);
 }
 
 #[test]
