@@ -46,8 +46,7 @@ struct Rooms {
 }
 
 fn rooms(area: Rect) -> Rooms {
-    // A picture of 200 columns needs no log of 20 rows.
-    let log = (area.height / 4).clamp(4, 14);
+    let log = (area.height / 5).clamp(4, 12);
     let heights = [1, 2, 1].map(Constraint::Length);
     let [title, progress, _, body, log, help] = Layout::vertical([
         heights[0],
@@ -113,7 +112,7 @@ impl Scene<'_> {
                 self.system(system, buffer);
             }
             Focus::Overview => {
-                let below = if area.height < 14 { 0 } else { area.height * 2 / 5 };
+                let below = if area.height < 12 { 0 } else { area.height * 2 / 5 };
                 let [charts, below] = Layout::vertical([Constraint::Min(0), Constraint::Length(below)]).areas(area);
                 self.pair([Focus::Loss, Focus::Score], charts, buffer);
                 let [classes, system] = halves(below);

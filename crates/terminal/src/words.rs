@@ -42,7 +42,11 @@ pub(crate) fn number(value: f64) -> String {
 
 /// A number whose size matters more than its digits: `1.00e-3`.
 pub(crate) fn small(value: f64) -> String {
-    if value.is_nan() { UNKNOWN.to_string() } else { format!("{value:.2e}") }
+    match value {
+        0.0 => "0".to_string(),
+        value if value.is_nan() => UNKNOWN.to_string(),
+        value => format!("{value:.2e}"),
+    }
 }
 
 /// A part of 1, in percent.
@@ -106,6 +110,7 @@ mod tests {
         }
         assert_eq!([number(f64::NAN), number(f64::INFINITY), number(54321.0)], ["-", "inf", "54321.0"]);
         assert_eq!([rate(3.44), rate(9.96), rate(1234.4), rate(f64::NAN)], ["3.4", "10", "1234", "-"]);
+        assert_eq!([small(1e-3), small(0.0), small(f64::NAN)], ["1.00e-3", "0", "-"]);
         assert_eq!([share(0.034), share(f64::NAN), gib(3 << 29), gib(200 << 30)], ["3 %", "-", "1.5", "200"]);
     }
 

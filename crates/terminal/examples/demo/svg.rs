@@ -49,7 +49,7 @@ pub fn write(path: &str) -> io::Result<()> {
     }
     state.load = Load { cpu: 0.83, memory_used: 11 << 30, memory: 32 << 30, process: 5 << 30 };
     let look = Look { paint: Paint::Full, unicode: true, moves: true };
-    let (view, rows) = (View::default(), log.len().saturating_sub(9));
+    let (view, rows) = (View::default(), log.len().saturating_sub(7));
     let area = Rect::new(0, 0, SIZE[0], SIZE[1]);
     let mut buffer = Buffer::empty(area);
     Scene { state: &state, view: &view, log: &log[rows..], look, now }.render(area, &mut buffer);

@@ -117,7 +117,7 @@ fn the_load_is_in_words_and_a_graphics_card_where_there_is_one() {
 #[test]
 fn the_log_stands_at_the_bottom_and_the_keys_below() {
     let shown = rows(&buffer(&state(2), &View { scroll: 7, ..View::default() }, LOOK, [100, 30]));
-    assert!(shown[22].starts_with("Log UTC, 7 lines below ─"), "{}", shown[22]);
+    assert!(shown[23].starts_with("Log UTC, 7 lines below ─"), "{}", shown[23]);
     assert_eq!(shown[28], "00:00:00 line 2");
     assert!(shown[29].starts_with("s save   v validate   e stop after epoch   q stop   ? help"), "{}", shown[29]);
     let asked = View { asked: Some((Command::Save, 27.0)), ..View::default() };
