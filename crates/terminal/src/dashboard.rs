@@ -173,7 +173,6 @@ impl Artist {
                     return Ok(());
                 }
                 if self.shared.stop.load(Ordering::SeqCst) {
-                    screen::leave();
                     self.ask(Command::StopNow);
                     return Ok(());
                 }

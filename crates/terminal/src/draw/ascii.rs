@@ -14,14 +14,13 @@ pub(super) fn translate(buffer: &mut Buffer, area: Rect) {
 
 fn plain(sign: char) -> char {
     match sign {
-        '─' | '–' => '-',
+        '─' => '-',
         '│' => '|',
         '━' | '█' => '#',
         '×' => 'x',
-        '·' => ' ',
-        '★' | '•' => '*',
+        '•' => '*',
         '…' => '~',
-        '┌' | '┐' | '└' | '┘' | '├' | '┤' => '+',
+        '┌' | '┐' | '└' | '┘' => '+',
         // Braille without dots is nothing, and a curve otherwise.
         '\u{2800}' => ' ',
         '\u{2801}'..='\u{28ff}' => '.',

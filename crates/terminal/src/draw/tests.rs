@@ -150,16 +150,18 @@ fn a_loss_that_is_nan_is_said() {
 #[test]
 fn without_colours_there_is_none_and_without_unicode_all_is_ascii() {
     let view = View { help: true, ..View::default() };
-    for size in [[60, 16], [100, 30], [160, 45]] {
-        for look in [LOOK, ASCII] {
-            let buffer = buffer(&state(30), &view, look, size);
-            assert!(buffer.content.iter().all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset));
-            let odd: Vec<&str> =
-                buffer.content.iter().map(|cell| cell.symbol()).filter(|sign| !sign.is_ascii()).collect();
-            assert_eq!(odd.is_empty(), !look.unicode, "{odd:?}");
+    for size in [[50, 12], [60, 16], [100, 30], [160, 45]] {
+        let [shown, ascii] = [LOOK, ASCII].map(|look| buffer(&state(30), &view, look, size));
+        for cell in shown.content.iter().chain(&ascii.content) {
+            assert!(cell.fg == Color::Reset && cell.bg == Color::Reset);
         }
-        let colored = buffer(&state(30), &view, COLOR, size);
-        assert!(colored.content.iter().any(|cell| cell.fg == Color::Cyan));
+        let signs = |buffer: &Buffer| rows(buffer).concat();
+        assert!(!signs(&shown).is_ascii() && signs(&ascii).is_ascii());
+        // A question mark would be a sign that nobody thought of.
+        let unknown = |buffer: &Buffer| signs(buffer).matches('?').count();
+        assert_eq!(unknown(&ascii), unknown(&shown));
+        let colored = buffer(&state(30), &view, COLOR, size).content.iter().any(|cell| cell.fg == Color::Cyan);
+        assert_eq!(colored, size[0] >= 60);
     }
 }
 
