@@ -139,7 +139,9 @@ fn points(series: &Series) -> Vec<(f64, f64)> {
         true => vec![(point.x, point.min), (point.x, point.max)],
         false => vec![(point.x, point.mean)],
     };
-    series.curve.points().iter().flat_map(one).collect()
+    // The axis's length is a difference, which has to be a number too.
+    let drawn = |(x, value): (f64, f64)| (x, value.clamp(-1e100, 1e100));
+    series.curve.points().iter().flat_map(one).map(drawn).collect()
 }
 
 /// What the axes show, `until` at least; `None` where there is no point. Outliers of long curves may lie outside.
@@ -165,7 +167,9 @@ fn bounds(curves: &[Vec<(f64, f64)>], until: f64, from_zero: bool) -> Option<Bou
     let pad = if y[1] > y[0] { (y[1] - y[0]) * 0.05 } else { y[0].abs().max(1e-6) * 0.5 };
     // What is never negative has no axis that is.
     let least = if y[0] >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
-    Some([[x[0], x[1].max(until).max(x[0] + 1e-3)], [(y[0] - pad).max(least), y[1] + pad]])
+    // An axis without a length would make lines without an end.
+    let narrowest = x[0] + x[0].max(1.0) * 1e-3;
+    Some([[x[0], x[1].max(until).max(narrowest)], [(y[0] - pad).max(least), y[1] + pad]])
 }
 
 #[cfg(test)]
@@ -182,6 +186,8 @@ mod tests {
         let [x, y] = bounds(&[long], 250.5, false).unwrap();
         assert!(x == [0.0, 250.5] && y[1] < 220.0, "{y:?}");
         assert_eq!(bounds(&[vec![(1.5, -1.0), (2.5, 1.0)]], 0.0, false), Some([[1.0, 2.5], [-1.1, 1.1]]));
+        let [x, _] = bounds(&[vec![(1e19, 1.0)]], 1e19, false).unwrap();
+        assert!(x[1] > x[0]);
         let from_zero = bounds(&[vec![(1.0, 90.0), (2.0, 100.0)]], 0.0, true);
         assert_eq!(from_zero, Some([[0.0, 2.0], [0.0, 105.0]]));
     }
