@@ -1,0 +1,210 @@
+//! A progress bar at a terminal, nothing in a file (lines are logged instead).
+
+use crate::{
+    look::{Look, Paint},
+    pace::{Pace, Step},
+    screen, words,
+};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use ratatui::crossterm::terminal;
+use std::io::{IsTerminal, stderr};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+/// What is on the terminal at the moment.
+pub(crate) static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// How wide the bar itself is, and how narrow it becomes before words are left out.
+const BAR: [usize; 2] = [24, 8];
+/// Nobody reads faster.
+const FRESH: Duration = Duration::from_millis(100);
+
+/// A stretch of work on samples, as it goes on.
+pub struct Watch {
+    bar: Option<ProgressBar>,
+    words: Words,
+    pace: Pace,
+    look: Look,
+    last: Instant,
+    told: Option<Instant>,
+}
+
+/// What is said beside the bar.
+#[derive(Debug, Clone, Default)]
+struct Words {
+    title: String,
+    done: u64,
+    samples: u64,
+    loss: Option<f64>,
+    score: Option<f64>,
+    /// Training samples and seconds of other work that come after this stretch.
+    then: Option<(u64, f64)>,
+}
+
+impl Watch {
+    /// Starts: `done` of `samples` are behind us. Nothing is drawn where stderr is no terminal, where lines for every
+    /// step would tear the bar, and while a dashboard covers the terminal.
+    pub fn new(title: &str, done: u64, samples: u64) -> Self {
+        let look = Look::of_environment();
+        let quiet = log::max_level() <= log::LevelFilter::Info && !screen::is_open();
+        let bar = (quiet && look.moves && stderr().is_terminal()).then(|| BARS.add(ProgressBar::new(samples)));
+        let words = Words { title: title.to_string(), done, samples, ..Words::default() };
+        let mut watch = Self { bar, words, pace: Pace::default(), look, last: Instant::now(), told: None };
+        watch.tell();
+        watch
+    }
+
+    /// After this stretch come `samples` more to train on, and `seconds` of other work: the run's time left is shown too.
+    pub fn then(mut self, samples: u64, seconds: f64) -> Self {
+        self.words.then = Some((samples, seconds));
+        self
+    }
+
+    /// Another step is done.
+    pub fn step(&mut self, step: &Step) {
+        let now = Instant::now();
+        self.pace.step((now - self.last).as_secs_f64(), step);
+        self.last = now;
+        let words = &mut self.words;
+        words.done += step.samples as u64;
+        words.loss = step.loss.or(words.loss);
+        words.score = step.score.or(words.score);
+        let due = self.told.is_none_or(|told| now - told >= FRESH);
+        if due || words.done >= words.samples {
+            self.tell();
+            self.told = Some(now);
+        }
+    }
+
+    fn tell(&mut self) {
+        let Some(bar) = &self.bar else { return };
+        if screen::is_open() {
+            return;
+        }
+        // A terminal that does not know its size says 0.
+        let width = terminal::size().ok().map(|(width, _)| usize::from(width)).filter(|width| *width > 0).unwrap_or(80);
+        let (length, said) = self.words.fit(&self.pace, width.saturating_sub(1));
+        let color = if self.look.paint == Paint::None { "" } else { ".cyan/8" };
+        let template = format!("{{prefix}} {{bar:{length}{color}}} {{msg}}");
+        let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(if self.look.unicode { style } else { style.progress_chars("#> ") });
+        bar.set_prefix(self.words.title.clone());
+        bar.set_message(said);
+        bar.set_position(self.words.done);
+    }
+
+    /// Samples a second.
+    pub fn rate(&self) -> f64 {
+        self.pace.rate()
+    }
+
+    /// The part of the time that was spent waiting for data, from 0 to 1; NaN where nobody measures it.
+    pub fn waiting(&self) -> f64 {
+        self.pace.waiting()
+    }
+
+    /// Takes the bar off the terminal, so that lines can be written.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl Words {
+    /// The length of the bar and the words after it, in `width` columns: first the bar becomes shorter, then the words
+    /// that matter least are left out.
+    fn fit(&self, pace: &Pace, width: usize) -> (usize, String) {
+        let left = pace.left(self.samples.saturating_sub(self.done));
+        let known = |value: f64| (!value.is_nan()).then_some(value);
+        // In the order in which they stand, each with how much it matters.
+        let mut parts: Vec<(u8, String)> = [
+            self.loss
+                .map(|loss| (7, format!("loss {}", if loss.is_nan() { "NaN".into() } else { words::number(loss) }))),
+            self.score.map(|score| (3, format!("score {}", words::number(score)))),
+            known(pace.rate()).map(|_| (5, format!("{} images/s", words::rate(pace.recent_rate())))),
+            known(pace.waiting()).map(|waiting| (2, format!("data {}", words::share(waiting)))),
+            known(left).map(|left| (6, format!("{} left", words::time(left)))),
+            self.then
+                .and_then(|(samples, seconds)| known(left + pace.left(samples) + seconds))
+                .map(|left| (4, format!("run {}", words::time(left)))),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let fixed = self.title.chars().count() + 2;
+        loop {
+            let said: Vec<&str> = parts.iter().map(|(_, part)| part.as_str()).collect();
+            let said = format!("{}/{} {}", self.done, self.samples, said.join(", "));
+            let room = width.saturating_sub(fixed + said.chars().count());
+            let least = parts.iter().map(|(weight, _)| *weight).min();
+            match least {
+                Some(least) if room < BAR[1] => parts.retain(|(weight, _)| *weight != least),
+                _ => return (room.clamp(1, BAR[0]), said.trim_end().to_string()),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn pace() -> Pace {
+        let mut pace = Pace::default();
+        let step = Step { samples: 50, waited: Some(Duration::from_millis(150)), ..Step::default() };
+        pace.step(5.0, &step);
+        pace
+    }
+
+    fn words() -> Words {
+        let (loss, score, then) = (Some(0.43214), Some(0.7), Some((2000, 30.0)));
+        Words { title: "Epoch 3/20".into(), done: 200, samples: 800, loss, score, then }
+    }
+
+    #[test]
+    fn a_wide_terminal_has_it_all() {
+        let said = "200/800 loss 0.4321, score 0.7000, 10 images/s, data 3 %, 1 min 00 s left, run 4 min 50 s";
+        assert_eq!(words().fit(&pace(), 160), (24, said.to_string()));
+    }
+
+    #[test]
+    fn a_narrow_terminal_has_what_matters() {
+        assert_eq!(words().fit(&pace(), 80), (19, "200/800 loss 0.4321, 10 images/s, 1 min 00 s left".into()));
+        assert_eq!(words().fit(&pace(), 40), (9, "200/800 loss 0.4321".into()));
+        assert_eq!(words().fit(&pace(), 1), (1, "200/800".into()));
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_said() {
+        let unknown = Words { loss: None, score: None, ..words() };
+        assert_eq!(unknown.fit(&Pace::default(), 160), (24, "200/800".into()));
+        let broken = Words { loss: Some(f64::NAN), ..unknown };
+        assert_eq!(broken.fit(&Pace::default(), 160).1, "200/800 loss NaN");
+    }
+
+    #[test]
+    fn without_a_terminal_it_only_counts() {
+        let mut watch = Watch::new("Epoch 1/2", 0, 100).then(100, 0.0);
+        assert!(watch.rate().is_nan());
+        watch.step(&Step { samples: 8, waited: Some(Duration::ZERO), ..Step::default() });
+        assert!(watch.rate() > 0.0 && watch.waiting() == 0.0);
+        watch.finish();
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_never_wraps(width in 40usize..300, done in 0u64..10_000_000, loss in -1e12..1e12f64) {
+            let words = Words { done, samples: 10_000_000, loss: Some(loss), ..words() };
+            let (bar, said) = words.fit(&pace(), width);
+            prop_assert!(words.title.len() + 2 + bar + said.len() <= width);
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! What a dashboard shows: plain numbers, brought up to date by whoever trains.
+
+use crate::{
+    curve::Curve,
+    load::{Gpu, Load},
+    pace::{Pace, Step},
+    table::{Epoch, Measured},
+};
+
+/// A class of the data.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Class {
+    /// Its name.
+    pub name: String,
+    /// The colour that it is drawn in: red, green, blue.
+    pub color: [u8; 3],
+}
+
+/// What is known of a run before it starts.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Setup {
+    /// What the run is called: its folder, say.
+    pub title: String,
+    /// What is trained on what, in a few words.
+    pub about: String,
+    /// How many epochs the run has.
+    pub epochs: u64,
+    /// Training samples an epoch.
+    pub samples: u64,
+    /// Validation samples.
+    pub validation_samples: u64,
+    /// The classes, in the order of their numbers.
+    pub classes: Vec<Class>,
+}
+
+/// What is being done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing yet.
+    #[default]
+    Starting,
+    /// Training.
+    Training,
+    /// Validating at the end of an epoch.
+    Validating,
+}
+
+/// What a dashboard shows. Moments are in seconds since it opened; the curves' x counts epochs, with their fractions.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    /// What was known before.
+    pub setup: Setup,
+    /// What is being done.
+    pub phase: Phase,
+    /// The epoch under way, from 1.
+    pub epoch: u64,
+    /// Training samples of this epoch that are done.
+    pub trained: u64,
+    /// Validation samples of this epoch that are done.
+    pub validated: u64,
+    /// How fast training goes in this epoch.
+    pub training_pace: Pace,
+    /// How fast the last validation went or goes.
+    pub validation_pace: Pace,
+    /// How long the last whole validation took; NaN before there was one.
+    pub validation_seconds: f64,
+    /// The loss of each step.
+    pub losses: Curve,
+    /// The learning rate of each step.
+    pub learning_rates: Curve,
+    /// Training images a second, at each step.
+    pub rates: Curve,
+    /// The mean training loss of each epoch.
+    pub training_loss: Curve,
+    /// The mean validation loss of each epoch.
+    pub validation_loss: Curve,
+    /// The training's mean IoU of each epoch.
+    pub training_score: Curve,
+    /// The validation's mean IoU of each epoch.
+    pub validation_score: Curve,
+    /// The best validation so far: mean IoU and epoch.
+    pub best: Option<(f64, u64)>,
+    /// The IoU of each class in the last validation; NaN where the class is absent, empty before there was one.
+    pub ious: Vec<f64>,
+    /// What the machine is busy with.
+    pub load: Load,
+    /// What its graphics card is busy with, where the program knows.
+    pub gpu: Option<Gpu>,
+    /// When something was last told.
+    pub last: f64,
+    /// When the phase began.
+    pub since: f64,
+}
+
+impl State {
+    /// Before anything was done.
+    pub fn new(setup: Setup) -> Self {
+        Self { setup, validation_seconds: f64::NAN, ..Self::default() }
+    }
+
+    /// Training of `epoch`, counted from 1, begins or goes on: `done` of its samples are behind us.
+    pub fn train(&mut self, epoch: u64, done: u64, now: f64) {
+        self.end_phase(now);
+        (self.phase, self.epoch, self.trained, self.validated) = (Phase::Training, epoch, done, 0);
+        self.training_pace = self.training_pace.again();
+    }
+
+    /// A validation begins.
+    pub fn validate(&mut self, now: f64) {
+        self.end_phase(now);
+        (self.phase, self.validated) = (Phase::Validating, 0);
+        self.validation_pace = self.validation_pace.again();
+    }
+
+    fn end_phase(&mut self, now: f64) {
+        // One that was broken off says nothing about how long they take.
+        if self.phase == Phase::Validating && self.validated >= self.setup.validation_samples {
+            self.validation_seconds = now - self.since;
+        }
+        (self.since, self.last) = (now, now);
+    }
+
+    /// Another step of training or of validation is done.
+    pub fn step(&mut self, step: &Step, now: f64) {
+        let seconds = (now - self.last).max(0.0);
+        self.last = now;
+        let samples = step.samples as u64;
+        match self.phase {
+            Phase::Validating => {
+                self.validated = self.validated.saturating_add(samples);
+                self.validation_pace.step(seconds, step);
+            }
+            Phase::Starting | Phase::Training => {
+                self.trained = self.trained.saturating_add(samples);
+                self.training_pace.step(seconds, step);
+                let x = self.position();
+                let rate = self.training_pace.recent_rate();
+                step.loss.into_iter().for_each(|loss| self.losses.push(x, loss));
+                step.learning_rate.into_iter().for_each(|rate| self.learning_rates.push(x, rate));
+                self.rates.push(x, rate);
+            }
+        }
+    }
+
+    /// An epoch is over. `ious` are those of the classes in its validation, NaN where a class is absent. Epochs of before
+    /// a run was resumed may be told too, in their order, before anything else.
+    pub fn epoch(&mut self, epoch: &Epoch, ious: &[f64], now: f64) {
+        let x = epoch.epoch as f64;
+        let (training, validation) = (epoch.training, epoch.validation);
+        push(&mut self.training_loss, x, training.loss);
+        push(&mut self.training_score, x, training.mean_iou);
+        self.validation(x, &validation, ious, now);
+        if validation.mean_iou > self.best.map_or(f64::NEG_INFINITY, |(best, _)| best) {
+            self.best = Some((validation.mean_iou, epoch.epoch));
+        }
+        (self.epoch, self.trained, self.validated) = (epoch.epoch.saturating_add(1), 0, 0);
+    }
+
+    /// A validation in the middle of an epoch is over; training goes on by [`train`](Self::train).
+    pub fn validated(&mut self, validation: &Measured, ious: &[f64], now: f64) {
+        self.validation(self.position(), validation, ious, now);
+    }
+
+    fn validation(&mut self, x: f64, validation: &Measured, ious: &[f64], now: f64) {
+        self.end_phase(now);
+        self.phase = Phase::Starting;
+        push(&mut self.validation_loss, x, validation.loss);
+        push(&mut self.validation_score, x, validation.mean_iou);
+        if !ious.is_empty() {
+            self.ious = ious.to_vec();
+        }
+    }
+
+    /// How far the run is, in epochs.
+    pub fn position(&self) -> f64 {
+        let within = self.trained as f64 / self.setup.samples.max(1) as f64;
+        self.epoch.saturating_sub(1) as f64 + within.min(1.0)
+    }
+
+    /// How many seconds the epoch's training, or its validation, will go on; NaN while nobody knows.
+    pub fn phase_left(&self) -> f64 {
+        match self.phase {
+            Phase::Validating => {
+                self.validation_pace.left(self.setup.validation_samples.saturating_sub(self.validated))
+            }
+            Phase::Starting | Phase::Training => {
+                self.training_pace.left(self.setup.samples.saturating_sub(self.trained))
+            }
+        }
+    }
+
+    /// How many seconds the run will go on, validations included as far as it is known how long they take; NaN while
+    /// nobody knows.
+    pub fn run_left(&self) -> f64 {
+        let later = self.setup.epochs.saturating_sub(self.epoch);
+        let validation = if self.validation_seconds.is_nan() { 0.0 } else { self.validation_seconds };
+        // Where this epoch is being validated, that is in what is left of the phase.
+        let validations =
+            later.saturating_add(u64::from(self.phase != Phase::Validating && self.epoch <= self.setup.epochs));
+        let training = self.training_pace.left(later.saturating_mul(self.setup.samples));
+        let phase = if self.epoch > self.setup.epochs { 0.0 } else { self.phase_left() };
+        phase + training + validations as f64 * validation
+    }
+}
+
+/// What was not measured is no point.
+fn push(curve: &mut Curve, x: f64, value: f64) {
+    if !value.is_nan() {
+        curve.push(x, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state() -> State {
+        State::new(Setup { epochs: 4, samples: 100, validation_samples: 20, ..Setup::default() })
+    }
+
+    fn step(samples: usize) -> Step {
+        Step { samples, loss: Some(0.5), learning_rate: Some(1e-3), ..Step::default() }
+    }
+
+    fn epoch(epoch: u64, mean_iou: f64) -> Epoch {
+        let validation = Measured { loss: 0.4, accuracy: 0.9, mean_iou };
+        Epoch { epoch, training: Measured::default(), validation, seconds: 1.0, rate: 1.0, waiting: f64::NAN }
+    }
+
+    #[test]
+    fn time_left_counts_the_epochs_and_validations_to_come() {
+        let mut state = state();
+        assert!(state.run_left().is_nan() && state.phase_left().is_nan());
+        state.train(1, 0, 0.0);
+        state.step(&step(50), 10.0);
+        assert_eq!((state.phase_left().round(), state.run_left().round()), (10.0, 70.0));
+        state.step(&step(50), 20.0);
+        state.validate(20.0);
+        assert!(state.phase_left().is_nan());
+        state.step(&step(10), 22.0);
+        assert_eq!(state.phase_left().round(), 2.0);
+        state.step(&step(10), 24.0);
+        state.epoch(&epoch(1, 0.5), &[0.5], 24.0);
+        assert_eq!(state.validation_seconds, 4.0);
+        // Three epochs of 20 seconds and three validations of 4.
+        assert_eq!(state.run_left().round(), 72.0);
+        state.train(4, 100, 24.0);
+        assert_eq!((state.position(), state.run_left()), (4.0, 4.0));
+        state.epoch(&epoch(4, 0.5), &[], 30.0);
+        assert_eq!((state.position(), state.run_left()), (4.0, 0.0));
+    }
+
+    #[test]
+    fn a_validation_that_was_broken_off_does_not_count() {
+        let mut state = state();
+        state.validate(1.0);
+        state.step(&step(5), 2.0);
+        state.train(2, 0, 3.0);
+        assert!(state.validation_seconds.is_nan());
+    }
+
+    #[test]
+    fn the_best_epoch_is_the_first_with_the_greatest_mean_iou() {
+        let mut state = state();
+        for (number, iou) in [(1, f64::NAN), (2, 0.4), (3, 0.6), (4, 0.6)] {
+            state.epoch(&epoch(number, iou), &[0.1, f64::NAN], 0.0);
+        }
+        assert_eq!(state.best, Some((0.6, 3)));
+        assert_eq!((state.validation_score.points().len(), state.training_score.points().len()), (3, 0));
+        assert_eq!((state.epoch, state.ious.len(), state.ious[0]), (5, 2, 0.1));
+    }
+
+    #[test]
+    fn a_validation_in_between_is_a_point_between_two_epochs() {
+        let mut state = state();
+        state.train(3, 25, 0.0);
+        state.validate(1.0);
+        state.step(&step(20), 4.0);
+        state.validated(&Measured { loss: 0.3, accuracy: 0.9, mean_iou: 0.8 }, &[0.8], 4.0);
+        state.train(3, 25, 4.0);
+        assert_eq!((state.validation_loss.points()[0].x, state.validation_score.last()), (2.25, Some(0.8)));
+        assert_eq!((state.validation_seconds, state.best, state.ious[0]), (3.0, None, 0.8));
+        assert_eq!((state.phase, state.trained), (Phase::Training, 25));
+    }
+
+    #[test]
+    fn steps_of_a_validation_are_in_no_curve() {
+        let mut state = state();
+        state.train(2, 50, 0.0);
+        state.step(&step(25), 1.0);
+        state.validate(1.0);
+        state.step(&step(20), 2.0);
+        assert_eq!((state.losses.points().len(), state.losses.points()[0].x), (1, 1.75));
+        assert_eq!((state.trained, state.validated), (75, 20));
+    }
+}

@@ -1,0 +1,68 @@
+"""Runs a program at a terminal of its own, and passes on what the terminal shows.
+
+usage: relay.py ROWS COLUMNS PROGRAM [ARGUMENT ...]
+
+Reads lines of JSON: {"send": TEXT}, {"resize": [ROWS, COLUMNS]}, {"signal": NAME}. Writes lines of JSON: {"shown": HEX}, and
+at the end {"status": NUMBER, "restored": BOOLEAN}: the exit status (128 and more for a signal), and whether the settings of
+the terminal (what `stty -a` says) are again those of before.
+"""
+
+import fcntl
+import json
+import os
+import pty
+import select
+import signal
+import struct
+import sys
+import termios
+
+
+def say(**what):
+    print(json.dumps(what), flush=True)
+
+
+def main():
+    rows, columns, program = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+    master, slave = pty.openpty()
+
+    def resize(rows, columns):
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    resize(rows, columns)
+    before = termios.tcgetattr(slave)
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        for stream in range(3):
+            os.dup2(slave, stream)
+        os.closerange(3, 64)
+        os.execvp(program[0], program)
+    status = None
+    asked = b""
+    while True:
+        # What is shown before the end is read after it.
+        if status is None and (ended := os.waitpid(child, os.WNOHANG))[0]:
+            status = ended[1]
+        streams = [master] if status is not None else [master, sys.stdin]
+        ready = select.select(streams, [], [], 0.02)[0]
+        if master in ready:
+            say(shown=os.read(master, 65536).hex())
+        elif status is not None:
+            break
+        if sys.stdin in ready:
+            asked += os.read(0, 65536)
+            *lines, asked = asked.split(b"\n")
+            for line in map(json.loads, lines):
+                if "send" in line:
+                    os.write(master, line["send"].encode())
+                elif "resize" in line:
+                    resize(*line["resize"])
+                else:
+                    os.kill(child, getattr(signal, line["signal"]))
+    status = os.waitstatus_to_exitcode(status)
+    say(status=status if status >= 0 else 128 - status, restored=termios.tcgetattr(slave) == before)
+
+
+main()
