@@ -217,7 +217,9 @@ pub fn assert_tidy(place: &Place, run: &str) {
     for folder in [place.path(run), place.path(run).join("checkpoints")] {
         for entry in fs::read_dir(folder).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            let known = ["config.json", "metrics.jsonl", "lock", "logs", "checkpoints"].contains(&&*name);
+            let known =
+                ["config.json", "environment.json", "metrics.jsonl", "lock", "logs", "checkpoints", "report.html"]
+                    .contains(&&*name);
             assert!(known || name.starts_with("step-"), "{name} lies about in {run}");
         }
     }

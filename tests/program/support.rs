@@ -122,7 +122,13 @@ impl Place {
         let text = fs::read_to_string(self.path(run).join("metrics.jsonl")).unwrap();
         let line = |line: &str| {
             let mut value: Value = serde_json::from_str(line).unwrap();
-            assert!(value.as_object_mut().unwrap().remove("time").unwrap().is_number());
+            let object = value.as_object_mut().unwrap();
+            assert!(object.remove("time").unwrap().is_number());
+            // How it went is another thing than what came of it.
+            object.retain(|key, _| {
+                !key.starts_with("seconds/")
+                    && !["images_per_second", "memory_mb", "gradient_norm"].contains(&key.as_str())
+            });
             value
         };
         text.lines().map(line).collect()

@@ -8,7 +8,9 @@ use std::fs;
 fn training_fills_the_run_folder_and_says_one_line_an_epoch() {
     let place = Place::new();
     let ran = place.train("").ok();
-    for file in ["config.json", "metrics.jsonl", "checkpoints/step-0000000010/manifest.json"] {
+    for file in
+        ["config.json", "environment.json", "metrics.jsonl", "report.html", "checkpoints/step-0000000010/manifest.json"]
+    {
         assert!(place.path("runs/tiny").join(file).is_file(), "{file}");
     }
     for stage in ["train", "validation"] {
@@ -20,9 +22,15 @@ fn training_fills_the_run_folder_and_says_one_line_an_epoch() {
     let epochs: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("Training acc over epoch: ")).collect();
     assert_eq!(epochs.len(), 2);
     assert!(epochs[1].contains("Epoch 2/2"), "{}", epochs[1]);
-    let last = ran.stderr.lines().last().unwrap();
-    assert!(last.contains("Saved checkpoint: runs/tiny/checkpoints/step-0000000010"), "{last}");
-    assert_eq!(ran.stderr.lines().count(), 4, "{}", ran.stderr);
+    let last: Vec<&str> = ran.stderr.lines().skip(3).collect();
+    for (line, part) in last.iter().zip([
+        "Saved checkpoint: runs/tiny/checkpoints/step-0000000010",
+        "Using runs/tiny/checkpoints/step-",
+        "Wrote the report: runs/tiny/report.html",
+    ]) {
+        assert!(line.contains(part), "{line}");
+    }
+    assert_eq!(last.len(), 3, "{}", ran.stderr);
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub enum Command {
     Validate(Validate),
     /// Predict the class of every pixel of images.
     Predict(Predict),
+    /// Write one HTML page about a run: what came of it, what is wrong with it and what to change.
+    Report(Report),
     /// Save a trained network for others to run: TorchScript, ONNX, its weights, and what it is, as a Triton model.
     Export(Export),
     /// Look at a data set before anything is trained on it.
@@ -33,6 +35,8 @@ pub enum Command {
     /// Look at a network before it is trained.
     #[command(subcommand)]
     Model(Model),
+    /// List runs: how they stand, their best scores, their ages and sizes, and in what they differ.
+    Runs(Runs),
     /// Print the JSON schema of configurations.
     Schema,
 }
@@ -60,8 +64,11 @@ pub struct Train {
     /// Stop after this many steps in all, with a checkpoint and status 75, as if the system had asked for it
     #[arg(long, value_name = "STEP", value_parser = clap::value_parser!(u64).range(1..))]
     pub until_step: Option<u64>,
+    /// Show a dashboard over the whole terminal instead of bars: curves, scores, load, log; keys save, validate and stop
+    #[arg(long)]
+    pub tui: bool,
     /// Train nothing: run a batch that was refused once more, and show what in it is not finite
-    #[arg(long, value_name = "RUN/rejected/STEP", conflicts_with_all = ["config", "run", "resume", "allow", "until_step"])]
+    #[arg(long, value_name = "RUN/rejected/STEP", conflicts_with_all = ["config", "run", "resume", "allow", "until_step", "tui"])]
     pub replay: Option<PathBuf>,
 }
 
@@ -239,6 +246,23 @@ pub struct Validate {
     pub json: bool,
 }
 
+/// `app report`
+#[derive(Debug, Args)]
+pub struct Report {
+    /// The run folder [default: the newest under runs/]
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<PathBuf>,
+    /// Runs to show beside it
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    pub compare: Vec<PathBuf>,
+    /// Where the page goes [default: report.html in the run folder]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Change one key of the run's configuration, e.g. --set data.root=/elsewhere
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
 /// What is written of an image beside its class map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Also {
@@ -279,6 +303,17 @@ pub struct Export {
     /// Change one key of the run's configuration, e.g. --set export.weights=bf16
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+}
+
+/// `app runs`
+#[derive(Debug, Args)]
+pub struct Runs {
+    /// The folder with the runs, or with folders of runs [default: runs]
+    #[arg(value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    /// Print one JSON array instead of a table
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `app predict`

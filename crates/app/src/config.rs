@@ -8,7 +8,7 @@ mod strict;
 #[cfg(test)]
 mod tests;
 
-pub use edit::{differences, keys};
+pub use edit::{differences, flat, keys};
 
 use crate::cli::Configured;
 use crate::report;

@@ -6,12 +6,12 @@ mod tables;
 use crate::cli::{self, Configured, Look};
 use crate::config::Config;
 use crate::report;
-use crate::watch::Watch;
 use anyhow::Result;
 use data::{Report, Severity};
 use serde_json::json;
 use std::process::ExitCode;
 use std::thread::available_parallelism;
+use terminal::{Step, Watch};
 
 /// `app data`
 pub fn run(command: &cli::Data) -> Result<ExitCode> {
@@ -55,7 +55,7 @@ fn look(args: &Configured) -> Result<Report> {
     let cores = available_parallelism().map_or(1, |cores| cores.get() as u64);
     let mut watch = None;
     let report = data::check_config(&config.data, cores, |samples| {
-        watch.get_or_insert_with(|| Watch::new("Looking", 0, samples)).step(1, None);
+        watch.get_or_insert_with(|| Watch::new("Looking", 0, samples)).step(&Step { samples: 1, ..Step::default() });
     })?;
     let rate = watch.map_or(0.0, |watch| watch.rate());
     let samples: u64 = report.splits.iter().map(|split| split.samples).sum();

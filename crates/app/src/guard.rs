@@ -18,6 +18,8 @@ pub struct Guard {
     device: Device,
     steps: Vec<Step>,
     history: VecDeque<f32>,
+    /// The sum of the finite norms of gradients since they were last asked for, and how many they are.
+    norms: (f64, u64),
 }
 
 struct Step {
@@ -32,6 +34,8 @@ struct Step {
 pub struct Seen {
     /// The loss of the last step; `None` where it was not time for a look.
     pub loss: Option<f64>,
+    /// The norm of the gradients of the last update, where there was one since the last look.
+    pub gradient_norm: Option<f64>,
     /// Updates that were refused.
     pub troubles: Vec<Trouble>,
 }
@@ -85,7 +89,13 @@ impl fmt::Display for Trouble {
 impl Guard {
     /// A guard of training on `device`.
     pub fn new(device: Device) -> Self {
-        Self { device, steps: Vec::new(), history: VecDeque::new() }
+        Self { device, steps: Vec::new(), history: VecDeque::new(), norms: (0.0, 0) }
+    }
+
+    /// The mean norm of the gradients since the last call, of those that were looked at and are finite.
+    pub fn take_gradient_norm(&mut self) -> f64 {
+        let (sum, count) = std::mem::take(&mut self.norms);
+        sum / count as f64
     }
 
     /// Takes note of a step. Looks at the device where that is free, from time to time where it is not, and where
@@ -117,7 +127,16 @@ impl Guard {
     fn look(&mut self) -> Result<Seen> {
         let losses = read(self.steps.iter().map(|step| &step.loss))?;
         let rejected = read(self.steps.iter().filter_map(|step| step.update.as_ref()).map(|update| &update.rejected))?;
-        let mut seen = Seen { loss: losses.last().map(|loss| f64::from(*loss)), troubles: Vec::new() };
+        let norms =
+            read(self.steps.iter().filter_map(|step| step.update.as_ref()).map(|update| &update.gradient_norm))?;
+        for norm in norms.iter().filter(|norm| norm.is_finite()) {
+            self.norms = (self.norms.0 + f64::from(*norm), self.norms.1 + 1);
+        }
+        let mut seen = Seen {
+            loss: losses.last().map(|loss| f64::from(*loss)),
+            gradient_norm: norms.last().map(|norm| f64::from(*norm)),
+            troubles: Vec::new(),
+        };
         let mut rejected = rejected.into_iter();
         let mut window = 0;
         for index in 0..self.steps.len() {
@@ -213,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_gpu_is_looked_at_now_and_then_and_where_it_is_asked_for() {
-        let mut guard = Guard { device: Device::Cuda(0), steps: Vec::new(), history: VecDeque::new() };
+        let mut guard = Guard::new(Device::Cuda(0));
         for step in 1..GPU_INTERVAL {
             assert_eq!(take(&mut guard, step, 0.5, Some(f32::from(step == 7))).loss, None);
         }

@@ -4,9 +4,12 @@ use anyhow::{Context, Result, bail};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
+use std::thread::sleep;
 use std::time::Duration;
 
 const NAME: &str = "lock";
+/// Longer than a look at a lock takes.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// The right to write into a run folder. The system itself takes it back when the process ends, however it ends, so a
 /// lock is never stale.
@@ -22,7 +25,13 @@ impl Lock {
         let at = || format!("locking {}", path.display());
         let mut options = OpenOptions::new();
         let mut file = options.read(true).write(true).create(true).truncate(false).open(&path).with_context(at)?;
-        match file.try_lock() {
+        let mut locked = file.try_lock();
+        if let Err(TryLockError::WouldBlock) = locked {
+            // It may have been somebody who only looked; see `held`.
+            sleep(GLANCE);
+            locked = file.try_lock();
+        }
+        match locked {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
@@ -51,6 +60,13 @@ impl Lock {
             .with_context(at)?;
         Ok(Self { _file: file })
     }
+}
+
+/// Whether a living process holds the lock of the run. The file is opened for reading and its lock shared, and given back
+/// at once: nothing is written, and two that look at the same time do not see each other.
+pub fn held(folder: &Path) -> bool {
+    let file = File::open(folder.join(NAME));
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 fn ago(time: Duration) -> String {

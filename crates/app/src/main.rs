@@ -4,15 +4,20 @@
 //! stopped by a signal and ready to be resumed.
 
 mod cli;
+mod closer;
 mod config;
 mod data;
+mod environment;
 mod export;
 mod files;
+mod graph;
 mod guard;
 mod identity;
+mod journal;
 mod layers;
 mod lock;
 mod notes;
+mod page;
 mod paint;
 mod parts;
 mod predict;
@@ -20,17 +25,19 @@ mod recovery;
 mod replay;
 mod report;
 mod run;
+mod runs;
 mod saved;
 mod saver;
+mod screen;
 mod signals;
 mod snapshot;
 mod start;
+mod times;
 mod train;
 mod trained;
 mod usage;
 mod validate;
 mod verify_resume;
-mod watch;
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -57,7 +64,7 @@ fn start_log() {
     let logger = env_logger::Builder::from_env(environment).format_target(false).build();
     let level = logger.filter();
     // It fails only where there is a log already.
-    if log::set_boxed_logger(Box::new(watch::Lines(logger))).is_ok() {
+    if log::set_boxed_logger(Box::new(terminal::Lines(logger))).is_ok() {
         log::set_max_level(level);
     }
 }
@@ -68,9 +75,11 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::VerifyResume(args) => return verify_resume::run(args),
         Command::Validate(args) => validate::run(args)?,
         Command::Predict(args) => predict::run(args)?,
+        Command::Report(args) => page::run(args)?,
         Command::Export(args) => export::run(args)?,
         Command::Data(command) => return data::run(command),
         Command::Model(cli::Model::Summary(args)) => layers::run(args)?,
+        Command::Runs(args) => runs::run(args)?,
         Command::Schema => config::schema()?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,5 +1,8 @@
 //! What a run writes down, on a disk that may be full for a while.
 
+mod board;
+
+use crate::config::Config;
 use anyhow::{Context, Result};
 use checkpoint::OnError;
 use contract::{Progress, Scores};
@@ -10,26 +13,38 @@ use summary::{Error, Stage, Summary};
 pub struct Notes {
     summary: Summary,
     on_error: OnError,
+    /// Whether TensorBoard's files are written.
+    on_board: bool,
+    has_graph: bool,
     failing: bool,
 }
 
 impl Notes {
     /// Notes by a policy.
-    pub fn new(summary: Summary, on_error: OnError) -> Self {
-        Self { summary, on_error, failing: false }
+    pub fn new(summary: Summary, config: &Config) -> Self {
+        let (on_error, on_board) = (config.checkpoint.on_error, config.summary.tensorboard);
+        Self { summary, on_error, on_board, has_graph: false, failing: false }
+    }
+
+    /// Whether single steps are written down.
+    pub fn per_step(&self) -> bool {
+        self.summary.per_step()
     }
 
     /// A training step.
-    pub fn step(&mut self, at: Progress, loss: f64, learning_rate: f64) -> Result<()> {
-        let written = self.summary.step(at.epoch, at.step, &[("loss", loss), ("learning_rate", learning_rate)]);
+    pub fn step(&mut self, at: Progress, scalars: &[(String, f64)]) -> Result<()> {
+        let written = self.summary.step(at.epoch, at.step, scalars);
         self.hear(written)
     }
 
-    /// The scores of an epoch, of training and of validation.
-    pub fn epoch(&mut self, at: Progress, learning_rate: f64, scores: [&Scores; 2]) -> Result<()> {
+    /// The scores of an epoch, of training and of validation; and `how` the training went.
+    pub fn epoch(&mut self, at: Progress, learning_rate: f64, scores: [&Scores; 2], how: &Scores) -> Result<()> {
         for (stage, scores) in [Stage::Train, Stage::Validation].into_iter().zip(scores) {
             let mut scalars = scores.clone();
             scalars.push(("learning_rate".into(), learning_rate));
+            if stage == Stage::Train {
+                scalars.extend_from_slice(how);
+            }
             let written = self.summary.epoch(stage, at.epoch, at.step, &scalars);
             self.hear(written)?;
         }

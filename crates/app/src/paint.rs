@@ -1,7 +1,7 @@
 //! Class maps as pictures.
 
 use anyhow::{Context, Result};
-use data::{Color, IGNORE};
+use data::{Color, IGNORE, Split};
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use std::io::Cursor;
 use tch::{Device, Kind, Tensor};
@@ -18,6 +18,23 @@ pub fn class_map(classes: &Tensor) -> Result<GrayImage> {
     let (height, width) = classes.size2()?;
     let ids = Vec::<u8>::try_from(classes.f_to_device(Device::Cpu)?.f_to_kind(Kind::Uint8)?.f_flatten(0, -1)?)?;
     GrayImage::from_raw(width.try_into()?, height.try_into()?, ids).context("a class map of the wrong size")
+}
+
+/// Inputs of a network (`[N, C, H, W]` f32, normalised) as the pictures that they were.
+pub fn photographs(config: &data::Config, inputs_nchw: &Tensor) -> Result<Vec<RgbImage>> {
+    let [height, width] = config.size();
+    let mut inputs_nchw = inputs_nchw.f_to_device(Device::Cpu)?.f_contiguous()?;
+    if let Some(normalize) = &config.pipeline(Split::Validation).normalize {
+        let of_channels = |values: &[f64]| Ok::<_, anyhow::Error>(Tensor::f_from_slice(values)?.f_view([1, -1, 1, 1])?);
+        inputs_nchw = inputs_nchw.f_mul(&of_channels(&normalize.std)?)?.f_add(&of_channels(&normalize.mean)?)?;
+    }
+    let bytes_nchw = inputs_nchw.f_mul_scalar(255.0)?.f_round()?.f_clamp(0.0, 255.0)?.f_to_kind(Kind::Uint8)?;
+    let rgb_nhwc = bytes_nchw.f_expand([-1, 3, -1, -1], false)?.f_permute([0, 2, 3, 1])?;
+    let picture = |image: &Tensor| {
+        let bytes = Vec::<u8>::try_from(image.f_contiguous()?.f_flatten(0, -1)?)?;
+        RgbImage::from_raw(width, height, bytes).context("an image of the wrong size")
+    };
+    rgb_nhwc.f_unbind(0)?.iter().map(picture).collect()
 }
 
 /// How classes are drawn.

@@ -4,16 +4,16 @@ use crate::config::Config;
 use crate::report;
 use crate::snapshot;
 use crate::usage::usage;
-use crate::watch::Watch;
 use anyhow::{Context, Result};
 use contract::{Input, Stateful};
-use data::{Fingerprint, Loader, Order, Skipped, Split, Tell, Told};
+use data::{Fingerprint, Loader, Moving, Order, Skipped, Split, Tell, Told};
 use metric::Segmentation;
-use optim::{Average, Optim};
+use optim::{Average, Gradients, Optim};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tch::Device;
 use tch::nn::{ModuleT, VarStore};
+use terminal::{Step, Watch};
 
 /// A network and where its variables are.
 pub struct Network {
@@ -79,6 +79,8 @@ pub struct Parts {
     pub network: Network,
     /// Training data: shuffled, augmented.
     pub input: Box<dyn Input>,
+    /// How long its batches take to the device.
+    pub moving: Arc<Moving>,
     /// Validation data: as it is.
     pub validation_input: Loader,
     /// The samples that training and validation leave out.
@@ -89,6 +91,8 @@ pub struct Parts {
     pub loss_fn: loss::Sum,
     /// The optimizer with its schedule.
     pub optimizer: Optim,
+    /// Where the optimizer's gradients can be asked for.
+    pub gradients: Gradients,
     /// The moving average of the weights.
     pub average: Option<Average>,
     /// The metric of training epochs.
@@ -113,16 +117,19 @@ impl Parts {
         fit.map_err(|invalid| usage(format!("optimizer.{invalid}")))?;
         let parameters = parameters.into_iter().collect();
         let optimizer = config.optimizer.build(parameters, config.schedule.clone(), updates, config.train.epochs);
-        let scaled = config.model.common().precision.needs_loss_scale();
-        let optimizer =
-            optimizer.and_then(|optimizer| if scaled { optimizer.scaling_the_loss() } else { Ok(optimizer) });
+        let mut optimizer = optimizer.context("building the optimizer")?;
+        if config.model.common().precision.needs_loss_scale() {
+            optimizer = optimizer.scaling_the_loss()?;
+        }
         Ok(Self {
             fingerprints: [input.fingerprint()?, validation_input.fingerprint()?],
             skipped: [input.skipped(), validation_input.skipped()],
+            moving: input.moving(),
             input: Box::new(input),
             validation_input,
             loss_fn: config.loss.build(network.device)?,
-            optimizer: optimizer.context("building the optimizer")?,
+            gradients: optimizer.asked_gradients(),
+            optimizer,
             average: config.optimizer.average(Stateful::state(&network.store))?,
             metric: network.metric()?.of_training(),
             validation_metric: network.metric()?,
@@ -160,7 +167,9 @@ fn tell() -> Tell {
     Arc::new(move |told| {
         let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
         if let Told::Building { done, total } = told {
-            watch.get_or_insert_with(|| Watch::new("Cache", done - 1, total)).step(1, None);
+            watch
+                .get_or_insert_with(|| Watch::new("Cache", done - 1, total))
+                .step(&Step { samples: 1, ..Step::default() });
             return;
         }
         *watch = None;

@@ -13,13 +13,13 @@ use crate::parts::Network;
 use crate::report;
 use crate::trained::used;
 use crate::usage::usage;
-use crate::watch::Watch;
 use anyhow::{Result, bail};
 use executors::{Mirrored, Tiling};
 use find::find;
 use outputs::{Plan, Rows};
 use std::fs;
 use tch::{Device, Kind, Tensor};
+use terminal::{Step, Watch};
 use tiles::InTiles;
 use whole::Whole;
 
@@ -48,11 +48,11 @@ pub fn run(args: &cli::Predict) -> Result<()> {
         Some(tiling) => {
             let model = normalized(model, data, device)?;
             let in_tiles = InTiles { model: &model, device, channels: data.channels(), tiling, with_probabilities };
-            in_tiles.predict(&files, writer, || watch.step(1, None))
+            in_tiles.predict(&files, writer, || watch.step(&Step { samples: 1, ..Step::default() }))
         }
         None => {
             let whole = Whole { model: model.as_ref(), device, data, with_probabilities };
-            whole.predict(&files, writer, || watch.step(1, None))
+            whole.predict(&files, writer, || watch.step(&Step { samples: 1, ..Step::default() }))
         }
     })?;
     let (count, rate) = (files.len() - broken.len(), watch.rate());

@@ -50,6 +50,11 @@ impl Run {
         self.folder.join("config.json")
     }
 
+    /// Where its scalars are written down.
+    pub fn metrics(&self) -> PathBuf {
+        self.folder.join("metrics.jsonl")
+    }
+
     fn checkpoints(&self) -> PathBuf {
         self.folder.join("checkpoints")
     }

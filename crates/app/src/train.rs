@@ -2,22 +2,27 @@
 //! save, stop.
 
 use crate::cli;
+use crate::closer::Closer;
 use crate::config::Policy;
+use crate::environment;
 use crate::export;
 use crate::guard::Guard;
 use crate::identity;
+use crate::journal::Journal;
 use crate::notes::Notes;
+use crate::page;
 use crate::parts::Parts;
 use crate::recovery::Recovery;
 use crate::replay;
 use crate::report;
 use crate::saver::Saver;
+use crate::screen::{Screen, Validation};
 use crate::signals::{RESUMABLE, Signals};
 use crate::snapshot;
 use crate::start::{Start, start};
-use crate::watch::Watch;
+use crate::times::{Phase, Timed, Times};
 use anyhow::Result;
-use contract::{Event, Progress, Scores};
+use contract::{Event, Input, Progress, Scores};
 use executors::{Trainer, Validator};
 use optim::Average;
 use std::ops::ControlFlow;
@@ -47,9 +52,12 @@ pub fn run(args: &cli::Train) -> Result<ExitCode> {
         return Ok(ExitCode::from(RESUMABLE));
     }
     let parts = Parts::build(&start.config, start.checkpoint.is_some())?;
-    let (run, at_end) = (start.run.clone(), start.config.export.at_end);
+    let (run, page, export) = (start.run.clone(), start.config.summary.report, start.config.export.at_end);
     let status = train(start, parts, &signals, args)?;
-    if status == ExitCode::SUCCESS && at_end {
+    if status == ExitCode::SUCCESS && page {
+        page::finished(&run)?;
+    }
+    if status == ExitCode::SUCCESS && export {
         export::finished(&run)?;
     }
     Ok(status)
@@ -69,12 +77,24 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
     let Start { run, config, .. } = start;
     let mut saver = Saver::new(run.store(&config.checkpoint), &config.checkpoint, about, from);
 
-    let [samples, validation_samples] = parts.fingerprints.each_ref().map(|data| data.samples);
+    let samples = parts.fingerprints.each_ref().map(|data| data.samples);
     let Parts {
-        network, input, validation_input, loss_fn, optimizer, metric, average, validation_metric, skipped, ..
+        network,
+        input,
+        moving,
+        validation_input,
+        loss_fn,
+        optimizer,
+        gradients,
+        metric,
+        average,
+        validation_metric,
+        skipped,
+        ..
     } = &mut parts;
-    let (model, input, batches) = (network.model.as_ref(), input.as_ref(), input.len());
-    let mut trainer = Trainer::new(model, input, loss_fn, optimizer, metric, epochs);
+    let input = Timed::new(input.as_ref(), moving.clone());
+    let (model, batches) = (network.model.as_ref(), input.len());
+    let mut trainer = Trainer::new(model, &input, loss_fn, optimizer, metric, epochs);
     let mut training = trainer.train(from);
     saver.prepare(snapshot::take(network, &training, average.as_ref(), &recovery)?, epochs, batches)?;
     let summary = match run.exists() {
@@ -82,23 +102,28 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
         true => Summary::resume(&run.folder, &config.summary, from.epoch, from.step)?,
         false => Summary::open(&run.folder, &config.summary)?,
     };
-    let mut notes = Notes::new(summary, config.checkpoint.on_error);
+    let (mut notes, environment) = (Notes::new(summary, &config), environment::environment(network.device));
     run.keep(&config)?;
+    environment::keep(&environment, &run.folder)?;
+    notes.opening(&config, &environment)?;
 
-    log::info!("Training on {samples} samples, validating on {validation_samples}, into {}", run.folder.display());
-    let start_epoch = |at: Progress| {
-        log::debug!("Start epoch {}", at.epoch + 1);
-        Watch::new(&format!("Epoch {}/{epochs}", at.epoch + 1), at.batch * config.data.loader().batch_size, samples)
-    };
+    log::info!("Training on {} samples, validating on {}, into {}", samples[0], samples[1], run.folder.display());
     let mut guard = Guard::new(network.device);
-    let mut watch = start_epoch(from);
     let mut validation = Scores::new();
     if from.step == 0 && config.train.non_finite.policy == Policy::Rollback {
         // Something to go back to from the first step on.
         saver.save(snapshot::take(network, &training, average.as_ref(), &recovery)?, from, &validation)?;
     }
+    let screen = Screen::open(args.tui, &run, &config, from, samples)?;
+    let mut journal = Journal { notes, screen, times: Times::start() };
     signals.begin();
-    while let Some(event) = training.next() {
+    loop {
+        let next = training.progress();
+        if next.batch + 1 >= batches && journal.notes.histograms_due(next.epoch + 1) {
+            // The next update is the last of its epoch.
+            gradients.ask();
+        }
+        let Some(event) = training.next() else { break };
         let now = training.progress();
         if let Err(executors::Error::Input { .. }) = &event {
             // Nothing was trained on what could not be read, so nothing that was learnt before need be lost.
@@ -106,10 +131,12 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
             saver.finish()?;
         }
         let event = event?;
+        let learning_rate = training.trainer.optimizer.learning_rate();
         // Where a checkpoint of this moment continues.
         let mut at = now;
-        let mut stop = signals.stop() || args.until_step.is_some_and(|step| now.step >= step);
-        let mut save = stop || signals.take_save();
+        let asked = journal.screen.asked();
+        let mut stop = signals.stop() || asked.stop || args.until_step.is_some_and(|step| now.step >= step);
+        let mut save = stop || signals.take_save() || asked.save;
         match event {
             Event::Step { loss, update, names, .. } => {
                 if let (Some(average), Some(_)) = (average.as_mut(), &update) {
@@ -120,91 +147,97 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
                 let count = names.len();
                 // No checkpoint before the guard has seen the steps that go into it.
                 let seen = guard.step(now, names, loss, update, save)?;
-                watch.step(count, seen.loss);
-                if let Some(loss) = seen.loss {
-                    log::debug!("Loss at step {}: {loss:.4}", now.step);
-                    notes.step(now, loss, training.trainer.optimizer.learning_rate())?;
+                journal.times.lap_of_step(&input);
+                journal.step(now, count, &seen, learning_rate)?;
+                recovery.recover(&seen.troubles, &input, network, training.trainer.optimizer, average, &mut saver)?;
+                if asked.validate && !stop {
+                    let mut metric = Closer { scores: validation_metric, detail: None };
+                    let validator = Validator::new(model, validation_input, loss_fn, &mut metric);
+                    let watch = journal.screen.validation();
+                    if let Some(scores) = averaged(average.as_mut(), || validate(validator, watch, signals))? {
+                        journal.screen.validated(now, &scores);
+                    }
+                    journal.times.lap(Phase::Validation);
                 }
-                recovery.recover(&seen.troubles, input, network, training.trainer.optimizer, average, &mut saver)?;
             }
             Event::Epoch { scores, update, .. } => {
                 if let (Some(average), Some(_)) = (average.as_mut(), &update) {
                     average.update()?;
                 }
                 let troubles = guard.epoch(update)?.troubles;
-                recovery.recover(&troubles, input, network, training.trainer.optimizer, average, &mut saver)?;
-                let (epoch, rate) = (now.epoch, watch.rate());
-                watch.finish();
+                recovery.recover(&troubles, &input, network, training.trainer.optimizer, average, &mut saver)?;
+                journal.times.lap_of_step(&input);
                 log::debug!("Training acc over epoch: {:.4}", report::score(&scores, "accuracy"));
 
-                let validator = Validator::new(model, validation_input, loss_fn, validation_metric);
-                match validate(validator, average.as_mut(), validation_samples, signals)? {
+                let pace = journal.screen.pace();
+                let mut detail = journal.notes.detail(network)?;
+                let measured = averaged(average.as_mut(), || {
+                    let mut metric = Closer { scores: validation_metric, detail: detail.as_mut() };
+                    let validator = Validator::new(model, validation_input, loss_fn, &mut metric);
+                    let measured = validate(validator, journal.screen.validation(), signals)?;
+                    if let (Some(_), Some(detail)) = (&measured, &detail) {
+                        journal.notes.validated(now, network, validation_input, &config, detail)?;
+                    }
+                    Ok(measured)
+                })?;
+                journal.times.lap(Phase::Validation);
+                match measured {
                     Some(measured) => validation = measured,
                     // Broken off by a signal. The epoch ends once more when the run is resumed.
-                    None => at = Progress { epoch: epoch - 1, batch: batches, ..now },
+                    None => at = Progress { epoch: now.epoch - 1, batch: batches, ..now },
                 }
-                stop |= signals.stop();
+                stop |= signals.stop() || journal.screen.stops_after_epoch();
                 skipped.iter().for_each(|skipped| report::skipped(&skipped.fresh()));
                 if at == now {
-                    notes.epoch(now, training.trainer.optimizer.learning_rate(), [&scores, &validation])?;
-                    log::info!(
-                        "Epoch {epoch}/{epochs} | Training acc over epoch: {:.4}, loss {:.4} | validation: {} | \
-                         {rate:.0} images/s",
-                        report::score(&scores, "accuracy"),
-                        report::score(&scores, "loss"),
-                        report::brief(&validation),
-                    );
-                    if epoch < epochs {
-                        watch = start_epoch(now);
+                    journal.notes.histograms(now, network, &gradients.take())?;
+                    let norm = guard.take_gradient_norm();
+                    journal.epoch(now, pace, learning_rate, norm, [&scores, &validation])?;
+                    if now.epoch < epochs {
+                        journal.screen.start_epoch(now);
                     }
                 }
                 save |= stop || saver.due_at_end(now, epochs);
             }
         }
         if save {
-            notes.flush()?;
+            journal.notes.flush()?;
             saver.save(snapshot::take(network, &training, average.as_ref(), &recovery)?, at, &validation)?;
         }
         saver.poll()?;
+        journal.times.lap(Phase::Checkpoint);
         if stop && at.epoch < epochs {
-            drop(watch);
             saver.finish()?;
-            notes.finish()?;
+            journal.notes.finish()?;
+            drop(journal);
             log::info!("Stopped at step {}. To go on: app train --run {}", now.step, run.folder.display());
             return Ok(ExitCode::from(RESUMABLE));
         }
     }
     saver.finish()?;
-    notes.finish()?;
+    journal.notes.outcome(training.progress(), &validation)?;
+    journal.notes.finish()?;
+    drop(journal);
     skipped.iter().for_each(|skipped| report::all_skipped(&skipped.all()));
     report::print(&report::table(&validation, &network.classes))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The scores on the validation data, with the averaged weights where there are such; `None` if a signal came.
-fn validate(
-    mut validator: Validator,
-    average: Option<&mut Average>,
-    samples: u64,
-    signals: &Signals,
-) -> Result<Option<Scores>> {
+/// Does `run` with the averaged weights, where there are such.
+fn averaged<T>(average: Option<&mut Average>, run: impl FnOnce() -> Result<T>) -> Result<T> {
+    let Some(average) = average else { return run() };
+    average.swap()?;
+    let done = run();
+    average.swap()?;
+    done
+}
+
+/// The scores on the validation data; `None` if a signal came.
+fn validate(mut validator: Validator, mut watch: Validation, signals: &Signals) -> Result<Option<Scores>> {
     let since = Instant::now();
-    let mut watch = Watch::new("Validation", 0, samples);
-    let mut test = || {
-        validator.test(|samples| {
-            watch.step(samples, None);
-            if signals.stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })
-    };
-    let scores = match average {
-        None => test()?,
-        Some(average) => {
-            average.swap()?;
-            let scores = test();
-            average.swap()?;
-            scores?
-        }
-    };
+    let scores = validator.test(|samples| {
+        watch.step(samples);
+        if signals.stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
     log::debug!("Validated in {:.1} s", since.elapsed().as_secs_f64());
     Ok(scores)
 }

@@ -4,11 +4,11 @@ use crate::cli;
 use crate::parts::{Network, input_of_validation};
 use crate::report;
 use crate::trained::used;
-use crate::watch::Watch;
 use anyhow::{Context, Result};
 use executors::Validator;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
+use terminal::{Step, Watch};
 
 /// `app validate`
 pub fn run(args: &cli::Validate) -> Result<()> {
@@ -21,7 +21,7 @@ pub fn run(args: &cli::Validate) -> Result<()> {
     let mut watch = Watch::new("Validation", 0, input.samples());
     let mut validator = Validator::new(model.as_ref(), &input, &loss_fn, &mut metric);
     let scores = validator.test(|samples| {
-        watch.step(samples, None);
+        watch.step(&Step { samples, ..Step::default() });
         ControlFlow::Continue(())
     })?;
     let scores = scores.context("the validation was broken off")?;

@@ -20,7 +20,9 @@ use crate::pipeline::{Buffers, Pipeline};
 use crate::random::{Purpose, Random};
 use crate::skipped::Skipped;
 use contract::{Batch, Batches, BoxError, Input, Invalid};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tch::{Device, TchError, Tensor};
 use tensors::Converter;
 
@@ -55,6 +57,24 @@ struct Source {
     /// Room for whole batches that nobody has begun to fill, made by the thread that takes the batches.
     empty: Mutex<Vec<[Tensor; 2]>>,
     batch_size: i64,
+    moving: Arc<Moving>,
+}
+
+/// How long batches took to the device so far, as the thread that takes them sees it. (A GPU fetches them while that goes on.)
+#[derive(Debug, Default)]
+pub struct Moving {
+    nanoseconds: AtomicU64,
+}
+
+impl Moving {
+    /// The time so far.
+    pub fn so_far(&self) -> Duration {
+        Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed))
+    }
+
+    fn add(&self, time: Duration) {
+        self.nanoseconds.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
 }
 
 /// What a thread works in.
@@ -102,6 +122,7 @@ impl Loader {
             rooms: Mutex::default(),
             empty: Mutex::default(),
             batch_size,
+            moving: Arc::default(),
         };
         Ok(Self { source: Arc::new(source), config: config.clone(), order })
     }
@@ -119,6 +140,19 @@ impl Loader {
     /// The samples that were left out, as they become known.
     pub fn skipped(&self) -> Arc<Skipped> {
         Arc::clone(&self.source.skipped)
+    }
+
+    /// How long batches took to the device.
+    pub fn moving(&self) -> Arc<Moving> {
+        Arc::clone(&self.source.moving)
+    }
+
+    /// Batch number `number` in the order of the data set, made by the calling thread: for a second look at samples.
+    pub fn batch(&self, number: u64) -> Result<Batch, Error> {
+        let first = number.saturating_mul(self.config.batch_size).min(self.samples());
+        let block = self.source.block(first..self.samples().min(first.saturating_add(self.config.batch_size)), 0)?;
+        let converter = self.source.converter().map_err(|error| torch(&block.names, error))?;
+        self.source.batch(block, &converter, 0)
     }
 
     fn blocks(&self, epoch: u64, skip: u64) -> Ordered<Block> {
@@ -233,7 +267,9 @@ impl Source {
         for (index, name, error) in broken {
             self.skipped.add(index, name, error)?;
         }
+        let since = Instant::now();
         let batch = converter.on_device(tensors);
+        self.moving.add(since.elapsed());
         match batch.and_then(|batch| self.make_room(converter, ahead.min(1)).map(|()| batch)) {
             Ok([inputs, targets]) => Ok(Batch { inputs, targets, names }),
             Err(error) => Err(torch(&names, error)),

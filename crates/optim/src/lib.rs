@@ -7,6 +7,7 @@
 
 mod average;
 mod config;
+mod gradients;
 mod groups;
 mod loss_scale;
 mod optimizer;
@@ -15,6 +16,7 @@ mod schedule;
 
 pub use average::Average;
 pub use config::Config;
+pub use gradients::Gradients;
 pub use groups::GroupConfig;
 pub use optimizer::Optim;
 pub use rule::{Adam, Rule, Sgd};

@@ -1,5 +1,6 @@
 //! One optimizer for all rules: backward, average, finite check, clip, update, schedule, in this order.
 
+use crate::gradients::Gradients;
 use crate::groups::Group;
 use crate::loss_scale::LossScale;
 use crate::{Config, Rule, Schedule};
@@ -29,6 +30,7 @@ pub struct Optim {
     found_inf: Tensor,
     /// The factor of the loss, where gradients have to be brought to where f16 has numbers.
     loss_scale: Option<LossScale>,
+    asked: Gradients,
     /// Updates, rejected ones too, which the schedule counts.
     updates: u64,
     /// Batches whose gradients are waiting.
@@ -60,6 +62,7 @@ impl Optim {
             groups,
             found_inf: Tensor::f_zeros([0i64; 0], (Kind::Float, device))?,
             loss_scale: None,
+            asked: Gradients::default(),
             updates: 0,
             accumulated: 0,
         };
@@ -72,6 +75,11 @@ impl Optim {
     pub fn scaling_the_loss(mut self) -> Result<Self, TorchError> {
         self.loss_scale = Some(LossScale::new(self.found_inf.device())?);
         Ok(self)
+    }
+
+    /// Where the gradients of an update can be asked for.
+    pub fn asked_gradients(&self) -> Gradients {
+        self.asked.clone()
     }
 
     /// The groups that the next update changes.
@@ -136,6 +144,8 @@ impl Optim {
         let finite = self.reach(&norm.f_div(&excess)?, fastest)?.f_isfinite()?.f_to_kind(Kind::Float)?;
         let overflowed = 1.0 - finite;
         let left_out = self.found_inf.f_maximum(&overflowed)?;
+        // Before the kernels, which write the gradients anew.
+        self.asked.answer(&self.names, &gradients, &multiple)?;
         for group in self.active() {
             let _ = group.step.shallow_clone().f_add_(&(1.0 - &left_out))?;
             self.apply(group, &gradients, learning_rate * group.factor, &scale, &left_out)?;

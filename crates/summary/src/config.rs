@@ -20,10 +20,20 @@ pub struct Config {
     pub flush_seconds: u64,
     /// The size in megabytes from which on TensorBoard's event files are continued in a new one; 0 for never.
     pub rotate_mb: u64,
+    /// Whether a page about the run, `report.html`, is written into its folder at its end.
+    pub report: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { tensorboard: true, per_step: false, images: 4, histograms: 1, flush_seconds: 10, rotate_mb: 256 }
+        Self {
+            tensorboard: true,
+            per_step: false,
+            images: 4,
+            histograms: 1,
+            flush_seconds: 10,
+            rotate_mb: 256,
+            report: true,
+        }
     }
 }

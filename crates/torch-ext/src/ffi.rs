@@ -63,7 +63,7 @@ unsafe extern "C" {
     pub fn oxiseg_watch_operators(handle: *mut u64) -> c_int;
     pub fn oxiseg_operators() -> *const c_char;
     pub fn oxiseg_freeze_script(from: *const c_char, to: *const c_char) -> c_int;
-    pub fn oxiseg_read_graph(from: *const c_char, out: *mut *mut CGraph) -> c_int;
+    pub fn oxiseg_read_graph(from: *const c_char, sides: *const i64, n: usize, out: *mut *mut CGraph) -> c_int;
     pub fn oxiseg_graph_text(graph: *const CGraph) -> *const c_char;
     pub fn oxiseg_graph_tensor(graph: *const CGraph, number: usize, out: *mut *mut C_tensor) -> c_int;
     pub fn oxiseg_free_graph(graph: *mut CGraph);

@@ -49,6 +49,8 @@ pub struct Operation {
     pub inputs: Vec<String>,
     /// The values that it gives.
     pub outputs: Vec<String>,
+    /// The shape of the first of them, where it is a tensor and [`Graph::read_with`] was told what the script is given.
+    pub shape: Option<Vec<i64>>,
 }
 
 /// A graph that the shim holds.
@@ -64,10 +66,20 @@ impl Drop for Held {
 impl Graph {
     /// Reads the `forward` of a TorchScript file.
     pub fn read(path: &Path) -> Result<Self, TorchError> {
+        Self::read_given(path, None)
+    }
+
+    /// The same, with the shapes of all tensors where each input is f32 of the shape `input`: every operator is run once on the CPU.
+    pub fn read_with(path: &Path, input: &[i64]) -> Result<Self, TorchError> {
+        Self::read_given(path, Some(input))
+    }
+
+    fn read_given(path: &Path, input: Option<&[i64]>) -> Result<Self, TorchError> {
         let path = name(path)?;
+        let (sides, n) = input.map_or((std::ptr::null(), 0), |input| (input.as_ptr(), input.len()));
         let mut held = std::ptr::null_mut();
-        // SAFETY: a NUL-terminated string and a pointer to a live pointer.
-        ffi::checked(unsafe { ffi::oxiseg_read_graph(path.as_ptr(), &mut held) })?;
+        // SAFETY: a NUL-terminated string, n numbers (or a null pointer and no number), and a pointer to a live pointer.
+        ffi::checked(unsafe { ffi::oxiseg_read_graph(path.as_ptr(), sides, n, &mut held) })?;
         let held = Held(held);
         // SAFETY: the shim returns a NUL-terminated string that lives as long as the graph.
         let text = unsafe { CStr::from_ptr(ffi::oxiseg_graph_text(held.0)) }.to_string_lossy();
@@ -90,8 +102,9 @@ impl Graph {
         match parts[..] {
             ["input", name] => self.inputs.push(name.into()),
             ["output", names] => self.outputs = list(names)?,
-            ["operator", kind, inputs, outputs] => {
-                let operation = Operation { kind: kind.into(), inputs: list(inputs)?, outputs: list(outputs)? };
+            ["operator", kind, inputs, outputs, shape] => {
+                let shape = if shape == "?" { None } else { Some(list(shape)?) };
+                let operation = Operation { kind: kind.into(), inputs: list(inputs)?, outputs: list(outputs)?, shape };
                 match self.list_of_constants(&operation) {
                     Some(value) => drop(self.constants.insert(outputs.into(), value)),
                     None => self.operations.push(operation),
@@ -136,22 +149,29 @@ fn list<T: std::str::FromStr>(text: &str) -> Option<Vec<T>> {
 mod tests {
     use super::*;
     use crate::freeze_script;
+    use std::path::PathBuf;
     use tch::{CModule, Device, Kind};
+
+    /// A folder for the test of this name, and in it the frozen file of what `network` makes of `image`.
+    fn frozen(test: &str, image: &Tensor, mut network: impl FnMut(&Tensor) -> Tensor) -> [PathBuf; 2] {
+        let folder = std::env::temp_dir().join(format!("oxiseg-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let [followed, frozen] = ["followed.pt", "frozen.pt"].map(|name| folder.join(name));
+        let mut follow = |inputs: &[Tensor]| vec![network(&inputs[0])];
+        let script = CModule::create_by_tracing("Network", "forward", &[image.shallow_clone()], &mut follow).unwrap();
+        script.save(&followed).unwrap();
+        freeze_script(&followed, &frozen).unwrap();
+        [folder, frozen]
+    }
 
     #[test]
     fn a_graph_has_operators_constants_inputs_and_outputs() {
-        let folder = std::env::temp_dir().join(format!("oxiseg-graph-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let [followed, frozen] = ["followed.pt", "frozen.pt"].map(|name| folder.join(name));
         let weight = Tensor::ones([4, 3, 3, 3], (Kind::Float, Device::Cpu));
         let image = Tensor::ones([1, 3, 8, 8], (Kind::Float, Device::Cpu));
-        let mut follow = |inputs: &[Tensor]| {
-            let found = inputs[0].conv2d(&weight, None::<Tensor>, [2, 1], [1, 1], [1, 1], 1);
-            vec![Tensor::cat(&[found.relu(), found], 1)]
-        };
-        let script = CModule::create_by_tracing("Network", "forward", &[image], &mut follow).unwrap();
-        script.save(&followed).unwrap();
-        freeze_script(&followed, &frozen).unwrap();
+        let [folder, frozen] = frozen("graph", &image, |image| {
+            let found = image.conv2d(&weight, None::<Tensor>, [2, 1], [1, 1], [1, 1], 1);
+            Tensor::cat(&[found.relu(), found], 1)
+        });
         let graph = Graph::read(&frozen).unwrap();
         let error = Graph::read(&folder.join("none.pt")).unwrap_err().to_string();
         std::fs::remove_dir_all(&folder).unwrap();
@@ -159,6 +179,7 @@ mod tests {
 
         let kinds: Vec<&str> = graph.operations.iter().map(|operation| &*operation.kind).collect();
         assert_eq!(kinds, ["aten::_convolution", "aten::relu", "prim::ListConstruct", "aten::cat"]);
+        assert!(graph.operations.iter().all(|operation| operation.shape.is_none()));
         let [conv, relu, list, cat] = &graph.operations[..] else { panic!("{graph:?}") };
         assert_eq!(conv.inputs[0], graph.inputs[0]);
         assert!(matches!(&graph.constants[&conv.inputs[1]], Constant::Tensor(held) if held.equal(&weight)));
@@ -168,5 +189,35 @@ mod tests {
         assert_eq!(relu.inputs, conv.outputs);
         assert_eq!(list.inputs, [&relu.outputs[0], &conv.outputs[0]].map(Clone::clone));
         assert_eq!((&cat.inputs[0], &cat.outputs), (&list.outputs[0], &graph.outputs));
+    }
+
+    #[test]
+    fn shapes_are_those_of_the_input_that_was_told() {
+        let weight = Tensor::ones([4, 3, 3, 3], (Kind::Float, Device::Cpu));
+        let image = Tensor::ones([1, 3, 8, 8], (Kind::Float, Device::Cpu));
+        let [folder, frozen] = frozen("shapes", &image, |image| {
+            // Repeated borders and changes in place are what libtorch's own analyses do not know.
+            let padded = image.pad([0, 1, 0, 2], "replicate", None);
+            let found = padded.conv2d(&weight, None::<Tensor>, [2, 1], [1, 1], [1, 1], 1).relu_();
+            let pooled = found.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false);
+            let up = pooled.upsample_bilinear2d_vec(None::<&[i64]>, false, [2.0, 2.0].as_slice());
+            Tensor::cat(&[&up, &up], 1)
+        });
+        let graph = Graph::read_with(&frozen, &[2, 3, 10, 15]).unwrap();
+        let error = Graph::read_with(&frozen, &[2, 1, 10, 15]).unwrap_err().to_string();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(error.contains("channels") && !error.contains('\n'), "{error}");
+
+        let shapes: Vec<_> = graph.operations.iter().map(|it| (&*it.kind, it.shape.as_deref())).collect();
+        let expected: [(&str, Option<&[i64]>); 7] = [
+            ("aten::pad", Some(&[2, 3, 12, 16])),
+            ("aten::_convolution", Some(&[2, 4, 6, 16])),
+            ("aten::relu_", Some(&[2, 4, 6, 16])),
+            ("aten::max_pool2d", Some(&[2, 4, 3, 8])),
+            ("aten::upsample_bilinear2d", Some(&[2, 4, 6, 16])),
+            ("prim::ListConstruct", None),
+            ("aten::cat", Some(&[2, 8, 6, 16])),
+        ];
+        assert_eq!(shapes, expected);
     }
 }

@@ -41,7 +41,7 @@ pub fn keys(config: &Config) -> Vec<String> {
 }
 
 /// Every value of a configuration under its full key; the schema's address is none.
-fn flat(config: &Config) -> BTreeMap<String, Value> {
+pub fn flat(config: &Config) -> BTreeMap<String, Value> {
     fn walk(key: &str, value: &Value, all: &mut BTreeMap<String, Value>) {
         match value {
             Value::Object(section) => {

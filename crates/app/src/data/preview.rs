@@ -9,7 +9,7 @@ use contract::{Batch, Input};
 use data::{Config, Loader, Split};
 use image::{RgbImage, imageops};
 use std::fs;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 /// Pixels between the pictures of a sheet.
 const GAP: u32 = 4;
@@ -56,20 +56,10 @@ fn sheet(config: &Config, input: &Loader, epoch: u64, samples: u64) -> Result<Rg
 
 /// Each sample of a batch as a picture, and as one with its mask drawn over.
 fn drawn(config: &Config, batch: &Batch) -> Result<Vec<[RgbImage; 2]>> {
-    let ([height, width], colors) = (config.size(), config.colors());
-    let mut inputs_nchw = batch.inputs.f_contiguous()?;
-    if let Some(normalize) = &config.pipeline(Split::Train).normalize {
-        let of_channels = |values: &[f64]| Ok::<_, anyhow::Error>(Tensor::f_from_slice(values)?.f_view([1, -1, 1, 1])?);
-        inputs_nchw = inputs_nchw.f_mul(&of_channels(&normalize.std)?)?.f_add(&of_channels(&normalize.mean)?)?;
-    }
-    let bytes_nchw = inputs_nchw.f_mul_scalar(255.0)?.f_round()?.f_clamp(0.0, 255.0)?.f_to_kind(Kind::Uint8)?;
-    let rgb_nhwc = bytes_nchw.f_expand([-1, 3, -1, -1], false)?.f_permute([0, 2, 3, 1])?;
-    let mut all = Vec::new();
-    for (image, mask) in rgb_nhwc.f_unbind(0)?.iter().zip(batch.targets.f_unbind(0)?) {
-        let bytes = Vec::<u8>::try_from(image.f_contiguous()?.f_flatten(0, -1)?)?;
-        let image = RgbImage::from_raw(width, height, bytes).context("an image of the wrong size")?;
-        let overlay = paint::overlay(image.clone(), &paint::class_map(&mask)?, &colors);
-        all.push([image, overlay]);
-    }
-    Ok(all)
+    let (colors, masks) = (config.colors(), batch.targets.f_unbind(0)?);
+    let with_mask = |(image, mask): (RgbImage, &Tensor)| {
+        let overlay = paint::overlay(image.clone(), &paint::class_map(mask)?, &colors);
+        Ok([image, overlay])
+    };
+    paint::photographs(config, &batch.inputs)?.into_iter().zip(&masks).map(with_mask).collect()
 }

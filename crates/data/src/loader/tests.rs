@@ -141,7 +141,7 @@ fn image_and_mask_are_flipped_together_and_differently_each_epoch() {
 }
 
 /// Samples that count how often they are loaded.
-struct Counted(std::sync::atomic::AtomicU64);
+struct Counted(AtomicU64);
 
 impl Dataset for Counted {
     fn len(&self) -> u64 {
@@ -154,7 +154,7 @@ impl Dataset for Counted {
         index.to_string()
     }
     fn load(&self, _: u64, sample: &mut Sample) -> Result<(), Error> {
-        self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        self.0.fetch_add(1, Ordering::SeqCst);
         *sample = Sample { size: SIZE, image: vec![0; 12], mask: vec![0; 4] };
         Ok(())
     }
@@ -170,7 +170,7 @@ fn who_takes_batches_slowly_stops_those_who_make_them() {
         let mut epoch = loader.epoch(0, 0);
         for taken in 1..=3 {
             epoch.next().unwrap().unwrap();
-            let loads = || dataset.0.load(std::sync::atomic::Ordering::SeqCst);
+            let loads = || dataset.0.load(Ordering::SeqCst);
             // Until nothing comes any more, and a good while longer.
             let bound = (taken + prefetch) * 10;
             let start = Instant::now();

@@ -64,8 +64,15 @@ fn a_scalar_cannot_have_the_name_of_a_key() {
 }
 
 /// Nothing comes to TensorBoard by itself while a test looks.
-const EACH_STEP: Config =
-    Config { tensorboard: true, per_step: true, images: 1, histograms: 2, flush_seconds: 3600, rotate_mb: 256 };
+const EACH_STEP: Config = Config {
+    tensorboard: true,
+    per_step: true,
+    images: 1,
+    histograms: 2,
+    flush_seconds: 3600,
+    rotate_mb: 256,
+    report: false,
+};
 
 /// A run of two steps an epoch that has come to `steps` steps and written all of it down.
 fn written(run: &Path, steps: u64) {

@@ -1,0 +1,98 @@
+//! A closer look at a network on validation data: in the same pass as its scores, how sure it is and which samples it is worst at.
+
+use crate::paint;
+use anyhow::{Context, Result};
+use contract::{Batch, BoxError, Metric, Scores, StateDict, StateError, Stateful};
+use data::Loader;
+use image::{GrayImage, RgbImage};
+use metric::{Detail, Segmentation};
+use tch::Tensor;
+use tch::nn::ModuleT;
+
+/// Scores and detail of one pass.
+pub struct Closer<'a> {
+    /// What counts.
+    pub scores: &'a mut Segmentation,
+    /// What is looked at besides; nothing where that is not wanted.
+    pub detail: Option<&'a mut Detail>,
+}
+
+impl Metric for Closer<'_> {
+    fn reset(&mut self) {
+        self.scores.reset();
+    }
+
+    fn update(&mut self, loss: &Tensor, outputs: &Tensor, targets: &Tensor) -> Result<(), BoxError> {
+        self.scores.update(loss, outputs, targets)?;
+        self.detail.as_mut().map_or(Ok(()), |detail| detail.update(outputs, targets))
+    }
+
+    fn compute(&self) -> Result<Scores, BoxError> {
+        self.scores.compute()
+    }
+}
+
+impl Stateful for Closer<'_> {
+    fn state(&self) -> StateDict {
+        self.scores.state()
+    }
+
+    fn load_state(&mut self, state: &StateDict) -> Result<(), StateError> {
+        self.scores.load_state(state)
+    }
+}
+
+/// Where a sample is in a validation: its batch and its place in it; and its score.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Place {
+    /// The batch.
+    pub batch: u64,
+    /// The place in it.
+    pub at: usize,
+    /// Its mean IoU; NaN where nothing of it counts.
+    pub score: f64,
+}
+
+/// The samples of a validation from the worst to the best. Those of which nothing counts are left out.
+pub fn ranked(detail: &Detail) -> Result<Vec<Place>> {
+    let batches = detail.sample_scores()?;
+    let mut all: Vec<Place> = (0..)
+        .zip(&batches)
+        .flat_map(|(batch, scores)| {
+            scores.iter().enumerate().map(move |(at, score)| Place { batch, at, score: *score })
+        })
+        .filter(|place| !place.score.is_nan())
+        .collect();
+    all.sort_by(|a, b| a.score.total_cmp(&b.score));
+    Ok(all)
+}
+
+/// A sample as the network sees it, what it should make of it, and what it makes.
+pub struct Shown {
+    /// The sample's name.
+    pub name: String,
+    /// What goes into the network.
+    pub photograph: RgbImage,
+    /// The classes that it should give.
+    pub target: GrayImage,
+    /// The classes that it gives.
+    pub prediction: GrayImage,
+}
+
+/// Predicts the samples at these places of the validation data, once more.
+pub fn show(model: &dyn ModuleT, input: &Loader, config: &data::Config, places: &[Place]) -> Result<Vec<Shown>> {
+    let _no_grad = tch::no_grad_guard();
+    let show = |place: &Place| {
+        let Batch { inputs, targets, names } = input.batch(place.batch)?;
+        let at = i64::try_from(place.at)?;
+        let inputs = inputs.f_narrow(0, at, 1)?;
+        let outputs = contract::caught(|| model.forward_t(&inputs, false)).map_err(anyhow::Error::msg)?;
+        Ok(Shown {
+            name: names.get(place.at).cloned().unwrap_or_default(),
+            photograph: paint::photographs(config, &inputs)?.pop().context("a batch without a picture")?,
+            target: paint::class_map(&targets.f_get(at)?)?,
+            prediction: paint::class_map(&outputs.f_argmax(1, false)?.f_get(0)?)?,
+        })
+    };
+    places.iter().map(show).collect()
+}

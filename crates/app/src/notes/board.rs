@@ -1,0 +1,280 @@
+//! What is written down of a run for TensorBoard alone: pictures, distributions, curves, and what the run is.
+
+use super::Notes;
+use crate::closer::{self, Place, Shown};
+use crate::config::{Config, flat};
+use crate::graph;
+use crate::paint::{self, Style};
+use crate::parts::Network;
+use anyhow::Result;
+use contract::{Progress, Scores};
+use data::{Color, Loader};
+use font8x8::UnicodeFonts;
+use image::{GrayImage, Rgb, RgbImage, imageops};
+use metric::{Detail, Threshold};
+use serde_json::Value;
+use summary::{Counts, Histogram, Hyper, Image, Stage, Status};
+use tch::{Device, Kind, Tensor};
+
+/// The scores that runs are compared by.
+const COMPARED: [&str; 4] = ["loss", "accuracy", "mean_iou", "mean_dice"];
+/// Of a larger tensor every so manyth value is taken, so that about so many are.
+const VALUES: i64 = 65_536;
+/// Pixels between the parts of a picture, and of a letter.
+const GAP: u32 = 4;
+const LETTER: u32 = 8;
+
+impl Notes {
+    /// Says what the run is: anew whenever it goes on.
+    pub fn opening(&mut self, config: &Config, environment: &[(String, String)]) -> Result<()> {
+        if !self.on_board {
+            return Ok(());
+        }
+        let (classes, colors) = (config.data.classes(), config.data.colors());
+        let row = |cells: [&str; 2]| format!("| {} | {} |\n", escaped(cells[0]), escaped(cells[1]));
+        let table = |head: [&str; 2], rows: String| format!("{}|---|---|\n{rows}", row(head));
+        let environment = environment.iter().map(|(name, value)| row([name, value])).collect();
+        let colors = classes.iter().zip(colors).map(|(name, color)| row([name, &color.to_string()])).collect();
+        let lines = config.resolved()?.lines().map(|line| format!("    {line}\n")).collect::<String>();
+        let values: Vec<(String, Hyper)> = flat(config).into_iter().filter_map(hyper).collect();
+        let scores: Vec<String> = COMPARED.map(String::from).into();
+        let told = [
+            self.summary.text("configuration", &lines),
+            self.summary.text("environment", &table(["what", "value"], environment)),
+            self.summary.text("classes", &table(["class", "colour"], colors)),
+            self.summary.layout(&classes),
+            self.summary.hparams(&values, &scores),
+        ];
+        told.into_iter().try_for_each(|told| self.hear(told))
+    }
+
+    /// How the run ended.
+    pub fn outcome(&mut self, at: Progress, validation: &Scores) -> Result<()> {
+        let scores: Vec<_> = validation.iter().filter(|(name, _)| COMPARED.contains(&name.as_str())).cloned().collect();
+        let told = self.summary.outcome(at.epoch, at.step, Status::Success, &scores);
+        self.hear(told)
+    }
+
+    /// An empty detail for the next validation, where anybody wants to see what it shows.
+    pub fn detail(&self, network: &Network) -> Result<Option<Detail>> {
+        Ok(if self.on_board { Some(Detail::new(network.classes.len(), network.device)?) } else { None })
+    }
+
+    /// What the validation at the end of an epoch showed: precision and recall, and the network's work on the first samples
+    /// and on those that it was worst at. After the first epoch the network itself too, which would have kept that waiting.
+    pub fn validated(
+        &mut self,
+        at: Progress,
+        network: &Network,
+        input: &Loader,
+        config: &Config,
+        detail: &Detail,
+    ) -> Result<()> {
+        let curves = network.classes.iter().cloned().zip(detail.thresholds()?);
+        let curves = curves.map(|(class, counts)| (class, counts.into_iter().map(counted).collect())).collect();
+        let told = self.summary.pr_curves(Stage::Validation, at.epoch, at.step, curves);
+        self.hear(told)?;
+        let ranked = closer::ranked(detail)?;
+        let batch_size = config.data.loader().batch_size;
+        let count = usize::try_from(self.summary.samples())?.min(ranked.len());
+        let fixed = (0..count as u64).map(|number| Place {
+            batch: number / batch_size,
+            at: (number % batch_size) as usize,
+            score: f64::NAN,
+        });
+        for (name, places) in [("samples", fixed.collect()), ("worst", ranked[..count].to_vec())] {
+            let shown = closer::show(network.model.as_ref(), input, &config.data, &places)?;
+            let panels: Result<Vec<Image>> = shown.iter().map(|shown| panel(shown, &config.data)).collect();
+            let told = self.summary.images(Stage::Validation, at.epoch, at.step, name, panels?);
+            self.hear(told)?;
+        }
+        if !std::mem::replace(&mut self.has_graph, true) {
+            self.graph(config)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the distributions of weights and gradients are to be written down at the end of epoch `epoch`.
+    pub fn histograms_due(&self, epoch: u64) -> bool {
+        self.summary.histograms_due(epoch)
+    }
+
+    /// How the weights are distributed, and the `gradients` of the last update.
+    pub fn histograms(&mut self, at: Progress, network: &Network, gradients: &[(String, Tensor)]) -> Result<()> {
+        let weights = network.store.variables().into_iter().filter(|(_, variable)| variable.requires_grad());
+        let mut weights: Vec<(String, Tensor)> = weights.collect();
+        weights.sort_by(|a, b| a.0.cmp(&b.0));
+        let mut all = Vec::new();
+        for (prefix, tensors) in [("weights", weights.as_slice()), ("gradients", gradients)] {
+            for (name, tensor) in tensors {
+                all.push((format!("{prefix}/{}", name.replace('.', "/")), distribution(tensor)?));
+            }
+        }
+        let told = self.summary.histograms(at.epoch, at.step, all);
+        self.hear(told)
+    }
+
+    /// The network as a graph. A network that libtorch cannot follow is no reason to stop.
+    fn graph(&mut self, config: &Config) -> Result<()> {
+        match graph::of(config) {
+            Ok(graph) => {
+                let told = self.summary.graph(graph);
+                self.hear(told)
+            }
+            Err(error) => {
+                log::warn!("TensorBoard has no graph of the network: {error:#}");
+                Ok(())
+            }
+        }
+    }
+}
+
+fn counted(at: Threshold) -> Counts {
+    let Threshold { true_positives, false_positives, true_negatives, false_negatives } = at;
+    Counts { true_positives, false_positives, true_negatives, false_negatives }
+}
+
+/// What Markdown would take for a mark.
+fn escaped(text: &str) -> String {
+    text.replace('|', "\\|").replace('<', "&lt;")
+}
+
+/// A value of the configuration as runs are compared by it; lists and what is not set are none.
+fn hyper((key, value): (String, Value)) -> Option<(String, Hyper)> {
+    let value = match value {
+        Value::Number(number) => Hyper::Number(number.as_f64()?),
+        Value::String(text) => Hyper::Text(text),
+        Value::Bool(flag) => Hyper::Flag(flag),
+        Value::Null | Value::Array(_) | Value::Object(_) => return None,
+    };
+    Some((key, value))
+}
+
+fn distribution(tensor: &Tensor) -> Result<Histogram> {
+    let flat = tensor.detach().f_flatten(0, -1)?;
+    let count = flat.size()[0];
+    let some = flat.f_slice(0, None::<i64>, None::<i64>, (count / VALUES).max(1))?;
+    let values = some.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
+    Ok(Histogram::of(&Vec::<f32>::try_from(values)?))
+}
+
+/// Input, target and prediction side by side, with the colours of the classes below.
+fn panel(shown: &Shown, data: &data::Config) -> Result<Image> {
+    let (width, height) = shown.photograph.dimensions();
+    let (classes, colors) = (data.classes(), data.colors());
+    let legend = Legend::new(&classes, 3 * width + 2 * GAP);
+    let mut picture = RgbImage::from_pixel(legend.width, height + GAP + legend.height(), Rgb([255; 3]));
+    let parts = [shown.photograph.clone(), map(&shown.target, &colors), map(&shown.prediction, &colors)];
+    for (part, number) in parts.iter().zip(0..) {
+        imageops::replace(&mut picture, part, number * i64::from(width + GAP), 0);
+    }
+    legend.draw(&mut picture, height + GAP, &colors);
+    Ok(Image::new(picture.width(), picture.height(), picture.into_raw())?)
+}
+
+fn map(classes: &GrayImage, colors: &[Color]) -> RgbImage {
+    let width = classes.width() as usize;
+    let mut picture = RgbImage::new(classes.width(), classes.height());
+    for (y, (rgb, ids)) in picture.chunks_exact_mut(3 * width).zip(classes.chunks_exact(width)).enumerate() {
+        paint::draw(Style::Color, rgb, ids, None, y, colors);
+    }
+    picture
+}
+
+/// The names of the classes, each behind a square of its colour, in as many rows as they need.
+struct Legend<'c> {
+    width: u32,
+    rows: Vec<Vec<(usize, &'c str)>>,
+}
+
+impl<'c> Legend<'c> {
+    /// At least so wide; wider only where a single name is.
+    fn new(classes: &'c [String], width: u32) -> Self {
+        let mut legend = Self { width, rows: Vec::new() };
+        let mut x = width;
+        for (id, name) in classes.iter().enumerate() {
+            let wide = Self::wide(name);
+            legend.width = legend.width.max(wide);
+            if x + wide > legend.width {
+                legend.rows.push(Vec::new());
+                x = 0;
+            }
+            x += wide;
+            if let Some(row) = legend.rows.last_mut() {
+                row.push((id, name));
+            }
+        }
+        legend
+    }
+
+    /// A square, a gap, the name, and two gaps.
+    fn wide(name: &str) -> u32 {
+        LETTER * (1 + name.chars().count() as u32) + 3 * GAP
+    }
+
+    fn height(&self) -> u32 {
+        self.rows.len() as u32 * (LETTER + GAP)
+    }
+
+    fn draw(&self, picture: &mut RgbImage, top: u32, colors: &[Color]) {
+        for (row, y) in self.rows.iter().zip((top..).step_by((LETTER + GAP) as usize)) {
+            let mut x = 0;
+            for &(id, name) in row {
+                let color = colors.get(id).copied().unwrap_or(Color([0; 3])).0;
+                dots(x, y, [0xff; 8], |x, y| picture.put_pixel(x, y, Rgb(color)));
+                for (letter, number) in name.chars().zip(0..) {
+                    // A letter that the font does not have.
+                    let shape = font8x8::BASIC_FONTS.get(letter).or_else(|| font8x8::LATIN_FONTS.get(letter));
+                    let shape = shape.unwrap_or([0x7e, 0x42, 0x42, 0x42, 0x42, 0x42, 0x7e, 0]);
+                    let x = x + LETTER + GAP + number * LETTER;
+                    dots(x, y, shape, |x, y| picture.put_pixel(x, y, Rgb([0; 3])));
+                }
+                x += Self::wide(name);
+            }
+        }
+    }
+}
+
+/// Calls `dot` for each pixel of a shape at `x`, `y`: a byte a row, its lowest bit at the left.
+fn dots(x: u32, y: u32, shape: [u8; 8], mut dot: impl FnMut(u32, u32)) {
+    for (row, down) in shape.into_iter().zip(0..) {
+        (0..LETTER).filter(|right| row >> right & 1 == 1).for_each(|right| dot(x + right, y + down));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_has_three_parts_and_a_legend_that_holds_every_name() {
+        let data: data::Config = serde_json::from_str(r#"{"kind": "shapes", "size": [16, 16]}"#).unwrap();
+        let colors = data.colors();
+        let target = GrayImage::from_fn(16, 16, |x, _| image::Luma([u8::from(x > 8)]));
+        let shown = Shown {
+            name: "a".into(),
+            photograph: RgbImage::from_pixel(16, 16, Rgb([9, 8, 7])),
+            prediction: GrayImage::new(16, 16),
+            target,
+        };
+        let image = panel(&shown, &data).unwrap();
+        let at = |x: u32, y: u32| {
+            let place = ((y * image.width() + x) * 3) as usize;
+            [image.rgb()[place], image.rgb()[place + 1], image.rgb()[place + 2]]
+        };
+        assert_eq!([at(3, 3), at(20, 3), at(32, 3), at(43, 3)], [[9, 8, 7], colors[0].0, colors[1].0, colors[0].0]);
+        let longest = data.classes().iter().map(|name| Legend::wide(name)).max().unwrap();
+        assert!(image.width() >= longest.max(56) && image.height() >= 20 + 12);
+        assert_eq!(at(0, 20), colors[0].0, "the square of the first class");
+        let black = (0..image.width()).flat_map(|x| (20..image.height()).map(move |y| (x, y)));
+        assert!(black.filter(|(x, y)| at(*x, *y) == [0; 3]).count() > 30, "letters");
+    }
+
+    #[test]
+    fn of_a_large_tensor_a_part_is_looked_at() {
+        let values = Tensor::arange(1_000_000, (Kind::Float, Device::Cpu));
+        let found = distribution(&values).unwrap();
+        assert!((60_000.0..80_000.0).contains(&found.num) && found.min == 0.0 && found.max > 990_000.0);
+        assert_eq!(distribution(&Tensor::from_slice(&[1f32, 3.0])).unwrap().sum, 4.0);
+    }
+}

@@ -1,0 +1,158 @@
+//! `app runs`: the runs of a folder beside each other, and in what they differ.
+
+mod differences;
+mod look;
+
+use crate::cli;
+use crate::report;
+use crate::usage::usage;
+use anyhow::{Context, Result};
+use differences::{Differing, differing};
+use look::{Looked, Problem, look};
+use serde_json::{Value, json};
+use std::cmp::Reverse;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// Where runs are, unless a person says otherwise.
+const RUNS: &str = "runs";
+/// How many folders deep a run may lie: `runs/group/a`.
+const DEPTH: usize = 2;
+/// Characters on a line of the last column, which has more lines where these do not suffice.
+const WIDTH: usize = 72;
+
+/// `app runs`
+pub fn run(args: &cli::Runs) -> Result<()> {
+    let folder = args.folder.as_deref().unwrap_or(Path::new(RUNS));
+    if args.folder.is_some() && !folder.is_dir() {
+        let problem = if folder.exists() { "is no folder" } else { "is not there" };
+        return Err(usage(format!("{} {problem}: name a folder that holds runs", folder.display())));
+    }
+    if folder.is_dir() {
+        fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
+    }
+    let mut runs: Vec<Looked> = find(folder, DEPTH).iter().map(|run| look(run, name(folder, run))).collect();
+    // Those that are equally old stay in the order of their names.
+    runs.sort_by_key(|run| Reverse(run.written));
+    let configs: Vec<Option<&Value>> = runs.iter().map(|run| run.config.as_ref()).collect();
+    let differing = differing(&configs);
+    if args.json {
+        let now = SystemTime::now();
+        return report::print(&runs.iter().zip(&differing).map(|of| object(of, now)).collect::<Value>().to_string());
+    }
+    if runs.is_empty() {
+        let folder = folder.display();
+        return report::print(&format!(
+            "No runs in {folder}: train one (app train), or name another folder (app runs DIR)"
+        ));
+    }
+    report::print(&table(&runs, &differing, SystemTime::now()))
+}
+
+/// The folders that hold a `config.json`: those inside `folder`, or else itself. A folder of runs is no run, whatever
+/// else it holds.
+fn find(folder: &Path, depth: usize) -> Vec<PathBuf> {
+    let mut inside: Vec<PathBuf> = match fs::read_dir(folder) {
+        Ok(entries) if depth > 0 => entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect(),
+        _ => Vec::new(),
+    };
+    inside.sort();
+    let found: Vec<PathBuf> = inside.iter().flat_map(|inside| find(inside, depth - 1)).collect();
+    if found.is_empty() && folder.join("config.json").exists() { vec![folder.into()] } else { found }
+}
+
+/// What a run is called in the list: its path within `folder`.
+fn name(folder: &Path, run: &Path) -> String {
+    let inside = run.strip_prefix(folder).ok().filter(|path| *path != Path::new(""));
+    // A control character would be an order to the terminal.
+    inside.unwrap_or(run).display().to_string().replace(char::is_control, "?")
+}
+
+/// All that is known of a run, for programs.
+fn object((run, differing): (&Looked, &Differing), now: SystemTime) -> Value {
+    let best = run.best.as_ref().map(|best| {
+        let mode = if best.greatest { "max" } else { "min" };
+        json!({ "metric": best.metric, "mode": mode, "score": best.score, "epoch": best.epoch, "step": best.step })
+    });
+    json!({
+        "name": run.name,
+        "folder": run.folder.display().to_string(),
+        "state": run.state.name(),
+        "problem": run.problem.as_ref().map(ToString::to_string),
+        "epoch": run.epoch,
+        "epochs": run.epochs,
+        "step": run.step,
+        "best": best,
+        "age_seconds": run.written.map(|written| since(written, now).as_secs()),
+        "bytes": run.bytes,
+        "differences": differing,
+    })
+}
+
+/// A line for each run, more where it differs in much; then what is wrong with any of them.
+fn table(runs: &[Looked], differing: &[Differing], now: SystemTime) -> String {
+    let mut rows = vec![["name", "state", "epoch", "best", "age", "size"].map(String::from)];
+    let mut last = vec![vec!["differs in".to_string()]];
+    for (run, differing) in runs.iter().zip(differing) {
+        rows.push(row(run, now));
+        last.push(differences::lines(differing, WIDTH));
+    }
+    if differing.iter().all(Differing::is_empty) {
+        last = vec![Vec::new(); rows.len()];
+    }
+    let mut widths = [0; 6];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut lines = Vec::new();
+    for (row, last) in rows.iter().zip(&last) {
+        for line in 0..last.len().max(1) {
+            // Only the first line of a run says more than in what it differs.
+            let cell = |(cell, width)| format!("{:<width$}  ", if line == 0 { cell } else { "" });
+            let cells: String = row.iter().map(String::as_str).zip(widths).map(cell).collect();
+            let last = last.get(line).map_or("", String::as_str);
+            lines.push(format!("{cells}{last}").trim_end().to_string());
+        }
+    }
+    let problem = |run: &Looked| Some((run.name.clone(), run.problem.as_ref().map(Problem::to_string)?));
+    let problems: Vec<String> = runs.iter().filter_map(problem).map(|(name, why)| format!("{name}: {why}")).collect();
+    if !problems.is_empty() {
+        lines.push(format!("\n{}", problems.join("\n")));
+    }
+    lines.join("\n")
+}
+
+fn row(run: &Looked, now: SystemTime) -> [String; 6] {
+    let none = || "-".to_string();
+    [
+        run.name.clone(),
+        run.state.name().into(),
+        run.epochs.map_or_else(none, |epochs| format!("{}/{epochs}", run.epoch)),
+        run.best.as_ref().map_or_else(none, |best| format!("{} {:.4} (epoch {})", best.metric, best.score, best.epoch)),
+        run.written.map_or_else(none, |written| age(since(written, now))),
+        checkpoint::readable(run.bytes),
+    ]
+}
+
+/// Nothing, where another computer's clock is ahead.
+fn since(written: SystemTime, now: SystemTime) -> Duration {
+    now.duration_since(written).unwrap_or_default()
+}
+
+/// A time in its greatest unit: `12 s`, `3 min`, `5 h`, `1 day`, `2 days`.
+fn age(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 86_400, seconds / 3600, seconds / 60) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, _) => format!("{hours} h"),
+        (1, ..) => "1 day".into(),
+        (days, ..) => format!("{days} days"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

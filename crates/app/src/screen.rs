@@ -1,0 +1,231 @@
+//! What a person sees of a training: a bar and a row an epoch, or the dashboard; where nobody looks, a line an epoch.
+
+use crate::config::Config;
+use crate::guard::Seen;
+use crate::report::{brief, score};
+use crate::run::Run;
+use ::report::{History, Stage};
+use anyhow::Result;
+use contract::{Progress, Scores};
+use std::io::{IsTerminal, Write, stderr};
+use std::time::{Duration, Instant};
+use terminal::{Class, Command, Dashboard, Epoch, Look, Measured, Setup, Step, Table, Watch};
+
+/// The screen of a training.
+pub struct Screen {
+    dashboard: Option<Dashboard>,
+    /// Rows where a person looks, else lines of the log.
+    table: Option<Table>,
+    watch: Watch,
+    epochs: u64,
+    /// Of training and of validation.
+    samples: [u64; 2],
+    batch_size: u64,
+    classes: Vec<String>,
+    since: Instant,
+    stop_after_epoch: bool,
+}
+
+/// How a training went.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Images a second.
+    pub rate: f64,
+    /// The part of the time that was spent waiting for data, from 0 to 1.
+    pub waiting: f64,
+}
+
+/// What a person asked for by a key.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// A checkpoint.
+    pub save: bool,
+    /// A validation, now.
+    pub validate: bool,
+    /// The end, now.
+    pub stop: bool,
+}
+
+impl Screen {
+    /// The screen of the run, or the dashboard over the whole terminal. What the run wrote down before is on it too.
+    pub fn open(tui: bool, run: &Run, config: &Config, from: Progress, samples: [u64; 2]) -> Result<Self> {
+        let (epochs, classes) = (config.train.epochs, config.data.classes());
+        let history = History::read(&run.metrics())?;
+        let dashboard = if tui { Some(Dashboard::open(setup(run, config, samples))?) } else { None };
+        if let Some(dashboard) = &dashboard {
+            before(dashboard, &history, &classes);
+        }
+        let best = history.scores(Stage::Validation, "mean_iou").into_iter().map(|(_, iou)| iou);
+        let look = Look::of_environment();
+        let rows = dashboard.is_none() && stderr().is_terminal() && look.moves && log::max_level() == log::Level::Info;
+        let mut screen = Self {
+            dashboard,
+            table: rows.then(|| Table::new(epochs, best.fold(f64::NAN, f64::max), look)),
+            watch: Watch::new("", 0, 0),
+            epochs,
+            samples,
+            batch_size: config.data.loader().batch_size,
+            classes,
+            since: Instant::now(),
+            stop_after_epoch: false,
+        };
+        screen.start_epoch(from);
+        Ok(screen)
+    }
+
+    /// Training of an epoch begins or goes on.
+    pub fn start_epoch(&mut self, at: Progress) {
+        log::debug!("Start epoch {}", at.epoch + 1);
+        self.since = Instant::now();
+        self.train(at);
+    }
+
+    fn train(&mut self, at: Progress) {
+        let (epoch, done) = (at.epoch + 1, (at.batch * self.batch_size).min(self.samples[0]));
+        self.watch.finish();
+        let later = self.epochs.saturating_sub(epoch) * self.samples[0];
+        self.watch = Watch::new(&format!("Epoch {epoch}/{}", self.epochs), done, self.samples[0]).then(later, 0.0);
+        if let Some(dashboard) = &self.dashboard {
+            dashboard.train(epoch, done);
+        }
+    }
+
+    /// A training step is done.
+    pub fn step(&mut self, samples: usize, seen: &Seen, learning_rate: f64, waited: Duration) {
+        let (learning_rate, waited) = (Some(learning_rate), Some(waited));
+        self.tell(&Step { samples, loss: seen.loss, learning_rate, waited, ..Step::default() });
+    }
+
+    fn tell(&mut self, step: &Step) {
+        self.watch.step(step);
+        if let Some(dashboard) = &self.dashboard {
+            dashboard.step(step);
+        }
+    }
+
+    /// What was asked for since the last call.
+    pub fn asked(&mut self) -> Asked {
+        let mut asked = Asked::default();
+        for command in self.dashboard.iter().flat_map(Dashboard::commands) {
+            match command {
+                Command::Save => asked.save = true,
+                Command::Validate => asked.validate = true,
+                Command::StopAfterEpoch => self.stop_after_epoch = true,
+                Command::StopNow => asked.stop = true,
+            }
+        }
+        asked
+    }
+
+    /// Whether the run shall stop at the end of this epoch.
+    pub fn stops_after_epoch(&self) -> bool {
+        self.stop_after_epoch
+    }
+
+    /// How this epoch's training went so far.
+    pub fn pace(&self) -> Pace {
+        Pace { rate: self.watch.rate(), waiting: self.watch.waiting() }
+    }
+
+    /// A validation begins, which is shown in the place of the training.
+    pub fn validation(&mut self) -> Validation<'_> {
+        self.watch.finish();
+        if let Some(dashboard) = &self.dashboard {
+            dashboard.validate();
+        }
+        Validation { dashboard: self.dashboard.as_ref(), watch: Watch::new("Validation", 0, self.samples[1]) }
+    }
+
+    /// A validation that was asked for in the middle of an epoch is over; training goes on.
+    pub fn validated(&mut self, at: Progress, scores: &Scores) {
+        log::info!("Step {} | validation: {}", at.step, brief(scores));
+        if let Some(dashboard) = &self.dashboard {
+            dashboard.validated(&measured(|name| score(scores, name)), &self.ious(scores));
+        }
+        self.train(at);
+    }
+
+    /// An epoch is over.
+    pub fn end_epoch(&mut self, at: Progress, pace: Pace, [training, validation]: [&Scores; 2]) -> Result<()> {
+        let Pace { rate, waiting } = pace;
+        let epoch = Epoch {
+            epoch: at.epoch,
+            training: measured(|name| score(training, name)),
+            validation: measured(|name| score(validation, name)),
+            seconds: self.since.elapsed().as_secs_f64(),
+            rate,
+            waiting,
+        };
+        if let Some(dashboard) = &self.dashboard {
+            dashboard.epoch(&epoch, &self.ious(validation));
+        }
+        match &mut self.table {
+            Some(table) => writeln!(stderr(), "{}", table.row(&epoch))?,
+            None => log::info!(
+                "Epoch {}/{} | Training acc over epoch: {:.4}, loss {:.4} | validation: {} | {rate:.0} images/s",
+                at.epoch,
+                self.epochs,
+                epoch.training.accuracy,
+                epoch.training.loss,
+                brief(validation),
+            ),
+        }
+        Ok(())
+    }
+
+    fn ious(&self, scores: &Scores) -> Vec<f64> {
+        self.classes.iter().map(|class| score(scores, &format!("iou/{class}"))).collect()
+    }
+}
+
+/// A validation under way.
+pub struct Validation<'s> {
+    dashboard: Option<&'s Dashboard>,
+    watch: Watch,
+}
+
+impl Validation<'_> {
+    /// So many samples more are measured.
+    pub fn step(&mut self, samples: usize) {
+        let step = Step { samples, ..Step::default() };
+        self.watch.step(&step);
+        if let Some(dashboard) = self.dashboard {
+            dashboard.step(&step);
+        }
+    }
+}
+
+fn setup(run: &Run, config: &Config, [samples, validation_samples]: [u64; 2]) -> Setup {
+    let classes = config.data.classes().into_iter().zip(config.data.colors());
+    Setup {
+        title: run.folder.display().to_string(),
+        about: format!("{samples} samples to train on, {validation_samples} to validate on"),
+        epochs: config.train.epochs,
+        samples,
+        validation_samples,
+        classes: classes.map(|(name, color)| Class { name, color: color.0 }).collect(),
+    }
+}
+
+fn measured(score: impl Fn(&str) -> f64) -> Measured {
+    Measured { loss: score("loss"), accuracy: score("accuracy"), mean_iou: score("mean_iou") }
+}
+
+/// Tells the dashboard of the epochs that were before.
+fn before(dashboard: &Dashboard, history: &History, classes: &[String]) {
+    for line in history.of(Stage::Train) {
+        let Some(validation) = history.of(Stage::Validation).find(|other| other.epoch == line.epoch) else { continue };
+        let of = |name: &str| line.get(name).unwrap_or(f64::NAN);
+        let of_validation = |name: &str| validation.get(name).unwrap_or(f64::NAN);
+        let epoch = Epoch {
+            epoch: line.epoch,
+            training: measured(of),
+            validation: measured(of_validation),
+            seconds: of("seconds/epoch"),
+            rate: of("images_per_second"),
+            waiting: of("seconds/data") / of("seconds/epoch"),
+        };
+        let ious: Vec<f64> = classes.iter().map(|class| of_validation(&format!("iou/{class}"))).collect();
+        dashboard.epoch(&epoch, &ious);
+    }
+}
