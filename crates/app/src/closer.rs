@@ -82,17 +82,21 @@ pub struct Shown {
 /// Predicts the samples at these places of the validation data, once more.
 pub fn show(model: &dyn ModuleT, input: &Loader, config: &data::Config, places: &[Place]) -> Result<Vec<Shown>> {
     let _no_grad = tch::no_grad_guard();
-    let show = |place: &Place| {
-        let Batch { inputs, targets, names } = input.batch(place.batch)?;
-        let at = i64::try_from(place.at)?;
-        let inputs = inputs.f_narrow(0, at, 1)?;
-        let outputs = contract::caught(|| model.forward_t(&inputs, false)).map_err(anyhow::Error::msg)?;
-        Ok(Shown {
-            name: names.get(place.at).cloned().unwrap_or_default(),
-            photograph: paint::photographs(config, &inputs)?.pop().context("a batch without a picture")?,
-            target: paint::class_map(&targets.f_get(at)?)?,
-            prediction: paint::class_map(&outputs.f_argmax(1, false)?.f_get(0)?)?,
-        })
-    };
-    places.iter().map(show).collect()
+    let sample = |place: &Place| input.sample(place.batch, place.at as u64)?.context("a sample is not where it was");
+    let samples: Vec<Batch> = places.iter().map(sample).collect::<Result<_>>()?;
+    if samples.is_empty() {
+        return Ok(Vec::new());
+    }
+    let all = |part: fn(&Batch) -> &Tensor| Tensor::f_cat(&samples.iter().map(part).collect::<Vec<_>>(), 0);
+    let (inputs, targets) = (all(|sample| &sample.inputs)?, all(|sample| &sample.targets)?);
+    let outputs = contract::caught(|| model.forward_t(&inputs, false)).map_err(anyhow::Error::msg)?;
+    let predictions = outputs.f_argmax(1, false)?;
+    let photographs = paint::photographs(config, &inputs)?.into_iter();
+    let maps = targets.f_unbind(0)?.into_iter().zip(predictions.f_unbind(0)?);
+    let names = samples.into_iter().flat_map(|sample| sample.names);
+    let shown = photographs.zip(maps).zip(names).map(|((photograph, (target, prediction)), name)| {
+        let [target, prediction] = [target, prediction].map(|classes| paint::class_map(&classes));
+        Ok(Shown { name, photograph, target: target?, prediction: prediction? })
+    });
+    shown.collect()
 }

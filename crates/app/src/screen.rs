@@ -24,6 +24,8 @@ pub struct Screen {
     classes: Vec<String>,
     since: Instant,
     stop_after_epoch: bool,
+    /// The mean IoU of the last validation.
+    score: Option<f64>,
 }
 
 /// How a training went.
@@ -68,6 +70,7 @@ impl Screen {
             classes,
             since: Instant::now(),
             stop_after_epoch: false,
+            score: history.scores(Stage::Validation, "mean_iou").pop().map(|(_, iou)| iou),
         };
         screen.start_epoch(from);
         Ok(screen)
@@ -93,7 +96,7 @@ impl Screen {
     /// A training step is done.
     pub fn step(&mut self, samples: usize, seen: &Seen, learning_rate: f64, waited: Duration) {
         let (learning_rate, waited) = (Some(learning_rate), Some(waited));
-        self.tell(&Step { samples, loss: seen.loss, learning_rate, waited, ..Step::default() });
+        self.tell(&Step { samples, loss: seen.loss, score: self.score, learning_rate, waited });
     }
 
     fn tell(&mut self, step: &Step) {
@@ -139,6 +142,7 @@ impl Screen {
     /// A validation that was asked for in the middle of an epoch is over; training goes on.
     pub fn validated(&mut self, at: Progress, scores: &Scores) {
         log::info!("Step {} | validation: {}", at.step, brief(scores));
+        self.score = Some(score(scores, "mean_iou"));
         if let Some(dashboard) = &self.dashboard {
             dashboard.validated(&measured(|name| score(scores, name)), &self.ious(scores));
         }
@@ -148,6 +152,7 @@ impl Screen {
     /// An epoch is over.
     pub fn end_epoch(&mut self, at: Progress, pace: Pace, [training, validation]: [&Scores; 2]) -> Result<()> {
         let Pace { rate, waiting } = pace;
+        self.score = Some(score(validation, "mean_iou"));
         let epoch = Epoch {
             epoch: at.epoch,
             training: measured(|name| score(training, name)),

@@ -175,12 +175,13 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
                     let mut metric = Closer { scores: validation_metric, detail: detail.as_mut() };
                     let validator = Validator::new(model, validation_input, loss_fn, &mut metric);
                     let measured = validate(validator, journal.screen.validation(), signals)?;
+                    journal.times.lap(Phase::Validation);
                     if let (Some(_), Some(detail)) = (&measured, &detail) {
                         journal.notes.validated(now, network, validation_input, &config, detail)?;
                     }
                     Ok(measured)
                 })?;
-                journal.times.lap(Phase::Validation);
+                journal.times.lap(Phase::Logging);
                 match measured {
                     Some(measured) => validation = measured,
                     // Broken off by a signal. The epoch ends once more when the run is resumed.

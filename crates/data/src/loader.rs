@@ -147,12 +147,27 @@ impl Loader {
         Arc::clone(&self.source.moving)
     }
 
-    /// Batch number `number` in the order of the data set, made by the calling thread: for a second look at samples.
-    pub fn batch(&self, number: u64) -> Result<Batch, Error> {
-        let first = number.saturating_mul(self.config.batch_size).min(self.samples());
-        let block = self.source.block(first..self.samples().min(first.saturating_add(self.config.batch_size)), 0)?;
+    /// The sample at place `at` of batch number `batch` in the order of the data set, alone and made by the calling thread: for a
+    /// second look. No batch where there is none.
+    pub fn sample(&self, batch: u64, at: u64) -> Result<Option<Batch>, Error> {
+        let first = batch.saturating_mul(self.config.batch_size).min(self.samples());
+        let batch = first..self.samples().min(first.saturating_add(self.config.batch_size));
+        // Where samples may be missing, only the whole batch tells which is at this place.
+        let (indices, at) = match self.source.skipped.allowed() {
+            true => (batch, at as i64),
+            false => {
+                (batch.start.saturating_add(at).min(batch.end)..batch.start.saturating_add(at + 1).min(batch.end), 0)
+            }
+        };
+        if indices.is_empty() {
+            return Ok(None);
+        }
+        let block = self.source.block(indices, 0)?;
         let converter = self.source.converter().map_err(|error| torch(&block.names, error))?;
-        self.source.batch(block, &converter, 0)
+        let Batch { inputs, targets, names } = self.source.batch(block, &converter, 0)?;
+        let Some(name) = names.get(at as usize).cloned() else { return Ok(None) };
+        let alone = |tensor: &Tensor| tensor.f_narrow(0, at, 1).map_err(|error| torch(&names, error));
+        Ok(Some(Batch { inputs: alone(&inputs)?, targets: alone(&targets)?, names: vec![name] }))
     }
 
     fn blocks(&self, epoch: u64, skip: u64) -> Ordered<Block> {

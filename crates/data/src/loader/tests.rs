@@ -300,3 +300,25 @@ proptest! {
         prop_assert_eq!(seen, (0..len).collect::<Vec<_>>());
     }
 }
+
+#[test]
+fn a_sample_alone_is_the_one_at_its_place_also_where_others_are_missing() {
+    for max_skipped in [0, 3] {
+        let spoil: fn(u64, Sample) -> Sample = |index, whole| if index == 4 { Sample::default() } else { whole };
+        let spoil = if max_skipped == 0 { |_, whole| whole } else { spoil };
+        let config = LoaderConfig { batch_size: 5, max_skipped, ..LoaderConfig::default() };
+        let (rows, pipeline) = (Arc::new(Rows { len: 12, spoil }), Pipeline::plain(SIZE));
+        let loader = Loader::new(rows, pipeline, &config, Order::Sequential, 9, Device::Cpu).unwrap();
+        for (number, batch) in (0..).zip(loader.epoch(0, 0)) {
+            let batch = batch.unwrap();
+            for (at, name) in (0..).zip(&batch.names) {
+                let alone = loader.sample(number, at as u64).unwrap().unwrap();
+                assert_eq!(alone.names, [name.clone()]);
+                assert!(alone.inputs.equal(&batch.inputs.narrow(0, at, 1)), "{number}, {at}");
+                assert!(alone.targets.equal(&batch.targets.narrow(0, at, 1)), "{number}, {at}");
+            }
+            assert!(loader.sample(number, batch.names.len() as u64).unwrap().is_none(), "{number}");
+        }
+        assert!(loader.sample(9, 0).unwrap().is_none());
+    }
+}

@@ -1,0 +1,57 @@
+"""What seeing a run costs: app train with everything on, and with metrics.jsonl alone, in turns.
+
+    scripts/bench seeing PETS [ROUNDS]
+
+Of each epoch but the first: the share of its time that went into writing down and showing (`seconds/logging`), and how much longer
+the validation takes, which counts probabilities besides. The report comes once at the end; its time is given beside the run's.
+"""
+
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+EPOCHS = 4
+APP = pathlib.Path(__file__).resolve().parents[2] / "target/release/app"
+CONFIG = APP.parents[2] / "configs/pets.json"
+PLAIN = ["summary.tensorboard=false", "summary.report=false"]
+
+
+def epochs(pets, folder, changes):
+    settings = [f"data.root={pets}", f"train.epochs={EPOCHS}", "export.at_end=false", *changes]
+    command = [APP, "train", "--config", CONFIG, "--run", folder]
+    command += [part for setting in settings for part in ("--set", setting)]
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["stage"] == "train"][1:]
+
+
+def main():
+    pets, rounds = sys.argv[1], int(sys.argv[2])
+    shares, validations, totals = [], {True: [], False: []}, {True: [], False: []}
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(rounds):
+            # Who comes first changes from round to round.
+            for plain in (number % 2 == 0, number % 2 == 1):
+                lines = epochs(pets, pathlib.Path(folder) / f"{number}-{plain}", PLAIN if plain else [])
+                validations[plain] += [line["seconds/validation"] for line in lines]
+                totals[plain] += [line["seconds/epoch"] for line in lines]
+                if not plain:
+                    shares += [line["seconds/logging"] / line["seconds/epoch"] for line in lines]
+        since = time.monotonic()
+        subprocess.run([APP, "report", "--run", pathlib.Path(folder) / "0-False"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        report = time.monotonic() - since
+    median = statistics.median
+    more = median(validations[False]) - median(validations[True])
+    print(f"epoch: {median(totals[False]):.2f} s ({min(totals[False]):.2f} to {max(totals[False]):.2f}), plain {median(totals[True]):.2f} s "
+          f"({min(totals[True]):.2f} to {max(totals[True]):.2f})")
+    print(f"writing down and showing: {100 * median(shares):.2f} % of an epoch ({100 * min(shares):.2f} to {100 * max(shares):.2f})")
+    print(f"validation: {median(validations[False]):.2f} s, plain {median(validations[True]):.2f} s: "
+          f"{100 * more / median(totals[False]):.2f} % of an epoch")
+    print(f"report: {report:.2f} s, once")
+
+
+main()
