@@ -313,7 +313,7 @@ fn a_sample_alone_is_the_one_at_its_place_also_where_others_are_missing() {
             let batch = batch.unwrap();
             for (at, name) in (0..).zip(&batch.names) {
                 let alone = loader.sample(number, at as u64).unwrap().unwrap();
-                assert_eq!(alone.names, [name.clone()]);
+                assert_eq!(alone.names, std::slice::from_ref(name));
                 assert!(alone.inputs.equal(&batch.inputs.narrow(0, at, 1)), "{number}, {at}");
                 assert!(alone.targets.equal(&batch.targets.narrow(0, at, 1)), "{number}, {at}");
             }
