@@ -36,6 +36,20 @@ fn tensorboard_finds_every_kind_of_summary_also_after_a_resume() {
 }
 
 #[test]
+fn histograms_come_as_often_as_was_asked_for() {
+    let place = Place::new();
+    for (every, expected) in [(0, false), (3, false), (2, true)] {
+        let run = format!("every-{every}");
+        place.train(&format!("--run {run} --set summary.histograms={every}")).ok();
+        let Some(mut python) = python() else { return skip("no Python packages: run scripts/python") };
+        let output =
+            python.arg(root().join("tests/reference/read_kinds.py")).arg(place.path(&run).join("logs")).output();
+        let runs: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+        assert_eq!(!runs["train"]["histograms"].as_array().unwrap().is_empty(), expected, "{every}: {runs}");
+    }
+}
+
+#[test]
 fn the_times_of_an_epoch_add_up() {
     let place = Place::new();
     place.train("--set summary.per_step=true").ok();

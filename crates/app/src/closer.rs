@@ -53,18 +53,23 @@ pub struct Place {
     pub score: f64,
 }
 
-/// The samples of a validation from the worst to the best. Those of which nothing counts are left out.
-pub fn ranked(detail: &Detail) -> Result<Vec<Place>> {
+/// The samples of a validation in its order, those that could not be loaded left out.
+pub fn places(detail: &Detail) -> Result<Vec<Place>> {
     let batches = detail.sample_scores()?;
-    let mut all: Vec<Place> = (0..)
+    let all = (0..)
         .zip(&batches)
         .flat_map(|(batch, scores)| {
             scores.iter().enumerate().map(move |(at, score)| Place { batch, at, score: *score })
         })
-        .filter(|place| !place.score.is_nan())
         .collect();
-    all.sort_by(|a, b| a.score.total_cmp(&b.score));
     Ok(all)
+}
+
+/// The same from the worst to the best. Those of which nothing counts are left out.
+pub fn ranked(mut places: Vec<Place>) -> Vec<Place> {
+    places.retain(|place| !place.score.is_nan());
+    places.sort_by(|a, b| a.score.total_cmp(&b.score));
+    places
 }
 
 /// A sample as the network sees it, what it should make of it, and what it makes.

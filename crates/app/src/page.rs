@@ -87,7 +87,7 @@ fn evaluate(trained: &Trained) -> Result<Evaluation> {
         u64::from(height) * u64::from(width) * detail.sample_scores()?.iter().map(Vec::len).sum::<usize>() as u64;
     let count = |target, predicted| u64::try_from(matrix.count(target, predicted)).unwrap_or(0);
     let row = |target| (0..classes.len()).map(|predicted| count(target, predicted)).collect();
-    let mut worst = closer::ranked(&detail)?;
+    let mut worst = closer::ranked(closer::places(&detail)?);
     // A small data set has no sample among the best and the worst.
     let shown = SAMPLES.min(worst.len().div_ceil(2));
     let mut best = worst.split_off(worst.len() - shown);

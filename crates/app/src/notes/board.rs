@@ -1,7 +1,7 @@
 //! What is written down of a run for TensorBoard alone: pictures, distributions, curves, and what the run is.
 
 use super::Notes;
-use crate::closer::{self, Place, Shown};
+use crate::closer::{self, Shown};
 use crate::config::{Config, flat};
 use crate::graph;
 use crate::paint::{self, Style};
@@ -74,20 +74,17 @@ impl Notes {
         let curves = curves.map(|(class, counts)| (class, counts.into_iter().map(counted).collect())).collect();
         let told = self.summary.pr_curves(Stage::Validation, at.epoch, at.step, curves);
         self.hear(told)?;
-        let ranked = closer::ranked(detail)?;
-        let batch_size = config.data.loader().batch_size;
-        let count = usize::try_from(self.summary.samples())?.min(ranked.len());
-        let fixed = (0..count as u64).map(|number| Place {
-            batch: number / batch_size,
-            at: (number % batch_size) as usize,
-            score: f64::NAN,
-        });
+        let mut places = closer::places(detail)?;
+        let ranked = closer::ranked(places.clone());
+        let count = usize::try_from(self.summary.samples())?;
+        places.truncate(count);
+        let first = places.len();
         // One pass through the network for all of them.
-        let places: Vec<Place> = fixed.chain(ranked[..count].iter().copied()).collect();
+        places.extend(ranked.into_iter().take(count));
         let shown = closer::show(network.model.as_ref(), input, &config.data, &places)?;
         let panels: Vec<Image> = shown.iter().map(|shown| panel(shown, &config.data)).collect::<Result<_>>()?;
-        let (fixed, worst) = panels.split_at(count);
-        for (name, images) in [("samples", fixed), ("worst", worst)] {
+        let (first, worst) = panels.split_at(first);
+        for (name, images) in [("samples", first), ("worst", worst)] {
             let told = self.summary.images(Stage::Validation, at.epoch, at.step, name, images.to_vec());
             self.hear(told)?;
         }
@@ -102,8 +99,11 @@ impl Notes {
         self.summary.histograms_due(epoch)
     }
 
-    /// How the weights are distributed, and the `gradients` of the last update.
+    /// How the weights are distributed, and the `gradients` of the last update; where that is due.
     pub fn histograms(&mut self, at: Progress, network: &Network, gradients: &[(String, Tensor)]) -> Result<()> {
+        if !self.histograms_due(at.epoch) {
+            return Ok(());
+        }
         let weights = network.store.variables().into_iter().filter(|(_, variable)| variable.requires_grad());
         let mut weights: Vec<(String, Tensor)> = weights.collect();
         weights.sort_by(|a, b| a.0.cmp(&b.0));
