@@ -24,7 +24,8 @@ fn main() -> Result<(), env::VarError> {
         // In every profile: loops that are not vectorised would be slower than what they take the place of.
         .opt_level(3)
         .files(
-            ["shim", "norm_relu", "convolution", "winograd", "pool", "recompute"].map(|name| format!("cpp/{name}.cpp")),
+            ["shim", "script", "norm_relu", "convolution", "winograd", "pool", "recompute"]
+                .map(|name| format!("cpp/{name}.cpp")),
         );
     // libtorch's own threads; without OpenMP its headers leave all loops to the caller's.
     if lib.join("libgomp.so.1").exists() {

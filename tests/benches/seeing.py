@@ -2,8 +2,9 @@
 
     scripts/bench seeing PETS [ROUNDS]
 
-Of each epoch but the first: the share of its time that went into writing down and showing (`seconds/logging`), and how much longer
-the validation takes, which counts probabilities besides. The report comes once at the end; its time is given beside the run's.
+Of each epoch but the first: the share of its time that went into writing down and showing (`seconds/logging`), and into the closer
+look at the validation, which a program of its own measures (tests/benches/look), since validations differ by more than that. The report comes once: how much longer a run goes on after its last epoch.
+And how long `app report` takes, which measures the network anew.
 """
 
 import json
@@ -25,19 +26,21 @@ def epochs(pets, folder, changes):
     command = [APP, "train", "--config", CONFIG, "--run", folder]
     command += [part for setting in settings for part in ("--set", setting)]
     subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    end = time.time()
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [line for line in lines if line["stage"] == "train"][1:]
+    return [line for line in lines if line["stage"] == "train"][1:], end - lines[-1]["time"]
 
 
 def main():
     pets, rounds = sys.argv[1], int(sys.argv[2])
-    shares, validations, totals = [], {True: [], False: []}, {True: [], False: []}
+    shares = []
+    totals, ends = [{True: [], False: []} for _ in range(2)]
     with tempfile.TemporaryDirectory() as folder:
         for number in range(rounds):
             # Who comes first changes from round to round.
             for plain in (number % 2 == 0, number % 2 == 1):
-                lines = epochs(pets, pathlib.Path(folder) / f"{number}-{plain}", PLAIN if plain else [])
-                validations[plain] += [line["seconds/validation"] for line in lines]
+                lines, end = epochs(pets, pathlib.Path(folder) / f"{number}-{plain}", PLAIN if plain else [])
+                ends[plain].append(end)
                 totals[plain] += [line["seconds/epoch"] for line in lines]
                 if not plain:
                     shares += [line["seconds/logging"] / line["seconds/epoch"] for line in lines]
@@ -45,13 +48,15 @@ def main():
         subprocess.run([APP, "report", "--run", pathlib.Path(folder) / "0-False"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
         report = time.monotonic() - since
     median = statistics.median
-    more = median(validations[False]) - median(validations[True])
+    look = subprocess.run(["cargo", "bench", "-q", "-p", "tests", "--bench", "look"], stdout=subprocess.PIPE, text=True, check=True)
+    alone, closer = map(float, look.stdout.split())
     print(f"epoch: {median(totals[False]):.2f} s ({min(totals[False]):.2f} to {max(totals[False]):.2f}), plain {median(totals[True]):.2f} s "
           f"({min(totals[True]):.2f} to {max(totals[True]):.2f})")
     print(f"writing down and showing: {100 * median(shares):.2f} % of an epoch ({100 * min(shares):.2f} to {100 * max(shares):.2f})")
-    print(f"validation: {median(validations[False]):.2f} s, plain {median(validations[True]):.2f} s: "
-          f"{100 * more / median(totals[False]):.2f} % of an epoch")
-    print(f"report: {report:.2f} s, once")
+    print(f"a look: {1000 * (closer - alone):.0f} ms besides {1000 * alone:.0f} ms for the scores alone: "
+          f"{100 * (closer - alone) / median(totals[False]):.2f} % of an epoch")
+    print(f"after the last epoch: {median(ends[False]):.2f} s, plain {median(ends[True]):.2f} s, once")
+    print(f"app report: {report:.2f} s")
 
 
 main()

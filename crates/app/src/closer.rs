@@ -1,20 +1,41 @@
-//! A closer look at a network on validation data: in the same pass as its scores, how sure it is and which samples it is worst at.
+//! A closer look at a network on validation data: in the same pass as its scores, how sure it is and what it makes of which samples.
 
 use crate::paint;
+use crate::parts::Network;
 use anyhow::{Context, Result};
-use contract::{Batch, BoxError, Metric, Scores, StateDict, StateError, Stateful};
+use checkpoint::Mode;
+use contract::{BoxError, Metric, Progress, Scores, StateDict, StateError, Stateful, TorchError};
 use data::Loader;
 use image::{GrayImage, RgbImage};
-use metric::{Detail, Segmentation};
+use metric::{Confusion, Detail, Gallery, Predicted, Segmentation};
+use std::num::NonZeroU16;
 use tch::Tensor;
-use tch::nn::ModuleT;
 
-/// Scores and detail of one pass.
+/// How sure a network is, is counted on every so manyth row and column of pixels: on a quarter of them, which takes a quarter of the time.
+const STRIDE: NonZeroU16 = NonZeroU16::new(2).unwrap();
+
+/// What is looked at besides the scores.
+pub struct Look {
+    /// How sure the network is.
+    pub detail: Detail,
+    /// What it makes of the first samples, of the worst and of the best.
+    pub gallery: Gallery,
+}
+
+impl Look {
+    /// An empty one, for so many of the first samples, and of the worst and of the best.
+    pub fn new(network: &Network, first: usize, extremes: usize) -> Result<Self, TorchError> {
+        let detail = Detail::new(network.classes.len(), STRIDE, network.device)?;
+        Ok(Self { detail, gallery: Gallery::new(first, extremes) })
+    }
+}
+
+/// Scores and a look in one pass.
 pub struct Closer<'a> {
     /// What counts.
     pub scores: &'a mut Segmentation,
     /// What is looked at besides; nothing where that is not wanted.
-    pub detail: Option<&'a mut Detail>,
+    pub look: Option<&'a mut Look>,
 }
 
 impl Metric for Closer<'_> {
@@ -23,8 +44,10 @@ impl Metric for Closer<'_> {
     }
 
     fn update(&mut self, loss: &Tensor, outputs: &Tensor, targets: &Tensor) -> Result<(), BoxError> {
-        self.scores.update(loss, outputs, targets)?;
-        self.detail.as_mut().map_or(Ok(()), |detail| detail.update(outputs, targets))
+        let counted = self.scores.count(loss, outputs, targets)?;
+        let Some(Look { detail, gallery }) = self.look.as_deref_mut() else { return Ok(()) };
+        detail.update(outputs, targets, &counted)?;
+        gallery.update(&counted)
     }
 
     fn compute(&self) -> Result<Scores, BoxError> {
@@ -42,34 +65,29 @@ impl Stateful for Closer<'_> {
     }
 }
 
-/// Where a sample is in a validation: its batch and its place in it; and its score.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Place {
-    /// The batch.
-    pub batch: u64,
-    /// The place in it.
-    pub at: usize,
-    /// Its mean IoU; NaN where nothing of it counts.
-    pub score: f64,
+/// The look at the network that scored best so far.
+pub struct Best {
+    /// Where training stood.
+    pub at: Progress,
+    /// The scores' matrix.
+    pub confusion: Confusion,
+    /// The look.
+    pub look: Look,
+    score: f64,
 }
 
-/// The samples of a validation in its order, those that could not be loaded left out.
-pub fn places(detail: &Detail) -> Result<Vec<Place>> {
-    let batches = detail.sample_scores()?;
-    let all = (0..)
-        .zip(&batches)
-        .flat_map(|(batch, scores)| {
-            scores.iter().enumerate().map(move |(at, score)| Place { batch, at, score: *score })
-        })
-        .collect();
-    Ok(all)
-}
-
-/// The same from the worst to the best. Those of which nothing counts are left out.
-pub fn ranked(mut places: Vec<Place>) -> Vec<Place> {
-    places.retain(|place| !place.score.is_nan());
-    places.sort_by(|a, b| a.score.total_cmp(&b.score));
-    places
+impl Best {
+    /// This look, or the one before, as it is with the best checkpoint: of equal scores the earlier, and none that is NaN.
+    pub fn of(
+        before: Option<Self>,
+        mode: Mode,
+        score: f64,
+        at: Progress,
+        (confusion, look): (Confusion, Look),
+    ) -> Option<Self> {
+        let better = before.as_ref().is_none_or(|best| mode.prefers(score, best.score));
+        if better && !score.is_nan() { Some(Self { at, confusion, look, score }) } else { before }
+    }
 }
 
 /// A sample as the network sees it, what it should make of it, and what it makes.
@@ -84,24 +102,16 @@ pub struct Shown {
     pub prediction: GrayImage,
 }
 
-/// Predicts the samples at these places of the validation data, once more.
-pub fn show(model: &dyn ModuleT, input: &Loader, config: &data::Config, places: &[Place]) -> Result<Vec<Shown>> {
-    let _no_grad = tch::no_grad_guard();
-    let sample = |place: &Place| input.sample(place.batch, place.at as u64)?.context("a sample is not where it was");
-    let samples: Vec<Batch> = places.iter().map(sample).collect::<Result<_>>()?;
-    if samples.is_empty() {
-        return Ok(Vec::new());
-    }
-    let all = |part: fn(&Batch) -> &Tensor| Tensor::f_cat(&samples.iter().map(part).collect::<Vec<_>>(), 0);
-    let (inputs, targets) = (all(|sample| &sample.inputs)?, all(|sample| &sample.targets)?);
-    let outputs = contract::caught(|| model.forward_t(&inputs, false)).map_err(anyhow::Error::msg)?;
-    let predictions = outputs.f_argmax(1, false)?;
-    let photographs = paint::photographs(config, &inputs)?.into_iter();
-    let maps = targets.f_unbind(0)?.into_iter().zip(predictions.f_unbind(0)?);
-    let names = samples.into_iter().flat_map(|sample| sample.names);
-    let shown = photographs.zip(maps).zip(names).map(|((photograph, (target, prediction)), name)| {
-        let [target, prediction] = [target, prediction].map(|classes| paint::class_map(&classes));
-        Ok(Shown { name, photograph, target: target?, prediction: prediction? })
-    });
-    shown.collect()
+/// Loads the samples of these predictions of the validation data, once more.
+pub fn show(input: &Loader, config: &data::Config, predicted: &[Predicted]) -> Result<Vec<Shown>> {
+    let shown = |predicted: &Predicted| {
+        let sample = input.sample(predicted.batch, predicted.at)?.context("a sample is not where it was")?;
+        Ok(Shown {
+            name: sample.names.concat(),
+            photograph: paint::photographs(config, &sample.inputs)?.pop().context("a sample without an image")?,
+            target: paint::class_map(&sample.targets.f_squeeze_dim(0)?)?,
+            prediction: paint::class_map(&predicted.classes)?,
+        })
+    };
+    predicted.iter().map(shown).collect()
 }

@@ -16,7 +16,6 @@ use contract::{StateDict, Stateful};
 use data::Split;
 use export::{Format, INPUT, Normalized, OUTPUT, Parity, Weights};
 use serde_json::json;
-use std::fs;
 use std::path::{Path, PathBuf};
 use tch::nn::ModuleT;
 use tch::{Device, Kind, Tensor};
@@ -68,14 +67,16 @@ fn write(folder: &Path, trained: Trained) -> Result<()> {
     let network = normalized(model, &config.data, Device::Cpu)?;
     let example = Tensor::f_zeros([1, channels, SIDE, SIDE], (Kind::Float, Device::Cpu))?;
     let file = |format: Format| folder.join(format.file());
-    let script = file(Format::TorchScript);
-    export::torchscript(&network, &example, &script)?;
+    let script = export::follow(&network, &example)?;
     let mut loaded = Vec::new();
     for format in formats {
         let path = file(*format);
         let tolerance = if *format == Format::Safetensors { *weights } else { Weights::Fp32 }.tolerance();
         let run = match format {
-            Format::TorchScript => Some(compare::torchscript(&path)?),
+            Format::TorchScript => {
+                export::torchscript(&script, &path)?;
+                Some(compare::torchscript(&path)?)
+            }
             Format::Onnx => {
                 export::onnx(&script, channels, classes, &path)?;
                 compare::onnx(&path)?
@@ -88,9 +89,6 @@ fn write(folder: &Path, trained: Trained) -> Result<()> {
         loaded.push(Loaded { format: *format, tolerance, run, parity: Parity::default() });
     }
     description["parity"] = compare::compare(&network, loaded, &config.data, *samples)?;
-    if !formats.contains(&Format::TorchScript) {
-        fs::remove_file(script)?;
-    }
     saved::write(folder, description)
 }
 

@@ -8,17 +8,9 @@ use crate::config::Config;
 use crate::parts::Network;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use summary::{Graph, Node};
 use tch::{Device, Kind, Tensor};
 use torch_ext::{Constant, Operation};
-
-/// What a file of libtorch's has beside weights, amply.
-const MORE: usize = 4 << 20;
-static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
 /// The graph of the network of a configuration, for one image of the size that it is trained with. Initial weights are drawn
 /// for it, and the random generators are afterwards as they were.
@@ -40,54 +32,8 @@ fn followed(config: &Config) -> Result<Graph> {
     store.freeze();
     let [height, width] = config.data.size().map(i64::from);
     let shape = [1, config.data.channels().into(), height, width];
-    let folder = Folder::new()?;
-    let bytes: usize = store.variables().values().map(|variable| variable.numel() * 4).sum();
-    folder.try_out(2 * bytes + MORE)?;
-    let script = folder.0.join("model.pt");
-    export::torchscript(model.as_ref(), &Tensor::f_zeros(shape, (Kind::Float, Device::Cpu))?, &script)?;
-    Ok(drawn(&torch_ext::Graph::read_with(&script, &shape)?, &shape))
-}
-
-/// A folder of our own for as long as this lives.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Result<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        loop {
-            let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let folder = std::env::temp_dir().join(format!("oxiseg-graph-{}-{number}", std::process::id()));
-            match fs::create_dir(&folder) {
-                // A process that had this number before left it.
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                made => return made.map(|()| Self(folder.clone())).with_context(|| folder.display().to_string()),
-            }
-        }
-    }
-}
-
-impl Folder {
-    /// Sees whether `bytes` can be written here: libtorch ends the program where its file cannot be written.
-    fn try_out(&self, mut bytes: usize) -> Result<()> {
-        let path = self.0.join("trial");
-        let mut write = || -> std::io::Result<()> {
-            let mut file = File::create(&path)?;
-            while bytes > 0 {
-                let part = bytes.min(ZEROS.len());
-                file.write_all(&ZEROS[..part])?;
-                bytes -= part;
-            }
-            fs::remove_file(&path)
-        };
-        write().with_context(|| path.display().to_string())
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What is left of it is in nobody's way.
-        let _ = fs::remove_dir_all(&self.0);
-    }
+    let script = export::follow(model.as_ref(), &Tensor::f_zeros(shape, (Kind::Float, Device::Cpu))?)?;
+    Ok(drawn(&torch_ext::Graph::with_shapes(&script, &shape)?, &shape))
 }
 
 /// The nodes of what libtorch followed with an input of this `shape`.
@@ -291,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_graph_leaves_generator_grad_mode_and_temporary_files_as_they_were() {
+    fn a_graph_leaves_generator_and_grad_mode_as_they_were() {
         let config = config(r#"{"kind": "unet", "width": 4, "depth": 1}"#, "[16, 16]");
         let state = || torch_ext::generator_state(Device::Cpu).unwrap();
         // Other tests draw from the generator at the same time, but not each time; a seed would be seen each time.
@@ -304,10 +250,5 @@ mod tests {
         assert!(same);
         let parameter = Tensor::ones([1], (Kind::Float, Device::Cpu)).set_requires_grad(true);
         assert!((parameter * 2.0).requires_grad());
-        let folder = Folder::new().unwrap();
-        let path = folder.0.clone();
-        fs::write(path.join("model.pt"), "x").unwrap();
-        drop(folder);
-        assert!(!path.exists());
     }
 }

@@ -15,6 +15,8 @@ pub struct Notes {
     on_error: OnError,
     /// Whether TensorBoard's files are written.
     on_board: bool,
+    /// Whether the run ends with a report.
+    on_page: bool,
     has_graph: bool,
     failing: bool,
 }
@@ -22,8 +24,9 @@ pub struct Notes {
 impl Notes {
     /// Notes by a policy.
     pub fn new(summary: Summary, config: &Config) -> Self {
-        let (on_error, on_board) = (config.checkpoint.on_error, config.summary.tensorboard);
-        Self { summary, on_error, on_board, has_graph: false, failing: false }
+        let (on_error, on_board, on_page) =
+            (config.checkpoint.on_error, config.summary.tensorboard, config.summary.report);
+        Self { summary, on_error, on_board, on_page, has_graph: false, failing: false }
     }
 
     /// Whether single steps are written down.

@@ -1,46 +1,59 @@
 //! `app report`: one page about a run, which opens anywhere.
 
 use crate::cli::{self, Which};
-use crate::closer::{self, Closer, Place};
+use crate::closer::{self, Best, Closer, Look};
+use crate::config::Config;
 use crate::environment;
 use crate::lock::held;
-use crate::parts::{Network, input_of_validation};
+use crate::parts::input_of_validation;
 use crate::report::print;
 use crate::run::Run;
-use crate::trained::{Trained, load};
+use crate::trained::{Trained, build, find, load};
 use ::report::{Bin, Class, Evaluation, Picture, Report, Sample, Status};
 use anyhow::{Context, Result};
+use contract::Progress;
+use data::Loader;
 use executors::Validator;
-use metric::Detail;
+use metric::{Confusion, Predicted};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use terminal::{Step, Watch};
 
 /// How many of the best samples the page shows, and of the worst.
-const SAMPLES: usize = 8;
+pub const SAMPLES: usize = 8;
 const NAME: &str = "report.html";
 
 /// `app report`
 pub fn run(args: &cli::Report) -> Result<()> {
     let run = Run::trained(args.run.as_deref())?;
-    let path = write(&run, &args.compare, args.output.as_deref(), &args.set)?;
+    let which = cli::Trained { run: Some(run.folder.clone()), checkpoint: Which::Best };
+    let evaluation = load(&which, &args.set).and_then(|trained| evaluate(&trained));
+    let path = write(&run, &args.compare, args.output.as_deref(), evaluation)?;
     print(&path.display().to_string())
 }
 
-/// Writes the page of a run that is finished into its folder.
-pub fn finished(run: &Run) -> Result<()> {
-    let folder = run.folder.display();
-    let path = write(run, &[], None, &[]).with_context(|| {
+/// Writes the page of a run that is finished into its folder. It shows the `best` look of the training where that is one at the best
+/// checkpoint, and else looks at that itself.
+pub fn finished(run: &Run, config: &Config, input: &Loader, best: Option<&Best>) -> Result<()> {
+    let look = || {
+        let (checkpoint, snapshot) = find(run, &Which::Best, config)?;
+        match best.filter(|best| best.at == snapshot.progress) {
+            Some(best) => evaluation(&checkpoint, best.at, input, &config.data, &best.confusion, &best.look),
+            None => evaluate(&build(config.clone(), checkpoint, snapshot)?),
+        }
+    };
+    let written = write(run, &[], None, look());
+    let path = written.with_context(|| {
+        let folder = run.folder.display();
         format!("{folder} is trained, and its page was not written (to try again: app report --run {folder})")
     })?;
     log::info!("Wrote the report: {}", path.display());
     Ok(())
 }
 
-fn write(run: &Run, compare: &[PathBuf], output: Option<&Path>, changes: &[String]) -> Result<PathBuf> {
+fn write(run: &Run, compare: &[PathBuf], output: Option<&Path>, evaluation: Result<Evaluation>) -> Result<PathBuf> {
     let mut about = read(run)?;
-    let which = cli::Trained { run: Some(run.folder.clone()), checkpoint: Which::Best };
-    about.evaluation = match load(&which, changes).and_then(|trained| evaluate(&trained)) {
+    about.evaluation = match evaluation {
         Ok(evaluation) => Some(evaluation),
         // The curves are there all the same.
         Err(error) => {
@@ -70,42 +83,50 @@ fn read(run: &Run) -> Result<::report::Run> {
 /// Looks at a network on its validation data.
 fn evaluate(trained: &Trained) -> Result<Evaluation> {
     let Trained { config, network, checkpoint, progress, .. } = trained;
-    let Network { model, device, classes, .. } = network;
-    let input = input_of_validation(config, *device)?;
-    let loss_fn = config.loss.build(*device)?;
-    let (mut scores, mut detail) = (network.metric()?, Detail::new(classes.len(), *device)?);
+    let input = input_of_validation(config, network.device)?;
+    let loss_fn = config.loss.build(network.device)?;
+    let (mut scores, mut look) = (network.metric()?, Look::new(network, 0, SAMPLES)?);
     let mut watch = Watch::new("Report", 0, input.samples());
-    let mut closer = Closer { scores: &mut scores, detail: Some(&mut detail) };
-    let measured = Validator::new(model.as_ref(), &input, &loss_fn, &mut closer).test(|samples| {
+    let mut closer = Closer { scores: &mut scores, look: Some(&mut look) };
+    let measured = Validator::new(network.model.as_ref(), &input, &loss_fn, &mut closer).test(|samples| {
         watch.step(&Step { samples, ..Step::default() });
         ControlFlow::Continue(())
     })?;
     measured.context("the validation was broken off")?;
     drop(watch);
-    let (matrix, [height, width]) = (scores.confusion()?, config.data.size());
-    let pixels =
-        u64::from(height) * u64::from(width) * detail.sample_scores()?.iter().map(Vec::len).sum::<usize>() as u64;
+    evaluation(checkpoint, *progress, &input, &config.data, &scores.confusion()?, &look)
+}
+
+/// What the page shows of a look.
+fn evaluation(
+    checkpoint: &Path,
+    at: Progress,
+    input: &Loader,
+    data: &data::Config,
+    matrix: &Confusion,
+    look: &Look,
+) -> Result<Evaluation> {
+    let (classes, [height, width]) = (data.classes().len(), data.size());
+    let scores = look.gallery.scores()?.concat();
+    let pixels = u64::from(height) * u64::from(width) * scores.len() as u64;
     let count = |target, predicted| u64::try_from(matrix.count(target, predicted)).unwrap_or(0);
-    let row = |target| (0..classes.len()).map(|predicted| count(target, predicted)).collect();
-    let mut worst = closer::ranked(closer::places(&detail)?);
+    let row = |target| (0..classes).map(|predicted| count(target, predicted)).collect();
     // A small data set has no sample among the best and the worst.
-    let shown = SAMPLES.min(worst.len().div_ceil(2));
-    let mut best = worst.split_off(worst.len() - shown);
-    best.reverse();
-    worst.truncate(shown);
-    let samples = |places: &[Place]| -> Result<Vec<Sample>> {
-        let shown = closer::show(model.as_ref(), &input, &config.data, places)?;
-        Ok(shown.into_iter().zip(places).map(|(shown, place)| sample(shown, place.score)).collect())
+    let scored = scores.iter().filter(|score| !score.is_nan()).count();
+    let samples = |mut predicted: Vec<Predicted>, most: usize| -> Result<Vec<Sample>> {
+        predicted.truncate(most.min(SAMPLES));
+        let shown = closer::show(input, data, &predicted)?;
+        Ok(shown.into_iter().zip(predicted).map(|(shown, predicted)| sample(shown, predicted.score)).collect())
     };
     let bin = |bin: metric::Confidence| Bin { confidence_sum: bin.sum, correct: bin.correct, count: bin.count };
     Ok(Evaluation {
         checkpoint: checkpoint.file_name().unwrap_or_default().display().to_string(),
-        epoch: progress.epoch,
-        confusion: (0..classes.len()).map(row).collect(),
+        epoch: at.epoch,
+        confusion: (0..classes).map(row).collect(),
         ignored: pixels.saturating_sub(u64::try_from(matrix.pixels())?),
-        calibration: detail.calibration()?.into_iter().map(bin).collect(),
-        best: samples(&best)?,
-        worst: samples(&worst)?,
+        calibration: look.detail.calibration()?.into_iter().map(bin).collect(),
+        best: samples(look.gallery.best()?, scored.div_ceil(2))?,
+        worst: samples(look.gallery.worst()?, scored / 2)?,
     })
 }
 

@@ -2,7 +2,7 @@
 //! save, stop.
 
 use crate::cli;
-use crate::closer::Closer;
+use crate::closer::{Best, Closer};
 use crate::config::Policy;
 use crate::environment;
 use crate::export;
@@ -51,26 +51,36 @@ pub fn run(args: &cli::Train) -> Result<ExitCode> {
         );
         return Ok(ExitCode::from(RESUMABLE));
     }
-    let parts = Parts::build(&start.config, start.checkpoint.is_some())?;
-    let (run, page, export) = (start.run.clone(), start.config.summary.report, start.config.export.at_end);
-    let status = train(start, parts, &signals, args)?;
-    if status == ExitCode::SUCCESS && page {
-        page::finished(&run)?;
+    let (run, config) = (start.run.clone(), start.config.clone());
+    let (status, best, validation_input) = {
+        // All else of it is gone before the network is read again.
+        let mut parts = Parts::build(&config, start.checkpoint.is_some())?;
+        let (status, best) = train(start, &mut parts, &signals, args)?;
+        (status, best, parts.validation_input)
+    };
+    if status == ExitCode::SUCCESS && config.summary.report {
+        page::finished(&run, &config, &validation_input, best.as_ref())?;
     }
-    if status == ExitCode::SUCCESS && export {
+    if status == ExitCode::SUCCESS && config.export.at_end {
         export::finished(&run)?;
     }
     Ok(status)
 }
 
-/// Trains to the end, or until it is asked to stop: then the status says that it can be resumed.
-pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::Train) -> Result<ExitCode> {
+/// Trains to the end, or until it is asked to stop: then the status says that it can be resumed. With the look at the network that
+/// scored best of those that this call has seen, where anybody asked for one.
+pub fn train(
+    mut start: Start,
+    parts: &mut Parts,
+    signals: &Signals,
+    args: &cli::Train,
+) -> Result<(ExitCode, Option<Best>)> {
     let about = identity::about(&start.config, &parts.fingerprints)?;
     let mut recovery = Recovery::new(&start.config.train.non_finite, start.run.rejected(), about.clone());
     let (from, epochs) = (start.progress(), start.config.train.epochs);
     if let Some((path, snapshot)) = start.checkpoint.take() {
         identity::compare_about(&path, &snapshot, &about, &args.allow)?;
-        snapshot::restore(&snapshot, &mut parts, &mut recovery)?;
+        snapshot::restore(&snapshot, parts, &mut recovery)?;
         log::info!("Continuing from {} ({} of {epochs} epochs done)", path.display(), from.epoch);
     }
     let _lock = start.enter(from)?;
@@ -91,7 +101,7 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
         validation_metric,
         skipped,
         ..
-    } = &mut parts;
+    } = parts;
     let input = Timed::new(input.as_ref(), moving.clone());
     let (model, batches) = (network.model.as_ref(), input.len());
     let mut trainer = Trainer::new(model, &input, loss_fn, optimizer, metric, epochs);
@@ -109,7 +119,7 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
 
     log::info!("Training on {} samples, validating on {}, into {}", samples[0], samples[1], run.folder.display());
     let mut guard = Guard::new(network.device);
-    let mut validation = Scores::new();
+    let (mut validation, mut best) = (Scores::new(), None);
     if from.step == 0 && config.train.non_finite.policy == Policy::Rollback {
         // Something to go back to from the first step on.
         saver.save(snapshot::take(network, &training, average.as_ref(), &recovery)?, from, &validation)?;
@@ -151,7 +161,7 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
                 journal.step(now, count, &seen, learning_rate)?;
                 recovery.recover(&seen.troubles, &input, network, training.trainer.optimizer, average, &mut saver)?;
                 if asked.validate && !stop {
-                    let mut metric = Closer { scores: validation_metric, detail: None };
+                    let mut metric = Closer { scores: validation_metric, look: None };
                     let validator = Validator::new(model, validation_input, loss_fn, &mut metric);
                     let watch = journal.screen.validation();
                     if let Some(scores) = averaged(average.as_mut(), || validate(validator, watch, signals))? {
@@ -170,17 +180,18 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
                 log::debug!("Training acc over epoch: {:.4}", report::score(&scores, "accuracy"));
 
                 let pace = journal.screen.pace();
-                let mut detail = journal.notes.detail(network)?;
-                let measured = averaged(average.as_mut(), || {
-                    let mut metric = Closer { scores: validation_metric, detail: detail.as_mut() };
-                    let validator = Validator::new(model, validation_input, loss_fn, &mut metric);
-                    let measured = validate(validator, journal.screen.validation(), signals)?;
-                    journal.times.lap(Phase::Validation);
-                    if let (Some(_), Some(detail)) = (&measured, &detail) {
-                        journal.notes.validated(now, network, validation_input, &config, detail)?;
-                    }
-                    Ok(measured)
-                })?;
+                let mut look = journal.notes.look(network)?;
+                let mut metric = Closer { scores: validation_metric, look: look.as_mut() };
+                let validator = Validator::new(model, validation_input, loss_fn, &mut metric);
+                let watch = journal.screen.validation();
+                let measured = averaged(average.as_mut(), || validate(validator, watch, signals))?;
+                journal.times.lap(Phase::Validation);
+                if let (Some(measured), Some(look)) = (&measured, look) {
+                    journal.notes.validated(now, validation_input, &config, &look)?;
+                    let score = report::score(measured, &config.checkpoint.best);
+                    let seen = (validation_metric.confusion()?, look);
+                    best = Best::of(best, config.checkpoint.mode, score, now, seen);
+                }
                 journal.times.lap(Phase::Logging);
                 match measured {
                     Some(measured) => validation = measured,
@@ -211,7 +222,7 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
             journal.notes.finish()?;
             drop(journal);
             log::info!("Stopped at step {}. To go on: app train --run {}", now.step, run.folder.display());
-            return Ok(ExitCode::from(RESUMABLE));
+            return Ok((ExitCode::from(RESUMABLE), best));
         }
     }
     saver.finish()?;
@@ -220,7 +231,7 @@ pub fn train(mut start: Start, mut parts: Parts, signals: &Signals, args: &cli::
     drop(journal);
     skipped.iter().for_each(|skipped| report::all_skipped(&skipped.all()));
     report::print(&report::table(&validation, &network.classes))?;
-    Ok(ExitCode::SUCCESS)
+    Ok((ExitCode::SUCCESS, best))
 }
 
 /// Does `run` with the averaged weights, where there are such.

@@ -43,14 +43,23 @@ pub fn used(which: &cli::Used, changes: &[String]) -> Result<Trained> {
 pub fn load(which: &cli::Trained, changes: &[String]) -> Result<Trained> {
     let run = Run::trained(which.run.as_deref())?;
     let config = run.config()?.with(changes)?;
+    let (checkpoint, snapshot) = find(&run, &which.checkpoint, &config)?;
+    build(config, checkpoint, snapshot)
+}
+
+/// The checkpoint of a run that the command line names.
+pub fn find(run: &Run, which: &Which, config: &Config) -> Result<(PathBuf, Snapshot)> {
     let store = run.store(&config.checkpoint);
-    let found = match &which.checkpoint {
+    let found = match which {
         Which::At(path) => Some((path.clone(), checkpoint::load(path)?)),
         Which::Latest => valid(store.newest()?)?,
         Which::Best => valid(store.best()?)?,
     };
-    let none = || usage(format!("{} holds no checkpoint yet: train it first", run.folder.display()));
-    let (checkpoint, snapshot) = found.ok_or_else(none)?;
+    found.ok_or_else(|| usage(format!("{} holds no checkpoint yet: train it first", run.folder.display())))
+}
+
+/// The network of a checkpoint.
+pub fn build(config: Config, checkpoint: PathBuf, snapshot: Snapshot) -> Result<Trained> {
     let network = Network::build(&config)?;
     snapshot::restore_for_use(&snapshot, &network)?;
     log::info!("Using {} ({} epochs)", checkpoint.display(), snapshot.progress.epoch);

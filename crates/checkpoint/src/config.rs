@@ -56,7 +56,7 @@ pub enum OnError {
 
 impl Mode {
     /// Whether `score` beats `other`. Equal scores do not.
-    pub(crate) fn prefers(self, score: f64, other: f64) -> bool {
+    pub fn prefers(self, score: f64, other: f64) -> bool {
         match self {
             Mode::Max => score > other,
             Mode::Min => score < other,

@@ -8,9 +8,9 @@ use tch::TchError;
 /// Why a network was not saved.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The network could not be run on the example.
-    #[error("running the network to follow it: {0}")]
-    Network(String),
+    /// libtorch could not follow the network on the example.
+    #[error("following the network: {0}")]
+    Follow(#[source] TorchError),
     /// libtorch refused.
     #[error("{doing} {}: {source}", path.display())]
     Torch {

@@ -13,7 +13,8 @@ pub use config::{Config, Format, Weights};
 pub use error::Error;
 pub use onnx::{OnnxRuntime, onnx};
 pub use parity::Parity;
-pub use torchscript::{Normalized, torchscript};
+pub use torch_ext::Script;
+pub use torchscript::{Normalized, follow, torchscript};
 
 /// The name of a saved network's input: Triton's for TorchScript, which has none.
 pub const INPUT: &str = "input__0";

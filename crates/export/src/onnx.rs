@@ -13,7 +13,7 @@ use proto::{Dimension, GraphProto, ModelProto, OperatorSetId, TypeProto, ValueIn
 use std::fs;
 use std::path::Path;
 use tch::{Kind, Tensor};
-use torch_ext::Graph;
+use torch_ext::{Graph, Script};
 
 /// The set of operators that are used: the newest that runtimes of the year 2022 know too.
 const OPSET: i64 = 17;
@@ -24,15 +24,13 @@ const FORMAT: i64 = 8;
 /// What a file of protobuf messages can be at most.
 const LARGEST: usize = i32::MAX as usize;
 
-/// Writes what the TorchScript file `script` computes to the file `path` as ONNX: of `channels` channels, for `classes` classes.
-/// It has to be of [`torchscript`](crate::torchscript) and takes and gives the same.
+/// Writes a network that was [followed](crate::follow) to the file `path` as ONNX: of `channels` channels, for `classes` classes.
 ///
 /// # Errors
 ///
 /// [`Error::Operator`] for an operator that has no translation here.
-pub fn onnx(script: &Path, channels: i64, classes: i64, path: &Path) -> Result<(), Error> {
-    let graph = Graph::read(script);
-    let graph = graph.map_err(|source| Error::Torch { doing: "reading", path: script.into(), source })?;
+pub fn onnx(script: &Script, channels: i64, classes: i64, path: &Path) -> Result<(), Error> {
+    let graph = Graph::of(script).map_err(Error::Follow)?;
     let Lowered { nodes, weights } = lower::lower(&graph)?;
     let model = ModelProto {
         ir_version: Some(FORMAT),

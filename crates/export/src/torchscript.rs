@@ -1,10 +1,12 @@
 //! A network as TorchScript, which PyTorch, libtorch and Triton run.
 
 use crate::Error;
-use contract::{TorchError, caught};
+use contract::TorchError;
+use std::fs;
 use std::path::Path;
 use tch::nn::ModuleT;
-use tch::{CModule, Device, Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
+use torch_ext::Script;
 
 /// A network that takes images from 0 to 1 and normalises them itself.
 #[derive(Debug)]
@@ -34,37 +36,25 @@ impl ModuleT for Normalized {
     }
 }
 
-/// Writes `network` to the file `path`, as libtorch follows it in evaluation mode on `example`, an input `[1, C, H, W]`: with its
-/// parameters as constants (which must not want gradients any more) and BatchNorm folded into convolutions. Then it takes any
-/// number of images, and any size whose sides are as divisible as the example's.
-pub fn torchscript(network: &dyn ModuleT, example: &Tensor, path: &Path) -> Result<(), Error> {
+/// `network` as libtorch follows it in evaluation mode on `example`, an input `[1, C, H, W]`: with its parameters as constants (which
+/// must not want gradients any more) and BatchNorm folded into convolutions. Then it takes any number of images, and any size
+/// whose sides are as divisible as the example's.
+pub fn follow(network: &dyn ModuleT, example: &Tensor) -> Result<Script, Error> {
     let _no_grad = tch::no_grad_guard();
-    let mut failed = None;
-    let mut follow = |inputs: &[Tensor]| {
-        let run = || network.forward_t(&inputs[0], false);
-        // Following has to come to its end, or it would go on with what this thread does next.
-        vec![caught(run).unwrap_or_else(|said| {
-            failed = Some(said);
-            &inputs[0] + 0.0
-        })]
-    };
-    let script = CModule::create_by_tracing("Network", "forward", &[example.shallow_clone()], &mut follow);
-    if let Some(said) = failed {
-        return Err(Error::Network(said));
-    }
-    let followed = path.with_extension("followed");
-    let script = script.map_err(Error::torch("following the network for", path))?;
-    script.save(&followed).map_err(Error::torch("writing", &followed))?;
-    let frozen = torch_ext::freeze_script(&followed, path);
-    // What is left of a failure is in nobody's way.
-    let _ = std::fs::remove_file(&followed);
-    frozen.map_err(|source| Error::Torch { doing: "freezing the network for", path: path.into(), source })
+    Script::follow(example, |images| network.forward_t(images, false)).map_err(Error::Follow)
+}
+
+/// Writes a network that was followed to the file `path`.
+pub fn torchscript(script: &Script, path: &Path) -> Result<(), Error> {
+    let bytes = script.bytes().map_err(Error::Follow)?;
+    fs::write(path, bytes).map_err(|source| Error::Write { path: path.into(), source })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use model::{Config, Layers, MobileNetV2UNetConfig, ResNetUNetConfig, UNetConfig};
+    use tch::CModule;
     use tch::nn::VarStore;
 
     #[test]
@@ -80,8 +70,7 @@ mod tests {
             let network = Normalized::new(network, Some([&[0.5, 0.4, 0.3], &[0.2, 0.3, 0.4]]), Device::Cpu).unwrap();
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("model.pt");
-            torchscript(&network, &image(1, 64), &path).unwrap();
-            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+            torchscript(&follow(&network, &image(1, 64)).unwrap(), &path).unwrap();
             let loaded = CModule::load(&path).unwrap();
             for (n, size) in [(1, 64), (2, 64), (1, 128)] {
                 let image = image(n, size);
@@ -98,19 +87,22 @@ mod tests {
     fn a_network_that_cannot_be_run_is_an_error_and_following_ends() {
         let mut store = VarStore::new(Device::Cpu);
         let network = Config::default().build(&store, 3, 3).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("model.pt");
         let image = |channels: i64| Tensor::rand([1, channels, 32, 32], (Kind::Float, Device::Cpu));
         // Its weights want gradients.
-        let error = torchscript(network.as_ref(), &image(3), &path).unwrap_err().to_string();
+        let error = follow(network.as_ref(), &image(3)).unwrap_err().to_string();
         assert!(error.contains("requires grad") && !error.contains('\n'), "{error}");
         store.freeze();
-        let error = torchscript(network.as_ref(), &image(2), &path).unwrap_err().to_string();
+        let error = follow(network.as_ref(), &image(2)).unwrap_err().to_string();
         assert!(error.contains("channels") && !error.contains('\n'), "{error}");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-        let error = torchscript(network.as_ref(), &image(3), &folder.path().join("none/model.pt")).unwrap_err();
-        assert!(error.to_string().contains("none/model"), "{error}");
-        torchscript(network.as_ref(), &image(3), &path).unwrap();
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        follow(network.as_ref(), &image(3)).unwrap();
+    }
+
+    #[test]
+    fn a_disk_without_room_is_an_error() {
+        let script = Script::follow(&Tensor::from(1f32), |x| x + 1.0).unwrap();
+        for path in ["/dev/full", "/nowhere/model.pt"] {
+            let error = torchscript(&script, Path::new(path)).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("writing {path}: ")), "{error}");
+        }
     }
 }

@@ -20,6 +20,29 @@ pub struct Segmentation {
     finite_only: bool,
 }
 
+/// What a batch was counted by, on the device.
+#[derive(Debug)]
+pub struct Counted {
+    /// `[N, H, W]` i64: the class of each pixel.
+    pub predicted: Tensor,
+    /// `[N, K * K + 1]` i64: the counts of each sample, as those of the whole.
+    of_samples: Tensor,
+}
+
+impl Counted {
+    /// `[N]` f64: the mean IoU of each sample over the classes that are in its target or prediction; NaN where nothing counts.
+    pub fn scores(&self) -> Result<Tensor, TchError> {
+        let cells = self.of_samples.size()[1] - 1;
+        let k = cells.isqrt();
+        let matrices = self.of_samples.f_narrow(1, 0, cells)?.f_view([-1, k, k])?;
+        let sum = |dim: i64| matrices.f_sum_dim_intlist([dim].as_slice(), false, Kind::Int64);
+        let hits = matrices.f_diagonal(0, 1, 2)?;
+        // A class that is in neither is 0 / 0, and none of the sample's.
+        let iou = hits.f_to_kind(Kind::Double)?.f_div(&sum(1)?.f_add(&sum(2)?)?.f_sub(&hits)?)?;
+        iou.f_nanmean([1i64].as_slice(), false, Kind::Double)
+    }
+}
+
 impl Segmentation {
     /// An empty metric for the classes of these names, in the order of their ids. It counts every batch: a model that
     /// gives NaN must not look healthy in validation.
@@ -39,7 +62,21 @@ impl Segmentation {
         Self { finite_only: true, ..self }
     }
 
-    fn f_update(&mut self, loss: &Tensor, outputs: &Tensor, targets: &Tensor) -> Result<(), TchError> {
+    /// Takes a batch into account, as [`Metric::update`] does, and gives back what it was counted by.
+    pub fn count(&mut self, loss: &Tensor, outputs: &Tensor, targets: &Tensor) -> Result<Counted, BoxError> {
+        let _no_grad = tch::no_grad_guard();
+        let (k, shape) = (self.classes.len() as i64, outputs.size());
+        if shape.len() != 4 || shape[1] != k || [shape[0], shape[2], shape[3]] != *targets.size() {
+            let found = targets.size();
+            return Err(format!(
+                "expected outputs [N, {k}, H, W] and targets [N, H, W], found {shape:?} and {found:?}"
+            )
+            .into());
+        }
+        self.f_count(loss, outputs, targets).map_err(|error| TorchError::from(error).into())
+    }
+
+    fn f_count(&mut self, loss: &Tensor, outputs: &Tensor, targets: &Tensor) -> Result<Counted, TchError> {
         let k = self.classes.len() as i64;
         let predicted = outputs.f_argmax(1, false)?;
         let mut valid = targets.f_ne(IGNORE_INDEX)?;
@@ -49,15 +86,17 @@ impl Segmentation {
         }
         // Scattered rather than counted with bincount, which asks the device how many bins it needs.
         let cell = targets.f_mul_scalar(k)?.f_add(&predicted)?;
-        let cell = cell.f_where_self(&valid, &targets.f_full_like(k * k)?)?.f_flatten(0, -1)?;
-        let _ = self.counts.f_scatter_add_(0, &cell, &cell.f_ones_like()?)?;
+        let cell = cell.f_where_self(&valid, &targets.f_full_like(k * k)?)?.f_flatten(1, -1)?;
+        let mut of_samples = Tensor::f_zeros([targets.size()[0], k * k + 1], (Kind::Int64, targets.device()))?;
+        let _ = of_samples.f_scatter_add_(1, &cell, &cell.f_ones_like()?)?;
+        let _ = self.counts.f_add_(&of_samples.f_sum_dim_intlist([0i64].as_slice(), false, Kind::Int64)?)?;
         let pixels = valid.f_sum(Kind::Double)?;
         let weighted = loss.f_to_kind(Kind::Double)?.f_mul(&pixels)?;
         // A batch without a valid pixel has no loss to speak of, whatever the loss function made of it. Multiplied by 0
         // a loss that is not finite would still be NaN.
         let nothing = weighted.f_zeros_like()?;
         let _ = self.weighted_loss.f_add_(&weighted.f_where_self(&pixels.f_gt(0.0)?, &nothing)?)?;
-        Ok(())
+        Ok(Counted { predicted, of_samples })
     }
 
     /// The matrix so far. Waits for the device.
@@ -75,16 +114,7 @@ impl Metric for Segmentation {
     }
 
     fn update(&mut self, loss: &Tensor, outputs: &Tensor, targets: &Tensor) -> Result<(), BoxError> {
-        let _no_grad = tch::no_grad_guard();
-        let (k, shape) = (self.classes.len() as i64, outputs.size());
-        if shape.len() != 4 || shape[1] != k || [shape[0], shape[2], shape[3]] != *targets.size() {
-            let found = targets.size();
-            return Err(format!(
-                "expected outputs [N, {k}, H, W] and targets [N, H, W], found {shape:?} and {found:?}"
-            )
-            .into());
-        }
-        self.f_update(loss, outputs, targets).map_err(|error| TorchError::from(error).into())
+        self.count(loss, outputs, targets).map(drop)
     }
 
     fn compute(&self) -> Result<Scores, BoxError> {

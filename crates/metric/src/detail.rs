@@ -1,24 +1,27 @@
-//! What the classes of the pixels alone do not show: how sure the network was, and which samples it is worst at.
+//! What the classes of the pixels alone do not show: how sure the network was.
 
+use crate::Counted;
 use contract::{BoxError, IGNORE_INDEX, TorchError};
+use std::num::NonZeroU16;
 use tch::{Device, Kind, TchError, Tensor};
 
 /// Bins of the probability of a class, between thresholds.
 const BINS: i64 = 100;
 /// Bins of the probability of the predicted class.
 const CALIBRATION: i64 = 15;
+/// Probabilities that are counted at once.
+const AT_ONCE: i64 = 1 << 22;
 
 /// Counts over everything since it was made, kept on the device: of pixels by how probable each class was held, and by how sure the
-/// network was; and a score for each sample.
+/// network was. Of every so manyth row and column, since neighbours know little of each other that is new.
 #[derive(Debug)]
 pub struct Detail {
     classes: i64,
+    stride: i64,
     /// `[K, 2 * BINS + 1]` i64: pixels of other classes and of this one, by this one's probability; last the ignored.
     probabilities: Tensor,
     /// `[3, CALIBRATION + 1]` f64: sum of confidences, right pixels, pixels; last the ignored.
     calibration: Tensor,
-    /// `[N]` f32 of each batch: the mean IoU of each sample over the classes that are in its target or prediction, NaN where none is.
-    samples: Vec<Tensor>,
 }
 
 /// The pixels of one class and of the others, with a threshold for the probability of that class.
@@ -46,41 +49,59 @@ pub struct Confidence {
 }
 
 impl Detail {
-    /// An empty one for so many classes.
-    pub fn new(classes: usize, device: Device) -> Result<Self, TorchError> {
+    /// An empty one for so many classes, which looks at every `stride`th row and column of pixels.
+    pub fn new(classes: usize, stride: NonZeroU16, device: Device) -> Result<Self, TorchError> {
         let classes = classes as i64;
         Ok(Self {
             classes,
+            stride: stride.get().into(),
             probabilities: Tensor::f_zeros([classes, 2 * BINS + 1], (Kind::Int64, device))?,
             calibration: Tensor::f_zeros([3, CALIBRATION + 1], (Kind::Double, device))?,
-            samples: Vec::new(),
         })
     }
 
-    /// Takes a batch into account: `outputs` (logits `[N, K, H, W]`) and `targets` (`[N, H, W]` i64). Does not wait for the device.
-    pub fn update(&mut self, outputs: &Tensor, targets: &Tensor) -> Result<(), BoxError> {
+    /// Takes a batch into account: `outputs` (logits `[N, K, H, W]`), `targets` (`[N, H, W]` i64) and what they were counted by. Does not
+    /// wait for the device.
+    pub fn update(&mut self, outputs: &Tensor, targets: &Tensor, counted: &Counted) -> Result<(), BoxError> {
         let _no_grad = tch::no_grad_guard();
-        self.f_update(outputs, targets).map_err(|error| TorchError::from(error).into())
+        self.f_update(outputs, targets, &counted.predicted).map_err(|error| TorchError::from(error).into())
     }
 
-    fn f_update(&mut self, outputs: &Tensor, targets: &Tensor) -> Result<(), TchError> {
-        let probabilities = outputs.f_detach()?.f_softmax(1, Kind::Float)?;
-        let valid = targets.f_ne(IGNORE_INDEX)?;
-        // Class by class, since all at once take K times the memory of the targets.
-        for class in 0..self.classes {
-            let bin = binned(&probabilities.f_select(1, class)?, BINS)?;
-            let of_class = targets.f_eq(class)?.f_to_kind(Kind::Int64)?.f_mul_scalar(BINS)?;
-            let bin = or_last(&bin.f_add(&of_class)?, &valid, 2 * BINS)?;
-            let _ = self.probabilities.f_get(class)?.f_scatter_add_(0, &bin, &bin.f_ones_like()?)?;
+    fn f_update(&mut self, outputs: &Tensor, targets: &Tensor, predicted: &Tensor) -> Result<(), TchError> {
+        let some = |tensor: &Tensor| -> Result<Tensor, TchError> {
+            [-1, -2].iter().try_fold(tensor.f_detach()?, |some, dim| some.f_slice(*dim, None, None, self.stride))
+        };
+        let (outputs, targets, predicted) = (some(outputs)?, some(targets)?, some(predicted)?);
+        let [samples, classes, height, width] = outputs.size()[..] else { return Ok(()) };
+        // A few samples at a time: what is made of them on the way stays in the cache, and small beside the batch.
+        let few = (AT_ONCE / (classes * height * width).max(1)).max(1);
+        for start in (0..samples).step_by(few as usize) {
+            let part = |tensor: &Tensor| tensor.f_narrow(0, start, few.min(samples - start));
+            self.f_count(&part(&outputs)?, &part(&targets)?, &part(&predicted)?)?;
         }
-        let (confidence, predicted) = probabilities.f_max_dim(1, false)?;
-        let bin = or_last(&binned(&confidence, CALIBRATION)?, &valid, CALIBRATION)?;
-        let confidence = confidence.f_to_kind(Kind::Double)?.f_flatten(0, -1)?;
-        let correct = predicted.f_eq_tensor(targets)?.f_to_kind(Kind::Double)?.f_flatten(0, -1)?;
-        for (row, values) in [&confidence, &correct, &confidence.f_ones_like()?].into_iter().enumerate() {
-            let _ = self.calibration.f_get(row as i64)?.f_scatter_add_(0, &bin, values)?;
-        }
-        self.samples.push(sample_scores(&predicted, targets, &valid, self.classes)?);
+        Ok(())
+    }
+
+    fn f_count(&mut self, outputs: &Tensor, targets: &Tensor, predicted: &Tensor) -> Result<(), TchError> {
+        let probabilities = outputs.f_softmax(1, Kind::Float)?.f_nan_to_num_(0.0, None, None)?;
+        let ignored = targets.f_eq(IGNORE_INDEX)?;
+        // Whole numbers as f32, which are exact up to 2^24.
+        let class = Tensor::f_arange(self.classes, (Kind::Float, outputs.device()))?.f_view([1, -1, 1, 1])?;
+        let mut of_class = targets.f_unsqueeze(1)?.f_eq_tensor(&class)?.f_to_kind(Kind::Float)?;
+        let mut bin = binned(&probabilities, BINS)?.f_add_(&of_class.f_mul_scalar_(BINS as f64)?)?;
+        let bin = bin
+            .f_masked_fill_(&ignored.f_unsqueeze(1)?, 2 * BINS)?
+            .f_add_(&class.f_mul_scalar((2 * BINS + 1) as f64)?)?;
+        let bin = bin.f_to_kind(Kind::Int64)?.f_flatten(0, -1)?;
+        let one = Tensor::f_ones([1], (Kind::Int64, bin.device()))?;
+        let _ = self.probabilities.f_view(-1)?.f_scatter_add_(0, &bin, &one.f_expand_as(&bin)?)?;
+
+        let confidence = probabilities.f_amax([1i64].as_slice(), false)?;
+        let bin = binned(&confidence, CALIBRATION)?.f_masked_fill_(&ignored, CALIBRATION)?;
+        let bin = bin.f_to_kind(Kind::Int64)?.f_view([1, -1])?.f_expand([3, -1], false)?;
+        let correct = predicted.f_eq_tensor(targets)?.f_to_kind(Kind::Float)?;
+        let values = Tensor::f_stack(&[&confidence, &correct, &confidence.f_ones_like()?], 0)?;
+        let _ = self.calibration.f_scatter_add_(1, &bin, &values.f_to_kind(Kind::Double)?.f_flatten(1, -1)?)?;
         Ok(())
     }
 
@@ -113,44 +134,11 @@ impl Detail {
         };
         Ok((0..bins).map(confidence).collect())
     }
-
-    /// For each batch the mean IoU of each of its samples over the classes that are in its target or in what was predicted for it; NaN
-    /// for a sample without a valid pixel. Waits for the device.
-    pub fn sample_scores(&self) -> Result<Vec<Vec<f64>>, TorchError> {
-        let scores = |batch: &Tensor| -> Result<Vec<f64>, TorchError> {
-            Ok(Vec::<f64>::try_from(batch.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?)?)
-        };
-        self.samples.iter().map(scores).collect()
-    }
 }
 
-/// Which of `bins` from 0 to 1 each probability is in; NaN is in the first.
+/// Which of `bins` from 0 to 1 each probability is in.
 fn binned(probabilities: &Tensor, bins: i64) -> Result<Tensor, TchError> {
-    let scaled = probabilities.f_mul_scalar(bins as f64)?.f_nan_to_num(0.0, None, None)?;
-    scaled.f_to_kind(Kind::Int64)?.f_clamp(0, bins - 1)
-}
-
-/// The bins of valid pixels, and `last` for the others; as a list.
-fn or_last(bins: &Tensor, valid: &Tensor, last: i64) -> Result<Tensor, TchError> {
-    bins.f_where_self(valid, &bins.f_full_like(last)?)?.f_flatten(0, -1)
-}
-
-/// `[N]`: the mean IoU of each sample.
-fn sample_scores(predicted: &Tensor, targets: &Tensor, valid: &Tensor, classes: i64) -> Result<Tensor, TchError> {
-    let (samples, mut intersections, mut unions) = (targets.size()[0], Vec::new(), Vec::new());
-    for class in 0..classes {
-        let sum =
-            |pixels: Tensor| pixels.f_view([samples, -1])?.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Float);
-        let own = [targets, predicted].map(|ids| ids.f_eq(class).and_then(|own| own.f_logical_and(valid)));
-        let [target, predicted] = own;
-        let (target, predicted) = (target?, predicted?);
-        intersections.push(sum(target.f_logical_and(&predicted)?)?);
-        unions.push(sum(target.f_logical_or(&predicted)?)?);
-    }
-    let [intersection, union] = [Tensor::f_stack(&intersections, 0)?, Tensor::f_stack(&unions, 0)?];
-    // A class that is in neither is none of the sample's.
-    let iou = intersection.f_div(&union)?;
-    iou.f_nanmean([0i64].as_slice(), false, Kind::Float)
+    probabilities.f_mul_scalar(bins as f64)?.f_floor_()?.f_clamp_max_((bins - 1) as f64)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub struct Evaluation {
     pub confusion: Vec<Vec<u64>>,
     /// Pixels of the targets that do not count.
     pub ignored: u64,
-    /// Valid pixels by the probability of the predicted class, in bins of equal width from 0 to 1.
+    /// Valid pixels, all or some of them, by the probability of the predicted class, in bins of equal width from 0 to 1.
     pub calibration: Vec<Bin>,
     /// The samples with the best scores, the best first.
     pub best: Vec<Sample>,

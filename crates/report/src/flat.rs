@@ -21,14 +21,12 @@ impl Row {
 pub(crate) fn beside(configs: &[&Value]) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for (column, config) in configs.iter().enumerate() {
-        let mut leaves = Vec::new();
-        flatten("", config, &mut leaves);
-        for (key, value) in leaves {
+        for (key, value) in flat(config) {
             let place = rows.iter().position(|row| row.key == key).unwrap_or_else(|| {
                 rows.push(Row { key, values: vec![None; configs.len()] });
                 rows.len() - 1
             });
-            rows[place].values[column] = Some(value);
+            rows[place].values[column] = Some(text::value(value));
         }
     }
     // A key that only a later configuration has stands among its siblings, not at the end.
@@ -36,8 +34,15 @@ pub(crate) fn beside(configs: &[&Value]) -> Vec<Row> {
     rows
 }
 
-/// Objects are taken apart. Lists of plain values stay one value, as people think of a size; others are taken apart.
-fn flatten(prefix: &str, value: &Value, leaves: &mut Vec<(String, String)>) {
+/// Every value of a configuration under its dotted key, in the order in which they stand there. Lists of plain values are one value,
+/// as people think of a size; others are taken apart.
+pub fn flat(config: &Value) -> Vec<(String, &Value)> {
+    let mut leaves = Vec::new();
+    flatten("", config, &mut leaves);
+    leaves
+}
+
+fn flatten<'c>(prefix: &str, value: &'c Value, leaves: &mut Vec<(String, &'c Value)>) {
     let under = |key: &str| if prefix.is_empty() { key.to_string() } else { format!("{prefix}.{key}") };
     match value {
         Value::Object(map) if !map.is_empty() => {
@@ -46,7 +51,7 @@ fn flatten(prefix: &str, value: &Value, leaves: &mut Vec<(String, String)>) {
         Value::Array(list) if list.iter().any(|item| item.is_object() || item.is_array()) => {
             list.iter().enumerate().for_each(|(index, item)| flatten(&under(&index.to_string()), item, leaves));
         }
-        leaf => leaves.push((prefix.to_string(), text::value(leaf))),
+        leaf => leaves.push((prefix.to_string(), leaf)),
     }
 }
 

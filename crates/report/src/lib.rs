@@ -29,6 +29,7 @@ mod write;
 
 pub use error::Error;
 pub use evaluation::{Bin, Evaluation, IGNORED, Picture, Sample};
+pub use flat::flat;
 pub use history::{History, Line, Stage};
 pub use run::{Best, Class, Run, Status};
 pub use scores::{ClassScores, calibration_error, class_scores};

@@ -12,7 +12,6 @@
 #include "shim.h"
 
 namespace {
-using Run = int (*)(void* self, const Tensor* const* inputs, size_t n, Tensor** out);
 using Drop = void (*)(void* self);
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
@@ -27,14 +26,7 @@ struct Piece : torch::CustomClassHolder {
   Piece(void* self, Run run, Drop drop) : self(self), run(run), drop(drop) {}
   ~Piece() override { drop(self); }
 
-  Tensor operator()(at::TensorList inputs) const {
-    std::vector<const Tensor*> all;
-    for (const auto& input : inputs) all.push_back(&input);
-    Tensor* out = nullptr;
-    TORCH_CHECK(run(self, all.data(), all.size(), &out) == 0, last_error);
-    std::unique_ptr<Tensor> owner(out);
-    return *owner;
-  }
+  Tensor operator()(at::TensorList inputs) const { return called(run, self, inputs); }
 };
 
 // The precision of the first run, for the second.

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
 #include <exception>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,18 @@ inline std::vector<Tensor> list(Tensor* const* tensors, size_t n) {
   all.reserve(n);
   for (size_t i = 0; i < n; i++) all.push_back(*tensors[i]);
   return all;
+}
+
+// What the host language gave to be called back; 0, or 1 with a message.
+using Run = int (*)(void* self, const Tensor* const* inputs, size_t n, Tensor** out);
+
+inline Tensor called(Run run, void* self, at::TensorList inputs) {
+  std::vector<const Tensor*> all;
+  for (const auto& input : inputs) all.push_back(&input);
+  Tensor* out = nullptr;
+  TORCH_CHECK(run(self, all.data(), all.size(), &out) == 0, last_error);
+  std::unique_ptr<Tensor> owner(out);
+  return *owner;
 }
 
 // Runs `body`; 0, or 1 with a message.

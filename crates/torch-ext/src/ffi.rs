@@ -1,6 +1,6 @@
 //! The border to `cpp`: declarations, and what turns its return codes into results.
 
-use contract::TorchError;
+use contract::{TorchError, caught};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use tch::Tensor;
 use torch_sys::C_tensor;
@@ -11,6 +11,12 @@ pub type Ptr = *const C_tensor;
 /// A graph of the shim.
 #[repr(C)]
 pub struct CGraph {
+    private: [u8; 0],
+}
+
+/// A script of libtorch.
+#[repr(C)]
+pub struct CScript {
     private: [u8; 0],
 }
 
@@ -62,8 +68,14 @@ unsafe extern "C" {
     pub fn oxiseg_reads() -> i64;
     pub fn oxiseg_watch_operators(handle: *mut u64) -> c_int;
     pub fn oxiseg_operators() -> *const c_char;
-    pub fn oxiseg_freeze_script(from: *const c_char, to: *const c_char) -> c_int;
-    pub fn oxiseg_read_graph(from: *const c_char, sides: *const i64, n: usize, out: *mut *mut CGraph) -> c_int;
+    pub fn oxiseg_follow(network: *mut c_void, run: Run, example: Ptr, out: *mut *mut CScript) -> c_int;
+    pub fn oxiseg_free_script(script: *mut CScript);
+    pub fn oxiseg_script_bytes(
+        script: *const CScript,
+        into: *mut c_void,
+        write: unsafe extern "C" fn(*mut c_void, *const c_void, usize),
+    ) -> c_int;
+    pub fn oxiseg_graph(script: *const CScript, sides: *const i64, n: usize, out: *mut *mut CGraph) -> c_int;
     pub fn oxiseg_graph_text(graph: *const CGraph) -> *const c_char;
     pub fn oxiseg_graph_tensor(graph: *const CGraph, number: usize, out: *mut *mut C_tensor) -> c_int;
     pub fn oxiseg_free_graph(graph: *mut CGraph);
@@ -121,7 +133,7 @@ unsafe extern "C" {
         buffers: *const Ptr,
         n_buffers: usize,
         piece: *mut c_void,
-        run: unsafe extern "C" fn(*mut c_void, *const Ptr, usize, *mut *mut C_tensor) -> c_int,
+        run: Run,
         drop: unsafe extern "C" fn(*mut c_void),
         out: *mut *mut C_tensor,
     ) -> c_int;
@@ -154,4 +166,44 @@ pub fn pointers(tensors: &[Tensor]) -> Vec<Ptr> {
 /// A pointer that may be null.
 pub fn maybe(tensor: Option<&Tensor>) -> Ptr {
     tensor.map_or(std::ptr::null(), Tensor::as_ptr)
+}
+
+/// What the shim calls back.
+pub type Run = unsafe extern "C" fn(*mut c_void, *const Ptr, usize, *mut *mut C_tensor) -> c_int;
+
+/// Calls a piece for the shim; 0, or 1 with a message told.
+///
+/// # Safety
+///
+/// `piece` must point to a live `F`, `inputs` to `n` live tensors, `out` to a place for a pointer.
+pub unsafe extern "C" fn run<F: Fn(&[Tensor]) -> Tensor>(
+    piece: *mut c_void,
+    inputs: *const Ptr,
+    n: usize,
+    out: *mut *mut C_tensor,
+) -> c_int {
+    // SAFETY: as promised above; the clones own what they point to.
+    let (piece, inputs): (_, Vec<Tensor>) = unsafe {
+        let inputs = std::slice::from_raw_parts(inputs, n);
+        (&*piece.cast::<F>(), inputs.iter().map(|input| Tensor::clone_from_ptr(input.cast_mut())).collect())
+    };
+    // No panic may cross into C++.
+    match caught(|| piece(&inputs)) {
+        Ok(mut y) => {
+            // SAFETY: the shim owns it from here on.
+            unsafe { *out = y.as_mut_ptr() };
+            std::mem::forget(y);
+            0
+        }
+        Err(said) => {
+            // SAFETY: the shim copies so many bytes.
+            unsafe { oxiseg_complain(said.as_ptr().cast(), said.len()) };
+            1
+        }
+    }
+}
+
+/// [`run`] for this piece, whose type has no name.
+pub fn call<F: Fn(&[Tensor]) -> Tensor>(_: &F) -> Run {
+    run::<F>
 }

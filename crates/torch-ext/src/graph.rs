@@ -1,11 +1,10 @@
-//! What a TorchScript file computes.
+//! What a TorchScript computes.
 
 use crate::ffi;
-use crate::script::name;
+use crate::script::Script;
 use contract::TorchError;
 use std::collections::BTreeMap;
 use std::ffi::CStr;
-use std::path::Path;
 use tch::Tensor;
 
 /// What a TorchScript computes, without branches and loops. Values have names.
@@ -49,7 +48,7 @@ pub struct Operation {
     pub inputs: Vec<String>,
     /// The values that it gives.
     pub outputs: Vec<String>,
-    /// The shape of the first of them, where it is a tensor and [`Graph::read_with`] was told what the script is given.
+    /// The shape of the first of them, where it is a tensor and [`Graph::with_shapes`] was told what the script is given.
     pub shape: Option<Vec<i64>>,
 }
 
@@ -64,22 +63,21 @@ impl Drop for Held {
 }
 
 impl Graph {
-    /// Reads the `forward` of a TorchScript file.
-    pub fn read(path: &Path) -> Result<Self, TorchError> {
-        Self::read_given(path, None)
+    /// What the script computes.
+    pub fn of(script: &Script) -> Result<Self, TorchError> {
+        Self::given(script, None)
     }
 
     /// The same, with the shapes of all tensors where each input is f32 of the shape `input`: every operator is run once on the CPU.
-    pub fn read_with(path: &Path, input: &[i64]) -> Result<Self, TorchError> {
-        Self::read_given(path, Some(input))
+    pub fn with_shapes(script: &Script, input: &[i64]) -> Result<Self, TorchError> {
+        Self::given(script, Some(input))
     }
 
-    fn read_given(path: &Path, input: Option<&[i64]>) -> Result<Self, TorchError> {
-        let path = name(path)?;
+    fn given(script: &Script, input: Option<&[i64]>) -> Result<Self, TorchError> {
         let (sides, n) = input.map_or((std::ptr::null(), 0), |input| (input.as_ptr(), input.len()));
         let mut held = std::ptr::null_mut();
-        // SAFETY: a NUL-terminated string, n numbers (or a null pointer and no number), and a pointer to a live pointer.
-        ffi::checked(unsafe { ffi::oxiseg_read_graph(path.as_ptr(), sides, n, &mut held) })?;
+        // SAFETY: a live script, n numbers (or a null pointer and no number), and a pointer to a live pointer.
+        ffi::checked(unsafe { ffi::oxiseg_graph(script.as_ptr(), sides, n, &mut held) })?;
         let held = Held(held);
         // SAFETY: the shim returns a NUL-terminated string that lives as long as the graph.
         let text = unsafe { CStr::from_ptr(ffi::oxiseg_graph_text(held.0)) }.to_string_lossy();
@@ -148,34 +146,17 @@ fn list<T: std::str::FromStr>(text: &str) -> Option<Vec<T>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::freeze_script;
-    use std::path::PathBuf;
-    use tch::{CModule, Device, Kind};
-
-    /// A folder for the test of this name, and in it the frozen file of what `network` makes of `image`.
-    fn frozen(test: &str, image: &Tensor, mut network: impl FnMut(&Tensor) -> Tensor) -> [PathBuf; 2] {
-        let folder = std::env::temp_dir().join(format!("oxiseg-{test}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let [followed, frozen] = ["followed.pt", "frozen.pt"].map(|name| folder.join(name));
-        let mut follow = |inputs: &[Tensor]| vec![network(&inputs[0])];
-        let script = CModule::create_by_tracing("Network", "forward", &[image.shallow_clone()], &mut follow).unwrap();
-        script.save(&followed).unwrap();
-        freeze_script(&followed, &frozen).unwrap();
-        [folder, frozen]
-    }
+    use tch::{Device, Kind};
 
     #[test]
     fn a_graph_has_operators_constants_inputs_and_outputs() {
         let weight = Tensor::ones([4, 3, 3, 3], (Kind::Float, Device::Cpu));
         let image = Tensor::ones([1, 3, 8, 8], (Kind::Float, Device::Cpu));
-        let [folder, frozen] = frozen("graph", &image, |image| {
+        let script = Script::follow(&image, |image| {
             let found = image.conv2d(&weight, None::<Tensor>, [2, 1], [1, 1], [1, 1], 1);
             Tensor::cat(&[found.relu(), found], 1)
         });
-        let graph = Graph::read(&frozen).unwrap();
-        let error = Graph::read(&folder.join("none.pt")).unwrap_err().to_string();
-        std::fs::remove_dir_all(&folder).unwrap();
-        assert!(error.contains("none.pt") && !error.contains('\n'), "{error}");
+        let graph = Graph::of(&script.unwrap()).unwrap();
 
         let kinds: Vec<&str> = graph.operations.iter().map(|operation| &*operation.kind).collect();
         assert_eq!(kinds, ["aten::_convolution", "aten::relu", "prim::ListConstruct", "aten::cat"]);
@@ -195,7 +176,7 @@ mod tests {
     fn shapes_are_those_of_the_input_that_was_told() {
         let weight = Tensor::ones([4, 3, 3, 3], (Kind::Float, Device::Cpu));
         let image = Tensor::ones([1, 3, 8, 8], (Kind::Float, Device::Cpu));
-        let [folder, frozen] = frozen("shapes", &image, |image| {
+        let script = Script::follow(&image, |image| {
             // Repeated borders and changes in place are what libtorch's own analyses do not know.
             let padded = image.pad([0, 1, 0, 2], "replicate", None);
             let found = padded.conv2d(&weight, None::<Tensor>, [2, 1], [1, 1], [1, 1], 1).relu_();
@@ -203,9 +184,9 @@ mod tests {
             let up = pooled.upsample_bilinear2d_vec(None::<&[i64]>, false, [2.0, 2.0].as_slice());
             Tensor::cat(&[&up, &up], 1)
         });
-        let graph = Graph::read_with(&frozen, &[2, 3, 10, 15]).unwrap();
-        let error = Graph::read_with(&frozen, &[2, 1, 10, 15]).unwrap_err().to_string();
-        std::fs::remove_dir_all(&folder).unwrap();
+        let script = script.unwrap();
+        let graph = Graph::with_shapes(&script, &[2, 3, 10, 15]).unwrap();
+        let error = Graph::with_shapes(&script, &[2, 1, 10, 15]).unwrap_err().to_string();
         assert!(error.contains("channels") && !error.contains('\n'), "{error}");
 
         let shapes: Vec<_> = graph.operations.iter().map(|it| (&*it.kind, it.shape.as_deref())).collect();

@@ -25,7 +25,7 @@ pub use operators::{Operator, Operators, Seen};
 pub use optim::{Adam, Sgd, clear_grad, fused_adam, fused_sgd, set_grad};
 pub use reads::Reads;
 pub use recompute::recomputed;
-pub use script::freeze_script;
+pub use script::Script;
 
 use contract::TorchError;
 use std::ffi::{CStr, c_int};

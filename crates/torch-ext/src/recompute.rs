@@ -3,10 +3,9 @@
 
 use crate::fused::Fusion;
 use crate::{ffi, fused};
-use contract::{TorchError, caught};
-use std::ffi::{c_int, c_void};
+use contract::TorchError;
+use std::ffi::c_void;
 use tch::Tensor;
-use torch_sys::C_tensor;
 
 /// What a piece computes of its inputs.
 type Piece = Box<dyn Fn(&[Tensor]) -> Tensor + Send>;
@@ -37,38 +36,11 @@ pub fn recomputed(
             buffers.as_ptr(),
             buffers.len(),
             piece.cast(),
-            run,
+            ffi::run::<Piece>,
             drop_piece,
             out,
         )
     })
-}
-
-/// Calls a piece for the shim; 0, or 1 with a message told.
-///
-/// # Safety
-///
-/// `piece` must come from [`recomputed`], `inputs` be an array of `n` live tensors, `out` a place for a pointer.
-unsafe extern "C" fn run(piece: *mut c_void, inputs: *const ffi::Ptr, n: usize, out: *mut *mut C_tensor) -> c_int {
-    // SAFETY: as promised above; the clones own what they point to.
-    let (piece, inputs): (_, Vec<Tensor>) = unsafe {
-        let inputs = std::slice::from_raw_parts(inputs, n);
-        (&*piece.cast::<Piece>(), inputs.iter().map(|input| Tensor::clone_from_ptr(input.cast_mut())).collect())
-    };
-    // No panic may cross into C++.
-    match caught(|| piece(&inputs)) {
-        Ok(mut y) => {
-            // SAFETY: the shim owns it from here on.
-            unsafe { *out = y.as_mut_ptr() };
-            std::mem::forget(y);
-            0
-        }
-        Err(said) => {
-            // SAFETY: the shim copies so many bytes.
-            unsafe { ffi::oxiseg_complain(said.as_ptr().cast(), said.len()) };
-            1
-        }
-    }
 }
 
 /// Frees a piece for the shim.

@@ -1,20 +1,58 @@
-//! TorchScript files.
+//! A network as TorchScript.
 
 use crate::ffi;
 use contract::TorchError;
-use std::ffi::CString;
-use std::path::Path;
+use std::ffi::c_void;
+use tch::Tensor;
 
-/// Writes the TorchScript of the file `from` to the file `to` in a form that is only good for evaluation: parameters become
-/// constants, and BatchNorm is folded into the convolutions before it (libtorch's `freeze`).
-pub fn freeze_script(from: &Path, to: &Path) -> Result<(), TorchError> {
-    let [from, to] = [name(from)?, name(to)?];
-    // SAFETY: two NUL-terminated strings that live through the call.
-    ffi::checked(unsafe { ffi::oxiseg_freeze_script(from.as_ptr(), to.as_ptr()) })
+/// A network as libtorch followed it, in a form that is only good for evaluation: its parameters are constants, and BatchNorm is
+/// folded into the convolutions before it (libtorch's `freeze`).
+#[derive(Debug)]
+pub struct Script(*mut ffi::CScript);
+
+impl Script {
+    /// Follows what `network` does with `example`; its panics are errors. Parameters must not want gradients.
+    pub fn follow(example: &Tensor, network: impl Fn(&Tensor) -> Tensor) -> Result<Self, TorchError> {
+        let mut out = std::ptr::null_mut();
+        let network = |inputs: &[Tensor]| network(&inputs[0]);
+        let call = ffi::call(&network);
+        // SAFETY: tensor, network and place live through the call, and `call` is of this network.
+        ffi::checked(unsafe {
+            ffi::oxiseg_follow((&raw const network).cast_mut().cast(), call, example.as_ptr(), &mut out)
+        })?;
+        Ok(Self(out))
+    }
+
+    /// The bytes of its file.
+    pub fn bytes(&self) -> Result<Vec<u8>, TorchError> {
+        let mut bytes = Vec::new();
+        // SAFETY: the script is alive, and `write` is told to write into these bytes.
+        ffi::checked(unsafe { ffi::oxiseg_script_bytes(self.0, (&raw mut bytes).cast(), write) })?;
+        Ok(bytes)
+    }
+
+    pub(crate) fn as_ptr(&self) -> *const ffi::CScript {
+        self.0
+    }
 }
 
-/// The name of a file as libtorch takes it.
-pub(crate) fn name(path: &Path) -> Result<CString, TorchError> {
-    let name = path.to_str().and_then(|name| CString::new(name).ok());
-    name.ok_or_else(|| TorchError::new(&format!("{} is a name that libtorch cannot open", path.display())))
+impl Drop for Script {
+    fn drop(&mut self) {
+        // SAFETY: the shim made it, and nobody else has it.
+        unsafe { ffi::oxiseg_free_script(self.0) };
+    }
+}
+
+/// Adds bytes for the shim.
+///
+/// # Safety
+///
+/// `into` must point to a live `Vec<u8>`, `bytes` to `n` bytes.
+unsafe extern "C" fn write(into: *mut c_void, bytes: *const c_void, n: usize) {
+    if n == 0 {
+        return;
+    }
+    // SAFETY: as promised above.
+    let (into, bytes) = unsafe { (&mut *into.cast::<Vec<u8>>(), std::slice::from_raw_parts(bytes.cast::<u8>(), n)) };
+    into.extend_from_slice(bytes);
 }

@@ -7,7 +7,7 @@
 mod common;
 
 use common::{Outcome, Peers, Table, load};
-use export::{Normalized, onnx, torchscript};
+use export::{Normalized, follow, onnx, torchscript};
 use model::Precision;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -110,8 +110,9 @@ impl Task {
         }
         let network = Normalized::new(network, None, Device::Cpu)?;
         let script = folder.join("model.pt");
-        torchscript(&network, &images.narrow(0, 0, 1), &script)?;
-        onnx(&script, 3, CLASSES, &folder.join("model.onnx"))?;
+        let followed = follow(&network, &images.narrow(0, 0, 1))?;
+        torchscript(&followed, &script)?;
+        onnx(&followed, 3, CLASSES, &folder.join("model.onnx"))?;
         own.insert(Saved, Box::new(CModule::load(&script)?));
         let classes = tch::no_grad(|| network.forward_t(&images, false)).argmax(1, false);
         images.write_npy(folder.join("images.npy"))?;

@@ -1,9 +1,10 @@
 //! What is written down of a run for TensorBoard alone: pictures, distributions, curves, and what the run is.
 
 use super::Notes;
-use crate::closer::{self, Shown};
+use crate::closer::{self, Look, Shown};
 use crate::config::{Config, flat};
 use crate::graph;
+use crate::page;
 use crate::paint::{self, Style};
 use crate::parts::Network;
 use anyhow::Result;
@@ -11,7 +12,7 @@ use contract::{Progress, Scores};
 use data::{Color, Loader};
 use font8x8::UnicodeFonts;
 use image::{GrayImage, Rgb, RgbImage, imageops};
-use metric::{Detail, Threshold};
+use metric::Threshold;
 use serde_json::Value;
 use summary::{Counts, Histogram, Hyper, Image, Stage, Status};
 use tch::{Device, Kind, Tensor};
@@ -55,9 +56,14 @@ impl Notes {
         self.hear(told)
     }
 
-    /// An empty detail for the next validation, where anybody wants to see what it shows.
-    pub fn detail(&self, network: &Network) -> Result<Option<Detail>> {
-        Ok(if self.on_board { Some(Detail::new(network.classes.len(), network.device)?) } else { None })
+    /// An empty look for the next validation, where anybody wants to see what it shows.
+    pub fn look(&self, network: &Network) -> Result<Option<Look>> {
+        let first = usize::try_from(self.summary.samples())?;
+        Ok(match (self.on_board, self.on_page) {
+            (false, false) => None,
+            (true, false) => Some(Look::new(network, first, first)?),
+            (_, true) => Some(Look::new(network, first, first.max(page::SAMPLES))?),
+        })
     }
 
     /// What the validation at the end of an epoch showed: precision and recall, and the network's work on the first samples
@@ -65,27 +71,23 @@ impl Notes {
     pub fn validated(
         &mut self,
         at: Progress,
-        network: &Network,
         input: &Loader,
         config: &Config,
-        detail: &Detail,
+        Look { detail, gallery }: &Look,
     ) -> Result<()> {
-        let curves = network.classes.iter().cloned().zip(detail.thresholds()?);
+        if !self.on_board {
+            return Ok(());
+        }
+        let curves = config.data.classes().into_iter().zip(detail.thresholds()?);
         let curves = curves.map(|(class, counts)| (class, counts.into_iter().map(counted).collect())).collect();
         let told = self.summary.pr_curves(Stage::Validation, at.epoch, at.step, curves);
         self.hear(told)?;
-        let mut places = closer::places(detail)?;
-        let ranked = closer::ranked(places.clone());
-        let count = usize::try_from(self.summary.samples())?;
-        places.truncate(count);
-        let first = places.len();
-        // One pass through the network for all of them.
-        places.extend(ranked.into_iter().take(count));
-        let shown = closer::show(network.model.as_ref(), input, &config.data, &places)?;
-        let panels: Vec<Image> = shown.iter().map(|shown| panel(shown, &config.data)).collect::<Result<_>>()?;
-        let (first, worst) = panels.split_at(first);
-        for (name, images) in [("samples", first), ("worst", worst)] {
-            let told = self.summary.images(Stage::Validation, at.epoch, at.step, name, images.to_vec());
+        let (first, mut worst) = (gallery.first()?, gallery.worst()?);
+        worst.truncate(usize::try_from(self.summary.samples())?);
+        for (name, predicted) in [("samples", first), ("worst", worst)] {
+            let shown = closer::show(input, &config.data, &predicted)?;
+            let panels = shown.iter().map(|shown| panel(shown, &config.data)).collect::<Result<_>>()?;
+            let told = self.summary.images(Stage::Validation, at.epoch, at.step, name, panels);
             self.hear(told)?;
         }
         if !std::mem::replace(&mut self.has_graph, true) {

@@ -21,23 +21,8 @@ pub fn differing(configs: &[Option<&Value>]) -> Vec<Differing> {
     flat.iter().map(|config| config.as_ref().map(own).unwrap_or_default()).collect()
 }
 
-/// Every value of a configuration under its full key. Lists of plain values are one value, as people think of a size.
 fn flat(config: &Value) -> Differing {
-    fn walk(key: &str, value: &Value, all: &mut Differing) {
-        let dot = if key.is_empty() { "" } else { "." };
-        match value {
-            Value::Object(section) => {
-                section.iter().for_each(|(name, value)| walk(&format!("{key}{dot}{name}"), value, all));
-            }
-            Value::Array(list) if list.iter().any(|item| item.is_object() || item.is_array()) => {
-                list.iter().enumerate().for_each(|(index, value)| walk(&format!("{key}{dot}{index}"), value, all));
-            }
-            value => drop(all.insert(key.into(), value.clone())),
-        }
-    }
-    let mut all = Differing::new();
-    walk("", config, &mut all);
-    all
+    ::report::flat(config).into_iter().map(|(key, value)| (key, value.clone())).collect()
 }
 
 /// `KEY=VALUE, KEY=VALUE` on lines of about `width` characters. Long values are cut.

@@ -65,8 +65,8 @@ fn trained(readable: bool, options: &str) -> Trained {
     let start = start(&args).unwrap();
     let mut parts = Parts::build(&start.config, false).unwrap();
     parts.input = Box::new(Poisoned { input: parts.input, epoch: 1, batch: 3, readable });
-    let result = train(start, parts, &Signals::listen().unwrap(), &args);
-    Trained { folder, result }
+    let trained = train(start, &mut parts, &Signals::listen().unwrap(), &args);
+    Trained { folder, result: trained.map(|(status, _)| status) }
 }
 
 impl Trained {

@@ -1,9 +1,9 @@
 use super::*;
-use crate::{Normalized, torchscript};
+use crate::{Normalized, follow};
 use model::{Block, Config, Layers, MobileNetV2UNetConfig, ResNetUNetConfig, UNetConfig, Upsampling};
 use std::path::PathBuf;
+use tch::Device;
 use tch::nn::{ModuleT, VarStore};
-use tch::{CModule, Device};
 
 /// Every operator that the networks have is in one of them.
 fn networks() -> [Config; 5] {
@@ -32,8 +32,8 @@ fn library() -> Option<PathBuf> {
     files.find(|path| path.to_string_lossy().contains("libonnxruntime.so"))
 }
 
-/// A network's TorchScript file in `folder`, with statistics that are no fresh BatchNorm's.
-fn script(config: &Config, folder: &Path) -> (Normalized, PathBuf) {
+/// A network that was followed, with statistics that are no fresh BatchNorm's.
+fn script(config: &Config) -> (Normalized, Script) {
     let mut store = VarStore::new(Device::Cpu);
     let network = config.build(&store, 3, 4).unwrap();
     tch::no_grad(|| {
@@ -43,9 +43,8 @@ fn script(config: &Config, folder: &Path) -> (Normalized, PathBuf) {
     });
     store.freeze();
     let network = Normalized::new(network, Some([&[0.5, 0.4, 0.3], &[0.2, 0.3, 0.4]]), Device::Cpu).unwrap();
-    let path = folder.join("model.pt");
-    torchscript(&network, &image(1, 64, 64), &path).unwrap();
-    (network, path)
+    let script = follow(&network, &image(1, 64, 64)).unwrap();
+    (network, script)
 }
 
 #[test]
@@ -53,7 +52,7 @@ fn onnx_runtime_gives_what_the_network_gives_for_any_batch_and_size() {
     let mut seen = 0;
     for config in networks() {
         let folder = tempfile::tempdir().unwrap();
-        let (network, script) = script(&config, folder.path());
+        let (network, script) = script(&config);
         let path = folder.path().join("model.onnx");
         onnx(&script, 3, 4, &path).unwrap();
         let Some(mut loaded) = OnnxRuntime::open(&path, library().as_deref()).unwrap() else { continue };
@@ -82,11 +81,8 @@ fn what_cannot_be_translated_is_named_and_nothing_is_written() {
     ];
     for (forward, expected) in cases {
         let folder = tempfile::tempdir().unwrap();
-        let [followed, script, path] = ["followed.pt", "model.pt", "model.onnx"].map(|name| folder.path().join(name));
-        let mut follow = |inputs: &[Tensor]| vec![forward(&inputs[0])];
-        let made = CModule::create_by_tracing("Network", "forward", &[image(1, 8, 8)], &mut follow).unwrap();
-        made.save(&followed).unwrap();
-        torch_ext::freeze_script(&followed, &script).unwrap();
+        let path = folder.path().join("model.onnx");
+        let script = Script::follow(&image(1, 8, 8), forward).unwrap();
         let error = onnx(&script, 3, 3, &path).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
         assert!(!path.exists());

@@ -1,4 +1,5 @@
 use super::*;
+use crate::Segmentation;
 use serde::Deserialize;
 
 /// What reference/detail.py wrote.
@@ -19,15 +20,26 @@ fn reference() -> (Tensor, Tensor, Reference) {
     (logits.reshape([3, 3, 5, 6]), targets.reshape([3, 5, 6]), reference)
 }
 
+const ONE: NonZeroU16 = NonZeroU16::MIN;
+
+fn count(logits: &Tensor, targets: &Tensor) -> Counted {
+    let classes = ["a", "b", "c"].map(String::from).into();
+    Segmentation::new(classes, Device::Cpu).unwrap().count(&Tensor::from(0f32), logits, targets).unwrap()
+}
+
+fn show(detail: &mut Detail, logits: &Tensor, targets: &Tensor) {
+    detail.update(logits, targets, &count(logits, targets)).unwrap();
+}
+
 #[test]
 fn everything_is_as_numpy_counts_it_in_one_batch_and_in_several() {
     let (logits, targets, expected) = reference();
     for ends in [&[3][..], &[1, 2, 3], &[2, 3]] {
-        let batches: Vec<_> = [0].iter().chain(ends).zip(ends).map(|(start, end)| *start..*end).collect();
-        let mut detail = Detail::new(3, Device::Cpu).unwrap();
-        for batch in &batches {
+        let batches = [0].iter().chain(ends).zip(ends).map(|(start, end)| *start..*end);
+        let mut detail = Detail::new(3, ONE, Device::Cpu).unwrap();
+        for batch in batches {
             let part = |of: &Tensor| of.narrow(0, batch.start, batch.end - batch.start);
-            detail.update(&part(&logits), &part(&targets)).unwrap();
+            show(&mut detail, &part(&logits), &part(&targets));
         }
         let thresholds: Vec<Vec<[u64; 4]>> = detail
             .thresholds()
@@ -43,22 +55,43 @@ fn everything_is_as_numpy_counts_it_in_one_batch_and_in_several() {
             assert!((found.sum - sum).abs() < 1e-5, "{found:?}");
             assert_eq!((found.correct, found.count), (*correct, *count));
         }
-        let scores = detail.sample_scores().unwrap();
-        assert!(scores.iter().map(Vec::len).eq(batches.iter().map(|batch| (batch.end - batch.start) as usize)));
-        for (found, expected) in scores.into_iter().flatten().zip(&expected.scores) {
-            match expected {
-                Some(expected) => assert!((found - expected).abs() < 1e-6, "{found} and {expected}"),
-                None => assert!(found.is_nan(), "{found}"),
-            }
+    }
+}
+
+#[test]
+fn the_score_of_a_sample_is_as_numpy_counts_it() {
+    let (logits, targets, expected) = reference();
+    let found = Vec::<f64>::try_from(count(&logits, &targets).scores().unwrap()).unwrap();
+    assert_eq!(found.len(), expected.scores.len());
+    for (found, expected) in found.into_iter().zip(&expected.scores) {
+        match expected {
+            Some(expected) => assert!((found - expected).abs() < 1e-12, "{found} and {expected}"),
+            None => assert!(found.is_nan(), "{found}"),
         }
     }
 }
 
 #[test]
+fn with_a_stride_every_so_manyth_row_and_column_counts() {
+    let (logits, targets, _) = reference();
+    let kept = Tensor::zeros_like(&targets).to_kind(Kind::Bool);
+    for row in [0, 2, 4] {
+        for column in [0, 2, 4] {
+            let _ = kept.narrow(1, row, 1).narrow(2, column, 1).fill_(1);
+        }
+    }
+    let [mut strided, mut whole] = [2, 1].map(|n| Detail::new(3, NonZeroU16::new(n).unwrap(), Device::Cpu).unwrap());
+    show(&mut strided, &logits, &targets);
+    show(&mut whole, &logits, &targets.where_self(&kept, &Tensor::full_like(&targets, IGNORE_INDEX)));
+    assert_eq!(strided.thresholds().unwrap(), whole.thresholds().unwrap());
+    assert_eq!(strided.calibration().unwrap(), whole.calibration().unwrap());
+}
+
+#[test]
 fn outputs_that_are_no_numbers_are_counted() {
     let (logits, targets, _) = reference();
-    let mut detail = Detail::new(3, Device::Cpu).unwrap();
-    detail.update(&(logits * f64::NAN), &targets).unwrap();
+    let mut detail = Detail::new(3, ONE, Device::Cpu).unwrap();
+    show(&mut detail, &(logits * f64::NAN), &targets);
     let pixels: u64 = detail.calibration().unwrap().iter().map(|bin| bin.count).sum();
     assert_eq!(pixels, targets.ne(IGNORE_INDEX).sum(Kind::Int64).int64_value(&[]) as u64);
 }

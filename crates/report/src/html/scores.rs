@@ -159,7 +159,7 @@ fn calibration(bins: &[Bin]) -> Markup {
             }
             p {
                 "Expected calibration error " strong { (number(Some(error))) } ": on average " (percent(Some(confident)))
-                " sure and " (percent(right)) " right."
+                " sure and " (percent(right)) " right. Counted on " (text::count(pixels)) " pixels."
             }
         }
     }

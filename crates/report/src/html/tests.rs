@@ -66,9 +66,15 @@ fn whatever_comes_from_data_is_text() {
 #[test]
 fn all_parts_are_there_for_a_run_that_has_all() {
     let page = page_of(evaluated(), Vec::new());
-    for part in
-        ["Nothing stands out", "step-0000000400", "90.0\u{a0}%", "libtorch", "2.11", "Expected calibration error"]
-    {
+    for part in [
+        "Nothing stands out",
+        "step-0000000400",
+        "90.0\u{a0}%",
+        "libtorch",
+        "2.11",
+        "Expected calibration error",
+        "on 100 pixels",
+    ] {
         assert!(page.contains(part), "{part}");
     }
     assert_eq!(page.matches("data-count=").count(), 4);

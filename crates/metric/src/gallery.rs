@@ -1,0 +1,128 @@
+//! What a network made of some samples, kept from the pass that measured it: the first, the worst and the best.
+
+use crate::Counted;
+use contract::{BoxError, TorchError};
+use tch::{Device, Kind, TchError, Tensor};
+
+/// Samples of everything since it was made, kept on the device with what was predicted for them.
+#[derive(Debug)]
+pub struct Gallery {
+    first: Kept,
+    worst: Kept,
+    best: Kept,
+    /// `[N]` f64 of each batch.
+    scores: Vec<Tensor>,
+}
+
+/// A sample and what was predicted for it.
+#[derive(Debug)]
+pub struct Predicted {
+    /// The batch that it was in.
+    pub batch: u64,
+    /// Its place in that.
+    pub at: u64,
+    /// Its mean IoU over the classes that are in its target or in what was predicted; NaN where nothing of it counts.
+    pub score: f64,
+    /// `[H, W]` u8 on the device: the classes of its pixels.
+    pub classes: Tensor,
+}
+
+/// Those samples of which a key is lowest; of equal ones the earliest. Never those whose key is NaN, where there are others.
+#[derive(Debug)]
+struct Kept {
+    count: i64,
+    /// Keys, numbers (batch, place, `[k, 2]`) and classes (`[k, H, W]`) of at most `count`, in the order of the keys.
+    tensors: Option<[Tensor; 3]>,
+}
+
+impl Gallery {
+    /// An empty one that keeps so many of the first, and so many each of the worst and of the best.
+    pub fn new(first: usize, extremes: usize) -> Self {
+        let kept = |count: usize| Kept { count: i64::try_from(count).unwrap_or(i64::MAX), tensors: None };
+        Self { first: kept(first), worst: kept(extremes), best: kept(extremes), scores: Vec::new() }
+    }
+
+    /// Takes a batch into account. Its samples have the size of those before. Does not wait for the device.
+    pub fn update(&mut self, counted: &Counted) -> Result<(), BoxError> {
+        let _no_grad = tch::no_grad_guard();
+        self.f_update(counted).map_err(|error| TorchError::from(error).into())
+    }
+
+    fn f_update(&mut self, counted: &Counted) -> Result<(), TchError> {
+        let scores = counted.scores()?;
+        let places = Tensor::f_arange(scores.size()[0], (Kind::Int64, scores.device()))?;
+        let batch = places.f_full_like(self.scores.len() as i64)?;
+        let numbers = Tensor::f_stack(&[&batch, &places], 1)?;
+        let classes = counted.predicted.f_to_kind(Kind::Uint8)?;
+        // Later batches never are among the first again.
+        if !self.first.is_full() {
+            self.first.update(&scores.f_zeros_like()?, &numbers, &classes)?;
+        }
+        self.worst.update(&scores, &numbers, &classes)?;
+        self.best.update(&scores.f_neg()?, &numbers, &classes)?;
+        self.scores.push(scores);
+        Ok(())
+    }
+
+    /// All scores: of each batch those of its samples. Waits for the device.
+    pub fn scores(&self) -> Result<Vec<Vec<f64>>, TorchError> {
+        self.scores.iter().map(|scores| Ok(Vec::try_from(scores.f_to_device(Device::Cpu)?)?)).collect()
+    }
+
+    /// The first samples. Waits for the device.
+    pub fn first(&self) -> Result<Vec<Predicted>, TorchError> {
+        self.predicted(&self.first)
+    }
+
+    /// Those with the lowest scores, the worst first. Waits for the device.
+    pub fn worst(&self) -> Result<Vec<Predicted>, TorchError> {
+        self.scored(&self.worst)
+    }
+
+    /// Those with the highest scores, the best first. Waits for the device.
+    pub fn best(&self) -> Result<Vec<Predicted>, TorchError> {
+        self.scored(&self.best)
+    }
+
+    fn scored(&self, kept: &Kept) -> Result<Vec<Predicted>, TorchError> {
+        let mut predicted = self.predicted(kept)?;
+        predicted.retain(|predicted| !predicted.score.is_nan());
+        Ok(predicted)
+    }
+
+    fn predicted(&self, kept: &Kept) -> Result<Vec<Predicted>, TorchError> {
+        let Some([_, numbers, classes]) = &kept.tensors else { return Ok(Vec::new()) };
+        let numbers = Vec::<i64>::try_from(numbers.f_to_device(Device::Cpu)?.f_flatten(0, -1)?)?;
+        let predicted = |([batch, at], classes): (&[i64; 2], Tensor)| {
+            let score = self.scores[*batch as usize].f_double_value(&[*at])?;
+            Ok(Predicted { batch: *batch as u64, at: *at as u64, score, classes })
+        };
+        numbers.as_chunks().0.iter().zip(classes.f_unbind(0)?).map(predicted).collect()
+    }
+}
+
+impl Kept {
+    fn is_full(&self) -> bool {
+        self.tensors.as_ref().is_some_and(|[keys, ..]| keys.size()[0] >= self.count)
+    }
+
+    fn update(&mut self, keys: &Tensor, numbers: &Tensor, classes: &Tensor) -> Result<(), TchError> {
+        let new = [keys, numbers, classes];
+        let all = match &self.tensors {
+            None => new.map(Tensor::shallow_clone),
+            Some(old) => {
+                let [keys, numbers, classes] = [0, 1, 2].map(|part| Tensor::f_cat(&[&old[part], new[part]], 0));
+                [keys?, numbers?, classes?]
+            }
+        };
+        // Stable, and what was kept is earlier than what is new. NaN comes last.
+        let order = all[0].f_argsort_stable(true, 0, false)?;
+        let order = order.f_narrow(0, 0, order.size()[0].min(self.count))?;
+        let [keys, numbers, classes] = all.map(|part| part.f_index_select(0, &order));
+        self.tensors = Some([keys?, numbers?, classes?]);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
