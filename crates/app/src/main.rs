@@ -70,6 +70,7 @@ fn start_log() {
 }
 
 fn run(command: &Command) -> anyhow::Result<ExitCode> {
+    signals::outlive_limits()?;
     match command {
         Command::Train(args) => return train::run(args),
         Command::VerifyResume(args) => return verify_resume::run(args),

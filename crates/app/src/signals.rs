@@ -22,6 +22,13 @@ pub struct Signals {
     save: Arc<AtomicBool>,
 }
 
+/// A file that outgrows its limit (ulimit -f) would end the program, whatever it does. With a handler the write fails instead.
+pub fn outlive_limits() -> Result<()> {
+    #[cfg(unix)]
+    flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).context("listening to signals")?;
+    Ok(())
+}
+
 impl Signals {
     /// Listens from now on; the program counts as starting up.
     pub fn listen() -> Result<Self> {
@@ -42,12 +49,7 @@ impl Signals {
             flag::register(signal, Arc::clone(&self.stop))?;
         }
         #[cfg(unix)]
-        {
-            use signal_hook::consts::{SIGUSR1, SIGXFSZ};
-            flag::register(SIGUSR1, Arc::clone(&self.save))?;
-            // A file that outgrows its limit (ulimit -f) would end the program. With a handler the write fails instead.
-            flag::register(SIGXFSZ, Arc::default())?;
-        }
+        flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&self.save))?;
         Ok(())
     }
 

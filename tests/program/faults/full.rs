@@ -17,10 +17,14 @@ fn straight() -> (Place, u64) {
 
 /// Runs a script in which `"$@"` trains `run`.
 fn sh(place: &Place, shell: &[&str], script: &str, run: &str) -> Ran {
+    app_in(place, shell, script, &format!("train --config tiny.json --run {run} {OPTIONS}"))
+}
+
+/// Runs a script in which `"$@"` is the program with these arguments.
+fn app_in(place: &Place, shell: &[&str], script: &str, args: &str) -> Ran {
     let mut command = Command::new(shell[0]);
     command.args(&shell[1..]).args(["-c", script, "sh"]).arg(&*APP).current_dir(place.path("")).env_remove("RUST_LOG");
-    command.args(format!("train --config tiny.json --run {run} {OPTIONS}").split_whitespace());
-    Ran::new(command.output().unwrap())
+    Ran::new(command.args(args.split_whitespace()).output().unwrap())
 }
 
 /// Starts `run` once more, and compares its end with the undisturbed one.
@@ -136,4 +140,16 @@ fn a_cache_that_cannot_be_written_is_refused_and_leaves_nothing() {
     assert_eq!(left().filter(|path| path.extension().is_some_and(|extension| extension == "cache")).count(), 2);
     place.train(&format!("--run plain {OPTIONS}")).ok();
     assert_eq!(place.metrics("run"), place.metrics("plain"));
+}
+
+#[test]
+fn an_export_without_room_is_an_error_and_leaves_no_version() {
+    let (place, _) = straight();
+    for (format, file) in [("torchscript", "model.pt"), ("onnx", "model.onnx"), ("safetensors", "model.safetensors")] {
+        let args = format!("export --run straight --formats {format} --output saved/1");
+        let ran = app_in(&place, &["sh"], "ulimit -f 4; exec \"$@\"", &args).refused(1, "File too large");
+        assert!(ran.stderr.contains(file), "{}", ran.stderr);
+        assert_eq!(fs::read_dir(place.path("saved")).unwrap().count(), 0);
+    }
+    app_in(&place, &["sh"], "exec \"$@\"", "export --run straight --output saved/1").ok();
 }
