@@ -11,7 +11,7 @@ use metric::{Confusion, Detail, Gallery, Predicted, Segmentation};
 use std::num::NonZeroU16;
 use tch::Tensor;
 
-/// How sure a network is, is counted on every so manyth row and column of pixels: on a quarter of them, which takes a quarter of the time.
+/// How sure a network is, is counted on every so manyth row and column of pixels, which is a quarter of them.
 const STRIDE: NonZeroU16 = NonZeroU16::new(2).unwrap();
 
 /// What is looked at besides the scores.

@@ -130,7 +130,7 @@ pub fn train(
     loop {
         let next = training.progress();
         if next.batch + 1 >= batches && journal.notes.histograms_due(next.epoch + 1) {
-            // The next update is the last of its epoch.
+            // The next update is the last of its epoch: that of the last batch, or, of batches that are left over, that at the end.
             gradients.ask();
         }
         let Some(event) = training.next() else { break };

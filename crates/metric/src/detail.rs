@@ -73,7 +73,7 @@ impl Detail {
         };
         let (outputs, targets, predicted) = (some(outputs)?, some(targets)?, some(predicted)?);
         let [samples, classes, height, width] = outputs.size()[..] else { return Ok(()) };
-        // A few samples at a time: what is made of them on the way stays in the cache, and small beside the batch.
+        // Where there are many classes a few samples at a time, since what is made on the way takes several times their memory.
         let few = (AT_ONCE / (classes * height * width).max(1)).max(1);
         for start in (0..samples).step_by(few as usize) {
             let part = |tensor: &Tensor| tensor.f_narrow(0, start, few.min(samples - start));

@@ -17,9 +17,12 @@ enum Asked {
 }
 
 impl Gradients {
-    /// Asks for the gradients of the next update.
+    /// Asks for the gradients of the next update. An answer that nobody has taken yet stays.
     pub fn ask(&self) {
-        *self.lock() = Asked::Yes;
+        let mut asked = self.lock();
+        if let Asked::Not = *asked {
+            *asked = Asked::Yes;
+        }
     }
 
     /// The gradients of the update after [`ask`](Self::ask), by the names of the parameters: averaged over accumulated batches,

@@ -26,7 +26,7 @@ struct Graph {
   std::vector<Tensor> tensors;
 };
 
-template <class T> static std::string joined(const T& items) {
+template <class T> std::string joined(const T& items) {
   std::string text;
   for (const auto& item : items) text += (text.empty() ? "" : ",") + item;
   return text;
