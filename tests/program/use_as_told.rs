@@ -23,14 +23,13 @@ fn training_fills_the_run_folder_and_says_one_line_an_epoch() {
     assert_eq!(epochs.len(), 2);
     assert!(epochs[1].contains("Epoch 2/2"), "{}", epochs[1]);
     let last: Vec<&str> = ran.stderr.lines().skip(3).collect();
-    for (line, part) in last.iter().zip([
-        "Saved checkpoint: runs/tiny/checkpoints/step-0000000010",
-        "Using runs/tiny/checkpoints/step-",
-        "Wrote the report: runs/tiny/report.html",
-    ]) {
+    for (line, part) in last
+        .iter()
+        .zip(["Saved checkpoint: runs/tiny/checkpoints/step-0000000010", "Wrote the report: runs/tiny/report.html"])
+    {
         assert!(line.contains(part), "{line}");
     }
-    assert_eq!(last.len(), 3, "{}", ran.stderr);
+    assert_eq!(last.len(), 2, "{}", ran.stderr);
 }
 
 #[test]
