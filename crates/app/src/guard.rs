@@ -126,9 +126,9 @@ impl Guard {
     /// Reads what the steps left on the device, all at once. Steps whose gradients wait for the next update are kept.
     fn look(&mut self) -> Result<Seen> {
         let losses = read(self.steps.iter().map(|step| &step.loss))?;
-        let rejected = read(self.steps.iter().filter_map(|step| step.update.as_ref()).map(|update| &update.rejected))?;
-        let norms =
-            read(self.steps.iter().filter_map(|step| step.update.as_ref()).map(|update| &update.gradient_norm))?;
+        let updates = || self.steps.iter().filter_map(|step| step.update.as_ref());
+        let rejected = read(updates().map(|update| &update.rejected))?;
+        let norms = read(updates().map(|update| &update.gradient_norm))?;
         for norm in norms.iter().filter(|norm| norm.is_finite()) {
             self.norms = (self.norms.0 + f64::from(*norm), self.norms.1 + 1);
         }
@@ -137,14 +137,15 @@ impl Guard {
             gradient_norm: norms.last().map(|norm| f64::from(*norm)),
             troubles: Vec::new(),
         };
-        let mut rejected = rejected.into_iter();
+        let mut outcomes = rejected.into_iter().zip(norms);
         let mut window = 0;
         for index in 0..self.steps.len() {
             let Some(update) = &self.steps[index].update else { continue };
             let of_window = window..=index;
             window = index + 1;
+            let (rejected, norm) = outcomes.next().unwrap_or((f32::NAN, f32::NAN));
             // Not "is 1": what cannot be understood is no reason to trust it.
-            if rejected.next() == Some(0.0) {
+            if rejected == 0.0 {
                 for loss in &losses[of_window] {
                     self.history.push_back(*loss);
                 }
@@ -152,23 +153,23 @@ impl Guard {
                     self.history.pop_front();
                 }
             } else {
-                seen.troubles.push(self.trouble(&self.steps[of_window.clone()], &losses[of_window], update)?);
+                seen.troubles.push(self.trouble(
+                    &self.steps[of_window.clone()],
+                    &losses[of_window],
+                    norm,
+                    update.learning_rate,
+                ));
             }
         }
         self.steps.drain(..window);
         Ok(seen)
     }
 
-    fn trouble(&self, steps: &[Step], losses: &[f32], update: &Update) -> Result<Trouble> {
+    fn trouble(&self, steps: &[Step], losses: &[f32], gradient_norm: f32, learning_rate: f64) -> Trouble {
         let any_loss = losses.iter().any(|loss| !loss.is_finite());
         let of = |(step, loss): (&Step, &f32)| Suspect { at: step.at, names: step.names.clone(), loss: *loss };
         let suspects = steps.iter().zip(losses).filter(|(_, loss)| !any_loss || !loss.is_finite()).map(of).collect();
-        Ok(Trouble {
-            suspects,
-            history: self.history.iter().copied().collect(),
-            gradient_norm: read([&update.gradient_norm].into_iter())?[0],
-            learning_rate: update.learning_rate,
-        })
+        Trouble { suspects, history: self.history.iter().copied().collect(), gradient_norm, learning_rate }
     }
 }
 

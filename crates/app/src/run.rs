@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Where runs are kept unless a person says otherwise.
-const RUNS: &str = "runs";
+pub const RUNS: &str = "runs";
 
 /// A run folder.
 #[derive(Debug, Clone)]

@@ -5,6 +5,7 @@ mod look;
 
 use crate::cli;
 use crate::report;
+use crate::run::{RUNS, Run};
 use crate::usage::usage;
 use anyhow::{Context, Result};
 use differences::{Differing, differing};
@@ -15,8 +16,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// Where runs are, unless a person says otherwise.
-const RUNS: &str = "runs";
 /// How many folders deep a run may lie: `runs/group/a`.
 const DEPTH: usize = 2;
 /// Characters on a line of the last column, which has more lines where these do not suffice.
@@ -59,7 +58,8 @@ fn find(folder: &Path, depth: usize) -> Vec<PathBuf> {
     };
     inside.sort();
     let found: Vec<PathBuf> = inside.iter().flat_map(|inside| find(inside, depth - 1)).collect();
-    if found.is_empty() && folder.join("config.json").exists() { vec![folder.into()] } else { found }
+    let run = Run { folder: folder.into() };
+    if found.is_empty() && run.exists() { vec![run.folder] } else { found }
 }
 
 /// What a run is called in the list: its path within `folder`.

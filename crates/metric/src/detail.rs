@@ -72,7 +72,7 @@ impl Detail {
             [-1, -2].iter().try_fold(tensor.f_detach()?, |some, dim| some.f_slice(*dim, None, None, self.stride))
         };
         let (outputs, targets, predicted) = (some(outputs)?, some(targets)?, some(predicted)?);
-        let [samples, classes, height, width] = outputs.size()[..] else { return Ok(()) };
+        let (samples, classes, height, width) = outputs.size4()?;
         // Where there are many classes a few samples at a time, since what is made on the way takes several times their memory.
         let few = (AT_ONCE / (classes * height * width).max(1)).max(1);
         for start in (0..samples).step_by(few as usize) {
