@@ -4,11 +4,13 @@
 //! file (or `--set`) and the key's full path.
 
 mod edit;
+mod saved;
 mod strict;
 #[cfg(test)]
 mod tests;
 
 pub use edit::{differences, flat, keys};
+pub use saved::FORMAT;
 
 use crate::cli::Configured;
 use crate::report;
@@ -32,6 +34,9 @@ pub struct Config {
     /// Where an editor finds the schema of this file.
     #[serde(rename = "$schema", skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
+    /// The format of a configuration that was saved with a run. Leave it out of your own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<u64>,
     /// The data set and how it is loaded.
     pub data: data::Config,
     /// The network.
@@ -147,9 +152,12 @@ impl Config {
         Self::parse(&text, &file.display().to_string())
     }
 
-    /// Reads a configuration; `origin` names it in errors.
+    /// Reads a configuration that a person wrote, or that of a run; `origin` names it in errors.
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
         let value = strict::parse(text).map_err(|error| usage(format!("{origin}: {error}")))?;
+        if value.get("format").is_some() {
+            return Self::parse_saved(text, origin);
+        }
         Self::typed(value, origin)
     }
 
@@ -197,10 +205,16 @@ impl Config {
         Ok(())
     }
 
-    /// The configuration as JSON, every default written out.
+    /// The configuration as it is saved: every default written out, and the format of it.
+    pub fn saved(&self) -> Result<Value> {
+        let saved = Self { schema: None, format: Some(FORMAT), ..self.clone() };
+        serde_json::to_value(saved).context("writing the configuration as JSON")
+    }
+
+    /// [`Config::saved`] as text.
     pub fn resolved(&self) -> Result<String> {
-        let resolved = Self { schema: None, ..self.clone() };
-        let mut text = serde_json::to_string_pretty(&resolved).context("writing the configuration as JSON")?;
+        let saved = Self { schema: None, format: Some(FORMAT), ..self.clone() };
+        let mut text = serde_json::to_string_pretty(&saved).context("writing the configuration as JSON")?;
         text.push('\n');
         Ok(text)
     }

@@ -75,13 +75,13 @@ pub fn about(config: &Config, data: &[Fingerprint; 2]) -> Result<Value> {
         "classes": config.data.classes(),
         "colors": config.data.colors(),
         "data": { "train": data[0], "validation": data[1] },
-        "config": serde_json::to_value(config)?,
+        "config": config.saved()?,
     }))
 }
 
 /// The configuration that a checkpoint was trained with.
 pub fn config(snapshot: &Snapshot, origin: &str) -> Result<Config> {
-    Config::parse(&snapshot.about["config"].to_string(), origin)
+    Config::parse_saved(&snapshot.about["config"].to_string(), origin)
 }
 
 /// A value that is not what it was: `(key, before, after)`.

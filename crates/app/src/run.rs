@@ -69,7 +69,9 @@ impl Run {
         if !self.exists() {
             return Err(usage(format!("{} is no run folder: it holds no config.json", self.folder.display())));
         }
-        Config::read(&self.config_file())
+        let file = self.config_file();
+        let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        Config::parse_saved(&text, &file.display().to_string())
     }
 
     /// Makes the folder.

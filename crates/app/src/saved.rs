@@ -100,7 +100,7 @@ pub fn load(folder: &Path, changes: &[String]) -> Result<Trained> {
     let expected = files.get(Format::TorchScript.file()).ok_or_else(lacks)?;
     let found = sum(&script).with_context(|| script.display().to_string())?;
     ensure!(found == *expected, "{} is damaged: its checksum is not the one in {DESCRIPTION}", script.display());
-    let config = Config::parse(&run.about["config"].to_string(), &path.display().to_string())?;
+    let config = Config::parse_saved(&run.about["config"].to_string(), &path.display().to_string())?;
     let config = config.with(&["data.normalize=null".into()])?.with(changes)?;
     let device = config.train.device()?;
     let model = CModule::load_on_device(&script, device).with_context(|| script.display().to_string())?;

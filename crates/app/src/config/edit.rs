@@ -40,7 +40,7 @@ pub fn keys(config: &Config) -> Vec<String> {
     flat(config).into_keys().collect()
 }
 
-/// Every value of a configuration under its full key; the schema's address is none.
+/// Every value of a configuration under its full key; neither the schema's address nor the format is one.
 pub fn flat(config: &Config) -> BTreeMap<String, Value> {
     fn walk(key: &str, value: &Value, all: &mut BTreeMap<String, Value>) {
         match value {
@@ -54,5 +54,6 @@ pub fn flat(config: &Config) -> BTreeMap<String, Value> {
     let mut all = BTreeMap::new();
     walk("", &serde_json::to_value(config).unwrap_or_default(), &mut all);
     all.remove("$schema");
+    all.remove("format");
     all
 }
