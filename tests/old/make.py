@@ -2,8 +2,9 @@
 
     python3 tests/old/make.py PROGRAM       (`target/release/app`, built from a checkout of 7827b7c)
 
-Everything here but the images of `data/` is that program's own work. The tests (`tests/program/old.rs`) go on from it with the
-program of today. So it was made once; run this again only to add another old version beside it.
+Everything here but the configurations and the images of `data/` is that program's own work. The tests
+(`tests/program/old.rs`) go on from it with the program of today. So it was made once; run this again only to add
+another old version beside it.
 """
 
 import json
@@ -119,12 +120,14 @@ def main(program):
 
     draw(place / "data")
     for name, config in {"finished": FINISHED, "stopped": STOPPED, "broken": BROKEN}.items():
-        (place / f"{name}.json").write_text(json.dumps(config))
+        (place / f"{name}.json").write_text(json.dumps(config, indent=1) + "\n")
     app("train --config finished.json")
     app("train --config stopped.json --until-step 7", 75)
     app("train --config broken.json", 1)
     app("export --run runs/finished")
 
+    for name in ["finished.json", "stopped.json"]:
+        shutil.copy(place / name, HERE / name)
     for name in ["data", "runs", "saved_models"]:
         shutil.rmtree(HERE / name, ignore_errors=True)
         shutil.copytree(place / name, HERE / name)

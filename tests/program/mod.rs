@@ -7,6 +7,8 @@ mod faults;
 mod identity;
 mod kill;
 mod life;
+mod meant;
+mod old;
 mod pets;
 mod predict;
 mod preempt;

@@ -1,7 +1,6 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::convert::Infallible;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -178,10 +177,11 @@ pub enum Resume {
 }
 
 impl FromStr for Resume {
-    type Err = Infallible;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, Infallible> {
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(match text {
+            "" => return Err("it is empty: say auto, never, or the folder of a checkpoint"),
             "auto" => Self::Auto,
             "never" => Self::Never,
             path => Self::From(path.into()),
@@ -222,10 +222,11 @@ pub enum Which {
 }
 
 impl FromStr for Which {
-    type Err = Infallible;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, Infallible> {
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(match text {
+            "" => return Err("it is empty: say latest, best, or the folder of a checkpoint"),
             "latest" => Self::Latest,
             "best" => Self::Best,
             path => Self::At(path.into()),
@@ -297,8 +298,8 @@ pub struct Export {
     /// The version to make: saved_models/NAME/NUMBER [default: the next number, NAME being that of the run]
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// What to write: torchscript, onnx, safetensors [default: export.formats of the run, which is all of them]
-    #[arg(long, value_name = "FORMAT", value_delimiter = ',')]
+    /// What to write [default: export.formats of the run, which is all of them]
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = ["torchscript", "onnx", "safetensors"])]
     pub formats: Vec<String>,
     /// Change one key of the run's configuration, e.g. --set export.weights=bf16
     #[arg(long, value_name = "KEY=VALUE")]

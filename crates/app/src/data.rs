@@ -57,8 +57,8 @@ fn look(args: &Configured) -> Result<Report> {
     let report = data::check_config(&config.data, cores, |samples| {
         watch.get_or_insert_with(|| Watch::new("Looking", 0, samples)).step(&Step { samples: 1, ..Step::default() });
     })?;
-    let rate = watch.map_or(0.0, |watch| watch.rate());
+    let rate = watch.map_or(f64::NAN, |watch| watch.rate());
     let samples: u64 = report.splits.iter().map(|split| split.samples).sum();
-    log::info!("Looked at {samples} samples, {rate:.0} a second");
+    log::info!("Looked at {samples} samples{}", report::at_rate(rate, 0));
     Ok(report)
 }

@@ -10,6 +10,7 @@ use crate::report;
 use crate::run::Run;
 use crate::saved;
 use crate::trained::{Trained, load};
+use crate::usage::usage;
 use anyhow::{Context, Result};
 use compare::Loaded;
 use contract::{StateDict, Stateful};
@@ -31,7 +32,8 @@ pub fn run(args: &cli::Export) -> Result<()> {
         changes.push(format!("export.formats={}", json!(args.formats)));
     }
     let folder = export(&args.trained, args.output.as_deref(), changes)?;
-    report::print(&folder.display().to_string())
+    report::print_of_what_is_done(&folder.display().to_string());
+    Ok(())
 }
 
 /// What a training ends with: the network of its best checkpoint, saved.
@@ -48,7 +50,15 @@ pub fn finished(run: &Run) -> Result<()> {
 /// Makes a version of a saved network, and gives its folder.
 fn export(which: &cli::Trained, output: Option<&Path>, mut changes: Vec<String>) -> Result<PathBuf> {
     // A saved network computes in f32, wherever it was trained.
-    changes.extend(["model.precision=fp32".into(), "train.device=cpu".into()]);
+    for (key, value) in [("model.precision", "fp32"), ("train.device", "cpu")] {
+        let own = changes.iter().filter_map(|change| change.split_once('=')).find(|(own, _)| own.trim() == key);
+        if let Some((_, other)) = own.filter(|(_, own)| own.trim() != value) {
+            return Err(usage(format!(
+                "--set {key}={other}: an export is made in f32 on the CPU and runs anywhere: leave {key} out"
+            )));
+        }
+        changes.push(format!("{key}={value}"));
+    }
     let trained = load(which, &changes)?;
     let version = Version::choose(output, &trained.checkpoint)?;
     let triton = triton(&trained.config);

@@ -4,7 +4,7 @@ use crate::config::{self, Config};
 use crate::usage::usage;
 use anyhow::Result;
 use checkpoint::Snapshot;
-use data::Fingerprint;
+use data::{Fingerprint, Split};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -88,8 +88,8 @@ pub fn config(snapshot: &Snapshot, origin: &str) -> Result<Config> {
 type Difference = (String, String, String);
 
 /// Refuses to go on from the checkpoint at `path` with a configuration that makes something else of it, unless it is
-/// among the keys that `allow` names (a key, or a section with all its keys).
-pub fn compare_config(path: &Path, snapshot: &Snapshot, config: &Config, allow: &[String]) -> Result<()> {
+/// among the keys that `allow` names (a key, or a section with all its keys). Gives the changes that pass, a line each.
+pub fn compare_config(path: &Path, snapshot: &Snapshot, config: &Config, allow: &[String]) -> Result<Vec<String>> {
     let before = self::config(snapshot, &path.display().to_string())?;
     let mut differences = config::differences(&before, config);
     // By their names, which `compare_about` compares for every kind of data: a colour is nobody's weight.
@@ -98,11 +98,7 @@ pub fn compare_config(path: &Path, snapshot: &Snapshot, config: &Config, allow: 
 }
 
 /// The same for what is known once data and network are built: data sets, classes, versions.
-pub fn compare_about(path: &Path, snapshot: &Snapshot, about: &Value, allow: &[String]) -> Result<()> {
-    let shown = |value: &Value| match serde_json::from_value::<Fingerprint>(value.clone()) {
-        Ok(fingerprint) => fingerprint.to_string(),
-        Err(_) => value.to_string(),
-    };
+pub fn compare_about(path: &Path, snapshot: &Snapshot, about: &Value, allow: &[String]) -> Result<Vec<String>> {
     let pointers = [
         ("data.train", "/data/train"),
         ("data.validation", "/data/validation"),
@@ -112,11 +108,25 @@ pub fn compare_about(path: &Path, snapshot: &Snapshot, about: &Value, allow: &[S
     ];
     let pairs = pointers.map(|(key, at)| (key, snapshot.about.pointer(at), about.pointer(at)));
     let differs = pairs.into_iter().filter(|(_, before, after)| before != after);
-    let shown = |value: Option<&Value>| value.map_or("unknown".into(), shown);
+    let shown = |value: Option<&Value>| match value.cloned().map(serde_json::from_value::<Fingerprint>) {
+        Some(Ok(fingerprint)) => fingerprint.to_string(),
+        _ => value.map_or("unknown".into(), Value::to_string),
+    };
     admit(path, differs.map(|(key, before, after)| (key.into(), shown(before), shown(after))).collect(), allow)
 }
 
-fn admit(path: &Path, differences: Vec<Difference>, allow: &[String]) -> Result<()> {
+/// The same for the data sets alone, of which no sample is decoded.
+pub fn compare_data(path: &Path, snapshot: &Snapshot, config: &Config, allow: &[String]) -> Result<Vec<String>> {
+    let found = |split| Ok::<_, data::Error>(data::fingerprint(config.data.open(split)?.as_ref())?);
+    let mut about = snapshot.about.clone();
+    if let Some(about) = about.as_object_mut() {
+        let data = json!({ "train": found(Split::Train)?, "validation": found(Split::Validation)? });
+        about.insert("data".into(), data);
+    }
+    compare_about(path, snapshot, &about, allow)
+}
+
+fn admit(path: &Path, differences: Vec<Difference>, allow: &[String]) -> Result<Vec<String>> {
     let allowed = |key: &str| allow.iter().any(|name| key == name || key.starts_with(&format!("{name}.")));
     let (mut complaints, mut passed) = (Vec::new(), Vec::new());
     for (key, before, after) in &differences {
@@ -131,8 +141,7 @@ fn admit(path: &Path, differences: Vec<Difference>, allow: &[String]) -> Result<
         }
     }
     if complaints.is_empty() {
-        passed.iter().for_each(|change| log::info!("{change}"));
-        return Ok(());
+        return Ok(passed);
     }
     Err(usage(format!(
         "{} was trained with something else:\n  {}\nName another folder with --run, or start over with --resume never",
@@ -149,7 +158,8 @@ pub fn check_allowed(config: &Config, allow: &[String]) -> Result<()> {
         let section = format!("{name}.");
         let mut of_it = known.iter().filter(|key| *key == name || key.starts_with(&section)).peekable();
         if of_it.peek().is_none() {
-            return Err(usage(format!("--allow {name}: there is no such key")));
+            let meant = config::nearest_key(name, &known).map_or(String::new(), |key| format!("; did you mean {key}?"));
+            return Err(usage(format!("--allow {name}: there is no such key{meant}")));
         }
         if of_it.all(|key| rule(key) == Rule::Refused) {
             return Err(usage(format!(
@@ -226,7 +236,8 @@ mod tests {
         for name in ["optimizer", "optimizer.learning_rate", "data.train", "model.precision", "model"] {
             check(name).unwrap();
         }
-        assert_eq!(check("optimizer.lr").unwrap_err(), "--allow optimizer.lr: there is no such key");
+        let meant = "--allow optimizer.lr: there is no such key; did you mean optimizer.learning_rate?";
+        assert_eq!(check("optimizer.lr").unwrap_err(), meant);
         assert!(check("model.width").unwrap_err().contains("cannot be allowed"));
     }
 }

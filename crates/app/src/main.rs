@@ -16,6 +16,7 @@ mod identity;
 mod journal;
 mod layers;
 mod lock;
+mod longer;
 mod notes;
 mod page;
 mod paint;

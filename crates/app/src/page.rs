@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::environment;
 use crate::lock::held;
 use crate::parts::input_of_validation;
-use crate::report::print;
+use crate::report::print_of_what_is_done;
 use crate::run::Run;
 use crate::trained::{Trained, build, find, load};
 use ::report::{Bin, Class, Evaluation, Picture, Report, Sample, Status};
@@ -29,7 +29,8 @@ pub fn run(args: &cli::Report) -> Result<()> {
     let which = cli::Trained { run: Some(run.folder.clone()), checkpoint: Which::Best };
     let evaluation = load(&which, &args.set).and_then(|trained| evaluate(&trained));
     let path = write(&run, &args.compare, args.output.as_deref(), evaluation)?;
-    print(&path.display().to_string())
+    print_of_what_is_done(&path.display().to_string());
+    Ok(())
 }
 
 /// Writes the page of a run that is finished into its folder. It shows the `best` look of the training where that is one at the best
@@ -70,9 +71,12 @@ fn write(run: &Run, compare: &[PathBuf], output: Option<&Path>, evaluation: Resu
 /// What a run's folder says of it.
 fn read(run: &Run) -> Result<::report::Run> {
     let mut about = ::report::Run::read(&run.folder)?;
-    let data = run.config()?.data;
+    let config = run.config()?;
+    let data = &config.data;
     let classes = data.classes().into_iter().zip(data.colors());
     about.classes = classes.map(|(name, color)| Class { name, color: color.0 }).collect();
+    // In the current format, so that runs of several versions can be compared.
+    about.config = serde_json::to_value(&config)?;
     about.environment = environment::kept(&run.folder)?;
     if held(&run.folder) {
         about.status = Status::Running;

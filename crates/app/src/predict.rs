@@ -59,7 +59,7 @@ pub fn run(args: &cli::Predict) -> Result<()> {
     drop(watch);
     fs::create_dir_all(&args.output)?;
     publish(&args.output.join(LEGEND), format!("{:#}\n", report::classes(data)).as_bytes())?;
-    log::info!("{count} images at {rate:.1} images/s");
+    log::info!("{count} images{}", report::at_rate(rate, 1));
     let ids: Vec<String> = classes.iter().enumerate().map(|(id, name)| format!("{id} {name}")).collect();
     log::info!("Wrote class maps (grey values: {}) to {}", ids.join(", "), args.output.display());
     if !broken.is_empty() {

@@ -14,6 +14,18 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
+/// Prints what came of work that is done and kept elsewhere. Where stdout cannot take it, that is only a warning.
+pub fn print_of_what_is_done(text: &str) {
+    if let Err(error) = print(text) {
+        log::warn!("All is done, but the result was not printed: {error:#}");
+    }
+}
+
+/// ` at RATE images/s`; nothing where no rate is known.
+pub fn at_rate(rate: f64, digits: usize) -> String {
+    if rate.is_finite() { format!(" at {rate:.digits$} images/s") } else { String::new() }
+}
+
 /// Warns of samples that were left out just now.
 pub fn skipped(passed: &[Passed]) {
     for Passed { name, reason } in passed {

@@ -6,6 +6,7 @@ use crate::usage::usage;
 use anyhow::{Context, Result};
 use checkpoint::{Found, Snapshot, Store};
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -29,21 +30,45 @@ impl Run {
     pub fn trained(folder: Option<&Path>) -> Result<Self> {
         match folder {
             Some(folder) => Ok(Self { folder: folder.into() }),
-            None => Self::newest().ok_or_else(|| {
+            None => Self::newest()?.ok_or_else(|| {
                 usage("no run under runs/ holds a checkpoint: train one (app train), or name one with --run")
             }),
         }
     }
 
-    fn newest() -> Option<Self> {
-        let folders = fs::read_dir(RUNS).ok()?.flatten().map(|entry| Self { folder: entry.path() });
-        let saved_at = |run: &Self| -> Option<SystemTime> {
-            run.config_file().metadata().ok()?;
-            let checkpoints = fs::read_dir(run.checkpoints()).ok()?.flatten();
-            let published = checkpoints.filter(|entry| entry.file_name().to_string_lossy().starts_with("step-"));
-            published.filter_map(|entry| entry.metadata().ok()?.modified().ok()).max()
+    fn newest() -> Result<Option<Self>> {
+        let folders = match fs::read_dir(RUNS) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            entries => entries.with_context(|| format!("reading {RUNS}"))?.flatten().map(|entry| entry.path()),
         };
-        folders.filter_map(|run| Some((saved_at(&run)?, run))).max_by_key(|(at, _)| *at).map(|(_, run)| run)
+        let (mut newest, mut unreadable) = (None, None);
+        for run in folders.map(|folder| Self { folder }) {
+            match run.saved_at() {
+                Ok(at) => newest = newest.max(at.map(|at| (at, run.folder))),
+                Err(error) => unreadable = Some((error, run.folder)),
+            }
+        }
+        match (newest, unreadable) {
+            (None, Some((error, folder))) => Err(error).with_context(|| format!("reading {}", folder.display())),
+            (newest, _) => Ok(newest.map(|(_, folder)| Self { folder })),
+        }
+    }
+
+    /// When the run last published a checkpoint; None where it has none, or where this is no run.
+    fn saved_at(&self) -> io::Result<Option<SystemTime>> {
+        let none = |error: io::Error| match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => Ok(None),
+            _ => Err(error),
+        };
+        if let Err(error) = self.config_file().metadata() {
+            return none(error);
+        }
+        let entries = match fs::read_dir(self.checkpoints()) {
+            Ok(entries) => entries.flatten(),
+            Err(error) => return none(error),
+        };
+        let published = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("step-"));
+        Ok(published.filter_map(|entry| entry.metadata().ok()?.modified().ok()).max())
     }
 
     fn config_file(&self) -> PathBuf {
@@ -59,19 +84,32 @@ impl Run {
         self.folder.join("checkpoints")
     }
 
-    /// Whether training has begun here.
+    /// Whether training has begun here. What cannot be looked at counts: it is not free, and reading it says why.
     pub fn exists(&self) -> bool {
-        self.config_file().exists()
+        self.config_file().try_exists().unwrap_or(true)
+    }
+
+    /// Whether the folder is there. A file in its place is an error, and so is a folder that may not be looked at.
+    pub fn is_there(&self) -> Result<bool> {
+        let folder = self.folder.display();
+        match fs::metadata(&self.folder) {
+            Ok(about) if about.is_dir() => Ok(true),
+            Ok(_) => Err(usage(format!("{folder} is a file, and a run needs a folder: name another one with --run"))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error).with_context(|| format!("looking for the run folder {folder}")),
+        }
     }
 
     /// The configuration of the run.
     pub fn config(&self) -> Result<Config> {
-        if !self.exists() {
-            return Err(usage(format!("{} is no run folder: it holds no config.json", self.folder.display())));
+        let folder = self.folder.display();
+        if !self.is_there()? {
+            return Err(usage(format!("{folder} is no run folder: there is none of that name (app runs lists runs)")));
         }
-        let file = self.config_file();
-        let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-        Config::parse_saved(&text, &file.display().to_string())
+        if !self.exists() {
+            return Err(usage(format!("{folder} is no run folder: it holds no config.json")));
+        }
+        Config::read_saved(&self.config_file())
     }
 
     /// Makes the folder.
@@ -130,6 +168,17 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// The checkpoint that a person named by its folder.
+pub fn named(folder: &Path) -> Result<(PathBuf, Snapshot)> {
+    if matches!(folder.try_exists(), Ok(false)) {
+        return Err(usage(format!(
+            "{} is no checkpoint: there is no such folder; name one such as runs/NAME/checkpoints/step-0000000100",
+            folder.display()
+        )));
+    }
+    Ok((folder.into(), checkpoint::load(folder)?))
 }
 
 /// The checkpoint that was found; damaged ones that were passed over are logged, and are an error if there is no other.

@@ -167,12 +167,14 @@ impl Screen {
         match &mut self.table {
             Some(table) => writeln!(stderr(), "{}", table.row(&epoch))?,
             None => log::info!(
-                "Epoch {}/{} | Training acc over epoch: {:.4}, loss {:.4} | validation: {} | {rate:.0} images/s",
+                "Epoch {}/{} | Training acc over epoch: {:.4}, loss {:.4} | validation: {}{}",
                 at.epoch,
                 self.epochs,
                 epoch.training.accuracy,
                 epoch.training.loss,
                 brief(validation),
+                // A run that went on at the end of an epoch trained nothing of it.
+                if rate.is_finite() { format!(" | {rate:.0} images/s") } else { String::new() },
             ),
         }
         Ok(())

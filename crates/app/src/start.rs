@@ -2,10 +2,11 @@
 
 use crate::cli;
 use crate::cli::Resume;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::identity;
 use crate::lock::Lock;
-use crate::run::{Run, valid};
+use crate::run::{Run, named, valid};
+use crate::usage::Usage;
 use anyhow::{Result, ensure};
 use checkpoint::Snapshot;
 use contract::Progress;
@@ -19,6 +20,8 @@ pub struct Start {
     pub config: Config,
     /// The checkpoint to continue from.
     pub checkpoint: Option<(PathBuf, Snapshot)>,
+    /// What of the configuration is not as the checkpoint has it, and may be so: a line each.
+    pub changes: Vec<String>,
     resume: Resume,
     lock: Option<Lock>,
 }
@@ -27,37 +30,75 @@ pub struct Start {
 pub fn start(args: &cli::Train) -> Result<Start> {
     let run = folder(args);
     // Before anything is read: what another process is writing would soon be no longer true.
-    let lock = if run.folder.is_dir() { Some(Lock::take(&run.folder)?) } else { None };
+    let lock = if run.is_there()? { Some(Lock::take(&run.folder)?) } else { None };
     let named = match &args.resume {
         Resume::From(path) => {
             run.refuse_mixture(path)?;
-            Some((path.clone(), checkpoint::load(path)?))
+            Some(named(path)?)
         }
         _ => None,
     };
-    let base = match (&args.config, &named) {
-        (Some(file), _) => Config::read(file)?,
-        (None, Some((path, snapshot))) => identity::config(snapshot, &path.display().to_string())?,
-        (None, None) if run.exists() => run.config()?,
-        (None, None) => Config::parse(config::SHAPES, "configs/shapes.json")?,
+    let config = match (&args.config, &named) {
+        (Some(file), named) => {
+            // One that cannot be read says so where it is needed.
+            let before = match named {
+                _ if args.resume == Resume::Never => None,
+                Some((path, snapshot)) => identity::config(snapshot, &path.display().to_string()).ok(),
+                None => run.config().ok(),
+            };
+            Config::given(Some(file), &args.set, before.as_ref())?
+        }
+        (None, Some((path, snapshot))) => identity::config(snapshot, &path.display().to_string())?.with(&args.set)?,
+        (None, None) if run.exists() => run.config()?.with(&args.set)?,
+        (None, None) => Config::given(None, &args.set, None)?,
     };
-    let config = base.with(&args.set)?;
     identity::check_allowed(&config, &args.allow)?;
     let checkpoint = match (&args.resume, named) {
         (Resume::Never, _) => None,
         (_, Some(named)) => Some(named),
         _ => valid(run.store(&config.checkpoint).newest()?)?,
     };
-    if let Some((path, snapshot)) = &checkpoint {
-        identity::compare_config(path, snapshot, &config, &args.allow)?;
-    }
-    Ok(Start { run, config, checkpoint, resume: args.resume.clone(), lock })
+    let changes = match &checkpoint {
+        Some((path, snapshot)) => identity::compare_config(path, snapshot, &config, &args.allow)?,
+        None => Vec::new(),
+    };
+    Ok(Start { run, config, checkpoint, changes, resume: args.resume.clone(), lock })
 }
 
 impl Start {
     /// How far training has come.
     pub fn progress(&self) -> Progress {
         self.checkpoint.as_ref().map(|(_, snapshot)| snapshot.progress).unwrap_or_default()
+    }
+
+    /// Says that all epochs are done already, and what of the configuration that was asked for is not that of the run.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the run was trained with other data.
+    pub fn say_finished(&self, allow: &[String]) -> Result<()> {
+        let Some((path, snapshot)) = &self.checkpoint else { return Ok(()) };
+        let data = identity::compare_data(path, snapshot, &self.config, allow);
+        // A run of which nothing else is asked is finished also where its data are gone.
+        let gone = |error: &anyhow::Error| !error.is::<Usage>() && self.changes.is_empty();
+        let of_data = match data {
+            Err(error) if gone(&error) => {
+                log::warn!("Its data could not be compared: {error:#}");
+                Vec::new()
+            }
+            data => data?,
+        };
+        let (folder, epochs) = (self.run.folder.display(), snapshot.progress.epoch);
+        log::info!("{folder} is finished: {epochs} epochs. To train longer: --set train.epochs={}", epochs + 10);
+        let changes: Vec<&str> = self.changes.iter().chain(&of_data).map(String::as_str).collect();
+        if !changes.is_empty() {
+            log::warn!(
+                "It was trained with another configuration, and nothing was done about that: {}. For a run of its own, \
+                 name a folder with --run",
+                changes.join("; ")
+            );
+        }
+        Ok(())
     }
 
     /// Makes the run folder ready, once everything that may fail early has not failed: an old run that shall not go on

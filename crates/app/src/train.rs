@@ -3,12 +3,13 @@
 
 use crate::cli;
 use crate::closer::{Best, Closer};
-use crate::config::Policy;
+use crate::config::{self, Config, Policy};
 use crate::environment;
 use crate::export;
 use crate::guard::Guard;
 use crate::identity;
 use crate::journal::Journal;
+use crate::longer;
 use crate::notes::Notes;
 use crate::page;
 use crate::parts::Parts;
@@ -21,9 +22,12 @@ use crate::signals::{RESUMABLE, Signals};
 use crate::snapshot;
 use crate::start::{Start, start};
 use crate::times::{Phase, Timed, Times};
-use anyhow::Result;
-use contract::{Event, Input, Progress, Scores};
+use crate::usage::usage;
+use anyhow::{Error, Result};
+use checkpoint::Mode;
+use contract::{Event, Input, Metric, Progress, Scores};
 use executors::{Trainer, Validator};
+use metric::Segmentation;
 use optim::Average;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
@@ -39,10 +43,10 @@ pub fn run(args: &cli::Train) -> Result<ExitCode> {
     let start = start(args)?;
     let (from, epochs) = (start.progress(), start.config.train.epochs);
     if from.epoch >= epochs {
-        let (folder, more) = (start.run.folder.display(), from.epoch + 10);
-        log::info!("{folder} is finished: {} epochs. To train longer: --set train.epochs={more}", from.epoch);
+        start.say_finished(&args.allow)?;
         return Ok(ExitCode::SUCCESS);
     }
+    check_best(&start.config)?;
     if let Some(step) = args.until_step.filter(|step| from.step >= *step) {
         log::info!(
             "{} is at step {} already: --until-step {step} leaves nothing to do",
@@ -79,9 +83,12 @@ pub fn train(
     let mut recovery = Recovery::new(&start.config.train.non_finite, start.run.rejected(), about.clone());
     let (from, epochs) = (start.progress(), start.config.train.epochs);
     if let Some((path, snapshot)) = start.checkpoint.take() {
-        identity::compare_about(&path, &snapshot, &about, &args.allow)?;
+        start.changes.extend(identity::compare_about(&path, &snapshot, &about, &args.allow)?);
+        start.changes.iter().for_each(|change| log::info!("{change}"));
         snapshot::restore(&snapshot, parts, &mut recovery)?;
         log::info!("Continuing from {} ({} of {epochs} epochs done)", path.display(), from.epoch);
+        let before = identity::config(&snapshot, &path.display().to_string())?;
+        longer::tell(&before, &start.config, from, parts.input.len());
     }
     let _lock = start.enter(from)?;
     let Start { run, config, .. } = start;
@@ -230,8 +237,27 @@ pub fn train(
     journal.notes.finish()?;
     drop(journal);
     skipped.iter().for_each(|skipped| report::all_skipped(&skipped.all()));
-    report::print(&report::table(&validation, &network.classes))?;
+    report::print_of_what_is_done(&report::table(&validation, &network.classes));
     Ok((ExitCode::SUCCESS, best))
+}
+
+/// Refuses a `checkpoint.best` that is no validation score.
+fn check_best(config: &Config) -> Result<()> {
+    let (best, mode) = (&config.checkpoint.best, config.checkpoint.mode);
+    let scores = Segmentation::new(config.data.classes(), tch::Device::Cpu)?.compute().map_err(Error::from_boxed)?;
+    // Where every pixel counts, their number is the same each time.
+    let names: Vec<&str> = scores.iter().map(|(name, _)| name.as_str()).filter(|name| *name != "pixels").collect();
+    if names.contains(&best.as_str()) {
+        if best == "loss" && mode == Mode::Max {
+            log::warn!(
+                "checkpoint.best is loss and checkpoint.mode is max: the worst network is kept. Say min if that is not meant"
+            );
+        }
+        return Ok(());
+    }
+    let meant =
+        config::nearest(best, names.iter().copied()).map_or(String::new(), |name| format!("; did you mean {name}?"));
+    Err(usage(format!("checkpoint.best: there is no validation score \"{best}\", only {}{meant}", names.join(", "))))
 }
 
 /// Does `run` with the averaged weights, where there are such.

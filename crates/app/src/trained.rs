@@ -4,7 +4,7 @@ use crate::cli;
 use crate::cli::Which;
 use crate::config::Config;
 use crate::parts::Network;
-use crate::run::{Run, valid};
+use crate::run::{Run, named, valid};
 use crate::saved;
 use crate::snapshot;
 use crate::usage::usage;
@@ -51,9 +51,18 @@ pub fn load(which: &cli::Trained, changes: &[String]) -> Result<Trained> {
 pub fn find(run: &Run, which: &Which, config: &Config) -> Result<(PathBuf, Snapshot)> {
     let store = run.store(&config.checkpoint);
     let found = match which {
-        Which::At(path) => Some((path.clone(), checkpoint::load(path)?)),
+        Which::At(path) => Some(named(path)?),
         Which::Latest => valid(store.newest()?)?,
-        Which::Best => valid(store.best()?)?,
+        Which::Best => match valid(store.best()?)? {
+            Some(best) => Some(best),
+            None => valid(store.newest()?)?.inspect(|(path, _)| {
+                let score = &config.checkpoint.best;
+                log::warn!(
+                    "No checkpoint has the score {score} (checkpoint.best): taking the newest, {}",
+                    path.display()
+                );
+            }),
+        },
     };
     found.ok_or_else(|| usage(format!("{} holds no checkpoint yet: train it first", run.folder.display())))
 }

@@ -25,7 +25,7 @@ pub fn run(args: &cli::Validate) -> Result<()> {
         ControlFlow::Continue(())
     })?;
     let scores = scores.context("the validation was broken off")?;
-    log::info!("{} samples at {:.0} images/s", input.samples(), watch.rate());
+    log::info!("{} samples{}", input.samples(), report::at_rate(watch.rate(), 0));
     drop(watch);
     report::all_skipped(&input.skipped().all());
 

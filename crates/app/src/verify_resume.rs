@@ -4,7 +4,7 @@
 //! until it is through. Then every tensor of their last checkpoints and every line of their `metrics.jsonl` is compared.
 
 use crate::cli;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::report;
 use crate::run::Run;
 use crate::signals::RESUMABLE;
@@ -29,13 +29,9 @@ const HOW: [&str; 3] = ["images_per_second", "memory_mb", "gradient_norm"];
 
 /// `app verify-resume`
 pub fn run(args: &cli::VerifyResume) -> Result<ExitCode> {
-    let config = match &args.config {
-        Some(file) => Config::read(file)?,
-        None => Config::parse(config::SHAPES, "configs/shapes.json")?,
-    };
     // Checkpoints often enough that a killed run gets on, and every step on record.
     let every = (args.steps / 10).max(1);
-    let config = config.with(&args.set)?.with(&[
+    let config = Config::given(args.config.as_deref(), &args.set, None)?.with(&[
         "summary.per_step=true".into(),
         format!("checkpoint.every_steps={every}"),
         "checkpoint.keep_last=2".into(),

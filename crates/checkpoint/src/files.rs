@@ -27,11 +27,19 @@ pub fn open(path: &Path) -> Result<(File, u64), Error> {
         return Err(Error::damaged(path, "it is not a regular file"));
     }
     let file = File::open(path).map_err(Error::io("read", path))?;
+    #[cfg(test)]
+    OPENED.with(|opened| opened.set(opened.get() + 1));
     Ok((file, about.len()))
 }
 
+#[cfg(test)]
+thread_local! {
+    /// Files that this thread has opened for reading.
+    pub static OPENED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// Opens `path` if its size is that of `record`; does not read it.
-pub fn open_sized(path: &Path, record: &Record) -> Result<File, Error> {
+fn open_sized(path: &Path, record: &Record) -> Result<File, Error> {
     match open(path)? {
         (file, bytes) if bytes == record.bytes => Ok(file),
         (_, bytes) => Err(Error::damaged(path, format!("it has {bytes} bytes instead of {}", record.bytes))),

@@ -19,14 +19,15 @@
 //! the folder can be written and the disk has [`Room`].
 //!
 //! [`load`] checks sizes and checksums of all files before it makes the first tensor; [`Store::newest`] and
-//! [`Store::best`] pass over what is damaged or unreadable and name it. Nothing is remembered outside the checkpoints
-//! themselves: which is the best is read from their manifests.
+//! [`Store::best`] pass over what is damaged or unreadable and name it. Nothing is written down outside the checkpoints
+//! themselves: which is the best is read from their manifests, by each process once.
 
 mod config;
 mod error;
 mod files;
 mod finite;
 mod hashed;
+mod known;
 mod manifest;
 mod retention;
 mod snapshot;

@@ -46,8 +46,9 @@ impl Store {
         if free < bytes {
             return Err(Error::NoRoom { folder: self.folder.clone(), free, needed: bytes });
         }
-        let intact = self.intact()?;
-        let held: u64 = intact.iter().flat_map(|(_, manifest)| manifest.files.values()).map(|file| file.bytes).sum();
+        let mut intact = self.kept()?;
+        intact.retain(|(path, kept)| kept.is_whole(path));
+        let held: u64 = intact.iter().map(|(_, kept)| kept.bytes).sum();
         let kept = (self.keep_last as u64).saturating_add(u64::from(self.keep_best)).saturating_add(for_good);
         let count = kept.saturating_add(1).min(saves.saturating_add(intact.len() as u64));
         let needed = count.saturating_mul(bytes).saturating_sub(held);

@@ -10,6 +10,7 @@
 use crate::{
     Config, Error, Mode, Snapshot, files,
     hashed::Hashed,
+    known::Known,
     load,
     manifest::{self, Manifest},
     snapshot::verify,
@@ -31,6 +32,7 @@ pub struct Store {
     pub(crate) keep_best: bool,
     pub(crate) best: String,
     mode: Mode,
+    pub(crate) known: Known,
 }
 
 /// A checkpoint with its folder, if there is a valid one, and the damaged ones that were passed over on the way.
@@ -52,7 +54,7 @@ impl Store {
         // The newest is always kept, also where nobody has checked the configuration.
         let keep_last = usize::try_from(config.keep_last).unwrap_or(usize::MAX).max(1);
         let Config { keep_every, keep_best, best, mode, .. } = config.clone();
-        Self { folder: folder.into(), keep_last, keep_every, keep_best, best, mode }
+        Self { folder: folder.into(), keep_last, keep_every, keep_best, best, mode, known: Known::default() }
     }
 
     /// Publishes `snapshot` as `step-NNNNNNNNNN` and gives the path. On an error, what was published before is as it
@@ -75,7 +77,11 @@ impl Store {
         self.create_folder()?;
         self.clean()?;
         let partial = self.folder.join(hidden(step, "partial"));
-        let published = write(snapshot, &partial).and_then(|manifest| self.publish(step, &partial, &manifest));
+        let published = write(snapshot, &partial).and_then(|manifest| {
+            let path = self.publish(step, &partial, &manifest)?;
+            self.remember(&path, &manifest);
+            Ok(path)
+        });
         if published.is_err() {
             // Best effort, so that a full disk is not kept full; the next save removes it anyway.
             files::remove(&partial).ok();

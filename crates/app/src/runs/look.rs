@@ -122,7 +122,9 @@ pub fn look(folder: &Path, name: String) -> Looked {
         looked.epoch = epoch.max(run.history.epochs());
         looked.step = step.max(run.history.steps());
         (looked.epochs, looked.best) = (run.planned(), run.best());
-        looked.config = Some(run.config);
+        // In the current format, so that runs of several versions differ only in what they mean.
+        let config = Run { folder: folder.into() }.config().and_then(|config| Ok(serde_json::to_value(config)?));
+        looked.config = Some(config.unwrap_or(run.config));
     }
     looked
 }
