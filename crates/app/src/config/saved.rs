@@ -6,7 +6,7 @@
 use super::{Config, strict};
 use crate::usage::usage;
 use anyhow::Result;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// The format that this program saves. Raise it with the first change since a release that needs a row in [`CHANGES`].
 pub const FORMAT: u64 = 2;
@@ -98,18 +98,21 @@ fn upgrade(config: &mut Value, format: u64, changes: &[Change]) {
 
 /// Sets a key that is missing, where the configuration can have it: all that it can have is in its resolved form.
 fn add(config: &mut Value, key: &str, value: &Value) {
-    let resolved = strict::typed(config).ok().and_then(|config| serde_json::to_value(config).ok());
-    let possible = resolved.is_some_and(|resolved| resolved.pointer(&pointer(key)).is_some());
-    if possible && config.pointer(&pointer(key)).is_none() {
-        let mut at = config;
-        for part in key.split('.') {
-            if !at.is_object() {
-                *at = Map::new().into();
-            }
-            at = &mut at[part];
-        }
-        *at = value.clone();
+    let Some(resolved) = strict::typed(config).ok().and_then(|config| serde_json::to_value(config).ok()) else {
+        return;
+    };
+    if resolved.pointer(&pointer(key)).is_none() || config.pointer(&pointer(key)).is_some() {
+        return;
     }
+    let (mut at, mut resolved) = (config, &resolved);
+    for part in key.split('.') {
+        if !at.is_object() {
+            // A section that is not written is of its default kind.
+            *at = resolved.get("kind").map_or_else(|| json!({}), |kind| json!({ "kind": kind }));
+        }
+        (at, resolved) = (&mut at[part], &resolved[part]);
+    }
+    *at = value.clone();
 }
 
 /// The section that a key stands in, and its name there.
@@ -126,7 +129,6 @@ fn pointer(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn a_saved_configuration_says_its_format_and_reads_back() {
@@ -203,10 +205,10 @@ mod tests {
 
     #[test]
     fn a_run_that_goes_on_keeps_what_it_has_of_keys_that_nobody_names() {
-        let saved = json!({"train": {"threads": 7, "seed": 5}, "optimizer": {"ema": 0.5}});
+        let saved = json!({"train": {"threads": 7, "seed": 5, "epochs": 4}, "optimizer": {"ema": 0.5}});
         let mut given = json!({"optimizer": {"ema": null}});
         keep(&mut given, &saved, SOME);
-        assert_eq!(given, json!({"optimizer": {"ema": null}, "train": {"threads": 7}}));
+        assert_eq!(given, json!({"optimizer": {"ema": null}, "train": {"threads": 7, "seed": 5}}));
     }
 
     #[test]

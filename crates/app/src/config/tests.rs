@@ -210,7 +210,7 @@ fn what_is_wrong_is_blamed_on_the_words_that_say_it() {
         (
             &weighted,
             &["data.classes=[\"a\",\"b\"]", "train.seed=1"],
-            "--set train.seed with --set data.classes: loss.class_weights: must hold one weight",
+            "--set data.classes with --set train.seed: loss.class_weights: must hold one weight",
         ),
         (r#"{"train": {"epochs": 0}}"#, &["train.seed=1"], "my.json: train.epochs: must be at least 1"),
         (r#"{"train": {"epoch": 1}}"#, &["train.seed=1"], "my.json: train.epoch: unknown field"),
