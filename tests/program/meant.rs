@@ -80,9 +80,9 @@ fn another_configuration_of_the_same_name_is_not_finished_by_the_first() {
     fs::rename(place.path("a/data"), place.path("moved")).unwrap();
     let moved = place.app("train --config a/config.json --set data.root=moved --set export.samples=3").ok();
     assert!(moved.stderr.contains("runs/config is finished: 1 epochs."), "{}", moved.stderr);
-    let says = "trained with another configuration, and nothing was done about that: Taken over: data.root: ";
-    assert!(moved.stderr.contains("export.samples: 16 -> 3"), "{}", moved.stderr);
-    assert!(moved.stderr.contains(says) || moved.stderr.contains("data.root: \"a/data\""), "{}", moved.stderr);
+    let says = "trained with another configuration, and nothing was done about that: data.root: \"a/data\" -> \"moved\"; \
+                export.samples: 16 -> 3. For a run of its own, name a folder with --run";
+    assert!(moved.stderr.contains(says), "{}", moved.stderr);
     // The data of a finished run may be gone, if nothing else is asked of it; those of another may not.
     let gone = place.app("train --config a/config.json").ok();
     assert!(gone.stderr.contains("could not be compared") && gone.stderr.contains("is finished"), "{}", gone.stderr);
@@ -150,8 +150,8 @@ fn folders_and_names_that_cannot_be_are_refused_in_words() {
     let place = Place::new();
     fs::write(place.path("file"), "mine").unwrap();
     std::os::unix::fs::symlink("loop", place.path("loop")).unwrap();
-    place.train("--run file").refused(2, "file is a file, and a run needs a folder");
-    place.app("validate --run file").refused(2, "file is a file, and a run needs a folder");
+    place.train("--run file").refused(2, "file is no run folder: it is a file");
+    place.app("validate --run file").refused(2, "file is no run folder: it is a file");
     place.app("validate --run nowhere").refused(2, "nowhere is no run folder: there is none of that name");
     // Not what the system said of a folder that may not be read, which nothing is to root, but as good.
     for command in ["train --config tiny.json", "validate"] {

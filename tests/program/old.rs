@@ -130,7 +130,7 @@ fn predictions_are_what_they_were() {
     assert_eq!(found.dimensions(), recorded.dimensions());
     let other = found.pixels().zip(recorded.pixels()).filter(|(found, recorded)| found != recorded).count();
     assert!(other <= if same_processor() { 0 } else { 5 }, "{other} of 256 pixels are others");
-    place.app("predict --model saved_models/finished/1 --tile 16 --output tiles data/images/00.png").ok();
+    place.app("predict --model saved_models/finished/1 --tile 32 --output tiles data/images/00.png").ok();
     assert_eq!(read("tiles/00.png").dimensions(), (16, 16));
 }
 

@@ -87,9 +87,12 @@ pub fn config(snapshot: &Snapshot, origin: &str) -> Result<Config> {
 /// A value that is not what it was: `(key, before, after)`.
 type Difference = (String, String, String);
 
+/// A difference that may be, in words, and the reason before it.
+pub type Passed = (&'static str, String);
+
 /// Refuses to go on from the checkpoint at `path` with a configuration that makes something else of it, unless it is
-/// among the keys that `allow` names (a key, or a section with all its keys). Gives the changes that pass, a line each.
-pub fn compare_config(path: &Path, snapshot: &Snapshot, config: &Config, allow: &[String]) -> Result<Vec<String>> {
+/// among the keys that `allow` names (a key, or a section with all its keys). Gives those that pass.
+pub fn compare_config(path: &Path, snapshot: &Snapshot, config: &Config, allow: &[String]) -> Result<Vec<Passed>> {
     let before = self::config(snapshot, &path.display().to_string())?;
     let mut differences = config::differences(&before, config);
     // By their names, which `compare_about` compares for every kind of data: a colour is nobody's weight.
@@ -98,7 +101,7 @@ pub fn compare_config(path: &Path, snapshot: &Snapshot, config: &Config, allow: 
 }
 
 /// The same for what is known once data and network are built: data sets, classes, versions.
-pub fn compare_about(path: &Path, snapshot: &Snapshot, about: &Value, allow: &[String]) -> Result<Vec<String>> {
+pub fn compare_about(path: &Path, snapshot: &Snapshot, about: &Value, allow: &[String]) -> Result<Vec<Passed>> {
     let pointers = [
         ("data.train", "/data/train"),
         ("data.validation", "/data/validation"),
@@ -116,8 +119,8 @@ pub fn compare_about(path: &Path, snapshot: &Snapshot, about: &Value, allow: &[S
 }
 
 /// The same for the data sets alone, of which no sample is decoded.
-pub fn compare_data(path: &Path, snapshot: &Snapshot, config: &Config, allow: &[String]) -> Result<Vec<String>> {
-    let found = |split| Ok::<_, data::Error>(data::fingerprint(config.data.open(split)?.as_ref())?);
+pub fn compare_data(path: &Path, snapshot: &Snapshot, config: &Config, allow: &[String]) -> Result<Vec<Passed>> {
+    let found = |split| -> Result<Fingerprint, data::Error> { data::fingerprint(config.data.open(split)?.as_ref()) };
     let mut about = snapshot.about.clone();
     if let Some(about) = about.as_object_mut() {
         let data = json!({ "train": found(Split::Train)?, "validation": found(Split::Validation)? });
@@ -126,14 +129,14 @@ pub fn compare_data(path: &Path, snapshot: &Snapshot, config: &Config, allow: &[
     compare_about(path, snapshot, &about, allow)
 }
 
-fn admit(path: &Path, differences: Vec<Difference>, allow: &[String]) -> Result<Vec<String>> {
+fn admit(path: &Path, differences: Vec<Difference>, allow: &[String]) -> Result<Vec<Passed>> {
     let allowed = |key: &str| allow.iter().any(|name| key == name || key.starts_with(&format!("{name}.")));
     let (mut complaints, mut passed) = (Vec::new(), Vec::new());
     for (key, before, after) in &differences {
         let change = format!("{key}: {before} -> {after}");
         match rule(key) {
-            Rule::TakenOver => passed.push(format!("Taken over: {change}")),
-            Rule::Asked if allowed(key) => passed.push(format!("Allowed: {change}")),
+            Rule::TakenOver => passed.push(("Taken over", change)),
+            Rule::Asked if allowed(key) => passed.push(("Allowed", change)),
             Rule::Asked => complaints.push(format!("{change} (if it is meant: --allow {key})")),
             Rule::Refused => {
                 complaints.push(format!("{change} (the weights would not fit or would mean something else)"));

@@ -103,6 +103,11 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_that_is_not_known_is_not_said() {
+        assert_eq!([at_rate(12.34, 1), at_rate(f64::NAN, 0), at_rate(f64::INFINITY, 0)], [" at 12.3 images/s", "", ""]);
+    }
+
+    #[test]
     fn classes_are_grouped_and_absent_ones_are_null() {
         let expected = json!({"loss": 0.5, "mean_iou": 0.25, "iou": {"pet": 0.25, "sky": null}, "pixels": 12});
         assert_eq!(Value::Object(object(&scores())), expected);

@@ -94,7 +94,7 @@ impl Run {
         let folder = self.folder.display();
         match fs::metadata(&self.folder) {
             Ok(about) if about.is_dir() => Ok(true),
-            Ok(_) => Err(usage(format!("{folder} is a file, and a run needs a folder: name another one with --run"))),
+            Ok(_) => Err(usage(format!("{folder} is no run folder: it is a file; name a folder with --run"))),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error).with_context(|| format!("looking for the run folder {folder}")),
         }

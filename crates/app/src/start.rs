@@ -3,7 +3,7 @@
 use crate::cli;
 use crate::cli::Resume;
 use crate::config::Config;
-use crate::identity;
+use crate::identity::{self, Passed};
 use crate::lock::Lock;
 use crate::run::{Run, named, valid};
 use crate::usage::Usage;
@@ -20,8 +20,8 @@ pub struct Start {
     pub config: Config,
     /// The checkpoint to continue from.
     pub checkpoint: Option<(PathBuf, Snapshot)>,
-    /// What of the configuration is not as the checkpoint has it, and may be so: a line each.
-    pub changes: Vec<String>,
+    /// What of the configuration is not as the checkpoint has it, and may be so.
+    pub changes: Vec<Passed>,
     resume: Resume,
     lock: Option<Lock>,
 }
@@ -90,7 +90,7 @@ impl Start {
         };
         let (folder, epochs) = (self.run.folder.display(), snapshot.progress.epoch);
         log::info!("{folder} is finished: {epochs} epochs. To train longer: --set train.epochs={}", epochs + 10);
-        let changes: Vec<&str> = self.changes.iter().chain(&of_data).map(String::as_str).collect();
+        let changes: Vec<&str> = self.changes.iter().chain(&of_data).map(|(_, change)| change.as_str()).collect();
         if !changes.is_empty() {
             log::warn!(
                 "It was trained with another configuration, and nothing was done about that: {}. For a run of its own, \

@@ -84,7 +84,7 @@ pub fn train(
     let (from, epochs) = (start.progress(), start.config.train.epochs);
     if let Some((path, snapshot)) = start.checkpoint.take() {
         start.changes.extend(identity::compare_about(&path, &snapshot, &about, &args.allow)?);
-        start.changes.iter().for_each(|change| log::info!("{change}"));
+        start.changes.iter().for_each(|(why, change)| log::info!("{why}: {change}"));
         snapshot::restore(&snapshot, parts, &mut recovery)?;
         log::info!("Continuing from {} ({} of {epochs} epochs done)", path.display(), from.epoch);
         let before = identity::config(&snapshot, &path.display().to_string())?;

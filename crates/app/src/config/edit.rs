@@ -86,7 +86,12 @@ impl Change {
         if key == "format" {
             return Err("--set format: this program alone writes it: leave it out".into());
         }
-        let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.into()));
+        let value = match strict::parse(text) {
+            Ok(value) => value,
+            // What is written as JSON is no other text, nor is it where a key is there twice.
+            Err(problem) if text.starts_with(['{', '[', '"']) => return Err(format!("--set {key}: {problem}")),
+            Err(_) => Value::String(text.into()),
+        };
         Ok(Self { key: key.into(), typed: text.into(), value })
     }
 

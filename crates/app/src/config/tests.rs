@@ -247,7 +247,9 @@ fn a_slip_is_answered_with_what_to_write() {
         ("data.loader.cache=ram", "unknown variant `ram`, expected"),
         ("train=5", "--set train: invalid type: integer `5`, expected a section in braces"),
         ("data=x", "expected a section in braces"),
-        ("data.size=64", "expected a list of 2"),
+        ("data.normalize={mean:[0.5]}", "--set data.normalize: key must be a string at line 1 column 2"),
+        (r#"train={"seed":1,"seed":2}"#, "--set train: the key \"seed\" is there twice"),
+        ("data.size=64", "expected a list of 2; write [64, 64]"),
     ] {
         let error = of_file(LISTED, &[change]).unwrap_err();
         assert!(error.contains(expected), "{change} gave\n  {error}\n  expected {expected}");

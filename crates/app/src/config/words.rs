@@ -86,6 +86,7 @@ fn instead(value: &Value, wanted: &str) -> Option<String> {
             .filter(|number| number.fract() == 0.0 && number.abs() < 1e15)
             .map(|number| format!("{number:.0}")),
         "a number" => number(&text).map(|number| number.to_string()),
+        "a list of 2" if value.is_number() => Some(format!("[{text}, {text}]")),
         _ => None,
     }
 }

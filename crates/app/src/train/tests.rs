@@ -116,7 +116,7 @@ impl Trained {
 
 /// The samples of the poisoned batch.
 fn names() -> Vec<String> {
-    let config = crate::config::Config::parse(TINY, "tiny").unwrap();
+    let config = Config::parse(TINY, "tiny").unwrap();
     let parts = Parts::build(&config, false).unwrap();
     let batch = parts.input.epoch(1, 3).next().unwrap().unwrap();
     batch.names
