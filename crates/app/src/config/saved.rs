@@ -150,8 +150,8 @@ mod tests {
         }
     }
 
-    /// As if format 2 had brought `train.threads` and the optimizer's `ema`, given `checkpoint.mode` other words, and
-    /// taken `train.warp`, `magic` and, of one model only, `attention` away.
+    /// As if format 2 had brought `train.threads`, `model.attention` and two more, said `checkpoint.mode` in other words, and
+    /// removed `train.warp` and `magic`.
     const SOME: &[Change] = &[
         (2, "train.threads", "", "7"),
         (2, "model.attention", "", "true"),
