@@ -106,11 +106,9 @@ fn a_run_that_is_trained_longer_says_what_becomes_of_the_learning_rate() {
     assert!(longer.stderr.contains(&says) && longer.stderr.contains("WARN"), "{says}: {}", longer.stderr);
     assert!(longer.stderr.contains("schedule.decay now runs over 4 epochs, and ran over 2"), "{}", longer.stderr);
     // What it says to type works.
-    let keep = format!(
-        r#"--set schedule.decay={{"kind":"constant"}} --set optimizer.learning_rate=1e-5 --set train.epochs=5
-           --allow schedule.decay --allow optimizer.learning_rate"#
-    );
-    let kept = place.train(&keep).ok();
+    let keep = r#"--set schedule.decay={"kind":"constant"} --set optimizer.learning_rate=1e-5 --set train.epochs=5
+                  --allow schedule.decay --allow optimizer.learning_rate"#;
+    let kept = place.train(keep).ok();
     assert!(!kept.stderr.contains("The learning rate was"), "{}", kept.stderr);
     assert_eq!(place.metrics("runs/tiny").last().unwrap()["learning_rate"], 1e-5);
 }
