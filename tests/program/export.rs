@@ -130,7 +130,7 @@ fn others_give_the_same_classes_and_what_was_compared_is_told() {
         compared(3)["model.safetensors"]["max_error"].as_f64().unwrap() > 1e-6 && compared(3)["model.onnx"].is_null()
     );
     assert!(!place.path("saved_models/shapes/3/model.onnx").exists());
-    export("--formats oxnn").refused(2, "export.formats[0]: unknown variant `oxnn`");
+    export("--formats oxnn").refused(2, "[possible values: torchscript, onnx, safetensors]");
     // Python runs it without us.
     let picture = image::RgbImage::from_fn(16, 16, |x, y| image::Rgb([(x * 16) as u8, (y * 16) as u8, (x * y) as u8]));
     picture.save(place.path("a.png")).unwrap();
