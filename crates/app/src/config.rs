@@ -181,6 +181,16 @@ impl Config {
         Ok(config)
     }
 
+    /// This configuration without what is true only where it was saved: no cache is written at a place that somebody else chose,
+    /// and a machine without a GPU takes the processor.
+    pub fn elsewhere(&self) -> Result<Self> {
+        let mut changes = vec!["data.loader.cache_folder=null", "data.loader.cache=none"];
+        if self.train.device == Device::Cuda {
+            changes.push("train.device=auto");
+        }
+        self.with(&changes.into_iter().map(String::from).collect::<Vec<_>>())
+    }
+
     fn typed(value: Value, origin: &str) -> Result<Self> {
         let config = strict::typed(&value).map_err(|error| usage(format!("{origin}: {error}")))?;
         Self::check(&config).map_err(|invalid| usage(format!("{origin}: {invalid}")))?;

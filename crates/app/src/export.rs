@@ -5,6 +5,7 @@ mod version;
 
 use crate::cli::{self, Which};
 use crate::config::Config;
+use crate::identity;
 use crate::parts::Network;
 use crate::report;
 use crate::run::Run;
@@ -49,11 +50,13 @@ pub fn finished(run: &Run) -> Result<()> {
 fn export(which: &cli::Trained, output: Option<&Path>, mut changes: Vec<String>) -> Result<PathBuf> {
     // A saved network computes in f32, wherever it was trained.
     changes.extend(["model.precision=fp32".into(), "train.device=cpu".into()]);
-    let trained = load(which, &changes)?;
+    let mut trained = load(which, &changes)?;
     let version = Version::choose(output, &trained.checkpoint)?;
+    // The description has the data as they are now: what it normalises with is what the files normalise with.
+    let recorded = identity::recorded(&trained.about, &trained.checkpoint.display().to_string())?;
+    trained.about["config"] = Config { data: trained.config.data.clone(), ..recorded }.saved()?;
     let triton = triton(&trained.config);
-    version.publish(|folder| write(folder, trained), triton.as_deref())?;
-    Ok(version.folder)
+    version.publish(|folder| write(folder, trained), triton.as_deref())
 }
 
 /// Writes the formats into `folder`, compares them with the network, and says what they are.

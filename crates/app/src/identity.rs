@@ -4,7 +4,7 @@ use crate::config::{self, Config};
 use crate::usage::usage;
 use anyhow::Result;
 use checkpoint::Snapshot;
-use data::Fingerprint;
+use data::{Fingerprint, Split};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -81,7 +81,51 @@ pub fn about(config: &Config, data: &[Fingerprint; 2]) -> Result<Value> {
 
 /// The configuration that a checkpoint was trained with.
 pub fn config(snapshot: &Snapshot, origin: &str) -> Result<Config> {
-    Config::parse_saved(&snapshot.about["config"].to_string(), origin)
+    recorded(&snapshot.about, origin)
+}
+
+/// The configuration in what a checkpoint or a saved network says of itself.
+pub fn recorded(about: &Value, origin: &str) -> Result<Config> {
+    let config = about.get("config").ok_or_else(|| {
+        usage(format!("{origin} does not say with which configuration it was trained: app train did not write it"))
+    })?;
+    Config::parse_saved(&config.to_string(), origin)
+}
+
+/// The configuration that a network of the folder `run` is used with: that of its checkpoint. What changes neither weights nor
+/// what the network is fed (where the data lie, the device, the cache, what is exported) is as `config.json` of the run has it
+/// now.
+pub fn used(snapshot: &Snapshot, origin: &str, run: &Config) -> Result<Config> {
+    let (mut own, run) = (config(snapshot, origin)?.saved()?, run.saved()?);
+    for key in TAKEN_OVER {
+        let at = format!("/{}", key.trim_end_matches('.').replace('.', "/"));
+        if let (Some(own), Some(run)) = (own.pointer_mut(&at), run.pointer(&at)) {
+            *own = run.clone();
+        }
+    }
+    Config::parse_saved(&own.to_string(), origin)
+}
+
+/// Warns where the weights at `path`, which a new training starts from, stood for other classes or met images that were
+/// normalised otherwise.
+pub fn compare_start(path: &Path, snapshot: &Snapshot, config: &Config) {
+    // Checkpoints of other programs say nothing of it.
+    let Ok(before) = self::config(snapshot, &path.display().to_string()) else { return };
+    let (path, classes) = (path.display(), [&before, config].map(|config| config.data.classes()));
+    let head = config.model.common().weights.as_ref().is_none_or(|weights| !weights.skip_head && !weights.encoder_only);
+    if head && classes[0] != classes[1] {
+        let [before, now] = classes.map(|classes| classes.join(", "));
+        log::warn!(
+            "model.weights: {path} was trained for the classes {before}, and here they are {now}: its last layer means the \
+             former, in that order (model.weights.skip_head leaves it out)"
+        );
+    }
+    let [was, is] = [&before, config].map(|config| config.data.pipeline(Split::Validation).normalize);
+    if was != is {
+        log::warn!(
+            "model.weights: {path} was trained on images with other data.normalize than here, so it begins worse than it was"
+        );
+    }
 }
 
 /// A value that is not what it was: `(key, before, after)`.
@@ -168,6 +212,27 @@ mod tests {
         let differences = differences.iter().map(|(a, b, c)| (a.to_string(), b.to_string(), c.to_string())).collect();
         let allow: Vec<String> = allow.iter().map(ToString::to_string).collect();
         admit(Path::new("runs/x/checkpoints/step-5"), differences, &allow).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_checkpoint_is_used_with_its_own_configuration_and_the_runs_places() {
+        let set = |changes: &[&str]| Config::default().with(&changes.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let folders = ["data.kind=folders", r#"data.classes=["sky","cat"]"#, "data.size=[8,8]", "train.device=cpu"];
+        let own = set(&folders).unwrap();
+        let about = json!({ "config": own.saved().unwrap() });
+        let snapshot = Snapshot { progress: Default::default(), states: Default::default(), scores: Default::default(), about };
+        let moved = [r#"data.classes=["cat","sky","dog"]"#, "data.root=moved", "export.samples=3", "data.loader.cache=disk"];
+        let run = own.with(&moved.map(String::from)).unwrap().with(&["data.size=[16,16]".into()]).unwrap();
+        let found = used(&snapshot, "x", &run).unwrap();
+        assert_eq!((found.data.classes(), found.data.size()), (own.data.classes(), [8, 8]));
+        assert_eq!((found.export.samples, found.data.loader().cache), (3, data::Cache::Disk));
+        assert_eq!(found.saved().unwrap()["data"]["root"], "moved");
+        // Other data have no such place.
+        let shapes = set(&["data.size=[16,16]", "export.samples=4"]).unwrap();
+        let found = used(&snapshot, "x", &shapes).unwrap();
+        assert_eq!((found.export.samples, found.data), (4, own.data.clone()));
+        let error = recorded(&json!({}), "x").unwrap_err().to_string();
+        assert!(error.contains("does not say with which configuration"), "{error}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::cli::{self, Which};
 use crate::closer::{self, Best, Closer, Look};
 use crate::config::Config;
 use crate::environment;
+use crate::identity;
 use crate::lock::held;
 use crate::parts::input_of_validation;
 use crate::report::print;
@@ -27,8 +28,8 @@ const NAME: &str = "report.html";
 pub fn run(args: &cli::Report) -> Result<()> {
     let run = Run::trained(args.run.as_deref())?;
     let which = cli::Trained { run: Some(run.folder.clone()), checkpoint: Which::Best };
-    let evaluation = load(&which, &args.set).and_then(|trained| evaluate(&trained));
-    let path = write(&run, &args.compare, args.output.as_deref(), evaluation)?;
+    let looked = load(&which, &args.set).and_then(|trained| evaluate(&trained));
+    let path = write(&run, &args.compare, args.output.as_deref(), looked)?;
     print(&path.display().to_string())
 }
 
@@ -39,7 +40,10 @@ pub fn finished(run: &Run, config: &Config, input: &Loader, best: Option<&Best>)
         let (checkpoint, snapshot) = find(run, &Which::Best, config)?;
         match best.filter(|best| best.at == snapshot.progress) {
             Some(best) => evaluation(&checkpoint, best.at, input, &config.data, &best.confusion, &best.look),
-            None => evaluate(&build(config.clone(), checkpoint, snapshot)?),
+            None => {
+                let own = identity::used(&snapshot, &checkpoint.display().to_string(), config)?;
+                evaluate(&build(own, checkpoint, snapshot)?)
+            }
         }
     };
     let written = write(run, &[], None, look());
@@ -51,10 +55,16 @@ pub fn finished(run: &Run, config: &Config, input: &Loader, best: Option<&Best>)
     Ok(())
 }
 
-fn write(run: &Run, compare: &[PathBuf], output: Option<&Path>, evaluation: Result<Evaluation>) -> Result<PathBuf> {
+/// What the page shows of a network, and its classes, which are not those of `config.json` where that was changed since.
+type Looked = (Evaluation, Vec<Class>);
+
+fn write(run: &Run, compare: &[PathBuf], output: Option<&Path>, looked: Result<Looked>) -> Result<PathBuf> {
     let mut about = read(run)?;
-    about.evaluation = match evaluation {
-        Ok(evaluation) => Some(evaluation),
+    about.evaluation = match looked {
+        Ok((evaluation, classes)) => {
+            about.classes = classes;
+            Some(evaluation)
+        }
         // The curves are there all the same.
         Err(error) => {
             log::warn!("The report has no predictions, since the best checkpoint could not be looked at: {error:#}");
@@ -70,9 +80,7 @@ fn write(run: &Run, compare: &[PathBuf], output: Option<&Path>, evaluation: Resu
 /// What a run's folder says of it.
 fn read(run: &Run) -> Result<::report::Run> {
     let mut about = ::report::Run::read(&run.folder)?;
-    let data = run.config()?.data;
-    let classes = data.classes().into_iter().zip(data.colors());
-    about.classes = classes.map(|(name, color)| Class { name, color: color.0 }).collect();
+    about.classes = classes(&run.config()?.data);
     about.environment = environment::kept(&run.folder)?;
     if held(&run.folder) {
         about.status = Status::Running;
@@ -80,8 +88,12 @@ fn read(run: &Run) -> Result<::report::Run> {
     Ok(about)
 }
 
+fn classes(data: &data::Config) -> Vec<Class> {
+    data.classes().into_iter().zip(data.colors()).map(|(name, color)| Class { name, color: color.0 }).collect()
+}
+
 /// Looks at a network on its validation data.
-fn evaluate(trained: &Trained) -> Result<Evaluation> {
+fn evaluate(trained: &Trained) -> Result<Looked> {
     let Trained { config, network, checkpoint, progress, .. } = trained;
     let input = input_of_validation(config, network.device)?;
     let loss_fn = config.loss.build(network.device)?;
@@ -105,8 +117,9 @@ fn evaluation(
     data: &data::Config,
     matrix: &Confusion,
     look: &Look,
-) -> Result<Evaluation> {
-    let (classes, [height, width]) = (data.classes().len(), data.size());
+) -> Result<Looked> {
+    let (known, [height, width]) = (classes(data), data.size());
+    let classes = known.len();
     let scores = look.gallery.scores()?.concat();
     let pixels = u64::from(height) * u64::from(width) * scores.len() as u64;
     let count = |target, predicted| u64::try_from(matrix.count(target, predicted)).unwrap_or(0);
@@ -119,7 +132,7 @@ fn evaluation(
         Ok(shown.into_iter().zip(predicted).map(|(shown, predicted)| sample(shown, predicted.score)).collect())
     };
     let bin = |bin: metric::Confidence| Bin { confidence_sum: bin.sum, correct: bin.correct, count: bin.count };
-    Ok(Evaluation {
+    let evaluation = Evaluation {
         checkpoint: checkpoint.file_name().unwrap_or_default().display().to_string(),
         epoch: at.epoch,
         confusion: (0..classes).map(row).collect(),
@@ -127,7 +140,8 @@ fn evaluation(
         calibration: look.detail.calibration()?.into_iter().map(bin).collect(),
         best: samples(look.gallery.best()?, scored.div_ceil(2))?,
         worst: samples(look.gallery.worst()?, scored / 2)?,
-    })
+    };
+    Ok((evaluation, known))
 }
 
 fn sample(shown: closer::Shown, score: f64) -> Sample {

@@ -1,8 +1,10 @@
 //! From a configuration to the objects that a loop needs.
 
 use crate::config::Config;
+use crate::identity;
 use crate::report;
 use crate::snapshot;
+use crate::trained;
 use crate::usage::usage;
 use anyhow::{Context, Result};
 use contract::{Input, Stateful};
@@ -50,7 +52,9 @@ impl Network {
         let Some(weights) = &config.model.common().weights else { return Ok(()) };
         let path = &weights.path;
         let found = if path.is_dir() {
-            checkpoint::load(path)?.states.remove(snapshot::MODEL).unwrap_or_default()
+            let mut start = trained::read(path).context("model.weights.path")?;
+            identity::compare_start(path, &start, config);
+            start.states.remove(snapshot::MODEL).unwrap_or_default()
         } else {
             weights::read(path)?
         };

@@ -106,15 +106,29 @@ impl Run {
     /// Refuses to go on here from a checkpoint of elsewhere, where that would mix two runs in one folder.
     pub fn refuse_mixture(&self, checkpoint: &Path) -> Result<()> {
         let empty = self.store(&checkpoint::Config::default()).list()?.is_empty();
-        let own =
-            |path: &Path| Some(fs::canonicalize(path.parent()?).ok()? == fs::canonicalize(self.checkpoints()).ok()?);
-        if empty || !checkpoint.exists() || own(checkpoint) == Some(true) {
+        if empty || !checkpoint.exists() || self.holds(checkpoint) {
             return Ok(());
         }
         let (checkpoint, folder) = (checkpoint.display(), self.folder.display());
         Err(usage(format!(
             "{checkpoint} is not of the run in {folder}: name a new folder with --run, to leave that run alone"
         )))
+    }
+
+    /// Refuses a checkpoint of elsewhere as one of this run.
+    pub fn refuse_stranger(&self, checkpoint: &Path) -> Result<()> {
+        if !checkpoint.exists() || self.holds(checkpoint) {
+            return Ok(());
+        }
+        let (checkpoint, folder) = (checkpoint.display(), self.folder.display());
+        Err(usage(format!(
+            "{checkpoint} is not of the run in {folder}: leave out --run, for a checkpoint says itself what it was trained with"
+        )))
+    }
+
+    fn holds(&self, checkpoint: &Path) -> bool {
+        let own = || Some(fs::canonicalize(checkpoint).ok()?.parent()? == fs::canonicalize(self.checkpoints()).ok()?);
+        own() == Some(true)
     }
 
     /// Renames checkpoints later than `step`, which a run that starts over from there would otherwise come back to.

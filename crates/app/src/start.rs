@@ -6,6 +6,7 @@ use crate::config::{self, Config};
 use crate::identity;
 use crate::lock::Lock;
 use crate::run::{Run, valid};
+use crate::trained;
 use anyhow::{Result, ensure};
 use checkpoint::Snapshot;
 use contract::Progress;
@@ -31,7 +32,7 @@ pub fn start(args: &cli::Train) -> Result<Start> {
     let named = match &args.resume {
         Resume::From(path) => {
             run.refuse_mixture(path)?;
-            Some((path.clone(), checkpoint::load(path)?))
+            Some((path.clone(), trained::read(path)?))
         }
         _ => None,
     };

@@ -39,6 +39,7 @@ mod writer;
 
 pub use config::{Config, Mode, OnError};
 pub use error::Error;
+pub use manifest::NAME as MANIFEST;
 pub use snapshot::{Snapshot, load};
 pub use space::{Room, readable};
 pub use store::{Damaged, Found, Store, step_of};
