@@ -150,20 +150,29 @@ fn a_damaged_saved_network_is_refused() {
     place.train("--run runs/shapes").ok();
     place.app("export --run runs/shapes --output saved_models/unet/1").ok();
     image::RgbImage::new(8, 8).save(place.path("a.png")).unwrap();
-    let script = place.path("saved_models/unet/1/model.pt");
-    let whole = fs::read(&script).unwrap();
-    let mut flipped = whole.clone();
-    flipped[whole.len() / 2] ^= 1;
-    for bytes in [&whole[..whole.len() / 2], &flipped, b""] {
-        fs::write(&script, bytes).unwrap();
-        place.app("predict --model saved_models/unet/1 --output out a.png").refused(1, "model.pt is damaged");
+    place.app("export --run runs/shapes --output saved_models/unet/2 --formats torchscript").ok();
+    for (version, name) in [(1, "model.safetensors"), (2, "model.pt")] {
+        let file = place.path(&format!("saved_models/unet/{version}/{name}"));
+        let predict = || place.app(&format!("predict --model saved_models/unet/{version} --output out a.png"));
+        let whole = fs::read(&file).unwrap();
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 2] ^= 1;
+        for bytes in [&whole[..whole.len() / 2], &flipped, b""] {
+            fs::write(&file, bytes).unwrap();
+            predict().refused(1, &format!("{name} is damaged"));
+        }
+        fs::remove_file(&file).unwrap();
+        predict().refused(1, &format!("{name}: No such file"));
+        fs::create_dir(&file).unwrap();
+        predict().refused(1, &format!("{name}: it is no regular file"));
     }
-    fs::remove_file(&script).unwrap();
-    place.app("predict --model saved_models/unet/1 --output out a.png").refused(1, "model.pt: No such file");
     fs::write(place.path("saved_models/unet/1/model.json"), "{\"format\": 1}").unwrap();
     place.app("predict --model saved_models/unet/1 --output out a.png").refused(1, "missing field `files`");
     assert!(!place.path("out").exists());
     place.app("export --run runs/shapes --formats safetensors --output weights/1").ok();
     assert!(!place.path("weights/config.pbtxt").exists());
-    place.app("predict --model weights/1 --output out a.png").refused(2, "export it with --formats torchscript");
+    place.app("predict --model weights/1 --output fine a.png").ok();
+    place.app("export --run runs/shapes --formats onnx --output onnx/1").ok();
+    place.app("predict --model onnx/1 --output out a.png").refused(2, "has neither model.safetensors nor model.pt");
+    assert!(!place.path("out").exists());
 }

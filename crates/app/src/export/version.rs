@@ -4,6 +4,7 @@ use crate::files;
 use crate::usage::usage;
 use anyhow::{Context, Result};
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Where saved networks are, unless somewhere else is named.
@@ -48,7 +49,8 @@ impl Version {
     /// stands beside the versions. Gives the folder of the version. After an error there is none.
     pub fn publish(self, write: impl FnOnce(&Path) -> Result<()>, triton: Option<&str>) -> Result<PathBuf> {
         let config = self.model.join(TRITON);
-        if triton.is_some() && fs::read_to_string(&config).is_ok_and(|there| Some(&*there) != triton) {
+        let there = || fs::read_to_string(&config).ok();
+        if triton.is_some() && there().is_some_and(|there| Some(&*there) != triton) {
             return Err(usage(format!(
                 "{} is of networks with other inputs, outputs or formats: take another name for this one",
                 config.display()
@@ -62,8 +64,12 @@ impl Version {
                 File::open(entry?.path())?.sync_all()?;
             }
             File::open(&partial)?.sync_all()?;
-            if let Some(triton) = triton {
-                files::publish(&config, triton.as_bytes())?;
+            if let Some(triton) = triton
+                && there().as_deref() != Some(triton)
+            {
+                let published = files::publish(&config, triton.as_bytes());
+                // Another export may have been quicker with the same.
+                published.or_else(|error| if there().as_deref() == Some(triton) { Ok(()) } else { Err(error) })?;
             }
             let folder = self.rename(&partial)?;
             let model = if self.model == Path::new("") { Path::new(".") } else { &self.model };
@@ -117,6 +123,8 @@ fn remove_left_behind(model: &Path) {
         if entry.file_name().to_str().is_some_and(left_behind) {
             match fs::remove_dir_all(entry.path()) {
                 Ok(()) => log::info!("Removed {}, which a killed export left behind", entry.path().display()),
+                // Another export was quicker.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => log::warn!("{}, which a killed export left behind: {error}", entry.path().display()),
             }
         }

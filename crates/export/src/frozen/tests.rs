@@ -71,7 +71,6 @@ fn every_network_is_read_back_and_gives_what_libtorchs_loader_gives() {
         Config::Unet(UNetConfig { attention: true, ..unet() }),
         Config::MobilenetV2Unet(MobileNetV2UNetConfig { width_multiplier: 0.1, ..MobileNetV2UNetConfig::default() }),
         Config::ResnetUnet(ResNetUNetConfig { layers: Layers::Eighteen, ..ResNetUNetConfig::default() }),
-        Config::ResnetUnet(ResNetUNetConfig { layers: Layers::Fifty, ..ResNetUNetConfig::default() }),
     ];
     for config in networks {
         let bytes = saved(&config);
