@@ -77,8 +77,7 @@ fn a_checkpoint_that_is_named_by_its_path_needs_nothing_else() {
     assert_eq!(maps("by_path"), maps("by_run"));
     // It is exported as a version of its own run, by what it is.
     assert_eq!(place.app(&format!("export --checkpoint {checkpoint}")).ok().stdout.trim(), "saved_models/old/1");
-    let model: Value =
-        serde_json::from_slice(&fs::read(place.path("saved_models/old/1/model.json")).unwrap()).unwrap();
+    let model: Value = serde_json::from_slice(&fs::read(place.path("saved_models/old/1/model.json")).unwrap()).unwrap();
     assert_eq!((&model["classes"][2]["name"], &model["size"][0]), (&json!("sign"), &json!(16)));
     assert_eq!(model["normalize"]["mean"][0], 0.3);
     // Alone and moved, it is used without its run, and under another name if need be.
@@ -162,10 +161,13 @@ fn a_warm_start_with_other_classes_or_numbers_is_said() {
         place.app(&format!("train --config new.json --run {run} {weights}")).ok().stderr
     };
     let said = train("a", "");
-    assert!(said.contains("was trained for the classes ground, wall, sign, and here they are sky, cat, tree"), "{said}");
-    assert!(said.contains("with other data.normalize than here"), "{said}");
+    assert!(
+        said.contains("was trained for the classes ground, wall, sign, and here they are sky, cat, tree"),
+        "{said}"
+    );
+    assert!(said.contains("with another data.normalize than here"), "{said}");
     let said = train("b", r#","skip_head":true"#);
-    assert!(!said.contains("was trained for the classes") && said.contains("other data.normalize"), "{said}");
+    assert!(!said.contains("was trained for the classes") && said.contains("another data.normalize"), "{said}");
     let same = format!(r#"train --config old.json --run c --set model.weights={{"path":"{checkpoint}"}}"#);
     let said = place.app(&same).ok().stderr;
     assert!(!said.contains("was trained"), "{said}");

@@ -26,17 +26,15 @@ fn plant(folder: &Path, code: &str) {
     let bytes = planted.finish().unwrap().into_inner();
     fs::write(folder.join("model.pt"), &bytes).unwrap();
     let mut known = description(folder);
-    known["files"]["model.pt"] =
-        json!({"bytes": bytes.len(), "blake3": blake3::hash(&bytes).to_hex().to_string()});
+    known["files"]["model.pt"] = json!({"bytes": bytes.len(), "blake3": blake3::hash(&bytes).to_hex().to_string()});
     fs::write(folder.join("model.json"), known.to_string()).unwrap();
 }
 
 /// A program as TorchScript has it, which gives what it is given and does something else beside.
 fn program(beside: &str) -> String {
-    format!(
-        "class Network(Module):\n  __parameters__ = []\n  __buffers__ = []\n  def forward(self: __torch__.Network,\n    \
-         argument_1: Tensor) -> Tensor:\n{beside}    return argument_1\n"
-    )
+    let head = "class Network(Module):\n  __parameters__ = []\n  __buffers__ = []\n";
+    let function = "  def forward(self: __torch__.Network,\n    argument_1: Tensor) -> Tensor:\n";
+    format!("{head}{function}{beside}    return argument_1\n")
 }
 
 #[test]
@@ -60,7 +58,8 @@ fn a_program_in_the_place_of_a_network_is_refused_and_writes_nothing() {
     }
     assert!(!target.exists() && !place.path("out").exists());
     // What runs while a file is loaded is no better.
-    let state = "  def __setstate__(self, state: Tensor) -> NoneType:\n    torch.save(state, \"planted\")\n    return None\n";
+    let state =
+        "  def __setstate__(self, state: Tensor) -> NoneType:\n    torch.save(state, \"planted\")\n    return None\n";
     plant(&folder, &format!("{}{state}", program("")));
     place.app("predict --model saved/1 --output out a.png").refused(1, "model.pt is not run");
     assert!(!target.exists() && !place.path("out").exists());
@@ -99,7 +98,8 @@ fn the_weights_are_enough_and_model_pt_is_left_alone() {
 #[test]
 fn a_strangers_description_does_not_choose_where_a_cache_is_written() {
     let place = Place::new();
-    let disk = format!("--set data.loader.cache=disk --set data.loader.cache_folder={}", place.path("theirs").display());
+    let disk =
+        format!("--set data.loader.cache=disk --set data.loader.cache_folder={}", place.path("theirs").display());
     place.train(&format!("--run runs/shapes {disk}")).ok();
     place.app("export --run runs/shapes").ok();
     let config = &description(&place.path("saved_models/shapes/1"))["run"]["about"]["config"];
@@ -111,7 +111,8 @@ fn a_strangers_description_does_not_choose_where_a_cache_is_written() {
         place.app(&format!("validate {which}")).ok();
         place.app(&format!("predict {which} --output out a.png")).ok();
         assert!(!place.path("theirs").exists(), "{which}");
-        let mine = format!("--set data.loader.cache=disk --set data.loader.cache_folder={}", place.path("mine").display());
+        let mine =
+            format!("--set data.loader.cache=disk --set data.loader.cache_folder={}", place.path("mine").display());
         place.app(&format!("validate {which} {mine}")).ok();
         assert!(place.path("mine").exists());
         fs::remove_dir_all(place.path("mine")).unwrap();
@@ -131,7 +132,9 @@ fn parallel_exports_take_a_number_each_and_what_a_killed_one_left_is_removed() {
     let export = || place.command("export --run runs/shapes --formats torchscript").output();
     let made = std::thread::scope(|scope| {
         let all: Vec<_> = (0..3).map(|_| scope.spawn(export)).collect();
-        all.into_iter().map(|one| super::support::Ran::new(one.join().unwrap().unwrap()).ok().stdout).collect::<Vec<_>>()
+        all.into_iter()
+            .map(|one| super::support::Ran::new(one.join().unwrap().unwrap()).ok().stdout)
+            .collect::<Vec<_>>()
     });
     let mut made: Vec<&str> = made.iter().map(|line| line.trim()).collect();
     made.sort_unstable();

@@ -27,8 +27,8 @@ pub enum Command {
     Predict(Predict),
     /// Write one HTML page about a run: what came of it, what is wrong with it and what to change.
     Report(Report),
-    /// Save a trained network for others to run: TorchScript, ONNX, its weights, and what it is, as a Triton model. Elsewhere a
-    /// model.pt is run as a program: take one only from people whose programs you would run.
+    /// Save a trained network for others to run: TorchScript, ONNX, its weights, and what it is, as a Triton model.
+    /// Elsewhere a model.pt is run as a program: take one only from people whose programs you would run.
     Export(Export),
     /// Look at a data set before anything is trained on it.
     #[command(subcommand)]
@@ -196,8 +196,8 @@ pub struct Trained {
     /// The run folder [default: the newest under runs/]
     #[arg(long, value_name = "DIR")]
     pub run: Option<PathBuf>,
-    /// latest, best (by the score that the run keeps its best checkpoint by), or a checkpoint folder, which needs no run: it
-    /// says itself what it was trained with
+    /// latest, best (by the score that the run keeps its best checkpoint by), or a checkpoint folder, which needs no
+    /// run: it says itself what it was trained with
     #[arg(long, value_name = "latest|best|PATH", default_value = "latest")]
     pub checkpoint: Which,
 }
@@ -296,7 +296,8 @@ pub enum Mirror {
 pub struct Export {
     #[command(flatten)]
     pub trained: Trained,
-    /// The version to make: saved_models/NAME/NUMBER [default: the next number, NAME being that of the checkpoint's run]
+    /// The version to make: saved_models/NAME/NUMBER [default: the next number, NAME being that of the checkpoint's
+    /// run]
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// What to write: torchscript, onnx, safetensors [default: export.formats of the run, which is all of them]

@@ -181,8 +181,8 @@ impl Config {
         Ok(config)
     }
 
-    /// This configuration without what is true only where it was saved: no cache is written at a place that somebody else chose,
-    /// and a machine without a GPU takes the processor.
+    /// This configuration without what is true only where it was saved: no cache is written at a place that somebody
+    /// else chose, and a machine without a GPU takes the processor.
     pub fn elsewhere(&self) -> Result<Self> {
         let mut changes = vec!["data.loader.cache_folder=null", "data.loader.cache=none"];
         if self.train.device == Device::Cuda {

@@ -92,9 +92,9 @@ pub fn recorded(about: &Value, origin: &str) -> Result<Config> {
     Config::parse_saved(&config.to_string(), origin)
 }
 
-/// The configuration that a network of the folder `run` is used with: that of its checkpoint. What changes neither weights nor
-/// what the network is fed (where the data lie, the device, the cache, what is exported) is as `config.json` of the run has it
-/// now.
+/// The configuration that a network of the folder `run` is used with: that of its checkpoint. What changes neither
+/// weights nor what the network is fed (where the data lie, the device, the cache, what is exported) is as
+/// `config.json` of the run has it now.
 pub fn used(snapshot: &Snapshot, origin: &str, run: &Config) -> Result<Config> {
     let (mut own, run) = (config(snapshot, origin)?.saved()?, run.saved()?);
     for key in TAKEN_OVER {
@@ -116,14 +116,14 @@ pub fn compare_start(path: &Path, snapshot: &Snapshot, config: &Config) {
     if head && classes[0] != classes[1] {
         let [before, now] = classes.map(|classes| classes.join(", "));
         log::warn!(
-            "model.weights: {path} was trained for the classes {before}, and here they are {now}: its last layer means the \
-             former, in that order (model.weights.skip_head leaves it out)"
+            "model.weights: {path} was trained for the classes {before}, and here they are {now}: its last layer stands \
+             for the former, in that order (model.weights.skip_head leaves it out)"
         );
     }
     let [was, is] = [&before, config].map(|config| config.data.pipeline(Split::Validation).normalize);
     if was != is {
         log::warn!(
-            "model.weights: {path} was trained on images with other data.normalize than here, so it begins worse than it was"
+            "model.weights: {path} was trained with another data.normalize than here, so it starts worse than it ended"
         );
     }
 }
@@ -216,12 +216,15 @@ mod tests {
 
     #[test]
     fn a_checkpoint_is_used_with_its_own_configuration_and_the_runs_places() {
-        let set = |changes: &[&str]| Config::default().with(&changes.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let set =
+            |changes: &[&str]| Config::default().with(&changes.iter().map(ToString::to_string).collect::<Vec<_>>());
         let folders = ["data.kind=folders", r#"data.classes=["sky","cat"]"#, "data.size=[8,8]", "train.device=cpu"];
         let own = set(&folders).unwrap();
         let about = json!({ "config": own.saved().unwrap() });
-        let snapshot = Snapshot { progress: Default::default(), states: Default::default(), scores: Default::default(), about };
-        let moved = [r#"data.classes=["cat","sky","dog"]"#, "data.root=moved", "export.samples=3", "data.loader.cache=disk"];
+        let snapshot =
+            Snapshot { progress: Default::default(), states: Default::default(), scores: Default::default(), about };
+        let moved =
+            [r#"data.classes=["cat","sky","dog"]"#, "data.root=moved", "export.samples=3", "data.loader.cache=disk"];
         let run = own.with(&moved.map(String::from)).unwrap().with(&["data.size=[16,16]".into()]).unwrap();
         let found = used(&snapshot, "x", &run).unwrap();
         assert_eq!((found.data.classes(), found.data.size()), (own.data.classes(), [8, 8]));

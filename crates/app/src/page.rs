@@ -55,7 +55,8 @@ pub fn finished(run: &Run, config: &Config, input: &Loader, best: Option<&Best>)
     Ok(())
 }
 
-/// What the page shows of a network, and its classes, which are not those of `config.json` where that was changed since.
+/// What the page shows of a network, and its classes, which are not those of `config.json` where that was changed
+/// since.
 type Looked = (Evaluation, Vec<Class>);
 
 fn write(run: &Run, compare: &[PathBuf], output: Option<&Path>, looked: Result<Looked>) -> Result<PathBuf> {

@@ -96,8 +96,8 @@ fn sum(content: impl Read) -> Result<Sum> {
 
 /// Reads a saved network. Its data are those that it was trained with, with `changes`.
 ///
-/// Nothing in it is executed, and it names no place that anything is written to. The network is made anew with the weights of
-/// `model.safetensors`; only where that was not saved, its `model.pt` is read, as data too.
+/// Nothing in it is executed, and it names no place that anything is written to. The network is made anew with the
+/// weights of `model.safetensors`; only where that was not saved, its `model.pt` is read, as data too.
 pub fn load(folder: &Path, changes: &[String]) -> Result<Trained> {
     let path = folder.join(DESCRIPTION);
     let none = |error| usage(format!("{} is no saved network: {DESCRIPTION}: {error}", folder.display()));
@@ -107,7 +107,9 @@ pub fn load(folder: &Path, changes: &[String]) -> Result<Trained> {
     let config = identity::recorded(&run.about, &path.display().to_string())?.elsewhere()?;
     // A saved network computes in f32, wherever it was trained.
     let config = config.with(&["model.precision=fp32".into()])?;
-    let found = [Format::Safetensors, Format::TorchScript].into_iter().find_map(|format| Some((format, files.get(format.file())?)));
+    let found = [Format::Safetensors, Format::TorchScript]
+        .into_iter()
+        .find_map(|format| Some((format, files.get(format.file())?)));
     let (format, expected) = found.ok_or_else(|| {
         usage(format!("{} has neither model.safetensors nor model.pt: export it with one of them", folder.display()))
     })?;
@@ -142,7 +144,8 @@ pub fn rebuilt(config: &Config, weights: StateDict) -> Result<Network> {
     Ok(network)
 }
 
-/// The content of a regular file of `most` bytes at most: one that grows, or a pipe, would take memory or time without end.
+/// The content of a regular file of `most` bytes at most: one that grows, or a pipe, would take memory or time without
+/// end.
 fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let is_file = |about: Metadata| match about.is_file() {
         true => Ok(()),

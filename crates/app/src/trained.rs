@@ -1,4 +1,5 @@
-//! A trained network: the weights of a checkpoint and the configuration that it was trained with; or what was saved of the two.
+//! A trained network: the weights of a checkpoint and the configuration that it was trained with; or what was saved of
+//! the two.
 
 use crate::cli;
 use crate::cli::Which;
@@ -41,8 +42,8 @@ pub fn used(which: &cli::Used, changes: &[String]) -> Result<Trained> {
     }
 }
 
-/// Reads the network that the command line names. Weights and configuration come from the same checkpoint, so they cannot
-/// disagree. A checkpoint that is named by its path needs no run: its own record is enough.
+/// Reads the network that the command line names. Weights and configuration come from the same checkpoint, so they
+/// cannot disagree. A checkpoint that is named by its path needs no run: its own record is enough.
 pub fn load(which: &cli::Trained, changes: &[String]) -> Result<Trained> {
     let run = match (&which.checkpoint, &which.run) {
         (Which::At(path), None) => {

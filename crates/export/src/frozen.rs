@@ -1,8 +1,8 @@
 //! A `model.pt` that this crate wrote, read as data.
 //!
-//! TorchScript is a program, and libtorch's loader runs what a file says: that may read and write any file. So the code is
-//! parsed here instead, and only what [`torchscript`](crate::torchscript) writes is known: one function without branches
-//! and loops, made of the operators in [`operator`]. libtorch never sees the file.
+//! TorchScript is a program, and libtorch's loader runs what a file says: that may read and write any file. So the code
+//! is parsed here instead, and only what [`torchscript`](crate::torchscript) writes is known: one function without
+//! branches and loops, made of the operators in [`operator`]. libtorch never sees the file.
 
 mod code;
 mod operator;
@@ -25,8 +25,8 @@ pub struct Frozen {
 }
 
 impl Frozen {
-    /// Reads the network from the `bytes` of a file and moves its `constants`, which a reader of weights found in the same
-    /// bytes, to `device`. `path` names the file in errors.
+    /// Reads the network from the `bytes` of a file and moves its `constants`, which a reader of weights found in the
+    /// same bytes, to `device`. `path` names the file in errors.
     ///
     /// # Errors
     ///

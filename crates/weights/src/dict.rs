@@ -48,7 +48,8 @@ impl<'b> Archive<'b> {
     fn entry(&mut self, name: &str, expected: Option<usize>) -> Result<Vec<u8>, Error> {
         let (path, name) = (self.path, format!("{}/{name}", self.folder));
         let mut file = self.zip.by_name(&name).map_err(|error| unfit(path, format!("{name}: {error}")))?;
-        // A compressed entry may claim any size, and several may share their bytes; what torch.save writes does neither.
+        // A compressed entry may claim any size, and several may share their bytes; what torch.save writes does
+        // neither.
         let size = usize::try_from(file.size()).unwrap_or(usize::MAX);
         if size > self.left || expected.is_some_and(|expected| expected != size) {
             let expected = expected.map_or("no more than the file".into(), |expected| format!("{expected} bytes"));
@@ -77,9 +78,8 @@ impl<'b> Archive<'b> {
             return Err(unfit(self.path, format!("its constants are no tuple but {}", shown(&value))));
         };
         let view = |(number, value): (usize, &Value)| {
-            let view = View::parse(value).ok_or_else(|| {
-                unfit(self.path, format!("constant {number} is no tensor but {}", shown(value)))
-            })?;
+            let view = View::parse(value)
+                .ok_or_else(|| unfit(self.path, format!("constant {number} is no tensor but {}", shown(value))))?;
             Ok((number.to_string(), view))
         };
         let views = values.iter().enumerate().map(view).collect::<Result<Vec<_>, Error>>()?;

@@ -47,8 +47,8 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<StateDict, Error> {
     }
 }
 
-/// Returns the constants of a TorchScript (`CONSTANTS.c0` and so on in its code) from the `bytes` of its file, on the CPU.
-/// `path` names it in errors.
+/// Returns the constants of a TorchScript (`CONSTANTS.c0` and so on in its code) from the `bytes` of its file, on the
+/// CPU. `path` names it in errors.
 ///
 /// # Errors
 ///

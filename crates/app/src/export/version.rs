@@ -83,7 +83,8 @@ impl Version {
         made
     }
 
-    /// Gives the finished folder its number, or, where that is taken meanwhile and nobody chose it, the next that is free.
+    /// Gives the finished folder its number, or, where that is taken meanwhile and nobody chose it, the next that is
+    /// free.
     fn rename(&self, partial: &Path) -> Result<PathBuf> {
         let mut number = self.number;
         loop {
@@ -116,8 +117,8 @@ fn own_process() -> String {
     format!("{}@{}", std::process::id(), gethostname::gethostname().display())
 }
 
-/// Removes what killed exports of this machine left in the folder of a network. That they cannot be removed keeps nothing from
-/// being exported.
+/// Removes what killed exports of this machine left in the folder of a network. That they cannot be removed keeps
+/// nothing from being exported.
 fn remove_left_behind(model: &Path) {
     for entry in fs::read_dir(model).into_iter().flatten().flatten() {
         if entry.file_name().to_str().is_some_and(left_behind) {
@@ -131,8 +132,8 @@ fn remove_left_behind(model: &Path) {
     }
 }
 
-/// Whether a name is that of an unfinished version, `.NUMBER.PROCESS@MACHINE.partial` (before: `.NUMBER.PROCESS.partial`), of a
-/// process of this machine that is no more.
+/// Whether a name is that of an unfinished version, `.NUMBER.PROCESS@MACHINE.partial` (before:
+/// `.NUMBER.PROCESS.partial`), of a process of this machine that is no more.
 fn left_behind(name: &str) -> bool {
     let process = || -> Option<&str> {
         let (number, process) = name.strip_prefix('.')?.strip_suffix(".partial")?.split_once('.')?;
@@ -143,9 +144,9 @@ fn left_behind(name: &str) -> bool {
     };
     // Where there is no /proc nobody knows, and nothing is removed.
     let proc = Path::new("/proc");
-    process().and_then(|id| id.parse::<u32>().ok()).is_some_and(|id| {
-        proc.join("self").exists() && !proc.join(id.to_string()).exists()
-    })
+    process()
+        .and_then(|id| id.parse::<u32>().ok())
+        .is_some_and(|id| proc.join("self").exists() && !proc.join(id.to_string()).exists())
 }
 
 /// The highest number of a version in the folder of a network; 0 where there is none.
@@ -220,7 +221,10 @@ mod tests {
         fs::write(model.join("3"), "theirs").unwrap();
         assert_eq!(third.publish(write("y"), None).unwrap(), model.join("4"));
         assert_eq!(fs::read_to_string(model.join("4/model.pt")).unwrap(), "y");
-        assert_eq!((fs::read_to_string(model.join("3")).unwrap(), fs::read_dir(&model).unwrap().count()), ("theirs".into(), 4));
+        assert_eq!(
+            (fs::read_to_string(model.join("3")).unwrap(), fs::read_dir(&model).unwrap().count()),
+            ("theirs".into(), 4)
+        );
     }
 
     #[test]

@@ -48,14 +48,8 @@ enum Token {
 impl Code {
     /// Reads TorchScript as libtorch prints a frozen network.
     pub fn parse(code: &str) -> Result<Self, String> {
-        let mut parser = Parser {
-            tokens: tokens(code)?,
-            at: 0,
-            names: BTreeMap::new(),
-            steps: Vec::new(),
-            locals: 1,
-            line: 1,
-        };
+        let mut parser =
+            Parser { tokens: tokens(code)?, at: 0, names: BTreeMap::new(), steps: Vec::new(), locals: 1, line: 1 };
         parser.header()?;
         let output = loop {
             let name = parser.name()?;

@@ -8,6 +8,9 @@ use tch::{TchError, Tensor};
 const CHANNELS_LAST: i64 = 2;
 const F32: i64 = 6;
 
+/// The whole numbers that an export can have: the most is the groups of a convolution of as many channels.
+const WHOLE: std::ops::RangeInclusive<i64> = 0..=1 << 16;
+
 /// An operator with all that it is given besides tensors.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Operator {
@@ -122,8 +125,8 @@ impl Arguments {
 
     fn int(&self, position: usize) -> Result<i64, String> {
         match self.positional.get(position) {
-            Some(Argument::Int(value)) => Ok(*value),
-            _ => Err(self.other(position, "a whole number")),
+            Some(Argument::Int(value)) if WHOLE.contains(value) => Ok(*value),
+            _ => Err(self.other(position, "a whole number as there should be")),
         }
     }
 
@@ -147,7 +150,10 @@ impl Arguments {
     }
 
     fn ints(&self, position: usize) -> Result<Vec<i64>, String> {
-        self.list(position, |item| if let Argument::Int(value) = item { Some(*value) } else { None })
+        self.list(position, |item| match item {
+            Argument::Int(value) if WHOLE.contains(value) => Some(*value),
+            _ => None,
+        })
     }
 
     /// What libtorch does not print where it is the default.
@@ -244,7 +250,8 @@ impl Operator {
             }
             "cat" => {
                 call.only(2, None)?;
-                let tensor = |item: &Argument| if let Argument::Tensor(input) = item { Some(Some(*input)) } else { None };
+                let tensor =
+                    |item: &Argument| if let Argument::Tensor(input) = item { Some(Some(*input)) } else { None };
                 let all = call.list(0, tensor)?;
                 if all.is_empty() {
                     return Err(call.wrong("nothing to put together"));

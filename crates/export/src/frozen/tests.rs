@@ -105,6 +105,9 @@ fn a_program_is_refused_before_libtorch_sees_it() {
         ("import os", "'os' where an export has '='"),
         ("x = torch.relu(argument_1, out=argument_1)", "torch.relu as no export does: argument out"),
         ("x = torch.relu(argument_1, argument_1)", "it has 2 arguments"),
+        ("x = torch.max_pool2d(argument_1, [2, 2], [-1, 2])", "argument 2 is not a list as there should be"),
+        ("x = torch.cat([argument_1], 99999999)", "argument 1 is not a whole number as there should be"),
+        ("x = torch.upsample_nearest2d(argument_1, [9, 9], None)", "an upsampling to a size, not by factors"),
         ("x = torch.relu(y)", "'y' where an export has a value that is known"),
         ("x = torch.relu(7)", "argument 0 is not a tensor"),
         ("x = torch.to(argument_1, dtype=5)", "argument dtype"),
@@ -117,8 +120,10 @@ fn a_program_is_refused_before_libtorch_sees_it() {
         ("x = argument_1; y = x", "';'"),
         ("x = torch.cat([argument_1], 1)[0]", "'[' where an export has the end of a line"),
         ("x = torch.relu(CONSTANTS.c9999)", "its code uses constant 9999"),
-        ("x = torch.batch_norm(argument_1, argument_1, argument_1, argument_1, argument_1, True, 0.1, 0.1, True)",
-            "with the statistics of a batch"),
+        (
+            "x = torch.batch_norm(argument_1, argument_1, argument_1, argument_1, argument_1, True, 0.1, 0.1, True)",
+            "with the statistics of a batch",
+        ),
         (&format!("x = torch.relu({}argument_1)", "torch.relu(".repeat(40)), "nested more than 16 deep"),
     ] {
         let error = read(&line(code)).map(drop).unwrap_err();
@@ -130,7 +135,8 @@ fn a_program_is_refused_before_libtorch_sees_it() {
         "class Other(Module):\n  __parameters__ = []\n",
     ] {
         for place in ["  def forward(self:", "    return "] {
-            let error = read(&with_code(|all| all.replacen(place, &format!("  {code}{place}"), 1))).map(drop).unwrap_err();
+            let error =
+                read(&with_code(|all| all.replacen(place, &format!("  {code}{place}"), 1))).map(drop).unwrap_err();
             assert!(error.contains("where an export has"), "{error}");
         }
         assert!(read(&with_code(|all| format!("{all}{code}"))).is_err());
@@ -176,8 +182,17 @@ fn deflated(mut bytes: Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn values_are_freed_after_their_last_use() {
-    let code = "class Network(Module):\n  __parameters__ = []\n  __buffers__ = []\n  def forward(self: __torch__.Network,\n    \
-                x: Tensor) -> Tensor:\n    _0 = torch.relu(x)\n    _1 = torch.add(_0, torch.relu6(_0))\n    return _1\n";
+    let lines = [
+        "class Network(Module):",
+        "  __parameters__ = []",
+        "  __buffers__ = []",
+        "  def forward(self: __torch__.Network,",
+        "    x: Tensor) -> Tensor:",
+        "    _0 = torch.relu(x)",
+        "    _1 = torch.add(_0, torch.relu6(_0))",
+        "    return _1\n",
+    ];
+    let code = &lines.join("\n");
     let code = Code::parse(code).unwrap();
     let last: Vec<&[usize]> = code.steps.iter().map(|step| &step.last_uses[..]).collect();
     assert_eq!(last, [&[0][..], &[], &[1, 2]]);
