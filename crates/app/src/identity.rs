@@ -216,24 +216,25 @@ mod tests {
 
     #[test]
     fn a_checkpoint_is_used_with_its_own_configuration_and_the_runs_places() {
-        let set =
-            |changes: &[&str]| Config::default().with(&changes.iter().map(ToString::to_string).collect::<Vec<_>>());
-        let folders = ["data.kind=folders", r#"data.classes=["sky","cat"]"#, "data.size=[8,8]", "train.device=cpu"];
-        let own = set(&folders).unwrap();
+        let config = |data: Value, samples: u64| {
+            let config = json!({ "data": data, "export": { "samples": samples } });
+            Config::parse(&config.to_string(), "x").unwrap()
+        };
+        let folders = |root: &str, classes: &[&str], size: u32, cache: &str| json!({ "kind": "folders", "root": root, "classes": classes, "size": [size, size], "loader": { "cache": cache } });
+        let own = config(folders("data", &["sky", "cat"], 8, "none"), 1);
         let about = json!({ "config": own.saved().unwrap() });
-        let snapshot =
-            Snapshot { progress: Default::default(), states: Default::default(), scores: Default::default(), about };
-        let moved =
-            [r#"data.classes=["cat","sky","dog"]"#, "data.root=moved", "export.samples=3", "data.loader.cache=disk"];
-        let run = own.with(&moved.map(String::from)).unwrap().with(&["data.size=[16,16]".into()]).unwrap();
+        let (progress, states, scores) = Default::default();
+        let snapshot = Snapshot { progress, states, scores, about };
+        let run = config(folders("moved", &["cat", "sky", "dog"], 16, "disk"), 3);
         let found = used(&snapshot, "x", &run).unwrap();
         assert_eq!((found.data.classes(), found.data.size()), (own.data.classes(), [8, 8]));
-        assert_eq!((found.export.samples, found.data.loader().cache), (3, data::Cache::Disk));
-        assert_eq!(found.saved().unwrap()["data"]["root"], "moved");
+        let saved = found.saved().unwrap();
+        assert_eq!((&saved["data"]["root"], &saved["data"]["loader"]["cache"]), (&json!("moved"), &json!("disk")));
+        assert_eq!(found.export.samples, 3);
         // Other data have no such place.
-        let shapes = set(&["data.size=[16,16]", "export.samples=4"]).unwrap();
-        let found = used(&snapshot, "x", &shapes).unwrap();
-        assert_eq!((found.export.samples, found.data), (4, own.data.clone()));
+        let found = used(&snapshot, "x", &config(json!({ "kind": "shapes" }), 4)).unwrap();
+        assert_eq!((found.export.samples, found.data.size()), (4, [8, 8]));
+        assert_eq!(found.saved().unwrap()["data"]["root"], "data");
         let error = recorded(&json!({}), "x").unwrap_err().to_string();
         assert!(error.contains("does not say with which configuration"), "{error}");
     }
