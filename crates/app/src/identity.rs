@@ -116,8 +116,8 @@ pub fn compare_start(path: &Path, snapshot: &Snapshot, config: &Config) {
     if head && classes[0] != classes[1] {
         let [before, now] = classes.map(|classes| classes.join(", "));
         log::warn!(
-            "model.weights: {path} was trained for the classes {before}, and here they are {now}: its last layer stands \
-             for the former, in that order (model.weights.skip_head leaves it out)"
+            "model.weights: {path} was trained for the classes {before}, and here they are {now}: its last layer \
+             stands for the former, in that order (model.weights.skip_head leaves it out)"
         );
     }
     let [was, is] = [&before, config].map(|config| config.data.pipeline(Split::Validation).normalize);
@@ -220,7 +220,10 @@ mod tests {
             let config = json!({ "data": data, "export": { "samples": samples } });
             Config::parse(&config.to_string(), "x").unwrap()
         };
-        let folders = |root: &str, classes: &[&str], size: u32, cache: &str| json!({ "kind": "folders", "root": root, "classes": classes, "size": [size, size], "loader": { "cache": cache } });
+        let folders = |root: &str, classes: &[&str], size: u32, cache: &str| {
+            let loader = json!({ "cache": cache });
+            json!({ "kind": "folders", "root": root, "classes": classes, "size": [size, size], "loader": loader })
+        };
         let own = config(folders("data", &["sky", "cat"], 8, "none"), 1);
         let about = json!({ "config": own.saved().unwrap() });
         let (progress, states, scores) = Default::default();

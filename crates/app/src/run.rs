@@ -122,7 +122,7 @@ impl Run {
         }
         let (checkpoint, folder) = (checkpoint.display(), self.folder.display());
         Err(usage(format!(
-            "{checkpoint} is not of the run in {folder}: leave out --run, for a checkpoint says itself how it was trained"
+            "{checkpoint} is not of the run in {folder}: leave out --run, for a checkpoint says how it was trained"
         )))
     }
 

@@ -131,7 +131,7 @@ fn hostile_pickles_end_in_an_error_and_not_in_a_full_stack_or_memory() {
     assert!(matches!(doubled, pickle::Value::Tuple(_)));
 }
 
-/// An archive as `torch.jit.save` writes it: a tuple of f32 vectors with these keys and counts, and the records behind them.
+/// An archive as `torch.jit.save` writes it: the pickle of its constants, and the f32 records that it speaks of.
 fn script(constants: &[u8], records: &[(&str, &[f32])]) -> Vec<u8> {
     use std::io::Write;
     let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
