@@ -48,6 +48,7 @@ mod skipped;
 mod split;
 mod transform;
 mod verify;
+mod walk;
 
 pub use cache::{Cache, Tell, Told};
 pub use check::{ClassShare, Finding, Kind, Report, Severity, Sizes, Statistics, check, check_config};
@@ -77,3 +78,4 @@ pub use transform::{
     Affine, CoarseDropout, ColorJitter, CutMix, GaussianBlur, GaussianNoise, RandomCrop, RandomResizedCrop, Transform,
 };
 pub use verify::{Verified, verify, verify_all_but};
+pub use walk::{has_image_name, is_meant_as_image, walk};

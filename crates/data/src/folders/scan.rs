@@ -3,12 +3,9 @@
 use crate::error::Error;
 use crate::lines::missing;
 use crate::paths::Pattern;
+use crate::walk::{has_image_name, walk};
 use std::io;
-use std::path::{Path, PathBuf};
-use walkdir::{DirEntry, WalkDir};
-
-/// What images and masks end in.
-const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "bmp", "gif", "tif", "tiff", "webp"];
+use std::path::Path;
 
 /// A file and the sample it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,20 +29,16 @@ pub(super) fn scan(
         return Err(missing(what, &top, hint));
     }
     let mut all = Vec::new();
-    let entries = WalkDir::new(&top).follow_links(true).into_iter();
-    for entry in entries.filter_entry(|entry| entry.depth() == 0 || !stray(entry)) {
-        let entry = entry.map_err(|error| Error::Io {
-            path: error.path().map_or_else(|| top.clone(), PathBuf::from),
-            source: error.into(),
-        })?;
-        let path = entry.path().strip_prefix(folder).unwrap_or(entry.path());
-        if entry.file_type().is_dir() || !path.extension().is_some_and(known) {
+    for file in walk(&top) {
+        let file = file?;
+        let path = file.strip_prefix(folder).unwrap_or(&file);
+        if !has_image_name(path) {
             continue;
         }
         let parts: Option<Vec<&str>> = path.iter().map(|part| part.to_str()).collect();
         let Some(path) = parts.map(|parts| parts.join("/")) else {
             let source = io::Error::new(io::ErrorKind::InvalidData, "its name is not UTF-8: rename it");
-            return Err(Error::Io { path: entry.path().into(), source });
+            return Err(Error::Io { path: file, source });
         };
         let (parent, file) = path.rsplit_once('/').map_or(("", &*path), |(parent, file)| (parent, file));
         let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
@@ -56,14 +49,4 @@ pub(super) fn scan(
     }
     all.sort_unstable();
     Ok(all)
-}
-
-fn known(extension: &std::ffi::OsStr) -> bool {
-    EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
-}
-
-/// What systems and archives leave behind.
-fn stray(entry: &DirEntry) -> bool {
-    let name = entry.file_name().to_string_lossy();
-    name.starts_with('.') || name.eq_ignore_ascii_case("Thumbs.db") || name == "__MACOSX"
 }
