@@ -146,6 +146,27 @@ impl Config {
         self.preparation().map_or_else(|_| Resize::default(), |preparation| preparation.resize)
     }
 
+    /// The pixels that a validation scores, in words.
+    pub fn scored_on(&self) -> String {
+        let size = self.size();
+        let shown = |[height, width]: [u32; 2]| format!("{height} x {width} pixels");
+        let Ok(preparation) = self.preparation() else { return format!("images of {}", shown(size)) };
+        let brought = |how: &str, to: Option<[u32; 2]>| {
+            let to = to.unwrap_or(size);
+            let is_cut = (0..2).any(|axis| to[axis] > size[axis]);
+            let part = if is_cut { format!("the middle {} of", shown(size)) } else { "all of".into() };
+            format!("{part} images {how} {}", shown(to))
+        };
+        match preparation.resize {
+            Resize::Stretch { to } => brought("stretched to", to),
+            Resize::Fit { to } => brought("fitted into", to),
+            Resize::ShorterSide { to } => {
+                let to = to.unwrap_or(size[0].min(size[1]));
+                format!("the middle {} of images whose shorter side is {to} pixels", shown(size))
+            }
+        }
+    }
+
     /// How samples are put together into batches.
     pub fn loader(&self) -> &LoaderConfig {
         self.preparation().map_or_else(|shapes| &shapes.loader, |preparation| &preparation.loader)

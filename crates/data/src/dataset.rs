@@ -66,6 +66,12 @@ pub trait Dataset: Send + Sync {
         self.load(index, sample)
     }
 
+    /// The mask alone of a sample as its source has it, with its height and width.
+    fn whole_mask(&self, index: u64) -> Result<([u32; 2], Vec<u8>), Error> {
+        let mut sample = Sample::default();
+        self.whole(index, &mut sample).map(|()| (sample.size, sample.mask))
+    }
+
     /// The files of a sample: its image, then its mask. Sources without files leave it as it is.
     fn paths(&self, _index: u64) -> Result<Vec<PathBuf>, Error> {
         Ok(Vec::new())

@@ -93,6 +93,20 @@ impl Files {
             reader.mask(&mask, &self.labels, (&image, size), place, &mut sample.mask)
         })
     }
+
+    /// Reads the mask of a sample, where `place` says for the size of its image, which is given too.
+    fn read_mask(
+        &self,
+        index: u64,
+        place: impl FnOnce([u32; 2]) -> Result<Placement, Error>,
+    ) -> Result<([u32; 2], Vec<u8>), Error> {
+        let (image, mask) = (self.paths.image(index)?, self.paths.mask(index)?);
+        let size = dimensions(&image)?;
+        let place = place(size)?;
+        let mut ids = Vec::new();
+        with_reader(|reader| reader.mask(&mask, &self.labels, (&image, size), place, &mut ids))?;
+        Ok((size, ids))
+    }
 }
 
 impl Dataset for Files {
@@ -121,12 +135,11 @@ impl Dataset for Files {
     }
 
     fn mask(&self, index: u64) -> Result<Vec<u8>, Error> {
-        let (image, mask) = (self.paths.image(index)?, self.paths.mask(index)?);
-        let size = dimensions(&image)?;
-        let place = self.resize.place(size, self.size)?;
-        let mut ids = Vec::new();
-        with_reader(|reader| reader.mask(&mask, &self.labels, (&image, size), place, &mut ids))?;
-        Ok(ids)
+        Ok(self.read_mask(index, |size| self.resize.place(size, self.size))?.1)
+    }
+
+    fn whole_mask(&self, index: u64) -> Result<([u32; 2], Vec<u8>), Error> {
+        self.read_mask(index, |size| Ok(Placement::filling(size)))
     }
 
     fn paths(&self, index: u64) -> Result<Vec<PathBuf>, Error> {
