@@ -34,7 +34,19 @@ pub use history::{History, Line, Stage};
 pub use run::{Best, Class, Run, Status};
 pub use scores::{ClassScores, calibration_error, class_scores};
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
+
+/// How many bytes at the beginning of a page say that it is one.
+const HEAD: u64 = 1024;
+
+/// Whether the file at `path`, which is no pipe, is a page that this crate wrote.
+pub fn is_page(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
+    read.is_ok() && String::from_utf8_lossy(&head).contains(html::GENERATOR)
+}
 
 /// A run, and others to see it beside.
 #[derive(Debug, Clone, PartialEq)]

@@ -64,7 +64,10 @@ impl JsonLines {
             file => file.map_err(Error::io("open", path))?,
         };
         let partial = path.with_extension("jsonl.partial");
-        let mut kept = BufWriter::new(File::create(&partial).map_err(Error::io("create", &partial))?);
+        // What a killed process left, or a link that somebody placed there, is not written to.
+        let left = fs::remove_file(&partial).err().filter(|error| error.kind() != io::ErrorKind::NotFound);
+        left.map_or(Ok(()), |error| Err(Error::io("remove", &partial)(error)))?;
+        let mut kept = BufWriter::new(File::create_new(&partial).map_err(Error::io("create", &partial))?);
         let mut removed = 0;
         let mut lines = BufReader::new(file);
         let mut line = Vec::new();
@@ -212,8 +215,11 @@ mod tests {
         assert!(!path.exists());
         let keep = "{\"stage\":\"train\",\"epoch\":1,\"step\":5,  \"loss\":0.1}\n{\"step\":4}\n";
         fs::write(&path, format!("{keep}{{\"step\":6}}\nnoise\n{{\"step\":5")).unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(folder.path().join("theirs"), path.with_extension("jsonl.partial")).unwrap();
         JsonLines::cut_back(&path, until_5).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), keep);
+        assert!(!folder.path().join("theirs").exists(), "nothing is written through a link");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

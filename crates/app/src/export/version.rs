@@ -57,7 +57,9 @@ impl Version {
             )));
         }
         let partial = model.join(format!(".{}.{}.partial", self.number, std::process::id()));
-        fs::create_dir_all(&partial).with_context(|| partial.display().to_string())?;
+        fs::create_dir_all(model).with_context(|| model.display().to_string())?;
+        // A link that somebody placed there is not followed.
+        fs::create_dir(&partial).with_context(|| partial.display().to_string())?;
         let made = write(&partial).and_then(|()| {
             for entry in fs::read_dir(&partial)? {
                 File::open(entry?.path())?.sync_all()?;
