@@ -135,6 +135,9 @@ pub struct Preview {
     /// Where the contact sheets go: train-epoch-N.png and validation.png
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
+    /// Replace files that this program did not make, or that were changed since. Images and masks are never replaced
+    #[arg(long)]
+    pub overwrite: bool,
     /// Epochs of training to draw
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub epochs: u64,
@@ -244,6 +247,12 @@ pub struct Validate {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
+    /// Score class maps of whole images, as predict writes them, against the masks in their own size, instead of what
+    /// the network sees in training
+    #[arg(long)]
+    pub full: bool,
+    #[command(flatten)]
+    pub how: How,
 }
 
 /// `app report`
@@ -258,13 +267,16 @@ pub struct Report {
     /// Where the page goes [default: report.html in the run folder]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Replace a file that is no report. Files of a run are never replaced
+    #[arg(long)]
+    pub overwrite: bool,
     /// Change one key of the run's configuration, e.g. --set data.root=/elsewhere
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 }
 
 /// What is written of an image beside its class map.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Also {
     /// NAME_overlay.png: the photograph with the colours of the classes over it.
     Overlay,
@@ -316,6 +328,20 @@ pub struct Runs {
     pub json: bool,
 }
 
+/// How images are predicted.
+#[derive(Debug, Args)]
+pub struct How {
+    /// Predict images in their own size, in overlapping tiles of so many pixels, instead of at the scale of training
+    #[arg(long, value_name = "PIXELS")]
+    pub tile: Option<i64>,
+    /// The share of a tile that the next one covers too
+    #[arg(long, default_value_t = 0.25, requires = "tile")]
+    pub overlap: f64,
+    /// Predict mirror images too, and take the mean
+    #[arg(long, value_enum, default_value_t = Mirror::None)]
+    pub mirror: Mirror,
+}
+
 /// `app predict`
 #[derive(Debug, Args)]
 pub struct Predict {
@@ -330,17 +356,13 @@ pub struct Predict {
     /// Print a line of JSON for each image: its size, and how many pixels each class has
     #[arg(long)]
     pub json: bool,
-    /// Predict images in their own size, in overlapping tiles of so many pixels, instead of resized to data.size: for
-    /// networks that were trained on crops
-    #[arg(long, value_name = "PIXELS")]
-    pub tile: Option<i64>,
-    /// The share of a tile that the next one covers too
-    #[arg(long, default_value_t = 0.25, requires = "tile")]
-    pub overlap: f64,
-    /// Predict mirror images too, and take the mean
-    #[arg(long, value_enum, default_value_t = Mirror::None)]
-    pub mirror: Mirror,
-    /// Images, and folders that are searched for images
+    #[command(flatten)]
+    pub how: How,
+    /// Replace files that this program did not make, or that were changed since. Images that are read are never
+    /// replaced
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Images, and folders that are searched for images: what is hidden in them is passed over, and so are predictions
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 }

@@ -4,17 +4,20 @@ use crate::cli::{self, Which};
 use crate::closer::{self, Best, Closer, Look};
 use crate::config::Config;
 use crate::environment;
+use crate::files::folder;
 use crate::lock::held;
 use crate::parts::input_of_validation;
 use crate::report::print;
 use crate::run::Run;
 use crate::trained::{Trained, build, find, load};
+use crate::usage::usage;
 use ::report::{Bin, Class, Evaluation, Picture, Report, Sample, Status};
 use anyhow::{Context, Result};
 use contract::Progress;
 use data::Loader;
 use executors::Validator;
 use metric::{Confusion, Predicted};
+use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use terminal::{Step, Watch};
@@ -26,14 +29,42 @@ const NAME: &str = "report.html";
 /// `app report`
 pub fn run(args: &cli::Report) -> Result<()> {
     let run = Run::trained(args.run.as_deref())?;
+    if let Some(output) = &args.output {
+        let compared = args.compare.iter().map(PathBuf::as_path);
+        check(output, compared.chain([&*run.folder]), args.overwrite)?;
+    }
     let which = cli::Trained { run: Some(run.folder.clone()), checkpoint: Which::Best };
     let evaluation = load(&which, &args.set).and_then(|trained| evaluate(&trained));
     let path = write(&run, &args.compare, args.output.as_deref(), evaluation)?;
     print(&path.display().to_string())
 }
 
-/// Writes the page of a run that is finished into its folder. It shows the `best` look of the training where that is one at the best
-/// checkpoint, and else looks at that itself.
+/// Sees that the page may be written to `output`: there is nothing, or a page that this program made, or what a
+/// person wants to be replaced and is not part of one of `runs`.
+fn check<'a>(output: &Path, mut runs: impl Iterator<Item = &'a Path>, overwrite: bool) -> Result<()> {
+    let shown = output.display();
+    let about = match fs::symlink_metadata(output) {
+        Ok(about) => about,
+        Err(_) if folder(output).is_dir() => return Ok(()),
+        Err(_) => return Err(usage(format!("--output {shown}: there is no folder {}", folder(output).display()))),
+    };
+    if about.is_file() && ::report::is_page(output) {
+        return Ok(());
+    }
+    let place = folder(output).canonicalize().with_context(|| shown.to_string())?;
+    if runs.any(|run| run.canonicalize().is_ok_and(|run| place.starts_with(run))) {
+        return Err(usage(format!("--output {shown} is part of a run and no report: name another file")));
+    }
+    if about.is_dir() || !(overwrite && (about.is_file() || about.is_symlink())) {
+        return Err(usage(format!(
+            "--output {shown} is there, and is no report of this program: name another file, or add --overwrite to replace it"
+        )));
+    }
+    Ok(())
+}
+
+/// Writes the page of a run that is finished into its folder. It shows the `best` look of the training where that is
+/// one at the best checkpoint, and else looks at that itself.
 pub fn finished(run: &Run, config: &Config, input: &Loader, best: Option<&Best>) -> Result<()> {
     let look = || {
         let (checkpoint, snapshot) = find(run, &Which::Best, config)?;

@@ -21,6 +21,11 @@ pub fn skipped(passed: &[Passed]) {
     }
 }
 
+/// Prints a line of JSON about an image that cannot be read.
+pub fn broken(passed: &Passed) -> Result<()> {
+    print(&json!({ "name": passed.name, "error": passed.reason }).to_string())
+}
+
 /// Warns, at the end, of all samples that were left out.
 pub fn all_skipped(passed: &[Passed]) {
     if !passed.is_empty() {

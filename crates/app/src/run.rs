@@ -74,6 +74,25 @@ impl Run {
         Config::parse_saved(&text, &file.display().to_string())
     }
 
+    /// Refuses a folder whose `config.json` somebody wrote who did not train here: training would replace it.
+    pub fn refuse_foreign(&self) -> Result<()> {
+        let has_begun = [self.checkpoints(), self.metrics(), self.folder.join("environment.json")];
+        if !self.exists() || has_begun.iter().any(|path| path.exists()) {
+            return Ok(());
+        }
+        // A training that ended right after it had written this.
+        let file = self.config_file();
+        let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        let saved = Config::parse_saved(&text, "").and_then(|config| config.resolved());
+        if saved.is_ok_and(|saved| saved == text) {
+            return Ok(());
+        }
+        Err(usage(format!(
+            "{} is there, without a training, and would be replaced: name another folder with --run, or rename the file",
+            file.display()
+        )))
+    }
+
     /// Makes the folder.
     pub fn create(&self) -> Result<()> {
         fs::create_dir_all(&self.folder).with_context(|| format!("making {}", self.folder.display()))

@@ -26,6 +26,7 @@ pub struct Start {
 /// Reads what there is, and changes nothing.
 pub fn start(args: &cli::Train) -> Result<Start> {
     let run = folder(args);
+    run.refuse_foreign()?;
     // Before anything is read: what another process is writing would soon be no longer true.
     let lock = if run.folder.is_dir() { Some(Lock::take(&run.folder)?) } else { None };
     let named = match &args.resume {
