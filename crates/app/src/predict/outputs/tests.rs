@@ -90,7 +90,6 @@ fn predictions_may_be_replaced_until_somebody_changes_them() {
         let error = written(folder.path(), &all, 1, Replace::Ours).unwrap_err().to_string();
         assert!(error.contains("was made or changed by somebody else"), "{error}");
         assert_eq!(fs::read(&changed).unwrap(), other, "{}", changed.display());
-        assert_eq!(image::open(path("a_color.png")).is_ok(), !changed.ends_with("a_color.png"));
         fs::write(&changed, bytes).unwrap();
     }
     written(folder.path(), &all, 1, Replace::Ours).unwrap();
