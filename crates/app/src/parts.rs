@@ -150,6 +150,7 @@ pub fn input(config: &Config, split: Split, device: Device) -> Result<Loader> {
     let classes = config.data.classes().len() as u64;
     let verified = data::verify_all_but(loader.max_skipped, dataset.as_ref(), classes, loader.workers)?;
     report::skipped(&verified.passed);
+    report::noted(&verified.noted);
     config
         .data
         .check_shown(|id| verified.shown[usize::from(id)])

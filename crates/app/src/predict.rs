@@ -14,10 +14,13 @@ use crate::report;
 use crate::trained::used;
 use crate::usage::usage;
 use anyhow::{Result, bail};
+use data::{Noted, Orientation};
 use executors::{Mirrored, Tiling};
 use find::find;
 use outputs::{Plan, Rows};
+use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 use tch::{Device, Kind, Tensor};
 use terminal::{Step, Watch};
 use tiles::InTiles;
@@ -40,14 +43,15 @@ pub fn run(args: &cli::Predict) -> Result<()> {
         Mirror::None => model,
         mirror => Box::new(Mirrored { model, vertical: mirror == Mirror::Both }),
     };
-    let plan = Plan { also: args.also.clone(), colors: data.colors() };
+    let plan = Plan { also: args.also.clone(), colors: data.colors(), orientation: data.orientation() };
     let with_probabilities = plan.has_probabilities();
     let json = args.json.then_some(&*classes);
+    report::noted(&noted(&files));
     let mut watch = Watch::new("Prediction", 0, files.len() as u64);
     let broken = writer::write_beside(&plan, &args.output, json, |writer| match tiling {
         Some(tiling) => {
             let model = normalized(model, data, device)?;
-            let in_tiles = InTiles { model: &model, device, channels: data.channels(), tiling, with_probabilities };
+            let in_tiles = InTiles { model: &model, device, channels: data.channels(), orientation: data.orientation(), tiling, with_probabilities };
             in_tiles.predict(&files, writer, || watch.step(&Step { samples: 1, ..Step::default() }))
         }
         None => {
@@ -67,6 +71,17 @@ pub fn run(args: &cli::Predict) -> Result<()> {
         bail!("{} of {} images could not be read: {}", broken.len(), files.len(), names.join(", "));
     }
     Ok(())
+}
+
+/// What is to be said once of the images. That they are brought upright is what a person expects of them.
+fn noted(files: &BTreeMap<String, PathBuf>) -> Noted {
+    let mut noted = Noted::default();
+    for (number, file) in (0..).zip(files.values()) {
+        for remark in data::remarks(file, Orientation::Ignore) {
+            noted.add(remark, number, file.clone());
+        }
+    }
+    noted
 }
 
 /// What is written of `[K, rows, W]` probabilities.

@@ -21,6 +21,11 @@ pub fn skipped(passed: &[Passed]) {
     }
 }
 
+/// Warns of what image files hold that is not seen of them, once for all files.
+pub fn noted(noted: &Noted) {
+    noted.lines().iter().for_each(|line| log::warn!("{line}"));
+}
+
 /// Warns, at the end, of all samples that were left out.
 pub fn all_skipped(passed: &[Passed]) {
     if !passed.is_empty() {

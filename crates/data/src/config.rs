@@ -2,6 +2,7 @@
 
 use crate::classes::{Class, Color};
 use crate::dataset::{Dataset, IGNORE};
+use crate::decode::Orientation;
 use crate::error::Error;
 use crate::files::{Files, Preparation};
 use crate::folders::Folders;
@@ -139,6 +140,11 @@ impl Config {
     /// Bytes a pixel of what the network sees.
     pub fn channels(&self) -> u32 {
         self.preparation().map_or(3, |preparation| preparation.channels)
+    }
+
+    /// Whether images are brought upright by the note of their orientation.
+    pub fn orientation(&self) -> Orientation {
+        self.preparation().map_or_else(|_| Orientation::default(), |preparation| preparation.orientation)
     }
 
     /// How images are brought to the size that the network sees.

@@ -1,5 +1,6 @@
 //! What a data set is: a number of named samples, each to be had by its index from any thread.
 
+use crate::decode::Remark;
 use crate::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -69,6 +70,12 @@ pub trait Dataset: Send + Sync {
     /// The files of a sample: its image, then its mask. Sources without files leave it as it is.
     fn paths(&self, _index: u64) -> Result<Vec<PathBuf>, Error> {
         Ok(Vec::new())
+    }
+
+    /// What a sample's files hold that is not seen of them once they are decoded, each with its file. Looks at their headers.
+    /// Sources without files leave it as it is.
+    fn remarks(&self, _index: u64) -> Vec<(Remark, PathBuf)> {
+        Vec::new()
     }
 
     /// What the file system knows of the sample's files, without opening one: part of the

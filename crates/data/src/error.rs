@@ -39,8 +39,16 @@ pub enum Error {
         /// What the decoder said.
         source: ImageError,
     },
-    /// A JPEG file ends before its image does.
-    #[error("{path} is cut off: the JPEG has no end marker; get the file again", path = path.display())]
+    /// A file is an image of a kind that is not read, too large, or none at all.
+    #[error("{path} {problem}", path = path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// What it is, and what to do.
+        problem: String,
+    },
+    /// A file ends before its image does.
+    #[error("{path} is cut off: it ends before its image does; get the file again", path = path.display())]
     Truncated {
         /// The file.
         path: PathBuf,
@@ -69,7 +77,7 @@ pub enum Error {
     },
     /// An image and its mask differ in size.
     #[error(
-        "the mask {mask} is {}x{} pixels (height x width), its image {image} is {}x{}",
+        "the mask {mask} is {}x{} pixels (height x width), its image {image} is {}x{}{hint}",
         mask_size[0], mask_size[1], image_size[0], image_size[1],
         mask = mask.display(), image = image.display()
     )]
@@ -82,6 +90,8 @@ pub enum Error {
         mask: PathBuf,
         /// Its height and width.
         mask_size: [u32; 2],
+        /// What to do where a note of orientation is the reason, else nothing.
+        hint: &'static str,
     },
     /// A line of a list of samples is not what it should be.
     #[error("{path}, line {line}: {problem}", path = path.display())]

@@ -1,5 +1,6 @@
 //! Image files without masks, to predict.
 
+use crate::decode::Orientation;
 use crate::dataset::{Dataset, IGNORE, Sample, Source, item, pixels};
 use crate::error::Error;
 use crate::reader::with_reader;
@@ -15,14 +16,21 @@ pub struct Images {
     files: Vec<(String, PathBuf)>,
     size: [u32; 2],
     channels: u32,
+    orientation: Orientation,
     resize: Resize,
 }
 
 impl Images {
     /// Takes the (name, path) of each image, the height and width that they are brought to, in which way, and their
-    /// channels (3 or 1). Reads nothing yet.
-    pub fn new(files: Vec<(String, PathBuf)>, size: [u32; 2], channels: u32, resize: Resize) -> Self {
-        Self { files, size, channels, resize }
+    /// channels (3 or 1), and whether they are brought upright. Reads nothing yet.
+    pub fn new(
+        files: Vec<(String, PathBuf)>,
+        size: [u32; 2],
+        channels: u32,
+        orientation: Orientation,
+        resize: Resize,
+    ) -> Self {
+        Self { files, size, channels, orientation, resize }
     }
 
     /// The part of the network's input that an image of this height and width takes up; around it there is nothing.
@@ -51,7 +59,7 @@ impl Dataset for Images {
     fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
         let (_, path) = item(&self.files, index)?;
         let place = |size| Ok(self.resize.place_whole(size, self.size));
-        with_reader(|reader| reader.image(path, self.channels, place, &mut sample.image))?;
+        with_reader(|reader| reader.image(path, self.channels, self.orientation, place, &mut sample.image))?;
         sample.size = self.size;
         sample.mask.clear();
         sample.mask.resize(pixels(self.size), IGNORE);
@@ -80,7 +88,7 @@ mod tests {
         RgbImage::from_pixel(20, 10, Rgb([9, 8, 7])).save(&path).unwrap();
         let files = vec![("grey".into(), path), ("gone".into(), folder.path().join("gone.png"))];
         let bytes = fs::metadata(&files[0].1).unwrap().len();
-        let images = Images::new(files, [4, 6], 3, Resize::default());
+        let images = Images::new(files, [4, 6], 3, Orientation::Apply, Resize::default());
         let mut sample = Sample::default();
         images.load(0, &mut sample).unwrap();
         assert_eq!((sample.image, sample.mask), ([9, 8, 7].repeat(24), vec![IGNORE; 24]));
@@ -97,7 +105,7 @@ mod tests {
         let path = folder.path().join("wide.png");
         RgbImage::from_pixel(20, 10, Rgb([9, 9, 9])).save(&path).unwrap();
         for resize in [Resize::Fit { to: Some([3, 3]) }, Resize::ShorterSide { to: Some(50) }] {
-            let images = Images::new(vec![("wide".into(), path.clone())], [6, 8], 1, resize);
+            let images = Images::new(vec![("wide".into(), path.clone())], [6, 8], 1, Orientation::Apply, resize);
             assert_eq!(images.rectangle([10, 20]), Rectangle { top: 1, left: 0, height: 4, width: 8 });
             let mut sample = Sample::default();
             images.load(0, &mut sample).unwrap();

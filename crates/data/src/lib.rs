@@ -42,6 +42,8 @@ mod pets;
 mod pipeline;
 mod random;
 mod reader;
+#[path = "../../../scripts/regular.rs"]
+mod regular;
 mod resize;
 mod shapes;
 mod skipped;
@@ -54,7 +56,9 @@ pub use check::{ClassShare, Finding, Kind, Report, Severity, Sizes, Statistics, 
 pub use classes::{Class, Color, PALETTE, check_classes};
 pub use config::{Config, Split};
 pub use dataset::{Dataset, IGNORE, Sample, Source};
-pub use decode::{Strips, dimensions, read_pixels, read_rgb};
+pub use decode::{
+    Noted, Orientation, Remark, Strips, dimensions, may_be_image, read_pixels, read_rgb, remarks,
+};
 #[doc(hidden)]
 pub use decode::{decode_image, decode_mask};
 pub use error::Error;

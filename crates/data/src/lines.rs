@@ -2,8 +2,9 @@
 
 use crate::error::Error;
 use crate::paths::{LARGEST_TEXT, too_large};
+use crate::regular;
+use std::io::{self, Read};
 use std::path::{Path, absolute};
-use std::{fs, io};
 
 /// Characters of a line that a message shows.
 const SHOWN: usize = 80;
@@ -15,10 +16,13 @@ pub(crate) fn read(what: &'static str, path: &Path, hint: &'static str) -> Resul
         _ => Error::Io { path: path.into(), source },
     };
     // Before it is read: what does not fit is not worth the memory.
-    if fs::metadata(path).map_err(failed)?.len() > LARGEST_TEXT {
+    let mut file = regular::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.len() > LARGEST_TEXT {
         return Err(too_large(path));
     }
-    utf8(path, fs::read(path).map_err(failed)?)
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(failed)?;
+    utf8(path, bytes)
 }
 
 /// The text that `bytes` of the list at `path` are.

@@ -1,7 +1,7 @@
 //! From an image or mask file to pixels of the wanted size, in buffers that each thread keeps: the files of a data set
 //! are about as large as each other, so after the first ones little more is asked of the allocator.
 
-use crate::decode::{Decoder, trim};
+use crate::decode::{Decoder, Orientation, dimensions, trim};
 use crate::error::Error;
 use crate::labels::LabelTable;
 use crate::resize::{Placement, Scaler};
@@ -38,10 +38,11 @@ impl Reader {
         &mut self,
         path: &Path,
         channels: u32,
+        orientation: Orientation,
         place: impl FnOnce([u32; 2]) -> Result<Placement, Error>,
         image: &mut Vec<u8>,
     ) -> Result<([u32; 2], Placement), Error> {
-        let size = self.decoder.image(path, channels, &mut self.decoded)?;
+        let size = self.decoder.image(path, channels, orientation, &mut self.decoded)?;
         let place = place(size)?;
         self.scaler.image(&mut self.decoded, size, channels, place, image)?;
         Ok((size, place))
@@ -53,16 +54,34 @@ impl Reader {
         &mut self,
         path: &Path,
         labels: &LabelTable,
+        orientation: Orientation,
         (image, size): (&Path, [u32; 2]),
         place: Placement,
         mask: &mut Vec<u8>,
     ) -> Result<(), Error> {
         // Every pixel of the file counts, those too that resizing drops.
-        let mask_size = self.decoder.mask(path, labels, &mut self.decoded)?;
+        let mask_size = self.decoder.mask(path, labels, orientation, &mut self.decoded)?;
         if mask_size != size {
-            return Err(Error::SizeMismatch { image: image.into(), image_size: size, mask: path.into(), mask_size });
+            let hint = hint(image, orientation, mask_size);
+            return Err(Error::SizeMismatch { image: image.into(), image_size: size, mask: path.into(), mask_size, hint });
         }
         self.scaler.mask(&mut self.decoded, size, place, mask);
         Ok(())
     }
+}
+
+/// What to do about a mask of another size than its image, where the image has that size with the other `data.orientation`.
+fn hint(image: &Path, orientation: Orientation, mask_size: [u32; 2]) -> &'static str {
+    let (other, hint) = match orientation {
+        Orientation::Apply => (
+            Orientation::Ignore,
+            ", brought upright by the note of its orientation; as it is stored it fits: set data.orientation to \"ignore\" if \
+             masks were drawn over the stored pixels",
+        ),
+        Orientation::Ignore => (
+            Orientation::Apply,
+            " as it is stored; brought upright by the note of its orientation it fits: set data.orientation to \"apply\"",
+        ),
+    };
+    if dimensions(image, other).is_ok_and(|size| size == mask_size) { hint } else { "" }
 }

@@ -1,5 +1,6 @@
 //! A look at every mask before the first step, so that a wrong label costs seconds and not half a night.
 
+use crate::decode::Noted;
 use crate::dataset::{Dataset, IGNORE, pixels};
 use crate::error::{Error, guarded};
 use crate::skipped::Passed;
@@ -17,6 +18,8 @@ pub struct Verified {
     pub passed: Vec<Passed>,
     /// Whether any mask holds this id.
     pub shown: [bool; 256],
+    /// What is to be said of the files once.
+    pub noted: Noted,
 }
 
 /// Loads every mask of `dataset` with `workers` threads and sees that it holds ids below `classes`, or [`IGNORE`], and
@@ -32,12 +35,16 @@ pub fn verify_all_but(most: u64, dataset: &dyn Dataset, classes: u64, workers: u
     let next = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
     let unsound: Mutex<BTreeMap<u64, Error>> = Mutex::default();
+    let noted: Mutex<Noted> = Mutex::default();
     // Indices are claimed in order, so when one turns out bad, every lower one has been claimed and will be looked at.
     let work = || {
         while !stop.load(Ordering::Relaxed) {
             let index = next.fetch_add(1, Ordering::Relaxed);
             if index >= dataset.len() {
                 break;
+            }
+            for (remark, path) in dataset.remarks(index) {
+                noted.lock().unwrap_or_else(PoisonError::into_inner).add(remark, index, path);
             }
             if let Err(error) =
                 guarded(|| format!("the mask of sample {index}"), || check(dataset, index, classes, &shown))
@@ -72,7 +79,8 @@ pub fn verify_all_but(most: u64, dataset: &dyn Dataset, classes: u64, workers: u
             error => passed.push(Passed { name, reason: error.to_string() }),
         }
     }
-    Ok(Verified { passed, shown: shown.map(AtomicBool::into_inner) })
+    let noted = noted.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(Verified { passed, shown: shown.map(AtomicBool::into_inner), noted })
 }
 
 fn check(dataset: &dyn Dataset, index: u64, classes: u64, shown: &[AtomicBool; 256]) -> Result<(), Error> {
@@ -95,7 +103,7 @@ fn check(dataset: &dyn Dataset, index: u64, classes: u64, shown: &[AtomicBool; 2
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::Sample;
+use crate::dataset::Sample;
 
     /// 100 masks of one pixel that are sound, but for those from 40 on that 7 divides.
     struct Spoilt(fn(u64) -> Result<Vec<u8>, Error>);

@@ -2,6 +2,7 @@
 
 use crate::usage::usage;
 use anyhow::{Context, Result};
+use data::Orientation;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,14 +25,14 @@ pub fn find(paths: &[PathBuf]) -> Result<BTreeMap<String, PathBuf>> {
         };
         if path.is_dir() {
             search(path, &mut |file| {
-                if let Err(error) = data::dimensions(file) {
+                if let Err(error) = data::dimensions(file, Orientation::Apply) {
                     log::debug!("Passed over {}: {error}", file.display());
                     return Ok(());
                 }
                 add(file, path)
             })?;
         } else {
-            data::dimensions(path)?;
+            data::dimensions(path, Orientation::Apply)?;
             add(path, path.parent().unwrap_or(Path::new("")))?;
         }
     }

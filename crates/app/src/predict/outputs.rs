@@ -7,7 +7,7 @@ use crate::cli::Also;
 use crate::paint::{self, Style};
 use ::png::{BitDepth, ColorType};
 use anyhow::{Context, Result};
-use data::{Color, Strips};
+use data::{Color, Orientation, Strips};
 use npy::Npy;
 use png::Png;
 use std::fs;
@@ -27,6 +27,8 @@ pub struct Plan {
     pub also: Vec<Also>,
     /// The colours of the classes.
     pub colors: Vec<Color>,
+    /// Whether photographs are brought upright.
+    pub orientation: Orientation,
 }
 
 impl Plan {
@@ -87,7 +89,7 @@ impl<'a> Outputs<'a> {
             });
         }
         let over = |what: &Also| matches!(what, Also::Overlay | Also::Contour);
-        let photograph = plan.also.iter().any(over).then(|| Strips::open(file, 3)).transpose()?;
+        let photograph = plan.also.iter().any(over).then(|| Strips::open(file, 3, plan.orientation)).transpose()?;
         Ok(Self { plan, width: size[1] as usize, files, photograph, done: 0, above: Vec::new() })
     }
 

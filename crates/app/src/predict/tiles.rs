@@ -5,7 +5,7 @@ use super::writer::{Image, Work, Writer};
 use crate::report;
 use anyhow::{Error, Result};
 use contract::{BoxError, TorchError, caught};
-use data::{Passed, Strips};
+use data::{Orientation, Passed, Strips};
 use executors::{Tiling, predict_tiles};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,7 @@ pub struct InTiles<'a> {
     pub model: &'a dyn ModuleT,
     pub device: Device,
     pub channels: u32,
+    pub orientation: Orientation,
     pub tiling: Tiling,
     pub with_probabilities: bool,
 }
@@ -46,8 +47,8 @@ impl InTiles<'_> {
     ) -> Result<Vec<Passed>> {
         thread::scope(|scope| {
             let (sender, receiver) = sync_channel(QUEUE);
-            let channels = self.channels;
-            scope.spawn(move || read(files, channels, sender));
+            let seen = (self.channels, self.orientation);
+            scope.spawn(move || read(files, seen, sender));
             let mut broken = Vec::new();
             while let Ok(read) = receiver.recv() {
                 let failed = match read {
@@ -98,10 +99,10 @@ impl InTiles<'_> {
 }
 
 /// Reads the images until nobody wants them any more.
-fn read(files: &BTreeMap<String, PathBuf>, channels: u32, sender: SyncSender<Read>) {
+fn read(files: &BTreeMap<String, PathBuf>, seen: (u32, Orientation), sender: SyncSender<Read>) {
     for (name, file) in files {
         // A decoder that panics on a strange file ends that file, not all the others.
-        let read = caught(|| read_image(name, file, channels, &sender));
+        let read = caught(|| read_image(name, file, seen, &sender));
         let read = read.and_then(|read| read.map_err(|error| error.to_string()));
         let wanted =
             read.unwrap_or_else(|reason| sender.send(Read::Broken(Passed { name: name.clone(), reason })).is_ok());
@@ -112,8 +113,13 @@ fn read(files: &BTreeMap<String, PathBuf>, channels: u32, sender: SyncSender<Rea
 }
 
 /// Reads an image; whether it was wanted to its end.
-fn read_image(name: &str, file: &Path, channels: u32, sender: &SyncSender<Read>) -> Result<bool, data::Error> {
-    let mut strips = Strips::open(file, channels)?;
+fn read_image(
+    name: &str,
+    file: &Path,
+    (channels, orientation): (u32, Orientation),
+    sender: &SyncSender<Read>,
+) -> Result<bool, data::Error> {
+    let mut strips = Strips::open(file, channels, orientation)?;
     let size = strips.size();
     let image = Image { name: name.into(), file: file.into(), size };
     let mut wanted = sender.send(Read::Image(image)).is_ok();

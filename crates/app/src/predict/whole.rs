@@ -33,7 +33,7 @@ impl Whole<'_> {
     ) -> Result<Vec<Passed>> {
         let data = self.data;
         let named = files.iter().map(|(name, file)| (name.clone(), file.clone())).collect();
-        let images = Arc::new(Images::new(named, data.size(), data.channels(), data.resize()));
+        let images = Arc::new(Images::new(named, data.size(), data.channels(), data.orientation(), data.resize()));
         let loader = LoaderConfig { max_skipped: files.len() as u64, ..data.loader().clone() };
         let pipeline = data.pipeline(Split::Validation);
         let input = Loader::new(images.clone(), pipeline, &loader, Order::Sequential, 0, self.device)?;
@@ -46,7 +46,7 @@ impl Whole<'_> {
             }
             // A batch of which nothing is left has an image that is none.
             let Some(file) = files.get(&name) else { continue };
-            let size = data::dimensions(file)?;
+            let size = data::dimensions(file, data.orientation())?;
             let part = images.rectangle(size);
             self.write(Image { name, file: file.clone(), size }, &probabilities, part, writer)
                 .with_context(|| format!("predicting {}", file.display()))?;
@@ -89,10 +89,10 @@ fn resized(all: &Tensor, [height, width]: [i64; 2], first: i64, count: i64) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use data::Resize;
+    use data::{Orientation, Resize};
 
     fn images() -> Images {
-        Images::new(Vec::new(), [8, 8], 3, Resize::Fit { to: None })
+        Images::new(Vec::new(), [8, 8], 3, Orientation::Apply, Resize::Fit { to: None })
     }
 
     #[test]

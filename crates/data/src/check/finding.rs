@@ -2,6 +2,7 @@
 
 use super::statistics::Statistics;
 use crate::config::Split;
+use crate::decode::Remark;
 use crate::error::Error;
 use serde::{Serialize, Serializer};
 use std::io::ErrorKind;
@@ -43,6 +44,14 @@ pub enum Kind {
     ConstantImage,
     /// A class that no mask of a split shows.
     AbsentClass,
+    /// An image of 16 bits a channel, of which 8 are used.
+    Wide,
+    /// A file with bands that are not used.
+    Bands,
+    /// A file with pages or frames that are not used.
+    Pages,
+    /// An image that is brought upright by a note.
+    Turned,
     /// A file's content is not what its name says.
     Misnamed,
     /// A file beside those of the data set that no sample is made of.
@@ -111,9 +120,10 @@ impl Finding {
     pub(super) fn from_error(error: &Error) -> Self {
         let (kind, files) = match error {
             Error::Io { path, source } if source.kind() == ErrorKind::NotFound => (Kind::Missing, vec![path]),
-            Error::Io { path, .. } | Error::Image { path, .. } | Error::Truncated { path } => {
-                (Kind::Unreadable, vec![path])
-            }
+            Error::Io { path, .. }
+            | Error::Image { path, .. }
+            | Error::Refused { path, .. }
+            | Error::Truncated { path } => (Kind::Unreadable, vec![path]),
             Error::MaskFormat { path, .. } => (Kind::MaskFormat, vec![path]),
             Error::Label { path, .. } => (Kind::Label, vec![path]),
             Error::SizeMismatch { image, mask, .. } => (Kind::SizeMismatch, vec![image, mask]),
@@ -121,6 +131,17 @@ impl Finding {
         };
         Self::new(kind, error.to_string()).files(files.into_iter().cloned())
     }
+}
+
+/// What a remark on a file comes to.
+pub(super) fn remarked(remark: Remark, path: PathBuf) -> Finding {
+    let kind = match remark {
+        Remark::Wide => Kind::Wide,
+        Remark::Bands => Kind::Bands,
+        Remark::Pages => Kind::Pages,
+        Remark::Turned => Kind::Turned,
+    };
+    Finding::new(kind, remark.of(&path)).files([path])
 }
 
 /// Each of the files that an error says cannot be told to belong together.

@@ -1,14 +1,13 @@
 //! What files lie in a folder, under the names of the samples they belong to.
 
+use crate::decode::{is_image_by_content, is_named_as_image, is_read_by_name};
 use crate::error::Error;
 use crate::lines::missing;
 use crate::paths::Pattern;
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
-
-/// What images and masks end in.
-const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "bmp", "gif", "tif", "tiff", "webp"];
 
 /// A file and the sample it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +38,7 @@ pub(super) fn scan(
             source: error.into(),
         })?;
         let path = entry.path().strip_prefix(folder).unwrap_or(entry.path());
-        if entry.file_type().is_dir() || !path.extension().is_some_and(known) {
+        if !entry.file_type().is_file() || !is_image(entry.path()) {
             continue;
         }
         let parts: Option<Vec<&str>> = path.iter().map(|part| part.to_str()).collect();
@@ -55,11 +54,21 @@ pub(super) fn scan(
         }
     }
     all.sort_unstable();
+    // A HEIC or AVIF file that has been converted is not missed; one that has not will be the error of its sample.
+    let is_read = |found: &Found| !is_unread(Path::new(&found.path));
+    let read: HashSet<String> = all.iter().filter(|found| is_read(found)).map(|found| found.name.clone()).collect();
+    all.retain(|found| is_read(found) || !read.contains(&found.name));
     Ok(all)
 }
 
-fn known(extension: &std::ffi::OsStr) -> bool {
-    EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
+/// Whether a file is an image by its name or, where that has no extension, by its content.
+fn is_image(path: &Path) -> bool {
+    is_named_as_image(path) || path.extension().is_none() && is_image_by_content(path)
+}
+
+/// Whether a name is that of an image of a format that is not read.
+fn is_unread(path: &Path) -> bool {
+    is_named_as_image(path) && !is_read_by_name(path)
 }
 
 /// What systems and archives leave behind.

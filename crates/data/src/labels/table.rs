@@ -102,6 +102,36 @@ impl LabelTable {
         Ok(())
     }
 
+    /// What a number of so few `bits` means. Programs show the 1 of a mask of one bit as 255, so that is what it is where 255
+    /// is listed and 1 is not.
+    pub(crate) fn of_bits(&self, bits: u8) -> impl Fn(u8) -> Label + use<> {
+        let listed = |value: u16| self.id(Label::Value(value)) != self.unlisted;
+        let white = if bits == 1 && !listed(1) && listed(255) { 255 } else { 1 };
+        move |value| Label::Value(u16::from(value) * white)
+    }
+
+    /// Puts the class ids of whole numbers of any size into `found`; those that no label can be are not listed.
+    pub(crate) fn look_up_numbers(
+        &self,
+        numbers: impl Iterator<Item = i64> + Clone,
+        found: &mut Vec<u8>,
+        place: Place,
+    ) -> Result<(), Error> {
+        let label = |number: i64| u16::try_from(number).ok().map(Label::Value);
+        if let Ok(unlisted) = u8::try_from(self.unlisted) {
+            let of = |number| label(number).map_or(unlisted, |label| u8::try_from(self.id(label)).unwrap_or(unlisted));
+            found.clear();
+            found.extend(numbers.map(of));
+            return Ok(());
+        }
+        if let Some((pixel, number)) = numbers.clone().enumerate().find(|(_, number)| label(*number).is_none()) {
+            let (row, column) = (pixel / place.width as usize, pixel % place.width as usize);
+            let problem = format!("holds {number} at row {row}, column {column}, and labels are 0 to 65535; {}", self.expected);
+            return Err(Error::MaskFormat { path: place.path.into(), problem });
+        }
+        self.look_up(numbers.filter_map(label), found, place)
+    }
+
     /// Puts the class ids of `labels` into `found`.
     pub(crate) fn look_up(
         &self,
