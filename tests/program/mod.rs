@@ -8,6 +8,7 @@ mod identity;
 mod kill;
 mod life;
 mod pets;
+mod photographs;
 mod predict;
 mod preempt;
 mod refusals;

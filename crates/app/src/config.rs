@@ -13,6 +13,7 @@ pub use edit::{differences, flat, keys};
 pub use saved::FORMAT;
 
 use crate::cli::Configured;
+use crate::regular;
 use crate::report;
 use crate::usage::usage;
 use anyhow::{Context, Result};
@@ -20,7 +21,7 @@ use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::fs;
+use std::io;
 use std::path::Path;
 use tch::Cuda;
 
@@ -148,7 +149,9 @@ impl Train {
 impl Config {
     /// Reads a configuration file.
     pub fn read(file: &Path) -> Result<Self> {
-        let text = fs::read_to_string(file).map_err(|error| usage(format!("{}: {error}", file.display())))?;
+        let text = regular::open(file)
+            .and_then(io::read_to_string)
+            .map_err(|error| usage(format!("{}: {error}", file.display())))?;
         Self::parse(&text, &file.display().to_string())
     }
 

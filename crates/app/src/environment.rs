@@ -1,9 +1,10 @@
 //! What a run is trained on and with.
 
 use crate::files::publish;
+use crate::regular;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
-use std::fs;
+use std::io;
 use std::path::Path;
 use tch::Device;
 
@@ -39,7 +40,7 @@ pub fn keep(environment: &[(String, String)], run: &Path) -> Result<()> {
 /// What [`keep`] wrote; nothing where it did not.
 pub fn kept(run: &Path) -> Result<Vec<(String, String)>> {
     let path = run.join(NAME);
-    let Ok(text) = fs::read_to_string(&path) else { return Ok(Vec::new()) };
+    let Ok(text) = regular::open(&path).and_then(io::read_to_string) else { return Ok(Vec::new()) };
     let all: Map<String, Value> = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
     let word = |value: Value| value.as_str().map_or_else(|| value.to_string(), String::from);
     Ok(all.into_iter().map(|(name, value)| (name, word(value))).collect())

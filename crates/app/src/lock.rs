@@ -1,5 +1,6 @@
 //! One process a run folder: two that write one run would spoil it for both.
 
+use crate::regular;
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -65,7 +66,7 @@ impl Lock {
 /// Whether a living process holds the lock of the run. The file is opened for reading and its lock shared, and given back
 /// at once: nothing is written, and two that look at the same time do not see each other.
 pub fn held(folder: &Path) -> bool {
-    let file = File::open(folder.join(NAME));
+    let file = regular::open(&folder.join(NAME));
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 

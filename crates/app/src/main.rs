@@ -22,6 +22,8 @@ mod paint;
 mod parts;
 mod predict;
 mod recovery;
+#[path = "../../../scripts/regular.rs"]
+mod regular;
 mod replay;
 mod report;
 mod run;

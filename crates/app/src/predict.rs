@@ -51,7 +51,14 @@ pub fn run(args: &cli::Predict) -> Result<()> {
     let broken = writer::write_beside(&plan, &args.output, json, |writer| match tiling {
         Some(tiling) => {
             let model = normalized(model, data, device)?;
-            let in_tiles = InTiles { model: &model, device, channels: data.channels(), orientation: data.orientation(), tiling, with_probabilities };
+            let in_tiles = InTiles {
+                model: &model,
+                device,
+                channels: data.channels(),
+                orientation: data.orientation(),
+                tiling,
+                with_probabilities,
+            };
             in_tiles.predict(&files, writer, || watch.step(&Step { samples: 1, ..Step::default() }))
         }
         None => {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use contract::Scores;
-use data::Passed;
+use data::{Noted, Passed};
 use serde_json::{Map, Value, json};
 use std::io::{ErrorKind, Write, stdout};
 

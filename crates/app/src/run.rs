@@ -2,10 +2,12 @@
 
 use crate::config::Config;
 use crate::files::publish;
+use crate::regular;
 use crate::usage::usage;
 use anyhow::{Context, Result};
 use checkpoint::{Found, Snapshot, Store};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -70,7 +72,7 @@ impl Run {
             return Err(usage(format!("{} is no run folder: it holds no config.json", self.folder.display())));
         }
         let file = self.config_file();
-        let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        let text = regular::open(&file).and_then(io::read_to_string).with_context(|| file.display().to_string())?;
         Config::parse_saved(&text, &file.display().to_string())
     }
 

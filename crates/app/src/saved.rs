@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::parts::Network;
+use crate::regular;
 use crate::report;
 use crate::trained::Trained;
 use crate::usage::usage;
@@ -12,7 +13,8 @@ use export::{Format, INPUT, OUTPUT};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
+use std::io;
 use std::path::Path;
 use tch::CModule;
 use tch::nn::VarStore;
@@ -85,7 +87,7 @@ pub fn write(folder: &Path, mut description: Value) -> Result<()> {
 
 fn sum(path: &Path) -> Result<Sum> {
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path)?)?;
+    hasher.update_reader(regular::open(path)?)?;
     Ok(Sum { bytes: path.metadata()?.len(), blake3: hasher.finalize().to_hex().to_string() })
 }
 
@@ -93,7 +95,7 @@ fn sum(path: &Path) -> Result<Sum> {
 pub fn load(folder: &Path, changes: &[String]) -> Result<Trained> {
     let (path, script) = (folder.join(DESCRIPTION), folder.join(Format::TorchScript.file()));
     let none = |error| usage(format!("{} is no saved network: {DESCRIPTION}: {error}", folder.display()));
-    let text = fs::read_to_string(&path).map_err(none)?;
+    let text = regular::open(&path).and_then(io::read_to_string).map_err(none)?;
     let Known { format, files, run } = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
     ensure!(format == VERSION, "{} has format {format}, and this program reads {VERSION}", path.display());
     let lacks = || usage(format!("{} has no model.pt: export it with --formats torchscript", folder.display()));

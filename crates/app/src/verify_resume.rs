@@ -5,6 +5,7 @@
 
 use crate::cli;
 use crate::config::{self, Config};
+use crate::regular;
 use crate::report;
 use crate::run::Run;
 use crate::signals::RESUMABLE;
@@ -14,6 +15,7 @@ use checkpoint::Snapshot;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread::sleep;
@@ -122,7 +124,7 @@ impl Trial<'_> {
 
 /// The greatest step in `metrics.jsonl`; the last line may be half written.
 fn last_step(lines: &Path) -> Option<u64> {
-    let text = fs::read_to_string(lines).ok()?;
+    let text = regular::open(lines).and_then(io::read_to_string).ok()?;
     text.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok()?.get("step")?.as_u64())
 }
 
@@ -193,7 +195,8 @@ fn hash(tensor: &Tensor) -> Result<blake3::Hash> {
 
 fn lines(run: &Path) -> Result<Vec<Value>> {
     let path = run.join("metrics.jsonl");
-    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let text =
+        regular::open(&path).and_then(io::read_to_string).with_context(|| format!("reading {}", path.display()))?;
     let line = |line: &str| -> Result<Value> {
         let mut value: Value = serde_json::from_str(line).with_context(|| format!("a line of {}", path.display()))?;
         let object = value.as_object_mut().with_context(|| format!("a line of {} is no object", path.display()))?;

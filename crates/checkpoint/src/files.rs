@@ -1,6 +1,6 @@
 //! Files whose sizes and checksums are known, and folders.
 
-use crate::Error;
+use crate::{Error, regular};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},
@@ -19,15 +19,13 @@ pub struct Record {
 
 /// Opens `path` for reading if it is a regular file; a pipe by that name would block for ever.
 pub fn open(path: &Path) -> Result<(File, u64), Error> {
-    let about = fs::metadata(path).map_err(|error| match error.kind() {
+    let file = regular::open(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Error::damaged(path, "it is missing"),
+        io::ErrorKind::InvalidInput => Error::damaged(path, "it is not a regular file"),
         _ => Error::io("read", path)(error),
     })?;
-    if !about.is_file() {
-        return Err(Error::damaged(path, "it is not a regular file"));
-    }
-    let file = File::open(path).map_err(Error::io("read", path))?;
-    Ok((file, about.len()))
+    let bytes = file.metadata().map_err(Error::io("read", path))?.len();
+    Ok((file, bytes))
 }
 
 /// Opens `path` if its size is that of `record`; does not read it.

@@ -28,6 +28,8 @@ mod files;
 mod finite;
 mod hashed;
 mod manifest;
+#[path = "../../../scripts/regular.rs"]
+mod regular;
 mod retention;
 mod snapshot;
 mod space;

@@ -41,10 +41,10 @@ const MOST_MEMORY: u64 = 512 << 20;
 const MOST_PACKED: u64 = 400;
 
 pub use header::dimensions;
-pub(crate) use kind::{is_image_by_content, is_named_as_image, is_read_by_name};
 pub use kind::may_be_image;
-pub use remarks::{Noted, Remark, remarks};
+pub(crate) use kind::{is_image_by_content, is_named_as_image, is_read_by_name};
 pub(crate) use remarks::remarks_of_mask;
+pub use remarks::{Noted, Remark, remarks};
 pub use strips::Strips;
 pub use turn::Orientation;
 
@@ -83,7 +83,8 @@ impl Decoder {
         pixels: &mut Vec<u8>,
     ) -> Result<[u32; 2], Error> {
         read(path, &mut self.file)?;
-        image_of(&self.file, channels, orientation, &mut self.raw, pixels, MOST_MEMORY).map_err(|problem| problem.of(path))
+        image_of(&self.file, channels, orientation, &mut self.raw, pixels, MOST_MEMORY)
+            .map_err(|problem| problem.of(path))
     }
 
     /// The same, for a JPEG that may be larger than all others: as large as its file makes believable.
@@ -174,8 +175,10 @@ fn read(path: &Path, file: &mut Vec<u8>) -> Result<(), Error> {
         return Ok(());
     }
     let most = MOST_MEMORY >> 20;
-    Err(Problem::Refused(format!("has more than the {most} MB that are read of an image file: save it compressed, or in pieces"))
-        .of(path))
+    Err(Problem::Refused(format!(
+        "has more than the {most} MB that are read of an image file: save it compressed, or in pieces"
+    ))
+    .of(path))
 }
 
 fn limited<R: BufRead + Seek>(mut reader: ImageReader<R>) -> ImageReader<R> {

@@ -1,7 +1,7 @@
 //! Image files without masks, to predict.
 
-use crate::decode::Orientation;
 use crate::dataset::{Dataset, IGNORE, Sample, Source, item, pixels};
+use crate::decode::Orientation;
 use crate::error::Error;
 use crate::reader::with_reader;
 use crate::resize::{Rectangle, Resize};

@@ -56,9 +56,7 @@ pub use check::{ClassShare, Finding, Kind, Report, Severity, Sizes, Statistics, 
 pub use classes::{Class, Color, PALETTE, check_classes};
 pub use config::{Config, Split};
 pub use dataset::{Dataset, IGNORE, Sample, Source};
-pub use decode::{
-    Noted, Orientation, Remark, Strips, dimensions, may_be_image, read_pixels, read_rgb, remarks,
-};
+pub use decode::{Noted, Orientation, Remark, Strips, dimensions, may_be_image, read_pixels, read_rgb, remarks};
 #[doc(hidden)]
 pub use decode::{decode_image, decode_mask};
 pub use error::Error;

@@ -63,7 +63,13 @@ impl Reader {
         let mask_size = self.decoder.mask(path, labels, orientation, &mut self.decoded)?;
         if mask_size != size {
             let hint = hint(image, orientation, mask_size);
-            return Err(Error::SizeMismatch { image: image.into(), image_size: size, mask: path.into(), mask_size, hint });
+            return Err(Error::SizeMismatch {
+                image: image.into(),
+                image_size: size,
+                mask: path.into(),
+                mask_size,
+                hint,
+            });
         }
         self.scaler.mask(&mut self.decoded, size, place, mask);
         Ok(())

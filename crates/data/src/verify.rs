@@ -1,7 +1,7 @@
 //! A look at every mask before the first step, so that a wrong label costs seconds and not half a night.
 
-use crate::decode::Noted;
 use crate::dataset::{Dataset, IGNORE, pixels};
+use crate::decode::Noted;
 use crate::error::{Error, guarded};
 use crate::skipped::Passed;
 use std::collections::BTreeMap;
@@ -103,7 +103,7 @@ fn check(dataset: &dyn Dataset, index: u64, classes: u64, shown: &[AtomicBool; 2
 #[cfg(test)]
 mod tests {
     use super::*;
-use crate::dataset::Sample;
+    use crate::dataset::Sample;
 
     /// 100 masks of one pixel that are sound, but for those from 40 on that 7 divides.
     struct Spoilt(fn(u64) -> Result<Vec<u8>, Error>);

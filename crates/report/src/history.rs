@@ -1,8 +1,12 @@
 //! What a run wrote down while it trained: `metrics.jsonl`, read back.
 
-use crate::Error;
+use crate::{Error, regular};
 use serde::Deserialize;
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    io::{self, Read},
+    path::Path,
+};
 
 /// The lines of `metrics.jsonl`, in their order.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -39,11 +43,18 @@ pub enum Stage {
     Step,
 }
 
+/// All bytes of a regular file.
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    regular::open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 impl History {
     /// Reads `metrics.jsonl`. A file that is not there has no lines. What stands behind the last line's end was torn by a
     /// crash, or is being written at this moment, and is left out unless it is a whole object.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let bytes = match fs::read(path) {
+        let bytes = match read(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             bytes => bytes.map_err(Error::io("read", path))?,
         };
@@ -106,6 +117,7 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn read(text: &[u8]) -> Result<History, Error> {
         let folder = tempfile::tempdir().unwrap();

@@ -22,6 +22,8 @@ mod flat;
 mod history;
 mod html;
 mod picture;
+#[path = "../../../scripts/regular.rs"]
+mod regular;
 mod run;
 mod scores;
 mod text;

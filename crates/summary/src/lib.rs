@@ -28,6 +28,8 @@ mod image;
 mod layout;
 mod lines;
 mod record;
+#[path = "../../../scripts/regular.rs"]
+mod regular;
 mod run;
 mod tensorboard;
 mod waiting;

@@ -1,6 +1,6 @@
 //! A file of one JSON object a line, which only grows, and whose lines are whole.
 
-use crate::{Error, Record, Stage, Value, Writer, growing::Growing};
+use crate::{Error, Record, Stage, Value, Writer, growing::Growing, regular};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use std::{
     fs::{self, File, OpenOptions},
@@ -59,7 +59,7 @@ impl JsonLines {
     /// Removes the lines of `path` that `keep` does not want, all at once or none. Lines that are no objects, or not
     /// whole, are removed too: they come from a crash. A file that is not there has no lines.
     fn cut_back(path: &Path, keep: impl Fn(&Mark) -> bool) -> Result<(), Error> {
-        let file = match File::open(path) {
+        let file = match regular::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             file => file.map_err(Error::io("open", path))?,
         };

@@ -9,6 +9,8 @@
 mod dict;
 mod error;
 mod pickle;
+#[path = "../../../scripts/regular.rs"]
+mod regular;
 mod storage;
 
 pub use error::Error;
@@ -16,7 +18,7 @@ pub use error::Error;
 use contract::{StateDict, TorchError};
 use error::unfit;
 use safetensors::{Dtype, SafeTensors};
-use std::fs;
+use std::io::Read;
 use std::path::Path;
 use tch::{Kind, Tensor};
 
@@ -28,7 +30,9 @@ use tch::{Kind, Tensor};
 /// [`Error::Io`] where it cannot be read, [`Error::Unfit`] where it is no such file or a damaged one, [`Error::NoTensors`] with
 /// a list of what there is in the place of tensors.
 pub fn read(path: &Path) -> Result<StateDict, Error> {
-    let bytes = fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
+    let mut bytes = Vec::new();
+    let read = regular::open(path).and_then(|mut file| file.read_to_end(&mut bytes));
+    read.map_err(|source| Error::Io { path: path.into(), source })?;
     match bytes.as_slice() {
         // First, because the length that it begins with may look like the beginning of the others.
         bytes if is_safetensors(bytes) => safetensors(path, bytes),

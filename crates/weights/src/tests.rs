@@ -3,6 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::PathBuf;
 
 /// Where a tensor of `expected.json` stands: its shape and its values.

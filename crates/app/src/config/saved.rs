@@ -42,7 +42,11 @@ impl Config {
 /// Says in the current format what a configuration of an older `format` meant.
 fn upgrade(config: &mut Value, format: u64) {
     if format < 2 {
-        // Defaults that changed with format 2 go here: `lacking(config, "/section/key", old_default)`.
+        // Files were read as they are stored, whatever they note of their orientation.
+        let of_files = config.pointer("/data/kind").is_some_and(|kind| kind != "shapes");
+        if let Some(data) = config.get_mut("data").and_then(Value::as_object_mut).filter(|_| of_files) {
+            data.entry("orientation").or_insert("ignore".into());
+        }
     }
     if let Some(config) = config.as_object_mut() {
         config.insert("format".into(), FORMAT.into());
@@ -61,6 +65,20 @@ mod tests {
         let read = Config::parse_saved(&saved.to_string(), "config.json").unwrap();
         assert_eq!(read.saved().unwrap(), saved);
         assert!(super::super::differences(&read, &Config::default()).is_empty(), "the format is no key to compare");
+    }
+
+    #[test]
+    fn files_of_an_older_run_stay_as_they_are_stored() {
+        let data = json!({"kind": "folders", "root": "d", "classes": ["a", "b"]});
+        let read = |config: Value| Config::parse_saved(&config.to_string(), "config.json").unwrap().data.orientation();
+        assert_eq!(read(json!({ "data": data })), data::Orientation::Ignore);
+        assert_eq!(read(json!({ "format": 2, "data": data })), data::Orientation::Apply);
+        assert_eq!(
+            Config::parse(&json!({ "data": data }).to_string(), "mine.json").unwrap().data.orientation(),
+            data::Orientation::Apply
+        );
+        // What is drawn has no key for it.
+        Config::parse_saved(&json!({"data": {"kind": "shapes"}}).to_string(), "config.json").unwrap();
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use serde_json::json;
+use std::fs;
 
 fn refused(text: &str) -> String {
     let error = Config::parse(text, "my.json").unwrap_err();

@@ -1,8 +1,8 @@
 //! JPEG files, by `zune-jpeg`, the fastest decoder of those that are written in Rust.
 
+use super::grey;
 use super::note::{next_marker, segment};
 use super::problem::{Problem, failed, fits};
-use super::grey;
 use image::ImageFormat;
 use std::io::{BufRead, Cursor, Seek};
 use zune_core::bytestream::{ZByteReaderTrait, ZCursor};

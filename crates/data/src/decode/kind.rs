@@ -44,7 +44,8 @@ pub(crate) fn is_image_by_content(path: &Path) -> bool {
     let mut start = Vec::new();
     let read = regular::open(path).and_then(|file| file.take(START).read_to_end(&mut start));
     // Many a text begins with the two letters of a bitmap: the length of its second header must be one that there is.
-    let is_text = start.starts_with(b"BM") && !matches!(start.get(14..18), Some([12 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0]));
+    let is_text =
+        start.starts_with(b"BM") && !matches!(start.get(14..18), Some([12 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0]));
     read.is_ok() && !is_text && (known(&start).is_some() || foreign(&start).is_some())
 }
 
@@ -83,12 +84,15 @@ pub(super) fn format(file: &[u8]) -> Result<ImageFormat, Problem> {
         return Ok(format);
     }
     let text = start.trim_ascii_start().to_ascii_lowercase();
-    let is_page = [&b"<!doctype"[..], b"<html", b"<?xml", b"<head", b"\xef\xbb\xbf<"].iter().any(|tag| text.starts_with(tag));
+    let is_page =
+        [&b"<!doctype"[..], b"<html", b"<?xml", b"<head", b"\xef\xbb\xbf<"].iter().any(|tag| text.starts_with(tag));
     Err(Problem::Refused(match foreign(start) {
         Some(kind) => format!("is {kind}, which is not read: save it as JPEG or PNG"),
         None if file.is_empty() => "is empty: get the file again".into(),
         None if is_page => "is a web page or XML and no image: get the file again".into(),
-        None if start.iter().all(|byte| *byte == 0) => "holds nothing but zeros where an image begins: get the file again".into(),
+        None if start.iter().all(|byte| *byte == 0) => {
+            "holds nothing but zeros where an image begins: get the file again".into()
+        }
         None => "is no image that is read, which are JPEG, PNG, TIFF, BMP, GIF and WebP: save it as one of them".into(),
     }))
 }

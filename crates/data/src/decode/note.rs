@@ -131,10 +131,12 @@ fn behind(tail: &[u8]) -> Option<&[u8]> {
     starts.into_iter().find_map(|at| {
         let mut rest = &tail[at - 4..];
         loop {
-            let (length, kind) = rest.split_first_chunk::<4>().map(|(length, rest)| (u32::from_be_bytes(*length), rest))?;
+            let (length, kind) =
+                rest.split_first_chunk::<4>().map(|(length, rest)| (u32::from_be_bytes(*length), rest))?;
             if kind.starts_with(b"IEND") {
                 break;
             }
+            kind.get(..4).filter(|kind| kind.is_ascii())?;
             rest = kind.get(8 + length as usize..)?;
         }
         let length = u32::from_be_bytes(*tail[at - 4..].first_chunk()?) as usize;

@@ -39,7 +39,9 @@ pub(super) fn decode(
         ColorType::L8 | ColorType::La8 | ColorType::Rgb8 | ColorType::Rgba8 => false,
         ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16 => true,
         _ => {
-            return Err(Problem::Refused(format!("has pixels of a kind that is not read ({color:?}): save it with 8 bits a channel")));
+            return Err(Problem::Refused(format!(
+                "has pixels of a kind that is not read ({color:?}): save it with 8 bits a channel"
+            )));
         }
     };
     let size = [height, width];

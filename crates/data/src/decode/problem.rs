@@ -95,7 +95,11 @@ pub(super) fn sides([height, width]: [u32; 2]) -> Result<(), Problem> {
 }
 
 pub(super) fn tell_size([height, width]: [u32; 2], bytes: u64, most: u64) -> Problem {
-    let hint = if most > MOST_MEMORY { "" } else { "; predict --tile reads PNG and TIFF row by row, unless they are interlaced or of an unusual kind" };
+    let hint = if most > MOST_MEMORY {
+        ""
+    } else {
+        "; predict --tile reads PNG and TIFF row by row, unless they are interlaced or of an unusual kind"
+    };
     Problem::Refused(format!(
         "is {height}x{width} pixels (height x width), which take {:.2} GB in memory, more than the {:.2} GB that are read at \
          once: cut it into pieces or scale it down{hint}",

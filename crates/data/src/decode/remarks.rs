@@ -182,7 +182,8 @@ fn range(path: &Path) -> Result<Option<[u16; 2]>, Error> {
     };
     let colors = if found.channels > 2 { 3 } else { 1 };
     let pixels = raw.chunks_exact(2 * usize::from(found.channels));
-    let values = pixels.flat_map(|pixel| pixel.as_chunks().0.iter().take(colors).map(|bytes| u16::from_ne_bytes(*bytes)));
+    let values =
+        pixels.flat_map(|pixel| pixel.as_chunks().0.iter().take(colors).map(|bytes| u16::from_ne_bytes(*bytes)));
     let widen = |[low, high]: [u16; 2], value: u16| [low.min(value), high.max(value)];
     Ok(Some(values.fold([u16::MAX, 0], widen)))
 }

@@ -1,5 +1,8 @@
 //! Every kind of file against Pillow (`reference/images.py`), and files that are broken.
 
+mod kinds;
+mod orientation;
+
 use super::*;
 use crate::Label;
 use crate::classes::Color;
@@ -31,6 +34,12 @@ fn reference() -> Reference {
 
 fn of_reference(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("reference/images").join(name)
+}
+
+/// The bytes that hexadecimal digits stand for.
+fn unhex(digits: &str) -> Vec<u8> {
+    let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    (0..digits.len()).step_by(2).map(byte).collect()
 }
 
 fn place() -> (TempDir, PathBuf) {

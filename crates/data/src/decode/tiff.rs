@@ -169,7 +169,10 @@ impl<R: Read + Seek> Tiff<R> {
         let dropped = samples.saturating_sub(used) + u16::from(colors == Colors::Rgba && !has_alpha);
         if samples > used && !planar && predicted {
             let what = format!("of {samples} bands with a predictor");
-            return Err(refused(&what, "write red, green and blue to a file of their own (gdal_translate -b 1 -b 2 -b 3)"));
+            return Err(refused(
+                &what,
+                "write red, green and blue to a file of their own (gdal_translate -b 1 -b 2 -b 3)",
+            ));
         }
         let mut limits = Limits::default();
         limits.decoding_buffer_size = MOST_MEMORY as usize;
@@ -208,7 +211,8 @@ impl<R: Read + Seek> Tiff<R> {
         (0..MOST_PAGES).any(|_| {
             self.decoder.more_images()
                 && self.decoder.next_image().is_ok()
-                && self.decoder.find_tag_unsigned::<u32>(Tag::NewSubfileType).ok().flatten().unwrap_or_default() & 5 == 0
+                && self.decoder.find_tag_unsigned::<u32>(Tag::NewSubfileType).ok().flatten().unwrap_or_default() & 5
+                    == 0
         })
     }
 
@@ -259,7 +263,9 @@ impl<R: Read + Seek> Tiff<R> {
             ));
         }
         if self.format == Format::Float {
-            return Err(mask("holds floating-point numbers, and labels are whole ones: save it as PNG, or with 8 or 16 bits"));
+            return Err(mask(
+                "holds floating-point numbers, and labels are whole ones: save it as PNG, or with 8 or 16 bits",
+            ));
         }
         self.read(1, raw).map_err(|problem| problem.of(path))?;
         match (self.colors, self.format, self.bits) {
@@ -285,7 +291,11 @@ impl<R: Read + Seek> Tiff<R> {
                 super::mask::of_bytes(channels, raw, labels, ids, place)?;
             }
             (_, Format::Unsigned, 16) => return Err(mask(super::mask::WIDE_COLORS)),
-            (_, _, bits) => return Err(mask(&format!("is a TIFF of {bits}-bit numbers of a kind that no label has: save it as PNG"))),
+            (_, _, bits) => {
+                return Err(mask(&format!(
+                    "is a TIFF of {bits}-bit numbers of a kind that no label has: save it as PNG"
+                )));
+            }
         }
         debug_assert_eq!(ids.len(), pixels(size));
         Ok(size)
@@ -324,12 +334,12 @@ fn interleaved(bands: &[u8], channels: usize, bytes: usize) -> Vec<u8> {
 /// What the crate says of a file.
 pub(super) fn of_tiff(source: TiffError) -> Problem {
     match source {
-        TiffError::LimitsExceeded => {
-            Problem::Refused("is a TIFF with parts that are larger than is read: save it in smaller strips or tiles".into())
-        }
-        TiffError::UnsupportedError(what) => {
-            Problem::Refused(format!("is a TIFF of a kind that is not read ({what}): save it as PNG, or as a plain TIFF of 8 bits"))
-        }
+        TiffError::LimitsExceeded => Problem::Refused(
+            "is a TIFF with parts that are larger than is read: save it in smaller strips or tiles".into(),
+        ),
+        TiffError::UnsupportedError(what) => Problem::Refused(format!(
+            "is a TIFF of a kind that is not read ({what}): save it as PNG, or as a plain TIFF of 8 bits"
+        )),
         TiffError::IoError(source) => source.into(),
         source => Problem::Image(super::failed(ImageFormat::Tiff, source)),
     }

@@ -38,7 +38,7 @@ pub(super) fn scan(
             source: error.into(),
         })?;
         let path = entry.path().strip_prefix(folder).unwrap_or(entry.path());
-        if !entry.file_type().is_file() || !is_image(entry.path()) {
+        if entry.file_type().is_dir() || !is_image(entry.path()) {
             continue;
         }
         let parts: Option<Vec<&str>> = path.iter().map(|part| part.to_str()).collect();

@@ -227,3 +227,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn images_are_known_by_every_usual_extension_and_without_one_by_their_content() {
+    let images = ["a.jfif", "b.JPE", "d.heic", "d.jpg", "e.heic", "README"].map(|name| format!("images/{name}"));
+    let masks = ["a", "b", "c", "d", "e"].map(|name| format!("masks/{name}.png"));
+    let folder = folder(images.iter().chain(&masks).map(String::as_str));
+    fs::write(folder.path().join("images/c"), b"\x89PNG\r\n\x1a\n").unwrap();
+    let found = all(&folders(folder.path(), json!({})));
+    let files: BTreeSet<&str> = found.iter().map(|[_, image, _]| image.as_str()).collect();
+    // One that is not read is a sample too, so that its error is seen, but for one that has been converted.
+    let expected = ["images/a.jfif", "images/b.JPE", "images/c", "images/d.jpg", "images/e.heic"];
+    assert_eq!(files, BTreeSet::from(expected));
+}

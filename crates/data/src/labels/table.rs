@@ -2,6 +2,7 @@
 
 use super::Label;
 use crate::classes::Color;
+use crate::dataset::IGNORE;
 use crate::error::Error;
 use std::path::Path;
 
@@ -103,10 +104,10 @@ impl LabelTable {
     }
 
     /// What a number of so few `bits` means. Programs show the 1 of a mask of one bit as 255, so that is what it is where 255
-    /// is listed and 1 is not.
+    /// is a class and 1 is not listed.
     pub(crate) fn of_bits(&self, bits: u8) -> impl Fn(u8) -> Label + use<> {
-        let listed = |value: u16| self.id(Label::Value(value)) != self.unlisted;
-        let white = if bits == 1 && !listed(1) && listed(255) { 255 } else { 1 };
+        let id = |value| self.id(Label::Value(value));
+        let white = if bits == 1 && id(1) == self.unlisted && id(255) < IGNORE.into() { 255 } else { 1 };
         move |value| Label::Value(u16::from(value) * white)
     }
 
@@ -126,7 +127,8 @@ impl LabelTable {
         }
         if let Some((pixel, number)) = numbers.clone().enumerate().find(|(_, number)| label(*number).is_none()) {
             let (row, column) = (pixel / place.width as usize, pixel % place.width as usize);
-            let problem = format!("holds {number} at row {row}, column {column}, and labels are 0 to 65535; {}", self.expected);
+            let problem =
+                format!("holds {number} at row {row}, column {column}, and labels are 0 to 65535; {}", self.expected);
             return Err(Error::MaskFormat { path: place.path.into(), problem });
         }
         self.look_up(numbers.filter_map(label), found, place)

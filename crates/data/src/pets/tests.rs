@@ -228,7 +228,12 @@ fn every_real_image_decodes_the_misnamed_ones_too() {
     assert_eq!(files.len(), 600);
     for path in files {
         let image = read_rgb(&path, Orientation::Apply).unwrap();
-        assert_eq!(dimensions(&path, Orientation::Apply).unwrap(), [image.height(), image.width()], "{}", path.display());
+        assert_eq!(
+            dimensions(&path, Orientation::Apply).unwrap(),
+            [image.height(), image.width()],
+            "{}",
+            path.display()
+        );
     }
     for (name, format) in [("Abyssinian_34.jpg", "GIF"), ("Abyssinian_5.jpg", "PNG")] {
         let start = fs::read(config.root.join("images").join(name)).unwrap();

@@ -1,4 +1,5 @@
 use super::*;
+use data::Orientation;
 use image::{Rgb, RgbImage};
 
 #[test]
@@ -9,7 +10,11 @@ fn files_are_those_of_the_whole_image_however_its_rows_come() {
     let file = folder.path().join("photograph.png");
     picture.save(&file).unwrap();
     let also = vec![Also::Overlay, Also::Contour, Also::Color, Also::Png16, Also::Npy];
-    let plan = Plan { also, colors: vec![Color([200, 0, 0]), Color([0, 200, 0]), Color([0, 0, 200])] };
+    let plan = Plan {
+        also,
+        colors: vec![Color([200, 0, 0]), Color([0, 200, 0]), Color([0, 0, 200])],
+        orientation: Orientation::Apply,
+    };
     let pixels = (height * width) as usize;
     let probabilities: Vec<f32> = (0..3 * pixels).map(|place| place as f32 / (3 * pixels) as f32).collect();
     let ids: Vec<u8> = (0..pixels).map(|place| (place / 3 % 3) as u8).collect();
@@ -49,7 +54,11 @@ fn files_are_those_of_the_whole_image_however_its_rows_come() {
 #[test]
 fn what_is_never_finished_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let plan = Plan { also: vec![Also::Color, Also::Png16, Also::Npy], colors: vec![Color([1, 2, 3]); 2] };
+    let plan = Plan {
+        also: vec![Also::Color, Also::Png16, Also::Npy],
+        colors: vec![Color([1, 2, 3]); 2],
+        orientation: Orientation::Apply,
+    };
     let mut outputs = Outputs::create(&plan, &folder.path().join("a"), Path::new("none"), [4, 3]).unwrap();
     outputs.add(&Rows { ids: vec![1; 6], probabilities: vec![0.5; 12] }).unwrap();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 5);
