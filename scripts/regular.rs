@@ -1,12 +1,12 @@
-//! Opening a file that a person or a data set names. Part of each crate that reads such files, since they do not depend on
-//! each other.
+//! Opening a file that a person or a data set names. Part of each crate that reads such files, since they do not depend
+//! on each other.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// Opens the regular file at `path` for reading. Anything else is an error at once: a FIFO that nobody writes to would be waited
-/// for without end, and a device can be read without end.
+/// Opens the regular file at `path` for reading. Anything else is an error at once: a FIFO that nobody writes to would
+/// be waited for without end, and a device can be read without end.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
@@ -17,8 +17,11 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
         const NONBLOCK: i32 = if cfg!(target_os = "linux") { 0o4000 } else { 4 };
         options.custom_flags(NONBLOCK);
     }
-    // Whoever is looked at here is who was opened: nobody can put something else in its place between the two.
-    let file = options.open(path)?;
+    options.open(path).and_then(checked)
+}
+
+/// Refuses an open file that is no regular one. Since it is open, nobody can put another in its place.
+pub(crate) fn checked(file: File) -> io::Result<File> {
     let kind = file.metadata()?.file_type();
     if kind.is_file() {
         return Ok(file);

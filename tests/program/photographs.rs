@@ -19,7 +19,8 @@ fn write_noted(path: &Path, picture: &RgbImage, orientation: u8) {
     encoder.write_image(picture, picture.width(), picture.height(), ExtendedColorType::Rgb8).unwrap();
 }
 
-/// Photographs of 12x20 pixels (height x width), stored on their side with a note, masks as viewers show them, and `data.json`.
+/// Photographs of 12x20 pixels (height x width), stored on their side with a note, masks as viewers show them, and
+/// `data.json`.
 fn noted_folders(place: &Place, mask: [u32; 2]) {
     let stored = image::imageops::rotate270(&scene(20, 12));
     fs::create_dir_all(place.path("d/masks")).unwrap();
@@ -29,8 +30,8 @@ fn noted_folders(place: &Place, mask: [u32; 2]) {
             .save(place.path(&format!("d/masks/{number}.png")))
             .unwrap();
     }
-    let config = r#"{"data": {"kind": "folders", "root": "d", "size": [16, 16], "split": {"fold": "1/2"}, "classes": ["a", "b"],
-                              "loader": {"batch_size": 2}},
+    let config = r#"{"data": {"kind": "folders", "root": "d", "size": [16, 16], "split": {"fold": "1/2"},
+                              "classes": ["a", "b"], "loader": {"batch_size": 2}},
                      "model": {"kind": "unet", "width": 4, "depth": 2}, "export": {"at_end": false},
                      "train": {"epochs": 1, "threads": 1, "device": "cpu"}}"#;
     fs::write(place.path("data.json"), config).unwrap();

@@ -2,8 +2,8 @@
 
     python orientation.py        (made with Pillow and numpy, versions in the JSON)
 
-"file" is the file in hexadecimal digits, "size" and "rgb" what ImageOps.exif_transpose(image).convert("RGB") gives: height and
-width, and the bytes of the pixels. Of masks "ids" are the numbers of exif_transpose(image).
+"file" is the file in hexadecimal digits, "size" and "rgb" what ImageOps.exif_transpose(image).convert("RGB") gives:
+height and width, and the bytes of the pixels. Of masks "ids" are the numbers of exif_transpose(image).
 """
 
 import binascii

@@ -2,8 +2,8 @@
 
     python tiffs.py        (made with Pillow, numpy, tifffile and imagecodecs, versions in the JSON)
 
-"file" is the file, "values" what was stored, both in hexadecimal digits: red, green and blue of an image (of a JPEG what Pillow
-decodes), the numbers of a mask. Files under "refused" are not read.
+"file" is the file, "values" what was stored, both in hexadecimal digits: red, green and blue of an image (of a JPEG
+what Pillow decodes), the numbers of a mask. Files under "refused" are not read.
 """
 
 import io
@@ -57,7 +57,8 @@ def few_bits(values, bits):
         text = "".join(f"{value:0{bits}b}" for value in line)
         text += "0" * (-len(text) % 8)
         lines += int(text, 2).to_bytes(len(text) // 8)
-    entries = [(256, WIDTH), (257, HEIGHT), (258, bits), (259, 1), (262, 1), (273, 8), (277, 1), (278, HEIGHT), (279, len(lines))]
+    sizes = [(256, WIDTH), (257, HEIGHT), (258, bits), (278, HEIGHT), (279, len(lines))]
+    entries = sorted(sizes + [(259, 1), (262, 1), (273, 8), (277, 1)])
     header = b"II*\0" + struct.pack("<I", 8 + len(lines)) + lines + struct.pack("<H", len(entries))
     return header + b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries) + bytes(4)
 
@@ -71,7 +72,8 @@ image("predicted", written(rgb, compression="lzw", predictor=True))
 image("opacity", written(nir, photometric="rgb", extrasamples=["unassalpha"], compression="lzw", predictor=True))
 image("grey_opacity", written(nir[..., [2, 3]], photometric="minisblack", extrasamples=["unassalpha"]), greys)
 image("infrared", written(nir, photometric="rgb", extrasamples=["unspecified"]))
-image("infrared_separate", written(nir.transpose(2, 0, 1).copy(), planarconfig="separate", photometric="rgb", extrasamples=["unspecified"], compression="lzw", predictor=True))
+bands = {"planarconfig": "separate", "photometric": "rgb", "extrasamples": ["unspecified"]}
+image("infrared_separate", written(nir.transpose(2, 0, 1).copy(), compression="lzw", predictor=True, **bands))
 image("infrared_16", written(nir.astype(numpy.uint16) * 257, photometric="rgb", extrasamples=["unspecified"]))
 image("pages", written(numpy.stack([rgb, 255 - rgb]), photometric="rgb"))
 image("pages_grey", written(numpy.stack([grey, 255 - grey, grey]), photometric="minisblack"), greys)
@@ -105,6 +107,8 @@ mask("one_bit_by_pillow", by_pillow(Image.fromarray(ids % 2 > 0)), ids % 2)
 mask("pages", written(numpy.stack([ids, ids * 0]), photometric="minisblack"))
 
 five = numpy.concatenate([nir, rgb[..., :1]], -1)
+separate = written(five.transpose(2, 0, 1).copy(), photometric="minisblack", planarconfig="separate")
+predicted = written(nir, photometric="rgb", extrasamples=["unspecified"], compression="lzw", predictor=True)
 palette = Image.fromarray(ids, "P")
 palette.putpalette([0, 0, 0, 200, 0, 0, 0, 200, 0])
 for name, data, says in [
@@ -112,8 +116,8 @@ for name, data, says in [
     ("lzma", written(rgb, compression="lzma"), "compressed with LZMA"),
     ("webp", written(rgb, compression="webp"), "compressed with WebP"),
     ("five", written(five, photometric="minisblack", planarconfig="contig"), "of 5 bands"),
-    ("five_separate", written(five.transpose(2, 0, 1).copy(), photometric="minisblack", planarconfig="separate"), "of 5 bands"),
-    ("infrared_predicted", written(nir, photometric="rgb", extrasamples=["unspecified"], compression="lzw", predictor=True), "of 4 bands with a predictor"),
+    ("five_separate", separate, "of 5 bands"),
+    ("infrared_predicted", predicted, "of 4 bands with a predictor"),
     ("palette", by_pillow(palette), "with a palette"),
     ("float", written((rgb / 255).astype(numpy.float32), photometric="rgb"), "of 32-bit floating-point numbers"),
     ("signed", written(grey.astype(numpy.int16)), "of 16-bit numbers with a sign"),

@@ -72,8 +72,8 @@ pub trait Dataset: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// What a sample's files hold that is not seen of them once they are decoded, each with its file. Looks at their headers.
-    /// Sources without files leave it as it is.
+    /// What a sample's files hold that is not seen of them once they are decoded, each with its file. Looks at their
+    /// headers. Sources without files leave it as it is.
     fn remarks(&self, _index: u64) -> Vec<(Remark, PathBuf)> {
         Vec::new()
     }

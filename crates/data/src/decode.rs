@@ -1,8 +1,8 @@
 //! Image files to pixels. What a file is, is read from its first bytes: data sets hold GIFs and PNGs called `.jpg`.
 //!
-//! JPEG is decoded by `zune-jpeg`, TIFF by `tiff`, the PNGs of masks by `png`, everything else by `image`. Of several frames
-//! the first counts. Transparency is dropped, and of 16 bits the upper 8 stay (as OpenCV reads PNGs); [`remarks()`] says what
-//! else a file holds. Images are brought upright as their notes say ([`Orientation`]).
+//! JPEG is decoded by `zune-jpeg`, TIFF by `tiff`, the PNGs of masks by `png`, everything else by `image`. Of several
+//! frames the first counts. Transparency is dropped, and of 16 bits the upper 8 stay (as OpenCV reads PNGs);
+//! [`remarks()`] says what else a file holds. Images are brought upright as their notes say ([`Orientation`]).
 
 mod grey;
 mod header;

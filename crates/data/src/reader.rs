@@ -76,17 +76,19 @@ impl Reader {
     }
 }
 
-/// What to do about a mask of another size than its image, where the image has that size with the other `data.orientation`.
+/// What to do about a mask of another size than its image, where the image has that size with the other
+/// `data.orientation`.
 fn hint(image: &Path, orientation: Orientation, mask_size: [u32; 2]) -> &'static str {
     let (other, hint) = match orientation {
         Orientation::Apply => (
             Orientation::Ignore,
-            ", brought upright by the note of its orientation; as it is stored it fits: set data.orientation to \"ignore\" if \
-             masks were drawn over the stored pixels",
+            ", brought upright by the note of its orientation; as it is stored it fits: set data.orientation to \
+             \"ignore\" if masks were drawn over the stored pixels",
         ),
         Orientation::Ignore => (
             Orientation::Apply,
-            " as it is stored; brought upright by the note of its orientation it fits: set data.orientation to \"apply\"",
+            " as it is stored; brought upright by the note of its orientation it fits: set data.orientation to \
+             \"apply\"",
         ),
     };
     if dimensions(image, other).is_ok_and(|size| size == mask_size) { hint } else { "" }

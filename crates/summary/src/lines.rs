@@ -34,7 +34,7 @@ impl JsonLines {
     pub fn append(path: impl Into<PathBuf>) -> Result<Self, Error> {
         let path = path.into();
         let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let file = options.map_err(Error::io("open", &path))?;
+        let file = options.and_then(regular::checked).map_err(Error::io("open", &path))?;
         let length = whole_lines(&file).map_err(Error::io("read", &path))?;
         Ok(Self { file: Growing::new(path, file, length)?, waiting: Vec::new() })
     }

@@ -19,8 +19,8 @@ const START: u64 = 512;
 const HEIF: [&[u8; 4]; 7] = [b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"];
 const AVIF: [&[u8; 4]; 2] = [b"avif", b"avis"];
 
-/// Returns whether the file at `path` can be an image, by its name or by its first bytes. Whether it can be read is seen
-/// when it is decoded: this holds for HEIC, AVIF and broken files too, so that nothing is passed over in silence.
+/// Returns whether the file at `path` can be an image, by its name or by its first bytes. Whether it can be read is
+/// seen when it is decoded: this holds for HEIC, AVIF and broken files too, so that nothing is passed over in silence.
 pub fn may_be_image(path: &Path) -> bool {
     is_named_as_image(path) || is_image_by_content(path)
 }

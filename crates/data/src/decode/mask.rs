@@ -13,8 +13,8 @@ use image::ImageFormat;
 use std::io::Cursor;
 use std::path::Path;
 
-/// Puts the class ids of the mask that `file` holds into `ids`, as they are stored, and returns their height and width and
-/// what brings them upright.
+/// Puts the class ids of the mask that `file` holds into `ids`, as they are stored, and returns their height and width
+/// and what brings them upright.
 pub(super) fn decode(
     file: &[u8],
     path: &Path,

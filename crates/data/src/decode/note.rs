@@ -1,5 +1,5 @@
-//! The note of its orientation that an image file carries, found without decoding a pixel. TIFF files have a tag of their
-//! own, see [`super::tiff`].
+//! The note of its orientation that an image file carries, found without decoding a pixel. TIFF files have a tag of
+//! their own, see [`super::tiff`].
 
 use super::turn::Turn;
 use image::ImageFormat;
@@ -89,8 +89,8 @@ fn jpeg(reader: &mut (impl BufRead + Seek)) -> io::Result<Option<Turn>> {
     }
 }
 
-/// A PNG has its note before or behind the pixels; the text of ImageMagick counts where there is none. In memory the pixels
-/// are passed chunk by chunk, in a file by a jump to its end.
+/// A PNG has its note before or behind the pixels; the text of ImageMagick counts where there is none. In memory the
+/// pixels are passed chunk by chunk, in a file by a jump to its end.
 fn png(reader: &mut (impl BufRead + Seek), in_memory: bool) -> io::Result<Option<Turn>> {
     let end = reader.seek(SeekFrom::End(0))?;
     reader.seek(SeekFrom::Start(8))?;
@@ -124,8 +124,8 @@ fn png(reader: &mut (impl BufRead + Seek), in_memory: bool) -> io::Result<Option
     Ok(raw_profile(reader))
 }
 
-/// The content of the chunk `eXIf` in the last bytes of a PNG file. It is one if chunk follows on chunk from there to the
-/// end: four bytes among those of the pixels may read the same.
+/// The content of the chunk `eXIf` in the last bytes of a PNG file. It is one if chunk follows on chunk from there to
+/// the end: four bytes among those of the pixels may read the same.
 fn behind(tail: &[u8]) -> Option<&[u8]> {
     let starts = (4..tail.len()).filter(|&at| tail[at] == b'e' && tail[at..].starts_with(b"eXIf"));
     starts.into_iter().find_map(|at| {
@@ -181,7 +181,8 @@ fn webp(reader: &mut (impl BufRead + Seek)) -> io::Result<Option<Turn>> {
     }
 }
 
-/// The marker of a JPEG that comes next. Any number of fill bytes may stand before it, and what is no marker is passed over.
+/// The marker of a JPEG that comes next. Any number of fill bytes may stand before it, and what is no marker is passed
+/// over.
 pub(super) fn next_marker(reader: &mut impl Read) -> io::Result<u8> {
     loop {
         while bytes(reader)? != [0xff] {}

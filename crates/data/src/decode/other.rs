@@ -48,7 +48,12 @@ pub(super) fn decode(
     // What it is in the file and what it becomes: the larger counts.
     fits(size, u64::from(channels).max(color.bytes_per_pixel().into()), MOST_MEMORY)?;
     raw.resize(decoder.total_bytes() as usize, 0);
-    decoder.read_image(raw)?;
+    // The decoder of WebP takes data that is missing for data that is wrong.
+    let is_short = || {
+        let length = file.get(4..8).and_then(<[u8]>::first_chunk).map(|length| u32::from_le_bytes(*length));
+        format == ImageFormat::WebP && length.is_some_and(|length| file.len() < 8 + length as usize)
+    };
+    decoder.read_image(raw).map_err(|source| if is_short() { Problem::CutOff } else { source.into() })?;
     Ok((Found { size, channels: color.channel_count(), wide, format }, note::of_bytes(format, file)))
 }
 

@@ -76,8 +76,8 @@ pub(super) fn failed(format: ImageFormat, source: impl Into<Box<dyn std::error::
     ImageError::Decoding(DecodingError::new(format.into(), source))
 }
 
-/// The bytes of an image of this size, with so many a pixel, if no more than `most`. What a header claims is counted before
-/// anything is decoded: half a megabyte may unpack to gigabytes.
+/// The bytes of an image of this size, with so many a pixel, if no more than `most`. What a header claims is counted
+/// before anything is decoded: half a megabyte may unpack to gigabytes.
 pub(super) fn fits(size: [u32; 2], bytes_a_pixel: u64, most: u64) -> Result<usize, Problem> {
     sides(size)?;
     let bytes = size.into_iter().map(u64::from).fold(bytes_a_pixel, u64::saturating_mul);
@@ -90,7 +90,8 @@ pub(super) fn sides([height, width]: [u32; 2]) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::Refused(format!(
-        "is {height}x{width} pixels (height x width), and a side may have 1 to {LARGEST_SIDE}: cut it into pieces or scale it down"
+        "is {height}x{width} pixels (height x width), and a side may have 1 to {LARGEST_SIDE}: cut it into \
+         pieces or scale it down"
     )))
 }
 
@@ -101,8 +102,8 @@ pub(super) fn tell_size([height, width]: [u32; 2], bytes: u64, most: u64) -> Pro
         "; predict --tile reads PNG and TIFF row by row, unless they are interlaced or of an unusual kind"
     };
     Problem::Refused(format!(
-        "is {height}x{width} pixels (height x width), which take {:.2} GB in memory, more than the {:.2} GB that are read at \
-         once: cut it into pieces or scale it down{hint}",
+        "is {height}x{width} pixels (height x width), which take {:.2} GB in memory, more than the {:.2} GB that \
+         are read at once: cut it into pieces or scale it down{hint}",
         bytes as f64 / 1e9,
         most as f64 / 1e9
     ))

@@ -24,8 +24,8 @@ pub enum Remark {
 }
 
 impl Remark {
-    /// Returns the sentence that says so of the file at `path`, and what to do. Of a file of 16 bits it tells the values,
-    /// which takes decoding it.
+    /// Returns the sentence that says so of the file at `path`, and what to do. Of a file of 16 bits it tells the
+    /// values, which takes decoding it.
     pub fn of(self, path: &Path) -> String {
         let says = match self {
             Self::Wide => {
@@ -42,8 +42,8 @@ impl Remark {
             Self::Bands => "has more bands than grey, or red, green and blue: the others are not used",
             Self::Pages => "holds several pages or frames: only the first is used",
             Self::Turned => {
-                "carries a note of its orientation and is brought upright by it: if its mask was drawn over the pixels as they \
-                 are stored, set data.orientation to \"ignore\""
+                "carries a note of its orientation and is brought upright by it: if its mask was drawn over the pixels \
+                 as they are stored, set data.orientation to \"ignore\""
             }
         };
         format!("{} {says}", path.display())

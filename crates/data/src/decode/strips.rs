@@ -16,9 +16,9 @@ use tiff::decoder::DecodingResult;
 /// The most bytes that a strip of a TIFF, or tiles of it side by side, may be when they are unpacked.
 const LARGEST_STRIP: u64 = 64 << 20;
 
-/// An image, row by row, as [`read_pixels`](super::read_pixels) sees it. Of PNG (without interlacing) and of TIFF files of 8 or
-/// 16 bits, channel beside channel, only the rows that are asked for are in memory. Of others all are, and of what a note of its
-/// orientation turns.
+/// An image, row by row, as [`read_pixels`](super::read_pixels) sees it. Of PNG (without interlacing) and of TIFF files
+/// of 8 or 16 bits, channel beside channel, only the rows that are asked for are in memory. Of others all are, and of
+/// what a note of its orientation turns.
 pub struct Strips {
     path: PathBuf,
     size: [u32; 2],
@@ -72,8 +72,8 @@ impl Strips {
         } else if let Err(Problem::Refused(problem)) = fits(header.size, channels.into(), MOST_MEMORY)
             && header.format != ImageFormat::Jpeg
         {
-            let why = "a note of its orientation turns it, so it is not read row by row (turn it once with another program, or \
-                       set data.orientation to \"ignore\")";
+            let why = "a note of its orientation turns it, so it is not read row by row (turn it once with another \
+                       program, or set data.orientation to \"ignore\")";
             return Err(named(Problem::Refused(format!("{problem}; {why}"))));
         }
         let mut ready = Vec::new();

@@ -69,7 +69,8 @@ impl Colors {
         }
     }
 
-    /// Turns pixels of inks, or of brightness and two chromas, into red, green and blue, and returns the numbers a pixel.
+    /// Turns pixels of inks, or of brightness and two chromas, into red, green and blue, and returns the numbers a
+    /// pixel.
     pub(super) fn resolve(self, raw: &mut Vec<u8>, wide: bool) -> u8 {
         match (self, wide) {
             (Self::Cmyk, false) => each::<4, 3>(raw, |&[c, m, y, k]| {
@@ -259,7 +260,8 @@ impl<R: Read + Seek> Tiff<R> {
         let (size, place) = (self.size, Place { path, width: self.size[1] });
         if self.white_is_zero {
             return Err(mask(
-                "is a TIFF in which 0 is white, and programs differ on what its numbers are: save it as PNG, or with 0 as black",
+                "is a TIFF in which 0 is white, and programs differ on what its numbers are: save it as PNG, or with \
+                 0 as black",
             ));
         }
         if self.format == Format::Float {
@@ -309,7 +311,8 @@ fn refused(what: &str, to_do: &str) -> Problem {
     Problem::Refused(format!("is a TIFF {what}, which is not read: {to_do}"))
 }
 
-/// A whole number of 1, 2, 4 or 8 bytes in this machine's order. One that an `i64` does not hold is no label either way.
+/// A whole number of 1, 2, 4 or 8 bytes in this machine's order. One that an `i64` does not hold is no label either
+/// way.
 fn number(bytes: &[u8], signed: bool) -> i64 {
     match (bytes, signed) {
         (&[a], true) => i8::from_ne_bytes([a]).into(),

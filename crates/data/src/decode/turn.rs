@@ -46,7 +46,8 @@ impl Turn {
         self.0 >= 5
     }
 
-    /// Turns pixels of `channels` bytes (3 or 1) and returns their height and width. What `spare` holds then means nothing.
+    /// Turns pixels of `channels` bytes (3 or 1) and returns their height and width. What `spare` holds then means
+    /// nothing.
     pub(crate) fn apply(self, image: &mut Vec<u8>, size: [u32; 2], channels: u32, spare: &mut Vec<u8>) -> [u32; 2] {
         if self != Self::NONE {
             spare.resize(pixels(size) * channels as usize, 0);

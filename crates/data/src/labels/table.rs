@@ -103,8 +103,8 @@ impl LabelTable {
         Ok(())
     }
 
-    /// What a number of so few `bits` means. Programs show the 1 of a mask of one bit as 255, so that is what it is where 255
-    /// is a class and 1 is not listed.
+    /// What a number of so few `bits` means. Programs show the 1 of a mask of one bit as 255, so that is what it is
+    /// where 255 is a class and 1 is not listed.
     pub(crate) fn of_bits(&self, bits: u8) -> impl Fn(u8) -> Label + use<> {
         let id = |value| self.id(Label::Value(value));
         let white = if bits == 1 && id(1) == self.unlisted && id(255) < IGNORE.into() { 255 } else { 1 };

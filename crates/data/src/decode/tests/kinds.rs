@@ -1,5 +1,5 @@
-//! Kinds of files that are read or refused: TIFF against tifffile and Pillow (`reference/tiffs.py`), JPEG with fill bytes, and
-//! what is no image that is read.
+//! Kinds of files that are read or refused: TIFF against tifffile and Pillow (`reference/tiffs.py`), JPEG with fill
+//! bytes, and what is no image that is read.
 
 use super::*;
 use crate::Strips;
@@ -152,7 +152,7 @@ fn what_is_no_image_that_is_read_is_told_by_name() {
     let cases: Vec<(Vec<u8>, &str)> = vec![
         (Vec::new(), "is empty"),
         (b"\n<!DOCTYPE html><html><body>404".to_vec(), "is a web page or XML"),
-        (vec![0; 4000], "nothing but zeros"),
+        (vec![0; 4000], "holds nothing but zeros"),
         (b"just text".to_vec(), "is no image that is read"),
         (container("avif"), "is an AVIF image"),
         (container("avis"), "is an AVIF image"),
