@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::report;
 use crate::snapshot;
 use crate::usage::usage;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use contract::{Input, Stateful};
 use data::{Fingerprint, Loader, Moving, Order, Skipped, Split, Tell, Told};
 use metric::Segmentation;
@@ -85,6 +85,8 @@ pub struct Parts {
     pub validation_input: Loader,
     /// The samples that training and validation leave out.
     pub skipped: [Arc<Skipped>; 2],
+    /// What labels leave of the data that makes scores say little.
+    pub doubts: Vec<String>,
     /// What the training and the validation data are.
     pub fingerprints: [Fingerprint; 2],
     /// The loss.
@@ -109,8 +111,8 @@ impl Parts {
         if !resumed {
             network.warm_start(config)?;
         }
-        let input = input(config, Split::Train, network.device)?;
-        let validation_input = input_of_validation(config, network.device)?;
+        let (input, doubt) = judged(config, Split::Train, network.device)?;
+        let (validation_input, of_validation) = judged(config, Split::Validation, network.device)?;
         let updates = config.optimizer.updates_per_epoch(input.len());
         let parameters = network.parameters();
         let fit = config.optimizer.check_groups(parameters.keys().map(String::as_str));
@@ -124,6 +126,7 @@ impl Parts {
         Ok(Self {
             fingerprints: [input.fingerprint()?, validation_input.fingerprint()?],
             skipped: [input.skipped(), validation_input.skipped()],
+            doubts: [doubt, of_validation].into_iter().flatten().collect(),
             moving: input.moving(),
             input: Box::new(input),
             validation_input,
@@ -143,22 +146,35 @@ pub fn input_of_validation(config: &Config, device: Device) -> Result<Loader> {
     input(config, Split::Validation, device)
 }
 
-/// The data of a split, every mask of it looked at once.
+/// The data of a split, looked at once: every mask, and the beginning and end of every image.
 pub fn input(config: &Config, split: Split, device: Device) -> Result<Loader> {
+    judged(config, split, device).map(|(input, _)| input)
+}
+
+/// The same, with what there is to doubt about what labels leave of it. It has been warned of.
+fn judged(config: &Config, split: Split, device: Device) -> Result<(Loader, Option<String>)> {
     let dataset = config.data.open_cached(split, &tell())?;
     let (loader, seed) = (config.data.loader(), config.train.seed);
     let classes = config.data.classes().len() as u64;
-    let verified = data::verify_all_but(loader.max_skipped, dataset.as_ref(), classes, loader.workers)?;
-    report::skipped(&verified.passed);
-    config
-        .data
-        .check_shown(|id| verified.shown[usize::from(id)])
-        .map_err(|invalid| usage(format!("data.{invalid}")))?;
+    let verified = data::verify_all_but(loader.max_skipped, dataset.as_ref(), classes, loader.workers);
+    let verified = verified.with_context(|| format!("the {split} data"))?;
+    report::skipped_of(split, verified.passed.iter().map(|(_, passed)| passed));
+    ensure!(
+        (verified.passed.len() as u64) < dataset.len(),
+        "none of the {} samples of the {split} data can be loaded, so data.loader.max_skipped leaves nothing",
+        dataset.len()
+    );
+    let shown = |id| verified.shown[usize::from(id)];
+    let doubt = config.data.check_shown(split, dataset.as_ref(), shown);
+    let doubt = doubt.map_err(|invalid| usage(format!("data.{invalid}")))?;
+    doubt.iter().for_each(|doubt| log::warn!("{doubt}"));
     let order = match split {
         Split::Train => Order::Shuffled,
         Split::Validation => Order::Sequential,
     };
-    Ok(Loader::new(dataset, config.data.pipeline(split), loader, order, seed, device)?)
+    let input = Loader::new(dataset, config.data.pipeline(split), loader, order, seed, device)?;
+    input.skipped().remember(verified.passed);
+    Ok((input, doubt))
 }
 
 /// Shows what happens to a cache on disk: a bar while it is made, lines for the rest.

@@ -1,10 +1,13 @@
 //! Scores in words: for the log, for stdout, for programs.
 
 use anyhow::{Context, Result};
-use contract::Scores;
-use data::Passed;
+use contract::{Scores, listed};
+use data::{Passed, Split};
 use serde_json::{Map, Value, json};
 use std::io::{ErrorKind, Write, stdout};
+
+/// How many samples a line of the log names.
+const NAMED: usize = 50;
 
 /// Prints to stdout. A reader that has gone away (`| head`) is no error.
 pub fn print(text: &str) -> Result<()> {
@@ -21,11 +24,18 @@ pub fn skipped(passed: &[Passed]) {
     }
 }
 
+/// Warns of samples of a split that will be left out.
+pub fn skipped_of<'p>(split: Split, passed: impl IntoIterator<Item = &'p Passed>) {
+    for Passed { name, reason } in passed {
+        log::warn!("Skipped the {split} sample '{name}': {reason}");
+    }
+}
+
 /// Warns, at the end, of all samples that were left out.
 pub fn all_skipped(passed: &[Passed]) {
     if !passed.is_empty() {
-        let names: Vec<&str> = passed.iter().map(|passed| passed.name.as_str()).collect();
-        log::warn!("{} samples could not be loaded and were left out: {}", names.len(), names.join(", "));
+        let names = listed(passed.iter().map(|passed| &passed.name), NAMED);
+        log::warn!("{} samples could not be loaded and were left out: {names}", passed.len());
     }
 }
 

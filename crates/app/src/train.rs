@@ -100,6 +100,7 @@ pub fn train(
         average,
         validation_metric,
         skipped,
+        doubts,
         ..
     } = parts;
     let input = Timed::new(input.as_ref(), moving.clone());
@@ -230,6 +231,7 @@ pub fn train(
     journal.notes.finish()?;
     drop(journal);
     skipped.iter().for_each(|skipped| report::all_skipped(&skipped.all()));
+    doubts.iter().for_each(|doubt| log::warn!("{doubt}"));
     report::print(&report::table(&validation, &network.classes))?;
     Ok((ExitCode::SUCCESS, best))
 }

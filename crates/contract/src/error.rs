@@ -1,5 +1,6 @@
 //! Errors that more than one crate speaks of.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tch::TchError;
 
@@ -65,6 +66,30 @@ impl Invalid {
     pub fn unless(valid: bool, key: &str, problem: impl FnOnce() -> String) -> Result<(), Self> {
         if valid { Ok(()) } else { Err(Self { key: key.into(), problem: problem() }) }
     }
+}
+
+/// The first `most` of `items`, parted by commas, and how many more there are: "a, b and 12,345 more". Messages list what
+/// data holds with it, so that they stay messages however much that is.
+///
+/// ```
+/// assert_eq!(contract::listed(["a", "b"], 2), "a, b");
+/// assert_eq!(contract::listed(0..12_347, 2), "0, 1 and 12,345 more");
+/// ```
+pub fn listed<T: fmt::Display>(items: impl IntoIterator<Item = T>, most: usize) -> String {
+    let mut items = items.into_iter();
+    let shown: Vec<String> = items.by_ref().take(most).map(|item| item.to_string()).collect();
+    let (shown, more) = (shown.join(", "), items.count());
+    if more == 0 { shown } else { format!("{shown} and {} more", counted(more)) }
+}
+
+/// A number with commas between its thousands.
+fn counted(number: usize) -> String {
+    let digits = number.to_string();
+    let comma = |(place, digit): (usize, char)| {
+        let before = (place > 0 && (digits.len() - place).is_multiple_of(3)).then_some(',');
+        before.into_iter().chain([digit])
+    };
+    digits.chars().enumerate().flat_map(comma).collect()
 }
 
 #[cfg(test)]

@@ -114,7 +114,10 @@ pub enum Error {
         hint: String,
     },
     /// The rule that splits a data set leaves a part without samples.
-    #[error("the {split} split has none of the {samples} samples; change data.split or add samples")]
+    #[error(
+        "the {split} split has none of the {samples} samples: add samples, take fewer folds in data.split.fold, or name \
+         the samples of each split (which may share some) in data.split.train and data.split.validation"
+    )]
     EmptySplit {
         /// The part.
         split: Split,
@@ -122,7 +125,7 @@ pub enum Error {
         samples: u64,
     },
     /// A list names no sample.
-    #[error("{path} names no sample", path = path.display())]
+    #[error("{path} names no sample: write one on each line, or name another list", path = path.display())]
     Empty {
         /// The list.
         path: PathBuf,

@@ -2,6 +2,7 @@
 
 use crate::dataset::{Dataset, Sample, Source};
 use crate::decode::dimensions;
+use crate::ends;
 use crate::error::Error;
 use crate::labels::LabelTable;
 use crate::loader::LoaderConfig;
@@ -123,6 +124,7 @@ impl Dataset for Files {
     fn mask(&self, index: u64) -> Result<Vec<u8>, Error> {
         let (image, mask) = (self.paths.image(index)?, self.paths.mask(index)?);
         let size = dimensions(&image)?;
+        ends::look(&image, self.channels)?;
         let place = self.resize.place(size, self.size)?;
         let mut ids = Vec::new();
         with_reader(|reader| reader.mask(&mask, &self.labels, (&image, size), place, &mut ids))?;

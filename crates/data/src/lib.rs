@@ -27,10 +27,12 @@ mod classes;
 mod config;
 mod dataset;
 mod decode;
+mod ends;
 mod error;
 mod files;
 mod fingerprint;
 mod folders;
+mod forms;
 mod images;
 mod labels;
 mod lines;
@@ -48,6 +50,7 @@ mod skipped;
 mod split;
 mod transform;
 mod verify;
+mod walk;
 
 pub use cache::{Cache, Tell, Told};
 pub use check::{ClassShare, Finding, Kind, Report, Severity, Sizes, Statistics, check, check_config};
@@ -77,3 +80,4 @@ pub use transform::{
     Affine, CoarseDropout, ColorJitter, CutMix, GaussianBlur, GaussianNoise, RandomCrop, RandomResizedCrop, Transform,
 };
 pub use verify::{Verified, verify, verify_all_but};
+pub use walk::{has_image_name, is_meant_as_image, walk};

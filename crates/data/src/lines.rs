@@ -26,7 +26,11 @@ pub(crate) fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|error| {
         let before = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
         let line = before.filter(|byte| **byte == b'\n').count() + 1;
-        Error::List { path: path.into(), line, problem: "is not UTF-8: save the list in that encoding".into() }
+        let problem = match error.as_bytes() {
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "is UTF-16: save the list as UTF-8",
+            _ => "is not UTF-8: save the list in that encoding",
+        };
+        Error::List { path: path.into(), line, problem: problem.into() }
     })
 }
 

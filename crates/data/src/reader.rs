@@ -47,6 +47,11 @@ impl Reader {
         Ok((size, place))
     }
 
+    /// Decodes the image at `path` for nothing but to see that it can be done.
+    pub(crate) fn decodes(&mut self, path: &Path, channels: u32) -> Result<(), Error> {
+        self.decoder.image(path, channels, &mut self.decoded).map(drop)
+    }
+
     /// Puts the class ids of the mask at `path` into `mask`, at `place`. The file must be of `size`; `image` says what
     /// is, for the message.
     pub(crate) fn mask(

@@ -1,4 +1,5 @@
-//! A look at every mask before the first step, so that a wrong label costs seconds and not half a night.
+//! A look at every mask, and at the beginning and end of every image, before the first step: a wrong label or a photograph
+//! that was cut off costs seconds and not half a night.
 
 use crate::dataset::{Dataset, IGNORE, pixels};
 use crate::error::{Error, guarded};
@@ -13,8 +14,8 @@ use std::thread;
 /// What a look at every mask showed.
 #[derive(Debug)]
 pub struct Verified {
-    /// The samples that cannot be loaded, by index.
-    pub passed: Vec<Passed>,
+    /// The samples that cannot be loaded, with their indices, in order.
+    pub passed: Vec<(u64, Passed)>,
     /// Whether any mask holds this id.
     pub shown: [bool; 256],
 }
@@ -69,7 +70,7 @@ pub fn verify_all_but(most: u64, dataset: &dyn Dataset, classes: u64, workers: u
             error if passed.len() as u64 >= most => {
                 return Err(Error::TooManySkipped { name, most, source: error.into() });
             }
-            error => passed.push(Passed { name, reason: error.to_string() }),
+            error => passed.push((index, Passed { name, reason: error.to_string() })),
         }
     }
     Ok(Verified { passed, shown: shown.map(AtomicBool::into_inner) })
@@ -145,7 +146,7 @@ mod tests {
         let broken = Spoilt(|index| Err(Error::Index { index, len: 0 }));
         for workers in [0, 1, 4] {
             let names =
-                |most| verify_all_but(most, &broken, 3, workers).map(|all| all.passed.into_iter().map(|p| p.name));
+                |most| verify_all_but(most, &broken, 3, workers).map(|all| all.passed.into_iter().map(|(_, passed)| passed.name));
             // 42, 49, …, 98
             assert_eq!(names(9).unwrap().count(), 9);
             assert_eq!(names(20).unwrap().next_back().unwrap(), "sample-98");

@@ -23,7 +23,7 @@ pub enum Kind {
     SizeMismatch,
     /// A mask holds a value that is no class.
     Label,
-    /// All that masks show is the first class, and a value that is ignored because nothing is said of it.
+    /// Nothing that masks show counts in training, or one class of several, since values are ignored that nothing is said of.
     Unlabelled,
     /// A name is listed more than once, or in both splits.
     RepeatedName,
@@ -37,6 +37,8 @@ pub enum Kind {
     NearDuplicateAcross,
     /// Nearly the same picture is there twice in one split.
     NearDuplicate,
+    /// One class counts in a split, so that every network is perfect there, or in validation none.
+    OneClass,
     /// A mask of which nothing counts, or that shows but the first class where there are more.
     EmptyMask,
     /// An image of one colour.

@@ -2,8 +2,11 @@
 
 use super::Label;
 use crate::classes::Color;
+use crate::dataset::IGNORE;
 use crate::error::Error;
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The class id of each value or colour that a mask file may hold.
 #[derive(Debug, Clone)]
@@ -23,7 +26,17 @@ enum Listed {
     Values(Box<[u16]>),
     /// Class ids or [`IGNORE`](crate::IGNORE), by colour, in the order of the colours.
     Colors(Vec<(Color, u8)>),
+    /// Means nothing by anything, and keeps what it was asked for: see [`LabelTable::survey`].
+    Survey {
+        /// Whether masks are read as colours.
+        as_colors: bool,
+        /// What masks hold, up to [`MOST_SEEN`] labels.
+        seen: Arc<Mutex<BTreeSet<Label>>>,
+    },
 }
+
+/// How many labels a survey keeps: more are a picture.
+const MOST_SEEN: usize = 1000;
 
 /// In the place of a class id: no label. No byte can mean it.
 const NONE: u16 = 256;
@@ -67,9 +80,32 @@ impl LabelTable {
         Self { listed: Listed::Colors(colors), unlisted: unlisted.map_or(NONE, u16::from), expected }
     }
 
+    /// A table that ignores every label, and the labels that it has met: to say what masks hold. `as_colors` reads them as
+    /// colours and not as numbers.
+    pub(crate) fn survey(as_colors: bool) -> (Self, Arc<Mutex<BTreeSet<Label>>>) {
+        let seen = Arc::<Mutex<BTreeSet<Label>>>::default();
+        let listed = Listed::Survey { as_colors, seen: Arc::clone(&seen) };
+        (Self { listed, unlisted: NONE, expected: String::new() }, seen)
+    }
+
+    /// Keeps a label that a mask holds, where that is what the table is for.
+    fn keep(&self, label: Label) {
+        let Listed::Survey { as_colors, seen } = &self.listed else { return };
+        let label = match label {
+            Label::Color(Color([red, green, blue])) if !as_colors && red == green && green == blue => {
+                Label::Value(red.into())
+            }
+            label => label,
+        };
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() < MOST_SEEN {
+            seen.insert(label);
+        }
+    }
+
     /// Whether colours are looked up and not numbers.
     pub(crate) fn has_colors(&self) -> bool {
-        matches!(self.listed, Listed::Colors(_))
+        matches!(self.listed, Listed::Colors(_) | Listed::Survey { as_colors: true, .. })
     }
 
     /// The class id of a label, [`IGNORE`](crate::IGNORE) or [`NONE`]. Among numbers a grey of equal parts is the number that it has:
@@ -84,12 +120,20 @@ impl LabelTable {
                 let found = colors.binary_search_by_key(&color, |(color, _)| *color).ok();
                 found.and_then(|place| colors.get(place)).map_or(self.unlisted, |(_, id)| u16::from(*id))
             }
+            (Listed::Survey { .. }, _) => IGNORE.into(),
             _ => NONE,
         }
     }
 
     /// Turns one byte a pixel, each of which is what `label` says, into class ids.
     pub(crate) fn translate(&self, bytes: &mut [u8], label: impl Fn(u8) -> Label, place: Place) -> Result<(), Error> {
+        if let Listed::Survey { .. } = self.listed {
+            let mut held = [false; 256];
+            bytes.iter().for_each(|byte| held[usize::from(*byte)] = true);
+            (0..=u8::MAX).filter(|byte| held[usize::from(*byte)]).for_each(|byte| self.keep(label(byte)));
+            bytes.fill(IGNORE);
+            return Ok(());
+        }
         let ids: [u16; 256] = std::array::from_fn(|byte| self.id(label(byte as u8)));
         // In pieces that stay in the cache, and loops with no way out: what is wrong is looked for once there is some.
         for (number, piece) in bytes.chunks_mut(PIECE).enumerate() {
@@ -115,7 +159,10 @@ impl LabelTable {
         for label in labels {
             let id = match last.filter(|(before, _)| *before == label) {
                 Some((_, id)) => id,
-                None => u8::try_from(self.id(label)).map_err(|_| self.unexpected(label, found.len(), place))?,
+                None => {
+                    self.keep(label);
+                    u8::try_from(self.id(label)).map_err(|_| self.unexpected(label, found.len(), place))?
+                }
             };
             last = Some((label, id));
             found.push(id);

@@ -57,8 +57,8 @@ fn one_list_is_split_by_the_names() {
         }
     }
     let config = config(folder.path(), json!({"list": "all.txt", "split": {"validation_fraction": 1e-9}}));
-    let error = config.open(Split::Validation).err().unwrap();
-    assert!(matches!(error, Error::EmptySplit { split: Split::Validation, samples: 100 }), "{error}");
+    assert_eq!(config.open(Split::Validation).unwrap().len(), 1);
+    assert_eq!(config.open(Split::Train).unwrap().len(), 99);
 }
 
 #[test]
@@ -125,4 +125,19 @@ fn a_million_lines_are_one_text() {
         assert_eq!(paths.mask(index).unwrap(), folder.path().join(format!("masks/{frame}.png")));
     }
     assert!(matches!(paths.image(1_000_000), Err(Error::Index { .. })));
+}
+
+#[test]
+fn a_path_is_found_in_either_form_of_its_name() {
+    let (one, two) = ("n\u{e9}", "ne\u{301}");
+    let folder = folder(&[("all.txt", &format!("{one}.jpg {two}.png\nb.jpg b.png\n"))]);
+    fs::write(folder.path().join(format!("{two}.jpg")), "").unwrap();
+    fs::write(folder.path().join(format!("{one}.png")), "").unwrap();
+    let paths = match config(folder.path(), json!({"list": "all.txt", "split": {"fold": "1/2"}})) {
+        Config::List(list) => [Split::Train, Split::Validation].map(|split| list.paths(split).unwrap()),
+        other => panic!("{other:?}"),
+    };
+    let of = paths.iter().find(|paths| paths.name(0) == one).unwrap();
+    let found = [of.image(0).unwrap(), of.mask(0).unwrap()];
+    assert_eq!(found, [format!("{two}.jpg"), format!("{one}.png")].map(|name| folder.path().join(name)));
 }
