@@ -1,7 +1,10 @@
 //! What can go wrong in a loop, and where it did.
 
-use contract::BoxError;
+use contract::{BoxError, listed};
 use std::fmt;
+
+/// How many samples of a batch a message names.
+const NAMED: usize = 8;
 
 /// Where a loop stood when something happened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,7 +20,7 @@ pub struct Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "epoch {}, batch {}", self.epoch + 1, self.batch + 1)?;
-        if self.names.is_empty() { Ok(()) } else { write!(f, " ({})", self.names.join(", ")) }
+        if self.names.is_empty() { Ok(()) } else { write!(f, " ({})", listed(&self.names, NAMED)) }
     }
 }
 

@@ -6,6 +6,7 @@ mod export;
 mod faults;
 mod identity;
 mod kill;
+mod labels;
 mod life;
 mod pets;
 mod predict;

@@ -1,9 +1,10 @@
 //! `app data`: a look at a data set before anything is trained on it.
 
+mod offers;
 mod preview;
 mod tables;
 
-use crate::cli::{self, Configured, Look};
+use crate::cli::{self, Look};
 use crate::config::Config;
 use crate::report;
 use anyhow::Result;
@@ -24,7 +25,8 @@ pub fn run(command: &cli::Data) -> Result<ExitCode> {
 
 /// `app data check`
 fn check(args: &Look) -> Result<ExitCode> {
-    let report = look(&args.data)?;
+    let config = Config::configured(&args.data)?;
+    let report = look(&config)?;
     let [errors, warnings] = [Severity::Error, Severity::Warning].map(|severity| report.count(severity));
     if args.json {
         let object = json!({
@@ -42,16 +44,16 @@ fn check(args: &Look) -> Result<ExitCode> {
 
 /// `app data stats`
 fn stats(args: &Look) -> Result<()> {
-    let report = look(&args.data)?;
+    let config = Config::configured(&args.data)?;
+    let report = look(&config)?;
     if args.json {
         return report::print(&json!({ "splits": report.splits }).to_string());
     }
-    report::print(&tables::stats(&report))
+    report::print(&tables::stats(&report, &config))
 }
 
 /// Looks at every sample of both splits, with all cores.
-fn look(args: &Configured) -> Result<Report> {
-    let config = Config::configured(args)?;
+fn look(config: &Config) -> Result<Report> {
     let cores = available_parallelism().map_or(1, |cores| cores.get() as u64);
     let mut watch = None;
     let report = data::check_config(&config.data, cores, |samples| {

@@ -3,6 +3,7 @@
 //! Results go to stdout, logs and progress to stderr. Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 75
 //! stopped by a signal and ready to be resumed.
 
+mod bounds;
 mod cli;
 mod closer;
 mod config;
@@ -53,7 +54,7 @@ fn main() -> ExitCode {
         Err(anyhow::anyhow!("internal error; please report it, with what RUST_LOG=debug prints before this line"))
     });
     result.unwrap_or_else(|error| {
-        log::error!("{}", in_words(&error));
+        log::error!("{}", bounds::explained(in_words(&error), &command));
         if error.is::<usage::Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
     })
 }
@@ -64,7 +65,7 @@ fn start_log() {
     let logger = env_logger::Builder::from_env(environment).format_target(false).build();
     let level = logger.filter();
     // It fails only where there is a log already.
-    if log::set_boxed_logger(Box::new(terminal::Lines(logger))).is_ok() {
+    if log::set_boxed_logger(Box::new(bounds::Bounded(terminal::Lines(logger)))).is_ok() {
         log::set_max_level(level);
     }
 }

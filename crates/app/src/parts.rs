@@ -1,5 +1,6 @@
 //! From a configuration to the objects that a loop needs.
 
+use crate::bounds;
 use crate::config::Config;
 use crate::report;
 use crate::snapshot;
@@ -31,6 +32,7 @@ impl Network {
     /// Draws the initial weights from the seed.
     pub fn build(config: &Config) -> Result<Self> {
         let device = config.train.device()?;
+        bounds::remember(config);
         // It keeps what is freed: a step is faster, and the program larger.
         if !config.model.common().recompute {
             torch_ext::tune_allocator();

@@ -133,7 +133,7 @@ fn a_path_is_found_in_either_form_of_its_name() {
     let folder = folder(&[("all.txt", &format!("{one}.jpg {two}.png\nb.jpg b.png\n"))]);
     fs::write(folder.path().join(format!("{two}.jpg")), "").unwrap();
     fs::write(folder.path().join(format!("{one}.png")), "").unwrap();
-    let paths = match config(folder.path(), json!({"list": "all.txt", "split": {"fold": "1/2"}})) {
+    let paths = match config(folder.path(), json!({"list": "all.txt", "split": {"validation_fraction": 0.5}})) {
         Config::List(list) => [Split::Train, Split::Validation].map(|split| list.paths(split).unwrap()),
         other => panic!("{other:?}"),
     };
