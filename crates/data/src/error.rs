@@ -3,7 +3,7 @@
 use crate::config::Split;
 use crate::dataset::IGNORE;
 use crate::labels::Label;
-use contract::{Invalid, TorchError, caught};
+use contract::{Invalid, OUT_OF_MEMORY, TorchError, caught};
 use image::ImageError;
 use std::{io, path::PathBuf};
 
@@ -183,6 +183,12 @@ pub enum Error {
         most: u64,
         /// Why it cannot be loaded.
         source: Box<Self>,
+    },
+    /// The system gives no memory for a batch.
+    #[error("{OUT_OF_MEMORY} ({:.2} GB more were asked for a batch)", *bytes as f64 / 1e9)]
+    OutOfMemory {
+        /// What was asked for.
+        bytes: u64,
     },
     /// A cache in memory would be larger than what the machine has left.
     #[error(

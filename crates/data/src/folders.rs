@@ -204,8 +204,8 @@ impl Folders {
             match (alike, find(&masks, &alike[0].name)) {
                 ([image], [mask]) => paths.push([&image.name, &image.path, &mask.path], &self.root)?,
                 ([image], []) => match forms.of(&image.name) {
+                    [_, []] => without.push(together([image])),
                     [[_], [mask]] => paths.push([&image.name, &image.path, &mask.path], &self.root)?,
-                    [[] | [_], []] => without.push(together([image])),
                     [[] | [_], masks] => several.push(together(masks.iter().copied())),
                     // Said of the first of them.
                     [images, _] if images[0] == image => same.push(together(images.iter().copied())),

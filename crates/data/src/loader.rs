@@ -230,6 +230,11 @@ impl Source {
         let Room { buffers, images, masks, converter } = room;
         images.clear();
         masks.clear();
+        // Asked for rather than taken: where there is not so much, that is an error, and not the end of the program.
+        let area = pixels(self.pipeline.size) * indices.size_hint().0.max(1);
+        let bytes = area * self.dataset.channels() as usize;
+        let room = images.try_reserve(bytes).and_then(|()| masks.try_reserve(area));
+        room.map_err(|_| Error::OutOfMemory { bytes: (bytes + area) as u64 })?;
         let (mut names, mut broken) = (Vec::with_capacity(indices.size_hint().0), Vec::new());
         for index in indices {
             let name = self.dataset.name(index);

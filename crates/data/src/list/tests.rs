@@ -141,3 +141,19 @@ fn a_path_is_found_in_either_form_of_its_name() {
     let found = [of.image(0).unwrap(), of.mask(0).unwrap()];
     assert_eq!(found, [format!("{two}.jpg"), format!("{one}.png")].map(|name| folder.path().join(name)));
 }
+
+#[test]
+fn a_path_that_is_absolute_by_mistake_is_told_from_one_that_is_meant() {
+    let folder = folder(&[("slash.txt", "/i.jpg /m.png\n"), ("i.jpg", ""), ("val.txt", "x y\n")]);
+    let whole = format!("{0}/i.jpg {0}/m.png\n", folder.path().display());
+    fs::write(folder.path().join("whole.txt"), whole).unwrap();
+    let of = |change: Value| {
+        let mut change = change;
+        change["split"]["validation"] = "val.txt".into();
+        config(folder.path(), change).open(Split::Train).map(|dataset| dataset.len()).map_err(|error| error.to_string())
+    };
+    let error = of(json!({"split": {"train": "slash.txt"}})).unwrap_err();
+    assert!(error.starts_with("strip_prefix: must be \"/\" for ") && error.contains("there is no /i.jpg"), "{error}");
+    assert_eq!(of(json!({"split": {"train": "slash.txt"}, "strip_prefix": "/"})), Ok(1));
+    assert_eq!(of(json!({"split": {"train": "whole.txt"}})), Ok(1));
+}
