@@ -105,7 +105,7 @@ fn a_validation_of_which_no_pixel_counts_is_warned_of() {
 #[test]
 fn a_few_samples_are_trained_on_or_refused_with_the_way_out() {
     let few = |count| place(count, &[0, 1, 2], json!({"loader": {"batch_size": 16}, "split": {"validation_fraction": 0.2}}));
-    let said = train(&few(1), "").refused(1, "the training split has none of the 1 samples: add samples").stderr;
+    let said = train(&few(1), "").refused(1, "split has none of the 1 samples: add samples").stderr;
     assert!(said.contains("data.split.train and data.split.validation"), "{said}");
     for count in [2, 3] {
         let place = few(count);
@@ -167,7 +167,8 @@ fn a_lack_of_memory_is_said_with_what_takes_less() {
         return;
     }
     let place = Place::new();
-    let more = "--set data.size=[256,256] --set data.loader.batch_size=16 --set data.loader.workers=0 --set model.width=32";
+    let more = "--set data.size=[256,256] --set data.train_samples=16 --set data.validation_samples=1 \
+                --set data.loader.batch_size=16 --set data.loader.workers=0 --set model.width=32";
     let mut command = std::process::Command::new("sh");
     let line = format!("ulimit -v 1000000; exec \"$0\" train --config tiny.json --run r {more}");
     command.args(["-c", &line, &super::support::APP.display().to_string()]).current_dir(place.path("."));

@@ -59,7 +59,9 @@ impl Config {
                  such as \"classes\": [\"background\", \"{name}\"], and say in data.labels what it is in the masks"
             )));
         }
-        if unsaid.is_empty() {
+        // Void beside a class other than the first is what 255 is ignored for by itself.
+        let is_void = ids != [0] && unsaid == [Label::Value(IGNORE.into())];
+        if unsaid.is_empty() || is_void {
             let held = if held.is_empty() { String::new() } else { format!(" (which hold {})", listed(&held, MOST_SHOWN)) };
             return Ok(Some(format!(
                 "only the class '{name}' counts in the {split} masks{held}, so a network that knows nothing else is perfect \
