@@ -1,4 +1,5 @@
-//! Data on which a training would teach nothing, or not to its end: refused with what to write, or warned of, before step 1.
+//! Data on which a training would teach nothing, or not to its end: refused with what to write, or warned of, before
+//! step 1.
 
 use super::support::{Place, Ran};
 use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage};
@@ -48,8 +49,13 @@ fn labels_that_leave_nothing_to_train_on_are_refused_with_what_masks_hold() {
         json!({"unlisted": "ignore"}),
         json!({"map": {"1": "ground", "2": "disc", "3": "square"}, "unlisted": "ignore"}),
     ] {
-        let said = refused(&place_of(labels), "data.labels: leaves nothing to train on: no pixel of the training masks");
-        assert!(said.contains(r#"they hold 10, 20, 30, of which it says nothing: write {"map": {"10": 0, "20": 1, "30": 2}}"#));
+        let said =
+            refused(&place_of(labels), "data.labels: leaves nothing to train on: no pixel of the training masks");
+        assert!(
+            said.contains(
+                r#"they hold 10, 20, 30, of which it says nothing: write {"map": {"10": 0, "20": 1, "30": 2}}"#
+            )
+        );
         assert!(!said.contains("255"), "{said}");
     }
     let all_ignored = json!({"map": {"1": "ground"}, "ignore": [10, 20, 30]});
@@ -59,7 +65,8 @@ fn labels_that_leave_nothing_to_train_on_are_refused_with_what_masks_hold() {
 #[test]
 fn labels_that_drop_all_classes_but_one_without_a_word_are_refused() {
     let labels = json!({"map": {"10": "ground"}, "unlisted": "ignore"});
-    let said = refused(&place(6, &[10, 20, 30], json!({ "labels": labels })), "data.labels: says nothing of 20, 30, so they");
+    let said =
+        refused(&place(6, &[10, 20, 30], json!({ "labels": labels })), "data.labels: says nothing of 20, 30, so they");
     for part in [r#"{"map": {"10": 0, "20": 1, "30": 2}}"#, r#"{"ignore": [20, 30]}"#, "the class 'ground'"] {
         assert!(said.contains(part), "{part} is not in {said}");
     }
@@ -104,7 +111,8 @@ fn a_validation_of_which_no_pixel_counts_is_warned_of() {
 
 #[test]
 fn a_few_samples_are_trained_on_or_refused_with_the_way_out() {
-    let few = |count| place(count, &[0, 1, 2], json!({"loader": {"batch_size": 16}, "split": {"validation_fraction": 0.2}}));
+    let few =
+        |count| place(count, &[0, 1, 2], json!({"loader": {"batch_size": 16}, "split": {"validation_fraction": 0.2}}));
     let said = train(&few(1), "").refused(1, "split has none of the 1 samples: add samples").stderr;
     assert!(said.contains("data.split.train and data.split.validation"), "{said}");
     for count in [2, 3] {
@@ -142,7 +150,8 @@ fn photographs_that_are_cut_off_are_found_before_the_first_step() {
     for name in ["0", "1", "4"] {
         cut(name);
     }
-    train(&place, "--resume never --set data.loader.max_skipped=9").refused(1, "none of the 5 samples of the training data");
+    train(&place, "--resume never --set data.loader.max_skipped=9")
+        .refused(1, "none of the 5 samples of the training data");
 }
 
 #[test]
@@ -157,7 +166,8 @@ fn what_stats_offers_for_odd_data_can_be_pasted() {
     let value: Value = serde_json::from_str(&format!("{{{}}}", pasted.join(","))).unwrap();
     assert_eq!(value["data"]["normalize"]["std"], json!([1.0, 1.0, 1.0]));
     assert_eq!(value["loss"]["class_weights"][2], 1.0, "the class that is absent");
-    let more = [("loss.class_weights", &value["loss"]["class_weights"]), ("data.normalize", &value["data"]["normalize"])];
+    let more =
+        [("loss.class_weights", &value["loss"]["class_weights"]), ("data.normalize", &value["data"]["normalize"])];
     train(&place, &more.map(|(key, value)| format!("--set {key}={value}")).join(" ")).ok();
 }
 
@@ -173,7 +183,13 @@ fn a_lack_of_memory_is_said_with_what_takes_less() {
     let line = format!("ulimit -v 1000000; exec \"$0\" train --config tiny.json --run r {more}");
     command.args(["-c", &line, &super::support::APP.display().to_string()]).current_dir(place.path("."));
     let ran = Ran::new(command.output().unwrap()).refused(1, "libtorch: out of memory");
-    for part in ["epoch 1, batch 1 (", " and 8 more)", "up to 16 images of 256x256", "data.loader.batch_size", "model.recompute"] {
+    for part in [
+        "epoch 1, batch 1 (",
+        " and 8 more)",
+        "up to 16 images of 256x256",
+        "data.loader.batch_size",
+        "model.recompute",
+    ] {
         assert!(ran.stderr.contains(part), "{part} is not in {}", ran.stderr);
     }
     assert!(!ran.stderr.contains("alloc_cpu.cpp"), "{}", ran.stderr);

@@ -1,5 +1,5 @@
-//! What a message may come to: no longer than a screen, however long the names, values and lines are that data holds; and a
-//! lack of memory in words, with what makes a batch smaller.
+//! What a message may come to: no longer than a screen, however long the names, values and lines are that data holds;
+//! and a lack of memory in words, with what makes a batch smaller.
 
 use crate::cli::Command;
 use crate::config::Config;
@@ -61,7 +61,8 @@ pub fn remember(config: &Config) {
         false => ", or, for training, set model.recompute to true, which takes time instead",
     };
     let words = format!(
-        "a batch has up to {batch} images of {height}x{width} pixels: lower data.loader.batch_size or data.size{recompute}"
+        "a batch has up to {batch} images of {height}x{width} pixels: lower data.loader.batch_size or \
+         data.size{recompute}"
     );
     *BATCHES.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
 }
@@ -73,7 +74,9 @@ pub fn explained(said: String, command: &Command) -> String {
     }
     let batches = BATCHES.lock().unwrap_or_else(PoisonError::into_inner);
     match (command, &*batches) {
-        (Command::Predict(_), _) => format!("{said}; --tile PIXELS predicts images in pieces, and smaller ones need less"),
+        (Command::Predict(_), _) => {
+            format!("{said}; --tile PIXELS predicts in pieces, of which smaller ones need less")
+        }
         (_, Some(batches)) => format!("{said}; {batches}"),
         _ => said,
     }

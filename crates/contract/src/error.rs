@@ -39,7 +39,8 @@ fn without_memory(said: &str) -> Option<String> {
         number.parse::<u64>().ok()
     };
     if said.contains("DefaultCPUAllocator") && said.contains("allocate memory") || said.contains("std::bad_alloc") {
-        let asked = asked("tried to allocate ").map(|bytes| format!(" ({:.2} GB more were asked for)", bytes as f64 / 1e9));
+        let asked =
+            asked("tried to allocate ").map(|bytes| format!(" ({:.2} GB more were asked for)", bytes as f64 / 1e9));
         return Some(format!("{OUT_OF_MEMORY}{}", asked.unwrap_or_default()));
     }
     // oneDNN says no more where it gets no memory, and hardly ever for another reason.
@@ -92,8 +93,8 @@ impl Invalid {
     }
 }
 
-/// The first `most` of `items`, parted by commas, and how many more there are: "a, b and 12,345 more". Messages list what
-/// data holds with it, so that they stay messages however much that is.
+/// The first `most` of `items`, parted by commas, and how many more there are: "a, b and 12,345 more". Messages list
+/// what data holds with it, so that they stay messages however much that is.
 ///
 /// ```
 /// assert_eq!(contract::listed(["a", "b"], 2), "a, b");
@@ -137,12 +138,12 @@ mod tests {
         assert_eq!(TorchError::new("std::bad_alloc").to_string(), "libtorch: out of memory");
         let primitive = TorchError::new("could not create a primitive").to_string();
         assert_eq!(primitive, "libtorch: could not create a primitive, as where it is out of memory");
-        let cuda = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.79 GiB of which 1.04 GiB \
-                    is free. Of the allocated memory 5 GiB is allocated by PyTorch. See documentation";
+        let cuda = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.79 GiB of which \
+                    1.04 GiB is free. Of the allocated memory 5 GiB is allocated by PyTorch. See documentation";
         assert_eq!(
             TorchError::new(cuda).to_string(),
-            "libtorch: out of memory on the GPU: Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.79 GiB of which \
-             1.04 GiB is free"
+            "libtorch: out of memory on the GPU: Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.79 GiB of \
+             which 1.04 GiB is free"
         );
     }
 

@@ -23,7 +23,11 @@ pub trait Stateful {
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The names are not the same on both sides.
-    #[error("the tensors are not the same: missing [{}], unexpected [{}]", listed(missing, NAMED), listed(unexpected, NAMED))]
+    #[error(
+        "the tensors are not the same: missing [{}], unexpected [{}]",
+        listed(missing, NAMED),
+        listed(unexpected, NAMED)
+    )]
     Names {
         /// Names that the part has and the state has not.
         missing: Vec<String>,

@@ -1,7 +1,7 @@
 //! Whether image files end as whole ones do: a look before training that costs a few kilobytes of each and no decoding.
 //!
-//! A file that was cut off nearly always has a sound header. What the end leaves open is decoded, so that no file is refused
-//! that training could read.
+//! A file that was cut off nearly always has a sound header. What the end leaves open is decoded, so that no file is
+//! refused that training could read.
 
 use crate::error::Error;
 use crate::reader::with_reader;
@@ -14,7 +14,8 @@ use tiff::tags::Tag;
 /// Bytes at the end of a file that are looked at. What cameras and downloads leave behind an image is mostly less.
 const TAIL: u64 = 16 << 10;
 
-/// Looks at the end of the image at `path`, and decodes it, `channels` bytes a pixel, where that does not show it to be whole.
+/// Looks at the end of the image at `path`, and decodes it, `channels` bytes a pixel, where that does not show it to be
+/// whole.
 ///
 /// # Errors
 ///
@@ -60,9 +61,7 @@ fn has_marker(tail: &[u8], marker: &[u8]) -> bool {
 fn holds_its_pieces(mut file: File, length: u64) -> tiff::TiffResult<bool> {
     file.seek(SeekFrom::Start(0))?;
     let mut decoder = tiff::decoder::Decoder::new(BufReader::new(file))?;
-    for (offsets, counts) in
-        [(Tag::StripOffsets, Tag::StripByteCounts), (Tag::TileOffsets, Tag::TileByteCounts)]
-    {
+    for (offsets, counts) in [(Tag::StripOffsets, Tag::StripByteCounts), (Tag::TileOffsets, Tag::TileByteCounts)] {
         let offsets = decoder.find_tag_unsigned_vec::<u64>(offsets)?;
         let counts = decoder.find_tag_unsigned_vec::<u64>(counts)?;
         if let (Some(offsets), Some(counts)) = (offsets, counts) {

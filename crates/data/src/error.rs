@@ -115,8 +115,8 @@ pub enum Error {
     },
     /// The rule that splits a data set leaves a part without samples.
     #[error(
-        "the {split} split has none of the {samples} samples: add samples, take fewer folds in data.split.fold, or name \
-         the samples of each split (which may share some) in data.split.train and data.split.validation"
+        "the {split} split has none of the {samples} samples: add samples, take fewer folds in data.split.fold, or \
+         name the samples of each split (which may share some) in data.split.train and data.split.validation"
     )]
     EmptySplit {
         /// The part.

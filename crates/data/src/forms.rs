@@ -1,5 +1,5 @@
-//! Names that look the same and are written otherwise: "é" as one character, or as "e" and an accent. macOS and archives turn
-//! one form into the other, so files are matched in either, and keep the names that they have.
+//! Names that look the same and are written otherwise: "é" as one character, or as "e" and an accent. macOS and
+//! archives turn one form into the other, so files are matched in either, and keep the names that they have.
 
 use std::path::{Path, PathBuf};
 use unicode_normalization::UnicodeNormalization;

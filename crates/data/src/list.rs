@@ -1,8 +1,7 @@
 //! A data set whose images and masks stand in a list: CamVid's and SegNet's, Pascal VOC's, Cityscapes', or anyone's.
 //!
-//! Opening it reads the list and touches no other file, but for the first one where the list begins with an absolute path
-//! that may not be meant so. The list is taken at its word: a sample that it names twice is
-//! trained on twice.
+//! Opening it reads the list and touches no other file, but for the first one where the list begins with an absolute
+//! path that may not be meant so. The list is taken at its word: a sample that it names twice is trained on twice.
 
 mod parse;
 

@@ -20,8 +20,8 @@ const MOST_FOLDS: u64 = 1000;
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "SplitBy")]
 pub struct SplitConfig {
-    /// About this share of the samples, chosen by a hash of their names, is for validation; above 0 and below 1. Of two samples
-    /// or more, each split has at least one.
+    /// About this share of the samples, chosen by a hash of their names, is for validation; above 0 and below 1. Of two
+    /// samples or more, each split has at least one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_fraction: Option<f64>,
     /// `"1/5"`: of five parts, chosen by a hash of the names, the first is for validation and the others for training.

@@ -1,5 +1,5 @@
-//! A look at every mask, and at the beginning and end of every image, before the first step: a wrong label or a photograph
-//! that was cut off costs seconds and not half a night.
+//! A look at every mask, and at the beginning and end of every image, before the first step: a wrong label or a
+//! photograph that was cut off costs seconds and not half a night.
 
 use crate::dataset::{Dataset, IGNORE, pixels};
 use crate::error::{Error, guarded};
@@ -145,8 +145,10 @@ mod tests {
     fn so_many_samples_may_be_unsound_but_no_class_may_be_wrong() {
         let broken = Spoilt(|index| Err(Error::Index { index, len: 0 }));
         for workers in [0, 1, 4] {
-            let names =
-                |most| verify_all_but(most, &broken, 3, workers).map(|all| all.passed.into_iter().map(|(_, passed)| passed.name));
+            let names = |most| {
+                verify_all_but(most, &broken, 3, workers)
+                    .map(|all| all.passed.into_iter().map(|(_, passed)| passed.name))
+            };
             // 42, 49, …, 98
             assert_eq!(names(9).unwrap().count(), 9);
             assert_eq!(names(20).unwrap().next_back().unwrap(), "sample-98");

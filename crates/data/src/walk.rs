@@ -34,10 +34,10 @@ const SIGNATURES: [(usize, &[u8]); 14] = [
     (4, b"jP  \r\n\x87\n"),
 ];
 
-/// Walks the files in `folder` and in the folders below it, in the order of their names, byte by byte. Links are followed,
-/// except those to a folder that they lie in. Passes over what is hidden (names that begin with a dot) and what systems and
-/// archives leave behind (`Thumbs.db`, `__MACOSX`, `@eaDir`); `folder` itself may be hidden. What is no folder is not opened, so pipes
-/// and devices come along.
+/// Walks the files in `folder` and in the folders below it, in the order of their names, byte by byte. Links are
+/// followed, except those to a folder that they lie in. Passes over what is hidden (names that begin with a dot) and
+/// what systems and archives leave behind (`Thumbs.db`, `__MACOSX`, `@eaDir`); `folder` itself may be hidden. What is
+/// no folder is not opened, so pipes and devices come along.
 ///
 /// # Errors
 ///
@@ -89,7 +89,8 @@ fn is_loop(entry: &DirEntry) -> bool {
     }
 }
 
-/// What systems and archives leave behind, hidden files aside: thumbnails of Windows and Synology, resource forks, bins.
+/// What systems and archives leave behind, hidden files aside: thumbnails of Windows and Synology, resource forks,
+/// bins.
 const STRAYS: [&str; 7] =
     ["Thumbs.db", "desktop.ini", "__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"];
 
@@ -115,7 +116,9 @@ mod tests {
         }
         fs::create_dir(&elsewhere).unwrap();
         let odd = OsStr::from_bytes(b"caf\xe9.png");
-        for name in ["b/c/x", "b/a.png", ".thumbnails/s.png", "__MACOSX/m.png", "@eaDir/t.jpg", ".h.png", "thumbs.db", "z"] {
+        for name in
+            ["b/c/x", "b/a.png", ".thumbnails/s.png", "__MACOSX/m.png", "@eaDir/t.jpg", ".h.png", "thumbs.db", "z"]
+        {
             fs::write(top.join(name), "").unwrap();
         }
         fs::write(top.join(odd), "").unwrap();
@@ -152,7 +155,8 @@ mod tests {
             fs::write(path(name), bytes).unwrap();
             assert!(is_meant_as_image(&path(name)), "{name}");
         }
-        for (name, text) in [("bm", "BM and so on"), ("p5.txt", "P5 is a file format"), ("short", "I"), ("png", "png")] {
+        for (name, text) in [("bm", "BM and so on"), ("p5.txt", "P5 is a file format"), ("short", "I"), ("png", "png")]
+        {
             fs::write(path(name), text).unwrap();
             assert!(!is_meant_as_image(&path(name)), "{name}");
         }

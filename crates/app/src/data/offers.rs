@@ -4,7 +4,8 @@ use crate::config::Config;
 use contract::listed;
 use data::Statistics;
 
-/// The least standard deviation that is offered, a quarter of a grey level. Divided by less, noise is all that a network sees.
+/// The least standard deviation that is offered, a quarter of a grey level. Divided by less, noise is all that a
+/// network sees.
 const LEAST_STD: f64 = 1e-3;
 
 /// How many classes a note names.
@@ -77,7 +78,10 @@ mod tests {
         let config = Config::default();
         let lines = offers(&train(weights, std), &config);
         assert_eq!(lines[0], r#"  "loss": { "class_weights": [1.5000, 1.0000, 2.000e-7, 1000000.0000] }"#);
-        assert_eq!(lines[1], r#"  "data": { "normalize": { "mean": [0.0000, 0.2500, 1.0000], "std": [1.0000, 1.0000, 0.2500] } }"#);
+        assert_eq!(
+            lines[1],
+            r#"  "data": { "normalize": { "mean": [0.0000, 0.2500, 1.0000], "std": [1.0000, 1.0000, 0.2500] } }"#
+        );
         assert!(lines[2].contains("no mask shows class 1,") && lines[3].contains("the same everywhere"), "{lines:?}");
         let value: serde_json::Value = serde_json::from_str(&format!("{{{},{}}}", lines[0], lines[1])).unwrap();
         let weights = format!("loss.class_weights={}", value["loss"]["class_weights"]);

@@ -23,7 +23,8 @@ pub enum Kind {
     SizeMismatch,
     /// A mask holds a value that is no class.
     Label,
-    /// Nothing that masks show counts in training, or one class of several, since values are ignored that nothing is said of.
+    /// Nothing that masks show counts in training, or one class of several, since values are ignored that nothing is
+    /// said of.
     Unlabelled,
     /// A name is listed more than once, or in both splits.
     RepeatedName,

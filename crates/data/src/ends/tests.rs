@@ -7,14 +7,8 @@ use std::fs;
 use std::path::PathBuf;
 use tempfile::{TempDir, tempdir};
 
-const FORMATS: [ImageFormat; 6] = [
-    ImageFormat::Jpeg,
-    ImageFormat::Png,
-    ImageFormat::Gif,
-    ImageFormat::WebP,
-    ImageFormat::Bmp,
-    ImageFormat::Tiff,
-];
+const FORMATS: [ImageFormat; 6] =
+    [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Gif, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Tiff];
 
 fn picture() -> DynamicImage {
     RgbImage::from_fn(60, 40, |x, y| Rgb([(x * y) as u8, (x * 7 + y * 3) as u8, (x ^ y) as u8])).into()

@@ -17,8 +17,8 @@ pub(super) struct Found {
     pub(super) path: String,
 }
 
-/// The images of any kind, readable or not, below `folder/within` whose stems fit `pattern`, in the order of their names,
-/// byte by byte. Links are followed. `what` and `hint` are for the message where there is no such folder.
+/// The images of any kind, readable or not, below `folder/within` whose stems fit `pattern`, in the order of their
+/// names, byte by byte. Links are followed. `what` and `hint` are for the message where there is no such folder.
 pub(super) fn scan(
     folder: &Path,
     within: &str,

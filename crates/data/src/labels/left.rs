@@ -13,8 +13,9 @@ use std::sync::PoisonError;
 const READ_AGAIN: u64 = 1000;
 
 impl Config {
-    /// Judges what labels leave of the masks of a split: `shown` knows which ids are in them, `dataset` where their files
-    /// are. Gives what to warn of: one class is left, so that every network is perfect, or, in validation, nothing.
+    /// Judges what labels leave of the masks of a split: `shown` knows which ids are in them, `dataset` where their
+    /// files are. Gives what to warn of: one class is left, so that every network is perfect, or, in validation,
+    /// nothing.
     ///
     /// # Errors
     ///
@@ -55,17 +56,18 @@ impl Config {
         let name = &only.name;
         if classes.len() == 1 {
             return Ok(Some(format!(
-                "data.classes names '{name}' alone, so every network is perfect on the {split} data: name the rest too, \
-                 such as \"classes\": [\"background\", \"{name}\"], and say in data.labels what it is in the masks"
+                "data.classes names '{name}' alone, so every network is perfect on the {split} data: name the rest \
+                 too, such as \"classes\": [\"background\", \"{name}\"], and say in data.labels what it is in the masks"
             )));
         }
         // Void beside a class other than the first is what 255 is ignored for by itself.
         let is_void = ids != [0] && unsaid == [Label::Value(IGNORE.into())];
         if unsaid.is_empty() || is_void {
-            let held = if held.is_empty() { String::new() } else { format!(" (which hold {})", listed(&held, MOST_SHOWN)) };
+            let held =
+                if held.is_empty() { String::new() } else { format!(" (which hold {})", listed(&held, MOST_SHOWN)) };
             return Ok(Some(format!(
-                "only the class '{name}' counts in the {split} masks{held}, so a network that knows nothing else is perfect \
-                 there: change data.labels, data.classes or data.split"
+                "only the class '{name}' counts in the {split} masks{held}, so a network that knows nothing else is \
+                 perfect there: change data.labels, data.classes or data.split"
             )));
         }
         let ignore: Vec<String> = unsaid.iter().take(MOST_SHOWN).map(|label| label.in_json()).collect();
@@ -74,7 +76,8 @@ impl Config {
             key: "labels".into(),
             problem: format!(
                 "says nothing of {}, so {are} ignored; but the {split} masks hold nothing else than that and the class \
-                 '{name}': write {map} if {they} stand for other classes, or {{\"ignore\": [{}]}} if {are} to be ignored",
+                 '{name}': write {map} if {they} stand for other classes, or {{\"ignore\": [{}]}} if {are} to be \
+                 ignored",
                 listed(&unsaid, MOST_SHOWN),
                 ignore.join(", ")
             ),
@@ -123,8 +126,8 @@ impl Label {
     }
 }
 
-/// What the masks of `dataset` hold, of many those that lie evenly apart. A mask that cannot be read is passed over: it has
-/// been reported where all were read.
+/// What the masks of `dataset` hold, of many those that lie evenly apart. A mask that cannot be read is passed over: it
+/// has been reported where all were read.
 fn held(dataset: &dyn Dataset, as_colors: bool) -> BTreeSet<Label> {
     let (table, seen) = LabelTable::survey(as_colors);
     let (mut decoder, mut ids) = (Decoder::default(), Vec::new());

@@ -80,8 +80,8 @@ impl LabelTable {
         Self { listed: Listed::Colors(colors), unlisted: unlisted.map_or(NONE, u16::from), expected }
     }
 
-    /// A table that ignores every label, and the labels that it has met: to say what masks hold. `as_colors` reads them as
-    /// colours and not as numbers.
+    /// A table that ignores every label, and the labels that it has met: to say what masks hold. `as_colors` reads them
+    /// as colours and not as numbers.
     pub(crate) fn survey(as_colors: bool) -> (Self, Arc<Mutex<BTreeSet<Label>>>) {
         let seen = Arc::<Mutex<BTreeSet<Label>>>::default();
         let listed = Listed::Survey { as_colors, seen: Arc::clone(&seen) };

@@ -44,7 +44,8 @@ impl Format<'_> {
         let mut columns = Columns::default();
         for (number, line) in lines(&text) {
             if line.contains('\r') {
-                let problem = "ends its lines as old Macs did: save the list with the line ends of Unix (LF) or Windows (CRLF)";
+                let problem =
+                    "ends its lines as old Macs did: save the list with the line ends of Unix (LF) or Windows (CRLF)";
                 return Err(self.wrong(number, problem.into(), line));
             }
             let cells = if line.contains('\t') {

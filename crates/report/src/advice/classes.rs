@@ -58,8 +58,8 @@ pub fn one_class(run: &Run) -> Finding {
     Finding::Warning(Warning {
         title: format!("Only one class counts in the validation data: {}", names([name])),
         evidence: format!("All {} pixels that count are “{name}”.", count(pixels)),
-        advice: "A network that gives this class everywhere has an IoU of 1, so the scores say nothing. Name the rest of the \
-                 picture as a class too, and say in data.labels what it is in the masks (app data check)."
+        advice: "A network that gives this class everywhere has an IoU of 1, so the scores say nothing. Name the rest \
+                 as a class too, and say in data.labels what it is in the masks (app data check)."
             .into(),
     })
 }

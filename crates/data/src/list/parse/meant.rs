@@ -43,7 +43,8 @@ pub(super) fn is_header<'t>(cells: impl Iterator<Item = &'t str> + Clone) -> boo
     any(&IMAGES) && any(&MASKS) && cells.clone().all(|cell| !cell.contains(['/', '\\', '.']))
 }
 
-/// Refuses a column that is hardly the path that it says; what CSV means by quotes and commas is over when it comes here.
+/// Refuses a column that is hardly the path that it says; what CSV means by quotes and commas is over when it comes
+/// here.
 pub(super) fn check(column: &str, is_csv: bool) -> Result<(), String> {
     if column.contains('\\') {
         return Err(format!("has backslashes between folders: write '{}'", column.replace('\\', "/")));
@@ -54,14 +55,13 @@ pub(super) fn check(column: &str, is_csv: bool) -> Result<(), String> {
     let quoted = |quote| column.len() > 1 && column.starts_with(quote) && column.ends_with(quote);
     if quoted('"') || quoted('\'') {
         return Err(format!(
-            "has quotes, which only .csv lists have: write {} without them, and part the columns with a tab where paths \
-             have spaces",
-            column
+            "has quotes, which only .csv lists have: write {column} without them, and a tab between the columns where \
+             paths have spaces"
         ));
     }
     match column.chars().next_back() {
         Some(sign @ (',' | ';')) => Err(format!(
-            "has '{sign}' between its columns: write a space or a tab there, or commas alone in a list that ends in .csv"
+            "has '{sign}' between its columns: write a space or a tab there, or commas alone in a .csv list"
         )),
         _ => Ok(()),
     }

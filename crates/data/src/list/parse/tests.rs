@@ -108,7 +108,11 @@ fn what_cannot_be_meant_is_refused_with_what_to_write() {
         ("a.txt", "i\\1.png m\\1.png\n", "line 1: has backslashes between folders: write 'i/1.png'"),
         ("a.csv", "i/1.png,m\\1.png\n", "line 1: has backslashes between folders: write 'm/1.png'"),
         ("a.txt", "filename label\ni/1.png m/1.png\n", "line 1: names columns, which only .csv lists do: remove"),
-        ("a.csv", "filename,label\ni/1.png,m/1.png\n", "line 1: names columns otherwise: call the two that count image"),
+        (
+            "a.csv",
+            "filename,label\ni/1.png,m/1.png\n",
+            "line 1: names columns otherwise: call the two that count image",
+        ),
         ("a.csv", "ID,Image,Label\n1,i/1.png,m/1.png\n", "line 1: names columns otherwise"),
         ("a.csv", "i/1.png;m/1.png\n", "line 1: has ';' between its columns: write commas"),
         ("a.csv", "i/1.png\tm/1.png\n", "line 1: has a tab between its columns: write commas"),
