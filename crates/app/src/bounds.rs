@@ -86,7 +86,6 @@ pub fn explained(said: String, command: &Command) -> String {
 mod tests {
     use super::*;
     use log::Level;
-    use std::sync::Mutex;
 
     #[test]
     fn a_long_message_keeps_its_beginning_and_its_end() {
