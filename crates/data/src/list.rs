@@ -99,7 +99,7 @@ impl List {
         let image = paths.image(0)?;
         let Ok(below) = image.strip_prefix("/") else { return Ok(()) };
         let meant = !self.root.join(&image).exists() && self.root.join(below).exists();
-        Ok(Invalid::unless(!meant, "strip_prefix", || {
+        Ok(Invalid::unless(!meant, "data.strip_prefix", || {
             let (list, image) = (list.display(), image.display());
             format!("must be \"/\" for {list}: there is no {image}, but below data.root there is such a file")
         })?)
