@@ -153,7 +153,10 @@ fn a_path_that_is_absolute_by_mistake_is_told_from_one_that_is_meant() {
         config(folder.path(), change).open(Split::Train).map(|dataset| dataset.len()).map_err(|error| error.to_string())
     };
     let error = of(json!({"split": {"train": "slash.txt"}})).unwrap_err();
-    assert!(error.starts_with("data.strip_prefix: must be \"/\" for ") && error.contains("there is no /i.jpg"), "{error}");
+    assert!(
+        error.starts_with("data.strip_prefix: must be \"/\" for ") && error.contains("there is no /i.jpg"),
+        "{error}"
+    );
     assert_eq!(of(json!({"split": {"train": "slash.txt"}, "strip_prefix": "/"})), Ok(1));
     assert_eq!(of(json!({"split": {"train": "whole.txt"}})), Ok(1));
 }
