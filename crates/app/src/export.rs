@@ -9,7 +9,7 @@ use crate::parts::Network;
 use crate::report;
 use crate::run::Run;
 use crate::saved;
-use crate::trained::{Trained, load};
+use crate::trained::{Trained, find, load};
 use anyhow::{Context, Result};
 use compare::Loaded;
 use contract::{StateDict, Stateful};
@@ -43,6 +43,13 @@ pub fn finished(run: &Run) -> Result<()> {
     })?;
     log::info!("Saved the network: {}", folder.display());
     Ok(())
+}
+
+/// Whether no version of a saved network is of the best checkpoint of a run that is finished.
+pub fn is_due(run: &Run, config: &Config) -> Result<bool> {
+    let (checkpoint, snapshot) = find(run, &Which::Best, config)?;
+    let saved = version::all_of(&checkpoint)?;
+    Ok(!saved.iter().any(|folder| saved::is_of(folder, &snapshot)))
 }
 
 /// Makes a version of a saved network, and gives its folder.

@@ -12,6 +12,13 @@ pub fn publish(path: &Path, bytes: &[u8]) -> Result<()> {
     partial.publish()
 }
 
+/// A path as a shell takes it, for a command that a person may copy.
+pub fn shown(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
 /// A file beside `path` that becomes `path` once it is complete, and is removed if it never is.
 pub struct Partial {
     file: File,
@@ -52,6 +59,24 @@ impl Drop for Partial {
         if !self.published {
             // The error that led here says more than one about this.
             let _ = fs::remove_file(&self.partial);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_quoted_where_a_shell_would_take_it_apart() {
+        for (path, expected) in [
+            ("runs/x-1_a.b", "runs/x-1_a.b"),
+            ("my run", "'my run'"),
+            ("it's", r"'it'\''s'"),
+            ("$HOME", "'$HOME'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shown(Path::new(path)), expected);
         }
     }
 }

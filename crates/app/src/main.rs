@@ -5,6 +5,7 @@
 
 mod cli;
 mod closer;
+mod complete;
 mod config;
 mod data;
 mod environment;
@@ -24,6 +25,7 @@ mod predict;
 mod recovery;
 mod replay;
 mod report;
+mod rescue;
 mod run;
 mod runs;
 mod saved;

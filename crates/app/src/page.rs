@@ -21,28 +21,34 @@ use terminal::{Step, Watch};
 
 /// How many of the best samples the page shows, and of the worst.
 pub const SAMPLES: usize = 8;
-const NAME: &str = "report.html";
 
 /// `app report`
 pub fn run(args: &cli::Report) -> Result<()> {
     let run = Run::trained(args.run.as_deref())?;
     let which = cli::Trained { run: Some(run.folder.clone()), checkpoint: Which::Best };
     let evaluation = load(&which, &args.set).and_then(|trained| evaluate(&trained));
-    let path = write(&run, &args.compare, args.output.as_deref(), evaluation)?;
+    let path = write(&run, None, &args.compare, args.output.as_deref(), evaluation)?;
     print(&path.display().to_string())
 }
 
-/// Writes the page of a run that is finished into its folder. It shows the `best` look of the training where that is one at the best
-/// checkpoint, and else looks at that itself.
-pub fn finished(run: &Run, config: &Config, input: &Loader, best: Option<&Best>) -> Result<()> {
+/// Whether a run that is finished lacks its page, or has one from before its last checkpoint.
+pub fn is_due(run: &Run, config: &Config) -> Result<bool> {
+    let written = |path: &Path| path.metadata().and_then(|about| about.modified()).ok();
+    let newest = run.store(&config.checkpoint).list()?.iter().filter_map(|path| written(path)).max();
+    Ok(written(&run.report()) < newest)
+}
+
+/// Writes the page of a run that is finished into its folder. It shows the `best` look of the training, with its validation data,
+/// where that is one at the best checkpoint, and else looks at that itself.
+pub fn finished(run: &Run, config: &Config, best: Option<(&Best, &Loader)>) -> Result<()> {
     let look = || {
         let (checkpoint, snapshot) = find(run, &Which::Best, config)?;
-        match best.filter(|best| best.at == snapshot.progress) {
-            Some(best) => evaluation(&checkpoint, best.at, input, &config.data, &best.confusion, &best.look),
+        match best.filter(|(best, _)| best.at == snapshot.progress) {
+            Some((best, input)) => evaluation(&checkpoint, best.at, input, &config.data, &best.confusion, &best.look),
             None => evaluate(&build(config.clone(), checkpoint, snapshot)?),
         }
     };
-    let written = write(run, &[], None, look());
+    let written = write(run, Some(Status::Finished), &[], None, look());
     let path = written.with_context(|| {
         let folder = run.folder.display();
         format!("{folder} is trained, and its page was not written (to try again: app report --run {folder})")
@@ -51,8 +57,15 @@ pub fn finished(run: &Run, config: &Config, input: &Loader, best: Option<&Best>)
     Ok(())
 }
 
-fn write(run: &Run, compare: &[PathBuf], output: Option<&Path>, evaluation: Result<Evaluation>) -> Result<PathBuf> {
+fn write(
+    run: &Run,
+    status: Option<Status>,
+    compare: &[PathBuf],
+    output: Option<&Path>,
+    evaluation: Result<Evaluation>,
+) -> Result<PathBuf> {
     let mut about = read(run)?;
+    about.status = status.unwrap_or(about.status);
     about.evaluation = match evaluation {
         Ok(evaluation) => Some(evaluation),
         // The curves are there all the same.
@@ -62,7 +75,7 @@ fn write(run: &Run, compare: &[PathBuf], output: Option<&Path>, evaluation: Resu
         }
     };
     let compare = compare.iter().map(|folder| read(&Run { folder: folder.clone() })).collect::<Result<_>>()?;
-    let path = output.map_or_else(|| run.folder.join(NAME), PathBuf::from);
+    let path = output.map_or_else(|| run.report(), PathBuf::from);
     Report { run: about, compare }.write(&path)?;
     Ok(path)
 }

@@ -25,10 +25,18 @@ impl Run {
         Self { folder: Path::new(RUNS).join(name) }
     }
 
+    /// The run in the folder that a person named: without what a path may have behind or between its names, and in full where
+    /// it ends in no name (`.`, `..`), since a run is called, moved aside and published by it.
+    pub fn at(folder: &Path) -> Self {
+        let plain: PathBuf = folder.components().collect();
+        let named = plain.file_name().is_some();
+        Self { folder: if named { plain } else { fs::canonicalize(&plain).unwrap_or(plain) } }
+    }
+
     /// The folder that a person named, or the run under `runs/` that last wrote a checkpoint.
     pub fn trained(folder: Option<&Path>) -> Result<Self> {
         match folder {
-            Some(folder) => Ok(Self { folder: folder.into() }),
+            Some(folder) => Ok(Self::at(folder)),
             None => Self::newest().ok_or_else(|| {
                 usage("no run under runs/ holds a checkpoint: train one (app train), or name one with --run")
             }),
@@ -59,9 +67,16 @@ impl Run {
         self.folder.join("checkpoints")
     }
 
-    /// Whether training has begun here.
+    /// Whether the folder is that of a run: it holds a configuration.
     pub fn exists(&self) -> bool {
         self.config_file().exists()
+    }
+
+    /// Whether training has begun here, also where a person removed the configuration since.
+    pub fn has_begun(&self) -> bool {
+        let has_lines = || self.metrics().metadata().is_ok_and(|about| about.len() > 0);
+        let has_saved = || self.store(&checkpoint::Config::default()).list().is_ok_and(|all| !all.is_empty());
+        self.exists() || has_lines() || has_saved()
     }
 
     /// The configuration of the run.
@@ -94,12 +109,46 @@ impl Run {
         self.folder.join("rejected")
     }
 
-    /// Renames the folder to the first free `NAME.1`, `NAME.2`, …
+    /// The page about the run.
+    pub fn report(&self) -> PathBuf {
+        self.folder.join("report.html")
+    }
+
+    /// Writes the configuration again where a person removed it meanwhile.
+    pub fn keep_if_missing(&self, config: &Config) -> Result<()> {
+        if self.exists() { Ok(()) } else { self.keep(config) }
+    }
+
+    /// Renames the folder to the first free `NAME.1`, `NAME.2`, … Of a link, it is the folder that is renamed, and the link
+    /// leads to the new one; the old one has a link beside it.
     pub fn move_aside(&self) -> Result<()> {
-        let aside = (1..).map(|n| PathBuf::from(format!("{}.{n}", self.folder.display()))).find(|path| !path.exists());
-        let aside = aside.context("no free name")?;
-        fs::rename(&self.folder, &aside).with_context(|| format!("moving {} aside", self.folder.display()))?;
-        log::info!("Moved the old run to {}", aside.display());
+        let doing = || format!("moving {} aside", self.folder.display());
+        let folder = fs::canonicalize(&self.folder).with_context(doing)?;
+        let numbered = |path: &Path, n: u64| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(format!(".{n}"));
+            PathBuf::from(name)
+        };
+        let free = |path: &Path| path.symlink_metadata().is_err();
+        let n = (1..)
+            .find(|n| free(&numbered(&self.folder, *n)) && free(&numbered(&folder, *n)))
+            .context("no free name")?;
+        let is_link = self.folder.symlink_metadata().with_context(doing)?.is_symlink();
+        let beside = numbered(&self.folder, n);
+        if !is_link {
+            fs::rename(&self.folder, &beside).with_context(doing)?;
+            log::info!("Moved the old run to {}", beside.display());
+            return Ok(());
+        }
+        let aside = numbered(&folder, n);
+        fs::rename(&folder, &aside).with_context(doing)?;
+        // What is left is a link to nowhere, which `create` would stumble over.
+        fs::create_dir(&folder).with_context(doing)?;
+        log::info!("Moved the old run to {}; the new one is in {}", aside.display(), folder.display());
+        #[cfg(unix)]
+        if let Err(error) = std::os::unix::fs::symlink(&aside, &beside) {
+            log::warn!("{} could not be made a link to it: {error}", beside.display());
+        }
         Ok(())
     }
 
@@ -142,4 +191,54 @@ pub fn valid(found: Found) -> Result<Option<(PathBuf, Snapshot)>> {
         anyhow::bail!("none of the {} checkpoints is valid; --resume never starts over", damaged.len());
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_called_the_same_however_it_is_named() {
+        for name in ["runs/x", "runs/x/", "runs//x", "runs/x/.", "runs/./x//"] {
+            assert_eq!(Run::at(Path::new(name)).folder, Path::new("runs/x"), "{name}");
+        }
+        for name in ["../x", "./x", "/runs/x", "runs/my run"] {
+            assert_eq!(Run::at(Path::new(name)).folder, Path::new(name));
+        }
+        let here = fs::canonicalize(".").unwrap();
+        assert_eq!(Run::at(Path::new(".")).folder, here);
+        assert_eq!(Run::at(Path::new("src/..")).folder, here);
+    }
+
+    #[test]
+    fn an_old_run_is_moved_to_the_first_free_number() {
+        let root = tempfile::tempdir().unwrap();
+        let run = Run::at(&root.path().join("my run/"));
+        for n in 1..3 {
+            run.create().unwrap();
+            fs::write(run.metrics(), n.to_string()).unwrap();
+            run.move_aside().unwrap();
+            assert!(!run.folder.exists());
+            let old = root.path().join(format!("my run.{n}/metrics.jsonl"));
+            assert_eq!(fs::read_to_string(old).unwrap(), n.to_string());
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn of_a_link_the_folder_is_moved_and_the_link_leads_to_the_new_one() {
+        let root = tempfile::tempdir().unwrap();
+        let (disk, runs) = (root.path().join("disk"), root.path().join("runs"));
+        fs::create_dir_all(disk.join("x")).unwrap();
+        fs::create_dir(&runs).unwrap();
+        std::os::unix::fs::symlink(disk.join("x"), runs.join("x")).unwrap();
+        let run = Run::at(&runs.join("x"));
+        fs::write(run.metrics(), "old").unwrap();
+        run.move_aside().unwrap();
+        run.create().unwrap();
+        assert!(run.folder.is_symlink() && disk.join("x").is_dir() && !run.metrics().exists());
+        for old in [disk.join("x.1"), runs.join("x.1")] {
+            assert_eq!(fs::read_to_string(old.join("metrics.jsonl")).unwrap(), "old");
+        }
+    }
 }

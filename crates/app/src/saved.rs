@@ -6,6 +6,7 @@ use crate::report;
 use crate::trained::Trained;
 use crate::usage::usage;
 use anyhow::{Context, Result, ensure};
+use checkpoint::Snapshot;
 use contract::Progress;
 use data::Split;
 use export::{Format, INPUT, OUTPUT};
@@ -81,6 +82,16 @@ pub fn write(folder: &Path, mut description: Value) -> Result<()> {
     }
     description["files"] = serde_json::to_value(files)?;
     Ok(fs::write(folder.join(DESCRIPTION), format!("{description:#}\n"))?)
+}
+
+/// Whether the network that is saved in `folder` is that of a checkpoint: of the same training at the same step.
+pub fn is_of(folder: &Path, snapshot: &Snapshot) -> bool {
+    let text = fs::read(folder.join(DESCRIPTION)).ok();
+    let known: Option<Known> = text.and_then(|text| serde_json::from_slice(&text).ok());
+    known.is_some_and(|known| {
+        let Origin { epoch, step, about } = known.run;
+        (epoch, step) == (snapshot.progress.epoch, snapshot.progress.step) && about == snapshot.about
+    })
 }
 
 fn sum(path: &Path) -> Result<Sum> {

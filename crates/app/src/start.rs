@@ -9,7 +9,9 @@ use crate::run::{Run, valid};
 use anyhow::{Result, ensure};
 use checkpoint::Snapshot;
 use contract::Progress;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Where a training starts from.
 pub struct Start {
@@ -20,14 +22,14 @@ pub struct Start {
     /// The checkpoint to continue from.
     pub checkpoint: Option<(PathBuf, Snapshot)>,
     resume: Resume,
-    lock: Option<Lock>,
+    lock: Option<Arc<Lock>>,
 }
 
 /// Reads what there is, and changes nothing.
 pub fn start(args: &cli::Train) -> Result<Start> {
     let run = folder(args);
     // Before anything is read: what another process is writing would soon be no longer true.
-    let lock = if run.folder.is_dir() { Some(Lock::take(&run.folder)?) } else { None };
+    let lock = if run.folder.is_dir() { Some(Arc::new(Lock::take(&run.folder)?)) } else { None };
     let named = match &args.resume {
         Resume::From(path) => {
             run.refuse_mixture(path)?;
@@ -61,10 +63,11 @@ impl Start {
     }
 
     /// Makes the run folder ready, once everything that may fail early has not failed: an old run that shall not go on
-    /// is moved aside, and so are checkpoints later than the one to continue from. Keep what it gives while training.
-    pub fn enter(&mut self, from: Progress) -> Result<Lock> {
+    /// is moved aside, and so are checkpoints later than the one to continue from. The lock is held as long as this lives.
+    pub fn enter(&mut self, from: Progress) -> Result<Arc<Lock>> {
+        self.lock.iter().try_for_each(|lock| lock.check())?;
         match self.resume {
-            Resume::Never if self.run.exists() => {
+            Resume::Never if self.run.has_begun() => {
                 self.run.move_aside()?;
                 // The old lock moved along.
                 self.lock = None;
@@ -72,23 +75,31 @@ impl Start {
             Resume::From(_) => self.run.supersede_after(&self.config.checkpoint, from.step)?,
             _ => {}
         }
-        match self.lock.take() {
-            Some(lock) => Ok(lock),
-            None => {
-                self.run.create()?;
-                let lock = Lock::take(&self.run.folder)?;
-                ensure!(!self.run.exists(), "{} was made by another process meanwhile", self.run.folder.display());
-                Ok(lock)
-            }
+        if let Some(lock) = &self.lock {
+            return Ok(Arc::clone(lock));
         }
+        self.run.create()?;
+        let lock = Arc::new(Lock::take(&self.run.folder)?);
+        ensure!(!self.run.has_begun(), "{} was made by another process meanwhile", self.run.folder.display());
+        self.lock = Some(Arc::clone(&lock));
+        Ok(lock)
+    }
+
+    /// The lock, where the folder was there from the start or is ready.
+    pub fn lock(&self) -> Option<&Lock> {
+        self.lock.as_deref()
     }
 }
 
 /// The run folder: the one named, that of the checkpoint named, or the configuration's own.
 fn folder(args: &cli::Train) -> Run {
-    let of_checkpoint = |path: &Path| Some(Run { folder: path.parent()?.parent()?.into() });
+    let of_checkpoint = |path: &Path| {
+        let of = |path: &Path| path.parent()?.parent().filter(|run| *run != Path::new("")).map(Run::at);
+        // A path that begins inside the run says nothing of its folder.
+        of(path).or_else(|| of(&fs::canonicalize(path).ok()?))
+    };
     let own = match (&args.run, &args.config, &args.resume) {
-        (Some(folder), _, _) => Some(Run { folder: folder.clone() }),
+        (Some(folder), _, _) => Some(Run::at(folder)),
         (None, Some(file), _) => file.file_stem().map(|stem| Run::named(&stem.to_string_lossy())),
         (None, None, Resume::From(path)) => of_checkpoint(path),
         (None, None, _) => None,

@@ -28,6 +28,7 @@ mod files;
 mod finite;
 mod hashed;
 mod manifest;
+mod permit;
 mod retention;
 mod snapshot;
 mod space;
@@ -39,6 +40,7 @@ mod writer;
 
 pub use config::{Config, Mode, OnError};
 pub use error::Error;
+pub use permit::Permit;
 pub use snapshot::{Snapshot, load};
 pub use space::{Room, readable};
 pub use store::{Damaged, Found, Store, step_of};

@@ -14,8 +14,10 @@ use std::{
 impl Store {
     /// The second half of a save: removes what is outdated now that `saved` is published.
     pub(crate) fn tidy(&self, saved: &Path) {
-        if let Err(error) = self.remove_outdated(saved) {
-            log::warn!("an outdated checkpoint is still there: {error}");
+        match self.remove_outdated(saved) {
+            // Who refuses says so.
+            Ok(()) | Err(Error::Refused { .. }) => {}
+            Err(error) => log::warn!("an outdated checkpoint is still there: {error}"),
         }
     }
 
@@ -48,6 +50,7 @@ impl Store {
             let Some(step) = step_of(path) else { continue };
             // Renamed first: a removal that is interrupted leaves no damaged checkpoint behind.
             let removed = self.folder.join(hidden(step, "removed"));
+            self.permit.ask()?;
             files::rename(path, &removed)?;
             files::remove(&removed)?;
         }

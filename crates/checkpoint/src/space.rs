@@ -28,7 +28,7 @@ impl fmt::Display for Room {
 }
 
 impl Store {
-    /// Before the first step: makes the folder, clears what a killed run left half written, writes a small trial file
+    /// Before the first step: makes the folder (but not its parent), clears what a killed run left half written, writes a small trial file
     /// into it (flushed to the disk) and removes it, and compares the free space with what checkpoints of `bytes` bytes
     /// will take: the newest `keep_last`, the best, the `for_good` that `keep_every` will have kept at the end, and one
     /// that is being written, but no more than there are and the `saves` that the run will make at most; less what
@@ -39,6 +39,7 @@ impl Store {
     /// Errors: the folder cannot be made or written ([`Error::Io`]), or not even one checkpoint fits
     /// ([`Error::NoRoom`]).
     pub fn prepare(&self, bytes: u64, for_good: u64, saves: u64) -> Result<Room, Error> {
+        self.permit.ask()?;
         self.create_folder()?;
         self.clean()?;
         try_to_write(&self.folder.join(".trial"))?;

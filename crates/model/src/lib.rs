@@ -18,5 +18,6 @@ pub use encoder::{BatchNorm, EncoderConfig};
 pub use mobilenet::MobileNetV2UNet;
 pub use precision::{Precise, Precision};
 pub use resnet::ResNetUNet;
+pub use statistics::Statistics;
 pub use unet::UNet;
 pub use weights::{Mismatch, WeightsConfig, adopt};

@@ -25,9 +25,7 @@ impl Version {
         let folder = match named {
             Some(folder) => folder.to_path_buf(),
             None => {
-                // runs/NAME/checkpoints/step-…
-                let run = checkpoint.canonicalize()?.ancestors().nth(2).and_then(Path::file_name).map(PathBuf::from);
-                let model = Path::new(SAVED).join(run.context("the checkpoint is in no run: name an --output")?);
+                let model = model_of(checkpoint)?;
                 model.join((newest(&model)? + 1).to_string())
             }
         };
@@ -76,6 +74,24 @@ impl Version {
         }
         made
     }
+}
+
+/// The folder for the versions of the run that the checkpoint is of.
+fn model_of(checkpoint: &Path) -> Result<PathBuf> {
+    // runs/NAME/checkpoints/step-…
+    let run = checkpoint.canonicalize()?.ancestors().nth(2).and_then(Path::file_name).map(PathBuf::from);
+    Ok(Path::new(SAVED).join(run.context("the checkpoint is in no run: name an --output")?))
+}
+
+/// The versions there are of the run that the checkpoint is of.
+pub fn all_of(checkpoint: &Path) -> Result<Vec<PathBuf>> {
+    let model = model_of(checkpoint)?;
+    let entries = match fs::read_dir(&model) {
+        Err(_) if !model.exists() => return Ok(Vec::new()),
+        entries => entries.with_context(|| model.display().to_string())?,
+    };
+    let versions = entries.flatten().map(|entry| entry.path());
+    Ok(versions.filter(|path| path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with('.'))).collect())
 }
 
 /// The highest number of a version in the folder of a network; 0 where there is none.
