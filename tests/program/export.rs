@@ -93,7 +93,16 @@ fn a_training_ends_by_saving_its_best_network_unless_it_is_told_not_to() {
     let ran =
         place.train(&format!("{train} --set train.epochs=3")).refused(2, "is trained, and its network was not saved");
     assert!(ran.stderr.contains("app export --run runs/shapes"), "{}", ran.stderr);
-    assert!(place.train(&format!("{train} --set train.epochs=3")).ok().stderr.contains("is finished"));
+    // The same command tries again, until it is there.
+    fs::remove_dir_all(place.path("saved_models/shapes/1")).unwrap();
+    let again = || place.train(&format!("{train} --set train.epochs=3"));
+    again().refused(2, "is trained, and its network was not saved");
+    fs::remove_file(place.path("saved_models/shapes/config.pbtxt")).unwrap();
+    for saves in [true, false] {
+        let ran = again().ok();
+        assert!(ran.stderr.contains("is finished"), "{}", ran.stderr);
+        assert_eq!(ran.stderr.contains("Saved the network: saved_models/shapes/1"), saves, "{}", ran.stderr);
+    }
 }
 
 #[test]

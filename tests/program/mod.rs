@@ -18,5 +18,6 @@ mod seeing;
 mod support;
 mod tensorboard;
 mod terminal;
+mod upkeep;
 mod use_as_told;
 mod weights;

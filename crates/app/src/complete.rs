@@ -1,7 +1,6 @@
 //! What a finished run is to have besides its checkpoints: a report, a saved network.
 
 use crate::closer::Best;
-use crate::config::Config;
 use crate::start::Start;
 use crate::{export, page};
 use anyhow::Result;
@@ -14,11 +13,11 @@ pub fn complete(start: &Start, just: Option<(Option<&Best>, &Loader)>) -> Result
     let Start { run, config, .. } = start;
     let best = just.and_then(|(best, input)| Some((best?, input)));
     let page = || match config.summary.report && (just.is_some() || page::is_due(run, config)?) {
-        true => make(start, |config| page::finished(run, config, best)),
+        true => make(start, || page::finished(run, config, start.lock(), best)),
         false => Ok(()),
     };
     let network = || match config.export.at_end && (just.is_some() || export::is_due(run, config)?) {
-        true => make(start, |_| export::finished(run)),
+        true => make(start, || export::finished(run)),
         false => Ok(()),
     };
     match (page(), network()) {
@@ -32,11 +31,11 @@ pub fn complete(start: &Start, just: Option<(Option<&Best>, &Loader)>) -> Result
 }
 
 /// Makes something of a run, as long as the folder is still the run's.
-fn make(start: &Start, make: impl FnOnce(&Config) -> Result<()>) -> Result<()> {
+fn make(start: &Start, make: impl FnOnce() -> Result<()>) -> Result<()> {
     if let Some(lock) = start.lock() {
         lock.check()?;
     }
     // A person may have removed it while the run trained, and whoever reads the run needs it.
     start.run.keep_if_missing(&start.config)?;
-    make(&start.config)
+    make()
 }

@@ -4,7 +4,7 @@ use crate::cli::{self, Which};
 use crate::closer::{self, Best, Closer, Look};
 use crate::config::Config;
 use crate::environment;
-use crate::lock::held;
+use crate::lock::{Lock, held};
 use crate::parts::input_of_validation;
 use crate::report::print;
 use crate::run::Run;
@@ -39,8 +39,8 @@ pub fn is_due(run: &Run, config: &Config) -> Result<bool> {
 }
 
 /// Writes the page of a run that is finished into its folder. It shows the `best` look of the training, with its validation data,
-/// where that is one at the best checkpoint, and else looks at that itself.
-pub fn finished(run: &Run, config: &Config, best: Option<(&Best, &Loader)>) -> Result<()> {
+/// where that is one at the best checkpoint, and else looks at that itself. `lock` is the run's.
+pub fn finished(run: &Run, config: &Config, lock: Option<&Lock>, best: Option<(&Best, &Loader)>) -> Result<()> {
     let look = || {
         let (checkpoint, snapshot) = find(run, &Which::Best, config)?;
         match best.filter(|(best, _)| best.at == snapshot.progress) {
@@ -48,7 +48,10 @@ pub fn finished(run: &Run, config: &Config, best: Option<(&Best, &Loader)>) -> R
             None => evaluate(&build(config.clone(), checkpoint, snapshot)?),
         }
     };
-    let written = write(run, Some(Status::Finished), &[], None, look());
+    let look = look();
+    // That took a while.
+    lock.map_or(Ok(()), Lock::check)?;
+    let written = write(run, Some(Status::Finished), &[], None, look);
     let path = written.with_context(|| {
         let folder = run.folder.display();
         format!("{folder} is trained, and its page was not written (to try again: app report --run {folder})")

@@ -6,6 +6,7 @@ use crate::closer::{Best, Closer};
 use crate::complete::complete;
 use crate::config::Policy;
 use crate::environment;
+use crate::files::shown;
 use crate::guard::Guard;
 use crate::identity;
 use crate::journal::Journal;
@@ -90,7 +91,7 @@ pub fn train(start: &mut Start, parts: &mut Parts, signals: &Signals, args: &cli
     let lock = start.enter(from)?;
     let Start { run, config, .. } = &*start;
     let still = Arc::clone(&lock);
-    let allowed = move || still.check().map_err(Into::into);
+    let allowed = move || -> Result<(), contract::BoxError> { Ok(still.check()?) };
     let permit = checkpoint::Permit::new(allowed.clone());
     recovery.permitted(&permit);
     let store = run.store(&config.checkpoint).permitted(&permit);
@@ -220,7 +221,7 @@ pub fn train(start: &mut Start, parts: &mut Parts, signals: &Signals, args: &cli
                         journal.notes.validated(now, validation_input, config, &look)?;
                         let score = report::score(measured, &config.checkpoint.best);
                         let seen = (validation_metric.confusion()?, look);
-                        best = Best::of(best, config.checkpoint.mode, score, now, seen);
+                        best = Best::of(best.take(), config.checkpoint.mode, score, now, seen);
                     }
                     journal.times.lap(Phase::Logging);
                     match measured {
@@ -252,7 +253,7 @@ pub fn train(start: &mut Start, parts: &mut Parts, signals: &Signals, args: &cli
                 saver.finish()?;
                 journal.notes.finish()?;
                 drop(journal);
-                log::info!("Stopped at step {}. To go on: app train --run {}", now.step, run.folder.display());
+                log::info!("Stopped at step {}. To go on: app train --run {}", now.step, shown(&run.folder));
                 return Ok(ExitCode::from(RESUMABLE));
             }
             sound = Some(at);

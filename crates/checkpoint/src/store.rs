@@ -139,10 +139,10 @@ impl Store {
 
     /// Makes the folder, but never its parent: where a person removed a run, none comes into being again.
     pub(crate) fn create_folder(&self) -> Result<(), Error> {
-        match fs::create_dir(&self.folder) {
-            Err(_) if self.folder.is_dir() => return Ok(()),
-            made => made.map_err(Error::io("create", &self.folder))?,
+        if self.folder.is_dir() {
+            return Ok(());
         }
+        fs::create_dir(&self.folder).map_err(Error::io("create", &self.folder))?;
         match self.folder.parent() {
             Some(parent) if parent != Path::new("") => files::sync_folder(parent),
             _ => Ok(()),
