@@ -61,8 +61,8 @@ impl<'a> Trainer<'a> {
         self.optimizer.minimize(loss).map_err(|source| Error::Optimizer { place: place.clone(), source })
     }
 
-    /// All of a step but its batch. What can fail comes before what changes the weights, so that an error leaves them as
-    /// they were, and the metric too; unless the optimizer says that it failed in the middle.
+    /// All of a step but its batch. What can fail comes before what changes the weights, so that an error leaves them
+    /// as they were, and the metric too; unless the optimizer says that it failed in the middle.
     fn step(&mut self, batch: &Batch, place: &Place) -> Result<(Tensor, Option<Update>), Error> {
         let failed = |source| Error::Metric { place: place.clone(), source };
         let before = copied(self.metric.state()).map_err(|error| failed(error.into()))?;
@@ -91,9 +91,10 @@ fn copied(state: StateDict) -> Result<StateDict, TorchError> {
 /// Training under way: an iterator of events. Between two events the parts can be looked at through
 /// [`trainer`](Self::trainer), for a checkpoint for example.
 pub struct Training<'t, 'a> {
-    /// The trainer, whose parts are in a consistent state between two events. After an error too, which changed neither the
-    /// metric nor (unless [`is_unchanged`](Optimizer::is_unchanged) is false) the optimizer and its parameters. What a
-    /// model's pass in training changes by itself is the caller's to put back: running statistics, random numbers.
+    /// The trainer, whose parts are in a consistent state between two events. After an error too, which changed neither
+    /// the metric nor (unless [`is_unchanged`](Optimizer::is_unchanged) is false) the optimizer and its parameters.
+    /// What a model's pass in training changes by itself is the caller's to put back: running statistics, random
+    /// numbers.
     pub trainer: &'t mut Trainer<'a>,
     progress: Progress,
     batches: Option<Batches<'a>>,

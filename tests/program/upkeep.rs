@@ -116,7 +116,11 @@ fn what_is_done_to_the_lines_costs_only_those() {
     place.app("report --run run").ok();
     let listed = place.app("runs run").ok();
     assert!(listed.stdout.contains("resumable"), "{}", listed.stdout);
-    assert!(listed.stderr.contains("metrics.jsonl, line 1") && listed.stderr.contains("passed over"), "{}", listed.stderr);
+    assert!(
+        listed.stderr.contains("metrics.jsonl, line 1") && listed.stderr.contains("passed over"),
+        "{}",
+        listed.stderr
+    );
     let resumed = place.train("--run run").ok();
     assert!(resumed.stderr.contains("removed 1 broken lines"), "{}", resumed.stderr);
     assert_same(&place, "straight", "run");
@@ -134,7 +138,8 @@ fn what_is_done_to_the_lines_costs_only_those() {
 #[test]
 fn files_that_are_cut_replaced_or_removed_while_a_run_trains_go_on() {
     let place = Place::new();
-    let options = "train --config tiny.json --set data.train_samples=300 --set train.epochs=4 --set summary.per_step=true \
+    let options = "train --config tiny.json --set data.train_samples=300 --set train.epochs=4 \
+                   --set summary.per_step=true \
                    --set summary.flush_seconds=0 --run run";
     let mut life = Life::start(&place, options);
     assert!(life.until_said("Epoch 1/", 1));
@@ -200,7 +205,8 @@ fn a_finished_run_makes_what_it_lacks() {
 fn a_run_folder_is_the_same_however_it_is_named() {
     let place = Place::new();
     place.train("--run runs/x/ --until-step 3").refused(75, "app train --run runs/x\n");
-    let begun = place.train("--run runs/./x/. --resume never --until-step 2").refused(75, "Moved the old run to runs/x.1\n");
+    let begun =
+        place.train("--run runs/./x/. --resume never --until-step 2").refused(75, "Moved the old run to runs/x.1\n");
     assert!(begun.stderr.contains("Stopped at step 2."), "{}", begun.stderr);
     let mut inside = place.command("train --run . --resume never --until-step 1 --config");
     let output = inside.arg(place.path("tiny.json")).current_dir(place.path("runs/x")).output().unwrap();
@@ -237,10 +243,14 @@ fn an_unreadable_validation_image_costs_no_epoch() {
     let End { status, said, .. } = life.end();
     assert_eq!(status, Some(1), "{said}");
     // An epoch has one step.
-    let epoch = said.split_once("ERROR] validation after epoch ").unwrap().1.split_once(", batch 1: no batch: ").unwrap();
+    let epoch =
+        said.split_once("ERROR] validation after epoch ").unwrap().1.split_once(", batch 1: no batch: ").unwrap();
     assert!(epoch.1.contains("d.jpg"), "{said}");
     let epoch: u64 = epoch.0.parse().unwrap();
-    assert!(said.contains(&format!("What was learnt up to step {epoch} is saved. To go on: app train --run run\n")), "{said}");
+    assert!(
+        said.contains(&format!("What was learnt up to step {epoch} is saved. To go on: app train --run run\n")),
+        "{said}"
+    );
     assert!(said.contains("data.loader.max_skipped"), "{said}");
     let saved = || published(&place, "run").pop().and_then(|path| checkpoint::step_of(&path));
     assert_eq!(saved(), Some(epoch));

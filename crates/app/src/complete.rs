@@ -7,8 +7,9 @@ use anyhow::Result;
 use data::Loader;
 use std::process::ExitCode;
 
-/// Makes what a finished run is to have and lacks: its report, its saved network. What cannot be made keeps nothing else from being
-/// made. `just` is the look at its best network, and its validation data, of a run that was trained just now.
+/// Makes what a finished run is to have and lacks: its report, its saved network. What cannot be made keeps nothing
+/// else from being made. `just` is the look at its best network, and its validation data, of a run that was trained
+/// just now.
 pub fn complete(start: &Start, just: Option<(Option<&Best>, &Loader)>) -> Result<ExitCode> {
     let Start { run, config, .. } = start;
     let best = just.and_then(|(best, input)| Some((best?, input)));

@@ -20,8 +20,8 @@ pub struct Lock {
     file: File,
 }
 
-/// The folder of a run is not where it was when the run began: nothing may be written there any more, since what lies there
-/// now may be another run.
+/// The folder of a run is not where it was when the run began: nothing may be written there any more, since what lies
+/// there now may be another run.
 #[derive(Debug)]
 pub struct Gone {
     folder: PathBuf,
@@ -45,13 +45,15 @@ impl fmt::Display for Gone {
             (Some(to), false) => write!(f, "the run folder {folder} was moved to {} meanwhile", to.display()),
             (Some(to), true) => write!(
                 f,
-                "the run folder {folder} was moved to {} meanwhile, and another one lies there now, which is left alone",
+                "the run folder {folder} was moved to {} meanwhile, and another one lies there now, which is \
+                 left alone",
                 to.display()
             ),
             (None, false) => write!(f, "the run folder {folder} was removed meanwhile"),
             (None, true) => write!(
                 f,
-                "the run folder {folder}, or its lock, was removed or replaced meanwhile; what lies there now is left alone"
+                "the run folder {folder}, or its lock, was removed or replaced meanwhile; what lies there now \
+                 is left alone"
             ),
         }
     }
@@ -104,8 +106,8 @@ impl Lock {
         Ok(lock)
     }
 
-    /// An error where the folder's name no longer leads to the folder that was locked. The open lock file is the same file
-    /// as long as this process lives, whatever else comes to have its name.
+    /// An error where the folder's name no longer leads to the folder that was locked. The open lock file is the same
+    /// file as long as this process lives, whatever else comes to have its name.
     pub fn check(&self) -> Result<(), Gone> {
         let there = match fs::metadata(self.folder.join(NAME)) {
             Err(error) if [ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()) => None,

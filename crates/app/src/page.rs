@@ -38,8 +38,8 @@ pub fn is_due(run: &Run, config: &Config) -> Result<bool> {
     Ok(written(&run.report()) < newest)
 }
 
-/// Writes the page of a run that is finished into its folder. It shows the `best` look of the training, with its validation data,
-/// where that is one at the best checkpoint, and else looks at that itself. `lock` is the run's.
+/// Writes the page of a run that is finished into its folder. It shows the `best` look of the training, with its
+/// validation data, where that is one at the best checkpoint, and else looks at that itself. `lock` is the run's.
 pub fn finished(run: &Run, config: &Config, lock: Option<&Lock>, best: Option<(&Best, &Loader)>) -> Result<()> {
     let look = || {
         let (checkpoint, snapshot) = find(run, &Which::Best, config)?;

@@ -9,8 +9,8 @@ use contract::{Progress, StateDict};
 use model::Statistics;
 use tch::Tensor;
 
-/// What a training step changes before the optimizer changes the weights: running statistics and random numbers. Kept from
-/// before each step, so that one that fails leaves no trace.
+/// What a training step changes before the optimizer changes the weights: running statistics and random numbers. Kept
+/// from before each step, so that one that fails leaves no trace.
 pub struct Undo {
     statistics: Statistics,
     before: Option<Before>,
@@ -55,8 +55,8 @@ pub fn gone(gone: &Gone, now: Progress, saved: Option<u64>) -> Error {
     anyhow!("{gone}. Training ended at step {}; {lost}{again}", now.step)
 }
 
-/// Says what became of what was learnt before `error`, and how to go on. `saved` is where a checkpoint stands now: `None` where
-/// the error came in the middle of a change, so that there is nothing sound to save.
+/// Says what became of what was learnt before `error`, and how to go on. `saved` is where a checkpoint stands now:
+/// `None` where the error came in the middle of a change, so that there is nothing sound to save.
 pub fn tell(run: &Run, error: &Error, saved: Option<Progress>, before: Option<u64>) {
     let command = format!("app train --run {}", shown(&run.folder));
     let Some(at) = saved else {
@@ -76,8 +76,8 @@ pub fn tell(run: &Run, error: &Error, saved: Option<Progress>, before: Option<u6
              (--set data.loader.max_skipped=1, or more)"
         ),
         Some(_) => log::info!(
-            "It will meet the same samples there. If memory was short, that is enough once there is more of it; an error \
-             that comes again at this place is in the model, the loss or these samples"
+            "It will meet the same samples there. If memory was short, that is enough once there is more of it; an \
+             error that comes again at this place is in the model, the loss or these samples"
         ),
         None => {}
     }

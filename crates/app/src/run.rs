@@ -25,8 +25,8 @@ impl Run {
         Self { folder: Path::new(RUNS).join(name) }
     }
 
-    /// The run in the folder that a person named: without what a path may have behind or between its names, and in full where
-    /// it ends in no name (`.`, `..`), since a run is called, moved aside and published by it.
+    /// The run in the folder that a person named: without what a path may have behind or between its names, and in full
+    /// where it ends in no name (`.`, `..`), since a run is called, moved aside and published by it.
     pub fn at(folder: &Path) -> Self {
         let plain: PathBuf = folder.components().collect();
         let named = plain.file_name().is_some();
@@ -119,8 +119,8 @@ impl Run {
         if self.exists() { Ok(()) } else { self.keep(config) }
     }
 
-    /// Renames the folder to the first free `NAME.1`, `NAME.2`, … Of a link, it is the folder that is renamed, and the link
-    /// leads to the new one; the old one has a link beside it.
+    /// Renames the folder to the first free `NAME.1`, `NAME.2`, … Of a link, it is the folder that is renamed, and the
+    /// link leads to the new one; the old one has a link beside it.
     pub fn move_aside(&self) -> Result<()> {
         let doing = || format!("moving {} aside", self.folder.display());
         let folder = fs::canonicalize(&self.folder).with_context(doing)?;

@@ -39,8 +39,8 @@ impl Saver {
         Self { writer, config, about, since, last, saved_step, saved: None, failed: None, warned: false }
     }
 
-    /// The step of the last checkpoint that is there, once the one being written is. What became of that is nobody's concern
-    /// any more.
+    /// The step of the last checkpoint that is there, once the one being written is. What became of that is nobody's
+    /// concern any more.
     pub fn settle(&mut self) -> Option<u64> {
         if let Some(Ok(saved)) = self.writer.wait() {
             self.saved_step = Some(saved.step);
@@ -107,9 +107,9 @@ impl Saver {
         Snapshot { progress: at, states, scores, about: self.about.clone() }
     }
 
-    /// Saves what was learnt before an error that ends the training, and waits for that; nothing where the last checkpoint
-    /// is of this very place. No other checkpoint is removed: a run that is started again and again and fails each time must
-    /// not replace good ones by those before its failures.
+    /// Saves what was learnt before an error that ends the training, and waits for that; nothing where the last
+    /// checkpoint is of this very place. No other checkpoint is removed: a run that is started again and again and
+    /// fails each time must not replace good ones by those before its failures.
     pub fn save_before_error(&mut self, states: States, at: Progress, validation: &Scores) -> Result<()> {
         let before = self.writer.wait();
         if let Err(error) = self.hear(before) {

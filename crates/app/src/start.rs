@@ -63,7 +63,8 @@ impl Start {
     }
 
     /// Makes the run folder ready, once everything that may fail early has not failed: an old run that shall not go on
-    /// is moved aside, and so are checkpoints later than the one to continue from. The lock is held as long as this lives.
+    /// is moved aside, and so are checkpoints later than the one to continue from. The lock is held as long as this
+    /// lives.
     pub fn enter(&mut self, from: Progress) -> Result<Arc<Lock>> {
         self.lock.iter().try_for_each(|lock| lock.check())?;
         match self.resume {

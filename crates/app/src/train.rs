@@ -77,8 +77,8 @@ pub struct Ended {
     pub best: Option<Best>,
 }
 
-/// Trains to the end, or until it is asked to stop: then the status says that it can be resumed. After an error what was learnt
-/// before it is saved, where that is sound.
+/// Trains to the end, or until it is asked to stop: then the status says that it can be resumed. After an error what
+/// was learnt before it is saved, where that is sound.
 pub fn train(start: &mut Start, parts: &mut Parts, signals: &Signals, args: &cli::Train) -> Result<Ended> {
     let about = identity::about(&start.config, &parts.fingerprints)?;
     let mut recovery = Recovery::new(&start.config.train.non_finite, start.run.rejected(), about.clone());
@@ -147,7 +147,8 @@ pub fn train(start: &mut Start, parts: &mut Parts, signals: &Signals, args: &cli
             lock.check()?;
             let next = training.progress();
             if next.batch + 1 >= batches && journal.notes.histograms_due(next.epoch + 1) {
-                // The next update is the last of its epoch: that of the last batch, or, of batches that are left over, that at the end.
+                // The next update is the last of its epoch: that of the last batch, or, of batches that are left over,
+                // that at the end.
                 gradients.ask();
             }
             undo.keep(network)?;
@@ -253,6 +254,9 @@ pub fn train(start: &mut Start, parts: &mut Parts, signals: &Signals, args: &cli
                 saver.finish()?;
                 journal.notes.finish()?;
                 drop(journal);
+                lock.check()?;
+                // Whoever goes on with the run reads it.
+                run.keep_if_missing(config)?;
                 log::info!("Stopped at step {}. To go on: app train --run {}", now.step, shown(&run.folder));
                 return Ok(ExitCode::from(RESUMABLE));
             }

@@ -28,11 +28,12 @@ impl fmt::Display for Room {
 }
 
 impl Store {
-    /// Before the first step: makes the folder (but not its parent), clears what a killed run left half written, writes a small trial file
-    /// into it (flushed to the disk) and removes it, and compares the free space with what checkpoints of `bytes` bytes
-    /// will take: the newest `keep_last`, the best, the `for_good` that `keep_every` will have kept at the end, and one
-    /// that is being written, but no more than there are and the `saves` that the run will make at most; less what
-    /// intact checkpoints already take. The best and those for good may be among the newest, so less may do.
+    /// Before the first step: makes the folder (but not its parent), clears what a killed run left half written, writes
+    /// a small trial file into it (flushed to the disk) and removes it, and compares the free space with what
+    /// checkpoints of `bytes` bytes will take: the newest `keep_last`, the best, the `for_good` that `keep_every` will
+    /// have kept at the end, and one that is being written, but no more than there are and the `saves` that the run
+    /// will make at most; less what intact checkpoints already take. The best and those for good may be among the
+    /// newest, so less may do.
     ///
     /// Must not be called while a checkpoint is being written.
     ///

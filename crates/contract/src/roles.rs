@@ -40,8 +40,8 @@ pub trait Optimizer: Stateful {
     /// Applies gradients that are still accumulated, so that the last batches of an epoch are not lost.
     fn flush(&mut self) -> Result<Option<Update>, BoxError>;
 
-    /// Whether the last call, which was an error, left parameters and state as they were before it. Where that is not known,
-    /// nothing of them is saved.
+    /// Whether the last call, which was an error, left parameters and state as they were before it. Where that is not
+    /// known, nothing of them is saved.
     fn is_unchanged(&self) -> bool {
         false
     }

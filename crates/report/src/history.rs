@@ -40,9 +40,10 @@ pub enum Stage {
 }
 
 impl History {
-    /// Reads `metrics.jsonl`. A file that is not there has no lines. What stands behind the last line's end was torn by a
-    /// crash, or is being written at this moment, and is left out unless it is a whole object. Other lines that say nothing
-    /// are passed over, with a warning in the log: what a person did to the file must not keep its rest from being read.
+    /// Reads `metrics.jsonl`. A file that is not there has no lines. What stands behind the last line's end was torn by
+    /// a crash, or is being written at this moment, and is left out unless it is a whole object. Other lines that say
+    /// nothing are passed over, with a warning in the log: what a person did to the file must not keep its rest from
+    /// being read.
     pub fn read(path: &Path) -> Result<Self, Error> {
         // Opening a pipe would wait for whoever writes it.
         if fs::metadata(path).is_ok_and(|about| !about.is_file()) {

@@ -27,10 +27,10 @@ const ENOUGH: usize = 8 << 10;
 /// What waits at most while nothing can be written.
 const BOUND: usize = 64 << 20;
 
-/// The event files of one folder, `events.out.tfevents.<unix seconds>.<host>.<process>.<n><suffix>`; the first is created
-/// when there is something to write. Events are buffered until [`hand_over`](Self::hand_over) or until it is dropped, where an
-/// error would go unseen. What could not be written is kept, within bounds, and comes with the next. A file that somebody
-/// else removed, replaced or changed is left alone, and a new one begun.
+/// The event files of one folder, `events.out.tfevents.<unix seconds>.<host>.<process>.<n><suffix>`; the first is
+/// created when there is something to write. Events are buffered until [`hand_over`](Self::hand_over) or until it is
+/// dropped, where an error would go unseen. What could not be written is kept, within bounds, and comes with the next.
+/// A file that somebody else removed, replaced or changed is left alone, and a new one begun.
 #[derive(Debug)]
 pub struct EventFile {
     folder: PathBuf,

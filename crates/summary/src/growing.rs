@@ -9,8 +9,8 @@ use std::{
 
 /// A file that is only written at its end.
 ///
-/// **Invariant:** a piece of ours is in the file whole or not at all. What a write that failed left behind is cut off at
-/// once, and if that fails too, before the next.
+/// **Invariant:** a piece of ours is in the file whole or not at all. What a write that failed left behind is cut off
+/// at once, and if that fails too, before the next.
 #[derive(Debug)]
 pub struct Growing {
     path: PathBuf,

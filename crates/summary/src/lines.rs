@@ -19,8 +19,8 @@ const KEYS: [&str; 4] = ["stage", "epoch", "step", "time"];
 /// A line is handed to the system at once. One that could not be written is kept and comes with the next, so that nothing
 /// is missing once there is room. NaN and infinity become `null`, since JSON has neither.
 ///
-/// A person may cut, replace or remove the file meanwhile, as editors do: lines then go on at the end of the file that has
-/// the name, and that is said once in the log.
+/// A person may cut, replace or remove the file meanwhile, as editors do: lines then go on at the end of the file that
+/// has the name, and that is said once in the log.
 #[derive(Debug)]
 pub struct JsonLines {
     file: Growing,
@@ -92,8 +92,8 @@ impl JsonLines {
     }
 
     /// Removes the lines of `path` that `keep` does not want, all at once or none. Lines that are no objects, or not
-    /// whole, are removed too: they come from a crash, or from a hole that was left where somebody cut the file. A file that
-    /// is not there has no lines.
+    /// whole, are removed too: they come from a crash, or from a hole that was left where somebody cut the file. A file
+    /// that is not there has no lines.
     fn cut_back(path: &Path, keep: impl Fn(&Mark) -> bool) -> Result<(), Error> {
         let file = match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -8,7 +8,8 @@ pub type Refusal = Box<dyn std::error::Error + Send + Sync>;
 
 /// Asked before every change of a file or folder; a refusal keeps the change from being made. The default allows all.
 ///
-/// A run asks whether its folder is still the one that it was started in: after a person moved it, another run may lie there.
+/// A run asks whether its folder is still the one that it was started in: after a person moved it, another run may lie
+/// there.
 #[derive(Clone, Default)]
 pub struct Permit(Option<Arc<dyn Fn() -> Result<(), Refusal> + Send + Sync>>);
 

@@ -29,8 +29,8 @@ impl Summary {
         Self::permitted(run, config, &Permit::default())
     }
 
-    /// The same in a folder that is there, and changes nothing without this `permit`. Where that is refused, TensorBoard is
-    /// told nothing more, and all other methods return the refusal.
+    /// The same in a folder that is there, and changes nothing without this `permit`. Where that is refused,
+    /// TensorBoard is told nothing more, and all other methods return the refusal.
     pub fn permitted(run: &Path, config: &Config, permit: &Permit) -> Result<Self, Error> {
         permit.ask()?;
         let lines = JsonLines::append(run.join("metrics.jsonl"))?.permitted(permit);
@@ -52,10 +52,10 @@ impl Summary {
         Ok(summary)
     }
 
-    /// Goes on from where `epochs` epochs were finished, validated and written down, and `step` training steps done, as if
-    /// nothing had been written down after that: later lines are removed from `metrics.jsonl`, and TensorBoard is told to
-    /// forget later points. What is said of the run as a whole, from its hyper-parameters to its outcome, is forgotten
-    /// altogether, and to be said again.
+    /// Goes on from where `epochs` epochs were finished, validated and written down, and `step` training steps done, as
+    /// if nothing had been written down after that: later lines are removed from `metrics.jsonl`, and TensorBoard is
+    /// told to forget later points. What is said of the run as a whole, from its hyper-parameters to its outcome, is
+    /// forgotten altogether, and to be said again.
     pub fn restart(&mut self, epochs: u64, step: u64) -> Result<(), Error> {
         let restart = Record::new(Stage::Run, epochs, step, Value::Restart);
         self.write(&restart)?;

@@ -107,7 +107,8 @@ fn an_optimizer_that_fails_is_an_error_with_the_samples() {
     let without_a_graph =
         |outputs: &Tensor, _: &Tensor| -> Result<Tensor, BoxError> { Ok(outputs.detach().sum(Kind::Float)) };
     let error = failure(&model, &Images::new(&[1, 1]), &without_a_graph, 0).to_string();
-    let expected = "training, epoch 1, batch 1 (0.0.0): the optimizer failed: libtorch: element 0 of tensors does not require";
+    let expected =
+        "training, epoch 1, batch 1 (0.0.0): the optimizer failed: libtorch: element 0 of tensors does not require";
     assert!(error.starts_with(expected), "{error}");
 }
 

@@ -1,4 +1,5 @@
-//! Parts that fail in the middle of a run: what is saved then leads to the same end, to the bit, as if nothing had failed.
+//! Parts that fail in the middle of a run: what is saved then leads to the same end, to the bit, as if nothing had
+//! failed.
 
 use super::*;
 use std::collections::BTreeMap;
@@ -115,7 +116,8 @@ fn what_a_step_changes_by_itself_is_put_back() {
     let model = network.model.as_ref();
     let mut trainer = Trainer::new(model, input.as_ref(), &loss_fn, &mut optimizer, &mut metric, 1);
     let mut training = trainer.train(Progress::default());
-    let state = || -> Vec<Tensor> { Stateful::state(&network.store).into_values().map(|tensor| tensor.copy()).collect() };
+    let state =
+        || -> Vec<Tensor> { Stateful::state(&network.store).into_values().map(|tensor| tensor.copy()).collect() };
     for _ in 0..2 {
         training.next().unwrap().unwrap();
     }
