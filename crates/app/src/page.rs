@@ -77,7 +77,7 @@ fn write(
             None
         }
     };
-    let compare = compare.iter().map(|folder| read(&Run { folder: folder.clone() })).collect::<Result<_>>()?;
+    let compare = compare.iter().map(|folder| read(&Run::at(folder))).collect::<Result<_>>()?;
     let path = output.map_or_else(|| run.report(), PathBuf::from);
     Report { run: about, compare }.write(&path)?;
     Ok(path)

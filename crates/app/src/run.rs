@@ -156,7 +156,7 @@ impl Run {
     pub fn refuse_mixture(&self, checkpoint: &Path) -> Result<()> {
         let empty = self.store(&checkpoint::Config::default()).list()?.is_empty();
         let own =
-            |path: &Path| Some(fs::canonicalize(path.parent()?).ok()? == fs::canonicalize(self.checkpoints()).ok()?);
+            |path: &Path| Some(fs::canonicalize(path).ok()?.parent()? == fs::canonicalize(self.checkpoints()).ok()?);
         if empty || !checkpoint.exists() || own(checkpoint) == Some(true) {
             return Ok(());
         }

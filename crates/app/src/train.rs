@@ -282,7 +282,8 @@ pub fn train(start: &mut Start, parts: &mut Parts, signals: &Signals, args: &cli
             if let Err(gone) = lock.check() {
                 return Err(rescue::gone(&gone, now, saver.settle()));
             }
-            let saved = sound.map(|at| -> Result<Progress> {
+            // Before the first step nothing was learnt, and whoever mends the configuration starts anew.
+            let saved = sound.filter(|at| at.step > 0).map(|at| -> Result<Progress> {
                 // No checkpoint before the guard has seen the steps that go into it.
                 let troubles = guard.epoch(None)?.troubles;
                 recovery.recover(&troubles, &input, network, training.trainer.optimizer, average, &mut saver)?;
@@ -291,6 +292,7 @@ pub fn train(start: &mut Start, parts: &mut Parts, signals: &Signals, args: &cli
                 Ok(at)
             });
             match saved.transpose() {
+                Ok(_) if now.step == 0 => {}
                 Ok(saved) => rescue::tell(run, &error, saved, saver.settle()),
                 Err(unsaved) => log::error!("What was learnt could not be saved: {unsaved:#}"),
             }

@@ -130,6 +130,15 @@ fn what_a_step_changes_by_itself_is_put_back() {
 }
 
 #[test]
+fn before_the_first_step_there_is_nothing_to_save() {
+    let folder = tempfile::tempdir().unwrap();
+    life(&folder, Some((true, 0)), "").unwrap_err();
+    assert!(steps(&folder).is_empty());
+    let other = "--set optimizer.learning_rate=0.01 --until-step 1";
+    assert_eq!(life(&folder, None, other).unwrap(), ExitCode::from(RESUMABLE));
+}
+
+#[test]
 fn good_checkpoints_stay_however_often_a_run_fails() {
     let folder = tempfile::tempdir().unwrap();
     let options = "--set checkpoint.every_epochs=1 --set checkpoint.keep_last=1 --set checkpoint.keep_best=false";
