@@ -90,8 +90,9 @@ impl Store {
         self.clean()?;
         let partial = self.folder.join(hidden(step, "partial"));
         let published = write(snapshot, &partial).and_then(|manifest| self.publish(step, &partial, &manifest));
-        // In a folder that was put in this one's place it would be another run's.
-        if published.is_err() && self.permit.ask().is_ok() {
+        if published.is_err() {
+            // In a folder that was put in this one's place it would be another run's; and that is the reason, then.
+            self.permit.ask()?;
             // Best effort, so that a full disk is not kept full; the next save removes it anyway.
             files::remove(&partial).ok();
         }
