@@ -25,7 +25,7 @@ pub fn complete(start: &Start, just: Option<(Option<&Best>, &Loader)>) -> Result
         (Ok(()), Ok(())) => Ok(ExitCode::SUCCESS),
         (Err(error), Ok(())) | (Ok(()), Err(error)) => Err(error),
         (Err(first), Err(second)) => {
-            log::error!("{first:#}");
+            log::error!("{}", crate::in_words(&first));
             Err(second)
         }
     }

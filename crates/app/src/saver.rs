@@ -113,7 +113,7 @@ impl Saver {
     pub fn save_before_error(&mut self, states: States, at: Progress, validation: &Scores) -> Result<()> {
         let before = self.writer.wait();
         if let Err(error) = self.hear(before) {
-            log::error!("{error:#}");
+            log::error!("{}", crate::in_words(&error));
         }
         if self.last == Some(at) {
             return Ok(());

@@ -294,7 +294,7 @@ pub fn train(start: &mut Start, parts: &mut Parts, signals: &Signals, args: &cli
             match saved.transpose() {
                 Ok(_) if now.step == 0 => {}
                 Ok(saved) => rescue::tell(run, &error, saved, saver.settle()),
-                Err(unsaved) => log::error!("What was learnt could not be saved: {unsaved:#}"),
+                Err(unsaved) => log::error!("What was learnt could not be saved: {}", crate::in_words(&unsaved)),
             }
             Err(error)
         }
