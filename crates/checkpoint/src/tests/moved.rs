@@ -1,7 +1,7 @@
 //! A run folder that is moved, removed or replaced while checkpoints are written.
 
 use super::{names, snapshot, store};
-use crate::{Config, Error, Permit, Store, Writer, load};
+use crate::{Config, Permit, Store, Writer, load};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,10 +31,8 @@ fn a_run_that_was_moved_is_not_made_again_and_what_lies_in_its_place_is_left_alo
     store.save(&snapshot(10, 0.5)).unwrap();
     let moved = folder.path().join("moved");
     fs::rename(&run, &moved).unwrap();
-    let saves: [fn(&Store) -> Result<(), Error>; 2] =
-        [|store| store.save(&snapshot(20, 0.5)).map(drop), |store| store.prepare(1, 0, 1).map(drop)];
-    for save in saves {
-        assert_eq!(save(&store).unwrap_err().to_string(), "the run was moved");
+    for refused in [store.save(&snapshot(20, 0.5)).map(drop), store.prepare(1, 0, 1).map(drop)] {
+        assert_eq!(refused.unwrap_err().to_string(), "the run was moved");
         assert!(!run.exists());
     }
     // Another run, of which this store would keep one checkpoint only, and remove what is half written.
