@@ -50,7 +50,7 @@ impl Journal {
         how.extend(memory_mb().map(|memory| ("memory_mb".to_string(), memory)));
         how.extend(self.times.take_epoch());
         self.notes.epoch(at, learning_rate, scores, &how)?;
-        self.screen.end_epoch(at, pace, scores)?;
+        self.screen.end_epoch(at, pace, scores);
         self.times.lap(Phase::Logging);
         Ok(())
     }

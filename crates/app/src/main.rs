@@ -39,29 +39,61 @@ mod usage;
 mod validate;
 mod verify_resume;
 
+use anstream::{AutoStream, ColorChoice};
 use clap::Parser;
 use cli::{Cli, Command};
-use std::panic;
-use std::process::ExitCode;
+use env_logger::{Target, WriteStyle};
+use signals::Signals;
+use std::env;
+use std::io::stderr;
+use std::panic::{self, AssertUnwindSafe};
+use std::process::{self, ExitCode};
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    // Before anything that takes time: a training that is still starting is told to stop in order too.
+    let signals = (env::args_os().nth(1).as_deref() == Some("train".as_ref())).then(Signals::listen);
+    let command = command();
     start_log();
     // What a model panics with becomes an error of its loop; the place in the source is for whoever debugs it.
     panic::set_hook(Box::new(|info| log::debug!("{info}")));
-    let result = panic::catch_unwind(|| run(&command)).unwrap_or_else(|_| {
+    let result = panic::catch_unwind(AssertUnwindSafe(|| run(&command, signals))).unwrap_or_else(|_| {
         Err(anyhow::anyhow!("internal error; please report it, with what RUST_LOG=debug prints before this line"))
     });
-    result.unwrap_or_else(|error| {
+    let status = result.unwrap_or_else(|error| {
         log::error!("{}", in_words(&error));
         if error.is::<usage::Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
-    })
+    });
+    terminal::flush();
+    status
+}
+
+/// What the command line asks for. Arguments that a terminal would obey are escaped where they are wrong.
+fn command() -> Command {
+    Cli::try_parse().map_or_else(
+        |error| {
+            let odd = |argument: &str| terminal::clean_line(argument) != argument;
+            if !env::args_os().any(|argument| odd(&argument.to_string_lossy())) {
+                error.exit();
+            }
+            terminal::say(&terminal::clean_line(error.to_string().trim_end()));
+            terminal::flush();
+            process::exit(error.exit_code())
+        },
+        |cli| cli.command,
+    )
 }
 
 /// Lines on stderr, of the levels that RUST_LOG asks for.
 fn start_log() {
     let environment = env_logger::Env::default().default_filter_or("info");
-    let logger = env_logger::Builder::from_env(environment).format_target(false).build();
+    let mut builder = env_logger::Builder::from_env(environment);
+    builder.format_target(false).target(Target::Pipe(Box::new(terminal::Stderr)));
+    // Of a pipe it cannot know whether it ends at a terminal.
+    let asked = env::var("RUST_LOG_STYLE").is_ok_and(|style| style == "always" || style == "never");
+    if !asked && AutoStream::choice(&stderr()) != ColorChoice::Never {
+        builder.write_style(WriteStyle::Always);
+    }
+    let logger = builder.build();
     let level = logger.filter();
     // It fails only where there is a log already.
     if log::set_boxed_logger(Box::new(terminal::Lines(logger))).is_ok() {
@@ -69,10 +101,10 @@ fn start_log() {
     }
 }
 
-fn run(command: &Command) -> anyhow::Result<ExitCode> {
+fn run(command: &Command, signals: Option<anyhow::Result<Signals>>) -> anyhow::Result<ExitCode> {
     signals::outlive_limits()?;
     match command {
-        Command::Train(args) => return train::run(args),
+        Command::Train(args) => return train::run(args, &signals.unwrap_or_else(Signals::listen)?),
         Command::VerifyResume(args) => return verify_resume::run(args),
         Command::Validate(args) => validate::run(args)?,
         Command::Predict(args) => predict::run(args)?,

@@ -4,14 +4,30 @@ use anyhow::{Context, Result};
 use contract::Scores;
 use data::Passed;
 use serde_json::{Map, Value, json};
-use std::io::{ErrorKind, Write, stdout};
+use std::io::ErrorKind;
 
-/// Prints to stdout. A reader that has gone away (`| head`) is no error.
+/// Prints to stdout, without what a terminal would obey in it ([`terminal::clean`]; JSON keeps its meaning). A reader that
+/// has gone away (`| head`) is no error.
 pub fn print(text: &str) -> Result<()> {
-    match writeln!(stdout(), "{text}") {
+    match terminal::print(&terminal::clean(text)) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("writing to stdout"),
         _ => Ok(()),
     }
+}
+
+/// Prints what a training came to, which is on record by then. Where nobody takes it, a warning says so.
+pub fn show(text: &str) {
+    match terminal::show(&terminal::clean(text)) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            log::warn!("The scores were not printed, since stdout took nothing: {error}. They are in metrics.jsonl");
+        }
+        _ => {}
+    }
+}
+
+/// The lines of a table, each on a line of its own whatever the names in it hold.
+pub fn lines(lines: &[String]) -> String {
+    lines.iter().map(|line| terminal::clean_line(line)).collect::<Vec<_>>().join("\n")
 }
 
 /// Warns of samples that were left out just now.
@@ -49,11 +65,12 @@ pub fn table(scores: &Scores, classes: &[String]) -> String {
     }
     lines.push(format!("\n{:<16} {:<8} dice", "class", "iou"));
     for class in classes {
+        let shown = terminal::clean_line(class);
         let of = |name: &str| match score(scores, &format!("{name}/{class}")) {
             value if value.is_nan() => "absent".to_string(),
             value => format!("{value:.4}"),
         };
-        lines.push(format!("{class:<16} {:<8} {}", of("iou"), of("dice")));
+        lines.push(format!("{shown:<16} {:<8} {}", of("iou"), of("dice")));
     }
     lines.join("\n")
 }

@@ -30,12 +30,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 use summary::Summary;
 
-/// `app train`
-pub fn run(args: &cli::Train) -> Result<ExitCode> {
+/// `app train`, which listens to `signals` since the program began.
+pub fn run(args: &cli::Train, signals: &Signals) -> Result<ExitCode> {
     if let Some(rejected) = &args.replay {
         return replay::run(rejected, &args.set);
     }
-    let signals = Signals::listen()?;
     let start = start(args)?;
     let (from, epochs) = (start.progress(), start.config.train.epochs);
     if from.epoch >= epochs {
@@ -55,7 +54,7 @@ pub fn run(args: &cli::Train) -> Result<ExitCode> {
     let (status, best, validation_input) = {
         // All else of it is gone before the network is read again.
         let mut parts = Parts::build(&config, start.checkpoint.is_some())?;
-        let (status, best) = train(start, &mut parts, &signals, args)?;
+        let (status, best) = train(start, &mut parts, signals, args)?;
         (status, best, parts.validation_input)
     };
     if status == ExitCode::SUCCESS && config.summary.report {
@@ -230,7 +229,7 @@ pub fn train(
     journal.notes.finish()?;
     drop(journal);
     skipped.iter().for_each(|skipped| report::all_skipped(&skipped.all()));
-    report::print(&report::table(&validation, &network.classes))?;
+    report::show(&report::table(&validation, &network.classes));
     Ok((ExitCode::SUCCESS, best))
 }
 

@@ -27,7 +27,7 @@ pub fn check(report: &Report) -> String {
         (0, 0) => "Nothing odd was found.".into(),
         _ => format!("{} and {} were found.", counted(errors, "error"), counted(warnings, "warning")),
     });
-    lines.join("\n")
+    crate::report::lines(&lines)
 }
 
 /// What each split is like, and what of it belongs into a configuration.
@@ -46,7 +46,7 @@ pub fn stats(report: &Report) -> String {
         let (mean, std) = (numbers(&train.mean), numbers(&train.std));
         lines.push(format!("  \"data\": {{ \"normalize\": {{ \"mean\": [{mean}], \"std\": [{std}] }} }}"));
     }
-    lines.join("\n")
+    crate::report::lines(&lines)
 }
 
 fn finding(finding: &Finding) -> String {
