@@ -18,6 +18,10 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Train a network, or continue to.
+    ///
+    /// SIGTERM, SIGINT, SIGHUP and SIGXCPU end it after the step with a checkpoint and status 75: run it again to go on.
+    /// While it starts they end it at once, with the same status (in the first tenths of a second, while the system loads
+    /// libtorch, with that of any program). SIGUSR1 saves and goes on. Under nohup it goes on without its terminal.
     Train(Train),
     /// Prove that a training, killed at random moments and resumed, gives what an undisturbed one gives, to the bit.
     VerifyResume(VerifyResume),
