@@ -7,6 +7,7 @@ mod faults;
 mod identity;
 mod kill;
 mod life;
+mod machine;
 mod pets;
 mod predict;
 mod preempt;

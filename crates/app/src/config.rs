@@ -129,8 +129,9 @@ impl Train {
         Invalid::unless(self.seed <= i64::MAX as u64, "seed", || format!("must be at most {}", i64::MAX))
     }
 
-    /// The device, and libtorch told how many threads to use.
+    /// The device, and libtorch told how many threads to use, and the threads of this thread's loops how to wait.
     pub fn device(&self) -> Result<tch::Device> {
+        torch_ext::tune_openmp();
         if self.threads > 0 {
             tch::set_num_threads(self.threads.into());
         }

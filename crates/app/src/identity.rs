@@ -1,6 +1,8 @@
 //! What a checkpoint comes from (configuration, data, programs), and whether a run may go on from it.
 
 use crate::config::{self, Config};
+use crate::kernels;
+use crate::parts::Network;
 use crate::usage::usage;
 use anyhow::Result;
 use checkpoint::Snapshot;
@@ -68,13 +70,14 @@ fn rule(key: &str) -> Rule {
 }
 
 /// What a checkpoint says it comes from; `data` are the fingerprints of the training and the validation data.
-pub fn about(config: &Config, data: &[Fingerprint; 2]) -> Result<Value> {
+pub fn about(config: &Config, data: &[Fingerprint; 2], network: &Network) -> Result<Value> {
     Ok(json!({
         "oxiseg": env!("CARGO_PKG_VERSION"),
         "libtorch": torch_ext::libtorch_version(),
         "classes": config.data.classes(),
         "colors": config.data.colors(),
         "data": { "train": data[0], "validation": data[1] },
+        (kernels::RECORD): kernels::record(network.kernels, network.device),
         "config": config.saved()?,
     }))
 }
@@ -180,6 +183,7 @@ mod tests {
             ("model.width", Rule::Refused),
             ("model.weights.path", Rule::TakenOver),
             ("model.dropout", Rule::Asked),
+            ("model.fused", Rule::Asked),
             ("data.loader.cache_folder", Rule::TakenOver),
             ("data.loader.max_skipped", Rule::TakenOver),
             ("data.loader.batch_size", Rule::Asked),

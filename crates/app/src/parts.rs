@@ -1,19 +1,23 @@
 //! From a configuration to the objects that a loop needs.
 
 use crate::config::Config;
+use crate::kernels;
 use crate::report;
 use crate::snapshot;
 use crate::usage::usage;
 use anyhow::{Context, Result};
+use checkpoint::Snapshot;
 use contract::{Input, Stateful};
 use data::{Fingerprint, Loader, Moving, Order, Skipped, Split, Tell, Told};
 use metric::Segmentation;
 use optim::{Average, Gradients, Optim};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tch::Device;
 use tch::nn::{ModuleT, VarStore};
 use terminal::{Step, Watch};
+use torch_ext::Kernels;
 
 /// A network and where its variables are.
 pub struct Network {
@@ -23,13 +27,21 @@ pub struct Network {
     pub model: Box<dyn ModuleT>,
     /// The device it is on.
     pub device: Device,
+    /// The kernels that it computes with on a CPU.
+    pub kernels: Kernels,
     /// The names of the classes, by id.
     pub classes: Vec<String>,
 }
 
 impl Network {
-    /// Draws the initial weights from the seed.
+    /// Draws the initial weights from the seed. Its kernels are those that are best on this processor.
     pub fn build(config: &Config) -> Result<Self> {
+        let common = config.model.common();
+        Self::build_with(config, common.fused.kernels(common.precision))
+    }
+
+    /// [`build`](Self::build) with given kernels.
+    pub fn build_with(config: &Config, kernels: Kernels) -> Result<Self> {
         let device = config.train.device()?;
         // It keeps what is freed: a step is faster, and the program larger.
         if !config.model.common().recompute {
@@ -40,9 +52,9 @@ impl Network {
         tch::manual_seed(config.train.seed as i64);
         let model = config
             .model
-            .build(&store, config.data.channels().into(), classes.len() as i64)
+            .build_with(&store, config.data.channels().into(), classes.len() as i64, kernels)
             .context("building the model")?;
-        Ok(Self { store, model, device, classes })
+        Ok(Self { store, model, device, kernels, classes })
     }
 
     /// Puts the weights that the configuration starts from in the place of those that were drawn.
@@ -102,13 +114,17 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Builds everything, and looks at every mask of the data once. What is `resumed` begins with the weights of a
-    /// checkpoint.
-    pub fn build(config: &Config, resumed: bool) -> Result<Self> {
-        let network = Network::build(config)?;
-        if !resumed {
-            network.warm_start(config)?;
-        }
+    /// Builds everything, and looks at every mask of the data once. What goes on from a checkpoint keeps its kernels,
+    /// and begins with its weights.
+    pub fn build(config: &Config, from: Option<&(PathBuf, Snapshot)>) -> Result<Self> {
+        let network = match from {
+            Some((path, snapshot)) => Network::build_with(config, kernels::of_checkpoint(path, snapshot, config)?)?,
+            None => {
+                let network = Network::build(config)?;
+                network.warm_start(config)?;
+                network
+            }
+        };
         let input = input(config, Split::Train, network.device)?;
         let validation_input = input_of_validation(config, network.device)?;
         let updates = config.optimizer.updates_per_epoch(input.len());

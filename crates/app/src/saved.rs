@@ -16,6 +16,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use tch::CModule;
 use tch::nn::VarStore;
+use torch_ext::Kernels;
 
 /// The file's name.
 pub const DESCRIPTION: &str = "model.json";
@@ -104,8 +105,9 @@ pub fn load(folder: &Path, changes: &[String]) -> Result<Trained> {
     let config = config.with(&["data.normalize=null".into()])?.with(changes)?;
     let device = config.train.device()?;
     let model = CModule::load_on_device(&script, device).with_context(|| script.display().to_string())?;
+    let classes = config.data.classes();
     let network =
-        Network { store: VarStore::new(device), model: Box::new(model), device, classes: config.data.classes() };
+        Network { store: VarStore::new(device), model: Box::new(model), device, kernels: Kernels::Libtorch, classes };
     log::info!("Using {} ({} epochs)", folder.display(), run.epoch);
     let progress = Progress { epoch: run.epoch, step: run.step, ..Progress::default() };
     Ok(Trained { config, network, checkpoint: folder.into(), progress, scores: BTreeMap::new(), about: run.about })

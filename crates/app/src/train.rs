@@ -9,6 +9,7 @@ use crate::export;
 use crate::guard::Guard;
 use crate::identity;
 use crate::journal::Journal;
+use crate::neighbours::Neighbours;
 use crate::notes::Notes;
 use crate::page;
 use crate::parts::Parts;
@@ -54,7 +55,7 @@ pub fn run(args: &cli::Train) -> Result<ExitCode> {
     let (run, config) = (start.run.clone(), start.config.clone());
     let (status, best, validation_input) = {
         // All else of it is gone before the network is read again.
-        let mut parts = Parts::build(&config, start.checkpoint.is_some())?;
+        let mut parts = Parts::build(&config, start.checkpoint.as_ref())?;
         let (status, best) = train(start, &mut parts, &signals, args)?;
         (status, best, parts.validation_input)
     };
@@ -75,7 +76,7 @@ pub fn train(
     signals: &Signals,
     args: &cli::Train,
 ) -> Result<(ExitCode, Option<Best>)> {
-    let about = identity::about(&start.config, &parts.fingerprints)?;
+    let about = identity::about(&start.config, &parts.fingerprints, &parts.network)?;
     let mut recovery = Recovery::new(&start.config.train.non_finite, start.run.rejected(), about.clone());
     let (from, epochs) = (start.progress(), start.config.train.epochs);
     if let Some((path, snapshot)) = start.checkpoint.take() {
@@ -112,11 +113,12 @@ pub fn train(
         true => Summary::resume(&run.folder, &config.summary, from.epoch, from.step)?,
         false => Summary::open(&run.folder, &config.summary)?,
     };
-    let (mut notes, environment) = (Notes::new(summary, &config), environment::environment(network.device));
+    let (mut notes, environment) = (Notes::new(summary, &config), environment::environment(network));
     run.keep(&config)?;
     environment::keep(&environment, &run.folder)?;
     notes.opening(&config, &environment)?;
 
+    environment::warn_of_openmp(network.device);
     log::info!("Training on {} samples, validating on {}, into {}", samples[0], samples[1], run.folder.display());
     let mut guard = Guard::new(network.device);
     let (mut validation, mut best) = (Scores::new(), None);
@@ -125,7 +127,7 @@ pub fn train(
         saver.save(snapshot::take(network, &training, average.as_ref(), &recovery)?, from, &validation)?;
     }
     let screen = Screen::open(args.tui, &run, &config, from, samples)?;
-    let mut journal = Journal { notes, screen, times: Times::start() };
+    let mut journal = Journal { notes, screen, times: Times::start(), neighbours: Neighbours::watch() };
     signals.begin();
     loop {
         let next = training.progress();

@@ -19,11 +19,11 @@ use crate::ordered::{Job, Ordered};
 use crate::pipeline::{Buffers, Pipeline};
 use crate::random::{Purpose, Random};
 use crate::skipped::Skipped;
-use contract::{Batch, Batches, BoxError, Input, Invalid};
+use contract::{Batch, Batches, BoxError, Input, Invalid, TorchError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tch::{Device, TchError, Tensor};
+use tch::{Device, Tensor};
 use tensors::Converter;
 
 /// The name of the sample that stands where all samples of a batch were skipped: black, and of no class.
@@ -257,7 +257,7 @@ impl Source {
         Ok(Block { names, tensors, broken })
     }
 
-    fn converter(&self) -> Result<Converter, TchError> {
+    fn converter(&self) -> Result<Converter, TorchError> {
         Converter::new(self.pipeline.normalize.as_ref(), self.device)
     }
 
@@ -268,7 +268,7 @@ impl Source {
     }
 
     /// Sees that there is room for `ahead` batches.
-    fn make_room(&self, converter: &Converter, ahead: usize) -> Result<(), TchError> {
+    fn make_room(&self, converter: &Converter, ahead: usize) -> Result<(), TorchError> {
         let mut empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner);
         while empty.len() < ahead {
             empty.push(converter.room(self.shape())?);
@@ -293,7 +293,7 @@ impl Source {
 }
 
 /// An error of libtorch about the batch of the samples `names`.
-fn torch(names: &[String], error: TchError) -> Error {
+fn torch(names: &[String], error: impl Into<TorchError>) -> Error {
     Error::Torch { first: names.first().cloned().unwrap_or_default(), source: error.into() }
 }
 

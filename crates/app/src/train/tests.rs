@@ -63,7 +63,7 @@ fn trained(readable: bool, options: &str) -> Trained {
     let line = format!("app train --config {file} --run {} {options}", run.display());
     let Command::Train(args) = Cli::parse_from(line.split_whitespace()).command else { panic!() };
     let start = start(&args).unwrap();
-    let mut parts = Parts::build(&start.config, false).unwrap();
+    let mut parts = Parts::build(&start.config, None).unwrap();
     parts.input = Box::new(Poisoned { input: parts.input, epoch: 1, batch: 3, readable });
     let trained = train(start, &mut parts, &Signals::listen().unwrap(), &args);
     Trained { folder, result: trained.map(|(status, _)| status) }
@@ -117,7 +117,7 @@ impl Trained {
 /// The samples of the poisoned batch.
 fn names() -> Vec<String> {
     let config = crate::config::Config::parse(TINY, "tiny").unwrap();
-    let parts = Parts::build(&config, false).unwrap();
+    let parts = Parts::build(&config, None).unwrap();
     let batch = parts.input.epoch(1, 3).next().unwrap().unwrap();
     batch.names
 }
