@@ -65,6 +65,7 @@ unsafe extern "C" {
     #[cfg(test)]
     pub fn oxiseg_throw(what: c_int) -> c_int;
     pub fn oxiseg_pinned(tensor: Ptr, out: *mut *mut C_tensor) -> c_int;
+    #[cfg(test)]
     pub fn oxiseg_loop_threads() -> c_int;
     pub fn oxiseg_processor(name: *mut [c_char; 49]);
     pub fn oxiseg_has_avx512() -> c_int;

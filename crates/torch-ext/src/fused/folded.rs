@@ -57,7 +57,10 @@ mod tests {
         let y = x_nchw.conv2d(weight, None::<Tensor>, [stride; 2], [padding; 2], [1, 1], groups);
         let [weight, bias, mean, var] = parts;
         let mut y = y.batch_norm(Some(weight), Some(bias), Some(mean), Some(var), false, 0.1, 1e-5, true);
-        relu.map_or_else(|| y.shallow_clone(), |relu| relu.apply(&mut y).unwrap())
+        match relu {
+            Some(relu) => relu.apply(&mut y).unwrap(),
+            None => y,
+        }
     }
 
     #[test]

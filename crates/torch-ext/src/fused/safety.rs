@@ -13,8 +13,17 @@ fn floats(shape: &[i64], seed: u64) -> Tensor {
     crate::channels_last(&noise(shape, seed).to_kind(Kind::Float)).unwrap()
 }
 
-fn norm<'a>(part: &'a Tensor, running_mean: &'a Tensor) -> BatchNorm<'a> {
-    BatchNorm { weight: part, bias: part, running_mean, running_var: part, momentum: 0.1, epsilon: 1e-5 }
+fn norm<'a>(part: &'a Tensor, [running_mean, running_var]: [&'a Tensor; 2]) -> BatchNorm<'a> {
+    BatchNorm { weight: part, bias: part, running_mean, running_var, momentum: 0.1, epsilon: 1e-5 }
+}
+
+/// Statistics that a call may change.
+fn fresh(part: &Tensor) -> Tensor {
+    let copy = || {
+        let mut own = part.f_zeros_like()?;
+        own.f_copy_(part).map(|()| own)
+    };
+    copy().unwrap_or_else(|_| part.shallow_clone())
 }
 
 #[test]
@@ -23,7 +32,7 @@ fn running_statistics_that_share_memory_are_refused_and_nothing_is_written() {
     let (x, ones, weight) = (floats(&[2, 32, 8, 8], 1), Tensor::ones([32], CPU), floats(&[16, 32, 3, 3], 2));
     let memory = Tensor::zeros([64], CPU);
     for running_mean in [memory.narrow(0, 0, 1).expand([32], false), memory.slice(0, 0, 64, 2)] {
-        let norm = norm(&ones, &running_mean);
+        let norm = norm(&ones, [&running_mean, &ones]);
         for error in [
             batch_norm_relu(x.shallow_clone(), norm, Relu::Plain, true).unwrap_err(),
             norm_relu_conv3x3(&x, norm, Relu::Plain, &weight).unwrap_err(),
@@ -33,7 +42,7 @@ fn running_statistics_that_share_memory_are_refused_and_nothing_is_written() {
         assert_eq!(memory.abs().sum(Kind::Float).double_value(&[]), 0.0, "the values beside it");
         // They are only read here.
         let _no_grad = tch::no_grad_guard();
-        batch_norm_relu(x.copy(), norm, Relu::Plain, false).unwrap();
+        let _ = batch_norm_relu(x.copy(), norm, Relu::Plain, false).unwrap();
     }
 }
 
@@ -41,15 +50,15 @@ fn running_statistics_that_share_memory_are_refused_and_nothing_is_written() {
 type Call = fn([&Tensor; 3]) -> Result<Tensor, TorchError>;
 const CALLS: [(&str, Call); 6] = [
     ("conv3x3", |[x, weight, _]| conv3x3(x, weight)),
-    ("norm_relu_conv3x3", |[x, weight, part]| norm_relu_conv3x3(x, norm(part, &part.copy()), Relu::Six, weight)),
+    ("norm_relu_conv3x3", |[x, weight, part]| norm_relu_conv3x3(x, norm(part, [&fresh(part), &fresh(part)]), Relu::Six, weight)),
     ("conv3x3_norm_relu", |[x, weight, part]| {
-        tch::no_grad(|| conv3x3_norm_relu(x, weight, norm(part, part), Relu::Plain))
+        tch::no_grad(|| conv3x3_norm_relu(x, weight, norm(part, [part, part]), Relu::Plain))
     }),
-    ("batch_norm_relu", |[x, _, part]| batch_norm_relu(x.shallow_clone(), norm(part, &part.copy()), Relu::Plain, true)),
+    ("batch_norm_relu", |[x, _, part]| batch_norm_relu(x.shallow_clone(), norm(part, [&fresh(part), &fresh(part)]), Relu::Plain, true)),
     ("batch_norm_relu, running", |[x, _, part]| {
-        tch::no_grad(|| batch_norm_relu(x.shallow_clone(), norm(part, part), Relu::Plain, false))
+        tch::no_grad(|| batch_norm_relu(x.shallow_clone(), norm(part, [part, part]), Relu::Plain, false))
     }),
-    ("max_pool2x2", |[x, _, _]| tch::with_grad(|| max_pool2x2(&x.detach().set_requires_grad(true)))),
+    ("max_pool2x2", |[x, _, _]| tch::with_grad(|| max_pool2x2(&x.f_detach()?.set_requires_grad(true)))),
 ];
 
 #[test]
@@ -89,8 +98,9 @@ fn values_that_are_marked_instead_of_written_are_read_as_they_are_meant() {
     for (x, written) in [(&negative, -&x), (&zero, x.zeros_like())] {
         for (name, call) in CALLS.iter().filter(|(name, _)| *name != "max_pool2x2") {
             let _fusion = Fusion::new(Kernels::Winograd);
-            let (found, expected) = (call([x, &weight, &part]), call([&written.copy(), &weight, &part]).unwrap());
-            assert!(found.unwrap().equal(&expected), "{name}");
+            let (found, expected) = (call([x, &weight, &part]).unwrap(), call([&written.copy(), &weight, &part]).unwrap());
+            // In evaluation it is left to libtorch, which rounds otherwise.
+            assert!(worst(&found, &expected) < 1e-6, "{name}: {:e}", worst(&found, &expected));
         }
     }
     let _fusion = Fusion::new(Kernels::Winograd);
@@ -104,7 +114,7 @@ fn what_is_changed_in_place_is_no_more_what_a_backward_pass_has_kept() {
     let (x, part) = (floats(&[2, 32, 8, 8], 1).set_requires_grad(true), Tensor::ones([32], CPU));
     let kept = &x * 2.0;
     let loss = kept.square().sum(Kind::Float);
-    tch::no_grad(|| batch_norm_relu(kept.shallow_clone(), norm(&part, &part), Relu::Plain, false)).unwrap();
+    let _ = tch::no_grad(|| batch_norm_relu(kept.shallow_clone(), norm(&part, [&part, &part]), Relu::Plain, false)).unwrap();
     let error = loss.f_backward().unwrap_err().to_string();
     assert!(error.contains("modified by an inplace operation"), "{error}");
 }
@@ -121,8 +131,8 @@ fn a_second_derivative_is_right_or_an_error() {
     };
     let pool = |x: &Tensor| max_pool2x2(x).unwrap();
     let conv = |x: &Tensor| conv3x3(x, &weight).unwrap();
-    let batch = |x: &Tensor| batch_norm_relu(x.shallow_clone(), norm(&part, &part.copy()), Relu::Plain, true).unwrap();
-    let chain = |x: &Tensor| norm_relu_conv3x3(x, norm(&part, &part.copy()), Relu::Plain, &weight).unwrap();
+    let batch = |x: &Tensor| batch_norm_relu(x.shallow_clone(), norm(&part, [&fresh(&part), &fresh(&part)]), Relu::Plain, true).unwrap();
+    let chain = |x: &Tensor| norm_relu_conv3x3(x, norm(&part, [&fresh(&part), &fresh(&part)]), Relu::Plain, &weight).unwrap();
     let again = |x: &Tensor| recomputed(&[x.shallow_clone()], &[], |inputs| inputs[0].tanh()).unwrap();
     let all: [(&str, &dyn Fn(&Tensor) -> Tensor); 5] =
         [("pool", &pool), ("conv", &conv), ("batch", &batch), ("chain", &chain), ("again", &again)];
@@ -148,7 +158,7 @@ fn a_second_derivative_is_right_or_an_error() {
 fn the_kernels_run_on_all_threads() {
     // SAFETY: a counter of this thread.
     let loop_threads = || unsafe { ffi::oxiseg_loop_threads() };
-    let (weight, part) = (floats(&[64, 32, 3, 3], 2), Tensor::ones([32], CPU));
+    let (weight, part) = (floats(&[32, 32, 3, 3], 2), Tensor::ones([32], CPU));
     let before = tch::get_num_threads();
     tch::set_num_threads(3);
     let mut found = Vec::new();
@@ -166,6 +176,7 @@ fn the_kernels_run_on_all_threads() {
         }
     }
     tch::set_num_threads(1);
+    let _fusion = Fusion::new(Kernels::Winograd);
     let _ = CALLS[3].1([&floats(&[4, 32, 64, 64], 1), &weight, &part]).unwrap();
     let alone = loop_threads();
     tch::set_num_threads(before);
