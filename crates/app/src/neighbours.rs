@@ -117,8 +117,12 @@ mod tests {
 
     #[test]
     fn threads_that_wait_while_others_compute_are_told_of() {
-        let before = counters(&["1000000000 0 5\n", "1000000000 500000000 5\n"], [150, 50], [300, 0, 100, 900, 50, 0, 0, 0]);
-        assert_eq!((before.ran, before.waited, before.own, before.busy, before.all), (2_000_000_000, 500_000_000, 200, 400, 1350));
+        let before =
+            counters(&["1000000000 0 5\n", "1000000000 500000000 5\n"], [150, 50], [300, 0, 100, 900, 50, 0, 0, 0]);
+        assert_eq!(
+            (before.ran, before.waited, before.own, before.busy, before.all),
+            (2_000_000_000, 500_000_000, 200, 400, 1350)
+        );
         // 20 s on 2 cores: half of the time waited, and a core used by others.
         let busy = counters(
             &["11000000000 10000000000 9\n", "11000000000 10500000000 9\n"],
@@ -135,7 +139,8 @@ mod tests {
         );
         assert_eq!(before.slowed_down(&alone), None);
         // Others compute, on cores that nobody else wanted.
-        let beside = counters(&["21000000000 0 9\n", "1000000000 600000000 9\n"], [2050, 150], [4000, 0, 400, 900, 50, 0, 0, 0]);
+        let beside =
+            counters(&["21000000000 0 9\n", "1000000000 600000000 9\n"], [2050, 150], [4000, 0, 400, 900, 50, 0, 0, 0]);
         assert_eq!(before.slowed_down(&beside), None);
         assert_eq!(before.slowed_down(&before), None, "no time has passed");
     }
@@ -149,7 +154,10 @@ mod tests {
         let since = Instant::now();
         while since.elapsed() < Duration::from_millis(60) {}
         let after = Counters::read().unwrap();
-        assert!(after.ran >= before.ran + 10_000_000 && after.all > before.all && after.cores >= 1, "{before:?} {after:?}");
+        assert!(
+            after.ran >= before.ran + 10_000_000 && after.all > before.all && after.cores >= 1,
+            "{before:?} {after:?}"
+        );
         assert!(Counters::parse(&["no number".into()], "", "").is_none());
     }
 }

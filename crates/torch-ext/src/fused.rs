@@ -64,7 +64,8 @@ pub(crate) fn kernels() -> Kernels {
 /// Whether `x_nchw` is computed by kernels of this crate, convolutions aside.
 fn is_fused(x_nchw: &Tensor) -> bool {
     // What is undefined has neither kind nor device.
-    let fits = || matches!(x_nchw.kind(), Kind::Float | Kind::BFloat16 | Kind::Double) && x_nchw.device() == Device::Cpu;
+    let fits =
+        || matches!(x_nchw.kind(), Kind::Float | Kind::BFloat16 | Kind::Double) && x_nchw.device() == Device::Cpu;
     kernels() != Kernels::Libtorch && x_nchw.defined() && fits() && x_nchw.dim() == 4 && x_nchw.numel() > 0
 }
 

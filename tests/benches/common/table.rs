@@ -65,12 +65,8 @@ impl Table {
     fn markdown(&self) -> String {
         let digits = |value: f64| if value < 10.0 { 2 } else { usize::from(value < 100.0) };
         let rounds = self.rows.iter().flat_map(|row| &row.rounds).map(Vec::len).max().unwrap_or(0);
-        let mut text = format!(
-            "{}, {rounds} rounds, load {}: medians (range). {}.\n\n| |",
-            self.unit,
-            load(),
-            processor()
-        );
+        let mut text =
+            format!("{}, {rounds} rounds, load {}: medians (range). {}.\n\n| |", self.unit, load(), processor());
         for task in &self.tasks {
             let _ = write!(text, " {task} | oxiseg is better by |");
         }

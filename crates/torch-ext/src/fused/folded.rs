@@ -38,9 +38,7 @@ pub fn folded(
     let relu = relu.is_some().into();
     // SAFETY: the tensors live through the call, which leaves apart what it does not take.
     ffi::maybe_made(|out| unsafe {
-        ffi::oxiseg_folded(
-            x, weight, stride, padding, groups, scale, shift, mean, var, epsilon, bound, relu, out,
-        )
+        ffi::oxiseg_folded(x, weight, stride, padding, groups, scale, shift, mean, var, epsilon, bound, relu, out)
     })
 }
 
@@ -66,7 +64,11 @@ mod tests {
     #[test]
     fn it_is_the_three_of_them_and_rounds_no_worse() {
         let _no_grad = tch::no_grad_guard();
-        let shapes = [([2, 3, 17, 20], [16, 3, 3, 3], 1), ([1, 32, 9, 8], [48, 32, 1, 1], 1), ([2, 24, 14, 15], [24, 1, 3, 3], 24)];
+        let shapes = [
+            ([2, 3, 17, 20], [16, 3, 3, 3], 1),
+            ([1, 32, 9, 8], [48, 32, 1, 1], 1),
+            ([2, 24, 14, 15], [24, 1, 3, 3], 24),
+        ];
         for (shape, of_weight, groups) in shapes {
             for stride in [1, 2] {
                 for relu in [None, Some(Relu::Plain), Some(Relu::Six)] {
@@ -111,7 +113,10 @@ mod tests {
         assert!(folded(&x, &weight, how, norm(&right), None).unwrap().is_none());
         let _fusion = Fusion::new(Kernels::Own);
         assert!(folded(&x, &weight, how, norm(&right), None).unwrap().is_some());
-        assert!(folded(&x.to_kind(Kind::Float), &weight, how, norm(&right), None).unwrap().is_none(), "f32 keeps its bits");
+        assert!(
+            folded(&x.to_kind(Kind::Float), &weight, how, norm(&right), None).unwrap().is_none(),
+            "f32 keeps its bits"
+        );
         assert!(folded(&x, &weight, how, norm(&wrong), None).unwrap_err().to_string().contains("BatchNorm"));
         let narrow = noise(&[16, 8, 3, 3], 2).to_kind(Kind::Float);
         assert!(folded(&x, &narrow, how, norm(&right), None).unwrap_err().to_string().contains("channels"));

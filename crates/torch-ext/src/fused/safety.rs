@@ -50,11 +50,15 @@ fn running_statistics_that_share_memory_are_refused_and_nothing_is_written() {
 type Call = fn([&Tensor; 3]) -> Result<Tensor, TorchError>;
 const CALLS: [(&str, Call); 6] = [
     ("conv3x3", |[x, weight, _]| conv3x3(x, weight)),
-    ("norm_relu_conv3x3", |[x, weight, part]| norm_relu_conv3x3(x, norm(part, [&fresh(part), &fresh(part)]), Relu::Six, weight)),
+    ("norm_relu_conv3x3", |[x, weight, part]| {
+        norm_relu_conv3x3(x, norm(part, [&fresh(part), &fresh(part)]), Relu::Six, weight)
+    }),
     ("conv3x3_norm_relu", |[x, weight, part]| {
         tch::no_grad(|| conv3x3_norm_relu(x, weight, norm(part, [part, part]), Relu::Plain))
     }),
-    ("batch_norm_relu", |[x, _, part]| batch_norm_relu(x.shallow_clone(), norm(part, [&fresh(part), &fresh(part)]), Relu::Plain, true)),
+    ("batch_norm_relu", |[x, _, part]| {
+        batch_norm_relu(x.shallow_clone(), norm(part, [&fresh(part), &fresh(part)]), Relu::Plain, true)
+    }),
     ("batch_norm_relu, running", |[x, _, part]| {
         tch::no_grad(|| batch_norm_relu(x.shallow_clone(), norm(part, [part, part]), Relu::Plain, false))
     }),
@@ -98,7 +102,8 @@ fn values_that_are_marked_instead_of_written_are_read_as_they_are_meant() {
     for (x, written) in [(&negative, -&x), (&zero, x.zeros_like())] {
         for (name, call) in CALLS.iter().filter(|(name, _)| *name != "max_pool2x2") {
             let _fusion = Fusion::new(Kernels::Winograd);
-            let (found, expected) = (call([x, &weight, &part]).unwrap(), call([&written.copy(), &weight, &part]).unwrap());
+            let (found, expected) =
+                (call([x, &weight, &part]).unwrap(), call([&written.copy(), &weight, &part]).unwrap());
             // In evaluation it is left to libtorch, which rounds otherwise.
             assert!(worst(&found, &expected) < 1e-6, "{name}: {:e}", worst(&found, &expected));
         }
@@ -114,10 +119,14 @@ fn what_is_changed_in_place_is_no_more_what_a_backward_pass_has_kept() {
     let (x, part) = (floats(&[2, 32, 8, 8], 1).set_requires_grad(true), Tensor::ones([32], CPU));
     let kept = &x * 2.0;
     let loss = kept.square().sum(Kind::Float);
-    let _ = tch::no_grad(|| batch_norm_relu(kept.shallow_clone(), norm(&part, [&part, &part]), Relu::Plain, false)).unwrap();
+    let _ = tch::no_grad(|| batch_norm_relu(kept.shallow_clone(), norm(&part, [&part, &part]), Relu::Plain, false))
+        .unwrap();
     let error = loss.f_backward().unwrap_err().to_string();
     assert!(error.contains("modified by an inplace operation"), "{error}");
 }
+
+/// The name of an operator, and the operator.
+type Derived<'a> = (&'a str, &'a dyn Fn(&Tensor) -> Tensor);
 
 #[test]
 fn a_second_derivative_is_right_or_an_error() {
@@ -131,11 +140,13 @@ fn a_second_derivative_is_right_or_an_error() {
     };
     let pool = |x: &Tensor| max_pool2x2(x).unwrap();
     let conv = |x: &Tensor| conv3x3(x, &weight).unwrap();
-    let batch = |x: &Tensor| batch_norm_relu(x.shallow_clone(), norm(&part, [&fresh(&part), &fresh(&part)]), Relu::Plain, true).unwrap();
-    let chain = |x: &Tensor| norm_relu_conv3x3(x, norm(&part, [&fresh(&part), &fresh(&part)]), Relu::Plain, &weight).unwrap();
+    let batch = |x: &Tensor| {
+        batch_norm_relu(x.shallow_clone(), norm(&part, [&fresh(&part), &fresh(&part)]), Relu::Plain, true).unwrap()
+    };
+    let chain =
+        |x: &Tensor| norm_relu_conv3x3(x, norm(&part, [&fresh(&part), &fresh(&part)]), Relu::Plain, &weight).unwrap();
     let again = |x: &Tensor| recomputed(&[x.shallow_clone()], &[], |inputs| inputs[0].tanh()).unwrap();
-    let all: [(&str, &dyn Fn(&Tensor) -> Tensor); 5] =
-        [("pool", &pool), ("conv", &conv), ("batch", &batch), ("chain", &chain), ("again", &again)];
+    let all: [Derived; 5] = [("pool", &pool), ("conv", &conv), ("batch", &batch), ("chain", &chain), ("again", &again)];
     for (name, call) in all {
         // Where the processor has no kernel of ours for it, libtorch's has one.
         if crate::has_avx512() || name != "conv" {
@@ -187,7 +198,8 @@ fn the_kernels_run_on_all_threads() {
 #[test]
 fn optimizers_refuse_what_does_not_fit_their_parameters() {
     let parameter = || [floats(&[8, 4, 3, 3], 1)];
-    let adam = Adam { learning_rate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, decoupled: false };
+    let adam =
+        Adam { learning_rate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, decoupled: false };
     let step = Tensor::from(1f32);
     let short = [Tensor::ones([4, 4, 3, 3], CPU)];
     let spread = [Tensor::ones([1], CPU).expand([8, 4, 3, 3], false)];
