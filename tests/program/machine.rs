@@ -1,11 +1,12 @@
 //! What a run owes to the machine it is on: its kernels, which round differently, and the OpenMP runtime, which must
 //! not.
 
-use super::support::{Place, Ran, skip};
+use super::support::{Place, Ran, root, skip};
 use checkpoint::Store;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn json(place: &Place, file: &str) -> Value {
     serde_json::from_slice(&fs::read(place.path(file)).unwrap()).unwrap()
@@ -115,4 +116,57 @@ fn both_openmp_runtimes_give_the_same_bits() {
     Ran::new(command.env("KMP_BLOCKTIME", "7").output().unwrap()).ok();
     let said = json(&place, "mine/environment.json")["openmp"].to_string();
     assert!(said.contains("sleep after 7 ms"), "{said}");
+}
+
+/// A wheel that holds a file in the place of LLVM's runtime, in a folder that pip can be pointed to.
+const WHEEL: &str = r#"
+import sys, zipfile
+with zipfile.ZipFile(sys.argv[1] + "/cmeel_libomp-21.1.8-0-py3-none-any.whl", "w") as wheel:
+    wheel.writestr("cmeel.prefix/lib/libgomp.so.1", "LLVM's")
+    info = "cmeel_libomp-21.1.8.dist-info/"
+    wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\nName: cmeel-libomp\nVersion: 21.1.8\n")
+    wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: py3-none-any\n")
+    wheel.writestr(info + "RECORD", "")
+"#;
+
+#[test]
+fn the_cached_libtorch_gets_llvms_openmp_runtime_and_a_persons_own_is_left_alone() {
+    let pip = Command::new("python3").args(["-m", "pip", "--version"]).output();
+    let known = cfg!(all(target_os = "linux", target_arch = "x86_64"));
+    if !known || !pip.is_ok_and(|pip| pip.status.success()) {
+        return skip("scripts/libtorch without python3 and pip, or on another system than Linux on x86-64");
+    }
+    let place = Place::new();
+    let (home, own) = (place.path("cache/oxiseg/libtorch-2.11.0-cpu"), place.path("own"));
+    for libtorch in [home.join("torch"), own.clone()] {
+        fs::create_dir_all(libtorch.join("lib")).unwrap();
+        fs::write(libtorch.join("lib/libtorch_cpu.so"), "").unwrap();
+        fs::write(libtorch.join("lib/libgomp.so.1"), "GNU's").unwrap();
+    }
+    for folder in ["scripts", "wheels"] {
+        fs::create_dir(place.path(folder)).unwrap();
+    }
+    fs::copy(root().join("scripts/libtorch"), place.path("scripts/libtorch")).unwrap();
+    let install = |libtorch: Option<&Path>, wheels: &str| {
+        let mut command = Command::new(place.path("scripts/libtorch"));
+        command.arg("cpu").env("XDG_CACHE_HOME", place.path("cache")).env_remove("LIBTORCH_USE_PYTORCH");
+        command.env("PIP_NO_INDEX", "1").env("PIP_FIND_LINKS", place.path(wheels)).env_remove("LIBTORCH");
+        libtorch.map(|libtorch| command.env("LIBTORCH", libtorch));
+        Ran::new(command.output().unwrap()).ok().stderr
+    };
+    let runtime = |libtorch: &Path| fs::read_to_string(libtorch.join("lib/libgomp.so.1")).unwrap();
+    // Where it cannot be had, the other one stays, with one warning.
+    let said = install(None, "nowhere");
+    assert_eq!(said.matches("warning: LLVM's OpenMP runtime could not be installed").count(), 1, "{said}");
+    assert_eq!(runtime(&home.join("torch")), "GNU's");
+
+    let made = Command::new("python3").args(["-c", WHEEL]).arg(place.path("wheels")).status();
+    assert!(made.unwrap().success());
+    assert!(install(None, "wheels").contains("using LLVM's OpenMP runtime 21.1.8 (Apache-2.0 with LLVM exceptions)"));
+    assert_eq!(runtime(&home.join("torch")), "LLVM's");
+    assert_eq!(fs::read_to_string(home.join("openmp/gnu/libgomp.so.1")).unwrap(), "GNU's");
+    assert_eq!(install(None, "nowhere"), "", "it is there already");
+
+    assert!(install(Some(&own), "wheels").contains("(your LIBTORCH)"));
+    assert_eq!(runtime(&own), "GNU's");
 }
