@@ -46,7 +46,8 @@ fn openmp() -> String {
     }
 }
 
-/// Warns where the OpenMP runtime is one that other programs slow down most. On Linux on x86-64, for which there is another.
+/// Warns where the OpenMP runtime is one that other programs slow down most. On Linux on x86-64, for which there is
+/// another.
 pub fn warn_of_openmp(device: Device) {
     let known = cfg!(all(target_os = "linux", target_arch = "x86_64"));
     if known && device == Device::Cpu && tch::get_num_threads() > 1 && OpenMp::in_force().block_time.is_none() {

@@ -55,8 +55,8 @@ pub fn of_checkpoint(path: &Path, snapshot: &Snapshot, config: &Config) -> Resul
         _ if name.is_none() => Ok(Kernels::Own),
         _ => {
             log::warn!(
-                "{} was trained with the kernels '{}', which this processor lacks: going on with '{}', so results differ \
-                 from those there in their last digits",
+                "{} was trained with the kernels '{}', which this processor lacks: going on with '{}', so results \
+                 differ from those there in their last digits",
                 path.display(),
                 name.unwrap_or_default(),
                 NAMES.iter().find(|(known, _)| *known == chosen).map_or("", |(_, name)| name)
