@@ -64,7 +64,7 @@ impl OpenMp {
 }
 
 /// Makes threads that wait for this thread's loops sleep after a millisecond. Measured on 2 cores beside a busy
-/// neighbour, a training then keeps 0.40 to 0.47 of its rate, with the 200 ms of LLVM's runtime 0.3 to 0.4; alone it
+/// neighbour, a training then keeps about 0.45 of its rate, with the 200 ms of LLVM's runtime about 0.35; alone it
 /// loses nothing.
 ///
 /// For LLVM's and Intel's runtimes; GNU's has no such switch. What a person said by `KMP_BLOCKTIME`, `KMP_LIBRARY`,
