@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const KNOWS: [(&str, &[&str]); 14] = [
     ("contract", &[]),
     ("torch-ext", &["contract"]),
-    ("data", &["contract"]),
+    ("data", &["contract", "torch-ext"]),
     ("model", &["contract", "torch-ext"]),
     ("loss", &["contract"]),
     ("metric", &["contract"]),

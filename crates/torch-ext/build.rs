@@ -24,16 +24,27 @@ fn main() -> Result<(), env::VarError> {
         // In every profile: loops that are not vectorised would be slower than what they take the place of.
         .opt_level(3)
         .files(
-            ["shim", "script", "norm_relu", "convolution", "winograd", "pool", "recompute"]
-                .map(|name| format!("cpp/{name}.cpp")),
+            [
+                "shim",
+                "script",
+                "parallel",
+                "machine",
+                "norm_relu",
+                "convolution",
+                "folded",
+                "winograd",
+                "pool",
+                "recompute",
+            ]
+            .map(|name| format!("cpp/{name}.cpp")),
         );
-    // libtorch's own threads; without OpenMP its headers leave all loops to the caller's.
-    if lib.join("libgomp.so.1").exists() {
-        build.flag("-fopenmp");
-        println!("cargo:rustc-link-search=native={}", lib.display());
-        println!("cargo:rustc-link-lib=dylib:+verbatim=libgomp.so.1");
-    }
     build.compile("oxiseg_torch_ext");
+    // Tests of what only such processors compute are left out elsewhere, and say so.
+    println!("cargo:rustc-check-cfg=cfg(avx512)");
+    #[cfg(target_arch = "x86_64")]
+    if std::is_x86_feature_detected!("avx512bf16") && std::is_x86_feature_detected!("avx512bw") {
+        println!("cargo:rustc-cfg=avx512");
+    }
     rpath::main();
     Ok(())
 }

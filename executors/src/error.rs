@@ -1,13 +1,35 @@
 //! What can go wrong in a loop, and where it did.
 
-use contract::BoxError;
+use contract::{BoxError, listed};
 use std::fmt;
+
+/// Maximum number of samples of a batch named in a message.
+const NAMED: usize = 8;
+/// The kind of loop.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pass {
+    /// Training, in this epoch, from 0.
+    Training {
+        /// The epoch.
+        epoch: u64,
+    },
+    /// Validation, after so many epochs where the caller said how many.
+    Validation {
+        /// Finished epochs.
+        epochs: Option<u64>,
+    },
+    /// Prediction.
+    Prediction,
+    /// A single step that somebody asked for.
+    #[default]
+    Single,
+}
 
 /// Where a loop stood when something happened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
-    /// The epoch, from 0.
-    pub epoch: u64,
+    /// The loop.
+    pub pass: Pass,
     /// The batch in the epoch, from 0.
     pub batch: u64,
     /// The samples of the batch, where they are known.
@@ -16,8 +38,16 @@ pub struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "epoch {}, batch {}", self.epoch + 1, self.batch + 1)?;
-        if self.names.is_empty() { Ok(()) } else { write!(f, " ({})", self.names.join(", ")) }
+        match self.pass {
+            Pass::Training { epoch } => write!(f, "training, epoch {}, batch {}", epoch + 1, self.batch + 1)?,
+            Pass::Validation { epochs: Some(epochs) } => {
+                write!(f, "validation after epoch {epochs}, batch {}", self.batch + 1)?;
+            }
+            Pass::Validation { epochs: None } => write!(f, "validation, batch {}", self.batch + 1)?,
+            Pass::Prediction => write!(f, "prediction, batch {}", self.batch + 1)?,
+            Pass::Single => f.write_str("a single batch")?,
+        }
+        if self.names.is_empty() { Ok(()) } else { write!(f, " ({})", listed(&self.names, NAMED)) }
     }
 }
 

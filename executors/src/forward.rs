@@ -1,12 +1,12 @@
 //! One pass through a model whose panics are errors.
 
-use crate::{Error, Place};
+use crate::{Error, Pass, Place};
 use contract::{Batch, caught};
 use tch::{Tensor, nn::ModuleT};
 
 impl Place {
-    pub(crate) fn of(epoch: u64, batch: u64, names: &[String]) -> Self {
-        Self { epoch, batch, names: names.to_vec() }
+    pub(crate) fn of(pass: Pass, batch: u64, names: &[String]) -> Self {
+        Self { pass, batch, names: names.to_vec() }
     }
 }
 

@@ -11,7 +11,7 @@ mod tiles;
 mod trainer;
 mod validator;
 
-pub use error::{Error, Place};
+pub use error::{Error, Pass, Place};
 pub use predictor::{Prediction, Predictor};
 pub use tiles::{Mirrored, Tiling, predict_tiles};
 pub use trainer::{Trainer, Training};

@@ -1,7 +1,7 @@
 //! Prediction: class maps for images that nobody has labelled.
 
 use crate::forward::forward;
-use crate::{Error, Place};
+use crate::{Error, Pass, Place};
 use contract::{Batch, Batches, Input, TorchError};
 use tch::{Kind, Tensor, nn::ModuleT};
 
@@ -41,7 +41,7 @@ impl<'a> Predictor<'a> {
         let model = self.model;
         std::iter::from_fn(move || {
             let (index, rest) = batches.as_mut()?;
-            let place = Place::of(0, *index, &[]);
+            let place = Place::of(Pass::Prediction, *index, &[]);
             let predictions = match rest.next()? {
                 Err(source) => Err(Error::Input { place, source }),
                 Ok(batch) => predict_batch(model, &batch, Place { names: batch.names.clone(), ..place }),

@@ -1,8 +1,8 @@
 //! Training: the six things, and the loop over them.
 
 use crate::forward::forward;
-use crate::{Error, Place};
-use contract::{Batch, Batches, Event, Input, Loss, Metric, Optimizer, Progress, Update};
+use crate::{Error, Pass, Place};
+use contract::{Batch, Batches, Event, Input, Loss, Metric, Optimizer, Progress, StateDict, TorchError, Update};
 use tch::{Tensor, nn::ModuleT};
 
 /// Trains a model. It depends on six things and knows of nothing else.
@@ -43,27 +43,57 @@ impl<'a> Trainer<'a> {
     /// One step on one batch: forward, loss, minimise. Gives the loss (scalar) and the predictions (logits), both still
     /// on the device.
     pub fn train_step(&mut self, batch: &Batch) -> Result<(Tensor, Tensor), Error> {
-        let (loss, predictions, _) = self.step(batch, Place { names: batch.names.clone(), ..Place::default() })?;
-        Ok((loss, predictions))
+        let place = Place { names: batch.names.clone(), ..Place::default() };
+        let (loss, predictions) = self.loss_of(batch, &place)?;
+        self.minimize(&loss, &place)?;
+        Ok((loss.detach(), predictions.detach()))
     }
 
-    fn step(&mut self, batch: &Batch, place: Place) -> Result<(Tensor, Tensor, Option<Update>), Error> {
-        let predictions = forward(self.model, batch, true, &place)?;
-        let loss = match self.loss_fn.loss(&predictions, &batch.targets) {
-            Ok(loss) => loss,
-            Err(source) => return Err(Error::Loss { place, source }),
-        };
-        match self.optimizer.minimize(&loss) {
-            Ok(update) => Ok((loss.detach(), predictions.detach(), update)),
-            Err(source) => Err(Error::Optimizer { place, source }),
+    fn loss_of(&self, batch: &Batch, place: &Place) -> Result<(Tensor, Tensor), Error> {
+        let predictions = forward(self.model, batch, true, place)?;
+        match self.loss_fn.loss(&predictions, &batch.targets) {
+            Ok(loss) => Ok((loss, predictions)),
+            Err(source) => Err(Error::Loss { place: place.clone(), source }),
         }
     }
+
+    fn minimize(&mut self, loss: &Tensor, place: &Place) -> Result<Option<Update>, Error> {
+        self.optimizer.minimize(loss).map_err(|source| Error::Optimizer { place: place.clone(), source })
+    }
+
+    /// All of a step but its batch. What can fail comes before what changes the weights, so that an error leaves them
+    /// as they were, and the metric too; unless the optimizer says that it failed in the middle.
+    fn step(&mut self, batch: &Batch, place: &Place) -> Result<(Tensor, Option<Update>), Error> {
+        let failed = |source| Error::Metric { place: place.clone(), source };
+        let before = copied(self.metric.state()).map_err(|error| failed(error.into()))?;
+        let done = self.loss_of(batch, place).and_then(|(loss, predictions)| {
+            let measured = self.metric.update(&loss.detach(), &predictions.detach(), &batch.targets);
+            measured.map_err(failed)?;
+            let update = self.minimize(&loss, place)?;
+            Ok((loss.detach(), update))
+        });
+        if done.is_err() {
+            self.metric.load_state(&before).map_err(|error| failed(error.into()))?;
+        }
+        done
+    }
+}
+
+fn copied(state: StateDict) -> Result<StateDict, TorchError> {
+    let copy = |tensor: Tensor| -> Result<Tensor, TorchError> {
+        let mut copy = tensor.f_empty_like()?;
+        copy.f_copy_(&tensor)?;
+        Ok(copy)
+    };
+    state.into_iter().map(|(name, tensor)| Ok((name, copy(tensor)?))).collect()
 }
 
 /// Training under way: an iterator of events. Between two events the parts can be looked at through
 /// [`trainer`](Self::trainer), for a checkpoint for example.
 pub struct Training<'t, 'a> {
-    /// The trainer, whose parts are in a consistent state between two events.
+    /// The trainer, whose parts are in a consistent state between two events. After an error too, which changed neither
+    /// the metric nor (unless [`is_unchanged`](Optimizer::is_unchanged) is false) the optimizer and its parameters.
+    /// The caller restores what the forward pass itself changes: running statistics and random generators.
     pub trainer: &'t mut Trainer<'a>,
     progress: Progress,
     batches: Option<Batches<'a>>,
@@ -92,27 +122,32 @@ impl Training<'_, '_> {
         };
         match batches.next() {
             None => self.end_epoch().map(Some),
-            Some(Err(source)) => Err(Error::Input { place: Place::of(epoch, index, &[]), source }),
+            Some(Err(source)) => {
+                let place = Place::of(Pass::Training { epoch }, index, &[]);
+                Err(Error::Input { place, source })
+            }
             Some(Ok(batch)) => self.train_on(batch).map(Some),
         }
     }
 
     fn train_on(&mut self, batch: Batch) -> Result<Event, Error> {
-        let place = Place::of(self.progress.epoch, self.progress.batch, &batch.names);
-        let (loss, predictions, update) = self.trainer.step(&batch, place.clone())?;
-        let measured = self.trainer.metric.update(&loss, &predictions, &batch.targets);
-        measured.map_err(|source| Error::Metric { place, source })?;
+        let place = Place::of(self.pass(), self.progress.batch, &batch.names);
+        let (loss, update) = self.trainer.step(&batch, &place)?;
         self.progress.batch += 1;
         self.progress.step += 1;
         self.progress.samples += batch.names.len() as u64;
         Ok(Event::Step { progress: self.progress, loss, update, names: batch.names })
     }
 
+    fn pass(&self) -> Pass {
+        Pass::Training { epoch: self.progress.epoch }
+    }
+
     fn end_epoch(&mut self) -> Result<Event, Error> {
-        let place = Place::of(self.progress.epoch, self.progress.batch, &[]);
-        let update = self.trainer.optimizer.flush();
-        let update = update.map_err(|source| Error::Optimizer { place: place.clone(), source })?;
-        let scores = self.trainer.metric.compute().map_err(|source| Error::Metric { place, source })?;
+        let place = Place::of(self.pass(), self.progress.batch, &[]);
+        let scores = self.trainer.metric.compute();
+        let scores = scores.map_err(|source| Error::Metric { place: place.clone(), source })?;
+        let update = self.trainer.optimizer.flush().map_err(|source| Error::Optimizer { place, source })?;
         self.batches = None;
         self.progress.epoch += 1;
         self.progress.batch = 0;

@@ -1,7 +1,7 @@
 //! Validation: a model measured on an input, without a change to either.
 
 use crate::forward::forward;
-use crate::{Error, Place};
+use crate::{Error, Pass, Place};
 use contract::{Batch, Input, Loss, Metric, Scores};
 use std::ops::ControlFlow;
 use tch::{Tensor, nn::ModuleT};
@@ -16,6 +16,8 @@ pub struct Validator<'a> {
     pub loss_fn: &'a dyn Loss,
     /// What measures predictions.
     pub metric: &'a mut dyn Metric,
+    /// The finished epochs of the training that this validation is part of; errors name them.
+    pub epochs: Option<u64>,
 }
 
 impl<'a> Validator<'a> {
@@ -26,16 +28,23 @@ impl<'a> Validator<'a> {
         loss_fn: &'a dyn Loss,
         metric: &'a mut dyn Metric,
     ) -> Self {
-        Self { model, input, loss_fn, metric }
+        Self { model, input, loss_fn, metric, epochs: None }
+    }
+
+    /// The validation after so many epochs of a training.
+    #[must_use]
+    pub fn after(self, epochs: u64) -> Self {
+        Self { epochs: Some(epochs), ..self }
     }
 
     /// The scores over the whole input. `watch` is told the number of samples after each batch and may break off; then
     /// there are no scores, because those of a part could be taken for those of the whole.
     pub fn test(&mut self, mut watch: impl FnMut(usize) -> ControlFlow<()>) -> Result<Option<Scores>, Error> {
+        let pass = Pass::Validation { epochs: self.epochs };
         self.metric.reset();
         for (index, batch) in (0..).zip(self.input.epoch(0, 0)) {
-            let batch = batch.map_err(|source| Error::Input { place: Place::of(0, index, &[]), source })?;
-            let place = Place::of(0, index, &batch.names);
+            let batch = batch.map_err(|source| Error::Input { place: Place::of(pass, index, &[]), source })?;
+            let place = Place::of(pass, index, &batch.names);
             let (loss, predictions) = self.step(&batch, &place)?;
             let measured = self.metric.update(&loss, &predictions, &batch.targets);
             measured.map_err(|source| Error::Metric { place, source })?;
@@ -44,7 +53,7 @@ impl<'a> Validator<'a> {
             }
         }
         let scores = self.metric.compute().map(Some);
-        scores.map_err(|source| Error::Metric { place: Place::default(), source })
+        scores.map_err(|source| Error::Metric { place: Place { pass, ..Place::default() }, source })
     }
 
     /// The loss (scalar) and the predictions (logits) of one batch.

@@ -44,12 +44,14 @@ def main():
                 totals[plain] += [line["seconds/epoch"] for line in lines]
                 if not plain:
                     shares += [line["seconds/logging"] / line["seconds/epoch"] for line in lines]
+        environment = json.loads((pathlib.Path(folder) / "0-False" / "environment.json").read_text())
         since = time.monotonic()
         subprocess.run([APP, "report", "--run", pathlib.Path(folder) / "0-False"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
         report = time.monotonic() - since
     median = statistics.median
     look = subprocess.run(["cargo", "bench", "-q", "-p", "tests", "--bench", "look"], stdout=subprocess.PIPE, text=True, check=True)
     alone, closer = map(float, look.stdout.split())
+    print(f"{environment['cores']} cores of {environment['processor']}")
     print(f"epoch: {median(totals[False]):.2f} s ({min(totals[False]):.2f} to {max(totals[False]):.2f}), plain {median(totals[True]):.2f} s "
           f"({min(totals[True]):.2f} to {max(totals[True]):.2f})")
     print(f"writing down and showing: {100 * median(shares):.2f} % of an epoch ({100 * min(shares):.2f} to {100 * max(shares):.2f})")

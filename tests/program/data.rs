@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// A small data set in the layout of the pets: three samples to train on, two to validate with.
-fn small(root: &Path) {
+pub fn small(root: &Path) {
     fs::create_dir_all(root.join("images")).unwrap();
     fs::create_dir_all(root.join("annotations/trimaps")).unwrap();
     for (list, names) in [("trainval", ["a", "b", "c"].as_slice()), ("test", &["d", "e"])] {

@@ -93,7 +93,16 @@ fn a_training_ends_by_saving_its_best_network_unless_it_is_told_not_to() {
     let ran =
         place.train(&format!("{train} --set train.epochs=3")).refused(2, "is trained, and its network was not saved");
     assert!(ran.stderr.contains("app export --run runs/shapes"), "{}", ran.stderr);
-    assert!(place.train(&format!("{train} --set train.epochs=3")).ok().stderr.contains("is finished"));
+    // The same command tries again, until it is there.
+    fs::remove_dir_all(place.path("saved_models/shapes/1")).unwrap();
+    let again = || place.train(&format!("{train} --set train.epochs=3"));
+    again().refused(2, "is trained, and its network was not saved");
+    fs::remove_file(place.path("saved_models/shapes/config.pbtxt")).unwrap();
+    for saves in [true, false] {
+        let ran = again().ok();
+        assert!(ran.stderr.contains("is finished"), "{}", ran.stderr);
+        assert_eq!(ran.stderr.contains("Saved the network: saved_models/shapes/1"), saves, "{}", ran.stderr);
+    }
 }
 
 #[test]
@@ -130,7 +139,7 @@ fn others_give_the_same_classes_and_what_was_compared_is_told() {
         compared(3)["model.safetensors"]["max_error"].as_f64().unwrap() > 1e-6 && compared(3)["model.onnx"].is_null()
     );
     assert!(!place.path("saved_models/shapes/3/model.onnx").exists());
-    export("--formats oxnn").refused(2, "export.formats[0]: unknown variant `oxnn`");
+    export("--formats oxnn").refused(2, "[possible values: torchscript, onnx, safetensors]");
     // Python runs it without us.
     let picture = image::RgbImage::from_fn(16, 16, |x, y| image::Rgb([(x * 16) as u8, (y * 16) as u8, (x * y) as u8]));
     picture.save(place.path("a.png")).unwrap();
@@ -150,20 +159,29 @@ fn a_damaged_saved_network_is_refused() {
     place.train("--run runs/shapes").ok();
     place.app("export --run runs/shapes --output saved_models/unet/1").ok();
     image::RgbImage::new(8, 8).save(place.path("a.png")).unwrap();
-    let script = place.path("saved_models/unet/1/model.pt");
-    let whole = fs::read(&script).unwrap();
-    let mut flipped = whole.clone();
-    flipped[whole.len() / 2] ^= 1;
-    for bytes in [&whole[..whole.len() / 2], &flipped, b""] {
-        fs::write(&script, bytes).unwrap();
-        place.app("predict --model saved_models/unet/1 --output out a.png").refused(1, "model.pt is damaged");
+    place.app("export --run runs/shapes --output saved_models/unet/2 --formats torchscript").ok();
+    for (version, name) in [(1, "model.safetensors"), (2, "model.pt")] {
+        let file = place.path(&format!("saved_models/unet/{version}/{name}"));
+        let predict = || place.app(&format!("predict --model saved_models/unet/{version} --output out a.png"));
+        let whole = fs::read(&file).unwrap();
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 2] ^= 1;
+        for bytes in [&whole[..whole.len() / 2], &flipped, b""] {
+            fs::write(&file, bytes).unwrap();
+            predict().refused(1, &format!("{name} is damaged"));
+        }
+        fs::remove_file(&file).unwrap();
+        predict().refused(1, &format!("{name}: No such file"));
+        fs::create_dir(&file).unwrap();
+        predict().refused(1, &format!("{name}: it is a folder, and only regular files are read"));
     }
-    fs::remove_file(&script).unwrap();
-    place.app("predict --model saved_models/unet/1 --output out a.png").refused(1, "model.pt: No such file");
     fs::write(place.path("saved_models/unet/1/model.json"), "{\"format\": 1}").unwrap();
     place.app("predict --model saved_models/unet/1 --output out a.png").refused(1, "missing field `files`");
     assert!(!place.path("out").exists());
     place.app("export --run runs/shapes --formats safetensors --output weights/1").ok();
     assert!(!place.path("weights/config.pbtxt").exists());
-    place.app("predict --model weights/1 --output out a.png").refused(2, "export it with --formats torchscript");
+    place.app("predict --model weights/1 --output fine a.png").ok();
+    place.app("export --run runs/shapes --formats onnx --output onnx/1").ok();
+    place.app("predict --model onnx/1 --output out a.png").refused(2, "has neither model.safetensors nor model.pt");
+    assert!(!place.path("out").exists());
 }

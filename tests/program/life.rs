@@ -11,7 +11,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// No life of a test lasts nearly as long: whoever waits longer waits for nothing.
-const HANGS: Duration = Duration::from_secs(120);
+pub const HANGS: Duration = Duration::from_secs(120);
 /// How often a life is looked at.
 const POLL: Duration = Duration::from_millis(1);
 

@@ -199,3 +199,91 @@ fn what_else_is_asked_for_is_written_and_areas_are_told() {
         .app("predict --output x --also everything a.png")
         .refused(2, "possible values: overlay, contour, color, png16, npy");
 }
+
+#[test]
+fn what_is_meant_as_an_image_and_cannot_be_read_is_named_and_other_files_are_counted() {
+    let place = Place::new();
+    place.train("").ok();
+    draw(&place, "p/good.png", 20, 17, ImageFormat::Png);
+    draw(&place, "p/.hidden.png", 20, 17, ImageFormat::Png);
+    draw(&place, "p/.thumbnails/t.png", 20, 17, ImageFormat::Png);
+    for (name, bytes) in [
+        ("empty.jpg", b"".as_slice()),
+        ("page.jpg", b"<html>"),
+        ("zeros.png", &[0; 5000]),
+        ("scan.tif", b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0"),
+        ("photo.heic", b"\0\0\0\x18ftypheic"),
+        ("avif", b"\0\0\0\x20ftypavif\0\0\0\0"),
+        ("notes.txt", b"BM is how bitmaps begin"),
+        ("list", b"good"),
+    ] {
+        fs::write(place.path("p").join(name), bytes).unwrap();
+    }
+    std::os::unix::fs::symlink("nowhere", place.path("p/gone.jpg")).unwrap();
+    std::os::unix::fs::symlink("nowhere", place.path("p/link")).unwrap();
+    let broken = ["empty", "gone", "page", "photo", "scan", "zeros"];
+    let ran = place.app("predict --output out --json p").refused(1, "7 of 8 images could not be read: ");
+    for name in broken.iter().chain(&["avif"]) {
+        assert!(ran.stderr.contains(&format!("Skipped sample '{name}")), "{name}: {}", ran.stderr);
+    }
+    assert!(ran.stderr.contains("1 images at") && ran.stderr.contains("; passed over 3 other files"), "{}", ran.stderr);
+    let lines = ran.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    assert_eq!(lines.filter(|line| line["error"].is_string()).count(), 7);
+    // By their names all are meant to be images, and none keeps the others from being predicted.
+    let ran = place.app("predict --output named p/empty.jpg p/good.png p/notes.txt p/list p/.hidden.png missing.png");
+    ran.refused(1, "4 of 6 images could not be read: empty, notes, list, missing");
+    for (out, count) in [("out", 2), ("named", 3)] {
+        assert_eq!(fs::read_dir(place.path(out)).unwrap().count(), count, "class maps and what they mean");
+    }
+    place.app("predict --output none p/empty.jpg p/list").refused(1, "2 of 2 images could not be read");
+    assert!(!place.path("none").exists());
+}
+
+#[test]
+fn every_image_is_predicted_under_its_own_name() {
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
+    let place = Place::new();
+    place.train("").ok();
+    draw(&place, "p/first.png", 20, 17, ImageFormat::Png);
+    draw(&place, "elsewhere/linked.png", 20, 17, ImageFormat::Png);
+    let names: [&[u8]; 8] = [
+        b"caf\xe9",
+        b"caf\xe8",
+        "n\u{e9}".as_bytes(),
+        "ne\u{301}".as_bytes(),
+        b"a\nb",
+        b"-x",
+        b"a b #1 %20",
+        br"caf\xE9",
+    ];
+    let file = |folder: &str, name: &[u8]| {
+        let mut path = place.path(folder).join(std::ffi::OsStr::from_bytes(name)).into_os_string();
+        path.push(".png");
+        std::path::PathBuf::from(path)
+    };
+    let long = [b'l'; 251];
+    for name in names.iter().copied().chain([long.as_slice()]) {
+        fs::copy(place.path("p/first.png"), file("p", name)).unwrap();
+    }
+    fs::copy(place.path("p/first.png"), place.path("p/noext")).unwrap();
+    symlink(place.path("elsewhere"), place.path("p/folder")).unwrap();
+    symlink(place.path("p"), place.path("p/folder/back")).unwrap();
+    symlink("..", place.path("p/above")).unwrap();
+    for (out, mode) in [("out", ""), ("tiled", "--tile 32 --also overlay,npy")] {
+        let ran = place.app(&format!("predict --output {out} {mode} --json p"));
+        if !mode.is_empty() {
+            // One name has no room for what is added to it.
+            ran.refused(1, "File name too long");
+            fs::remove_file(file("p", &long)).unwrap();
+            place.app(&format!("predict --output {out} {mode} --json p")).ok();
+        } else {
+            assert_eq!(ran.ok().stdout.lines().count(), 12);
+        }
+        for name in names.iter().copied().chain([b"first".as_slice(), b"noext", b"folder/linked"]) {
+            assert!(file(out, name).is_file(), "{name:?}");
+        }
+    }
+    let maps = fs::read_dir(place.path("out")).unwrap().count();
+    assert_eq!(maps, 11 + 1 + 1, "the class maps, a folder and what they mean");
+}

@@ -48,10 +48,8 @@ fn weights_that_do_not_fit_are_refused_with_a_list_before_anything_is_made() {
     // A classifier is no segmentation network, and says so.
     let ran = train(&sound.display().to_string(), "").refused(1, "missing (");
     assert!(ran.stderr.contains("head.weight") && ran.stderr.contains("up0.conv.weight"), "{}", ran.stderr);
-    let ran = place.train(&format!(
-        "--run run {} --set model.width_multiplier=0.5",
-        weights(&sound.display().to_string(), encoder)
-    ));
+    let wider = weights(&sound.display().to_string(), encoder).replace("width_multiplier=0.1", "width_multiplier=0.5");
+    let ran = place.train(&format!("--run run {wider}"));
     let ran = ran.refused(1, "of another shape (");
     assert!(
         ran.stderr.contains("encoder.features.0.0.weight: expected [16, 3, 3, 3], found [8, 3, 3, 3]"),

@@ -1,7 +1,6 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::convert::Infallible;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -18,6 +17,11 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Train a network, or continue to.
+    ///
+    /// SIGTERM, SIGINT, SIGHUP and SIGXCPU end it after the step with a checkpoint and status 75: run it again to go
+    /// on. While it starts they end it at once, with the same status (in the first tenths of a second, while the system
+    /// loads libtorch, with that of any program). SIGUSR1 saves and goes on. Under nohup it goes on without its
+    /// terminal.
     Train(Train),
     /// Prove that a training, killed at random moments and resumed, gives what an undisturbed one gives, to the bit.
     VerifyResume(VerifyResume),
@@ -28,6 +32,7 @@ pub enum Command {
     /// Write one HTML page about a run: what came of it, what is wrong with it and what to change.
     Report(Report),
     /// Save a trained network for others to run: TorchScript, ONNX, its weights, and what it is, as a Triton model.
+    /// Elsewhere a model.pt is run as a program: take one only from people whose programs you would run.
     Export(Export),
     /// Look at a data set before anything is trained on it.
     #[command(subcommand)]
@@ -135,6 +140,9 @@ pub struct Preview {
     /// Where the contact sheets go: train-epoch-N.png and validation.png
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
+    /// Replace files that this program did not make, or that were changed since. Images and masks are never replaced
+    #[arg(long)]
+    pub overwrite: bool,
     /// Epochs of training to draw
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub epochs: u64,
@@ -178,10 +186,11 @@ pub enum Resume {
 }
 
 impl FromStr for Resume {
-    type Err = Infallible;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, Infallible> {
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(match text {
+            "" => return Err("it is empty: say auto, never, or the folder of a checkpoint"),
             "auto" => Self::Auto,
             "never" => Self::Never,
             path => Self::From(path.into()),
@@ -195,7 +204,8 @@ pub struct Trained {
     /// The run folder [default: the newest under runs/]
     #[arg(long, value_name = "DIR")]
     pub run: Option<PathBuf>,
-    /// latest, best (by the score that the run keeps its best checkpoint by), or a checkpoint folder
+    /// latest, best (by the score that the run keeps its best checkpoint by), or a checkpoint folder, which needs no
+    /// run: it says itself what it was trained with
     #[arg(long, value_name = "latest|best|PATH", default_value = "latest")]
     pub checkpoint: Which,
 }
@@ -205,7 +215,7 @@ pub struct Trained {
 pub struct Used {
     #[command(flatten)]
     pub trained: Trained,
-    /// A saved network, e.g. saved_models/unet/1, instead of a run's
+    /// A saved network, e.g. saved_models/unet/1, instead of a run's. It is read as data: nothing in it is executed
     #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "checkpoint"])]
     pub model: Option<PathBuf>,
 }
@@ -222,10 +232,11 @@ pub enum Which {
 }
 
 impl FromStr for Which {
-    type Err = Infallible;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, Infallible> {
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(match text {
+            "" => return Err("it is empty: say latest, best, or the folder of a checkpoint"),
             "latest" => Self::Latest,
             "best" => Self::Best,
             path => Self::At(path.into()),
@@ -244,6 +255,12 @@ pub struct Validate {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
+    /// Score class maps of whole images, as predict writes them, against the masks in their own size, instead of what
+    /// the network sees in training
+    #[arg(long)]
+    pub full: bool,
+    #[command(flatten)]
+    pub how: How,
 }
 
 /// `app report`
@@ -258,13 +275,16 @@ pub struct Report {
     /// Where the page goes [default: report.html in the run folder]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Replace a file that is no report. Files of a run are never replaced
+    #[arg(long)]
+    pub overwrite: bool,
     /// Change one key of the run's configuration, e.g. --set data.root=/elsewhere
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 }
 
 /// What is written of an image beside its class map.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Also {
     /// NAME_overlay.png: the photograph with the colours of the classes over it.
     Overlay,
@@ -294,11 +314,12 @@ pub enum Mirror {
 pub struct Export {
     #[command(flatten)]
     pub trained: Trained,
-    /// The version to make: saved_models/NAME/NUMBER [default: the next number, NAME being that of the run]
+    /// The version to make: saved_models/NAME/NUMBER [default: the next number, NAME being that of the checkpoint's
+    /// run]
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// What to write: torchscript, onnx, safetensors [default: export.formats of the run, which is all of them]
-    #[arg(long, value_name = "FORMAT", value_delimiter = ',')]
+    /// Formats to write [default: export.formats of the run, which is all of them]
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = ["torchscript", "onnx", "safetensors"])]
     pub formats: Vec<String>,
     /// Change one key of the run's configuration, e.g. --set export.weights=bf16
     #[arg(long, value_name = "KEY=VALUE")]
@@ -316,6 +337,20 @@ pub struct Runs {
     pub json: bool,
 }
 
+/// Options for predicting images.
+#[derive(Debug, Args)]
+pub struct How {
+    /// Predict images in their own size, in overlapping tiles of so many pixels, instead of at the scale of training
+    #[arg(long, value_name = "PIXELS")]
+    pub tile: Option<i64>,
+    /// The share of a tile that the next one covers too
+    #[arg(long, default_value_t = 0.25, requires = "tile")]
+    pub overlap: f64,
+    /// Predict mirror images too, and take the mean
+    #[arg(long, value_enum, default_value_t = Mirror::None)]
+    pub mirror: Mirror,
+}
+
 /// `app predict`
 #[derive(Debug, Args)]
 pub struct Predict {
@@ -330,17 +365,13 @@ pub struct Predict {
     /// Print a line of JSON for each image: its size, and how many pixels each class has
     #[arg(long)]
     pub json: bool,
-    /// Predict images in their own size, in overlapping tiles of so many pixels, instead of resized to data.size: for
-    /// networks that were trained on crops
-    #[arg(long, value_name = "PIXELS")]
-    pub tile: Option<i64>,
-    /// The share of a tile that the next one covers too
-    #[arg(long, default_value_t = 0.25, requires = "tile")]
-    pub overlap: f64,
-    /// Predict mirror images too, and take the mean
-    #[arg(long, value_enum, default_value_t = Mirror::None)]
-    pub mirror: Mirror,
-    /// Images, and folders that are searched for images
+    #[command(flatten)]
+    pub how: How,
+    /// Replace files that this program did not make, or that were changed since. Images that are read are never
+    /// replaced
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Images, and folders that are searched for images: what is hidden in them is passed over, and so are predictions
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 }

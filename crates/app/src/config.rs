@@ -8,9 +8,12 @@ mod saved;
 mod strict;
 #[cfg(test)]
 mod tests;
+mod text;
+mod words;
 
 pub use edit::{differences, flat, keys};
 pub use saved::FORMAT;
+pub use words::{nearest, nearest_key};
 
 use crate::cli::Configured;
 use crate::report;
@@ -20,8 +23,8 @@ use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::fs;
 use std::path::Path;
+use strict::Problem;
 use tch::Cuda;
 
 /// The built-in configuration, which `train` takes where it is given none.
@@ -129,8 +132,9 @@ impl Train {
         Invalid::unless(self.seed <= i64::MAX as u64, "seed", || format!("must be at most {}", i64::MAX))
     }
 
-    /// The device, and libtorch told how many threads to use.
+    /// The device, and libtorch told how many threads to use, and the threads of this thread's loops how to wait.
     pub fn device(&self) -> Result<tch::Device> {
+        torch_ext::tune_openmp();
         if self.threads > 0 {
             tch::set_num_threads(self.threads.into());
         }
@@ -146,45 +150,73 @@ impl Train {
 }
 
 impl Config {
-    /// Reads a configuration file.
-    pub fn read(file: &Path) -> Result<Self> {
-        let text = fs::read_to_string(file).map_err(|error| usage(format!("{}: {error}", file.display())))?;
-        Self::parse(&text, &file.display().to_string())
+    /// Reads a configuration that a person wrote, or that of a run; `origin` names it in errors.
+    #[cfg(test)]
+    pub fn parse(text: &str, origin: &str) -> Result<Self> {
+        Self::built(value(text, origin)?, &[], origin)
     }
 
-    /// Reads a configuration that a person wrote, or that of a run; `origin` names it in errors.
-    pub fn parse(text: &str, origin: &str) -> Result<Self> {
-        let value = strict::parse(text).map_err(|error| usage(format!("{origin}: {error}")))?;
-        if value.get("format").is_some() {
-            return Self::parse_saved(text, origin);
-        }
-        Self::typed(value, origin)
+    /// Reads what [`Config::saved`] wrote into a file.
+    pub fn read_saved(file: &Path) -> Result<Self> {
+        Self::parse_saved(&text::read(file)?, &file.display().to_string())
     }
 
     /// The configuration that a command line means.
     pub fn configured(args: &Configured) -> Result<Self> {
-        let base = match &args.config {
-            Some(file) => Self::read(file)?,
-            None => Self::parse(SHAPES, "configs/shapes.json")?,
+        Self::given(args.config.as_deref(), &args.set, None)
+    }
+
+    /// The configuration of `file`, or else the built-in one, with `KEY=VALUE` changes. What a `run` goes on with is
+    /// also what that has of keys whose default changed since it was begun.
+    pub fn given(file: Option<&Path>, changes: &[String], run: Option<&Self>) -> Result<Self> {
+        let (text, origin) = match file {
+            Some(file) => (text::read(file).map_err(|error| usage(format!("{error:#}")))?, file.display().to_string()),
+            None => (SHAPES.into(), "configs/shapes.json".into()),
         };
-        base.with(&args.set)
+        let mut value = value(&text, &origin)?;
+        if let Some(run) = run {
+            saved::keep_young(&mut value, &run.saved()?);
+        }
+        Self::built(value, changes, &origin)
     }
 
     /// This configuration with `KEY=VALUE` changes, read and checked as if the file had said so.
     pub fn with(&self, changes: &[String]) -> Result<Self> {
-        let mut config = self.clone();
-        for change in changes {
-            let mut value = serde_json::to_value(&config)?;
-            let key = edit::set(&mut value, change).map_err(usage)?;
-            config = Self::typed(value, &format!("--set {key}"))?;
-        }
-        Ok(config)
+        Self::built(serde_json::to_value(self)?, changes, "the configuration")
     }
 
-    fn typed(value: Value, origin: &str) -> Result<Self> {
-        let config = strict::typed(&value).map_err(|error| usage(format!("{origin}: {error}")))?;
-        Self::check(&config).map_err(|invalid| usage(format!("{origin}: {invalid}")))?;
-        Ok(config)
+    /// This configuration without what is true only where it was saved: no cache is written at a place that somebody
+    /// else chose, and a machine without a GPU takes the processor.
+    pub fn elsewhere(&self) -> Result<Self> {
+        let mut changes = vec!["data.loader.cache_folder=null", "data.loader.cache=none"];
+        if self.train.device == Device::Cuda {
+            changes.push("train.device=auto");
+        }
+        self.with(&changes.into_iter().map(String::from).collect::<Vec<_>>())
+    }
+
+    /// The configuration that `value` describes once all `changes` are made. Only then is it checked.
+    fn built(value: Value, changes: &[String], origin: &str) -> Result<Self> {
+        let changes = edit::changes(changes).map_err(usage)?;
+        let checked = |value: &Value| -> Result<Self, Problem> {
+            let config = Self { format: None, ..strict::typed(value)? };
+            config.check()?;
+            Ok(config)
+        };
+        let mut changed = value.clone();
+        changes.iter().try_for_each(|change| edit::make(&mut changed, change)).map_err(usage)?;
+        checked(&changed).map_err(|problem| {
+            let (said, of_file) =
+                (words::plain(&problem, &changed), || checked(&value).is_err_and(|old| old == problem));
+            usage(match edit::guilty(&changes, &problem.path) {
+                Some(change) => format!("--set {}: {}", change.key, change.explain(&problem, &said)),
+                None if changes.is_empty() || of_file() => format!("{origin}: {said}"),
+                None => {
+                    let all: Vec<String> = changes.iter().map(|change| format!("--set {}", change.key)).collect();
+                    format!("{}: {said}", all.join(" with "))
+                }
+            })
+        })
     }
 
     /// Refuses values that no run can work with.
@@ -218,6 +250,13 @@ impl Config {
         text.push('\n');
         Ok(text)
     }
+}
+
+/// Parses `text` and brings it to the current format.
+fn value(text: &str, origin: &str) -> Result<Value> {
+    let value = strict::parse(text).map_err(|error| usage(format!("{origin}: {error}")))?;
+    // Only this program writes the format.
+    if value.get("format").is_some() { saved::saved(text, origin) } else { Ok(value) }
 }
 
 /// `app schema`

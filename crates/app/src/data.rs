@@ -1,9 +1,10 @@
 //! `app data`: a look at a data set before anything is trained on it.
 
+mod offers;
 mod preview;
 mod tables;
 
-use crate::cli::{self, Configured, Look};
+use crate::cli::{self, Look};
 use crate::config::Config;
 use crate::report;
 use anyhow::Result;
@@ -24,7 +25,8 @@ pub fn run(command: &cli::Data) -> Result<ExitCode> {
 
 /// `app data check`
 fn check(args: &Look) -> Result<ExitCode> {
-    let report = look(&args.data)?;
+    let config = Config::configured(&args.data)?;
+    let report = look(&config)?;
     let [errors, warnings] = [Severity::Error, Severity::Warning].map(|severity| report.count(severity));
     if args.json {
         let object = json!({
@@ -42,23 +44,23 @@ fn check(args: &Look) -> Result<ExitCode> {
 
 /// `app data stats`
 fn stats(args: &Look) -> Result<()> {
-    let report = look(&args.data)?;
+    let config = Config::configured(&args.data)?;
+    let report = look(&config)?;
     if args.json {
         return report::print(&json!({ "splits": report.splits }).to_string());
     }
-    report::print(&tables::stats(&report))
+    report::print(&tables::stats(&report, &config))
 }
 
 /// Looks at every sample of both splits, with all cores.
-fn look(args: &Configured) -> Result<Report> {
-    let config = Config::configured(args)?;
+fn look(config: &Config) -> Result<Report> {
     let cores = available_parallelism().map_or(1, |cores| cores.get() as u64);
     let mut watch = None;
     let report = data::check_config(&config.data, cores, |samples| {
         watch.get_or_insert_with(|| Watch::new("Looking", 0, samples)).step(&Step { samples: 1, ..Step::default() });
     })?;
-    let rate = watch.map_or(0.0, |watch| watch.rate());
+    let rate = watch.map_or(f64::NAN, |watch| watch.rate());
     let samples: u64 = report.splits.iter().map(|split| split.samples).sum();
-    log::info!("Looked at {samples} samples, {rate:.0} a second");
+    log::info!("Looked at {samples} samples{}", report::at_rate(rate, 0));
     Ok(report)
 }

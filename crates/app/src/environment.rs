@@ -1,17 +1,21 @@
 //! What a run is trained on and with.
 
 use crate::files::publish;
+use crate::kernels;
+use crate::parts::Network;
+use crate::regular;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
-use std::fs;
+use std::io;
 use std::path::Path;
 use tch::Device;
+use torch_ext::OpenMp;
 
 const NAME: &str = "environment.json";
 
 /// Names and values, in an order for people.
-pub fn environment(device: Device) -> Vec<(String, String)> {
-    let device = match device {
+pub fn environment(network: &Network) -> Vec<(String, String)> {
+    let device = match network.device {
         Device::Cpu => format!("CPU, {} threads", tch::get_num_threads()),
         other => format!("{other:?}"),
     };
@@ -21,12 +25,38 @@ pub fn environment(device: Device) -> Vec<(String, String)> {
         ("oxiseg", env!("CARGO_PKG_VERSION").into()),
         ("libtorch", torch_ext::libtorch_version()),
         ("device", device),
+        ("processor", torch_ext::processor()),
+        ("kernels", kernels::in_words(network.kernels, network.device)),
+        ("openmp", openmp()),
         ("cores", cores),
         ("system", system),
         ("host", gethostname::gethostname().display().to_string()),
     ]
     .map(|(name, value)| (name.to_string(), value))
     .into()
+}
+
+/// The OpenMP runtime in force: whose it is, how long its threads wait before they sleep, and its file.
+fn openmp() -> String {
+    let OpenMp { file, block_time } = OpenMp::in_force();
+    let file = file.unwrap_or_else(|| "of an unknown file".into());
+    match block_time {
+        Some(u32::MAX | 0x7fff_ffff) => format!("LLVM's or Intel's, threads never sleep: {file}"),
+        Some(time) => format!("LLVM's or Intel's, threads sleep after {time} ms: {file}"),
+        None => format!("GNU's or another: {file}"),
+    }
+}
+
+/// Warns where the OpenMP runtime is one that other programs slow down most. On Linux on x86-64, for which there is
+/// another.
+pub fn warn_of_openmp(device: Device) {
+    let known = cfg!(all(target_os = "linux", target_arch = "x86_64"));
+    if known && device == Device::Cpu && tch::get_num_threads() > 1 && OpenMp::in_force().block_time.is_none() {
+        log::warn!(
+            "libtorch runs on GNU's OpenMP: beside other busy programs training can fall to a tenth of its rate. \
+             scripts/libtorch puts LLVM's in its place in the libtorch that it downloads"
+        );
+    }
 }
 
 /// Writes it down in a run folder.
@@ -39,7 +69,7 @@ pub fn keep(environment: &[(String, String)], run: &Path) -> Result<()> {
 /// What [`keep`] wrote; nothing where it did not.
 pub fn kept(run: &Path) -> Result<Vec<(String, String)>> {
     let path = run.join(NAME);
-    let Ok(text) = fs::read_to_string(&path) else { return Ok(Vec::new()) };
+    let Ok(text) = regular::open(&path).and_then(io::read_to_string) else { return Ok(Vec::new()) };
     let all: Map<String, Value> = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
     let word = |value: Value| value.as_str().map_or_else(|| value.to_string(), String::from);
     Ok(all.into_iter().map(|(name, value)| (name, word(value))).collect())

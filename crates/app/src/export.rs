@@ -5,11 +5,13 @@ mod version;
 
 use crate::cli::{self, Which};
 use crate::config::Config;
+use crate::identity;
 use crate::parts::Network;
 use crate::report;
 use crate::run::Run;
 use crate::saved;
-use crate::trained::{Trained, load};
+use crate::trained::{Trained, find, load};
+use crate::usage::usage;
 use anyhow::{Context, Result};
 use compare::Loaded;
 use contract::{StateDict, Stateful};
@@ -31,7 +33,8 @@ pub fn run(args: &cli::Export) -> Result<()> {
         changes.push(format!("export.formats={}", json!(args.formats)));
     }
     let folder = export(&args.trained, args.output.as_deref(), changes)?;
-    report::print(&folder.display().to_string())
+    report::show(&folder.display().to_string());
+    Ok(())
 }
 
 /// What a training ends with: the network of its best checkpoint, saved.
@@ -45,15 +48,32 @@ pub fn finished(run: &Run) -> Result<()> {
     Ok(())
 }
 
+/// Returns whether the best checkpoint of a finished run has no saved network yet.
+pub fn is_due(run: &Run, config: &Config) -> Result<bool> {
+    let (checkpoint, snapshot) = find(run, &Which::Best, config)?;
+    let saved = version::all_of(&checkpoint)?;
+    Ok(!saved.iter().any(|folder| saved::is_of(folder, &snapshot)))
+}
+
 /// Makes a version of a saved network, and gives its folder.
 fn export(which: &cli::Trained, output: Option<&Path>, mut changes: Vec<String>) -> Result<PathBuf> {
     // A saved network computes in f32, wherever it was trained.
-    changes.extend(["model.precision=fp32".into(), "train.device=cpu".into()]);
-    let trained = load(which, &changes)?;
+    for (key, value) in [("model.precision", "fp32"), ("train.device", "cpu")] {
+        let own = changes.iter().filter_map(|change| change.split_once('=')).find(|(own, _)| own.trim() == key);
+        if let Some((_, other)) = own.filter(|(_, own)| own.trim() != value) {
+            return Err(usage(format!(
+                "--set {key}={other}: an export is made in f32 on the CPU and runs anywhere: leave {key} out"
+            )));
+        }
+        changes.push(format!("{key}={value}"));
+    }
+    let mut trained = load(which, &changes)?;
     let version = Version::choose(output, &trained.checkpoint)?;
+    // The description has the data as they are now: what it normalises with is what the files normalise with.
+    let recorded = identity::recorded(&trained.about, &trained.checkpoint.display().to_string())?;
+    trained.about["config"] = Config { data: trained.config.data.clone(), ..recorded }.saved()?;
     let triton = triton(&trained.config);
-    version.publish(|folder| write(folder, trained), triton.as_deref())?;
-    Ok(version.folder)
+    version.publish(|folder| write(folder, trained), triton.as_deref())
 }
 
 /// Writes the formats into `folder`, compares them with the network, and says what they are.

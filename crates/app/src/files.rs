@@ -1,37 +1,84 @@
-//! Files that exist whole or not at all.
+//! Files that exist whole or not at all, and do not replace what they should not.
 
+use crate::seal::is_ours;
+use crate::usage::usage;
 use anyhow::{Context, Result};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use tempfile::{Builder, NamedTempFile};
 
-/// Writes `bytes` to a file beside `path`, flushes it to the disk and renames it to `path`.
+/// Prefix and suffix of the names of partial files. They are hidden, so that nobody takes them for images.
+const PARTIAL: [&str; 2] = [".oxiseg-", ".partial"];
+
+/// A file in the making that nobody wrote to for this long, and that no process holds, is left over.
+pub const LEFT_OVER: Duration = Duration::from_secs(60);
+
+/// Writes `bytes` to a file beside `path`, flushes it to the disk and renames it to `path`, whatever is there.
 pub fn publish(path: &Path, bytes: &[u8]) -> Result<()> {
-    let partial = Partial::create(path)?;
-    (&partial.file).write_all(bytes).with_context(|| partial.doing())?;
+    let partial = Partial::of(path, bytes)?;
     partial.publish()
 }
 
-/// A file beside `path` that becomes `path` once it is complete, and is removed if it never is.
+/// A path as a shell takes it, for a command that a person may copy.
+pub fn shown(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+/// Selects the existing files that may be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replace {
+    /// Those that this program made and nobody changed.
+    Ours,
+    /// All, since a person said so.
+    All,
+}
+
+impl Replace {
+    /// Returns the choice for the flag `--overwrite`.
+    pub fn with(overwrite: bool) -> Self {
+        if overwrite { Self::All } else { Self::Ours }
+    }
+
+    /// Returns whether the existing file `path` may be replaced.
+    pub fn allows(self, path: &Path) -> bool {
+        self == Self::All || is_ours(path)
+    }
+}
+
+/// A file beside `path` that becomes `path` once it is complete, and is removed if it never is. Its name cannot be
+/// foreseen, so nobody can place a link there for it to be written through.
 pub struct Partial {
-    file: File,
+    file: NamedTempFile,
     path: PathBuf,
-    partial: PathBuf,
-    published: bool,
 }
 
 impl Partial {
     /// Makes the file, empty.
     pub fn create(path: &Path) -> Result<Self> {
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(".partial");
-        let file = File::create(&partial).with_context(|| format!("writing {}", path.display()))?;
-        Ok(Self { file, path: path.into(), partial: partial.into(), published: false })
+        let mut builder = Builder::new();
+        builder.prefix(PARTIAL[0]).suffix(PARTIAL[1]);
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(folder(path)).with_context(|| format!("writing {}", path.display()))?;
+        // It tells others that somebody writes here; where there are no locks, its age does.
+        let _ = file.as_file().try_lock();
+        Ok(Self { file, path: path.into() })
     }
 
-    /// The file, to be written to.
+    /// The same, with these bytes in it.
+    pub fn of(path: &Path, bytes: &[u8]) -> Result<Self> {
+        let mut partial = Self::create(path)?;
+        partial.file.write_all(bytes).with_context(|| partial.doing())?;
+        Ok(partial)
+    }
+
+    /// The file, to be written to and read.
     pub fn file(&self) -> Result<File> {
-        self.file.try_clone().with_context(|| self.doing())
+        self.file.as_file().try_clone().with_context(|| self.doing())
     }
 
     /// What is being done with it, for an error.
@@ -39,19 +86,120 @@ impl Partial {
         format!("writing {}", self.path.display())
     }
 
-    /// Flushes it to the disk and renames it.
-    pub fn publish(mut self) -> Result<()> {
-        let published = self.file.sync_all().and_then(|()| fs::rename(&self.partial, &self.path));
-        self.published = published.is_ok();
-        published.with_context(|| self.doing())
+    /// Returns the final path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Flushes it to the disk and renames it, whatever is there.
+    pub fn publish(self) -> Result<()> {
+        let doing = self.doing();
+        self.file.as_file().sync_all().with_context(|| doing.clone())?;
+        self.file.persist(&self.path).map(drop).map_err(|error| error.error).context(doing)
+    }
+
+    /// Complains where something is at its place that `replace` does not allow to be replaced.
+    pub fn check(&self, replace: Replace) -> Result<()> {
+        if fs::symlink_metadata(&self.path).is_ok() && !replace.allows(&self.path) {
+            let path = self.path.display();
+            return Err(usage(format!("{path} was made or changed by somebody else meanwhile: it is left as it is")));
+        }
+        Ok(())
+    }
+
+    /// Publishes it where nothing is there, or what was [checked](Self::check). What was made since then stays.
+    pub fn place(self) -> Result<()> {
+        if fs::symlink_metadata(&self.path).is_ok() {
+            return self.publish();
+        }
+        let doing = self.doing();
+        self.file.as_file().sync_all().with_context(|| doing.clone())?;
+        self.file.persist_noclobber(&self.path).map(drop).map_err(|error| error.error).context(doing)
     }
 }
 
-impl Drop for Partial {
-    fn drop(&mut self) {
-        if !self.published {
-            // The error that led here says more than one about this.
-            let _ = fs::remove_file(&self.partial);
+/// Removes from `folder` what killed processes left half made at least `age` ago.
+pub fn clean(folder: &Path, age: Duration) {
+    let left = |path: &Path| {
+        let about = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?;
+        let found = SystemTime::now().duration_since(about.modified().ok()?).ok()?;
+        (found >= age && File::open(path).ok()?.try_lock().is_ok()).then_some(())
+    };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(PARTIAL[0]) && name.ends_with(PARTIAL[1]) && left(&entry.path()).is_some() {
+            // It is in nobody's way.
+            let _ = fs::remove_file(entry.path());
         }
+    }
+}
+
+/// The folder that a file is in.
+pub fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_quoted_where_a_shell_would_take_it_apart() {
+        for (path, expected) in [
+            ("runs/x-1_a.b", "runs/x-1_a.b"),
+            ("my run", "'my run'"),
+            ("it's", r"'it'\''s'"),
+            ("$HOME", "'$HOME'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shown(Path::new(path)), expected);
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_link_and_what_is_replaced_is_allowed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("victim"), "mine").unwrap();
+        for planted in ["a.txt", "a.txt.partial", ".a.txt.partial"] {
+            std::os::unix::fs::symlink(path("victim"), path(planted)).unwrap();
+        }
+        publish(&path("a.txt"), b"new").unwrap();
+        assert_eq!(
+            (fs::read(path("victim")).unwrap(), fs::read(path("a.txt")).unwrap()),
+            (b"mine".into(), b"new".into())
+        );
+        assert!(!path("a.txt").is_symlink());
+        let place = |name: &str, replace| {
+            let partial = Partial::of(&path(name), b"newer").unwrap();
+            partial.check(replace).and_then(|()| partial.place())
+        };
+        let error = place("victim", Replace::Ours).unwrap_err().to_string();
+        assert!(error.contains("victim was made or changed by somebody else"), "{error}");
+        assert_eq!(fs::read(path("victim")).unwrap(), b"mine");
+        place("victim", Replace::All).unwrap();
+        place("fresh", Replace::Ours).unwrap();
+        assert_eq!(fs::read(path("victim")).unwrap(), fs::read(path("fresh")).unwrap());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 5);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_half_made_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let being_written = Partial::create(&path("a.png")).unwrap();
+        let old = SystemTime::now() - Duration::from_secs(3600);
+        being_written.file().unwrap().set_modified(old).unwrap();
+        for name in [".oxiseg-old.partial", ".oxiseg-new.partial", "a.partial"] {
+            let file = File::create(path(name)).unwrap();
+            if name != ".oxiseg-new.partial" {
+                file.set_modified(old).unwrap();
+            }
+        }
+        clean(folder.path(), LEFT_OVER);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+        assert!(!path(".oxiseg-old.partial").exists());
+        being_written.publish().unwrap();
     }
 }

@@ -3,13 +3,15 @@
 //! The optimizer has already refused to apply them (on the device, without a word); this is where a person hears of it.
 
 use anyhow::Result;
-use contract::{Progress, TorchError, Update};
+use contract::{Progress, TorchError, Update, listed};
 use std::collections::VecDeque;
 use std::fmt;
 use tch::{Device, Kind, Tensor};
 
 /// Steps between two looks at a GPU, which has to be waited for.
 const GPU_INTERVAL: u64 = 20;
+/// Samples that a message names.
+const NAMED: usize = 32;
 /// Losses before the trouble that a message shows.
 const HISTORY: usize = 5;
 
@@ -82,7 +84,7 @@ impl fmt::Display for Trouble {
             write!(f, " after {}", list(&mut self.history.iter().copied()))?;
         }
         write!(f, ", gradient norm {}, learning rate {:e}; ", self.gradient_norm, self.learning_rate)?;
-        write!(f, "samples: {})", names.join(", "))
+        write!(f, "samples: {})", listed(names, NAMED))
     }
 }
 

@@ -1,10 +1,12 @@
 //! What a checkpoint comes from (configuration, data, programs), and whether a run may go on from it.
 
 use crate::config::{self, Config};
+use crate::kernels;
+use crate::parts::Network;
 use crate::usage::usage;
 use anyhow::Result;
 use checkpoint::Snapshot;
-use data::Fingerprint;
+use data::{Fingerprint, Split};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -68,28 +70,76 @@ fn rule(key: &str) -> Rule {
 }
 
 /// What a checkpoint says it comes from; `data` are the fingerprints of the training and the validation data.
-pub fn about(config: &Config, data: &[Fingerprint; 2]) -> Result<Value> {
+pub fn about(config: &Config, data: &[Fingerprint; 2], network: &Network) -> Result<Value> {
     Ok(json!({
         "oxiseg": env!("CARGO_PKG_VERSION"),
         "libtorch": torch_ext::libtorch_version(),
         "classes": config.data.classes(),
         "colors": config.data.colors(),
         "data": { "train": data[0], "validation": data[1] },
+        (kernels::RECORD): kernels::record(network.kernels, network.device),
         "config": config.saved()?,
     }))
 }
 
 /// The configuration that a checkpoint was trained with.
 pub fn config(snapshot: &Snapshot, origin: &str) -> Result<Config> {
-    Config::parse_saved(&snapshot.about["config"].to_string(), origin)
+    recorded(&snapshot.about, origin)
+}
+
+/// The configuration in what a checkpoint or a saved network says of itself.
+pub fn recorded(about: &Value, origin: &str) -> Result<Config> {
+    let config = about.get("config").ok_or_else(|| {
+        usage(format!("{origin} does not say with which configuration it was trained: app train did not write it"))
+    })?;
+    Config::parse_saved(&config.to_string(), origin)
+}
+
+/// The configuration that a network of the folder `run` is used with: that of its checkpoint. What changes neither
+/// weights nor what the network is fed (where the data lie, the device, the cache, what is exported) is as
+/// `config.json` of the run has it now.
+pub fn used(snapshot: &Snapshot, origin: &str, run: &Config) -> Result<Config> {
+    let (mut own, run) = (config(snapshot, origin)?.saved()?, run.saved()?);
+    for key in TAKEN_OVER {
+        let at = format!("/{}", key.trim_end_matches('.').replace('.', "/"));
+        if let (Some(own), Some(run)) = (own.pointer_mut(&at), run.pointer(&at)) {
+            *own = run.clone();
+        }
+    }
+    Config::parse_saved(&own.to_string(), origin)
+}
+
+/// Warns where the weights at `path`, which a new training starts from, stood for other classes or met images that were
+/// normalised otherwise.
+pub fn compare_start(path: &Path, snapshot: &Snapshot, config: &Config) {
+    // Checkpoints of other programs say nothing of it.
+    let Ok(before) = self::config(snapshot, &path.display().to_string()) else { return };
+    let (path, classes) = (path.display(), [&before, config].map(|config| config.data.classes()));
+    let head = config.model.common().weights.as_ref().is_none_or(|weights| !weights.skip_head && !weights.encoder_only);
+    if head && classes[0] != classes[1] {
+        let [before, now] = classes.map(|classes| classes.join(", "));
+        log::warn!(
+            "model.weights: {path} was trained for the classes {before}, and here they are {now}: its last layer \
+             stands for the former, in that order (model.weights.skip_head leaves it out)"
+        );
+    }
+    let [was, is] = [&before, config].map(|config| config.data.pipeline(Split::Validation).normalize);
+    if was != is {
+        log::warn!(
+            "model.weights: {path} was trained with another data.normalize than here, so it starts worse than it ended"
+        );
+    }
 }
 
 /// A value that is not what it was: `(key, before, after)`.
 type Difference = (String, String, String);
 
+/// A difference that may be, in words, and the reason before it.
+pub type Passed = (&'static str, String);
+
 /// Refuses to go on from the checkpoint at `path` with a configuration that makes something else of it, unless it is
-/// among the keys that `allow` names (a key, or a section with all its keys).
-pub fn compare_config(path: &Path, snapshot: &Snapshot, config: &Config, allow: &[String]) -> Result<()> {
+/// among the keys that `allow` names (a key, or a section with all its keys). Gives those that pass.
+pub fn compare_config(path: &Path, snapshot: &Snapshot, config: &Config, allow: &[String]) -> Result<Vec<Passed>> {
     let before = self::config(snapshot, &path.display().to_string())?;
     let mut differences = config::differences(&before, config);
     // By their names, which `compare_about` compares for every kind of data: a colour is nobody's weight.
@@ -98,11 +148,7 @@ pub fn compare_config(path: &Path, snapshot: &Snapshot, config: &Config, allow: 
 }
 
 /// The same for what is known once data and network are built: data sets, classes, versions.
-pub fn compare_about(path: &Path, snapshot: &Snapshot, about: &Value, allow: &[String]) -> Result<()> {
-    let shown = |value: &Value| match serde_json::from_value::<Fingerprint>(value.clone()) {
-        Ok(fingerprint) => fingerprint.to_string(),
-        Err(_) => value.to_string(),
-    };
+pub fn compare_about(path: &Path, snapshot: &Snapshot, about: &Value, allow: &[String]) -> Result<Vec<Passed>> {
     let pointers = [
         ("data.train", "/data/train"),
         ("data.validation", "/data/validation"),
@@ -112,18 +158,32 @@ pub fn compare_about(path: &Path, snapshot: &Snapshot, about: &Value, allow: &[S
     ];
     let pairs = pointers.map(|(key, at)| (key, snapshot.about.pointer(at), about.pointer(at)));
     let differs = pairs.into_iter().filter(|(_, before, after)| before != after);
-    let shown = |value: Option<&Value>| value.map_or("unknown".into(), shown);
+    let shown = |value: Option<&Value>| match value.cloned().map(serde_json::from_value::<Fingerprint>) {
+        Some(Ok(fingerprint)) => fingerprint.to_string(),
+        _ => value.map_or("unknown".into(), Value::to_string),
+    };
     admit(path, differs.map(|(key, before, after)| (key.into(), shown(before), shown(after))).collect(), allow)
 }
 
-fn admit(path: &Path, differences: Vec<Difference>, allow: &[String]) -> Result<()> {
+/// The same for the data sets alone, of which no sample is decoded.
+pub fn compare_data(path: &Path, snapshot: &Snapshot, config: &Config, allow: &[String]) -> Result<Vec<Passed>> {
+    let found = |split| -> Result<Fingerprint, data::Error> { data::fingerprint(config.data.open(split)?.as_ref()) };
+    let mut about = snapshot.about.clone();
+    if let Some(about) = about.as_object_mut() {
+        let data = json!({ "train": found(Split::Train)?, "validation": found(Split::Validation)? });
+        about.insert("data".into(), data);
+    }
+    compare_about(path, snapshot, &about, allow)
+}
+
+fn admit(path: &Path, differences: Vec<Difference>, allow: &[String]) -> Result<Vec<Passed>> {
     let allowed = |key: &str| allow.iter().any(|name| key == name || key.starts_with(&format!("{name}.")));
     let (mut complaints, mut passed) = (Vec::new(), Vec::new());
     for (key, before, after) in &differences {
         let change = format!("{key}: {before} -> {after}");
         match rule(key) {
-            Rule::TakenOver => passed.push(format!("Taken over: {change}")),
-            Rule::Asked if allowed(key) => passed.push(format!("Allowed: {change}")),
+            Rule::TakenOver => passed.push(("Taken over", change)),
+            Rule::Asked if allowed(key) => passed.push(("Allowed", change)),
             Rule::Asked => complaints.push(format!("{change} (if it is meant: --allow {key})")),
             Rule::Refused => {
                 complaints.push(format!("{change} (the weights would not fit or would mean something else)"));
@@ -131,8 +191,7 @@ fn admit(path: &Path, differences: Vec<Difference>, allow: &[String]) -> Result<
         }
     }
     if complaints.is_empty() {
-        passed.iter().for_each(|change| log::info!("{change}"));
-        return Ok(());
+        return Ok(passed);
     }
     Err(usage(format!(
         "{} was trained with something else:\n  {}\nName another folder with --run, or start over with --resume never",
@@ -149,7 +208,8 @@ pub fn check_allowed(config: &Config, allow: &[String]) -> Result<()> {
         let section = format!("{name}.");
         let mut of_it = known.iter().filter(|key| *key == name || key.starts_with(&section)).peekable();
         if of_it.peek().is_none() {
-            return Err(usage(format!("--allow {name}: there is no such key")));
+            let meant = config::nearest_key(name, &known).map_or(String::new(), |key| format!("; did you mean {key}?"));
+            return Err(usage(format!("--allow {name}: there is no such key{meant}")));
         }
         if of_it.all(|key| rule(key) == Rule::Refused) {
             return Err(usage(format!(
@@ -171,6 +231,34 @@ mod tests {
     }
 
     #[test]
+    fn a_checkpoint_is_used_with_its_own_configuration_and_the_runs_places() {
+        let config = |data: Value, samples: u64| {
+            let config = json!({ "data": data, "export": { "samples": samples } });
+            Config::parse(&config.to_string(), "x").unwrap()
+        };
+        let folders = |root: &str, classes: &[&str], size: u32, cache: &str| {
+            let loader = json!({ "cache": cache });
+            json!({ "kind": "folders", "root": root, "classes": classes, "size": [size, size], "loader": loader })
+        };
+        let own = config(folders("data", &["sky", "cat"], 8, "none"), 1);
+        let about = json!({ "config": own.saved().unwrap() });
+        let (progress, states, scores) = Default::default();
+        let snapshot = Snapshot { progress, states, scores, about };
+        let run = config(folders("moved", &["cat", "sky", "dog"], 16, "disk"), 3);
+        let found = used(&snapshot, "x", &run).unwrap();
+        assert_eq!((found.data.classes(), found.data.size()), (own.data.classes(), [8, 8]));
+        let saved = found.saved().unwrap();
+        assert_eq!((&saved["data"]["root"], &saved["data"]["loader"]["cache"]), (&json!("moved"), &json!("disk")));
+        assert_eq!(found.export.samples, 3);
+        // Other data have no such place.
+        let found = used(&snapshot, "x", &config(json!({ "kind": "shapes" }), 4)).unwrap();
+        assert_eq!((found.export.samples, found.data.size()), (4, [8, 8]));
+        assert_eq!(found.saved().unwrap()["data"]["root"], "data");
+        let error = recorded(&json!({}), "x").unwrap_err().to_string();
+        assert!(error.contains("does not say with which configuration"), "{error}");
+    }
+
+    #[test]
     fn each_key_has_its_rule() {
         for (key, expected) in [
             ("train.epochs", Rule::TakenOver),
@@ -180,6 +268,7 @@ mod tests {
             ("model.width", Rule::Refused),
             ("model.weights.path", Rule::TakenOver),
             ("model.dropout", Rule::Asked),
+            ("model.fused", Rule::Asked),
             ("data.loader.cache_folder", Rule::TakenOver),
             ("data.loader.max_skipped", Rule::TakenOver),
             ("data.loader.batch_size", Rule::Asked),
@@ -226,7 +315,8 @@ mod tests {
         for name in ["optimizer", "optimizer.learning_rate", "data.train", "model.precision", "model"] {
             check(name).unwrap();
         }
-        assert_eq!(check("optimizer.lr").unwrap_err(), "--allow optimizer.lr: there is no such key");
+        let meant = "--allow optimizer.lr: there is no such key; did you mean optimizer.learning_rate?";
+        assert_eq!(check("optimizer.lr").unwrap_err(), meant);
         assert!(check("model.width").unwrap_err().contains("cannot be allowed"));
     }
 }

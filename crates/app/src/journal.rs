@@ -1,13 +1,14 @@
 //! What is seen, timed and written down of a training as it goes on.
 
 use crate::guard::Seen;
+use crate::neighbours::Neighbours;
 use crate::notes::Notes;
 use crate::screen::{Pace, Screen};
 use crate::times::{Phase, Times, memory_mb};
 use anyhow::Result;
 use contract::{Progress, Scores};
 
-/// The three of them.
+/// The parts of it.
 pub struct Journal {
     /// What is written down.
     pub notes: Notes,
@@ -15,6 +16,8 @@ pub struct Journal {
     pub screen: Screen,
     /// Where the time goes.
     pub times: Times,
+    /// Who else wants the processor.
+    pub neighbours: Neighbours,
 }
 
 impl Journal {
@@ -22,6 +25,7 @@ impl Journal {
     pub fn step(&mut self, at: Progress, samples: usize, seen: &Seen, learning_rate: f64) -> Result<()> {
         self.screen.step(samples, seen, learning_rate, self.times.waited());
         let seconds = self.times.take_step();
+        self.neighbours.look();
         if let Some(loss) = seen.loss {
             log::debug!("Loss at step {}: {loss:.4}", at.step);
             if self.notes.per_step() {
@@ -50,7 +54,7 @@ impl Journal {
         how.extend(memory_mb().map(|memory| ("memory_mb".to_string(), memory)));
         how.extend(self.times.take_epoch());
         self.notes.epoch(at, learning_rate, scores, &how)?;
-        self.screen.end_epoch(at, pace, scores)?;
+        self.screen.end_epoch(at, pace, scores);
         self.times.lap(Phase::Logging);
         Ok(())
     }

@@ -1,9 +1,11 @@
 //! One process a run folder: two that write one run would spoil it for both.
 
+use crate::regular;
 use anyhow::{Context, Result, bail};
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::path::Path;
+use std::fmt;
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read, Seek, Write};
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -15,8 +17,50 @@ const GLANCE: Duration = Duration::from_millis(50);
 /// lock is never stale.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    folder: PathBuf,
+    file: File,
 }
+
+/// The folder of a run is not where it was when the run began: nothing may be written there any more, since what lies
+/// there now may be another run.
+#[derive(Debug)]
+pub struct Gone {
+    folder: PathBuf,
+    /// The folder's current path, if known.
+    moved: Option<PathBuf>,
+    /// True if something else has its name now.
+    replaced: bool,
+}
+
+impl Gone {
+    /// Returns the run's current path, if known.
+    pub fn moved(&self) -> Option<&Path> {
+        self.moved.as_deref()
+    }
+}
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let folder = self.folder.display();
+        match (&self.moved, self.replaced) {
+            (Some(to), false) => write!(f, "the run folder {folder} was moved to {} meanwhile", to.display()),
+            (Some(to), true) => write!(
+                f,
+                "the run folder {folder} was moved to {} meanwhile, and another one lies there now, which is \
+                 left alone",
+                to.display()
+            ),
+            (None, false) => write!(f, "the run folder {folder} was removed meanwhile"),
+            (None, true) => write!(
+                f,
+                "the run folder {folder}, or its lock, was removed or replaced meanwhile; what lies there now \
+                 is left alone"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Gone {}
 
 impl Lock {
     /// Takes the lock of `folder`, which exists. Where another process holds it, the error names that process.
@@ -58,14 +102,64 @@ impl Lock {
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(holder.as_bytes()))
             .with_context(at)?;
-        Ok(Self { _file: file })
+        let lock = Self { folder: folder.into(), file };
+        lock.check()?;
+        Ok(lock)
     }
+
+    /// An error where the folder's name no longer leads to the folder that was locked. The open lock file is the same
+    /// file as long as this process lives, whatever else comes to have its name.
+    pub fn check(&self) -> Result<(), Gone> {
+        let there = match fs::metadata(self.folder.join(NAME)) {
+            Err(error) if [ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()) => None,
+            // Where nobody can tell, nothing can be written either, and whoever tries says why.
+            Err(_) => return Ok(()),
+            Ok(there) => Some(there),
+        };
+        match (there, self.file.metadata()) {
+            (Some(there), Ok(own)) if !same(&there, &own) => Err(self.gone()),
+            (None, _) => Err(self.gone()),
+            _ => Ok(()),
+        }
+    }
+
+    fn gone(&self) -> Gone {
+        Gone { folder: self.folder.clone(), moved: self.moved(), replaced: self.folder.symlink_metadata().is_ok() }
+    }
+
+    /// Returns the current path of the locked folder.
+    #[cfg(target_os = "linux")]
+    fn moved(&self) -> Option<PathBuf> {
+        use std::os::fd::AsRawFd;
+        let lock = fs::read_link(format!("/proc/self/fd/{}", self.file.as_raw_fd())).ok()?;
+        // A name that ends in " (deleted)" is none.
+        let found = same(&fs::metadata(&lock).ok()?, &self.file.metadata().ok()?);
+        lock.parent().filter(|_| found).map(PathBuf::from)
+    }
+
+    /// Elsewhere a file does not know its name.
+    #[cfg(not(target_os = "linux"))]
+    fn moved(&self) -> Option<PathBuf> {
+        None
+    }
+}
+
+#[cfg(unix)]
+fn same(a: &Metadata, b: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+/// Elsewhere nobody can tell.
+#[cfg(not(unix))]
+fn same(_: &Metadata, _: &Metadata) -> bool {
+    true
 }
 
 /// Whether a living process holds the lock of the run. The file is opened for reading and its lock shared, and given back
 /// at once: nothing is written, and two that look at the same time do not see each other.
 pub fn held(folder: &Path) -> bool {
-    let file = File::open(folder.join(NAME));
+    let file = regular::open(&folder.join(NAME));
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
@@ -91,6 +185,47 @@ mod tests {
         assert!(error.contains(", for 0 s: wait"), "{error}");
         drop(first);
         Lock::take(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_was_moved_removed_or_replaced_is_noticed() {
+        let root = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(root.path()).unwrap();
+        let (run, moved) = (root.join("run"), root.join("moved"));
+        fs::create_dir(&run).unwrap();
+        let lock = Lock::take(&run).unwrap();
+        lock.check().unwrap();
+        let said = || lock.check().unwrap_err().to_string();
+        fs::rename(&run, &moved).unwrap();
+        if cfg!(target_os = "linux") {
+            assert!(said().ends_with(&format!("was moved to {} meanwhile", moved.display())), "{}", said());
+            assert_eq!(lock.check().unwrap_err().moved(), Some(&*moved));
+        }
+        // Another run in its place.
+        fs::create_dir(&run).unwrap();
+        let other = Lock::take(&run).unwrap();
+        assert!(lock.check().is_err() && said().contains("left alone"), "{}", said());
+        other.check().unwrap();
+        // A link to another folder, and one to itself: that is still the folder.
+        fs::remove_dir_all(&run).unwrap();
+        #[cfg(unix)]
+        {
+            fs::create_dir(root.join("other")).unwrap();
+            std::os::unix::fs::symlink(root.join("other"), &run).unwrap();
+            assert!(lock.check().is_err());
+            fs::remove_file(&run).unwrap();
+            std::os::unix::fs::symlink(&moved, &run).unwrap();
+            lock.check().unwrap();
+            fs::remove_file(&run).unwrap();
+        }
+        fs::rename(&moved, &run).unwrap();
+        lock.check().unwrap();
+        fs::remove_file(run.join(NAME)).unwrap();
+        assert!(said().contains("or its lock"), "{}", said());
+        fs::remove_dir_all(&run).unwrap();
+        assert!(said().ends_with("was removed meanwhile"), "{}", said());
+        fs::write(&run, "").unwrap();
+        assert!(lock.check().is_err(), "a file in its place");
     }
 
     #[test]

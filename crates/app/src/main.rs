@@ -3,8 +3,10 @@
 //! Results go to stdout, logs and progress to stderr. Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 75
 //! stopped by a signal and ready to be resumed.
 
+mod bounds;
 mod cli;
 mod closer;
+mod complete;
 mod config;
 mod data;
 mod environment;
@@ -14,24 +16,32 @@ mod graph;
 mod guard;
 mod identity;
 mod journal;
+mod kernels;
 mod layers;
 mod lock;
+mod longer;
+mod neighbours;
 mod notes;
 mod page;
 mod paint;
 mod parts;
 mod predict;
 mod recovery;
+#[path = "../../../scripts/regular.rs"]
+mod regular;
 mod replay;
 mod report;
+mod rescue;
 mod run;
 mod runs;
 mod saved;
 mod saver;
 mod screen;
+mod seal;
 mod signals;
 mod snapshot;
 mod start;
+mod targets;
 mod times;
 mod train;
 mod trained;
@@ -39,40 +49,72 @@ mod usage;
 mod validate;
 mod verify_resume;
 
+use anstream::{AutoStream, ColorChoice};
 use clap::Parser;
 use cli::{Cli, Command};
-use std::panic;
-use std::process::ExitCode;
+use env_logger::{Target, WriteStyle};
+use signals::Signals;
+use std::env;
+use std::io::stderr;
+use std::panic::{self, AssertUnwindSafe};
+use std::process::{self, ExitCode};
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    // Before anything that takes time: a training that is still starting is told to stop in order too.
+    let signals = (env::args_os().nth(1).as_deref() == Some("train".as_ref())).then(Signals::listen);
+    let command = command();
     start_log();
     // What a model panics with becomes an error of its loop; the place in the source is for whoever debugs it.
     panic::set_hook(Box::new(|info| log::debug!("{info}")));
-    let result = panic::catch_unwind(|| run(&command)).unwrap_or_else(|_| {
+    let result = panic::catch_unwind(AssertUnwindSafe(|| run(&command, signals))).unwrap_or_else(|_| {
         Err(anyhow::anyhow!("internal error; please report it, with what RUST_LOG=debug prints before this line"))
     });
-    result.unwrap_or_else(|error| {
-        log::error!("{}", in_words(&error));
+    let status = result.unwrap_or_else(|error| {
+        log::error!("{}", bounds::explained(in_words(&error), &command));
         if error.is::<usage::Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
-    })
+    });
+    terminal::flush();
+    status
+}
+
+/// Parses the command line. Error messages escape arguments that hold control characters.
+fn command() -> Command {
+    Cli::try_parse().map_or_else(
+        |error| {
+            let odd = |argument: &str| terminal::clean_line(argument) != argument;
+            if !env::args_os().any(|argument| odd(&argument.to_string_lossy())) {
+                error.exit();
+            }
+            terminal::say(&terminal::clean_line(error.to_string().trim_end()));
+            terminal::flush();
+            process::exit(error.exit_code())
+        },
+        |cli| cli.command,
+    )
 }
 
 /// Lines on stderr, of the levels that RUST_LOG asks for.
 fn start_log() {
     let environment = env_logger::Env::default().default_filter_or("info");
-    let logger = env_logger::Builder::from_env(environment).format_target(false).build();
+    let mut builder = env_logger::Builder::from_env(environment);
+    builder.format_target(false).target(Target::Pipe(Box::new(terminal::Stderr)));
+    // Of a pipe it cannot know whether it ends at a terminal.
+    let asked = env::var("RUST_LOG_STYLE").is_ok_and(|style| style == "always" || style == "never");
+    if !asked && AutoStream::choice(&stderr()) != ColorChoice::Never {
+        builder.write_style(WriteStyle::Always);
+    }
+    let logger = builder.build();
     let level = logger.filter();
     // It fails only where there is a log already.
-    if log::set_boxed_logger(Box::new(terminal::Lines(logger))).is_ok() {
+    if log::set_boxed_logger(Box::new(bounds::Bounded(terminal::Lines(logger)))).is_ok() {
         log::set_max_level(level);
     }
 }
 
-fn run(command: &Command) -> anyhow::Result<ExitCode> {
+fn run(command: &Command, signals: Option<anyhow::Result<Signals>>) -> anyhow::Result<ExitCode> {
     signals::outlive_limits()?;
     match command {
-        Command::Train(args) => return train::run(args),
+        Command::Train(args) => return train::run(args, &signals.unwrap_or_else(Signals::listen)?),
         Command::VerifyResume(args) => return verify_resume::run(args),
         Command::Validate(args) => validate::run(args)?,
         Command::Predict(args) => predict::run(args)?,

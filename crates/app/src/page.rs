@@ -4,45 +4,90 @@ use crate::cli::{self, Which};
 use crate::closer::{self, Best, Closer, Look};
 use crate::config::Config;
 use crate::environment;
-use crate::lock::held;
+use crate::files::folder;
+use crate::identity;
+use crate::lock::{Lock, held};
 use crate::parts::input_of_validation;
-use crate::report::print;
+use crate::report::show;
 use crate::run::Run;
 use crate::trained::{Trained, build, find, load};
+use crate::usage::usage;
 use ::report::{Bin, Class, Evaluation, Picture, Report, Sample, Status};
 use anyhow::{Context, Result};
 use contract::Progress;
 use data::Loader;
 use executors::Validator;
 use metric::{Confusion, Predicted};
+use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use terminal::{Step, Watch};
 
 /// How many of the best samples the page shows, and of the worst.
 pub const SAMPLES: usize = 8;
-const NAME: &str = "report.html";
 
 /// `app report`
 pub fn run(args: &cli::Report) -> Result<()> {
     let run = Run::trained(args.run.as_deref())?;
+    if let Some(output) = &args.output {
+        let compared = args.compare.iter().map(PathBuf::as_path);
+        check(output, compared.chain([&*run.folder]), args.overwrite)?;
+    }
     let which = cli::Trained { run: Some(run.folder.clone()), checkpoint: Which::Best };
-    let evaluation = load(&which, &args.set).and_then(|trained| evaluate(&trained));
-    let path = write(&run, &args.compare, args.output.as_deref(), evaluation)?;
-    print(&path.display().to_string())
+    let looked = load(&which, &args.set).and_then(|trained| evaluate(&trained));
+    let path = write(&run, None, &args.compare, args.output.as_deref(), looked)?;
+    show(&path.display().to_string());
+    Ok(())
 }
 
-/// Writes the page of a run that is finished into its folder. It shows the `best` look of the training where that is one at the best
-/// checkpoint, and else looks at that itself.
-pub fn finished(run: &Run, config: &Config, input: &Loader, best: Option<&Best>) -> Result<()> {
+/// Sees that the page may be written to `output`: there is nothing, or a page that this program made, or what a
+/// person wants to be replaced and is not part of one of `runs`.
+fn check<'a>(output: &Path, mut runs: impl Iterator<Item = &'a Path>, overwrite: bool) -> Result<()> {
+    let shown = output.display();
+    let about = match fs::symlink_metadata(output) {
+        Ok(about) => about,
+        Err(_) if folder(output).is_dir() => return Ok(()),
+        Err(_) => return Err(usage(format!("--output {shown}: there is no folder {}", folder(output).display()))),
+    };
+    if about.is_file() && ::report::is_page(output) {
+        return Ok(());
+    }
+    let place = folder(output).canonicalize().with_context(|| shown.to_string())?;
+    if runs.any(|run| run.canonicalize().is_ok_and(|run| place.starts_with(run))) {
+        return Err(usage(format!("--output {shown} is part of a run and no report: name another file")));
+    }
+    if about.is_dir() || !(overwrite && (about.is_file() || about.is_symlink())) {
+        return Err(usage(format!(
+            "--output {shown} is there, and is no report of this program: name another file, or add --overwrite to replace it"
+        )));
+    }
+    Ok(())
+}
+
+/// Returns whether a finished run lacks its page, or has one older than its last checkpoint.
+pub fn is_due(run: &Run, config: &Config) -> Result<bool> {
+    let written = |path: &Path| path.metadata().and_then(|about| about.modified()).ok();
+    let newest = run.store(&config.checkpoint).list()?.iter().filter_map(|path| written(path)).max();
+    Ok(!run.report().is_file() || written(&run.report()) < newest)
+}
+
+/// Writes the page of a run that is finished into its folder. It shows the `best` look of the training, with its
+/// validation data, where that is one at the best checkpoint, and else looks at that itself. `lock` is the run's.
+pub fn finished(run: &Run, config: &Config, lock: Option<&Lock>, best: Option<(&Best, &Loader)>) -> Result<()> {
     let look = || {
         let (checkpoint, snapshot) = find(run, &Which::Best, config)?;
-        match best.filter(|best| best.at == snapshot.progress) {
-            Some(best) => evaluation(&checkpoint, best.at, input, &config.data, &best.confusion, &best.look),
-            None => evaluate(&build(config.clone(), checkpoint, snapshot)?),
+        match best.filter(|(best, _)| best.at == snapshot.progress) {
+            Some((best, input)) => evaluation(&checkpoint, best.at, input, &config.data, &best.confusion, &best.look),
+            None => {
+                let own = identity::used(&snapshot, &checkpoint.display().to_string(), config)?;
+                evaluate(&build(own, checkpoint, snapshot)?)
+            }
         }
     };
-    let written = write(run, &[], None, look());
+    let look = look();
+    // That took a while.
+    lock.map_or(Ok(()), Lock::check)?;
+    let written = write(run, Some(Status::Finished), &[], None, look);
     let path = written.with_context(|| {
         let folder = run.folder.display();
         format!("{folder} is trained, and its page was not written (to try again: app report --run {folder})")
@@ -51,18 +96,32 @@ pub fn finished(run: &Run, config: &Config, input: &Loader, best: Option<&Best>)
     Ok(())
 }
 
-fn write(run: &Run, compare: &[PathBuf], output: Option<&Path>, evaluation: Result<Evaluation>) -> Result<PathBuf> {
+/// The evaluation of a network and its classes. The classes differ from those of `config.json` if that was changed
+/// since.
+type Looked = (Evaluation, Vec<Class>);
+
+fn write(
+    run: &Run,
+    status: Option<Status>,
+    compare: &[PathBuf],
+    output: Option<&Path>,
+    looked: Result<Looked>,
+) -> Result<PathBuf> {
     let mut about = read(run)?;
-    about.evaluation = match evaluation {
-        Ok(evaluation) => Some(evaluation),
+    about.status = status.unwrap_or(about.status);
+    about.evaluation = match looked {
+        Ok((evaluation, classes)) => {
+            about.classes = classes;
+            Some(evaluation)
+        }
         // The curves are there all the same.
         Err(error) => {
             log::warn!("The report has no predictions, since the best checkpoint could not be looked at: {error:#}");
             None
         }
     };
-    let compare = compare.iter().map(|folder| read(&Run { folder: folder.clone() })).collect::<Result<_>>()?;
-    let path = output.map_or_else(|| run.folder.join(NAME), PathBuf::from);
+    let compare = compare.iter().map(|folder| read(&Run::at(folder))).collect::<Result<_>>()?;
+    let path = output.map_or_else(|| run.report(), PathBuf::from);
     Report { run: about, compare }.write(&path)?;
     Ok(path)
 }
@@ -70,9 +129,10 @@ fn write(run: &Run, compare: &[PathBuf], output: Option<&Path>, evaluation: Resu
 /// What a run's folder says of it.
 fn read(run: &Run) -> Result<::report::Run> {
     let mut about = ::report::Run::read(&run.folder)?;
-    let data = run.config()?.data;
-    let classes = data.classes().into_iter().zip(data.colors());
-    about.classes = classes.map(|(name, color)| Class { name, color: color.0 }).collect();
+    let config = run.config()?;
+    about.classes = classes(&config.data);
+    // In the current format, so that runs of several versions can be compared.
+    about.config = serde_json::to_value(&config)?;
     about.environment = environment::kept(&run.folder)?;
     if held(&run.folder) {
         about.status = Status::Running;
@@ -80,8 +140,12 @@ fn read(run: &Run) -> Result<::report::Run> {
     Ok(about)
 }
 
+fn classes(data: &data::Config) -> Vec<Class> {
+    data.classes().into_iter().zip(data.colors()).map(|(name, color)| Class { name, color: color.0 }).collect()
+}
+
 /// Looks at a network on its validation data.
-fn evaluate(trained: &Trained) -> Result<Evaluation> {
+fn evaluate(trained: &Trained) -> Result<Looked> {
     let Trained { config, network, checkpoint, progress, .. } = trained;
     let input = input_of_validation(config, network.device)?;
     let loss_fn = config.loss.build(network.device)?;
@@ -105,8 +169,9 @@ fn evaluation(
     data: &data::Config,
     matrix: &Confusion,
     look: &Look,
-) -> Result<Evaluation> {
-    let (classes, [height, width]) = (data.classes().len(), data.size());
+) -> Result<Looked> {
+    let (known, [height, width]) = (classes(data), data.size());
+    let classes = known.len();
     let scores = look.gallery.scores()?.concat();
     let pixels = u64::from(height) * u64::from(width) * scores.len() as u64;
     let count = |target, predicted| u64::try_from(matrix.count(target, predicted)).unwrap_or(0);
@@ -119,7 +184,7 @@ fn evaluation(
         Ok(shown.into_iter().zip(predicted).map(|(shown, predicted)| sample(shown, predicted.score)).collect())
     };
     let bin = |bin: metric::Confidence| Bin { confidence_sum: bin.sum, correct: bin.correct, count: bin.count };
-    Ok(Evaluation {
+    let evaluation = Evaluation {
         checkpoint: checkpoint.file_name().unwrap_or_default().display().to_string(),
         epoch: at.epoch,
         confusion: (0..classes).map(row).collect(),
@@ -127,7 +192,8 @@ fn evaluation(
         calibration: look.detail.calibration()?.into_iter().map(bin).collect(),
         best: samples(look.gallery.best()?, scored.div_ceil(2))?,
         worst: samples(look.gallery.worst()?, scored / 2)?,
-    })
+    };
+    Ok((evaluation, known))
 }
 
 fn sample(shown: closer::Shown, score: f64) -> Sample {

@@ -1,19 +1,26 @@
 //! From a configuration to the objects that a loop needs.
 
+use crate::bounds;
 use crate::config::Config;
+use crate::identity;
+use crate::kernels;
 use crate::report;
 use crate::snapshot;
+use crate::trained;
 use crate::usage::usage;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use checkpoint::Snapshot;
 use contract::{Input, Stateful};
 use data::{Fingerprint, Loader, Moving, Order, Skipped, Split, Tell, Told};
 use metric::Segmentation;
 use optim::{Average, Gradients, Optim};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tch::Device;
 use tch::nn::{ModuleT, VarStore};
 use terminal::{Step, Watch};
+use torch_ext::Kernels;
 
 /// A network and where its variables are.
 pub struct Network {
@@ -23,14 +30,23 @@ pub struct Network {
     pub model: Box<dyn ModuleT>,
     /// The device it is on.
     pub device: Device,
+    /// The kernels that it computes with on a CPU.
+    pub kernels: Kernels,
     /// The names of the classes, by id.
     pub classes: Vec<String>,
 }
 
 impl Network {
-    /// Draws the initial weights from the seed.
+    /// Draws the initial weights from the seed. Its kernels are those that are best on this processor.
     pub fn build(config: &Config) -> Result<Self> {
+        let common = config.model.common();
+        Self::build_with(config, common.fused.kernels(common.precision))
+    }
+
+    /// [`build`](Self::build) with given kernels.
+    pub fn build_with(config: &Config, kernels: Kernels) -> Result<Self> {
         let device = config.train.device()?;
+        bounds::remember(config);
         // It keeps what is freed: a step is faster, and the program larger.
         if !config.model.common().recompute {
             torch_ext::tune_allocator();
@@ -40,9 +56,9 @@ impl Network {
         tch::manual_seed(config.train.seed as i64);
         let model = config
             .model
-            .build(&store, config.data.channels().into(), classes.len() as i64)
+            .build_with(&store, config.data.channels().into(), classes.len() as i64, kernels)
             .context("building the model")?;
-        Ok(Self { store, model, device, classes })
+        Ok(Self { store, model, device, kernels, classes })
     }
 
     /// Puts the weights that the configuration starts from in the place of those that were drawn.
@@ -50,7 +66,9 @@ impl Network {
         let Some(weights) = &config.model.common().weights else { return Ok(()) };
         let path = &weights.path;
         let found = if path.is_dir() {
-            checkpoint::load(path)?.states.remove(snapshot::MODEL).unwrap_or_default()
+            let mut start = trained::read(path).context("model.weights.path")?;
+            identity::compare_start(path, &start, config);
+            start.states.remove(snapshot::MODEL).unwrap_or_default()
         } else {
             weights::read(path)?
         };
@@ -85,6 +103,8 @@ pub struct Parts {
     pub validation_input: Loader,
     /// The samples that training and validation leave out.
     pub skipped: [Arc<Skipped>; 2],
+    /// Warnings that scores say little, since the labels leave too little of the data.
+    pub doubts: Vec<String>,
     /// What the training and the validation data are.
     pub fingerprints: [Fingerprint; 2],
     /// The loss.
@@ -102,15 +122,19 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Builds everything, and looks at every mask of the data once. What is `resumed` begins with the weights of a
-    /// checkpoint.
-    pub fn build(config: &Config, resumed: bool) -> Result<Self> {
-        let network = Network::build(config)?;
-        if !resumed {
-            network.warm_start(config)?;
-        }
-        let input = input(config, Split::Train, network.device)?;
-        let validation_input = input_of_validation(config, network.device)?;
+    /// Builds everything, and looks at every mask of the data once. What goes on from a checkpoint keeps its kernels,
+    /// and begins with its weights.
+    pub fn build(config: &Config, from: Option<&(PathBuf, Snapshot)>) -> Result<Self> {
+        let network = match from {
+            Some((path, snapshot)) => Network::build_with(config, kernels::of_checkpoint(path, snapshot, config)?)?,
+            None => {
+                let network = Network::build(config)?;
+                network.warm_start(config)?;
+                network
+            }
+        };
+        let (input, doubt) = judged(config, Split::Train, network.device)?;
+        let (validation_input, of_validation) = judged(config, Split::Validation, network.device)?;
         let updates = config.optimizer.updates_per_epoch(input.len());
         let parameters = network.parameters();
         let fit = config.optimizer.check_groups(parameters.keys().map(String::as_str));
@@ -124,6 +148,7 @@ impl Parts {
         Ok(Self {
             fingerprints: [input.fingerprint()?, validation_input.fingerprint()?],
             skipped: [input.skipped(), validation_input.skipped()],
+            doubts: [doubt, of_validation].into_iter().flatten().collect(),
             moving: input.moving(),
             input: Box::new(input),
             validation_input,
@@ -143,22 +168,36 @@ pub fn input_of_validation(config: &Config, device: Device) -> Result<Loader> {
     input(config, Split::Validation, device)
 }
 
-/// The data of a split, every mask of it looked at once.
+/// The data of a split, looked at once: every mask, and the beginning and end of every image.
 pub fn input(config: &Config, split: Split, device: Device) -> Result<Loader> {
+    judged(config, split, device).map(|(input, _)| input)
+}
+
+/// The same, with what there is to doubt about what labels leave of it. It has been warned of.
+fn judged(config: &Config, split: Split, device: Device) -> Result<(Loader, Option<String>)> {
     let dataset = config.data.open_cached(split, &tell())?;
     let (loader, seed) = (config.data.loader(), config.train.seed);
     let classes = config.data.classes().len() as u64;
-    let verified = data::verify_all_but(loader.max_skipped, dataset.as_ref(), classes, loader.workers)?;
-    report::skipped(&verified.passed);
-    config
-        .data
-        .check_shown(|id| verified.shown[usize::from(id)])
-        .map_err(|invalid| usage(format!("data.{invalid}")))?;
+    let verified = data::verify_all_but(loader.max_skipped, dataset.as_ref(), classes, loader.workers);
+    let verified = verified.with_context(|| format!("the {split} data"))?;
+    report::skipped_of(split, verified.passed.iter().map(|(_, passed)| passed));
+    ensure!(
+        (verified.passed.len() as u64) < dataset.len(),
+        "none of the {} samples of the {split} data can be loaded, so data.loader.max_skipped leaves nothing",
+        dataset.len()
+    );
+    let shown = |id| verified.shown[usize::from(id)];
+    let doubt = config.data.check_shown(split, dataset.as_ref(), shown);
+    let doubt = doubt.map_err(|invalid| usage(format!("data.{invalid}")))?;
+    doubt.iter().for_each(|doubt| log::warn!("{doubt}"));
+    report::noted(&verified.noted);
     let order = match split {
         Split::Train => Order::Shuffled,
         Split::Validation => Order::Sequential,
     };
-    Ok(Loader::new(dataset, config.data.pipeline(split), loader, order, seed, device)?)
+    let input = Loader::new(dataset, config.data.pipeline(split), loader, order, seed, device)?;
+    input.skipped().remember(verified.passed);
+    Ok((input, doubt))
 }
 
 /// Shows what happens to a cache on disk: a bar while it is made, lines for the rest.

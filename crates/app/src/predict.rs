@@ -1,72 +1,169 @@
 //! `app predict`: class maps for images, in the images' own size.
 
+mod earlier;
+mod enlarge;
 mod find;
 mod outputs;
 mod tiles;
 mod whole;
 mod writer;
 
-use crate::cli::{self, Mirror};
+use crate::cli::{self, How, Mirror};
 use crate::export::normalized;
-use crate::files::publish;
+use crate::files::{self, Replace, publish};
 use crate::parts::Network;
 use crate::report;
+use crate::targets::{Inputs, Targets};
 use crate::trained::used;
 use crate::usage::usage;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
+use data::{Dataset, Images, Noted, Orientation, Passed};
 use executors::{Mirrored, Tiling};
-use find::find;
-use outputs::{Plan, Rows};
+use find::{complain, find};
+use outputs::Plan;
+use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
+use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 use terminal::{Step, Watch};
 use tiles::InTiles;
 use whole::Whole;
 
+pub use find::{Picture, Pictures};
+pub use outputs::Rows;
+pub use writer::{Work, Writer, beside};
+
 /// The file beside the class maps that says what their values mean.
 const LEGEND: &str = "classes.json";
 
+/// The sides of tiles are multiples of it.
+const GRID: i64 = 32;
+
 /// `app predict`
 pub fn run(args: &cli::Predict) -> Result<()> {
-    let files = find(&args.paths)?;
-    let tiling = args.tile.map(|tile| Tiling { tile, overlap: args.overlap });
-    if let Some(tiling) = &tiling {
-        tiling.check().map_err(|invalid| usage(format!("--{invalid}")))?;
+    args.how.check()?;
+    let mut found = find(&args.paths)?;
+    found.tell_broken(args.json)?;
+    let images = found.pictures.len() + found.broken.len();
+    if found.pictures.is_empty() {
+        return complain(&found.broken, images);
     }
     let trained = used(&args.used, &[])?;
-    let Network { model, device, classes, .. } = trained.network;
     let data = &trained.config.data;
-    let model = match args.mirror {
+    found.see(data.orientation())?;
+    let pictures = &found.pictures;
+    let replace = Replace::with(args.overwrite);
+    let mut also = args.also.clone();
+    also.sort_unstable();
+    also.dedup();
+    let plan = Plan { also, colors: data.colors(), orientation: data.orientation(), replace };
+    let legend = format!("{:#}\n", report::classes(data));
+    let legend_is_due = check(pictures, &plan, &args.output, &legend)?;
+    fs::create_dir_all(&args.output).with_context(|| format!("making {}", args.output.display()))?;
+    if legend_is_due {
+        publish(&args.output.join(LEGEND), legend.as_bytes())?;
+    }
+
+    report::noted(&noted(pictures));
+    let classes = data.classes();
+    let json = args.json.then_some(&*classes);
+    let mut watch = Watch::new("Prediction", 0, pictures.len() as u64);
+    let told = || watch.step(&Step { samples: 1, ..Step::default() });
+    let (broken, ()) = beside(
+        |work| writer::write(work, &plan, &args.output, pictures, json),
+        |writer| each(trained.network, data, &args.how, plan.has_probabilities(), pictures, writer, told),
+    )?;
+    let (count, rate) = (pictures.len() - broken.len(), watch.rate());
+    drop(watch);
+    log::info!("{count} images{}{}", report::at_rate(rate, 1), found.passed_over());
+    let ids: Vec<String> = classes.iter().enumerate().map(|(id, name)| format!("{id} {name}")).collect();
+    log::info!("Wrote class maps (grey values: {}) to {}", ids.join(", "), args.output.display());
+    complain(&[found.broken, broken].concat(), images)
+}
+
+/// Predicts `pictures` and hands what comes of it to `writer`; gives those that cannot be read. `told` is called
+/// after each.
+pub fn each(
+    network: Network,
+    data: &data::Config,
+    how: &How,
+    with_probabilities: bool,
+    pictures: &Pictures,
+    writer: &Writer,
+    told: impl FnMut(),
+) -> Result<Vec<Passed>> {
+    let Network { model, device, .. } = network;
+    let model = match how.mirror {
         Mirror::None => model,
         mirror => Box::new(Mirrored { model, vertical: mirror == Mirror::Both }),
     };
-    let plan = Plan { also: args.also.clone(), colors: data.colors() };
-    let with_probabilities = plan.has_probabilities();
-    let json = args.json.then_some(&*classes);
-    let mut watch = Watch::new("Prediction", 0, files.len() as u64);
-    let broken = writer::write_beside(&plan, &args.output, json, |writer| match tiling {
-        Some(tiling) => {
-            let model = normalized(model, data, device)?;
-            let in_tiles = InTiles { model: &model, device, channels: data.channels(), tiling, with_probabilities };
-            in_tiles.predict(&files, writer, || watch.step(&Step { samples: 1, ..Step::default() }))
-        }
-        None => {
-            let whole = Whole { model: model.as_ref(), device, data, with_probabilities };
-            whole.predict(&files, writer, || watch.step(&Step { samples: 1, ..Step::default() }))
-        }
-    })?;
-    let (count, rate) = (files.len() - broken.len(), watch.rate());
-    drop(watch);
-    fs::create_dir_all(&args.output)?;
-    publish(&args.output.join(LEGEND), format!("{:#}\n", report::classes(data)).as_bytes())?;
-    log::info!("{count} images at {rate:.1} images/s");
-    let ids: Vec<String> = classes.iter().enumerate().map(|(id, name)| format!("{id} {name}")).collect();
-    log::info!("Wrote class maps (grey values: {}) to {}", ids.join(", "), args.output.display());
-    if !broken.is_empty() {
-        let names: Vec<&str> = broken.iter().map(|broken| broken.name.as_str()).collect();
-        bail!("{} of {} images could not be read: {}", broken.len(), files.len(), names.join(", "));
+    let named = pictures.iter().map(|(name, picture)| (name.clone(), picture.file.clone())).collect();
+    let images = Arc::new(Images::new(named, data.size(), data.channels(), data.orientation(), data.resize()));
+    if how.tile.is_none() && images.size() == Some(data.size()) {
+        return Whole { model: model.as_ref(), device, data, images, with_probabilities }
+            .predict(pictures, writer, told);
     }
-    Ok(())
+    let model = normalized(model, data, device)?;
+    let scaled = how.tile.is_none().then_some(&*images);
+    let tiling = how.tiling(data.size());
+    let (channels, orientation) = (data.channels(), data.orientation());
+    let in_tiles = InTiles { model: &model, device, channels, orientation, tiling, scaled, with_probabilities };
+    in_tiles.predict(pictures, writer, told)
+}
+
+impl How {
+    /// Complains about values that cannot work.
+    pub fn check(&self) -> Result<()> {
+        self.tiling([1, 1]).check().map_err(|invalid| usage(format!("--{invalid}")))
+    }
+
+    /// The tiles that were asked for, or those that hold a sample of `size`.
+    fn tiling(&self, size: [u32; 2]) -> Tiling {
+        let side = i64::from(size[0].max(size[1]));
+        Tiling { tile: self.tile.unwrap_or((side + GRID - 1) / GRID * GRID), overlap: self.overlap }
+    }
+}
+
+/// Sees that every file that will be written may be, before the first is. Whether the legend is one of them.
+fn check(pictures: &Pictures, plan: &Plan, output: &Path, legend: &str) -> Result<bool> {
+    let mut inputs = Inputs::default();
+    pictures.values().for_each(|picture| inputs.add(&picture.file));
+    let mut targets = Targets::new(inputs, plan.replace);
+    let mut folders = BTreeSet::new();
+    for picture in pictures.values() {
+        for path in plan.paths(&output.join(&picture.base)) {
+            targets.add(&path, &picture.file)?;
+            folders.insert(files::folder(&path).to_path_buf());
+        }
+    }
+    targets.check()?;
+    let path = output.join(LEGEND);
+    let is_due = match fs::symlink_metadata(&path) {
+        Err(_) => true,
+        Ok(about) if about.is_file() && fs::read(&path).is_ok_and(|there| there == legend.as_bytes()) => false,
+        Ok(about) if plan.replace == Replace::All && !about.is_dir() => true,
+        Ok(_) => {
+            return Err(usage(format!(
+                "{} says something else than the classes of this network: name another --output, or add --overwrite to \
+                 replace it",
+                path.display()
+            )));
+        }
+    };
+    folders.iter().for_each(|folder| files::clean(folder, files::LEFT_OVER));
+    Ok(is_due)
+}
+
+/// Collects remarks about the images, each to be shown once. Applying their orientation is expected, so it gets none.
+fn noted(pictures: &Pictures) -> Noted {
+    let mut noted = Noted::default();
+    for (number, picture) in (0..).zip(pictures.values()) {
+        for remark in data::remarks(&picture.file, Orientation::Ignore) {
+            noted.add(remark, number, picture.file.clone());
+        }
+    }
+    noted
 }
 
 /// What is written of `[K, rows, W]` probabilities.

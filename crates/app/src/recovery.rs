@@ -6,7 +6,7 @@ use crate::parts::Network;
 use crate::saver::Saver;
 use crate::snapshot;
 use anyhow::{Context, Result, bail};
-use checkpoint::{Config, Snapshot, Store};
+use checkpoint::{Config, Permit, Snapshot, Store};
 use contract::{Input, Optimizer, StateDict, StateError, Stateful, TorchError, load};
 use optim::Average;
 use serde_json::{Value, json};
@@ -34,6 +34,11 @@ impl Recovery {
     pub fn new(config: &NonFinite, rejected: PathBuf, about: Value) -> Self {
         let upkeep = Config { keep_last: KEPT, keep_best: false, ..Config::default() };
         Self { config: config.clone(), times: Tensor::from(0i64), kept: Store::new(rejected, &upkeep), about }
+    }
+
+    /// Keeps no batch without this permit.
+    pub fn permitted(&mut self, permit: &Permit) {
+        self.kept = self.kept.clone().permitted(permit);
     }
 
     /// Keeps the batches that each of the `troubles` came from, for a replay, and does what the policy says. An error

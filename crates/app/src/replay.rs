@@ -1,6 +1,7 @@
 //! `app train --replay`: a batch that was refused, run once more with the weights it met, to see where it breaks.
 
 use crate::identity;
+use crate::kernels;
 use crate::parts::Network;
 use crate::recovery::{BATCH, finite};
 use crate::report;
@@ -19,7 +20,8 @@ pub fn run(rejected: &Path, changes: &[String]) -> Result<ExitCode> {
         bail!("{} holds no batch: take a folder that a run left under rejected/", rejected.display());
     };
     let config = identity::config(&snapshot, &rejected.display().to_string())?.with(changes)?;
-    let network = Network::build(&config)?;
+    // As in the run that refused it.
+    let network = Network::build_with(&config, kernels::of_checkpoint(rejected, &snapshot, &config)?)?;
     restore_weights(&snapshot, &network)?;
     let tensor = |name: &str| -> Result<Tensor> {
         let tensor = batch.get(name).with_context(|| format!("the batch has no {name}"))?;

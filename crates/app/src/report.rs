@@ -1,17 +1,41 @@
 //! Scores in words: for the log, for stdout, for programs.
 
 use anyhow::{Context, Result};
-use contract::Scores;
-use data::Passed;
+use contract::{Scores, listed};
+use data::{Noted, Passed, Split};
 use serde_json::{Map, Value, json};
-use std::io::{ErrorKind, Write, stdout};
+use std::io::ErrorKind;
 
-/// Prints to stdout. A reader that has gone away (`| head`) is no error.
+/// Maximum number of samples named in a log line.
+const NAMED: usize = 50;
+
+/// Prints to stdout, without what a terminal would obey in it ([`terminal::clean`]; JSON keeps its meaning). A reader
+/// that has gone away (`| head`) is no error.
 pub fn print(text: &str) -> Result<()> {
-    match writeln!(stdout(), "{text}") {
+    match terminal::print(&terminal::clean(text)) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("writing to stdout"),
         _ => Ok(()),
     }
+}
+
+/// Prints what came of work that is done and kept elsewhere. Where stdout takes nothing, that is only a warning.
+pub fn show(text: &str) {
+    match terminal::show(&terminal::clean(text)) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            log::warn!("All is done, but the result was not printed: writing to stdout: {error}");
+        }
+        _ => {}
+    }
+}
+
+/// ` at RATE images/s`; nothing where no rate is known.
+pub fn at_rate(rate: f64, digits: usize) -> String {
+    if rate.is_finite() { format!(" at {rate:.digits$} images/s") } else { String::new() }
+}
+
+/// The lines of a table, each on a line of its own whatever the names in it hold.
+pub fn lines(lines: &[String]) -> String {
+    lines.iter().map(|line| terminal::clean_line(line)).collect::<Vec<_>>().join("\n")
 }
 
 /// Warns of samples that were left out just now.
@@ -21,11 +45,28 @@ pub fn skipped(passed: &[Passed]) {
     }
 }
 
+/// Warns of samples of a split that will be left out.
+pub fn skipped_of<'p>(split: Split, passed: impl IntoIterator<Item = &'p Passed>) {
+    for Passed { name, reason } in passed {
+        log::warn!("Skipped the {split} sample '{name}': {reason}");
+    }
+}
+
+/// Warns of what image files hold that is not seen of them, once for all files.
+pub fn noted(noted: &Noted) {
+    noted.lines().iter().for_each(|line| log::warn!("{line}"));
+}
+
+/// Prints a line of JSON about an image that cannot be read.
+pub fn broken(passed: &Passed) -> Result<()> {
+    print(&json!({ "name": passed.name, "error": passed.reason }).to_string())
+}
+
 /// Warns, at the end, of all samples that were left out.
 pub fn all_skipped(passed: &[Passed]) {
     if !passed.is_empty() {
-        let names: Vec<&str> = passed.iter().map(|passed| passed.name.as_str()).collect();
-        log::warn!("{} samples could not be loaded and were left out: {}", names.len(), names.join(", "));
+        let names = listed(passed.iter().map(|passed| &passed.name), NAMED);
+        log::warn!("{} samples could not be loaded and were left out: {names}", passed.len());
     }
 }
 
@@ -49,11 +90,12 @@ pub fn table(scores: &Scores, classes: &[String]) -> String {
     }
     lines.push(format!("\n{:<16} {:<8} dice", "class", "iou"));
     for class in classes {
+        let shown = terminal::clean_line(class);
         let of = |name: &str| match score(scores, &format!("{name}/{class}")) {
             value if value.is_nan() => "absent".to_string(),
             value => format!("{value:.4}"),
         };
-        lines.push(format!("{class:<16} {:<8} {}", of("iou"), of("dice")));
+        lines.push(format!("{shown:<16} {:<8} {}", of("iou"), of("dice")));
     }
     lines.join("\n")
 }
@@ -88,6 +130,11 @@ mod tests {
         [("loss", 0.5), ("mean_iou", 0.25), ("iou/pet", 0.25), ("iou/sky", f64::NAN), ("pixels", 12.0)]
             .map(|(name, value)| (name.to_string(), value))
             .to_vec()
+    }
+
+    #[test]
+    fn a_rate_that_is_not_known_is_not_said() {
+        assert_eq!([at_rate(12.34, 1), at_rate(f64::NAN, 0), at_rate(f64::INFINITY, 0)], [" at 12.3 images/s", "", ""]);
     }
 
     #[test]

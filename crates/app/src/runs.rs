@@ -65,8 +65,7 @@ fn find(folder: &Path, depth: usize) -> Vec<PathBuf> {
 /// What a run is called in the list: its path within `folder`.
 fn name(folder: &Path, run: &Path) -> String {
     let inside = run.strip_prefix(folder).ok().filter(|path| *path != Path::new(""));
-    // A control character would be an order to the terminal.
-    inside.unwrap_or(run).display().to_string().replace(char::is_control, "?")
+    inside.unwrap_or(run).display().to_string()
 }
 
 /// All that is known of a run, for programs.
@@ -114,11 +113,12 @@ fn table(runs: &[Looked], differing: &[Differing], now: SystemTime) -> String {
             let cell = |(cell, width)| format!("{:<width$}  ", if line == 0 { cell } else { "" });
             let cells: String = row.iter().map(String::as_str).zip(widths).map(cell).collect();
             let last = last.get(line).map_or("", String::as_str);
-            lines.push(format!("{cells}{last}").trim_end().to_string());
+            lines.push(terminal::clean_line(format!("{cells}{last}").trim_end()));
         }
     }
     let problem = |run: &Looked| Some((run.name.clone(), run.problem.as_ref().map(Problem::to_string)?));
-    let problems: Vec<String> = runs.iter().filter_map(problem).map(|(name, why)| format!("{name}: {why}")).collect();
+    let problems: Vec<String> =
+        runs.iter().filter_map(problem).map(|(name, why)| terminal::clean_line(&format!("{name}: {why}"))).collect();
     if !problems.is_empty() {
         lines.push(format!("\n{}", problems.join("\n")));
     }
@@ -128,7 +128,7 @@ fn table(runs: &[Looked], differing: &[Differing], now: SystemTime) -> String {
 fn row(run: &Looked, now: SystemTime) -> [String; 6] {
     let none = || "-".to_string();
     [
-        run.name.clone(),
+        terminal::clean_line(&run.name),
         run.state.name().into(),
         run.epochs.map_or_else(none, |epochs| format!("{}/{epochs}", run.epoch)),
         run.best.as_ref().map_or_else(none, |best| format!("{} {:.4} (epoch {})", best.metric, best.score, best.epoch)),

@@ -1,27 +1,35 @@
 //! `model.json`: what a saved network is, for those who run it, ourselves among them.
 
 use crate::config::Config;
+use crate::identity;
 use crate::parts::Network;
+use crate::regular;
 use crate::report;
 use crate::trained::Trained;
 use crate::usage::usage;
 use anyhow::{Context, Result, ensure};
-use contract::Progress;
+use checkpoint::Snapshot;
+use contract::{Progress, StateDict, Stateful};
 use data::Split;
-use export::{Format, INPUT, OUTPUT};
+use export::{Format, Frozen, INPUT, OUTPUT};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
+use std::io::{self, Read};
 use std::path::Path;
-use tch::CModule;
 use tch::nn::VarStore;
+use tch::{Kind, Tensor};
+use torch_ext::Kernels;
 
 /// The file's name.
 pub const DESCRIPTION: &str = "model.json";
 
 /// The version of what is in it.
 const VERSION: u64 = 1;
+
+/// The most bytes of it that are read: thousands of times what is written.
+const LONGEST: u64 = 16 << 20;
 
 /// What we read of it again.
 #[derive(Debug, Deserialize)]
@@ -77,36 +85,86 @@ pub fn write(folder: &Path, mut description: Value) -> Result<()> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        files.insert(entry.file_name().to_string_lossy().into_owned(), sum(&entry.path())?);
+        files.insert(entry.file_name().to_string_lossy().into_owned(), sum(regular::open(&entry.path())?)?);
     }
     description["files"] = serde_json::to_value(files)?;
     Ok(fs::write(folder.join(DESCRIPTION), format!("{description:#}\n"))?)
 }
 
-fn sum(path: &Path) -> Result<Sum> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path)?)?;
-    Ok(Sum { bytes: path.metadata()?.len(), blake3: hasher.finalize().to_hex().to_string() })
+/// Returns whether the network saved in `folder` is that of `snapshot`: the same training at the same step.
+pub fn is_of(folder: &Path, snapshot: &Snapshot) -> bool {
+    let text = read(&folder.join(DESCRIPTION), LONGEST).ok();
+    let known: Option<Known> = text.and_then(|text| serde_json::from_slice(&text).ok());
+    // A description has the configuration in the format of the program that saved it.
+    let config = |about: &Value| identity::recorded(about, "").ok();
+    known.is_some_and(|Known { run: Origin { epoch, step, about }, .. }| {
+        (epoch, step) == (snapshot.progress.epoch, snapshot.progress.step)
+            && about["data"] == snapshot.about["data"]
+            && config(&about).is_some_and(|saved| Some(saved) == config(&snapshot.about))
+    })
 }
 
-/// Reads a saved network, which normalises images itself. Its data are those that it was trained with, with `changes`.
+fn sum(content: impl Read) -> Result<Sum> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(content)?;
+    Ok(Sum { bytes: hasher.count(), blake3: hasher.finalize().to_hex().to_string() })
+}
+
+/// Reads a saved network. Its data are those that it was trained with, with `changes`.
+///
+/// Nothing in it is executed, and it names no place that anything is written to. The network is made anew with the
+/// weights of `model.safetensors`; only where that was not saved, its `model.pt` is read, as data too.
 pub fn load(folder: &Path, changes: &[String]) -> Result<Trained> {
-    let (path, script) = (folder.join(DESCRIPTION), folder.join(Format::TorchScript.file()));
+    let path = folder.join(DESCRIPTION);
     let none = |error| usage(format!("{} is no saved network: {DESCRIPTION}: {error}", folder.display()));
-    let text = fs::read_to_string(&path).map_err(none)?;
-    let Known { format, files, run } = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+    let text = read(&path, LONGEST).map_err(none)?;
+    let Known { format, files, run } = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
     ensure!(format == VERSION, "{} has format {format}, and this program reads {VERSION}", path.display());
-    let lacks = || usage(format!("{} has no model.pt: export it with --formats torchscript", folder.display()));
-    let expected = files.get(Format::TorchScript.file()).ok_or_else(lacks)?;
-    let found = sum(&script).with_context(|| script.display().to_string())?;
-    ensure!(found == *expected, "{} is damaged: its checksum is not the one in {DESCRIPTION}", script.display());
-    let config = Config::parse_saved(&run.about["config"].to_string(), &path.display().to_string())?;
-    let config = config.with(&["data.normalize=null".into()])?.with(changes)?;
-    let device = config.train.device()?;
-    let model = CModule::load_on_device(&script, device).with_context(|| script.display().to_string())?;
-    let network =
-        Network { store: VarStore::new(device), model: Box::new(model), device, classes: config.data.classes() };
-    log::info!("Using {} ({} epochs)", folder.display(), run.epoch);
+    let config = identity::recorded(&run.about, &path.display().to_string())?.elsewhere()?;
+    // A saved network computes in f32, wherever it was trained.
+    let config = config.with(&["model.precision=fp32".into()])?;
+    let found = [Format::Safetensors, Format::TorchScript]
+        .into_iter()
+        .find_map(|format| Some((format, files.get(format.file())?)));
+    let (format, expected) = found.ok_or_else(|| {
+        usage(format!("{} has neither model.safetensors nor model.pt: export it with one of them", folder.display()))
+    })?;
+    let file = folder.join(format.file());
+    let bytes = read(&file, expected.bytes).with_context(|| file.display().to_string())?;
+    ensure!(sum(&*bytes)? == *expected, "{} is damaged: its checksum is not the one in {DESCRIPTION}", file.display());
+    let (config, network) = match format {
+        Format::TorchScript => {
+            // It normalises images itself.
+            let config = config.with(&["data.normalize=null".into()])?.with(changes)?;
+            let (device, classes) = (config.train.device()?, config.data.classes());
+            let model = Frozen::read(&file, &bytes, &weights::constants(&file, &bytes)?, device)?;
+            let store = VarStore::new(device);
+            (config, Network { store, model: Box::new(model), device, kernels: Kernels::Libtorch, classes })
+        }
+        _ => {
+            let config = config.with(changes)?;
+            let network = rebuilt(&config, weights::parse(&file, &bytes)?);
+            let network = network.with_context(|| format!("{} with {DESCRIPTION}", file.display()))?;
+            (config, network)
+        }
+    };
+    log::info!("Using {} ({} epochs)", file.display(), run.epoch);
     let progress = Progress { epoch: run.epoch, step: run.step, ..Progress::default() };
     Ok(Trained { config, network, checkpoint: folder.into(), progress, scores: BTreeMap::new(), about: run.about })
+}
+
+/// The network of a configuration with the weights of a `model.safetensors`, which may have 16 bits.
+pub fn rebuilt(config: &Config, weights: StateDict) -> Result<Network> {
+    let network = Network::build(config)?;
+    let float = |(name, tensor): (String, Tensor)| Ok((name, tensor.f_to_kind(Kind::Float)?));
+    contract::load(&network.store.state(), &weights.into_iter().map(float).collect::<Result<_>>()?)?;
+    Ok(network)
+}
+
+/// The content of a regular file of `most` bytes at most: one that grows, or a pipe, would take memory or time without
+/// end.
+fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    regular::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

@@ -21,6 +21,8 @@ pub struct Saver {
     since: Instant,
     /// Where training stood then.
     last: Option<Progress>,
+    /// The step of the last one that is known to be there: of those written here, or the one that training began from.
+    saved_step: Option<u64>,
     /// The last one that is there.
     saved: Option<PathBuf>,
     /// Why the last one is not there.
@@ -32,8 +34,18 @@ impl Saver {
     /// A saver into `store` of a training `from` there on; every checkpoint says `about` itself.
     pub fn new(store: Store, config: &Config, about: Value, from: Progress) -> Self {
         let last = (from != Progress::default()).then_some(from);
-        let (writer, config) = (Writer::new(store), config.clone());
-        Self { writer, config, about, since: Instant::now(), last, saved: None, failed: None, warned: false }
+        let (writer, config, saved_step) = (Writer::new(store), config.clone(), last.map(|at| at.step));
+        let since = Instant::now();
+        Self { writer, config, about, since, last, saved_step, saved: None, failed: None, warned: false }
+    }
+
+    /// The step of the last checkpoint that is there, once the one being written is. What became of that is nobody's
+    /// concern any more.
+    pub fn settle(&mut self) -> Option<u64> {
+        if let Some(Ok(saved)) = self.writer.wait() {
+            self.saved_step = Some(saved.step);
+        }
+        self.saved_step
     }
 
     /// Before the first step of `epochs` of `batches` each: sees that checkpoints of `states` can be written, and that
@@ -82,12 +94,33 @@ impl Saver {
         let before = self.writer.wait();
         self.hear(before)?;
         let started = Instant::now();
-        // Within an epoch there are none: those of the epoch before would make this checkpoint the best.
-        let scores = if at.batch == 0 { validation.iter().cloned().collect() } else { BTreeMap::new() };
-        let snapshot = Snapshot { progress: at, states, scores, about: self.about.clone() }.copied()?;
+        let snapshot = self.snapshot(states, at, validation).copied()?;
         log::debug!("Copied the state of step {} in {:.3} s", at.step, started.elapsed().as_secs_f64());
         self.writer.save(snapshot);
         (self.since, self.last) = (Instant::now(), Some(at));
+        Ok(())
+    }
+
+    fn snapshot(&self, states: States, at: Progress, validation: &Scores) -> Snapshot {
+        // Within an epoch there are none: those of the epoch before would make this checkpoint the best.
+        let scores = if at.batch == 0 { validation.iter().cloned().collect() } else { BTreeMap::new() };
+        Snapshot { progress: at, states, scores, about: self.about.clone() }
+    }
+
+    /// Saves what was learnt before an error that ends the training, and waits for that; nothing where the last
+    /// checkpoint is of this very place. No other checkpoint is removed: a run that is started again and again and
+    /// fails each time must not replace good ones by those before its failures.
+    pub fn save_before_error(&mut self, states: States, at: Progress, validation: &Scores) -> Result<()> {
+        let before = self.writer.wait();
+        if let Err(error) = self.hear(before) {
+            log::error!("{}", crate::in_words(&error));
+        }
+        if self.last == Some(at) {
+            return Ok(());
+        }
+        let snapshot = self.snapshot(states, at, validation).copied()?;
+        let path = self.writer.store().clone().keeping_all().save(&snapshot)?;
+        (self.last, self.saved_step, self.saved) = (Some(at), Some(at.step), Some(path));
         Ok(())
     }
 
@@ -116,14 +149,15 @@ impl Saver {
             Some(Ok(saved)) => {
                 self.failed = None;
                 log::debug!("Saved checkpoint: {} ({:.2} s)", saved.path.display(), saved.seconds);
-                self.saved = Some(saved.path);
+                (self.saved_step, self.saved) = (Some(saved.step), Some(saved.path));
                 self.compare_with_grace(saved.seconds);
                 Ok(())
             }
             Some(Err(error)) => {
                 // The next one is a new try, also of the same step.
                 self.last = None;
-                if self.config.on_error == OnError::Stop || matches!(error, Error::NotFinite { .. }) {
+                let ends = matches!(error, Error::NotFinite { .. } | Error::Refused { .. });
+                if self.config.on_error == OnError::Stop || ends {
                     return Err(error).context("the checkpoint was not written");
                 }
                 log::error!("The checkpoint was not written, and training goes on (checkpoint.on_error): {error}");

@@ -7,7 +7,7 @@ use crate::run::Run;
 use ::report::{History, Stage};
 use anyhow::Result;
 use contract::{Progress, Scores};
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 use terminal::{Class, Command, Dashboard, Epoch, Look, Measured, Setup, Step, Table, Watch};
 
@@ -150,7 +150,7 @@ impl Screen {
     }
 
     /// An epoch is over.
-    pub fn end_epoch(&mut self, at: Progress, pace: Pace, [training, validation]: [&Scores; 2]) -> Result<()> {
+    pub fn end_epoch(&mut self, at: Progress, pace: Pace, [training, validation]: [&Scores; 2]) {
         let Pace { rate, waiting } = pace;
         self.score = Some(score(validation, "mean_iou"));
         let epoch = Epoch {
@@ -165,17 +165,18 @@ impl Screen {
             dashboard.epoch(&epoch, &self.ious(validation));
         }
         match &mut self.table {
-            Some(table) => writeln!(stderr(), "{}", table.row(&epoch))?,
+            Some(table) => terminal::say(&table.row(&epoch)),
             None => log::info!(
-                "Epoch {}/{} | Training acc over epoch: {:.4}, loss {:.4} | validation: {} | {rate:.0} images/s",
+                "Epoch {}/{} | Training acc over epoch: {:.4}, loss {:.4} | validation: {}{}",
                 at.epoch,
                 self.epochs,
                 epoch.training.accuracy,
                 epoch.training.loss,
                 brief(validation),
+                // A run that went on at the end of an epoch trained nothing of it.
+                if rate.is_finite() { format!(" | {rate:.0} images/s") } else { String::new() },
             ),
         }
-        Ok(())
     }
 
     fn ious(&self, scores: &Scores) -> Vec<f64> {

@@ -42,15 +42,7 @@ pub fn restore(snapshot: &Snapshot, parts: &mut Parts, recovery: &mut Recovery) 
     restore_learnt(snapshot, network, optimizer, average.as_mut())?;
     metric.load_state(state(snapshot, METRIC)?).context("the metric's state")?;
     recovery.load_state(state(snapshot, RECOVERY)?).context("the state of the recovery")?;
-    for (device, generator) in state(snapshot, GENERATOR)? {
-        // A run that moves between CPU and GPU has no state for the other's generator.
-        match (device.as_str(), network.device) {
-            ("cpu", _) => torch_ext::set_generator_state(Device::Cpu, generator)?,
-            ("cuda", device @ Device::Cuda(_)) => torch_ext::set_generator_state(device, generator)?,
-            _ => {}
-        }
-    }
-    Ok(())
+    set_generators(state(snapshot, GENERATOR)?, network.device)
 }
 
 /// Puts back what was learnt: weights, the optimizer's state, the average.
@@ -88,10 +80,23 @@ fn state<'s>(snapshot: &'s Snapshot, name: &str) -> Result<&'s StateDict> {
     snapshot.states.get(name).with_context(|| format!("the checkpoint holds no {name}.safetensors"))
 }
 
-fn generators(device: Device) -> Result<StateDict> {
+/// The states of the generators of random numbers.
+pub fn generators(device: Device) -> Result<StateDict> {
     let mut states = StateDict::from([("cpu".into(), torch_ext::generator_state(Device::Cpu)?)]);
     if let Device::Cuda(_) = device {
         states.insert("cuda".into(), torch_ext::generator_state(device)?);
     }
     Ok(states)
+}
+
+/// Puts back what [`generators`] gave. A run that moves between CPU and GPU has no state for the other's generator.
+pub fn set_generators(states: &StateDict, device: Device) -> Result<()> {
+    for (name, generator) in states {
+        match (name.as_str(), device) {
+            ("cpu", _) => torch_ext::set_generator_state(Device::Cpu, generator)?,
+            ("cuda", device @ Device::Cuda(_)) => torch_ext::set_generator_state(device, generator)?,
+            _ => {}
+        }
+    }
+    Ok(())
 }

@@ -1,8 +1,10 @@
-//! A trained network: its run's configuration, and the weights of a checkpoint; or what was saved of the two.
+//! A trained network: the weights of a checkpoint and the configuration that it was trained with; or what was saved of
+//! the two.
 
 use crate::cli;
 use crate::cli::Which;
 use crate::config::Config;
+use crate::identity;
 use crate::parts::Network;
 use crate::run::{Run, valid};
 use crate::saved;
@@ -13,11 +15,12 @@ use checkpoint::Snapshot;
 use contract::Progress;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 /// A trained network.
 pub struct Trained {
-    /// The configuration of its run, with the changes of the command line.
+    /// The configuration that it was trained with, with the changes of the command line.
     pub config: Config,
     /// The network.
     pub network: Network,
@@ -39,11 +42,25 @@ pub fn used(which: &cli::Used, changes: &[String]) -> Result<Trained> {
     }
 }
 
-/// Reads the network of a run that the command line names. The configuration comes from the run, so it cannot disagree with training.
+/// Reads the network that the command line names. Weights and configuration come from the same checkpoint, so they
+/// cannot disagree. A checkpoint that is named by its path needs no run: its own record is enough.
 pub fn load(which: &cli::Trained, changes: &[String]) -> Result<Trained> {
-    let run = Run::trained(which.run.as_deref())?;
-    let config = run.config()?.with(changes)?;
-    let (checkpoint, snapshot) = find(&run, &which.checkpoint, &config)?;
+    let run = match (&which.checkpoint, &which.run) {
+        (Which::At(path), None) => {
+            let snapshot = read(path)?;
+            let config = identity::config(&snapshot, &path.display().to_string())?.elsewhere()?.with(changes)?;
+            return build(config, path.clone(), snapshot);
+        }
+        (Which::At(path), Some(folder)) => {
+            let run = Run { folder: folder.clone() };
+            run.refuse_stranger(path)?;
+            run
+        }
+        (_, folder) => Run::trained(folder.as_deref())?,
+    };
+    let own = run.config()?;
+    let (checkpoint, snapshot) = find(&run, &which.checkpoint, &own.with(changes)?)?;
+    let config = identity::used(&snapshot, &checkpoint.display().to_string(), &own)?.with(changes)?;
     build(config, checkpoint, snapshot)
 }
 
@@ -51,11 +68,45 @@ pub fn load(which: &cli::Trained, changes: &[String]) -> Result<Trained> {
 pub fn find(run: &Run, which: &Which, config: &Config) -> Result<(PathBuf, Snapshot)> {
     let store = run.store(&config.checkpoint);
     let found = match which {
-        Which::At(path) => Some((path.clone(), checkpoint::load(path)?)),
+        Which::At(path) => Some((path.clone(), read(path)?)),
         Which::Latest => valid(store.newest()?)?,
-        Which::Best => valid(store.best()?)?,
+        Which::Best => match valid(store.best()?)? {
+            Some(best) => Some(best),
+            None => valid(store.newest()?)?.inspect(|(path, _)| {
+                let score = &config.checkpoint.best;
+                log::warn!(
+                    "No checkpoint has the score {score} (checkpoint.best): taking the newest, {}",
+                    path.display()
+                );
+            }),
+        },
     };
     found.ok_or_else(|| usage(format!("{} holds no checkpoint yet: train it first", run.folder.display())))
+}
+
+/// Reads the checkpoint at `path`, which a person named; where there is none, the error says what lies there.
+pub fn read(path: &Path) -> Result<Snapshot> {
+    let shown = path.display();
+    let name_one = "name the folder of a checkpoint, such as runs/shapes/checkpoints/step-0000000100";
+    let about = path.metadata().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => usage(format!("there is no checkpoint {shown}: {name_one}")),
+        _ => usage(format!("the checkpoint {shown} cannot be read: {error}")),
+    })?;
+    if !about.is_dir() {
+        return Err(usage(format!("{shown} is no checkpoint but a file: {name_one}")));
+    }
+    match path.join(checkpoint::MANIFEST).symlink_metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        _ => return Ok(checkpoint::load(path)?),
+    }
+    let holds = |name: &str| path.join(name).exists();
+    Err(usage(match () {
+        () if holds("config.json") => format!("{shown} is no checkpoint but a run: name it with --run, or {name_one}"),
+        () if holds(saved::DESCRIPTION) => {
+            format!("{shown} is no checkpoint but a saved network: name it with --model, or {name_one}")
+        }
+        () => format!("{shown} is no checkpoint, for it has no {}: {name_one}", checkpoint::MANIFEST),
+    }))
 }
 
 /// The network of a checkpoint.

@@ -1,19 +1,53 @@
 //! `app validate`: a trained network measured on the validation data that it was trained with.
 
+mod full;
+
 use crate::cli;
 use crate::parts::{Network, input_of_validation};
 use crate::report;
-use crate::trained::used;
+use crate::trained::{Trained, used};
+use crate::usage::usage;
 use anyhow::{Context, Result};
+use contract::Scores;
 use executors::Validator;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use terminal::{Step, Watch};
 
+/// Result of a validation.
+struct Measured {
+    scores: Scores,
+    samples: u64,
+    /// On which pixels, in words.
+    scored_on: String,
+}
+
 /// `app validate`
 pub fn run(args: &cli::Validate) -> Result<()> {
+    args.how.check()?;
+    if !args.full && (args.how.tile.is_some() || args.how.mirror != cli::Mirror::None) {
+        return Err(usage("--tile and --mirror say how whole images are predicted: add --full"));
+    }
     let trained = used(&args.used, &args.set)?;
-    let Network { model, device, classes, .. } = &trained.network;
+    let (classes, legend) = (trained.network.classes.clone(), report::classes(&trained.config.data));
+    let (checkpoint, epoch) = (trained.checkpoint.display().to_string(), trained.progress.epoch);
+    let measured = if args.full { full::measure(trained, &args.how)? } else { measure(trained)? };
+    let Measured { scores, samples, scored_on } = measured;
+    if !args.json {
+        return report::print(&format!("{}\n\nscored on {scored_on}", report::table(&scores, &classes)));
+    }
+    let mut object = report::object(&scores);
+    object.insert("classes".into(), legend);
+    object.insert("samples".into(), json!(samples));
+    object.insert("scored_on".into(), json!(scored_on));
+    object.insert("checkpoint".into(), json!(checkpoint));
+    object.insert("epoch".into(), json!(epoch));
+    report::print(&Value::Object(object).to_string())
+}
+
+/// Scores samples as training sees them.
+fn measure(trained: Trained) -> Result<Measured> {
+    let Network { model, device, .. } = &trained.network;
     let input = input_of_validation(&trained.config, *device)?;
     let loss_fn = trained.config.loss.build(*device)?;
     let mut metric = trained.network.metric()?;
@@ -25,17 +59,8 @@ pub fn run(args: &cli::Validate) -> Result<()> {
         ControlFlow::Continue(())
     })?;
     let scores = scores.context("the validation was broken off")?;
-    log::info!("{} samples at {:.0} images/s", input.samples(), watch.rate());
+    log::info!("{} samples{}", input.samples(), report::at_rate(watch.rate(), 0));
     drop(watch);
     report::all_skipped(&input.skipped().all());
-
-    if !args.json {
-        return report::print(&report::table(&scores, classes));
-    }
-    let mut object = report::object(&scores);
-    object.insert("classes".into(), report::classes(&trained.config.data));
-    object.insert("samples".into(), json!(input.samples()));
-    object.insert("checkpoint".into(), json!(trained.checkpoint.display().to_string()));
-    object.insert("epoch".into(), json!(trained.progress.epoch));
-    report::print(&Value::Object(object).to_string())
+    Ok(Measured { scores, samples: input.samples(), scored_on: trained.config.data.scored_on() })
 }

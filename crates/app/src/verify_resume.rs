@@ -4,7 +4,8 @@
 //! until it is through. Then every tensor of their last checkpoints and every line of their `metrics.jsonl` is compared.
 
 use crate::cli;
-use crate::config::{self, Config};
+use crate::config::Config;
+use crate::regular;
 use crate::report;
 use crate::run::Run;
 use crate::signals::RESUMABLE;
@@ -14,6 +15,7 @@ use checkpoint::Snapshot;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread::sleep;
@@ -29,13 +31,9 @@ const HOW: [&str; 3] = ["images_per_second", "memory_mb", "gradient_norm"];
 
 /// `app verify-resume`
 pub fn run(args: &cli::VerifyResume) -> Result<ExitCode> {
-    let config = match &args.config {
-        Some(file) => Config::read(file)?,
-        None => Config::parse(config::SHAPES, "configs/shapes.json")?,
-    };
     // Checkpoints often enough that a killed run gets on, and every step on record.
     let every = (args.steps / 10).max(1);
-    let config = config.with(&args.set)?.with(&[
+    let config = Config::given(args.config.as_deref(), &args.set, None)?.with(&[
         "summary.per_step=true".into(),
         format!("checkpoint.every_steps={every}"),
         "checkpoint.keep_last=2".into(),
@@ -122,7 +120,7 @@ impl Trial<'_> {
 
 /// The greatest step in `metrics.jsonl`; the last line may be half written.
 fn last_step(lines: &Path) -> Option<u64> {
-    let text = fs::read_to_string(lines).ok()?;
+    let text = regular::open(lines).and_then(io::read_to_string).ok()?;
     text.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok()?.get("step")?.as_u64())
 }
 
@@ -193,7 +191,8 @@ fn hash(tensor: &Tensor) -> Result<blake3::Hash> {
 
 fn lines(run: &Path) -> Result<Vec<Value>> {
     let path = run.join("metrics.jsonl");
-    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let text =
+        regular::open(&path).and_then(io::read_to_string).with_context(|| format!("reading {}", path.display()))?;
     let line = |line: &str| -> Result<Value> {
         let mut value: Value = serde_json::from_str(line).with_context(|| format!("a line of {}", path.display()))?;
         let object = value.as_object_mut().with_context(|| format!("a line of {} is no object", path.display()))?;

@@ -1,7 +1,7 @@
 //! What can go wrong with a checkpoint.
 
 use crate::readable;
-use contract::TorchError;
+use contract::{BoxError, TorchError};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -19,6 +19,12 @@ pub enum Error {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// A [`Permit`](crate::Permit) was refused. Nothing was changed since.
+    #[error("{source}")]
+    Refused {
+        /// Why.
+        source: BoxError,
     },
     /// A file is not what was written. Nothing of the checkpoint was loaded.
     #[error("{path} is damaged: {problem}; take another checkpoint")]

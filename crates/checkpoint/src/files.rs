@@ -1,6 +1,6 @@
 //! Files whose sizes and checksums are known, and folders.
 
-use crate::Error;
+use crate::{Error, regular};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},
@@ -19,19 +19,25 @@ pub struct Record {
 
 /// Opens `path` for reading if it is a regular file; a pipe by that name would block for ever.
 pub fn open(path: &Path) -> Result<(File, u64), Error> {
-    let about = fs::metadata(path).map_err(|error| match error.kind() {
+    let file = regular::open(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Error::damaged(path, "it is missing"),
+        io::ErrorKind::InvalidInput => Error::damaged(path, "it is not a regular file"),
         _ => Error::io("read", path)(error),
     })?;
-    if !about.is_file() {
-        return Err(Error::damaged(path, "it is not a regular file"));
-    }
-    let file = File::open(path).map_err(Error::io("read", path))?;
-    Ok((file, about.len()))
+    #[cfg(test)]
+    OPENED.with(|opened| opened.set(opened.get() + 1));
+    let bytes = file.metadata().map_err(Error::io("read", path))?.len();
+    Ok((file, bytes))
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Files that this thread has opened for reading.
+    pub static OPENED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 /// Opens `path` if its size is that of `record`; does not read it.
-pub fn open_sized(path: &Path, record: &Record) -> Result<File, Error> {
+fn open_sized(path: &Path, record: &Record) -> Result<File, Error> {
     match open(path)? {
         (file, bytes) if bytes == record.bytes => Ok(file),
         (_, bytes) => Err(Error::damaged(path, format!("it has {bytes} bytes instead of {}", record.bytes))),

@@ -19,15 +19,19 @@
 //! the folder can be written and the disk has [`Room`].
 //!
 //! [`load`] checks sizes and checksums of all files before it makes the first tensor; [`Store::newest`] and
-//! [`Store::best`] pass over what is damaged or unreadable and name it. Nothing is remembered outside the checkpoints
-//! themselves: which is the best is read from their manifests.
+//! [`Store::best`] pass over what is damaged or unreadable and name it. Nothing is written down outside the checkpoints
+//! themselves: which is the best is read from their manifests, by each process once.
 
 mod config;
 mod error;
 mod files;
 mod finite;
 mod hashed;
+mod known;
 mod manifest;
+mod permit;
+#[path = "../../../scripts/regular.rs"]
+mod regular;
 mod retention;
 mod snapshot;
 mod space;
@@ -39,6 +43,8 @@ mod writer;
 
 pub use config::{Config, Mode, OnError};
 pub use error::Error;
+pub use manifest::NAME as MANIFEST;
+pub use permit::Permit;
 pub use snapshot::{Snapshot, load};
 pub use space::{Room, readable};
 pub use store::{Damaged, Found, Store, step_of};

@@ -12,6 +12,7 @@ use contract::Progress;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::Path, time::SystemTime};
 
+/// The file that makes a folder a checkpoint.
 pub const NAME: &str = "manifest.json";
 const SUFFIX: &str = ".safetensors";
 const FORMAT: u64 = 1;

@@ -28,17 +28,19 @@ impl fmt::Display for Room {
 }
 
 impl Store {
-    /// Before the first step: makes the folder, clears what a killed run left half written, writes a small trial file
-    /// into it (flushed to the disk) and removes it, and compares the free space with what checkpoints of `bytes` bytes
-    /// will take: the newest `keep_last`, the best, the `for_good` that `keep_every` will have kept at the end, and one
-    /// that is being written, but no more than there are and the `saves` that the run will make at most; less what
-    /// intact checkpoints already take. The best and those for good may be among the newest, so less may do.
+    /// Before the first step: makes the folder (but not its parent), clears what a killed run left half written, writes
+    /// a small trial file into it (flushed to the disk) and removes it, and compares the free space with what
+    /// checkpoints of `bytes` bytes will take: the newest `keep_last`, the best, the `for_good` that `keep_every` will
+    /// have kept at the end, and one that is being written, but no more than there are and the `saves` that the run
+    /// will make at most; less what intact checkpoints already take. The best and those for good may be among the
+    /// newest, so less may do.
     ///
     /// Must not be called while a checkpoint is being written.
     ///
     /// Errors: the folder cannot be made or written ([`Error::Io`]), or not even one checkpoint fits
     /// ([`Error::NoRoom`]).
     pub fn prepare(&self, bytes: u64, for_good: u64, saves: u64) -> Result<Room, Error> {
+        self.permit.ask()?;
         self.create_folder()?;
         self.clean()?;
         try_to_write(&self.folder.join(".trial"))?;
@@ -46,8 +48,9 @@ impl Store {
         if free < bytes {
             return Err(Error::NoRoom { folder: self.folder.clone(), free, needed: bytes });
         }
-        let intact = self.intact()?;
-        let held: u64 = intact.iter().flat_map(|(_, manifest)| manifest.files.values()).map(|file| file.bytes).sum();
+        let mut intact = self.kept()?;
+        intact.retain(|(path, kept)| kept.is_whole(path));
+        let held: u64 = intact.iter().map(|(_, kept)| kept.bytes).sum();
         let kept = (self.keep_last as u64).saturating_add(u64::from(self.keep_best)).saturating_add(for_good);
         let count = kept.saturating_add(1).min(saves.saturating_add(intact.len() as u64));
         let needed = count.saturating_mul(bytes).saturating_sub(held);

@@ -8,8 +8,9 @@
 //! - `.step-N.removed`: outdated and half deleted. Never read; removed by the next save.
 
 use crate::{
-    Config, Error, Mode, Snapshot, files,
+    Config, Error, Mode, Permit, Snapshot, files,
     hashed::Hashed,
+    known::Known,
     load,
     manifest::{self, Manifest},
     snapshot::verify,
@@ -30,7 +31,9 @@ pub struct Store {
     pub(crate) keep_every: Option<u64>,
     pub(crate) keep_best: bool,
     pub(crate) best: String,
+    pub(crate) permit: Permit,
     mode: Mode,
+    pub(crate) known: Known,
 }
 
 /// A checkpoint with its folder, if there is a valid one, and the damaged ones that were passed over on the way.
@@ -47,12 +50,25 @@ pub struct Damaged {
 }
 
 impl Store {
-    /// The checkpoints in `folder`, which need not exist yet.
+    /// The checkpoints in `folder`, which need not exist yet; its parent must when something is saved.
     pub fn new(folder: impl Into<PathBuf>, config: &Config) -> Self {
         // The newest is always kept, also where nobody has checked the configuration.
         let keep_last = usize::try_from(config.keep_last).unwrap_or(usize::MAX).max(1);
         let Config { keep_every, keep_best, best, mode, .. } = config.clone();
-        Self { folder: folder.into(), keep_last, keep_every, keep_best, best, mode }
+        let (folder, known, permit) = (folder.into(), Known::default(), Permit::default());
+        Self { folder, keep_last, keep_every, keep_best, best, permit, mode, known }
+    }
+
+    /// Changes nothing without this permit.
+    #[must_use]
+    pub fn permitted(self, permit: &Permit) -> Self {
+        Self { permit: permit.clone(), ..self }
+    }
+
+    /// Keeps all checkpoints, whatever the configuration says: for a save that must cost no other one.
+    #[must_use]
+    pub fn keeping_all(self) -> Self {
+        Self { keep_last: usize::MAX, ..self }
     }
 
     /// Publishes `snapshot` as `step-NNNNNNNNNN` and gives the path. On an error, what was published before is as it
@@ -72,11 +88,18 @@ impl Store {
     /// The first half of [`Store::save`]: `snapshot` is published, and nothing is removed yet.
     pub(crate) fn write(&self, snapshot: &Snapshot) -> Result<PathBuf, Error> {
         let step = snapshot.progress.step;
+        self.permit.ask()?;
         self.create_folder()?;
         self.clean()?;
         let partial = self.folder.join(hidden(step, "partial"));
-        let published = write(snapshot, &partial).and_then(|manifest| self.publish(step, &partial, &manifest));
+        let published = write(snapshot, &partial).and_then(|manifest| {
+            let path = self.publish(step, &partial, &manifest)?;
+            self.remember(&path, &manifest);
+            Ok(path)
+        });
         if published.is_err() {
+            // In a folder that was put in this one's place it would be another run's; and that is the reason, then.
+            self.permit.ask()?;
             // Best effort, so that a full disk is not kept full; the next save removes it anyway.
             files::remove(&partial).ok();
         }
@@ -122,11 +145,12 @@ impl Store {
         self.mode.prefers(b, a).cmp(&self.mode.prefers(a, b))
     }
 
+    /// Makes the folder, but never its parent: where a person removed a run, none comes into being again.
     pub(crate) fn create_folder(&self) -> Result<(), Error> {
         if self.folder.is_dir() {
             return Ok(());
         }
-        fs::create_dir_all(&self.folder).map_err(Error::io("create", &self.folder))?;
+        fs::create_dir(&self.folder).map_err(Error::io("create", &self.folder))?;
         match self.folder.parent() {
             Some(parent) if parent != Path::new("") => files::sync_folder(parent),
             _ => Ok(()),
@@ -160,6 +184,7 @@ impl Store {
     /// Gives the finished folder `partial` its final name.
     fn publish(&self, step: u64, partial: &Path, manifest: &Manifest) -> Result<PathBuf, Error> {
         let path = self.folder.join(name(step));
+        self.permit.ask()?;
         if !path.exists() {
             files::rename(partial, &path)?;
             files::sync_folder(&self.folder)?;
@@ -171,6 +196,7 @@ impl Store {
             return Ok(path);
         }
         let replaced = self.folder.join(hidden(step, "replaced"));
+        self.permit.ask()?;
         files::rename(&path, &replaced)?;
         files::rename(partial, &path).inspect_err(|_| {
             // Without it the old one is still found under its other name.

@@ -1,5 +1,6 @@
 //! Errors that more than one crate speaks of.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tch::TchError;
 
@@ -23,8 +24,33 @@ impl TorchError {
             said.trim_start_matches("called `Result::unwrap()` on an `Err` value: Torch(\"").replace("\\n", "\n");
         let said = said.trim_start_matches("libtorch: ").trim_start_matches("Internal torch error: ");
         let said = said.lines().map(str::trim);
-        Self(said.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" "))
+        let said = said.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+        Self(without_memory(&said).unwrap_or(said))
     }
+}
+
+/// Phrase that marks an out-of-memory error in its message.
+pub const OUT_OF_MEMORY: &str = "out of memory";
+
+/// The words for a lack of memory, where libtorch speaks of one: its allocators' messages, and C++'s.
+fn without_memory(said: &str) -> Option<String> {
+    let asked = |before: &str| {
+        let number: String = said.split_once(before)?.1.chars().take_while(char::is_ascii_digit).collect();
+        number.parse::<u64>().ok()
+    };
+    if said.contains("DefaultCPUAllocator") && said.contains("allocate memory") || said.contains("std::bad_alloc") {
+        let asked =
+            asked("tried to allocate ").map(|bytes| format!(" ({:.2} GB more were asked for)", bytes as f64 / 1e9));
+        return Some(format!("{OUT_OF_MEMORY}{}", asked.unwrap_or_default()));
+    }
+    // oneDNN says no more where it gets no memory, and hardly ever for another reason.
+    if said.contains("could not create a primitive") || said.contains("could not create a memory object") {
+        return Some(format!("{said}, as where it is {OUT_OF_MEMORY}"));
+    }
+    // "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has …" is a text of advice about allocators.
+    let cuda = said.find("CUDA out of memory")?;
+    let of_device: String = said[cuda..].split_inclusive(". ").skip(1).take(2).collect();
+    Some(format!("{OUT_OF_MEMORY} on the GPU: {}", of_device.trim_end().trim_end_matches('.')))
 }
 
 impl From<TchError> for TorchError {
@@ -67,6 +93,30 @@ impl Invalid {
     }
 }
 
+/// The first `most` of `items`, parted by commas, and how many more there are: "a, b and 12,345 more". Messages list
+/// what data holds with it, so that they stay messages however much that is.
+///
+/// ```
+/// assert_eq!(contract::listed(["a", "b"], 2), "a, b");
+/// assert_eq!(contract::listed(0..12_347, 2), "0, 1 and 12,345 more");
+/// ```
+pub fn listed<T: fmt::Display>(items: impl IntoIterator<Item = T>, most: usize) -> String {
+    let mut items = items.into_iter();
+    let shown: Vec<String> = items.by_ref().take(most).map(|item| item.to_string()).collect();
+    let (shown, more) = (shown.join(", "), items.count());
+    if more == 0 { shown } else { format!("{shown} and {} more", counted(more)) }
+}
+
+/// A number with commas between its thousands.
+fn counted(number: usize) -> String {
+    let digits = number.to_string();
+    let comma = |(place, digit): (usize, char)| {
+        let before = (place > 0 && (digits.len() - place).is_multiple_of(3)).then_some(',');
+        before.into_iter().chain([digit])
+    };
+    digits.chars().enumerate().flat_map(comma).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +128,23 @@ mod tests {
         assert!(failed.to_string().contains("Exception raised from"), "libtorch no longer sends a trace: {failed}");
         let short = TorchError::from(failed).to_string();
         assert_eq!(short, "libtorch: shape '[3]' is invalid for input of size 2");
+    }
+
+    #[test]
+    fn a_lack_of_memory_is_said_in_words() {
+        let failed = Tensor::f_zeros([1 << 50], (Kind::Float, tch::Device::Cpu)).unwrap_err();
+        let said = TorchError::from(failed).to_string();
+        assert_eq!(said, "libtorch: out of memory (4503599.63 GB more were asked for)");
+        assert_eq!(TorchError::new("std::bad_alloc").to_string(), "libtorch: out of memory");
+        let primitive = TorchError::new("could not create a primitive").to_string();
+        assert_eq!(primitive, "libtorch: could not create a primitive, as where it is out of memory");
+        let cuda = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.79 GiB of which \
+                    1.04 GiB is free. Of the allocated memory 5 GiB is allocated by PyTorch. See documentation";
+        assert_eq!(
+            TorchError::new(cuda).to_string(),
+            "libtorch: out of memory on the GPU: Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.79 GiB of \
+             which 1.04 GiB is free"
+        );
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod roles;
 mod state;
 
 pub use batch::{Batch, Batches, IGNORE_INDEX};
-pub use error::{BoxError, Invalid, TorchError, caught};
+pub use error::{BoxError, Invalid, OUT_OF_MEMORY, TorchError, caught, listed};
 pub use event::{Event, Progress, Scores, Update};
 pub use roles::{Input, Loss, Metric, Optimizer};
 pub use state::{StateDict, StateError, Stateful, load};

@@ -40,6 +40,12 @@ pub trait Optimizer: Stateful {
     /// Applies gradients that are still accumulated, so that the last batches of an epoch are not lost.
     fn flush(&mut self) -> Result<Option<Update>, BoxError>;
 
+    /// Returns whether the last call, which failed, left parameters and state as they were before it. Returns
+    /// `false` where that is unknown: then nothing of them is saved.
+    fn is_unchanged(&self) -> bool {
+        false
+    }
+
     /// The learning rate of the last update; before the first update that of the first.
     fn learning_rate(&self) -> f64;
 }

@@ -1,8 +1,11 @@
 //! What a checkpoint keeps of a part, and how it is put back: whole or not at all.
 
-use crate::TorchError;
+use crate::{TorchError, listed};
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor, nn};
+
+/// Maximum number of tensors named in a list of a message.
+const NAMED: usize = 10;
 
 /// Named tensors, in the order of their names.
 pub type StateDict = BTreeMap<String, Tensor>;
@@ -20,7 +23,11 @@ pub trait Stateful {
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The names are not the same on both sides.
-    #[error("the tensors are not the same: missing [{}], unexpected [{}]", missing.join(", "), unexpected.join(", "))]
+    #[error(
+        "the tensors are not the same: missing [{}], unexpected [{}]",
+        listed(missing, NAMED),
+        listed(unexpected, NAMED)
+    )]
     Names {
         /// Names that the part has and the state has not.
         missing: Vec<String>,

@@ -13,6 +13,7 @@ mod tests;
 
 use crate::config::{Config, Split};
 use crate::dataset::{Dataset, Sample, Source};
+use crate::decode::Remark;
 use crate::error::Error;
 use crate::loader::LoaderConfig;
 use contract::Invalid;
@@ -115,6 +116,10 @@ impl<S: Store> Dataset for Cached<S> {
 
     fn paths(&self, index: u64) -> Result<Vec<PathBuf>, Error> {
         self.source.paths(index)
+    }
+
+    fn remarks(&self, index: u64) -> Vec<(Remark, PathBuf)> {
+        self.source.remarks(index)
     }
 
     fn source(&self, index: u64) -> Result<Source, Error> {

@@ -72,14 +72,16 @@ pub fn check_config(config: &Config, workers: u64, mut progress: impl FnMut(u64)
     let samples = splits.iter().map(|(_, dataset)| dataset.len()).sum();
     let report = check(&splits, &config.classes(), workers, || progress(samples))?;
     findings.extend(config.unused_masks()?.iter().flat_map(|path| strays::stray(path)));
-    for split in &report.splits {
+    for (split, (_, dataset)) in report.splits.iter().zip(&splits) {
         let shown = |id: u8| match split.classes.get(usize::from(id)) {
             _ if id == IGNORE => split.ignored > 0.0,
             class => class.is_some_and(|class| class.pixels > 0),
         };
-        if let Err(invalid) = config.check_shown(shown) {
-            findings.push(Finding::new(Kind::Unlabelled, format!("the {} data: data.{invalid}", split.split)));
-        }
+        findings.extend(match config.check_shown(split.split, dataset.as_ref(), shown) {
+            Ok(None) => None,
+            Ok(Some(warning)) => Some(Finding::new(Kind::OneClass, warning)),
+            Err(invalid) => Some(Finding::new(Kind::Unlabelled, format!("data.{invalid}"))),
+        });
     }
     Ok(report.with(findings))
 }

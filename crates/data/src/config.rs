@@ -1,7 +1,8 @@
 //! The configuration of the data: which set, of what size, loaded how.
 
 use crate::classes::{Class, Color};
-use crate::dataset::{Dataset, IGNORE};
+use crate::dataset::Dataset;
+use crate::decode::Orientation;
 use crate::error::Error;
 use crate::files::{Files, Preparation};
 use crate::folders::Folders;
@@ -109,7 +110,7 @@ impl Config {
     }
 
     /// The classes of the configuration and what masks say of them; of the sets that know their own, only the classes.
-    fn labelled(&self) -> (Vec<Class>, Labels) {
+    pub(crate) fn labelled(&self) -> (Vec<Class>, Labels) {
         match self {
             Self::Shapes(_) => (Shapes::CLASSES.map(Class::from).to_vec(), Labels::default()),
             Self::OxfordPets(pets) => {
@@ -141,9 +142,35 @@ impl Config {
         self.preparation().map_or(3, |preparation| preparation.channels)
     }
 
+    /// Returns whether the orientation noted in images is applied or ignored.
+    pub fn orientation(&self) -> Orientation {
+        self.preparation().map_or_else(|_| Orientation::default(), |preparation| preparation.orientation)
+    }
+
     /// How images are brought to the size that the network sees.
     pub fn resize(&self) -> Resize {
         self.preparation().map_or_else(|_| Resize::default(), |preparation| preparation.resize)
+    }
+
+    /// The pixels that a validation scores, in words.
+    pub fn scored_on(&self) -> String {
+        let size = self.size();
+        let shown = |[height, width]: [u32; 2]| format!("{height} x {width} pixels");
+        let Ok(preparation) = self.preparation() else { return format!("images of {}", shown(size)) };
+        let brought = |how: &str, to: Option<[u32; 2]>| {
+            let to = to.unwrap_or(size);
+            let is_cut = (0..2).any(|axis| to[axis] > size[axis]);
+            let part = if is_cut { format!("the middle {} of", shown(size)) } else { "all of".into() };
+            format!("{part} images {how} {}", shown(to))
+        };
+        match preparation.resize {
+            Resize::Stretch { to } => brought("stretched to", to),
+            Resize::Fit { to } => brought("fitted into", to),
+            Resize::ShorterSide { to } => {
+                let to = to.unwrap_or(size[0].min(size[1]));
+                format!("the middle {} of images whose shorter side is {to} pixels", shown(size))
+            }
+        }
     }
 
     /// How samples are put together into batches.
@@ -184,21 +211,6 @@ impl Config {
         let Self::Folders(all) = self else { return Ok((self.open(split)?.into(), Vec::new())) };
         let (paths, unmatched) = all.sound_paths(split)?;
         Ok((Arc::new(Files::new(paths, all.labels.table(&all.classes)?, &all.preparation)), unmatched))
-    }
-
-    /// Complains where the masks of a split, of which `shown` says what ids are in them, are such that 0 and 255 (which
-    /// are the usual values of a mask of two classes) have come to be one class and [`IGNORE`].
-    pub fn check_shown(&self, shown: impl Fn(u8) -> bool) -> Result<(), Invalid> {
-        let (classes, labels) = self.labelled();
-        let own = matches!(self, Self::Folders(_) | Self::List(_));
-        let only_first = shown(0) && shown(IGNORE) && (1..IGNORE).all(|id| !shown(id));
-        Invalid::unless(!(own && labels.assumes_255() && classes.len() > 1 && only_first), "labels", || {
-            format!(
-                "says nothing of 255, so it is ignored; but no mask holds anything else than it and the class '{}': write \
-                 {{\"map\": {{\"0\": 0, \"255\": 1}}}} if 255 is the class '{}', or {{\"ignore\": [255]}} if it is to be ignored",
-                classes[0].name, classes[1].name
-            )
-        })
     }
 
     /// The mask files that no image belongs to, of a data set that looks for its files itself.

@@ -1,5 +1,6 @@
 //! What a data set is: a number of named samples, each to be had by its index from any thread.
 
+use crate::decode::Remark;
 use crate::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -66,9 +67,21 @@ pub trait Dataset: Send + Sync {
         self.load(index, sample)
     }
 
+    /// The mask alone of a sample as its source has it, with its height and width.
+    fn whole_mask(&self, index: u64) -> Result<([u32; 2], Vec<u8>), Error> {
+        let mut sample = Sample::default();
+        self.whole(index, &mut sample).map(|()| (sample.size, sample.mask))
+    }
+
     /// The files of a sample: its image, then its mask. Sources without files leave it as it is.
     fn paths(&self, _index: u64) -> Result<Vec<PathBuf>, Error> {
         Ok(Vec::new())
+    }
+
+    /// Returns remarks on a sample's files, each with its file: what the decoded sample does not show. Reads their
+    /// headers. Sources without files keep this default.
+    fn remarks(&self, _index: u64) -> Vec<(Remark, PathBuf)> {
+        Vec::new()
     }
 
     /// What the file system knows of the sample's files, without opening one: part of the

@@ -3,7 +3,7 @@
 use crate::config::Split;
 use crate::dataset::IGNORE;
 use crate::labels::Label;
-use contract::{Invalid, TorchError, caught};
+use contract::{Invalid, OUT_OF_MEMORY, TorchError, caught};
 use image::ImageError;
 use std::{io, path::PathBuf};
 
@@ -39,8 +39,16 @@ pub enum Error {
         /// What the decoder said.
         source: ImageError,
     },
-    /// A JPEG file ends before its image does.
-    #[error("{path} is cut off: the JPEG has no end marker; get the file again", path = path.display())]
+    /// A file is an image of a kind that is not read, too large, or none at all.
+    #[error("{path} {problem}", path = path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// The kind of file it is, and what to do.
+        problem: String,
+    },
+    /// A file ends before its image does.
+    #[error("{path} is cut off: it ends before its image does; get the file again", path = path.display())]
     Truncated {
         /// The file.
         path: PathBuf,
@@ -69,7 +77,7 @@ pub enum Error {
     },
     /// An image and its mask differ in size.
     #[error(
-        "the mask {mask} is {}x{} pixels (height x width), its image {image} is {}x{}",
+        "the mask {mask} is {}x{} pixels (height x width), its image {image} is {}x{}{hint}",
         mask_size[0], mask_size[1], image_size[0], image_size[1],
         mask = mask.display(), image = image.display()
     )]
@@ -82,6 +90,8 @@ pub enum Error {
         mask: PathBuf,
         /// Its height and width.
         mask_size: [u32; 2],
+        /// Advice if an orientation note is the reason, else empty.
+        hint: &'static str,
     },
     /// A line of a list of samples is not what it should be.
     #[error("{path}, line {line}: {problem}", path = path.display())]
@@ -114,7 +124,10 @@ pub enum Error {
         hint: String,
     },
     /// The rule that splits a data set leaves a part without samples.
-    #[error("the {split} split has none of the {samples} samples; change data.split or add samples")]
+    #[error(
+        "the {split} split has none of the {samples} samples: add samples, take fewer folds in data.split.fold, or \
+         name the samples of each split (which may share some) in data.split.train and data.split.validation"
+    )]
     EmptySplit {
         /// The part.
         split: Split,
@@ -122,7 +135,7 @@ pub enum Error {
         samples: u64,
     },
     /// A list names no sample.
-    #[error("{path} names no sample", path = path.display())]
+    #[error("{path} names no sample: write one on each line, or name another list", path = path.display())]
     Empty {
         /// The list.
         path: PathBuf,
@@ -180,6 +193,12 @@ pub enum Error {
         most: u64,
         /// Why it cannot be loaded.
         source: Box<Self>,
+    },
+    /// The system gives no memory for a batch.
+    #[error("{OUT_OF_MEMORY} ({:.2} GB more were asked for a batch)", *bytes as f64 / 1e9)]
+    OutOfMemory {
+        /// Bytes that were asked for.
+        bytes: u64,
     },
     /// A cache in memory would be larger than what the machine has left.
     #[error(

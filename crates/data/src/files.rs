@@ -1,7 +1,8 @@
 //! A data set of image files with mask files, wherever its list of paths comes from.
 
 use crate::dataset::{Dataset, Sample, Source};
-use crate::decode::dimensions;
+use crate::decode::{Orientation, Remark, dimensions, remarks, remarks_of_mask};
+use crate::ends;
 use crate::error::Error;
 use crate::labels::LabelTable;
 use crate::loader::LoaderConfig;
@@ -23,6 +24,8 @@ pub struct Preparation {
     pub size: [u32; 2],
     /// What the network sees of an image: 3 for red, green and blue, 1 for grey.
     pub channels: u32,
+    /// What becomes of the orientation that an image file notes.
+    pub orientation: Orientation,
     /// How images and masks are brought to `size`.
     pub resize: Resize,
     /// How training samples are varied: a list of transforms, applied one after the other.
@@ -38,6 +41,7 @@ impl Default for Preparation {
         Self {
             size: [128, 128],
             channels: 3,
+            orientation: Orientation::default(),
             resize: Resize::default(),
             transforms: usual(),
             normalize: None,
@@ -68,6 +72,8 @@ pub(crate) struct Files {
     size: [u32; 2],
     /// Bytes a pixel of the images.
     channels: u32,
+    /// Policy for the orientation that they note.
+    orientation: Orientation,
     /// How they are brought there.
     resize: Resize,
 }
@@ -75,8 +81,8 @@ pub(crate) struct Files {
 impl Files {
     /// The samples at `paths`.
     pub(crate) fn new(paths: Paths, labels: LabelTable, preparation: &Preparation) -> Self {
-        let Preparation { size, channels, resize, .. } = *preparation;
-        Self { paths, labels, size, channels, resize }
+        let Preparation { size, channels, orientation, resize, .. } = *preparation;
+        Self { paths, labels, size, channels, orientation, resize }
     }
 
     /// Puts a sample into `sample`, where `place` says for the size of its image.
@@ -88,10 +94,24 @@ impl Files {
     ) -> Result<(), Error> {
         let (image, mask) = (self.paths.image(index)?, self.paths.mask(index)?);
         with_reader(|reader| {
-            let (size, place) = reader.image(&image, self.channels, place, &mut sample.image)?;
+            let (size, place) = reader.image(&image, self.channels, self.orientation, place, &mut sample.image)?;
             sample.size = place.size;
-            reader.mask(&mask, &self.labels, (&image, size), place, &mut sample.mask)
+            reader.mask(&mask, &self.labels, self.orientation, (&image, size), place, &mut sample.mask)
         })
+    }
+
+    /// Reads the mask of a sample, where `place` says for the size of its image, which is given too.
+    fn read_mask(
+        &self,
+        index: u64,
+        place: impl FnOnce([u32; 2]) -> Result<Placement, Error>,
+    ) -> Result<([u32; 2], Vec<u8>), Error> {
+        let (image, mask) = (self.paths.image(index)?, self.paths.mask(index)?);
+        let size = dimensions(&image, self.orientation)?;
+        let place = place(size)?;
+        let mut ids = Vec::new();
+        with_reader(|reader| reader.mask(&mask, &self.labels, self.orientation, (&image, size), place, &mut ids))?;
+        Ok((size, ids))
     }
 }
 
@@ -121,16 +141,22 @@ impl Dataset for Files {
     }
 
     fn mask(&self, index: u64) -> Result<Vec<u8>, Error> {
-        let (image, mask) = (self.paths.image(index)?, self.paths.mask(index)?);
-        let size = dimensions(&image)?;
-        let place = self.resize.place(size, self.size)?;
-        let mut ids = Vec::new();
-        with_reader(|reader| reader.mask(&mask, &self.labels, (&image, size), place, &mut ids))?;
-        Ok(ids)
+        ends::look(&self.paths.image(index)?, self.channels)?;
+        Ok(self.read_mask(index, |size| self.resize.place(size, self.size))?.1)
+    }
+
+    fn whole_mask(&self, index: u64) -> Result<([u32; 2], Vec<u8>), Error> {
+        self.read_mask(index, |size| Ok(Placement::filling(size)))
     }
 
     fn paths(&self, index: u64) -> Result<Vec<PathBuf>, Error> {
         Ok(vec![self.paths.image(index)?, self.paths.mask(index)?])
+    }
+
+    fn remarks(&self, index: u64) -> Vec<(Remark, PathBuf)> {
+        let [Ok(image), Ok(mask)] = [self.paths.image(index), self.paths.mask(index)] else { return Vec::new() };
+        let of_image = remarks(&image, self.orientation).into_iter().map(|remark| (remark, image.clone()));
+        of_image.chain(remarks_of_mask(&mask).into_iter().map(|remark| (remark, mask.clone()))).collect()
     }
 
     fn source(&self, index: u64) -> Result<Source, Error> {

@@ -3,18 +3,21 @@
 //! A sample's name is the folder it lies in below `images` and what its file's name has in the place of `{}`. Samples are
 //! in the order of their names, byte by byte, which is the same on every machine.
 
+mod forms;
 mod scan;
 
 use crate::classes::{Class, check_classes};
 use crate::config::{Split, within};
 use crate::error::Error;
 use crate::files::Preparation;
+use crate::forms::composed;
 use crate::labels::Labels;
-use crate::lines::{lines, missing, read};
+use crate::lines::{lines, missing, read, shown};
 use crate::list::whole;
 use crate::paths::{Paths, Pattern};
 use crate::split::{SplitConfig, Splitting};
 use contract::Invalid;
+use forms::Forms;
 use scan::{Found, scan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -118,8 +121,12 @@ impl Folders {
         let mut unused = Vec::new();
         for part in parts {
             let [images, masks] = self.scan(part)?;
-            let alone = masks.into_iter().filter(|mask| find(&images, &mask.name).is_empty());
-            unused.extend(alone.map(|mask| self.root.join(&self.masks).join(mask.path)));
+            let forms = Forms::new(&images, &masks);
+            let alone = masks.iter().filter(|mask| {
+                let [images_of_form, _] = forms.of(&mask.name);
+                find(&images, &mask.name).is_empty() && images_of_form.is_empty()
+            });
+            unused.extend(alone.map(|mask| self.root.join(&self.masks).join(&mask.path)));
         }
         Ok(unused)
     }
@@ -153,19 +160,25 @@ impl Folders {
         let [mut images, masks] = self.scan("")?;
         let mut seen = HashMap::new();
         let wrong = |line, problem| Err(Error::List { path: path.clone(), line, problem });
+        let mut others: HashMap<String, &str> = HashMap::new();
+        for image in images.iter().filter(|image| !image.name.is_ascii()) {
+            others.insert(composed(&image.name), &image.name);
+        }
         for (line, name) in lines(&text) {
-            if let Some(before) = seen.insert(name, line) {
-                return wrong(line, format!("names '{name}' again, after line {before}: remove one"));
+            let other = || others.get(&composed(name)).copied();
+            let name = if find(&images, name).is_empty() { other().unwrap_or(name) } else { name };
+            if let Some(before) = seen.insert(name.to_owned(), line) {
+                return wrong(line, format!("names '{}' again, after line {before}: remove one", shown(name)));
             }
             if find(&images, name).is_empty() {
-                return wrong(
-                    line,
-                    format!(
-                        "there is no image '{name}' in {}; a name has no extension, and of '{}' only what stands for {{}}",
-                        self.root.join(&self.images).display(),
-                        self.image_name
-                    ),
-                );
+                let with_slashes = name.replace('\\', "/");
+                let instead = if find(&images, &with_slashes).is_empty() {
+                    format!("a name has no extension, and of '{}' only what stands for {{}}", self.image_name)
+                } else {
+                    format!("write '{with_slashes}'")
+                };
+                let folder = self.root.join(&self.images);
+                return wrong(line, format!("there is no image '{}' in {}; {instead}", shown(name), folder.display()));
             }
         }
         if seen.is_empty() {
@@ -186,10 +199,18 @@ impl Folders {
         let mut paths = Paths::new(&self.root);
         (paths.image.prefix, paths.mask.prefix) = (folder(&self.images), folder(&self.masks));
         let (mut same, mut without, mut several) = (Vec::new(), Vec::new(), Vec::new());
+        let forms = Forms::new(&images, &masks);
         for alike in images.chunk_by(|a, b| a.name == b.name) {
             match (alike, find(&masks, &alike[0].name)) {
                 ([image], [mask]) => paths.push([&image.name, &image.path, &mask.path], &self.root)?,
-                (image, []) if image.len() == 1 => without.push(together(image)),
+                ([image], []) => match forms.of(&image.name) {
+                    [_, []] => without.push(together([image])),
+                    [[_], [mask]] => paths.push([&image.name, &image.path, &mask.path], &self.root)?,
+                    [[] | [_], masks] => several.push(together(masks.iter().copied())),
+                    // Said of the first of them.
+                    [images, _] if images[0] == image => same.push(together(images.iter().copied())),
+                    _ => {}
+                },
                 ([_], masks) => several.push(together(masks)),
                 (images, _) => same.push(together(images)),
             }
@@ -225,8 +246,8 @@ fn find<'f>(sorted: &'f [Found], name: &str) -> &'f [Found] {
 }
 
 /// The paths of files that should be one.
-fn together(files: &[Found]) -> Vec<String> {
-    files.iter().map(|file| file.path.clone()).collect()
+fn together<'f>(files: impl IntoIterator<Item = &'f Found>) -> Vec<String> {
+    files.into_iter().map(|file| file.path.clone()).collect()
 }
 
 #[cfg(test)]

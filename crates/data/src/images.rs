@@ -1,6 +1,7 @@
 //! Image files without masks, to predict.
 
 use crate::dataset::{Dataset, IGNORE, Sample, Source, item, pixels};
+use crate::decode::Orientation;
 use crate::error::Error;
 use crate::reader::with_reader;
 use crate::resize::{Rectangle, Resize};
@@ -8,26 +9,37 @@ use std::path::PathBuf;
 
 /// Named image files. Their masks are all [`IGNORE`]: nobody knows what the pixels show.
 ///
-/// All of an image is seen, at the size of the network's input: where training goes by the shorter side, it is fitted
-/// in here, and a `to` of the training's `resize` means nothing.
+/// All of an image is seen, at the scale of training. Where training cuts pieces of one size out of larger images,
+/// these come whole, and are of several sizes.
 #[derive(Debug)]
 pub struct Images {
     files: Vec<(String, PathBuf)>,
     size: [u32; 2],
     channels: u32,
+    orientation: Orientation,
     resize: Resize,
 }
 
 impl Images {
-    /// Takes the (name, path) of each image, the height and width that they are brought to, in which way, and their
-    /// channels (3 or 1). Reads nothing yet.
-    pub fn new(files: Vec<(String, PathBuf)>, size: [u32; 2], channels: u32, resize: Resize) -> Self {
-        Self { files, size, channels, resize }
+    /// Takes the (name, path) of each image, the `size` of the data, its channels (3 or 1), whether images are brought
+    /// upright, and how they are brought to the scale of training. Reads nothing yet.
+    pub fn new(
+        files: Vec<(String, PathBuf)>,
+        size: [u32; 2],
+        channels: u32,
+        orientation: Orientation,
+        resize: Resize,
+    ) -> Self {
+        Self { files, size, channels, orientation, resize }
     }
 
-    /// The part of the network's input that an image of this height and width takes up; around it there is nothing.
-    pub fn rectangle(&self, image: [u32; 2]) -> Rectangle {
-        self.resize.place_whole(image, self.size).image
+    /// The part of its sample that an image of this height and width takes up; around it there is nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Resize`] where a side would become too long.
+    pub fn rectangle(&self, image: [u32; 2]) -> Result<Rectangle, Error> {
+        Ok(self.resize.place_whole(image, self.size)?.image)
     }
 }
 
@@ -37,7 +49,9 @@ impl Dataset for Images {
     }
 
     fn size(&self) -> Option<[u32; 2]> {
-        Some(self.size)
+        // The room around an image is as large as the data's size: what is larger stays so, what is smaller does not.
+        let size = self.resize.size(self.size)?;
+        Some([size[0].max(self.size[0]), size[1].max(self.size[1])])
     }
 
     fn channels(&self) -> u32 {
@@ -50,16 +64,13 @@ impl Dataset for Images {
 
     fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
         let (_, path) = item(&self.files, index)?;
-        let place = |size| Ok(self.resize.place_whole(size, self.size));
-        with_reader(|reader| reader.image(path, self.channels, place, &mut sample.image))?;
-        sample.size = self.size;
+        let place = |size| self.resize.place_whole(size, self.size);
+        let image = &mut sample.image;
+        let (_, place) = with_reader(|reader| reader.image(path, self.channels, self.orientation, place, image))?;
+        sample.size = place.size;
         sample.mask.clear();
-        sample.mask.resize(pixels(self.size), IGNORE);
+        sample.mask.resize(pixels(place.size), IGNORE);
         Ok(())
-    }
-
-    fn mask(&self, _index: u64) -> Result<Vec<u8>, Error> {
-        Ok(vec![IGNORE; pixels(self.size)])
     }
 
     fn source(&self, index: u64) -> Result<Source, Error> {
@@ -80,7 +91,7 @@ mod tests {
         RgbImage::from_pixel(20, 10, Rgb([9, 8, 7])).save(&path).unwrap();
         let files = vec![("grey".into(), path), ("gone".into(), folder.path().join("gone.png"))];
         let bytes = fs::metadata(&files[0].1).unwrap().len();
-        let images = Images::new(files, [4, 6], 3, Resize::default());
+        let images = Images::new(files, [4, 6], 3, Orientation::Apply, Resize::default());
         let mut sample = Sample::default();
         images.load(0, &mut sample).unwrap();
         assert_eq!((sample.image, sample.mask), ([9, 8, 7].repeat(24), vec![IGNORE; 24]));
@@ -92,17 +103,35 @@ mod tests {
     }
 
     #[test]
-    fn all_of_an_image_is_fitted_in_and_it_is_known_where() {
+    fn all_of_an_image_is_seen_at_the_scale_of_training() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("wide.png");
         RgbImage::from_pixel(20, 10, Rgb([9, 9, 9])).save(&path).unwrap();
-        for resize in [Resize::Fit { to: Some([3, 3]) }, Resize::ShorterSide { to: Some(50) }] {
-            let images = Images::new(vec![("wide".into(), path.clone())], [6, 8], 1, resize);
-            assert_eq!(images.rectangle([10, 20]), Rectangle { top: 1, left: 0, height: 4, width: 8 });
+        for (resize, one, size, [top, left, height, width]) in [
+            (Resize::Stretch { to: None }, Some([6, 8]), [6, 8], [0, 0, 6, 8]),
+            (Resize::Fit { to: None }, Some([6, 8]), [6, 8], [1, 0, 4, 8]),
+            // Pieces of 6×8 are cut out of these.
+            (Resize::Stretch { to: Some([12, 30]) }, Some([12, 30]), [12, 30], [0, 0, 12, 30]),
+            (Resize::Fit { to: Some([12, 12]) }, Some([12, 12]), [12, 12], [3, 0, 6, 12]),
+            (Resize::ShorterSide { to: None }, None, [6, 12], [0, 0, 6, 12]),
+            (Resize::ShorterSide { to: Some(50) }, None, [50, 100], [0, 0, 50, 100]),
+            // Smaller than the network's size: in the centre of that, as in training.
+            (Resize::ShorterSide { to: Some(3) }, None, [6, 8], [1, 1, 3, 6]),
+            (Resize::Fit { to: Some([3, 3]) }, Some([6, 8]), [6, 8], [1, 2, 2, 3]),
+        ] {
+            let images = Images::new(vec![("wide".into(), path.clone())], [6, 8], 1, Orientation::Apply, resize);
+            let part = Rectangle { top, left, height, width };
+            assert_eq!((images.rectangle([10, 20]).unwrap(), images.size()), (part, one), "{resize:?}");
             let mut sample = Sample::default();
             images.load(0, &mut sample).unwrap();
-            let expected = [[0; 8].as_slice(), &[9; 32], &[0; 8]].concat();
-            assert_eq!((sample.size, sample.image, sample.mask), ([6, 8], expected, vec![IGNORE; 48]));
+            let mut expected = vec![0; pixels(size)];
+            for row in top..top + height {
+                let first = (row * size[1] + left) as usize;
+                expected[first..first + width as usize].fill(9);
+            }
+            assert_eq!((sample.size, sample.image, sample.mask), (size, expected, vec![IGNORE; pixels(size)]));
         }
+        let long = Images::new(Vec::new(), [6, 8], 1, Orientation::Apply, Resize::ShorterSide { to: Some(8000) });
+        assert!(long.rectangle([10, 100]).unwrap_err().to_string().contains("no side may become longer"));
     }
 }

@@ -1,5 +1,6 @@
 //! What the pixels of mask files mean: numbers or colours on the one side, classes on the other.
 
+mod left;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -8,7 +9,7 @@ pub(crate) use table::{LabelTable, Place};
 
 use crate::classes::{Class, Color};
 use crate::dataset::IGNORE;
-use contract::Invalid;
+use contract::{Invalid, listed};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::collections::BTreeMap;
@@ -42,7 +43,7 @@ pub enum ClassRef {
 }
 
 /// What a pixel of a mask file holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a value from 0 to 65535, or a colour such as \"#ffffff\"")]
 pub enum Label {
     /// A number: a grey value, or the index of a palette's colour.
@@ -89,7 +90,7 @@ impl ClassRef {
 }
 
 fn names<C: AsRef<str>>(classes: &[C]) -> String {
-    classes.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
+    listed(classes.iter().map(AsRef::as_ref), MOST_SHOWN)
 }
 
 impl Labels {
@@ -199,21 +200,18 @@ impl Labels {
             true => self.values(classes)?.iter().map(|(value, id)| format!("{value} ({})", class(*id))).collect(),
             false => self.colors(classes)?.iter().map(|(color, id)| format!("{color} ({})", class(*id))).collect(),
         };
-        let shown = labels.iter().take(MOST_SHOWN).cloned().collect::<Vec<_>>().join(", ");
-        let more = labels.len().saturating_sub(MOST_SHOWN);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let ignored: Vec<String> = self.ignore.iter().take(MOST_SHOWN).map(ToString::to_string).collect();
-        let ignored = match ignored.is_empty() {
+        let shown = listed(&labels, MOST_SHOWN);
+        let ignored = match self.ignore.is_empty() {
             _ if self.assumes_255() => "; 255 is ignored, since data.labels says nothing of it".into(),
             true => String::new(),
-            false => format!("; ignored: {}", ignored.join(", ")),
+            false => format!("; ignored: {}", listed(&self.ignore, MOST_SHOWN)),
         };
         let hint = if self.colors.is_empty() {
             "data.labels says what the values mean, such as {\"map\": {\"0\": 0, \"255\": 1}} for masks of 0 and 255"
         } else {
             "data.labels.colors says what the colours mean"
         };
-        Ok(format!("expected {shown}{more}{ignored}; {hint}"))
+        Ok(format!("expected {shown}{ignored}; {hint}"))
     }
 }
 

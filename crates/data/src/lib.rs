@@ -27,10 +27,12 @@ mod classes;
 mod config;
 mod dataset;
 mod decode;
+mod ends;
 mod error;
 mod files;
 mod fingerprint;
 mod folders;
+mod forms;
 mod images;
 mod labels;
 mod lines;
@@ -42,19 +44,22 @@ mod pets;
 mod pipeline;
 mod random;
 mod reader;
+#[path = "../../../scripts/regular.rs"]
+mod regular;
 mod resize;
 mod shapes;
 mod skipped;
 mod split;
 mod transform;
 mod verify;
+mod walk;
 
 pub use cache::{Cache, Tell, Told};
 pub use check::{ClassShare, Finding, Kind, Report, Severity, Sizes, Statistics, check, check_config};
 pub use classes::{Class, Color, PALETTE, check_classes};
 pub use config::{Config, Split};
 pub use dataset::{Dataset, IGNORE, Sample, Source};
-pub use decode::{Strips, dimensions, read_pixels, read_rgb};
+pub use decode::{Noted, Orientation, Remark, Strips, dimensions, may_be_image, read_pixels, read_rgb, remarks};
 #[doc(hidden)]
 pub use decode::{decode_image, decode_mask};
 pub use error::Error;
@@ -77,3 +82,4 @@ pub use transform::{
     Affine, CoarseDropout, ColorJitter, CutMix, GaussianBlur, GaussianNoise, RandomCrop, RandomResizedCrop, Transform,
 };
 pub use verify::{Verified, verify, verify_all_but};
+pub use walk::walk;

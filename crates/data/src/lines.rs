@@ -2,8 +2,9 @@
 
 use crate::error::Error;
 use crate::paths::{LARGEST_TEXT, too_large};
+use crate::regular;
+use std::io::{self, Read};
 use std::path::{Path, absolute};
-use std::{fs, io};
 
 /// Characters of a line that a message shows.
 const SHOWN: usize = 80;
@@ -15,10 +16,13 @@ pub(crate) fn read(what: &'static str, path: &Path, hint: &'static str) -> Resul
         _ => Error::Io { path: path.into(), source },
     };
     // Before it is read: what does not fit is not worth the memory.
-    if fs::metadata(path).map_err(failed)?.len() > LARGEST_TEXT {
+    let mut file = regular::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.len() > LARGEST_TEXT {
         return Err(too_large(path));
     }
-    utf8(path, fs::read(path).map_err(failed)?)
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(failed)?;
+    utf8(path, bytes)
 }
 
 /// The text that `bytes` of the list at `path` are.
@@ -26,7 +30,11 @@ pub(crate) fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|error| {
         let before = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
         let line = before.filter(|byte| **byte == b'\n').count() + 1;
-        Error::List { path: path.into(), line, problem: "is not UTF-8: save the list in that encoding".into() }
+        let problem = match error.as_bytes() {
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "is UTF-16: save the list as UTF-8",
+            _ => "is not UTF-8: save the list in that encoding",
+        };
+        Error::List { path: path.into(), line, problem: problem.into() }
     })
 }
 

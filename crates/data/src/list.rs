@@ -1,7 +1,7 @@
 //! A data set whose images and masks stand in a list: CamVid's and SegNet's, Pascal VOC's, Cityscapes', or anyone's.
 //!
-//! Opening it reads the list and touches no other file. The list is taken at its word: a sample that it names twice is
-//! trained on twice.
+//! Opening it reads the list and touches no other file, but for the first one where the list begins with an absolute
+//! path that may not be meant so. The list is taken at its word: a sample that it names twice is trained on twice.
 
 mod parse;
 
@@ -87,10 +87,22 @@ impl List {
         };
         let path = self.root.join(list);
         let mut paths = self.format(&path)?.parse(&self.root, read(what, &path, HINT)?)?;
+        self.check_root(&paths, &path)?;
         if let Splitting::Hashed(rule) = splitting {
             paths.keep(rule, split)?;
         }
         Ok(paths)
+    }
+
+    /// Complains where the first path of the list is absolute and leads nowhere, but would below `root`.
+    fn check_root(&self, paths: &Paths, list: &Path) -> Result<(), Error> {
+        let image = paths.image(0)?;
+        let Ok(below) = image.strip_prefix("/") else { return Ok(()) };
+        let meant = !self.root.join(&image).exists() && self.root.join(below).exists();
+        Ok(Invalid::unless(!meant, "data.strip_prefix", || {
+            let (list, image) = (list.display(), image.display());
+            format!("must be \"/\" for {list}: there is no {image}, but below data.root there is such a file")
+        })?)
     }
 
     fn format<'a>(&'a self, path: &'a Path) -> Result<Format<'a>, Invalid> {

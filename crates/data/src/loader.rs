@@ -19,11 +19,11 @@ use crate::ordered::{Job, Ordered};
 use crate::pipeline::{Buffers, Pipeline};
 use crate::random::{Purpose, Random};
 use crate::skipped::Skipped;
-use contract::{Batch, Batches, BoxError, Input, Invalid};
+use contract::{Batch, Batches, BoxError, Input, Invalid, TorchError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tch::{Device, TchError, Tensor};
+use tch::{Device, Tensor};
 use tensors::Converter;
 
 /// The name of the sample that stands where all samples of a batch were skipped: black, and of no class.
@@ -230,6 +230,11 @@ impl Source {
         let Room { buffers, images, masks, converter } = room;
         images.clear();
         masks.clear();
+        // Asked for rather than taken: where there is not so much, that is an error, and not the end of the program.
+        let area = pixels(self.pipeline.size) * indices.size_hint().0.max(1);
+        let bytes = area * self.dataset.channels() as usize;
+        let room = images.try_reserve(bytes).and_then(|()| masks.try_reserve(area));
+        room.map_err(|_| Error::OutOfMemory { bytes: (bytes + area) as u64 })?;
         let (mut names, mut broken) = (Vec::with_capacity(indices.size_hint().0), Vec::new());
         for index in indices {
             let name = self.dataset.name(index);
@@ -257,7 +262,7 @@ impl Source {
         Ok(Block { names, tensors, broken })
     }
 
-    fn converter(&self) -> Result<Converter, TchError> {
+    fn converter(&self) -> Result<Converter, TorchError> {
         Converter::new(self.pipeline.normalize.as_ref(), self.device)
     }
 
@@ -268,7 +273,7 @@ impl Source {
     }
 
     /// Sees that there is room for `ahead` batches.
-    fn make_room(&self, converter: &Converter, ahead: usize) -> Result<(), TchError> {
+    fn make_room(&self, converter: &Converter, ahead: usize) -> Result<(), TorchError> {
         let mut empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner);
         while empty.len() < ahead {
             empty.push(converter.room(self.shape())?);
@@ -293,7 +298,7 @@ impl Source {
 }
 
 /// An error of libtorch about the batch of the samples `names`.
-fn torch(names: &[String], error: TchError) -> Error {
+fn torch(names: &[String], error: impl Into<TorchError>) -> Error {
     Error::Torch { first: names.first().cloned().unwrap_or_default(), source: error.into() }
 }
 

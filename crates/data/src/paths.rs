@@ -3,6 +3,7 @@
 use crate::config::Split;
 use crate::dataset::item;
 use crate::error::Error;
+use crate::forms::on_disk;
 use crate::split::Rule;
 use contract::Invalid;
 use std::ops::Range;
@@ -96,11 +97,12 @@ impl Paths {
         Ok(span)
     }
 
-    /// Keeps the samples of `split`. Where that leaves none of some, it is an error.
+    /// Keeps the samples of `split`. Where that leaves none, it is an error.
     pub(crate) fn keep(&mut self, rule: Rule, split: Split) -> Result<(), Error> {
         let samples = self.len();
+        let mut splits = rule.splits(self.entries.iter().map(|entry| self.cut(entry.name))).into_iter();
         let mut entries = std::mem::take(&mut self.entries);
-        entries.retain(|entry| rule.split(self.cut(entry.name)) == split);
+        entries.retain(|_| splits.next() == Some(split));
         entries.shrink_to_fit();
         self.entries = entries;
         if self.entries.is_empty() { Err(Error::EmptySplit { split, samples }) } else { Ok(()) }
@@ -128,7 +130,7 @@ impl Paths {
     }
 
     fn path(&self, pattern: &Pattern, part: [u32; 2]) -> PathBuf {
-        self.root.join([&pattern.prefix, self.cut(part), &pattern.suffix].concat())
+        on_disk(&self.root, &[&pattern.prefix, self.cut(part), &pattern.suffix].concat())
     }
 }
 
@@ -160,9 +162,30 @@ mod tests {
 
     #[test]
     fn a_split_without_samples_is_an_error() {
-        let mut paths = Paths::new(Path::new("root"));
-        paths.push(["a", "a.jpg", "a.png"], Path::new("")).unwrap();
-        let error = paths.keep(Rule::Fraction(1e-9), Split::Validation).unwrap_err().to_string();
-        assert!(error.starts_with("the validation split has none of the 1 samples"), "{error}");
+        for (rule, names) in [(Rule::Fraction(1e-9), ["a", "a"]), (Rule::Fold { part: 0, of: 1000 }, ["a", "b"])] {
+            let mut paths = Paths::new(Path::new("root"));
+            names.iter().for_each(|name| paths.push([name, "a.jpg", "a.png"], Path::new("")).unwrap());
+            let error = paths.keep(rule, Split::Validation).unwrap_err().to_string();
+            assert!(error.starts_with("the validation split has none of the 2 samples: add samples"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_share_of_few_samples_leaves_no_split_empty() {
+        let of = |rule, split| {
+            let mut paths = Paths::new(Path::new("root"));
+            ["a", "b", "b", "c"].iter().for_each(|name| paths.push([name, "a.jpg", "a.png"], Path::new("")).unwrap());
+            paths.keep(rule, split).unwrap();
+            (0..paths.len()).map(|index| paths.name(index).to_owned()).collect::<Vec<_>>()
+        };
+        for share in [1e-9, 1.0 - 1e-9] {
+            let [train, validation] = [Split::Train, Split::Validation].map(|split| of(Rule::Fraction(share), split));
+            assert_eq!(train.len() + validation.len(), 4);
+            assert!(train.iter().all(|name| !validation.contains(name)), "{train:?} {validation:?}");
+        }
+        // A larger share takes the stand-in first, so it is no other sample then.
+        let stand_in = of(Rule::Fraction(1e-9), Split::Validation);
+        let more = (1..100).map(|percent| of(Rule::Fraction(f64::from(percent) / 100.0), Split::Validation));
+        assert!(more.into_iter().all(|more| stand_in.iter().all(|name| more.contains(name))));
     }
 }

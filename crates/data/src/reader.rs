@@ -1,7 +1,7 @@
 //! From an image or mask file to pixels of the wanted size, in buffers that each thread keeps: the files of a data set
 //! are about as large as each other, so after the first ones little more is asked of the allocator.
 
-use crate::decode::{Decoder, trim};
+use crate::decode::{Decoder, Orientation, dimensions, trim};
 use crate::error::Error;
 use crate::labels::LabelTable;
 use crate::resize::{Placement, Scaler};
@@ -38,13 +38,19 @@ impl Reader {
         &mut self,
         path: &Path,
         channels: u32,
+        orientation: Orientation,
         place: impl FnOnce([u32; 2]) -> Result<Placement, Error>,
         image: &mut Vec<u8>,
     ) -> Result<([u32; 2], Placement), Error> {
-        let size = self.decoder.image(path, channels, &mut self.decoded)?;
+        let size = self.decoder.image(path, channels, orientation, &mut self.decoded)?;
         let place = place(size)?;
         self.scaler.image(&mut self.decoded, size, channels, place, image)?;
         Ok((size, place))
+    }
+
+    /// Decodes the image at `path` for nothing but to see that it can be done.
+    pub(crate) fn decodes(&mut self, path: &Path, channels: u32) -> Result<(), Error> {
+        self.decoder.image(path, channels, Orientation::Ignore, &mut self.decoded).map(drop)
     }
 
     /// Puts the class ids of the mask at `path` into `mask`, at `place`. The file must be of `size`; `image` says what
@@ -53,16 +59,42 @@ impl Reader {
         &mut self,
         path: &Path,
         labels: &LabelTable,
+        orientation: Orientation,
         (image, size): (&Path, [u32; 2]),
         place: Placement,
         mask: &mut Vec<u8>,
     ) -> Result<(), Error> {
         // Every pixel of the file counts, those too that resizing drops.
-        let mask_size = self.decoder.mask(path, labels, &mut self.decoded)?;
+        let mask_size = self.decoder.mask(path, labels, orientation, &mut self.decoded)?;
         if mask_size != size {
-            return Err(Error::SizeMismatch { image: image.into(), image_size: size, mask: path.into(), mask_size });
+            let hint = hint(image, orientation, mask_size);
+            return Err(Error::SizeMismatch {
+                image: image.into(),
+                image_size: size,
+                mask: path.into(),
+                mask_size,
+                hint,
+            });
         }
         self.scaler.mask(&mut self.decoded, size, place, mask);
         Ok(())
     }
+}
+
+/// Returns advice on a mask of another size than its image, if the other `data.orientation` gives the image the mask's
+/// size; else returns an empty text.
+fn hint(image: &Path, orientation: Orientation, mask_size: [u32; 2]) -> &'static str {
+    let (other, hint) = match orientation {
+        Orientation::Apply => (
+            Orientation::Ignore,
+            ", brought upright by the note of its orientation; as it is stored it fits: set data.orientation to \
+             \"ignore\" if masks were drawn over the stored pixels",
+        ),
+        Orientation::Ignore => (
+            Orientation::Apply,
+            " as it is stored; brought upright by the note of its orientation it fits: set data.orientation to \
+             \"apply\"",
+        ),
+    };
+    if dimensions(image, other).is_ok_and(|size| size == mask_size) { hint } else { "" }
 }

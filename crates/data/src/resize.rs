@@ -135,12 +135,13 @@ impl Resize {
         }
     }
 
-    /// Where an image of size `from` lies in `size` if all of it must be seen and nothing else is to be had.
-    pub(crate) fn place_whole(&self, from: [u32; 2], size: [u32; 2]) -> Placement {
-        match self {
-            Self::Stretch { .. } => Placement::filling(size),
-            Self::Fit { .. } | Self::ShorterSide { .. } => Placement::fitting(from, size),
-        }
+    /// Returns the placement of a whole image of size `from` for the network, where the data's size is `size`. The
+    /// scale is that of training. A side that is then shorter than `size` is padded at both ends, as in samples.
+    pub(crate) fn place_whole(&self, from: [u32; 2], size: [u32; 2]) -> Result<Placement, Error> {
+        let Placement { size: [height, width], image } = self.place(from, size)?;
+        let whole = [height.max(size[0]), width.max(size[1])];
+        let (top, left) = (image.top + (whole[0] - height) / 2, image.left + (whole[1] - width) / 2);
+        Ok(Placement { size: whole, image: Rectangle { top, left, ..image } })
     }
 }
 

@@ -52,6 +52,11 @@ impl Skipped {
         Ok(())
     }
 
+    /// Counts samples that were found before, by index: no batch with them is news, and fewer others may be left out.
+    pub fn remember(&self, found: impl IntoIterator<Item = (u64, Passed)>) {
+        self.lock().by_index.extend(found);
+    }
+
     /// Those that were left out since this was last asked, in the order in which their batches came.
     pub fn fresh(&self) -> Vec<Passed> {
         std::mem::take(&mut self.lock().fresh)
@@ -84,6 +89,13 @@ mod tests {
         let error = add(5).unwrap_err().to_string();
         assert!(error.starts_with("sample 's5': there is no sample 5: the data set has 1; 2 others"), "{error}");
         add(3).unwrap();
+        let known = Skipped::new(2);
+        known.remember([(7, Passed { name: "s7".into(), reason: String::new() })]);
+        for index in [7, 3, 7] {
+            known.add(index, format!("s{index}"), Error::Index { index, len: 1 }).unwrap();
+        }
+        assert_eq!((names(known.fresh()), names(known.all())), (vec!["s3".into()], vec!["s3".into(), "s7".into()]));
+        assert!(known.add(5, "s5".into(), Error::Index { index: 5, len: 1 }).is_err());
         assert!(Skipped::new(0).add(0, String::new(), Error::Index { index: 0, len: 0 }).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! Which samples are trained on and which are measured on: by a hash of their names, or as files and folders say.
 //!
 //! **Invariant:** by the hash, where a sample goes depends on its own name alone. Adding, removing or reordering others
-//! moves none.
+//! moves none, but for the one that stands in where a share leaves a split without any ([`Rule::splits`]).
 
 use crate::config::Split;
 use contract::Invalid;
@@ -20,7 +20,8 @@ const MOST_FOLDS: u64 = 1000;
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "SplitBy")]
 pub struct SplitConfig {
-    /// About this share of the samples, chosen by a hash of their names, is for validation; above 0 and below 1.
+    /// About this share of the samples, chosen by a hash of their names, is for validation; above 0 and below 1. Of two
+    /// samples or more, each split has at least one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_fraction: Option<f64>,
     /// `"1/5"`: of five parts, chosen by a hash of the names, the first is for validation and the others for training.
@@ -71,15 +72,48 @@ pub(crate) enum Rule {
 impl Rule {
     /// The split of the sample `name`: from the first 8 bytes of the name's BLAKE3, as a little-endian number `h`, it is
     /// for validation where `h / 2^64 < fraction`, or `h mod of = part`.
+    #[cfg(test)]
     pub(crate) fn split(self, name: &str) -> Split {
-        let hash = blake3::hash(name.as_bytes());
-        let number = hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        self.of_number(number(name))
+    }
+
+    fn of_number(self, number: u64) -> Split {
         let validation = match self {
             Self::Fraction(fraction) => number as f64 / 2f64.powi(64) < fraction,
             Self::Fold { part, of } => number % of == part,
         };
         if validation { Split::Validation } else { Split::Train }
     }
+
+    /// The split of each of `names`. A share leaves no split empty where there are two names: the one with the smallest
+    /// number, which a larger share would take first, validates where none would, and the one with the largest trains
+    /// where all would validate. Folds are left as they are: a sample that stands in would be in two of them.
+    pub(crate) fn splits<'n>(self, names: impl Iterator<Item = &'n str>) -> Vec<Split> {
+        let numbers: Vec<u64> = names.map(number).collect();
+        let mut splits: Vec<Split> = numbers.iter().map(|number| self.of_number(*number)).collect();
+        let (least, most) = (numbers.iter().min(), numbers.iter().max());
+        if let (Self::Fraction(_), Some(least), Some(most)) = (self, least, most)
+            && least != most
+        {
+            // Both follow the number, so the extremes tell whether all are in one split. A name that is listed twice
+            // stays in one.
+            let lacking = match (self.of_number(*least), self.of_number(*most)) {
+                (Split::Train, _) => Some((least, Split::Validation)),
+                (_, Split::Validation) => Some((most, Split::Train)),
+                _ => None,
+            };
+            if let Some((of, split)) = lacking {
+                let stand_ins = splits.iter_mut().zip(&numbers).filter(|(_, number)| *number == of);
+                stand_ins.for_each(|(place, _)| *place = split);
+            }
+        }
+        splits
+    }
+}
+
+/// Returns the first 8 bytes of the name's hash as a little-endian number.
+fn number(name: &str) -> u64 {
+    blake3::hash(name.as_bytes()).as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 impl SplitConfig {

@@ -1,6 +1,8 @@
-//! A look at every mask before the first step, so that a wrong label costs seconds and not half a night.
+//! A look at every mask, and at the beginning and end of every image, before the first step: a wrong label or a
+//! photograph that was cut off costs seconds and not half a night.
 
 use crate::dataset::{Dataset, IGNORE, pixels};
+use crate::decode::Noted;
 use crate::error::{Error, guarded};
 use crate::skipped::Passed;
 use std::collections::BTreeMap;
@@ -13,10 +15,12 @@ use std::thread;
 /// What a look at every mask showed.
 #[derive(Debug)]
 pub struct Verified {
-    /// The samples that cannot be loaded, by index.
-    pub passed: Vec<Passed>,
+    /// The samples that cannot be loaded, with their indices, in order.
+    pub passed: Vec<(u64, Passed)>,
     /// Whether any mask holds this id.
     pub shown: [bool; 256],
+    /// Remarks on the files.
+    pub noted: Noted,
 }
 
 /// Loads every mask of `dataset` with `workers` threads and sees that it holds ids below `classes`, or [`IGNORE`], and
@@ -32,12 +36,16 @@ pub fn verify_all_but(most: u64, dataset: &dyn Dataset, classes: u64, workers: u
     let next = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
     let unsound: Mutex<BTreeMap<u64, Error>> = Mutex::default();
+    let noted: Mutex<Noted> = Mutex::default();
     // Indices are claimed in order, so when one turns out bad, every lower one has been claimed and will be looked at.
     let work = || {
         while !stop.load(Ordering::Relaxed) {
             let index = next.fetch_add(1, Ordering::Relaxed);
             if index >= dataset.len() {
                 break;
+            }
+            for (remark, path) in dataset.remarks(index) {
+                noted.lock().unwrap_or_else(PoisonError::into_inner).add(remark, index, path);
             }
             if let Err(error) =
                 guarded(|| format!("the mask of sample {index}"), || check(dataset, index, classes, &shown))
@@ -69,10 +77,11 @@ pub fn verify_all_but(most: u64, dataset: &dyn Dataset, classes: u64, workers: u
             error if passed.len() as u64 >= most => {
                 return Err(Error::TooManySkipped { name, most, source: error.into() });
             }
-            error => passed.push(Passed { name, reason: error.to_string() }),
+            error => passed.push((index, Passed { name, reason: error.to_string() })),
         }
     }
-    Ok(Verified { passed, shown: shown.map(AtomicBool::into_inner) })
+    let noted = noted.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(Verified { passed, shown: shown.map(AtomicBool::into_inner), noted })
 }
 
 fn check(dataset: &dyn Dataset, index: u64, classes: u64, shown: &[AtomicBool; 256]) -> Result<(), Error> {
@@ -144,8 +153,10 @@ mod tests {
     fn so_many_samples_may_be_unsound_but_no_class_may_be_wrong() {
         let broken = Spoilt(|index| Err(Error::Index { index, len: 0 }));
         for workers in [0, 1, 4] {
-            let names =
-                |most| verify_all_but(most, &broken, 3, workers).map(|all| all.passed.into_iter().map(|p| p.name));
+            let names = |most| {
+                verify_all_but(most, &broken, 3, workers)
+                    .map(|all| all.passed.into_iter().map(|(_, passed)| passed.name))
+            };
             // 42, 49, …, 98
             assert_eq!(names(9).unwrap().count(), 9);
             assert_eq!(names(20).unwrap().next_back().unwrap(), "sample-98");

@@ -1,11 +1,11 @@
-//! Why a network was not saved.
+//! Why a network was not saved, or not read again.
 
 use contract::TorchError;
 use std::io;
 use std::path::PathBuf;
 use tch::TchError;
 
-/// Why a network was not saved.
+/// Why a network was not saved, or not read again.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// libtorch could not follow the network on the example.
@@ -20,6 +20,14 @@ pub enum Error {
         path: PathBuf,
         /// What it said.
         source: TorchError,
+    },
+    /// A `model.pt` that is not as this crate writes it. It is a program, so nothing of it was run.
+    #[error("{} is not run, for it is no model.pt as oxiseg saves it: {problem}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Description of the deviation.
+        problem: String,
     },
     /// An operator has no translation.
     #[error("libtorch's operator {name} has no translation to ONNX here")]

@@ -5,12 +5,14 @@
 
 mod config;
 mod error;
+mod frozen;
 mod onnx;
 mod parity;
 mod torchscript;
 
 pub use config::{Config, Format, Weights};
 pub use error::Error;
+pub use frozen::Frozen;
 pub use onnx::{OnnxRuntime, onnx};
 pub use parity::Parity;
 pub use torch_ext::Script;

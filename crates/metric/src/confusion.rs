@@ -120,19 +120,8 @@ impl Metric for Segmentation {
     fn compute(&self) -> Result<Scores, BoxError> {
         let confusion = self.confusion()?;
         let loss = self.weighted_loss.f_double_value(&[]).map_err(TorchError::from)?;
-        let (iou, dice) = (confusion.iou(), confusion.dice());
-        let mut scores: Scores = vec![
-            ("loss".into(), loss / confusion.pixels() as f64),
-            ("accuracy".into(), confusion.accuracy()),
-            ("mean_iou".into(), Confusion::mean(&iou)),
-            ("mean_dice".into(), Confusion::mean(&dice)),
-        ];
-        for (name, values) in [("iou", iou), ("dice", dice)] {
-            let of_class =
-                |(class, value): (&String, Option<f64>)| (format!("{name}/{class}"), value.unwrap_or(f64::NAN));
-            scores.extend(self.classes.iter().zip(values).map(of_class));
-        }
-        scores.push(("pixels".into(), confusion.pixels() as f64));
+        let mut scores: Scores = vec![("loss".into(), loss / confusion.pixels() as f64)];
+        scores.extend(confusion.scores(&self.classes));
         Ok(scores)
     }
 }

@@ -1,5 +1,7 @@
 //! What is read from a confusion matrix.
 
+use contract::Scores;
+
 /// How often a pixel of one class was taken for another: `K` rows of targets, `K` columns of predictions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confusion {
@@ -46,6 +48,24 @@ impl Confusion {
     pub fn mean(of_classes: &[Option<f64>]) -> f64 {
         let known: Vec<f64> = of_classes.iter().flatten().copied().collect();
         known.iter().sum::<f64>() / known.len() as f64
+    }
+
+    /// All of these by their names: `accuracy`, `mean_iou`, `mean_dice`, `iou/CLASS` and `dice/CLASS` for each class,
+    /// NaN where there is none, and `pixels`.
+    pub fn scores(&self, classes: &[String]) -> Scores {
+        let (iou, dice) = (self.iou(), self.dice());
+        let mut scores: Scores = vec![
+            ("accuracy".into(), self.accuracy()),
+            ("mean_iou".into(), Self::mean(&iou)),
+            ("mean_dice".into(), Self::mean(&dice)),
+        ];
+        for (name, values) in [("iou", iou), ("dice", dice)] {
+            let of_class =
+                |(class, value): (&String, Option<f64>)| (format!("{name}/{class}"), value.unwrap_or(f64::NAN));
+            scores.extend(classes.iter().zip(values).map(of_class));
+        }
+        scores.push(("pixels".into(), self.pixels() as f64));
+        scores
     }
 
     fn of_classes(&self, score: impl Fn(f64, f64) -> f64) -> Vec<Option<f64>> {

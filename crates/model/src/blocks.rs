@@ -3,7 +3,7 @@
 use crate::part::Buffers;
 use tch::Tensor;
 use tch::nn::{self, ModuleT};
-use torch_ext::{self as ext, Relu};
+use torch_ext::{self as ext, Geometry, Relu};
 
 /// He et al., 2015, for layers that a ReLU follows; `fan_in` counts the inputs that one output sees.
 pub(crate) fn he(fan_in: i64) -> nn::Init {
@@ -14,6 +14,7 @@ pub(crate) fn he(fan_in: i64) -> nn::Init {
 #[derive(Debug)]
 pub(crate) struct Conv {
     conv: nn::Conv2D,
+    how: Geometry,
     /// Whether it is one of [`ext::conv3x3`]'s.
     plain3x3: bool,
 }
@@ -31,15 +32,17 @@ impl nn::Module for Conv {
 pub(crate) fn conv(path: &nn::Path, inputs: i64, outputs: i64, kernel: i64, bias: bool) -> Conv {
     let ws_init = he(inputs * kernel * kernel);
     let config = nn::ConvConfig { padding: kernel / 2, bias, ws_init, ..Default::default() };
-    Conv { conv: nn::conv2d(path, inputs, outputs, kernel, config), plain3x3: kernel == 3 && !bias }
+    let how = Geometry { stride: 1, padding: kernel / 2, groups: 1 };
+    Conv { conv: nn::conv2d(path, inputs, outputs, kernel, config), how, plain3x3: kernel == 3 && !bias }
 }
 
 /// A convolution without bias whose outputs are `stride` pixels apart, of `groups` that see channels of their own only.
 pub(crate) fn strided(path: &nn::Path, [inputs, outputs]: [i64; 2], kernel: i64, stride: i64, groups: i64) -> Conv {
     let ws_init = he(inputs / groups * kernel * kernel);
     let config = nn::ConvConfig { padding: kernel / 2, stride, groups, bias: false, ws_init, ..Default::default() };
+    let how = Geometry { stride, padding: kernel / 2, groups };
     let plain3x3 = kernel == 3 && stride == 1 && groups == 1;
-    Conv { conv: nn::conv2d(path, inputs, outputs, kernel, config), plain3x3 }
+    Conv { conv: nn::conv2d(path, inputs, outputs, kernel, config), how, plain3x3 }
 }
 
 /// A transposed convolution that doubles height and width.
@@ -140,12 +143,23 @@ impl ConvNorm {
         Self { conv, norm }
     }
 
+    /// The convolution with BatchNorm folded into its weight, and ReLU if any, where [`ext::folded`] has that.
+    fn folded(&self, x_nchw: &Tensor, relu: Option<Relu>, train: bool) -> Option<Tensor> {
+        // A bias would have to be folded too; none of ours has one before a BatchNorm.
+        let norm = parts(&self.norm).filter(|_| !train && self.conv.conv.bs.is_none())?;
+        let Conv { conv, how, .. } = &self.conv;
+        ext::folded(x_nchw, &conv.ws, *how, norm, relu).unwrap_or_else(|error| panic!("{error}"))
+    }
+
     /// With ReLU behind it: one or two operators where [`ext::Fusion`] says so.
     ///
     /// # Panics
     ///
     /// Where libtorch reports an error, as every tch module does.
     pub(crate) fn relu(&self, x_nchw: &Tensor, relu: Relu, train: bool) -> Tensor {
+        if let Some(y) = self.folded(x_nchw, Some(relu), train) {
+            return y;
+        }
         if let Some(norm) = parts(&self.norm).filter(|_| !train && self.conv.plain3x3) {
             let y = ext::conv3x3_norm_relu(x_nchw, &self.conv.conv.ws, norm, relu);
             return y.unwrap_or_else(|error| panic!("{error}"));
@@ -190,6 +204,6 @@ impl Buffers for ConvNorm {
 
 impl ModuleT for ConvNorm {
     fn forward_t(&self, x_nchw: &Tensor, train: bool) -> Tensor {
-        x_nchw.apply(&self.conv).apply_t(&self.norm, train)
+        self.folded(x_nchw, None, train).unwrap_or_else(|| x_nchw.apply(&self.conv).apply_t(&self.norm, train))
     }
 }

@@ -2,11 +2,12 @@
 
 use crate::encoder::EncoderConfig;
 use crate::weights::WeightsConfig;
-use crate::{MobileNetV2UNet, Precise, Precision, ResNetUNet, UNet};
+use crate::{Fused, MobileNetV2UNet, Precise, Precision, ResNetUNet, UNet};
 use contract::{Invalid, TorchError, caught};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::nn::{ModuleT, Path, VarStore};
+use torch_ext::Kernels;
 
 /// The most channels that a layer may have: a convolution between two such takes 10 GB.
 const MOST_CHANNELS: i64 = 16_384;
@@ -32,8 +33,9 @@ pub struct Common {
     pub dropout: f64,
     /// The precision of convolutions.
     pub precision: Precision,
-    /// Whether kernels of our own take the place of libtorch's operators on a CPU where they are faster.
-    pub fused: bool,
+    /// Whose kernels compute on a CPU: ours where they are faster on this processor (`auto`), ours wherever there are
+    /// such (`on`), or libtorch's alone (`off`).
+    pub fused: Fused,
     /// Whether training computes the activations within a block once more in the backward pass instead of keeping them: for inputs that
     /// memory is too small for. It changes no result, but for the last bits of gradients that are added in another order.
     pub recompute: bool,
@@ -43,7 +45,7 @@ pub struct Common {
 
 impl Default for Common {
     fn default() -> Self {
-        Self { dropout: 0.0, precision: Precision::default(), fused: true, recompute: false, weights: None }
+        Self { dropout: 0.0, precision: Precision::default(), fused: Fused::Auto, recompute: false, weights: None }
     }
 }
 
@@ -229,16 +231,27 @@ impl Config {
     }
 
     /// Makes the network's variables in `store`, initialised from libtorch's generator (seed it first), for images of
-    /// `channels` channels and `classes` classes.
+    /// `channels` channels and `classes` classes. Its kernels are those of `fused` for this processor.
     pub fn build(&self, store: &VarStore, channels: i64, classes: i64) -> Result<Box<dyn ModuleT>, TorchError> {
+        let Common { precision, fused, .. } = *self.common();
+        self.build_with(store, channels, classes, fused.kernels(precision))
+    }
+
+    /// [`build`](Self::build) with given kernels.
+    pub fn build_with(
+        &self,
+        store: &VarStore,
+        channels: i64,
+        classes: i64,
+        kernels: Kernels,
+    ) -> Result<Box<dyn ModuleT>, TorchError> {
         let network = caught(|| self.network(&store.root(), channels, classes));
         let network = network.map_err(|said| TorchError::new(&said))?;
         if let Some(encoder) = self.encoder() {
             encoder.freeze(store);
         }
-        let Common { precision, fused, .. } = *self.common();
-        let mut network = Precise::new(network, store, precision)?;
-        network.fused = fused;
+        let mut network = Precise::new(network, store, self.common().precision)?;
+        network.kernels = kernels;
         Ok(Box::new(network))
     }
 

@@ -5,6 +5,7 @@
 mod blocks;
 mod config;
 mod encoder;
+mod fused;
 mod mobilenet;
 mod part;
 mod precision;
@@ -15,8 +16,10 @@ mod weights;
 
 pub use config::{Block, Common, Config, Layers, MobileNetV2UNetConfig, ResNetUNetConfig, UNetConfig, Upsampling};
 pub use encoder::{BatchNorm, EncoderConfig};
+pub use fused::{Fused, is_here};
 pub use mobilenet::MobileNetV2UNet;
 pub use precision::{Precise, Precision};
 pub use resnet::ResNetUNet;
+pub use statistics::Statistics;
 pub use unet::UNet;
 pub use weights::{Mismatch, WeightsConfig, adopt};

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::nn::{ModuleT, VarStore};
 use tch::{Kind, Tensor};
-use torch_ext as ext;
+use torch_ext::{self as ext, Kernels};
 
 /// The precision of convolutions and matrix products. Weights, BatchNorm statistics and the loss are f32 in any case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -49,8 +49,8 @@ pub struct Precise {
     statistics: Statistics,
     /// The precision of the next pass.
     pub precision: Precision,
-    /// Whether kernels of our own take the place of libtorch's operators where they are faster.
-    pub fused: bool,
+    /// The kernels that compute on a CPU.
+    pub kernels: Kernels,
 }
 
 impl Precise {
@@ -60,12 +60,13 @@ impl Precise {
         for weight in store.variables().values().filter(|weight| weight.dim() == 4) {
             ext::make_channels_last(weight)?;
         }
-        Ok(Self { network, statistics: Statistics::of(store), precision, fused: true })
+        let kernels = crate::Fused::Auto.kernels(precision);
+        Ok(Self { network, statistics: Statistics::of(store), precision, kernels })
     }
 
     fn forward(&self, x_nchw: &Tensor, train: bool) -> Result<Tensor, TorchError> {
         let x_nchw = ext::channels_last(x_nchw)?;
-        let _fusion = ext::Fusion::new(self.fused);
+        let _fusion = ext::Fusion::new(self.kernels);
         let before = if train { self.statistics.remember()? } else { None };
         // Not by thread and not for a while: the backward pass comes after this, and must follow it.
         ext::allow_tf32(self.precision == Precision::Tf32)?;

@@ -7,14 +7,14 @@ use torch_ext as ext;
 
 /// The variables that a pass in training changes by itself: BatchNorm's running means and variances.
 #[derive(Debug)]
-pub(crate) struct Statistics {
+pub struct Statistics {
     /// They share memory with the network.
     buffers: Vec<Tensor>,
 }
 
 impl Statistics {
     /// Those variables of `store`, by the names that tch gives them: a weight that is frozen is not trained either.
-    pub(crate) fn of(store: &VarStore) -> Self {
+    pub fn of(store: &VarStore) -> Self {
         let running = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
         Self {
             buffers: store
@@ -26,8 +26,8 @@ impl Statistics {
         }
     }
 
-    /// A copy of all values, for [`restore_unless_finite`](Self::restore_unless_finite); `None` where there are none.
-    pub(crate) fn remember(&self) -> Result<Option<Tensor>, TorchError> {
+    /// A copy of all values, for [`restore`](Self::restore); `None` where there are none.
+    pub fn remember(&self) -> Result<Option<Tensor>, TorchError> {
         if self.buffers.is_empty() { Ok(None) } else { Ok(Some(flat(&self.data()?)?)) }
     }
 
@@ -35,9 +35,14 @@ impl Statistics {
     /// waits for it: good values are written over by themselves.
     pub(crate) fn restore_unless_finite(&self, before: &Tensor) -> Result<(), TorchError> {
         let _no_grad = tch::no_grad_guard();
+        let after = flat(&self.data()?)?;
+        self.restore(&after.f_where_self(&after.f_isfinite()?.f_all()?, before)?)
+    }
+
+    /// Makes all values what they were when [`remember`](Self::remember) gave `values`.
+    pub fn restore(&self, values: &Tensor) -> Result<(), TorchError> {
+        let _no_grad = tch::no_grad_guard();
         let buffers = self.data()?;
-        let after = flat(&buffers)?;
-        let values = after.f_where_self(&after.f_isfinite()?.f_all()?, before)?;
         let sizes: Vec<i64> = buffers.iter().map(|buffer| buffer.numel() as i64).collect();
         let parts = values.f_split_with_sizes(sizes, 0)?;
         let shaped = buffers.iter().zip(parts).map(|(buffer, part)| part.f_reshape(buffer.size()));

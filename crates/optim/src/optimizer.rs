@@ -35,6 +35,10 @@ pub struct Optim {
     updates: u64,
     /// Batches whose gradients are waiting.
     accumulated: u64,
+    /// True if an update has begun to change parameters and state since the last call began.
+    changing: bool,
+    /// See [`Optimizer::is_unchanged`].
+    unchanged: bool,
 }
 
 impl Optim {
@@ -65,6 +69,8 @@ impl Optim {
             asked: Gradients::default(),
             updates: 0,
             accumulated: 0,
+            changing: false,
+            unchanged: true,
         };
         optim.freeze_and_thaw()?;
         Ok(optim)
@@ -146,6 +152,7 @@ impl Optim {
         let left_out = self.found_inf.f_maximum(&overflowed)?;
         // Before the kernels, which write the gradients anew.
         self.asked.answer(&self.names, &gradients, &multiple)?;
+        self.changing = true;
         for group in self.active() {
             let _ = group.step.shallow_clone().f_add_(&(1.0 - &left_out))?;
             self.apply(group, &gradients, learning_rate * group.factor, &scale, &left_out)?;
@@ -215,24 +222,56 @@ impl Optim {
     }
 }
 
-impl Optimizer for Optim {
-    fn minimize(&mut self, loss: &Tensor) -> Result<Option<Update>, BoxError> {
+impl Optim {
+    fn take_in(&mut self, loss: &Tensor) -> Result<Option<Update>, TorchError> {
         let bad = |loss: &Tensor| loss.detach().f_isfinite()?.f_logical_not()?.f_to_kind(Kind::Float);
         let scaled = match &self.loss_scale {
-            Some(scale) => loss.f_mul(scale.factor()).map_err(TorchError::from)?,
+            Some(scale) => loss.f_mul(scale.factor())?,
             None => loss.shallow_clone(),
         };
-        scaled.f_backward().map_err(TorchError::from)?;
-        self.found_inf = bad(loss).and_then(|bad| self.found_inf.f_maximum(&bad)).map_err(TorchError::from)?;
+        scaled.f_backward()?;
+        self.found_inf = bad(loss).and_then(|bad| self.found_inf.f_maximum(&bad))?;
         self.accumulated += 1;
-        if self.accumulated < self.config.accumulate {
-            return Ok(None);
+        if self.accumulated < self.config.accumulate { Ok(None) } else { Ok(Some(self.update()?)) }
+    }
+
+    /// Takes back what a failed call did to the gradients, if that is all it did and no others were waiting.
+    fn take_back(&mut self, waiting: u64, found_inf: Tensor) -> Result<bool, TorchError> {
+        if self.changing || waiting > 0 {
+            return Ok(false);
         }
-        Ok(Some(self.update()?))
+        for parameter in &self.parameters {
+            ext::clear_grad(parameter)?;
+        }
+        (self.found_inf, self.accumulated) = (found_inf, waiting);
+        Ok(true)
+    }
+}
+
+impl Optimizer for Optim {
+    fn minimize(&mut self, loss: &Tensor) -> Result<Option<Update>, BoxError> {
+        let (waiting, found_inf) = (self.accumulated, self.found_inf.shallow_clone());
+        self.changing = false;
+        let done = self.take_in(loss);
+        if done.is_err() {
+            // The error that led here says more than one about this.
+            self.unchanged = self.take_back(waiting, found_inf).unwrap_or(false);
+        }
+        Ok(done?)
     }
 
     fn flush(&mut self) -> Result<Option<Update>, BoxError> {
-        if self.accumulated == 0 { Ok(None) } else { Ok(Some(self.update()?)) }
+        if self.accumulated == 0 {
+            return Ok(None);
+        }
+        self.changing = false;
+        let done = self.update();
+        self.unchanged = !self.changing;
+        Ok(Some(done?))
+    }
+
+    fn is_unchanged(&self) -> bool {
+        self.unchanged
     }
 
     fn learning_rate(&self) -> f64 {

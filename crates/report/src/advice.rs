@@ -11,7 +11,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use classes::{absent_classes, ignored_pixels, unfound_classes};
+pub use classes::{absent_classes, ignored_pixels, one_class, unfound_classes};
 pub use curves::{learning_rate_too_high, overfitting, undertrained};
 pub use speed::data_bound;
 
@@ -51,8 +51,9 @@ pub struct Check {
 /// All checks, in the order of what ruins a run most.
 pub fn examine(run: &Run) -> Vec<Check> {
     type Look = fn(&Run) -> Finding;
-    let checks: [(&'static str, Look); 7] = [
+    let checks: [(&'static str, Look); 8] = [
         ("learning rate too high", learning_rate_too_high),
+        ("one class", one_class),
         ("classes not found", unfound_classes),
         ("over-fitting", overfitting),
         ("under-training", undertrained),

@@ -32,16 +32,6 @@ pub enum Error {
         /// What the parser said.
         problem: String,
     },
-    /// A line of `metrics.jsonl` says nothing that can be read.
-    #[error("{path}, line {line}: {problem}; mend or remove that line")]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// The line, counted from 1.
-        line: usize,
-        /// What is wrong with it.
-        problem: String,
-    },
     /// Parts of an evaluation do not fit together.
     #[error("{what}: expected {expected}, found {found}")]
     Shape {

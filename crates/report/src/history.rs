@@ -1,8 +1,12 @@
 //! What a run wrote down while it trained: `metrics.jsonl`, read back.
 
-use crate::Error;
+use crate::{Error, regular};
 use serde::Deserialize;
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    io::{self, Read},
+    path::Path,
+};
 
 /// The lines of `metrics.jsonl`, in their order.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -39,26 +43,39 @@ pub enum Stage {
     Step,
 }
 
+/// All bytes of a regular file.
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    regular::open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 impl History {
-    /// Reads `metrics.jsonl`. A file that is not there has no lines. What stands behind the last line's end was torn by a
-    /// crash, or is being written at this moment, and is left out unless it is a whole object.
+    /// Reads `metrics.jsonl`. A file that is not there has no lines. What stands behind the last line's end was torn by
+    /// a crash, or is being written at this moment, and is left out unless it is a whole object. Other lines that say
+    /// nothing are passed over, with a warning in the log: what a person did to the file must not keep its rest from
+    /// being read.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let bytes = match fs::read(path) {
+        let bytes = match read(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             bytes => bytes.map_err(Error::io("read", path))?,
         };
-        let mut lines = Vec::new();
+        let (mut lines, mut broken) = (Vec::new(), Vec::new());
         for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
-            if line.trim_ascii().is_empty() {
+            // Whoever wrote on in a file that was cut left a hole there.
+            let text = &line[line.iter().take_while(|byte| **byte == 0).count()..];
+            if text.trim_ascii().is_empty() {
                 continue;
             }
-            match serde_json::from_slice(line) {
+            match serde_json::from_slice(text) {
                 Ok(line) => lines.push(line),
                 Err(_) if !line.ends_with(b"\n") => {}
-                Err(error) => {
-                    return Err(Error::Line { path: path.into(), line: index + 1, problem: error.to_string() });
-                }
+                Err(error) => broken.push((index + 1, error)),
             }
+        }
+        if let Some((line, problem)) = broken.first() {
+            let more = if broken.len() > 1 { format!(" (and {} more)", broken.len() - 1) } else { String::new() };
+            log::warn!("{}, line {line}{more}: {problem}; passed over", path.display());
         }
         Ok(Self { lines })
     }
@@ -106,6 +123,7 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn read(text: &[u8]) -> Result<History, Error> {
         let folder = tempfile::tempdir().unwrap();
@@ -145,12 +163,29 @@ mod tests {
     }
 
     #[test]
-    fn garbage_in_the_middle_is_named_with_its_file_and_line() {
-        for garbage in
-            ["noise", "{\"stage\":\"train\"}", "[]", &TRAIN.replace("train", "lunch"), &TRAIN.replace("0.5", "\"x\"")]
-        {
-            let error = read(format!("{TRAIN}\n{garbage}\n{TRAIN}\n").as_bytes()).unwrap_err().to_string();
-            assert!(error.contains("metrics.jsonl, line 2: "), "{error}");
+    fn garbage_in_the_middle_is_passed_over() {
+        for garbage in [
+            "noise",
+            "{\"stage\":\"train\"}",
+            "[]",
+            "\0\0",
+            &TRAIN.replace("train", "lunch"),
+            &TRAIN.replace("0.5", "\"x\""),
+        ] {
+            let history = read(format!("{TRAIN}\n{garbage}\n{TRAIN}\n").as_bytes()).unwrap();
+            assert_eq!(history.lines.len(), 2, "{garbage}");
         }
+    }
+
+    #[test]
+    fn a_line_behind_a_hole_is_read() {
+        assert_eq!(read(format!("\0\0\0\0{TRAIN}\n").as_bytes()).unwrap().lines.len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = History::read(folder.path()).unwrap_err().to_string();
+        assert!(error.ends_with("only regular files are read"), "{error}");
     }
 }

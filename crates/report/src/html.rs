@@ -18,6 +18,9 @@ use serde::Serialize;
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
                       base-uri 'none'; form-action 'none'";
 
+/// Tag that marks a page of this crate.
+pub(crate) const GENERATOR: &str = "<meta name=\"generator\" content=\"oxiseg\">";
+
 const STYLES: [&str; 2] = [include_str!("page/page.css"), include_str!("page/parts.css")];
 
 /// In this order, inside of one function: each may use those before it.
@@ -57,7 +60,7 @@ pub(crate) fn page(report: &Report) -> Result<String, Error> {
                 meta charset="utf-8";
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="generator" content="oxiseg";
+                (PreEscaped(GENERATOR))
                 title { (run.name) " · training report" }
                 @for style in STYLES { style { (PreEscaped(style)) } }
             }

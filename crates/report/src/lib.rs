@@ -22,6 +22,8 @@ mod flat;
 mod history;
 mod html;
 mod picture;
+#[path = "../../../scripts/regular.rs"]
+mod regular;
 mod run;
 mod scores;
 mod text;
@@ -34,7 +36,19 @@ pub use history::{History, Line, Stage};
 pub use run::{Best, Class, Run, Status};
 pub use scores::{ClassScores, calibration_error, class_scores};
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
+
+/// Bytes at the beginning of a page that contain its mark.
+const HEAD: u64 = 1024;
+
+/// Returns whether the file at `path` is a page that this crate wrote. It must not be a pipe.
+pub fn is_page(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
+    read.is_ok() && String::from_utf8_lossy(&head).contains(html::GENERATOR)
+}
 
 /// A run, and others to see it beside.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,9 +1,9 @@
 //! A run as plain data, and how it is read from its folder.
 
-use crate::{Error, Evaluation, History, Stage, text};
+use crate::{Error, Evaluation, History, Stage, history::read, text};
 use serde_json::Value;
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -76,7 +76,7 @@ impl Run {
     /// `checkpoint.mode`, and what the sentence at its head names.
     pub fn read(folder: &Path) -> Result<Self, Error> {
         let path = folder.join("config.json");
-        let config = match fs::read(&path) {
+        let config = match read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(Error::NoRun { folder: folder.into() });
             }

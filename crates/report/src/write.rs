@@ -1,33 +1,27 @@
 //! A file that is there whole or not at all.
 
 use crate::Error;
-use std::{
-    fs::{self, File},
-    io::Write,
-    path::Path,
-};
+use std::{io::Write, path::Path};
+use tempfile::Builder;
 
-/// Writes aside, flushes to the disk, then renames. What was written aside is removed if that fails.
+/// Writes aside, under a name that cannot be foreseen and so cannot be a link that somebody placed there; flushes to
+/// the disk, then renames. What was written aside is removed if that fails.
 pub(crate) fn whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = Path::new(&partial);
-    let written = (|| {
-        let mut file = File::create(partial).map_err(Error::io("create", partial))?;
-        file.write_all(bytes).map_err(Error::io("write", partial))?;
-        file.sync_all().map_err(Error::io("flush", partial))?;
-        fs::rename(partial, path).map_err(Error::io("rename to", path))
-    })();
-    if written.is_err() {
-        // The first error is the one that says what is wrong.
-        let _ = fs::remove_file(partial);
-    }
-    written
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = Builder::new();
+    builder.prefix(".oxiseg-").suffix(".partial");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder).map_err(Error::io("create a file in", folder))?;
+    file.write_all(bytes).map_err(Error::io("write", file.path()))?;
+    file.as_file().sync_all().map_err(Error::io("flush", file.path()))?;
+    file.persist(path).map(drop).map_err(|error| Error::io("rename to", path)(error.error))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_file_takes_the_place_of_the_one_before_and_leaves_nothing_else() {
@@ -39,6 +33,22 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn nothing_is_written_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("victim"), "mine").unwrap();
+        for planted in ["report.html", "report.html.partial"] {
+            std::os::unix::fs::symlink(path("victim"), path(planted)).unwrap();
+        }
+        whole(&path("report.html"), b"page").unwrap();
+        assert_eq!(
+            (fs::read(path("victim")).unwrap(), fs::read(path("report.html")).unwrap()),
+            (b"mine".into(), b"page".into())
+        );
+    }
+
     #[test]
     fn a_failure_names_the_file_and_leaves_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
@@ -48,6 +58,11 @@ mod tests {
         let error = whole(&path, b"page").unwrap_err().to_string();
         assert!(error.contains("rename to") && error.contains("report.html"), "{error}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        assert!(whole(Path::new("/nowhere/report.html"), b"").unwrap_err().to_string().contains("create /nowhere"));
+        assert!(
+            whole(Path::new("/nowhere/report.html"), b"")
+                .unwrap_err()
+                .to_string()
+                .contains("create a file in /nowhere")
+        );
     }
 }

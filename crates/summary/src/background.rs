@@ -129,7 +129,9 @@ impl<W: Writer> Worker<W> {
                 due = self.flush();
             }
         }
-        if let Err(error) = self.writer.flush() {
+        if let Err(error) = self.writer.flush()
+            && !matches!(error, Error::Refused { .. })
+        {
             log::warn!("{}: {error}. What was waiting to be written is lost", self.name);
         }
     }
@@ -148,8 +150,10 @@ impl<W: Writer> Worker<W> {
     }
 
     fn hear(&mut self, written: Result<(), Error>) {
+        // Who refuses says so.
         if let Err(error) = written
             && !self.failing
+            && !matches!(error, Error::Refused { .. })
         {
             self.failing = true;
             log::warn!("{}: {error}. Training goes on; what is to be written there waits in memory", self.name);

@@ -18,6 +18,12 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// A [`Permit`](crate::Permit) was refused. Nothing was changed.
+    #[error("{source}")]
+    Refused {
+        /// Why.
+        source: crate::permit::Refusal,
+    },
     /// Something has no form in the file's format.
     #[error("cannot write to {path}: {problem}")]
     Encode {

@@ -2,7 +2,12 @@
 //!
 //! They are only ever written here, never parsed.
 
-use crate::{Error, frame::frame, growing::Growing, waiting::Waiting};
+use crate::{
+    Error, Permit,
+    frame::frame,
+    growing::{Found, Growing},
+    waiting::Waiting,
+};
 use protobuf::Message;
 use std::{
     fs::{self, OpenOptions},
@@ -22,9 +27,10 @@ const ENOUGH: usize = 8 << 10;
 /// What waits at most while nothing can be written.
 const BOUND: usize = 64 << 20;
 
-/// The event files of one folder, `events.out.tfevents.<unix seconds>.<host>.<process>.<n><suffix>`; the first is created
-/// when there is something to write. Events are buffered until [`hand_over`](Self::hand_over) or until it is dropped, where an
-/// error would go unseen. What could not be written is kept, within bounds, and comes with the next.
+/// The event files of one folder, `events.out.tfevents.<unix seconds>.<host>.<process>.<n><suffix>`; the first is
+/// created when there is something to write. Events are buffered until [`hand_over`](Self::hand_over) or until it is
+/// dropped, where an error would go unseen. What could not be written is kept, within bounds, and comes with the next.
+/// A file that somebody else removed, replaced or changed is left alone, and a new one begun.
 #[derive(Debug)]
 pub struct EventFile {
     folder: PathBuf,
@@ -33,6 +39,7 @@ pub struct EventFile {
     rotate: u64,
     file: Option<Growing>,
     waiting: Waiting,
+    permit: Permit,
     /// Whether it could not be written when that was tried last.
     failing: bool,
 }
@@ -40,7 +47,13 @@ pub struct EventFile {
 impl EventFile {
     /// Nothing is touched yet.
     pub fn new(folder: PathBuf, suffix: &'static str, rotate: u64) -> Self {
-        Self { folder, suffix, rotate, file: None, waiting: Waiting::new(BOUND), failing: false }
+        let (waiting, permit) = (Waiting::new(BOUND), Permit::default());
+        Self { folder, suffix, rotate, file: None, waiting, permit, failing: false }
+    }
+
+    /// Changes nothing without this permit.
+    pub fn permitted(&mut self, permit: &Permit) {
+        self.permit = permit.clone();
     }
 
     /// Takes an event; a `bulky` one may be dropped.
@@ -60,6 +73,12 @@ impl EventFile {
     }
 
     fn append(&mut self) -> Result<(), Error> {
+        self.permit.ask()?;
+        // Where nobody can tell, it is as we left it.
+        let changed = |file: &mut Growing| file.found().is_ok_and(|found| found != Found::Same);
+        if let Some(file) = self.file.take_if(changed) {
+            log::warn!("{} was changed or removed by somebody else: going on in a new file", file.path().display());
+        }
         let file = match self.file.take_if(|file| file.length() < self.rotate) {
             Some(file) => self.file.insert(file),
             None => self.file.insert(create(&self.folder, self.suffix)?),
@@ -101,7 +120,7 @@ fn create(folder: &Path, suffix: &str) -> Result<Growing, Error> {
     let seconds = now.as_secs().max(latest.map_or(0, |latest| u64::from(latest) + 1));
     let n = FILES.fetch_add(1, Ordering::Relaxed);
     let path = folder.join(format!("{PREFIX}{seconds:010}.{}.{}.{n}{suffix}", host(), process::id()));
-    let file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(Error::io("create", &path))?;
+    let file = OpenOptions::new().append(true).create_new(true).open(&path).map_err(Error::io("create", &path))?;
     let mut event = Event::new();
     event.set_wall_time(now.as_secs_f64());
     event.set_file_version("brain.Event:2".into());

@@ -1,28 +1,52 @@
-//! A file that grows by whole pieces.
+//! A file that grows by whole pieces, and that other programs may cut, replace or remove meanwhile.
 
 use crate::Error;
 use std::{
-    fs::File,
-    io::{Seek, SeekFrom, Write},
+    fs::{self, File, Metadata},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
 /// A file that is only written at its end.
 ///
-/// **Invariant:** the file is whole pieces up to `length`. What a write that failed left behind is cut off, and if that
-/// fails too, written over by the next.
+/// **Invariant:** a piece of ours is in the file whole or not at all. What a write that failed left behind is cut off
+/// at once, and if that fails too, before the next.
 #[derive(Debug)]
 pub struct Growing {
     path: PathBuf,
     file: File,
+    /// Bytes after our last write.
     length: u64,
+    /// True if a half-written piece of ours stands behind `length`.
+    torn: bool,
+}
+
+/// State of a file compared with our last write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// It is as we left it.
+    Same,
+    /// It is shorter.
+    Cut,
+    /// Somebody else appended to it.
+    Grown,
+    /// Another file has its name.
+    Replaced,
+    /// No file has its name.
+    Missing,
 }
 
 impl Growing {
-    /// Goes on with `file`, which was opened for writing (not for appending), from its first `length` bytes.
+    /// Goes on with `file`, which was opened for appending, from its first `length` bytes.
     pub fn new(path: PathBuf, file: File, length: u64) -> Result<Self, Error> {
         file.set_len(length).map_err(Error::io("cut", &path))?;
-        Ok(Self { path, file, length })
+        Ok(Self { path, file, length, torn: false })
+    }
+
+    /// Goes on with `file`, which was opened for appending, from its end.
+    pub fn at_its_end(path: PathBuf, file: File) -> Result<Self, Error> {
+        let length = file.metadata().map_err(Error::io("look at", &path))?.len();
+        Ok(Self { path, file, length, torn: false })
     }
 
     /// The file.
@@ -30,22 +54,66 @@ impl Growing {
         &self.path
     }
 
-    /// Its size in bytes.
+    /// Its size in bytes after our last write.
     pub fn length(&self) -> u64 {
         self.length
     }
 
+    /// The open file, for reading.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Compares the file that has the name now with the one we wrote.
+    pub fn found(&self) -> Result<Found, Error> {
+        let failed = |error| Error::io("look at", &self.path)(error);
+        let there = match fs::metadata(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Missing),
+            there => there.map_err(failed)?,
+        };
+        if !same(&there, &self.file.metadata().map_err(failed)?) {
+            return Ok(Found::Replaced);
+        }
+        Ok(match there.len() {
+            length if length < self.length => Found::Cut,
+            length if length > self.length && !self.torn => Found::Grown,
+            _ => Found::Same,
+        })
+    }
+
+    /// Takes the file's end as it is now for the place of the next piece.
+    pub fn go_on_at_its_end(&mut self) -> Result<(), Error> {
+        self.length = self.file.metadata().map_err(Error::io("look at", &self.path))?.len();
+        self.torn = false;
+        Ok(())
+    }
+
     /// Hands `pieces` to the system. On an error nothing of them is in the file.
     pub fn append(&mut self, pieces: &[u8]) -> Result<(), Error> {
-        let written = self.file.seek(SeekFrom::Start(self.length)).and_then(|_| self.file.write_all(pieces));
-        if let Err(error) = written {
+        let whole = if self.torn { self.file.set_len(self.length) } else { Ok(()) };
+        if let Err(error) = whole.and_then(|()| self.file.write_all(pieces)) {
             // Half a piece would spoil the file for whoever reads it meanwhile.
-            self.file.set_len(self.length).ok();
+            self.torn = self.file.set_len(self.length).is_err()
+                && self.file.metadata().is_ok_and(|about| about.len() > self.length);
             return Err(Error::io("write", &self.path)(error));
         }
+        self.torn = false;
         self.length += pieces.len() as u64;
         Ok(())
     }
+}
+
+/// Returns whether both are the same file.
+#[cfg(unix)]
+fn same(a: &Metadata, b: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+/// Elsewhere nobody can tell.
+#[cfg(not(unix))]
+fn same(_: &Metadata, _: &Metadata) -> bool {
+    true
 }
 
 #[cfg(test)]
@@ -53,8 +121,8 @@ impl Growing {
     /// A device that is always full, where there is one: what it takes is not cut.
     pub fn full() -> Option<Self> {
         let path = PathBuf::from("/dev/full");
-        let file = File::options().write(true).open(&path).ok()?;
-        Some(Self { path, file, length: 0 })
+        let file = File::options().append(true).open(&path).ok()?;
+        Some(Self { path, file, length: 0, torn: false })
     }
 }
 
@@ -63,13 +131,16 @@ mod tests {
     use super::*;
     use std::fs;
 
+    fn open(path: &Path) -> File {
+        File::options().append(true).create(true).open(path).unwrap()
+    }
+
     #[test]
     fn pieces_come_after_what_is_kept_of_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         fs::write(&path, "old torn").unwrap();
-        let file = File::options().write(true).open(&path).unwrap();
-        let mut growing = Growing::new(path.clone(), file, 4).unwrap();
+        let mut growing = Growing::new(path.clone(), open(&path), 4).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"old ");
         growing.append(b"a").unwrap();
         growing.append(b"b").unwrap();
@@ -86,14 +157,36 @@ mod tests {
     }
 
     #[test]
-    fn what_a_failed_write_left_is_written_over() {
+    fn what_a_failed_write_left_is_cut_off_before_the_next() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        let mut growing = Growing::new(path.clone(), File::create(&path).unwrap(), 0).unwrap();
+        let mut growing = Growing::new(path.clone(), open(&path), 0).unwrap();
         growing.append(b"whole").unwrap();
         // As if a write had failed half way, and the cutting too.
         growing.file.write_all(b"to").unwrap();
+        growing.torn = true;
+        assert_eq!(growing.found().unwrap(), Found::Same);
         growing.append(b"|next").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"whole|next");
+    }
+
+    #[test]
+    fn what_others_do_to_the_file_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let mut growing = Growing::new(path.clone(), open(&path), 0).unwrap();
+        growing.append(b"whole").unwrap();
+        assert_eq!(growing.found().unwrap(), Found::Same);
+        open(&path).write_all(b" more").unwrap();
+        assert_eq!(growing.found().unwrap(), Found::Grown);
+        fs::write(&path, "w").unwrap();
+        assert_eq!(growing.found().unwrap(), Found::Cut);
+        growing.append(b"|").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"w|", "a piece comes at the end, and leaves no hole");
+        fs::write(folder.path().join("other"), "w|").unwrap();
+        fs::rename(folder.path().join("other"), &path).unwrap();
+        assert_eq!(growing.found().unwrap(), Found::Replaced);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(growing.found().unwrap(), Found::Missing);
     }
 }

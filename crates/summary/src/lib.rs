@@ -27,7 +27,10 @@ mod hyper;
 mod image;
 mod layout;
 mod lines;
+mod permit;
 mod record;
+#[path = "../../../scripts/regular.rs"]
+mod regular;
 mod run;
 mod tensorboard;
 mod waiting;
@@ -41,6 +44,7 @@ pub use histogram::Histogram;
 pub use hyper::{Hyper, Status};
 pub use image::Image;
 pub use lines::JsonLines;
+pub use permit::{Permit, Refusal};
 pub use record::{Record, Stage, Value, Writer};
 pub use run::Summary;
 pub use tensorboard::TensorBoard;

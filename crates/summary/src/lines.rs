@@ -1,10 +1,14 @@
 //! A file of one JSON object a line, which only grows, and whose lines are whole.
 
-use crate::{Error, Record, Stage, Value, Writer, growing::Growing};
+use crate::{
+    Error, Permit, Record, Stage, Value, Writer,
+    growing::{Found, Growing},
+    regular,
+};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, BufRead, BufReader, BufWriter, Write},
+    io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
@@ -15,10 +19,15 @@ const KEYS: [&str; 4] = ["stage", "epoch", "step", "time"];
 ///
 /// A line is handed to the system at once. One that could not be written is kept and comes with the next, so that nothing
 /// is missing once there is room. NaN and infinity become `null`, since JSON has neither.
+///
+/// A person may cut, replace or remove the file meanwhile, as editors do: lines then go on at the end of the file that
+/// has the name, and that is said once in the log.
 #[derive(Debug)]
 pub struct JsonLines {
     file: Growing,
     waiting: Vec<u8>,
+    permit: Permit,
+    told: bool,
 }
 
 /// What a line says it is about.
@@ -32,11 +41,14 @@ struct Mark {
 impl JsonLines {
     /// Opens `path` for more lines, creating it if need be. A last line that was torn by a crash is cut off.
     pub fn append(path: impl Into<PathBuf>) -> Result<Self, Error> {
-        let path = path.into();
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let file = options.map_err(Error::io("open", &path))?;
-        let length = whole_lines(&file).map_err(Error::io("read", &path))?;
-        Ok(Self { file: Growing::new(path, file, length)?, waiting: Vec::new() })
+        Ok(Self { file: whole(path.into())?, waiting: Vec::new(), permit: Permit::default(), told: false })
+    }
+
+    /// Changes nothing without this permit.
+    #[must_use]
+    pub fn permitted(mut self, permit: &Permit) -> Self {
+        self.permit = permit.clone();
+        self
     }
 
     fn line(&mut self, object: &impl Serialize) -> Result<(), Error> {
@@ -49,31 +61,61 @@ impl JsonLines {
     /// Cuts the file back to what was written down before `epochs` epochs were finished and `step` steps done.
     fn restart(&mut self, epochs: u64, step: u64) -> Result<(), Error> {
         self.flush()?;
+        self.permit.ask()?;
         let path = self.file.path().to_path_buf();
         Self::cut_back(&path, |mark| is_before(mark, epochs, step))?;
         // It is another file now.
-        *self = Self::append(path)?;
+        self.file = whole(path)?;
+        Ok(())
+    }
+
+    /// Finds the place for the next line: the end of the file that has the name now.
+    fn find_end(&mut self) -> Result<(), Error> {
+        let (found, path) = (self.file.found()?, self.file.path().to_path_buf());
+        match found {
+            Found::Same => return Ok(()),
+            Found::Cut | Found::Grown => {}
+            Found::Replaced | Found::Missing => self.file = Growing::at_its_end(path.clone(), open(&path)?)?,
+        }
+        self.file.go_on_at_its_end()?;
+        if !ends_a_line(self.file.file()).map_err(Error::io("read", &path))? {
+            self.file.append(b"\n")?;
+        }
+        let what = match found {
+            Found::Cut => "was cut",
+            Found::Replaced => "was replaced by another file",
+            _ => "was removed",
+        };
+        if found != Found::Grown && !std::mem::replace(&mut self.told, true) {
+            log::warn!("{} {what} by somebody else: what comes is written at its end", path.display());
+        }
         Ok(())
     }
 
     /// Removes the lines of `path` that `keep` does not want, all at once or none. Lines that are no objects, or not
-    /// whole, are removed too: they come from a crash. A file that is not there has no lines.
+    /// whole, are removed too: they come from a crash, or from a hole that was left where somebody cut the file. A file
+    /// that is not there has no lines.
     fn cut_back(path: &Path, keep: impl Fn(&Mark) -> bool) -> Result<(), Error> {
-        let file = match File::open(path) {
+        let file = match regular::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             file => file.map_err(Error::io("open", path))?,
         };
         let partial = path.with_extension("jsonl.partial");
-        let mut kept = BufWriter::new(File::create(&partial).map_err(Error::io("create", &partial))?);
-        let mut removed = 0;
+        // What a killed process left, or a link that somebody placed there, is not written to.
+        let left = fs::remove_file(&partial).err().filter(|error| error.kind() != io::ErrorKind::NotFound);
+        left.map_or(Ok(()), |error| Err(Error::io("remove", &partial)(error)))?;
+        let mut kept = BufWriter::new(File::create_new(&partial).map_err(Error::io("create", &partial))?);
+        let (mut removed, mut broken) = (0, 0);
         let mut lines = BufReader::new(file);
         let mut line = Vec::new();
         while lines.read_until(b'\n', &mut line).map_err(Error::io("read", path))? > 0 {
-            match serde_json::from_slice(&line) {
+            let text = &line[line.iter().take_while(|byte| **byte == 0).count()..];
+            match serde_json::from_slice(text) {
                 Ok(mark) if line.ends_with(b"\n") && keep(&mark) => {
-                    kept.write_all(&line).map_err(Error::io("write", &partial))?;
+                    kept.write_all(text).map_err(Error::io("write", &partial))?;
                 }
-                _ => removed += 1,
+                Ok(_) => removed += 1,
+                Err(_) => broken += 1,
             }
             line.clear();
         }
@@ -82,6 +124,9 @@ impl JsonLines {
         fs::rename(&partial, path).map_err(Error::io("rename", &partial))?;
         if removed > 0 {
             log::info!("removed {removed} lines from {}: what they say comes again", path.display());
+        }
+        if broken > 0 {
+            log::warn!("removed {broken} broken lines from {}", path.display());
         }
         Ok(())
     }
@@ -103,6 +148,8 @@ impl Writer for JsonLines {
 
     fn flush(&mut self) -> Result<(), Error> {
         if !self.waiting.is_empty() {
+            self.permit.ask()?;
+            self.find_end()?;
             self.file.append(&self.waiting)?;
             self.waiting.clear();
         }
@@ -147,18 +194,50 @@ fn is_before(mark: &Mark, epochs: u64, step: u64) -> bool {
     mark.step.is_some_and(|at| at <= step) && (of_step || epoch_is_finished)
 }
 
-/// The length of the file up to its last line's end.
-fn whole_lines(file: &File) -> io::Result<u64> {
+/// Opens `path` for lines at its end, creating it if need be.
+fn open(path: &Path) -> Result<File, Error> {
+    // Opening a pipe would wait for whoever reads it.
+    if fs::metadata(path).is_ok_and(|about| !about.is_file()) {
+        return Err(Error::io("open", path)(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")));
+    }
+    OpenOptions::new().read(true).append(true).create(true).open(path).map_err(Error::io("open", path))
+}
+
+/// The file `path` from the end of its last whole line on.
+fn whole(path: PathBuf) -> Result<Growing, Error> {
+    let file = open(&path)?;
+    let (length, lacks_end) = whole_lines(&file).map_err(Error::io("read", &path))?;
+    let mut file = Growing::new(path, file, length)?;
+    if lacks_end {
+        file.append(b"\n")?;
+    }
+    Ok(file)
+}
+
+/// The length of the file up to its last whole line, and whether that lacks its line's end, as an editor may leave it.
+fn whole_lines(file: &File) -> io::Result<(u64, bool)> {
     let mut reader = BufReader::new(file);
     let (mut length, mut line) = (0, Vec::new());
     loop {
-        let bytes = reader.read_until(b'\n', &mut line)?;
+        let bytes = reader.read_until(b'\n', &mut line)? as u64;
         if !line.ends_with(b"\n") {
-            return Ok(length);
+            let whole = serde_json::from_slice::<Mark>(&line).is_ok();
+            return Ok(if whole { (length + bytes, true) } else { (length, false) });
         }
-        length += bytes as u64;
+        length += bytes;
         line.clear();
     }
+}
+
+/// Returns whether the file is empty or ends with a newline, so that appended text begins a line.
+fn ends_a_line(mut file: &File) -> io::Result<bool> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(true);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
 }
 
 #[cfg(test)]
@@ -171,12 +250,13 @@ mod tests {
         let Some(full) = Growing::full() else { return };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        let mut lines = JsonLines { file: full, waiting: Vec::new() };
+        let mut lines = JsonLines::append(&path).unwrap();
+        lines.file = full;
         for number in 0..2 {
             let error = lines.line(&json!(number)).unwrap_err().to_string();
             assert!(error.starts_with("cannot write /dev/full: No space left"), "{error}");
         }
-        lines.file = Growing::new(path.clone(), File::create(&path).unwrap(), 0).unwrap();
+        lines.file = Growing::new(path.clone(), open(&path).unwrap(), 0).unwrap();
         lines.flush().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "0\n1\n");
         lines.line(&json!(2)).unwrap();
@@ -204,6 +284,72 @@ mod tests {
     }
 
     #[test]
+    fn a_last_line_that_only_lacks_its_end_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        fs::write(&path, "{\"a\":1}\n{\"b\":2}").unwrap();
+        JsonLines::append(&path).unwrap().line(&json!(3)).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"a\":1}\n{\"b\":2}\n3\n");
+    }
+
+    #[test]
+    fn lines_go_on_in_the_file_that_has_the_name_whatever_somebody_did_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut lines = JsonLines::append(&path).unwrap();
+        let mut expect = |number: u64, text: &str| {
+            lines.line(&json!(number)).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        };
+        expect(0, "0\n");
+        fs::write(&path, "").unwrap();
+        expect(1, "1\n");
+        // As editors do, one of which ends no line.
+        let other = folder.path().join("other");
+        fs::write(&other, "note").unwrap();
+        fs::rename(&other, &path).unwrap();
+        expect(2, "note\n2\n");
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"another").unwrap();
+        expect(3, "note\n2\nanother\n3\n");
+        fs::remove_file(&path).unwrap();
+        expect(4, "4\n");
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        let error = lines.line(&json!(5)).unwrap_err().to_string();
+        assert!(error.ends_with("metrics.jsonl: it is no regular file"), "{error}");
+        fs::remove_dir(&path).unwrap();
+        lines.flush().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "5\n", "it waited");
+    }
+
+    #[test]
+    fn nothing_is_written_where_that_is_refused_and_no_folder_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        fs::create_dir(&run).unwrap();
+        let path = run.join("metrics.jsonl");
+        let here = run.join("lock");
+        fs::write(&here, "").unwrap();
+        let permit = Permit::new(move || fs::metadata(&here).map(drop).map_err(|_| "the run was moved".into()));
+        let mut lines = JsonLines::append(&path).unwrap().permitted(&permit);
+        lines.line(&json!(1)).unwrap();
+        fs::rename(&run, folder.path().join("moved")).unwrap();
+        assert_eq!(lines.line(&json!(2)).unwrap_err().to_string(), "the run was moved");
+        drop(lines);
+        assert!(!run.exists());
+        assert_eq!(fs::read_to_string(folder.path().join("moved/metrics.jsonl")).unwrap(), "1\n");
+    }
+
+    #[test]
+    fn cutting_back_finds_the_line_behind_a_hole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        fs::write(&path, "\0\0\0{\"step\":1}\n\0\0\n{\"step\":2}\n").unwrap();
+        JsonLines::cut_back(&path, |mark| mark.step == Some(1)).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"step\":1}\n");
+    }
+
+    #[test]
     fn cutting_back_keeps_the_lines_up_to_the_step_as_they_are() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
@@ -212,8 +358,11 @@ mod tests {
         assert!(!path.exists());
         let keep = "{\"stage\":\"train\",\"epoch\":1,\"step\":5,  \"loss\":0.1}\n{\"step\":4}\n";
         fs::write(&path, format!("{keep}{{\"step\":6}}\nnoise\n{{\"step\":5")).unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(folder.path().join("theirs"), path.with_extension("jsonl.partial")).unwrap();
         JsonLines::cut_back(&path, until_5).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), keep);
+        assert!(!folder.path().join("theirs").exists(), "nothing is written through a link");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

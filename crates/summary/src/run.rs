@@ -1,8 +1,8 @@
 //! All that one run writes down.
 
 use crate::{
-    Background, Config, Counts, Error, Graph, Histogram, Hyper, Image, JsonLines, Record, Stage, Status, TensorBoard,
-    Value, Writer,
+    Background, Config, Counts, Error, Graph, Histogram, Hyper, Image, JsonLines, Permit, Record, Stage, Status,
+    TensorBoard, Value, Writer,
 };
 use std::{fmt, fs, path::Path, time::Duration};
 
@@ -26,28 +26,41 @@ impl Summary {
     /// Starts or goes on writing down the run in the folder `run`, which is created if need be.
     pub fn open(run: &Path, config: &Config) -> Result<Self, Error> {
         fs::create_dir_all(run).map_err(Error::io("create", run))?;
-        let mut writers: Vec<Box<dyn Writer>> = vec![Box::new(JsonLines::append(run.join("metrics.jsonl"))?)];
+        Self::permitted(run, config, &Permit::default())
+    }
+
+    /// The same in a folder that is there, and changes nothing without this `permit`. Where that is refused,
+    /// TensorBoard is told nothing more, and all other methods return the refusal.
+    pub fn permitted(run: &Path, config: &Config, permit: &Permit) -> Result<Self, Error> {
+        permit.ask()?;
+        let lines = JsonLines::append(run.join("metrics.jsonl"))?.permitted(permit);
+        let mut writers: Vec<Box<dyn Writer>> = vec![Box::new(lines)];
         if config.tensorboard {
             let logs = run.join("logs");
             let rotate = if config.rotate_mb == 0 { u64::MAX } else { config.rotate_mb.saturating_mul(1_000_000) };
             let every = Duration::from_secs(config.flush_seconds);
             let name = logs.display().to_string();
-            writers.push(Box::new(Background::new(&name, TensorBoard::new(&logs, rotate), every)?));
+            writers.push(Box::new(Background::new(&name, TensorBoard::new(&logs, rotate).permitted(permit), every)?));
         }
         Ok(Self { writers, config: config.clone(), restart: None })
     }
 
-    /// Goes on with the run in the folder `run` from where `epochs` epochs were finished, validated and written down,
-    /// and `step` training steps done, as if nothing had been written down after that: later lines are removed from
-    /// `metrics.jsonl`, and TensorBoard is told to forget later points. What is said of the run as a whole, from its
-    /// hyper-parameters to its outcome, is forgotten altogether, and to be said again.
+    /// Goes on with the run in the folder `run`: [`open`](Self::open) and [`restart`](Self::restart).
     pub fn resume(run: &Path, config: &Config, epochs: u64, step: u64) -> Result<Self, Error> {
         let mut summary = Self::open(run, config)?;
-        let restart = Record::new(Stage::Run, epochs, step, Value::Restart);
-        summary.write(&restart)?;
-        summary.restart = Some(restart);
-        summary.flush()?;
+        summary.restart(epochs, step)?;
         Ok(summary)
+    }
+
+    /// Goes on from where `epochs` epochs were finished, validated and written down, and `step` training steps done, as
+    /// if nothing had been written down after that: later lines are removed from `metrics.jsonl`, and TensorBoard is
+    /// told to forget later points. What is said of the run as a whole, from its hyper-parameters to its outcome, is
+    /// forgotten altogether, and to be said again.
+    pub fn restart(&mut self, epochs: u64, step: u64) -> Result<(), Error> {
+        let restart = Record::new(Stage::Run, epochs, step, Value::Restart);
+        self.write(&restart)?;
+        self.restart = Some(restart);
+        self.flush()
     }
 
     /// Lets `writer` take part in what comes. Where the run goes on, it is told so first. Its errors are returned, by this

@@ -1,7 +1,7 @@
 //! A folder of TensorBoard event files.
 
 use crate::{
-    Counts, Error, Record, Stage, Value, Writer,
+    Counts, Error, Permit, Record, Stage, Value, Writer,
     events::{EventFile, files},
     graph::shape,
     hyper, layout,
@@ -37,6 +37,7 @@ const ABOUT: &str = ".about";
 #[derive(Debug)]
 pub struct TensorBoard {
     logs: PathBuf,
+    permit: Permit,
     /// In the order of `STAGES`.
     files: [EventFile; 4],
 }
@@ -50,7 +51,15 @@ impl TensorBoard {
             let suffix = if stage == Stage::Run { ABOUT } else { "" };
             EventFile::new(folder(logs, stage), suffix, rotate)
         };
-        Self { logs: logs.into(), files: STAGES.map(file) }
+        Self { logs: logs.into(), permit: Permit::default(), files: STAGES.map(file) }
+    }
+
+    /// Changes nothing without this permit.
+    #[must_use]
+    pub fn permitted(mut self, permit: &Permit) -> Self {
+        self.files.iter_mut().for_each(|file| file.permitted(permit));
+        self.permit = permit.clone();
+        self
     }
 
     fn push(&mut self, record: &Record, event: &mut Event) -> Result<(), Error> {
@@ -68,6 +77,7 @@ impl TensorBoard {
     /// Makes TensorBoard forget what came after `epoch` finished epochs and `step` training steps, and all that was said of
     /// the run as a whole. This is not read from `metrics.jsonl`: points that are right stay even where that file was lost.
     fn restart(&mut self, record: &Record) -> Result<(), Error> {
+        self.permit.ask()?;
         let mut done = Ok(());
         let begun = self.files.each_ref().map(|file| !file.is_untouched());
         // How a run ended and with what it was started cannot be said twice: of what is in a run's metadata TensorBoard

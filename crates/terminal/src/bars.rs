@@ -1,18 +1,18 @@
 //! A progress bar at a terminal, nothing in a file (lines are logged instead).
 
 use crate::{
+    clean::clean_line,
     look::{Look, Paint},
+    output,
     pace::{Pace, Step},
     screen, words,
 };
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use ratatui::crossterm::terminal;
 use std::io::{IsTerminal, stderr};
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// What is on the terminal at the moment.
-pub(crate) static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+/// Every bar has a number of its own.
+static BARS: AtomicU64 = AtomicU64::new(0);
 
 /// How wide the bar itself is, and how narrow it becomes before words are left out.
 const BAR: [usize; 2] = [24, 8];
@@ -21,7 +21,8 @@ const FRESH: Duration = Duration::from_millis(100);
 
 /// A stretch of work on samples, as it goes on.
 pub struct Watch {
-    bar: Option<ProgressBar>,
+    /// The number of the bar, where one is shown.
+    bar: Option<u64>,
     words: Words,
     pace: Pace,
     look: Look,
@@ -47,8 +48,8 @@ impl Watch {
     pub fn new(title: &str, done: u64, samples: u64) -> Self {
         let look = Look::of_environment();
         let quiet = log::max_level() <= log::LevelFilter::Info && !screen::is_open();
-        let bar = (quiet && look.moves && stderr().is_terminal()).then(|| BARS.add(ProgressBar::new(samples)));
-        let words = Words { title: title.to_string(), done, samples, ..Words::default() };
+        let bar = (quiet && look.moves && stderr().is_terminal()).then(|| BARS.fetch_add(1, Ordering::Relaxed));
+        let words = Words { title: clean_line(title), done, samples, ..Words::default() };
         let mut watch = Self { bar, words, pace: Pace::default(), look, last: Instant::now(), told: None };
         watch.tell();
         watch
@@ -77,20 +78,10 @@ impl Watch {
     }
 
     fn tell(&mut self) {
-        let Some(bar) = &self.bar else { return };
-        if screen::is_open() {
-            return;
-        }
-        // A terminal that does not know its size says 0.
-        let width = terminal::size().ok().map(|(width, _)| usize::from(width)).filter(|width| *width > 0).unwrap_or(80);
-        let (length, said) = self.words.fit(&self.pace, width.saturating_sub(1));
-        let color = if self.look.paint == Paint::None { "" } else { ".cyan/8" };
-        let template = format!("{{prefix}} {{bar:{length}{color}}} {{msg}}");
-        let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        bar.set_style(if self.look.unicode { style } else { style.progress_chars("#> ") });
-        bar.set_prefix(self.words.title.clone());
-        bar.set_message(said);
-        bar.set_position(self.words.done);
+        let Some(bar) = self.bar.filter(|_| !screen::is_open()) else { return };
+        // In the last column some terminals begin a new line.
+        let [width, _] = screen::size();
+        output::bar(bar, Some(self.words.line(&self.pace, usize::from(width.saturating_sub(1)), self.look)));
     }
 
     /// Samples a second.
@@ -105,8 +96,8 @@ impl Watch {
 
     /// Takes the bar off the terminal, so that lines can be written.
     pub fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+        if let Some(bar) = self.bar {
+            output::bar(bar, None);
         }
     }
 }
@@ -118,6 +109,22 @@ impl Drop for Watch {
 }
 
 impl Words {
+    /// The whole line, in `width` columns.
+    fn line(&self, pace: &Pace, width: usize, look: Look) -> String {
+        let (length, said) = self.fit(pace, width);
+        let part = self.done.min(self.samples) as f64 / self.samples.max(1) as f64;
+        let filled = (part * length as f64) as usize;
+        let [full, empty] = if look.unicode { ['█', '░'] } else { ['#', ' '] };
+        let [full, empty] =
+            [(full, filled), (empty, length - filled)].map(|(sign, count)| String::from(sign).repeat(count));
+        // Cyan, and the grey of a palette of 256.
+        let bar = match look.paint {
+            Paint::None => format!("{full}{empty}"),
+            _ => format!("\x1b[36m{full}\x1b[38;5;8m{empty}\x1b[0m"),
+        };
+        format!("{} {bar} {said}", self.title)
+    }
+
     /// The length of the bar and the words after it, in `width` columns: first the bar becomes shorter, then the words
     /// that matter least are left out.
     fn fit(&self, pace: &Pace, width: usize) -> (usize, String) {
@@ -197,6 +204,22 @@ mod tests {
         watch.step(&Step { samples: 8, waited: Some(Duration::ZERO), ..Step::default() });
         assert!(watch.rate() > 0.0 && watch.waiting() == 0.0);
         watch.finish();
+    }
+
+    #[test]
+    fn a_line_shows_how_much_is_done() {
+        let words = Words { loss: None, score: None, then: None, ..words() };
+        let ascii = Look { paint: Paint::None, unicode: false, moves: true };
+        assert_eq!(
+            words.line(&Pace::default(), 80, ascii),
+            format!("Epoch 3/20 {}{} 200/800", "#".repeat(6), " ".repeat(18))
+        );
+        let colored = words.line(&Pace::default(), 80, Look { paint: Paint::Palette, unicode: true, ..ascii });
+        assert_eq!(
+            colored,
+            format!("Epoch 3/20 \x1b[36m{}\x1b[38;5;8m{}\x1b[0m 200/800", "█".repeat(6), "░".repeat(18))
+        );
+        assert!(Words { done: 9, samples: 0, ..words }.line(&Pace::default(), 80, ascii).ends_with(" 9/0"));
     }
 
     proptest! {

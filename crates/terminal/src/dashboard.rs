@@ -6,23 +6,21 @@ use crate::{
     lines,
     load::{Gpu, Meter},
     look::Look,
+    output::{self, Drawing},
     pace::Step,
-    screen,
+    screen, signals,
     state::{Setup, State},
     table::{Epoch, Measured},
     view::{Command, Meaning, View},
 };
 use ratatui::{
-    Terminal,
+    Terminal, TerminalOptions, Viewport,
     backend::CrosstermBackend,
     crossterm::event::{self, Event, KeyEventKind},
+    layout::Rect,
 };
-use signal_hook::{
-    SigId,
-    consts::{SIGINT, SIGTERM},
-    flag, low_level,
-};
-use std::io::{self, BufWriter, Stderr, stderr};
+use signal_hook::{SigId, consts::SIGINT, flag, low_level};
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,13 +30,17 @@ use std::time::{Duration, Instant};
 /// The time between two pictures, unless a key was pressed; and at least.
 const PICTURE: Duration = Duration::from_millis(250);
 const SHORTEST: Duration = Duration::from_millis(100);
+/// Whoever closes a dashboard waits for its thread no longer.
+const CLOSING: Duration = Duration::from_secs(6);
 
 /// A dashboard over the whole terminal, until it is dropped.
 ///
-/// Whoever trains tells it numbers and asks for commands; neither waits for the terminal. A signal that asks the program
-/// to stop (SIGTERM, or SIGINT, which Ctrl-C becomes as it is outside of a dashboard) closes it at once and gives
+/// Whoever trains tells it numbers and asks for commands; neither waits for the terminal, and the dashboard closes
+/// itself when the terminal is gone. A signal that asks the program to stop closes it at once and gives
 /// [`Command::StopNow`]: what happens until the program ends is shown line by line, and a second signal finds the
-/// terminal as it was. The program must handle these two signals itself.
+/// terminal as it was. These signals are SIGTERM, SIGINT (which Ctrl-C becomes as it is outside of a dashboard), SIGHUP
+/// and SIGXCPU, the last two unless they are ignored. The program must handle them itself. SIGQUIT gives the terminal
+/// back, and does what it does then.
 pub struct Dashboard {
     shared: Arc<Shared>,
     commands: Receiver<Command>,
@@ -51,6 +53,8 @@ struct Shared {
     opened: Instant,
     closing: AtomicBool,
     stop: Arc<AtomicBool>,
+    /// SIGQUIT has come, or may do what it does.
+    quit: Arc<AtomicBool>,
 }
 
 impl Shared {
@@ -73,17 +77,24 @@ impl Dashboard {
             opened: Instant::now(),
             closing: AtomicBool::new(false),
             stop: Arc::default(),
+            quit: Arc::default(),
         });
         let (sender, commands) = mpsc::channel();
         // From here on dropping it gives the terminal back.
         let mut dashboard = Self { shared, commands, signals: Vec::new(), thread: None };
-        for signal in [SIGINT, SIGTERM] {
+        for signal in signals::to_stop() {
             let stop = Arc::clone(&dashboard.shared.stop);
             dashboard.signals.push(flag::register(signal, stop).map_err(Error::io("listen to signals"))?);
         }
-        let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(1 << 16, stderr())));
+        signals::quit(&dashboard.shared.quit).map_err(Error::io("listen to signals"))?;
+        let area = area();
+        let terminal = Terminal::with_options(
+            CrosstermBackend::new(Drawing::default()),
+            TerminalOptions { viewport: Viewport::Fixed(area) },
+        );
         let mut artist = Artist {
             terminal: terminal.map_err(Error::io("draw on the terminal"))?,
+            area,
             shared: Arc::clone(&dashboard.shared),
             view: View::default(),
             look,
@@ -93,6 +104,7 @@ impl Dashboard {
             // A terminal that went away leaves nobody to tell.
             let _ = artist.work();
             screen::leave();
+            artist.shared.quit.store(true, Ordering::SeqCst);
         };
         let thread = thread::Builder::new().name("dashboard".into()).spawn(work);
         dashboard.thread = Some(thread.map_err(Error::io("start a thread"))?);
@@ -138,18 +150,30 @@ impl Dashboard {
 impl Drop for Dashboard {
     fn drop(&mut self) {
         self.shared.closing.store(true, Ordering::SeqCst);
-        // Whether the thread panicked, the hook has said.
-        let _ = self.thread.take().map(JoinHandle::join);
+        if let Some(thread) = self.thread.take() {
+            let since = Instant::now();
+            while !thread.is_finished() && since.elapsed() < CLOSING {
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
         screen::leave();
+        self.shared.quit.store(true, Ordering::SeqCst);
         for signal in self.signals.drain(..) {
             low_level::unregister(signal);
         }
     }
 }
 
+/// Returns the area of the screen.
+fn area() -> Rect {
+    let [width, height] = screen::size();
+    Rect::new(0, 0, width, height)
+}
+
 /// What the thread has.
 struct Artist {
-    terminal: Terminal<CrosstermBackend<BufWriter<Stderr>>>,
+    terminal: Terminal<CrosstermBackend<Drawing>>,
+    area: Rect,
     shared: Arc<Shared>,
     view: View,
     look: Look,
@@ -164,11 +188,12 @@ impl Artist {
             if let Some(load) = meter.read() {
                 self.shared.state().load = load;
             }
-            if !self.draw()? {
+            // One picture is on its way at most.
+            if output::is_idle() && !self.draw()? {
                 return Ok(());
             }
             let mut next = drawn + PICTURE;
-            loop {
+            while Instant::now() < next {
                 if self.shared.closing.load(Ordering::SeqCst) {
                     return Ok(());
                 }
@@ -176,16 +201,30 @@ impl Artist {
                     self.ask(Command::StopNow);
                     return Ok(());
                 }
-                let left = next.saturating_duration_since(Instant::now()).min(SHORTEST);
-                let some = event::poll(left)?;
-                if some && self.answer(event::read()?)? {
-                    next = next.min(drawn + SHORTEST);
+                if self.shared.quit.load(Ordering::SeqCst) {
+                    screen::leave();
+                    return signals::emulate_quit();
                 }
-                if !some && Instant::now() >= next {
-                    break;
+                let left = next.saturating_duration_since(Instant::now()).min(SHORTEST);
+                if screen::pressed_within(left)? && self.answer_all()? || area() != self.area {
+                    next = next.min(drawn + SHORTEST);
                 }
             }
         }
+    }
+
+    /// Answers what has come; whether there is something new to see.
+    fn answer_all(&mut self) -> io::Result<bool> {
+        let (mut some, mut new) = (false, false);
+        while event::poll(Duration::ZERO)? {
+            new |= self.answer(event::read()?)?;
+            some = true;
+        }
+        if !some {
+            // Half a key: the rest will come.
+            thread::sleep(SHORTEST);
+        }
+        Ok(new)
     }
 
     /// Whether there is something new to see.
@@ -198,7 +237,7 @@ impl Artist {
         match self.view.press(key, self.shared.now()) {
             Meaning::None => {}
             Meaning::Command(command) => self.ask(command),
-            Meaning::Redraw => self.terminal.clear()?,
+            Meaning::Redraw => self.terminal.resize(self.area)?,
             Meaning::Interrupt => {
                 // The signal may end the program at once.
                 screen::leave();
@@ -218,8 +257,12 @@ impl Artist {
         // Copied, so that training need not wait for the drawing.
         let state = self.shared.state().clone();
         let Some(_pen) = screen::pen() else { return Ok(false) };
-        let size = self.terminal.size()?;
-        self.view.follow(lines::count(), draw::log_rows(size.width, size.height));
+        let area = area();
+        if area != self.area {
+            self.area = area;
+            self.terminal.resize(area)?;
+        }
+        self.view.follow(lines::count(), draw::log_rows(area.width, area.height));
         let log = lines::window(self.view.scroll, self.view.page);
         let (view, look, now) = (&self.view, self.look, self.shared.now());
         let scene = Scene { state: &state, view, log: &log, look, now };

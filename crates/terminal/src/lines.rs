@@ -1,9 +1,11 @@
 //! The lines of the log: they tear no bar, and wait while a dashboard covers the terminal.
 
-use crate::{bars::BARS, words};
+use crate::{
+    clean::{clean, clean_line},
+    output, words,
+};
 use log::{Level, Log, Metadata, Record};
 use std::collections::VecDeque;
-use std::io::{Write, stderr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -30,8 +32,9 @@ struct Kept {
     left_out: u64,
 }
 
-/// A log whose lines do not tear what is on the terminal. The lines that come while a dashboard is open are shown there,
-/// and written to stderr when it closes.
+/// A log whose lines hold nothing that a terminal would obey ([`clean`]). Those that come while a dashboard is open are
+/// shown there, and written to stderr when it closes. The logger within should write to [`Stderr`](crate::Stderr), so
+/// that its lines do not tear a bar and nobody waits for a terminal.
 pub struct Lines<L>(pub L);
 
 impl<L: Log> Log for Lines<L> {
@@ -40,13 +43,21 @@ impl<L: Log> Log for Lines<L> {
     }
 
     fn log(&self, record: &Record) {
-        if self.enabled(record.metadata()) && !keep(record) {
-            BARS.suspend(|| self.0.log(record));
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let text = clean(&record.args().to_string());
+        if !keep(record.level(), &text) {
+            let mut builder = Record::builder();
+            builder.metadata(record.metadata().clone()).module_path(record.module_path());
+            builder.file(record.file()).line(record.line());
+            self.0.log(&builder.args(format_args!("{text}")).build());
         }
     }
 
     fn flush(&self) {
         self.0.flush();
+        output::flush();
     }
 }
 
@@ -54,23 +65,17 @@ fn lock() -> MutexGuard<'static, Option<Kept>> {
     KEPT_LINES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether there is a dashboard that keeps the record.
-fn keep(record: &Record) -> bool {
-    if lock().is_none() {
-        return false;
-    }
-    // Without the lock: what is logged may itself log, or panic, and a panic wants the lines.
-    let (at, text) = (SystemTime::now(), record.args().to_string());
+/// Keeps the text for the dashboard; returns false if there is none.
+fn keep(level: Level, text: &str) -> bool {
+    let at = SystemTime::now();
     let mut kept = lock();
     let Some(kept) = kept.as_mut() else { return false };
     for text in text.lines() {
-        // What a terminal would obey, and not show, has no place on a screen.
-        let text = text.replace(|sign: char| sign.is_control(), " ");
         if kept.lines.len() == KEPT {
             kept.lines.pop_front();
             kept.left_out += 1;
         }
-        kept.lines.push_back(Line { at, level: record.level(), text });
+        kept.lines.push_back(Line { at, level, text: clean_line(&text.replace('\t', " ")) });
     }
     true
 }
@@ -82,24 +87,18 @@ pub(crate) fn start_keeping() {
 
 /// Writes what was kept to stderr; from now on lines go there themselves.
 pub(crate) fn stop_keeping() {
-    // The lock is held until all is written: a line that comes meanwhile comes after them.
+    // The lock is held until all is queued: a line that comes meanwhile comes after them.
     let mut kept = lock();
     if let Some(kept) = kept.take() {
-        // A stderr that is closed can be told nothing.
-        let _ = write(&kept, &mut stderr().lock());
+        written(&kept).for_each(|line| output::say(&line));
     }
 }
 
-fn write(kept: &Kept, to: &mut impl Write) -> std::io::Result<()> {
-    let mut text = String::new();
-    if kept.left_out > 0 {
-        text += &format!("({} lines before these were left out)\n", kept.left_out);
-    }
-    for Line { at, level, text: line } in &kept.lines {
-        text += &format!("[{} {level:<5}] {line}\n", words::stamp(*at));
-    }
-    to.write_all(text.as_bytes())?;
-    to.flush()
+/// The lines as a log writes them.
+fn written(kept: &Kept) -> impl Iterator<Item = String> {
+    let left_out = (kept.left_out > 0).then(|| format!("({} lines before these were left out)", kept.left_out));
+    let line = |Line { at, level, text }: &Line| format!("[{} {level:<5}] {text}", words::stamp(*at));
+    left_out.into_iter().chain(kept.lines.iter().map(line))
 }
 
 /// How many lines are kept.
@@ -121,29 +120,30 @@ mod tests {
     use log::LevelFilter;
     use std::time::{Duration, UNIX_EPOCH};
 
-    struct Count(Mutex<u32>);
+    /// Keeps what it is given.
+    struct Taken(Mutex<Vec<String>>);
 
-    impl Log for Count {
+    impl Log for Taken {
         fn enabled(&self, metadata: &Metadata) -> bool {
             metadata.level() <= LevelFilter::Info
         }
 
-        fn log(&self, _: &Record) {
-            *self.0.lock().unwrap() += 1;
+        fn log(&self, record: &Record) {
+            self.0.lock().unwrap().push(format!("{} {}", record.target(), record.args()));
         }
 
         fn flush(&self) {}
     }
 
     fn record(log: &impl Log, level: Level, text: &str) {
-        log.log(&Record::builder().level(level).args(format_args!("{text}")).build());
+        log.log(&Record::builder().level(level).target("here").args(format_args!("{text}")).build());
     }
 
     #[test]
     fn lines_are_kept_while_a_dashboard_is_open_and_go_through_otherwise() {
-        let log = Lines(Count(Mutex::new(0)));
-        record(&log, Level::Info, "before");
-        assert_eq!(*log.0.0.lock().unwrap(), 1);
+        let log = Lines(Taken(Mutex::default()));
+        record(&log, Level::Info, "before \x1b[2J\r\u{202e}");
+        assert_eq!(*log.0.0.lock().unwrap(), ["here before \\u001b[2J\\u000d\\u202e"]);
         start_keeping();
         for text in ["one", "two\nlines", "bell\x07and\ttab"] {
             record(&log, Level::Warn, text);
@@ -153,21 +153,20 @@ mod tests {
         assert_eq!(count(), 4);
         assert_eq!(
             [(0, 2), (3, 9), (9, 9)].map(|(skipped, count)| texts(window(skipped, count))),
-            ["lines|bell and tab", "one", ""]
+            ["lines|bell\\u0007and tab", "one", ""]
         );
         stop_keeping();
         record(&log, Level::Info, "after");
-        assert_eq!(*log.0.0.lock().unwrap(), 2);
+        assert_eq!(log.0.0.lock().unwrap().last().unwrap(), "here after");
     }
 
     #[test]
     fn kept_lines_are_written_as_a_log_writes_them() {
         let line =
             |text: &str| Line { at: UNIX_EPOCH + Duration::from_secs(60), level: Level::Info, text: text.into() };
-        let mut shown = Vec::new();
-        write(&Kept { lines: [line("one"), line("two")].into(), left_out: 3 }, &mut shown).unwrap();
+        let kept = Kept { lines: [line("one"), line("two")].into(), left_out: 3 };
         let expected = "(3 lines before these were left out)\n\
-            [1970-01-01T00:01:00Z INFO ] one\n[1970-01-01T00:01:00Z INFO ] two\n";
-        assert_eq!(String::from_utf8(shown).unwrap(), expected);
+            [1970-01-01T00:01:00Z INFO ] one\n[1970-01-01T00:01:00Z INFO ] two";
+        assert_eq!(written(&kept).collect::<Vec<_>>().join("\n"), expected);
     }
 }

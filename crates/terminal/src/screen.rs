@@ -1,13 +1,13 @@
 //! The terminal as a whole: taken over for a dashboard, and given back however the program leaves.
 
-use crate::{error::Error, lines, look::Look};
+use crate::{error::Error, lines, look::Look, output};
 use ratatui::crossterm::{
     cursor,
     event::{DisableBracketedPaste, EnableBracketedPaste},
     execute,
     terminal::{self, EnterAlternateScreen, LeaveAlternateScreen},
 };
-use std::io::{IsTerminal, stderr, stdin};
+use std::io::{self, IsTerminal, stderr, stdin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, TryLockError};
 use std::time::Duration;
@@ -18,6 +18,54 @@ static OPEN: AtomicBool = AtomicBool::new(false);
 /// Held by whoever writes to the covered terminal.
 static PEN: Mutex<()> = Mutex::new(());
 static HOOK: Once = Once::new();
+/// Columns and rows of a terminal that does not know its size and says 0, as it was for decades.
+const USUAL: [u16; 2] = [80, 24];
+/// And the most that are believed: a picture of 65,535 × 65,535 cells is more than there is memory.
+const LARGEST: [u16; 2] = [640, 240];
+
+/// The terminal's columns and rows, within what can be drawn on.
+pub(crate) fn size() -> [u16; 2] {
+    believed(claimed().unwrap_or_default())
+}
+
+fn believed(claimed: [u16; 2]) -> [u16; 2] {
+    let believed = |at: usize| if claimed[at] == 0 { USUAL[at] } else { claimed[at].min(LARGEST[at]) };
+    [believed(0), believed(1)]
+}
+
+#[cfg(unix)]
+fn claimed() -> Option<[u16; 2]> {
+    // crossterm would start another program where this fails.
+    rustix::termios::tcgetwinsize(stderr()).ok().map(|size| [size.ws_col, size.ws_row])
+}
+
+#[cfg(not(unix))]
+fn claimed() -> Option<[u16; 2]> {
+    terminal::size().ok().map(|(width, height)| [width, height])
+}
+
+/// Waits for keys; returns whether any were pressed. An error means that the terminal is gone; crossterm would read it
+/// for ever.
+#[cfg(unix)]
+pub(crate) fn pressed_within(time: Duration) -> io::Result<bool> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let stdin = stdin();
+    let mut asked = [PollFd::new(&stdin, PollFlags::IN)];
+    match poll(&mut asked, Timespec::try_from(time).ok().as_ref()) {
+        Err(rustix::io::Errno::INTR) => return Ok(false),
+        polled => polled?,
+    };
+    let seen = asked[0].revents();
+    if seen.intersects(PollFlags::HUP | PollFlags::ERR) {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(seen.contains(PollFlags::IN))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn pressed_within(time: Duration) -> io::Result<bool> {
+    ratatui::crossterm::event::poll(time)
+}
 
 /// Whether a dashboard covers the terminal.
 pub(crate) fn is_open() -> bool {
@@ -41,14 +89,16 @@ pub(crate) fn enter(look: Look) -> Result<(), Error> {
         let former = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             leave();
+            output::flush();
             former(info);
         }));
     });
     lines::start_keeping();
     let entered = terminal::enable_raw_mode().map_err(Error::io("read the terminal's keys"));
     // What is pasted by mistake is then no row of keys that are pressed.
-    let cover = || execute!(stderr(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide);
-    let cover = || cover().map_err(Error::io("draw on the terminal"));
+    let mut drawing = output::Drawing::default();
+    let mut cover = || execute!(drawing, EnterAlternateScreen, EnableBracketedPaste, cursor::Hide);
+    let mut cover = || cover().map_err(Error::io("draw on the terminal"));
     entered.and_then(|()| cover()).inspect_err(|_| leave())
 }
 
@@ -58,7 +108,8 @@ pub(crate) fn pen() -> Option<MutexGuard<'static, ()>> {
     is_open().then_some(pen)
 }
 
-/// Gives the terminal back as it was, with the lines that were logged meanwhile. Once is enough; more do no harm.
+/// Gives the terminal back as it was, with the lines that were logged meanwhile. Once is enough; more do no harm. Waits
+/// for the terminal only as [`output::flush`] does.
 pub(crate) fn leave() {
     if !OPEN.swap(false, Ordering::SeqCst) {
         return;
@@ -74,7 +125,23 @@ pub(crate) fn leave() {
         pen = PEN.try_lock();
     }
     // A terminal that is gone needs nothing back.
-    let _ = execute!(stderr(), DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
+    let mut drawing = output::Drawing::default();
+    let _ = execute!(drawing, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
     let _ = terminal::disable_raw_mode();
     lines::stop_keeping();
+    drop(pen);
+    output::flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_size_is_believed_that_nobody_has() {
+        assert_eq!(believed([120, 40]), [120, 40]);
+        assert_eq!(believed([0, 0]), USUAL);
+        assert_eq!(believed([u16::MAX, 1]), [LARGEST[0], 1]);
+        assert_eq!(believed([1, u16::MAX]), [1, LARGEST[1]]);
+    }
 }

@@ -1,6 +1,7 @@
 //! What a dashboard shows: plain numbers, brought up to date by whoever trains.
 
 use crate::{
+    clean::clean_line,
     curve::Curve,
     load::{Gpu, Load},
     pace::{Pace, Step},
@@ -93,8 +94,12 @@ pub struct State {
 }
 
 impl State {
-    /// Before anything was done.
-    pub fn new(setup: Setup) -> Self {
+    /// Before anything was done. What a terminal would obey in the names of `setup` is escaped.
+    pub fn new(mut setup: Setup) -> Self {
+        let names = setup.classes.iter_mut().map(|class| &mut class.name);
+        for text in [&mut setup.title, &mut setup.about].into_iter().chain(names) {
+            *text = clean_line(text);
+        }
         Self { setup, validation_seconds: f64::NAN, ..Self::default() }
     }
 

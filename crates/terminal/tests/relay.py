@@ -2,9 +2,10 @@
 
 usage: relay.py ROWS COLUMNS PROGRAM [ARGUMENT ...]
 
-Reads lines of JSON: {"send": TEXT}, {"resize": [ROWS, COLUMNS]}, {"signal": NAME}. Writes lines of JSON: {"shown": HEX}, and
-at the end {"status": NUMBER, "restored": BOOLEAN}: the exit status (128 and more for a signal), and whether the settings of
-the terminal (what `stty -a` says) are again those of before.
+Reads lines of JSON: {"send": TEXT}, {"resize": [ROWS, COLUMNS]}, {"signal": NAME}, {"stall": true} (from now on nobody
+reads the terminal, and it is full), {"hang up": true} (the terminal goes away). Writes lines of JSON: {"shown": HEX},
+and at the end {"status": NUMBER, "restored": BOOLEAN}: the exit status (128 and more for a signal), and whether the
+settings of the terminal (what `stty -a` says) are again those of before.
 """
 
 import fcntl
@@ -38,14 +39,34 @@ def main():
         for stream in range(3):
             os.dup2(slave, stream)
         os.closerange(3, 64)
+        # Whoever runs the tests may ignore it, as nohup does.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         os.execvp(program[0], program)
     status = None
     asked = b""
+    stalled = gone = False
+    slave_name = os.ttyname(slave)
+
+    def fill():
+        # Opened anew: what must not block here may block there.
+        terminal = os.open(slave_name, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        for size in (4096, 1):
+            try:
+                while True:
+                    os.write(terminal, b"." * size)
+            except BlockingIOError:
+                pass
+        os.close(terminal)
+
     while True:
         # What is shown before the end is read after it.
         if status is None and (ended := os.waitpid(child, os.WNOHANG))[0]:
             status = ended[1]
-        streams = [master] if status is not None else [master, sys.stdin]
+        if status is not None and (stalled or gone):
+            break
+        streams = [] if stalled or gone else [master]
+        if status is None:
+            streams.append(sys.stdin)
         ready = select.select(streams, [], [], 0.02)[0]
         if master in ready:
             say(shown=os.read(master, 65536).hex())
@@ -59,10 +80,18 @@ def main():
                     os.write(master, line["send"].encode())
                 elif "resize" in line:
                     resize(*line["resize"])
+                elif "stall" in line:
+                    stalled = True
+                    fill()
+                elif "hang up" in line:
+                    gone = True
+                    os.close(master)
+                    os.close(slave)
                 else:
                     os.kill(child, getattr(signal, line["signal"]))
     status = os.waitstatus_to_exitcode(status)
-    say(status=status if status >= 0 else 128 - status, restored=termios.tcgetattr(slave) == before)
+    restored = not gone and termios.tcgetattr(slave) == before
+    say(status=status if status >= 0 else 128 - status, restored=restored)
 
 
 main()

@@ -116,6 +116,53 @@ fn signals_to_stop_give_the_terminal_back_at_once() {
 }
 
 #[test]
+fn a_signal_to_quit_gives_the_terminal_back_and_quits() {
+    let Some(mut terminal) = open(LONG) else { return };
+    terminal.signal("SIGQUIT");
+    assert_eq!(terminal.end(), End { status: 131, restored: true });
+    assert_restored(&terminal);
+    assert!(terminal.after_leaving().contains("Training on 320 samples"), "{}", terminal.after_leaving());
+}
+
+#[test]
+fn a_size_that_no_terminal_has_is_not_believed() {
+    let Some(mut terminal) = open(&["60"]) else { return };
+    terminal.claim([u16::MAX, u16::MAX]);
+    terminal.until("a picture of 240 rows", |terminal| terminal.text().contains("\x1b[240;1H"));
+    terminal.send("q");
+    assert_eq!(terminal.end(), STOPPED);
+}
+
+#[test]
+fn a_terminal_that_nobody_reads_stops_nothing() {
+    for arguments in [&["2"][..], &["--plain", "2"]] {
+        let Some(mut terminal) = Terminal::start(SIZE, arguments, &[]) else { return };
+        terminal.until_seen(if arguments.len() == 1 { "runs/street" } else { "Epoch 1/40" });
+        terminal.stall();
+        assert_eq!(terminal.end(), End { status: 0, restored: true }, "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_signal_is_heeded_also_where_nobody_reads() {
+    let Some(mut terminal) = open(&["60"]) else { return };
+    terminal.stall();
+    terminal.signal("SIGTERM");
+    assert_eq!(terminal.end(), STOPPED);
+}
+
+#[test]
+fn a_terminal_that_goes_away_is_a_signal_to_stop() {
+    for arguments in [&["60"][..], &["--plain", "60"]] {
+        let Some(mut terminal) = Terminal::start(SIZE, arguments, &[]) else { return };
+        terminal.until_seen(if arguments.len() == 1 { "runs/street" } else { "Epoch 1/40" });
+        terminal.hang_up();
+        // What a plain one does with the signal is its own affair.
+        assert_eq!(terminal.end().status, if arguments.len() == 1 { 75 } else { 129 }, "{arguments:?}");
+    }
+}
+
+#[test]
 fn a_panic_gives_the_terminal_back_before_it_is_said() {
     let Some(mut terminal) = Terminal::start(SIZE, &["--panic"], &[]) else { return };
     assert_eq!(terminal.end(), End { status: 101, restored: true });

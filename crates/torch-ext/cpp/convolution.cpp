@@ -12,8 +12,8 @@
 #include <algorithm>
 #include <array>
 #include <vector>
+#include "memory.h"
 #include "norm_relu.h"
-#include "shim.h"
 #include "winograd.h"
 
 namespace {
@@ -64,7 +64,8 @@ Tensor weight_gradient(const Tensor& x, const winograd::NormRelu* before, const 
 struct Convolution : torch::autograd::Function<Convolution> {
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& input, const Tensor& weight) {
     RECORD_FUNCTION("oxiseg::conv3x3", c10::ArrayRef<const c10::IValue>{});
-    auto x = input.contiguous(LAST), kernel = weight.contiguous(LAST);
+    auto x = channels_innermost(input, input.scalar_type(), "the input of a convolution");
+    auto kernel = channels_innermost(weight, at::kFloat, "the weight of a convolution");
     context->save_for_backward({x, kernel});
     return convolve(x, nullptr, kernel, false, weight.size(0), nullptr);
   }
@@ -72,9 +73,11 @@ struct Convolution : torch::autograd::Function<Convolution> {
   static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* context,
                                                torch::autograd::tensor_list gradients) {
     RECORD_FUNCTION("oxiseg::conv3x3_backward", c10::ArrayRef<const c10::IValue>{});
+    refuse_second_derivative("a convolution 3x3 by our kernel");
     auto saved = context->get_saved_variables();
     auto x = saved[0], weight = saved[1];
-    auto gradient = gradients[0].to(x.scalar_type()).contiguous(LAST);
+    auto gradient =
+        gradient_innermost(gradients[0], x.scalar_type(), {x.size(0), weight.size(0), x.size(2), x.size(3)});
     Tensor of_x, of_weight;
     if (context->needs_input_grad(0)) of_x = convolve(gradient, nullptr, weight, true, x.size(1), nullptr);
     if (context->needs_input_grad(1)) of_weight = weight_gradient(x, nullptr, gradient, weight);
@@ -100,7 +103,8 @@ struct NormReluConvolution : torch::autograd::Function<NormReluConvolution> {
                         const Tensor& running_mean, const Tensor& running_var, double momentum, double epsilon, double bound,
                         const Tensor& weight) {
     RECORD_FUNCTION("oxiseg::norm_relu_conv3x3", c10::ArrayRef<const c10::IValue>{});
-    auto x = input.contiguous(LAST), kernel = weight.contiguous(LAST);
+    auto x = channels_innermost(input, input.scalar_type(), "the input of a convolution");
+    auto kernel = channels_innermost(weight, at::kFloat, "the weight of a convolution");
     auto statistics = batch_statistics(x, {scale, shift, running_mean, running_var, momentum, epsilon});
     context->save_for_backward({x, statistics, kernel});
     context->saved_data["bound"] = bound;
@@ -112,12 +116,14 @@ struct NormReluConvolution : torch::autograd::Function<NormReluConvolution> {
   static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* context,
                                                torch::autograd::tensor_list gradients) {
     RECORD_FUNCTION("oxiseg::norm_relu_conv3x3_backward", c10::ArrayRef<const c10::IValue>{});
+    refuse_second_derivative("BatchNorm, ReLU and convolution by our kernel");
     auto saved = context->get_saved_variables();
     auto x = saved[0], statistics = saved[1], weight = saved[2];
     auto bound = context->saved_data["bound"].toDouble();
     Known known(statistics, bound);
     auto before = known.norm_relu();
-    auto gradient = gradients[0].to(x.scalar_type()).contiguous(LAST);
+    auto gradient =
+        gradient_innermost(gradients[0], x.scalar_type(), {x.size(0), weight.size(0), x.size(2), x.size(3)});
     auto of_weight = weight_gradient(x, &before, gradient, weight);
     auto of_norm = norm_relu_gradients(x, statistics, convolve(gradient, nullptr, weight, true, x.size(1), nullptr), bound);
     auto none = Tensor();
@@ -162,7 +168,9 @@ int oxiseg_conv3x3_norm_relu(Tensor* x, Tensor* weight, Tensor* scale, Tensor* s
     Running running(norm, weight->size(0));
     std::vector<float> times(running.a.begin(), running.a.end()), plus(running.b.begin(), running.b.end());
     winograd::NormRelu behind{times.data(), plus.data(), float(bound)};
-    *out = new Tensor(convolve(input.contiguous(LAST), nullptr, weight->contiguous(LAST), false, weight->size(0), &behind));
+    auto from = channels_innermost(input, input.scalar_type(), "the input of a convolution");
+    auto kernel = channels_innermost(*weight, at::kFloat, "the weight of a convolution");
+    *out = new Tensor(convolve(from, nullptr, kernel, false, weight->size(0), &behind));
   });
 }
 }

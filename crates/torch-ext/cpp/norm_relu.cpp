@@ -2,7 +2,6 @@
 // where libtorch makes three and one, and two and one; in evaluation one. And the gradient of a bias, by the same sums. On a CPU, for
 // activations whose channels lie innermost.
 
-#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/batch_norm.h>
 #include <ATen/ops/empty.h>
@@ -15,9 +14,10 @@
 #include <algorithm>
 #include <cmath>
 #include <vector>
+#include "memory.h"
 #include "norm_relu.h"
 #include "numbers.h"
-#include "shim.h"
+#include "parallel.h"
 
 namespace {
 // Pixels whose sums are made together; always the same ones, so that sums do not depend on the number of threads.
@@ -143,7 +143,7 @@ template <class T> struct Rows {
 // Two sums for each channel, made of those of the blocks in their order.
 template <class N, class F> std::pair<std::vector<double>, std::vector<double>> summed(int64_t blocks, int64_t channels, F&& block_sums) {
   std::vector<N> parts(size_t(blocks) * 2 * channels);
-  at::parallel_for(0, blocks, 1, [&](int64_t from, int64_t to) {
+  in_parallel(blocks, [&](int64_t from, int64_t to) {
     for (auto block = from; block < to; block++) {
       N* first = parts.data() + block * 2 * channels;
       block_sums(block, first, first + channels);
@@ -177,11 +177,25 @@ template <class T, class N = typename T::Number> std::vector<N> origin(const Row
 
 // The values of a part of a BatchNorm of so many channels.
 std::vector<double> numbers(const Tensor& part, int64_t channels) {
-  TORCH_CHECK(part.numel() == channels && part.device().is_cpu() && (part.scalar_type() == at::kFloat || part.scalar_type() == at::kDouble),
-              "a BatchNorm of ", channels, " channels has a part of ", part.numel(), ", ", part.scalar_type(), ", ", part.device());
-  auto plain = part.detach().contiguous();
+  check_memory(part, "a part of a BatchNorm");
+  TORCH_CHECK(part.numel() == channels && (part.scalar_type() == at::kFloat || part.scalar_type() == at::kDouble),
+              "a BatchNorm of ", channels, " channels has a part of ", part.numel(), ", ", part.scalar_type());
+  auto plain = written_down(part.detach()).contiguous();
   if (plain.scalar_type() == at::kDouble) return {plain.const_data_ptr<double>(), plain.const_data_ptr<double>() + channels};
   return {plain.const_data_ptr<float>(), plain.const_data_ptr<float>() + channels};
+}
+
+// The values of running statistics, which `store` will write.
+std::vector<double> running(const Tensor& part, int64_t channels) {
+  auto values = numbers(part, channels);
+  TORCH_CHECK(part.is_contiguous() && !part.is_neg() && !part.is_conj() && !part._is_zerotensor(),
+              "running statistics of a BatchNorm must be contiguous, these have strides ", part.strides());
+  return values;
+}
+
+void store(const Tensor& into, const std::vector<double>& values) {
+  if (into.scalar_type() == at::kDouble) std::copy(values.begin(), values.end(), into.mutable_data_ptr<double>());
+  else std::copy(values.begin(), values.end(), into.mutable_data_ptr<float>());
 }
 
 // One of the rows that batch_statistics gives.
@@ -218,7 +232,7 @@ Tensor batch_statistics(const Tensor& x, const BatchNorm& norm) {
     });
     auto count = double(from.rows);
     auto w = numbers(norm.weight, channels), shift = numbers(norm.bias, channels);
-    auto old_mean = numbers(norm.running_mean, channels), old_var = numbers(norm.running_var, channels);
+    auto old_mean = running(norm.running_mean, channels), old_var = running(norm.running_var, channels);
     double* out = kept.mutable_data_ptr<double>();
     for (int64_t c = 0; c < channels; c++) {
       double offset = sum[c] / count, mean = double(near[c]) + offset;
@@ -232,13 +246,6 @@ Tensor batch_statistics(const Tensor& x, const BatchNorm& norm) {
       old_mean[c] += norm.momentum * (mean - old_mean[c]);
       old_var[c] += norm.momentum * (variance * count / std::max(count - 1, 1.0) - old_var[c]);
     }
-    at::NoGradGuard no_grad;
-    auto store = [&](const Tensor& into, const std::vector<double>& values) {
-      for (int64_t c = 0; c < channels; c++) {
-        if (into.scalar_type() == at::kDouble) into.mutable_data_ptr<double>()[c] = values[c];
-        else into.mutable_data_ptr<float>()[c] = float(values[c]);
-      }
-    };
     store(norm.running_mean, old_mean);
     store(norm.running_var, old_var);
   });
@@ -246,7 +253,7 @@ Tensor batch_statistics(const Tensor& x, const BatchNorm& norm) {
 }
 
 std::array<Tensor, 3> norm_relu_gradients(const Tensor& x, const Tensor& kept, Tensor given, double bound) {
-  auto gradient = given.to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
+  auto gradient = gradient_innermost(given, x.scalar_type(), x.sizes());
   // In its place where it is nobody else's: ours alone, and not a part of something larger.
   bool ours = !gradient.is_same(given) || (given.use_count() == 2 && given.storage().use_count() == 1);
   auto into = ours ? gradient : at::empty_like(x);
@@ -272,7 +279,7 @@ std::array<Tensor, 3> norm_relu_gradients(const Tensor& x, const Tensor& kept, T
       slope[c] = N(double(a[c]) * inverse[c] * inverse[c] * product[c] / count);
       level[c] = N(double(a[c]) * sum[c] / count);
     }
-    at::parallel_for(0, from.blocks(), 1, [&](int64_t first, int64_t last) {
+    in_parallel(from.blocks(), [&](int64_t first, int64_t last) {
       for (auto block = first; block < last; block++)
         kernels.back(from.at(block), behind.at(block), to.at(block), from.in(block), channels, a.data(), b.data(),
                      mean.data(), slope.data(), level.data(), N(bound));
@@ -287,7 +294,7 @@ struct BatchNormRelu : torch::autograd::Function<BatchNormRelu> {
                         const Tensor& bias, const Tensor& running_mean, const Tensor& running_var, double momentum,
                         double epsilon, double bound) {
     RECORD_FUNCTION("oxiseg::batch_norm_relu", c10::ArrayRef<const c10::IValue>{});
-    auto x = input.contiguous(at::MemoryFormat::ChannelsLast);
+    auto x = channels_innermost(input, input.scalar_type(), "the input of a BatchNorm");
     auto kept = batch_statistics(x, {weight, bias, running_mean, running_var, momentum, epsilon});
     auto y = at::empty_like(x);
     for_type(x, [&](auto kernels) {
@@ -295,7 +302,7 @@ struct BatchNormRelu : torch::autograd::Function<BatchNormRelu> {
       using N = typename T::Number;
       Rows<T> from(x), to(y);
       auto a = row<N>(kept, 0), b = row<N>(kept, 1);
-      at::parallel_for(0, from.blocks(), 1, [&](int64_t first, int64_t last) {
+      in_parallel(from.blocks(), [&](int64_t first, int64_t last) {
         for (auto block = first; block < last; block++)
           kernels.apply(from.at(block), to.at(block), from.in(block), from.channels, a.data(), b.data(), N(bound));
       });
@@ -308,6 +315,7 @@ struct BatchNormRelu : torch::autograd::Function<BatchNormRelu> {
   static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* context,
                                                torch::autograd::tensor_list gradients) {
     RECORD_FUNCTION("oxiseg::batch_norm_relu_backward", c10::ArrayRef<const c10::IValue>{});
+    refuse_second_derivative("BatchNorm with ReLU by our kernel");
     auto saved = context->get_saved_variables();
     auto found = norm_relu_gradients(saved[0], saved[1], std::move(gradients[0]), context->saved_data["bound"].toDouble());
     auto none = Tensor();
@@ -319,7 +327,8 @@ struct BatchNormRelu : torch::autograd::Function<BatchNormRelu> {
 // other gradients where channels lie innermost.
 struct Bias : torch::autograd::Function<Bias> {
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& y, const Tensor& bias) {
-    TORCH_CHECK(y.dim() == 4 && bias.numel() == y.size(1), "a bias of ", bias.numel(), " channels behind ", y.sizes());
+    TORCH_CHECK(y.dim() == 4 && bias.dim() == 1 && bias.numel() == y.size(1), "a bias of ", bias.sizes(), " behind ",
+                y.sizes());
     context->saved_data["kind"] = int64_t(bias.scalar_type());
     return y;
   }
@@ -329,9 +338,11 @@ struct Bias : torch::autograd::Function<Bias> {
     RECORD_FUNCTION("oxiseg::bias_backward", c10::ArrayRef<const c10::IValue>{});
     auto kind = at::ScalarType(context->saved_data["kind"].toInt());
     auto given = gradients[0].scalar_type();
-    if (given != at::kBFloat16 && given != at::kFloat && given != at::kDouble)
+    bool known = given == at::kBFloat16 || given == at::kFloat || given == at::kDouble;
+    // What has a second derivative is libtorch's.
+    if (!known || !gradients[0].device().is_cpu() || at::GradMode::is_enabled())
       return {gradients[0], gradients[0].sum(at::IntArrayRef{0, 2, 3}, false, kind)};
-    auto gradient = gradients[0].contiguous(at::MemoryFormat::ChannelsLast);
+    auto gradient = channels_innermost(gradients[0], given, "a gradient");
     auto of_bias = at::empty({gradient.size(1)}, gradient.options().dtype(at::kDouble).memory_format(at::MemoryFormat::Contiguous));
     for_type(gradient, [&](auto kernels) {
       using T = typename decltype(kernels)::Type;
@@ -350,20 +361,24 @@ struct Bias : torch::autograd::Function<Bias> {
 
 // By the running statistics, in the place of x where nobody wants a derivative.
 static Tensor norm_relu(const Tensor& x, const BatchNorm& norm, double bound) {
-  if (at::GradMode::is_enabled() || torch::jit::tracer::isTracing() || !x.is_contiguous(at::MemoryFormat::ChannelsLast))
+  bool fits = x.is_contiguous(at::MemoryFormat::ChannelsLast) && written_down(x).is_same(x);
+  if (at::GradMode::is_enabled() || torch::jit::tracer::isTracing() || !fits)
     return plain_norm_relu(x, norm, bound);
   RECORD_FUNCTION("oxiseg::norm_relu", c10::ArrayRef<const c10::IValue>{});
+  check_memory(x, "the input of a BatchNorm");
   for_type(x, [&](auto kernels) {
     using T = typename decltype(kernels)::Type;
     using N = typename T::Number;
     Rows<T> rows(x);
     Running running(norm, rows.channels);
     std::vector<N> a(running.a.begin(), running.a.end()), b(running.b.begin(), running.b.end());
-    at::parallel_for(0, rows.blocks(), 1, [&](int64_t from, int64_t to) {
+    in_parallel(rows.blocks(), [&](int64_t from, int64_t to) {
       for (auto block = from; block < to; block++)
         kernels.apply(rows.at(block), rows.at(block), rows.in(block), rows.channels, a.data(), b.data(), N(bound));
     });
   });
+  // A backward pass that has kept x must hear of it.
+  x.unsafeGetTensorImpl()->bump_version();
   return x;
 }
 

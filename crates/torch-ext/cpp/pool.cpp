@@ -1,13 +1,13 @@
 // Max-pooling 2x2 on a CPU, for activations whose channels lie innermost. Where the largest value was is looked up again on the way
 // back; libtorch keeps 8 bytes for each output to know it.
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include "memory.h"
 #include "numbers.h"
-#include "shim.h"
+#include "parallel.h"
 
 namespace {
 // Whether b takes the place of a as the largest of a window: what is no number does.
@@ -76,14 +76,14 @@ template <class F> void for_type(const Tensor& x, F&& run) {
 struct MaxPool : torch::autograd::Function<MaxPool> {
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& input) {
     RECORD_FUNCTION("oxiseg::max_pool2x2", c10::ArrayRef<const c10::IValue>{});
-    auto x = input.contiguous(at::MemoryFormat::ChannelsLast);
+    auto x = channels_innermost(input, input.scalar_type(), "the input of a max-pooling");
     int64_t channels = x.size(1), height = x.size(2), width = x.size(3), rows = height / 2;
     auto y = at::empty({x.size(0), channels, rows, width / 2}, x.options().memory_format(at::MemoryFormat::ChannelsLast));
     for_type(x, [&](auto kernels) {
       using T = typename decltype(kernels)::Type;
       auto from = static_cast<const T*>(x.const_data_ptr());
       auto to = static_cast<T*>(y.mutable_data_ptr());
-      at::parallel_for(0, x.size(0) * rows, 1, [&](int64_t first, int64_t last) {
+      in_parallel(x.size(0) * rows, [&](int64_t first, int64_t last) {
         for (auto row = first; row < last; row++) {
           auto top = from + (row / rows * height + row % rows * 2) * width * channels;
           kernels.pool(top, top + width * channels, to + row * (width / 2) * channels, width / 2, channels);
@@ -97,9 +97,10 @@ struct MaxPool : torch::autograd::Function<MaxPool> {
   static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* context,
                                                torch::autograd::tensor_list gradients) {
     RECORD_FUNCTION("oxiseg::max_pool2x2_backward", c10::ArrayRef<const c10::IValue>{});
+    refuse_second_derivative("max-pooling by our kernel");
     auto x = context->get_saved_variables()[0];
-    auto gradient = gradients[0].to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
     int64_t channels = x.size(1), height = x.size(2), width = x.size(3), rows = height / 2;
+    auto gradient = gradient_innermost(gradients[0], x.scalar_type(), {x.size(0), channels, rows, width / 2});
     auto into = at::empty_like(x);
     // The last row and column of odd sizes are in no window.
     if (height % 2 || width % 2) into.zero_();
@@ -107,7 +108,7 @@ struct MaxPool : torch::autograd::Function<MaxPool> {
       using T = typename decltype(kernels)::Type;
       auto from = static_cast<const T*>(x.const_data_ptr()), behind = static_cast<const T*>(gradient.const_data_ptr());
       auto to = static_cast<T*>(into.mutable_data_ptr());
-      at::parallel_for(0, x.size(0) * rows, 1, [&](int64_t first, int64_t last) {
+      in_parallel(x.size(0) * rows, [&](int64_t first, int64_t last) {
         for (auto row = first; row < last; row++) {
           int64_t place = (row / rows * height + row % rows * 2) * width * channels, below = width * channels;
           kernels.back(from + place, from + place + below, behind + row * (width / 2) * channels, to + place,

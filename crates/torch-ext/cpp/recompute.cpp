@@ -62,6 +62,7 @@ struct Recompute : torch::autograd::Function<Recompute> {
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    refuse_second_derivative("what is recomputed");
     // Cut off from the graph that leads to them, wanting a gradient if they did.
     variable_list inputs;
     for (const auto& input : ctx->get_saved_variables()) {
@@ -79,6 +80,8 @@ struct Recompute : torch::autograd::Function<Recompute> {
                         static_cast<at::ScalarType>(ctx->saved_data["type"].toInt()));
       y = piece(inputs);
     }
+    TORCH_CHECK(y.sizes() == gradients[0].sizes(), "the second run gave ", y.sizes(), ", the first ",
+                gradients[0].sizes());
     for (size_t i = 0; i < before.size(); i++) piece.buffers[i].variable_data().copy_(before[i]);
     torch::autograd::backward({y}, {gradients[0]});
     variable_list all{Tensor()};
@@ -90,19 +93,18 @@ struct Recompute : torch::autograd::Function<Recompute> {
 }  // namespace
 
 extern "C" {
-void oxiseg_complain(const char* message, size_t length) { last_error.assign(message, length); }
-
 int oxiseg_recompute(Tensor* const* inputs, size_t n, Tensor* const* buffers, size_t n_buffers, void* self, Run run,
                      Drop drop, Tensor** out) {
   return guarded([&] {
     auto piece = c10::make_intrusive<Piece>(self, run, drop);
     piece->buffers = list(buffers, n_buffers);
     auto all = list(inputs, n);
+    TORCH_CHECK(!all.empty() && all[0].defined(), "nothing to compute of: the first input is undefined");
     if (!at::GradMode::is_enabled() || torch::jit::tracer::isTracing()) {
       *out = new Tensor((*piece)(all));
       return;
     }
-    auto anchor = at::empty({0}, all.at(0).options().dtype(at::kFloat)).set_requires_grad(true);
+    auto anchor = at::empty({0}, all[0].options().dtype(at::kFloat)).set_requires_grad(true);
     *out = new Tensor(Recompute::apply(anchor, at::TensorList(all), piece));
   });
 }

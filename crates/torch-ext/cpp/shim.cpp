@@ -3,12 +3,14 @@
 
 #include <ATen/Context.h>
 #include <ATen/autocast_mode.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/_foreach_copy.h>
 #include <ATen/ops/_foreach_lerp.h>
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/_fused_sgd.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/stack.h>
 #include <ATen/record_function.h>
@@ -19,21 +21,59 @@
 #endif
 #include <chrono>
 #include <cstdint>
+#include <cstring>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-thread_local std::string last_error;
+// What the last call that returned 1 on this thread complained about, and whether there was no memory to keep that.
+static thread_local std::string last_error;
+static thread_local bool unsaid = false;
 
-static std::optional<Tensor> maybe(Tensor* tensor) {
-  return tensor ? std::optional<Tensor>(*tensor) : std::nullopt;
+static void keep(const char* message, size_t length) noexcept {
+  try {
+    last_error.assign(message, length);
+    unsaid = false;
+  } catch (...) {
+    unsaid = true;
+  }
+}
+
+const char* last_message() noexcept { return unsaid ? "out of memory" : last_error.c_str(); }
+
+void complain() noexcept {
+  auto keep_all = [](const char* message) { keep(message, std::strlen(message)); };
+  try {
+    throw;
+  } catch (const c10::Error& error) {
+    // It makes its message when it is asked for it.
+    try {
+      keep_all(error.what_without_backtrace());
+    } catch (...) {
+      unsaid = true;
+    }
+  } catch (const std::bad_alloc&) {
+    keep_all("out of memory");
+  } catch (const std::exception& error) {
+    keep_all(error.what());
+  } catch (...) {
+    keep_all("unknown C++ exception");
+  }
+}
+
+void refuse_second_derivative(const char* kernel) {
+  TORCH_CHECK(!at::GradMode::is_enabled(), kernel, " has no second derivative: compute this with libtorch's operators "
+              "(Fusion::new(Kernels::Libtorch), or model.fused off and model.recompute false)");
 }
 
 static at::Device device_of(int cuda_index) {
+  TORCH_CHECK(cuda_index <= std::numeric_limits<c10::DeviceIndex>::max(), "there is no GPU ", cuda_index);
   return cuda_index < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(cuda_index));
 }
 
@@ -46,6 +86,13 @@ static std::unique_ptr<at::ObserverContext> count_read(const at::RecordFunction&
   if (name == "aten::_local_scalar_dense" || name == "aten::nonzero" || name == "aten::is_nonzero") reads++;
   return nullptr;
 }
+
+// Kept instead of being printed.
+struct Warnings : c10::WarningHandler {
+  std::string text;
+  void process(const c10::Warning& warning) override { text += warning.msg() + '\n'; }
+};
+static thread_local Warnings warnings;
 
 // One line for each operator that this thread calls itself: those that operators call in turn are not told.
 static thread_local std::string operators, inputs;
@@ -77,8 +124,59 @@ static void leave_operator(const at::RecordFunction& function, at::ObserverConte
   operators += function.name() + ('\t' + std::to_string(took.count())) + output + inputs + '\n';
 }
 
+// Libtorch's fused optimizers go through the memory of all tensors side by side, without a look at their sizes.
+static bool is_like(const Tensor& tensor, const Tensor& parameter) {
+  if (!tensor.defined() || tensor.sizes() != parameter.sizes() || tensor.scalar_type() != parameter.scalar_type() ||
+      tensor.device() != parameter.device() || tensor.layout() != at::kStrided || tensor.is_neg() || tensor.is_conj() ||
+      tensor._is_zerotensor())
+    return false;
+  for (int64_t i = 0; i < tensor.dim(); i++)
+    if (tensor.size(i) != 1 && tensor.stride(i) != parameter.stride(i)) return false;
+  return true;
+}
+
+static std::vector<Tensor> parameters(Tensor* const* tensors, size_t n) {
+  auto all = list(tensors, n);
+  for (const auto& parameter : all)
+    TORCH_CHECK(is_like(parameter, parameter) && parameter.is_non_overlapping_and_dense(),
+                "a parameter must be a dense tensor without gaps or overlaps");
+  return all;
+}
+
+static std::vector<Tensor> states(Tensor* const* tensors, const std::vector<Tensor>& parameters) {
+  auto all = list(tensors, parameters.size());
+  for (size_t i = 0; i < all.size(); i++)
+    TORCH_CHECK(is_like(all[i], parameters[i]),
+                "an optimizer's state must have the size, kind, device and layout of its parameter");
+  return all;
+}
+
+// Brought to the layout of their parameters where they have another.
+static std::vector<Tensor> gradients(Tensor* const* tensors, const std::vector<Tensor>& parameters) {
+  auto all = list(tensors, parameters.size());
+  for (size_t i = 0; i < all.size(); i++) {
+    if (is_like(all[i], parameters[i])) continue;
+    bool fits = all[i].defined() && all[i].sizes() == parameters[i].sizes() && all[i].device() == parameters[i].device();
+    TORCH_CHECK(fits, "a gradient must have the size and the device of its parameter");
+    all[i] = at::empty_like(parameters[i]).copy_(all[i]);
+  }
+  return all;
+}
+
+// A number that the kernels read by its address.
+static std::optional<Tensor> scalar(Tensor* tensor, const std::vector<Tensor>& parameters, const char* what) {
+  if (!tensor) return std::nullopt;
+  bool fits = tensor->defined() && tensor->numel() == 1 && tensor->scalar_type() == at::kFloat &&
+              tensor->layout() == at::kStrided && !tensor->is_neg() && !tensor->_is_zerotensor();
+  TORCH_CHECK(fits, what, " must be one f32");
+  bool here = parameters.empty() || tensor->device() == parameters[0].device();
+  TORCH_CHECK(here, what, " must be on the parameters' device");
+  return *tensor;
+}
+
 extern "C" {
-const char* oxiseg_error() { return last_error.c_str(); }
+const char* oxiseg_error() { return last_message(); }
+void oxiseg_complain(const char* message, size_t length) { keep(message, length); }
 const char* oxiseg_libtorch_version() { return TORCH_VERSION; }
 
 int oxiseg_fused_adam(Tensor* const* params, Tensor* const* grads, Tensor* const* first, Tensor* const* second,
@@ -86,10 +184,13 @@ int oxiseg_fused_adam(Tensor* const* params, Tensor* const* grads, Tensor* const
                       double weight_decay, double epsilon, Tensor* grad_scale, Tensor* found_inf) {
   return guarded([&] {
     at::NoGradGuard no_grad;
+    auto all = parameters(params, n);
+    std::vector<Tensor> steps(n, *scalar(step, all, "the step"));
     auto update = [&](auto&& kernel) {
-      kernel(list(params, n), list(grads, n), list(first, n), list(second, n), /*max_exp_avg_sqs=*/std::vector<Tensor>{},
-             std::vector<Tensor>(n, *step), lr, beta1, beta2, weight_decay, epsilon, /*amsgrad=*/false,
-             /*maximize=*/false, maybe(grad_scale), maybe(found_inf));
+      kernel(all, gradients(grads, all), states(first, all), states(second, all),
+             /*max_exp_avg_sqs=*/std::vector<Tensor>{}, steps, lr, beta1, beta2, weight_decay, epsilon,
+             /*amsgrad=*/false, /*maximize=*/false, scalar(grad_scale, all, "the scale"),
+             scalar(found_inf, all, "found_inf"));
     };
     if (decoupled) update([](auto&&... args) { at::_fused_adamw_(args...); });
     else update([](auto&&... args) { at::_fused_adam_(args...); });
@@ -100,9 +201,11 @@ int oxiseg_fused_sgd(Tensor* const* params, Tensor* const* grads, Tensor* const*
                      double momentum, double weight_decay, int nesterov, Tensor* grad_scale, Tensor* found_inf) {
   return guarded([&] {
     at::NoGradGuard no_grad;
-    auto buffers = momentum_buffers ? list(momentum_buffers, n) : std::vector<Tensor>{};
-    at::_fused_sgd_(list(params, n), list(grads, n), buffers, weight_decay, momentum, lr, /*dampening=*/0.0,
-                    nesterov != 0, /*maximize=*/false, /*is_first_step=*/false, maybe(grad_scale), maybe(found_inf));
+    auto all = parameters(params, n);
+    auto buffers = momentum_buffers ? states(momentum_buffers, all) : std::vector<Tensor>{};
+    at::_fused_sgd_(all, gradients(grads, all), buffers, weight_decay, momentum, lr, /*dampening=*/0.0,
+                    nesterov != 0, /*maximize=*/false, /*is_first_step=*/false, scalar(grad_scale, all, "the scale"),
+                    scalar(found_inf, all, "found_inf"));
   });
 }
 
@@ -128,7 +231,13 @@ int oxiseg_copy(Tensor* const* into, Tensor* const* from, size_t n) {
 }
 
 int oxiseg_set_grad(Tensor* tensor, Tensor* grad) {
-  return guarded([&] { tensor->mutable_grad() = grad ? *grad : Tensor(); });
+  return guarded([&] {
+    TORCH_CHECK(tensor->defined(), "an undefined tensor has no gradient");
+    TORCH_CHECK(!grad || (grad->defined() && !grad->is_same(*tensor) && grad->sizes() == tensor->sizes() &&
+                          grad->scalar_type() == tensor->scalar_type() && grad->device() == tensor->device()),
+                "a gradient must be another tensor of the same size, kind and device");
+    tensor->mutable_grad() = grad ? *grad : Tensor();
+  });
 }
 
 int oxiseg_generator_state(int cuda_index, Tensor** out) {
@@ -175,8 +284,8 @@ int oxiseg_allow_tf32(int allowed) {
   });
 }
 
-int oxiseg_tf32_allowed() {
-  return at::globalContext().allowTF32CuBLAS() && at::globalContext().allowTF32CuDNN();
+int oxiseg_tf32_allowed(int* allowed) {
+  return guarded([&] { *allowed = at::globalContext().allowTF32CuBLAS() && at::globalContext().allowTF32CuDNN(); });
 }
 
 int oxiseg_channels_last(Tensor* tensor, Tensor** out) {
@@ -188,6 +297,33 @@ int oxiseg_make_channels_last(Tensor* tensor) {
     at::NoGradGuard no_grad;
     tensor->set_data(tensor->detach().contiguous(at::MemoryFormat::ChannelsLast));
   });
+}
+
+int oxiseg_watch_warnings(void** before) {
+  return guarded([&] {
+    warnings.text.clear();
+    *before = c10::WarningUtils::get_warning_handler();
+    c10::WarningUtils::set_warning_handler(&warnings);
+  });
+}
+void oxiseg_unwatch_warnings(void* before) {
+  c10::WarningUtils::set_warning_handler(static_cast<c10::WarningHandler*>(before));
+}
+const char* oxiseg_warnings() { return warnings.text.c_str(); }
+
+// For the test of what becomes of exceptions.
+int oxiseg_throw(int what) {
+  return guarded([&] {
+    if (what == 0) throw 5;
+    if (what == 1) throw std::bad_alloc();
+    if (what == 2) throw std::runtime_error("as told");
+    TORCH_CHECK(false, "by libtorch");
+  });
+}
+
+// Its `device` is deprecated: libtorch knows by itself for which it pins.
+int oxiseg_pinned(Tensor* tensor, Tensor** out) {
+  return guarded([&] { *out = new Tensor(tensor->pin_memory()); });
 }
 
 int oxiseg_watch_reads(uint64_t* handle) {

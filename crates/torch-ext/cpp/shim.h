@@ -3,15 +3,10 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
-#include <exception>
 #include <memory>
-#include <string>
 #include <vector>
 
 using at::Tensor;
-
-// What the last call that returned 1 on this thread complained about.
-extern thread_local std::string last_error;
 
 inline std::vector<Tensor> list(Tensor* const* tensors, size_t n) {
   std::vector<Tensor> all;
@@ -20,6 +15,9 @@ inline std::vector<Tensor> list(Tensor* const* tensors, size_t n) {
   return all;
 }
 
+// The message of the last call that returned 1 on this thread.
+const char* last_message() noexcept;
+
 // What the host language gave to be called back; 0, or 1 with a message.
 using Run = int (*)(void* self, const Tensor* const* inputs, size_t n, Tensor** out);
 
@@ -27,22 +25,26 @@ inline Tensor called(Run run, void* self, at::TensorList inputs) {
   std::vector<const Tensor*> all;
   for (const auto& input : inputs) all.push_back(&input);
   Tensor* out = nullptr;
-  TORCH_CHECK(run(self, all.data(), all.size(), &out) == 0, last_error);
+  TORCH_CHECK(run(self, all.data(), all.size(), &out) == 0 && out, last_message());
   std::unique_ptr<Tensor> owner(out);
   return *owner;
 }
 
-// Runs `body`; 0, or 1 with a message.
-template <class F> int guarded(F&& body) {
+// Keeps the message of the exception that is being handled.
+void complain() noexcept;
+
+// Runs `body`; 0, or 1 with a message. Nothing that it throws leaves it, of whatever type, nor does the making of the
+// message.
+template <class F> int guarded(F&& body) noexcept {
   try {
     body();
     return 0;
-  } catch (const c10::Error& error) {
-    last_error = error.what_without_backtrace();
-  } catch (const std::exception& error) {
-    last_error = error.what();
   } catch (...) {
-    last_error = "unknown C++ exception";
+    complain();
+    return 1;
   }
-  return 1;
 }
+
+// For the backward pass of a kernel of ours, which libtorch cannot differentiate once more: a second derivative would
+// lack what went through it, without a word.
+void refuse_second_derivative(const char* kernel);

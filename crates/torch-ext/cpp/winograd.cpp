@@ -9,6 +9,8 @@
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <ATen/Parallel.h>
 #include "avx512.h"
+#include "machine.h"
+#include "parallel.h"
 
 namespace winograd {
 namespace {
@@ -228,14 +230,14 @@ void convolve_as(const Size& size, const typename E::Number* x, const NormRelu* 
   int64_t units = size.inputs / E::IN_UNIT;
   Scratch<uint32_t> packed(PLACES * units * size.outputs);
   int64_t columns = size.outputs / LANES;
-  at::parallel_for(0, size.inputs / LANES * columns, 1, [&](int64_t from, int64_t to) {
+  in_parallel(size.inputs / LANES * columns, [&](int64_t from, int64_t to) {
     for (int64_t block = from; block < to; block++)
       pack_weight<E>(size, weight, turned, block / columns * LANES, block % columns * LANES, packed.get());
   });
   Tiles tiles(size);
   int64_t count = tiles_at_once<E>(size, tiles.count);
   std::vector<typename E::Number> zeros(size.inputs);
-  at::parallel_for(0, (tiles.count + count - 1) / count, 1, [&](int64_t from, int64_t to) {
+  in_parallel((tiles.count + count - 1) / count, [&](int64_t from, int64_t to) {
     Scratch<uint32_t> transformed(PLACES * plane(count * units));
     Scratch<float> product(PLACES * plane(count * std::min(size.outputs, OUTPUTS)));
     Scratch<typename E::Number> sink(size.outputs);
@@ -311,12 +313,12 @@ void weight_gradient_as(const Size& size, const typename E::Number* x, const Nor
   Scratch<float> sum(PLACES * size.outputs * size.inputs);
   std::vector<typename E::Number> zeros(std::max(size.inputs, size.outputs));
   for (int64_t first = 0; first < tiles.count; first += count) {
-    at::parallel_for(0, units, 1, [&](int64_t from, int64_t to) {
+    in_parallel(units, [&](int64_t from, int64_t to) {
       transform_tiles<E, false>(tiles, x, size.inputs, before, zeros.data(), first, from, to, of_x.get(), x_plane);
       transform_tiles<E, true>(tiles, y_gradient, size.outputs, nullptr, zeros.data(), first, from, to, of_y.get(), y_plane);
     });
     int64_t rows = size.outputs / ROWS;
-    at::parallel_for(0, PLACES * rows, 1, [&](int64_t from, int64_t to) {
+    in_parallel(PLACES * rows, [&](int64_t from, int64_t to) {
       for (int64_t task = from; task < to; task++) {
         int64_t place = task / rows, output = task % rows * ROWS;
         add_products<E>(size, of_x.get() + place * x_plane, of_y.get() + place * y_plane + output, units,
@@ -324,17 +326,15 @@ void weight_gradient_as(const Size& size, const typename E::Number* x, const Nor
       }
     });
   }
-  at::parallel_for(0, size.outputs, 1, [&](int64_t from, int64_t to) {
+  in_parallel(size.outputs, [&](int64_t from, int64_t to) {
     for (int64_t output = from; output < to; output++) gradient_of_output(size, output, sum.get(), into);
   });
 }
 }  // namespace
 
 bool takes(const Size& size, bool bf16) {
-  static const bool f32s = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  static const bool bf16s = f32s && __builtin_cpu_supports("avx512bf16");
-  return (bf16 ? bf16s : f32s) && size.inputs % LANES == 0 && size.outputs % LANES == 0 && size.height > 1 && size.width > 1;
+  return (bf16 ? machine::has_avx512_bf16() : machine::has_avx512()) && size.inputs % LANES == 0 &&
+         size.outputs % LANES == 0 && size.height > 1 && size.width > 1;
 }
 
 template <>

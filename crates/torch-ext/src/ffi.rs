@@ -58,7 +58,22 @@ unsafe extern "C" {
     pub fn oxiseg_generator_state(cuda_index: c_int, out: *mut *mut C_tensor) -> c_int;
     pub fn oxiseg_set_generator_state(cuda_index: c_int, state: Ptr) -> c_int;
     pub fn oxiseg_allow_tf32(allowed: c_int) -> c_int;
-    pub fn oxiseg_tf32_allowed() -> c_int;
+    pub fn oxiseg_tf32_allowed(allowed: *mut c_int) -> c_int;
+    pub fn oxiseg_watch_warnings(before: *mut *mut c_void) -> c_int;
+    pub fn oxiseg_unwatch_warnings(before: *mut c_void);
+    pub fn oxiseg_warnings() -> *const c_char;
+    #[cfg(test)]
+    pub fn oxiseg_throw(what: c_int) -> c_int;
+    pub fn oxiseg_pinned(tensor: Ptr, out: *mut *mut C_tensor) -> c_int;
+    #[cfg(test)]
+    pub fn oxiseg_loop_threads() -> c_int;
+    pub fn oxiseg_processor(name: *mut [c_char; 49]);
+    pub fn oxiseg_has_avx512() -> c_int;
+    pub fn oxiseg_has_avx512_bf16() -> c_int;
+    pub fn oxiseg_has_amx(has: *mut c_int) -> c_int;
+    pub fn oxiseg_openmp_file() -> *const c_char;
+    pub fn oxiseg_openmp_block_time() -> c_int;
+    pub fn oxiseg_set_openmp_block_time(milliseconds: c_int) -> c_int;
     pub fn oxiseg_autocast_enter(cuda: c_int, kind: c_int, was_enabled: *mut c_int, was_kind: *mut c_int) -> c_int;
     pub fn oxiseg_autocast_leave(cuda: c_int, was_enabled: c_int, was_kind: c_int) -> c_int;
     pub fn oxiseg_channels_last(tensor: Ptr, out: *mut *mut C_tensor) -> c_int;
@@ -101,6 +116,21 @@ unsafe extern "C" {
         var: Ptr,
         epsilon: f64,
         bound: f64,
+        out: *mut *mut C_tensor,
+    ) -> c_int;
+    pub fn oxiseg_folded(
+        x: Ptr,
+        weight: Ptr,
+        stride: i64,
+        padding: i64,
+        groups: i64,
+        scale: Ptr,
+        shift: Ptr,
+        mean: Ptr,
+        var: Ptr,
+        epsilon: f64,
+        bound: f64,
+        relu: c_int,
         out: *mut *mut C_tensor,
     ) -> c_int;
     pub fn oxiseg_norm_relu(
@@ -156,6 +186,14 @@ pub fn made(call: impl FnOnce(*mut *mut C_tensor) -> c_int) -> Result<Tensor, To
     checked(call(&mut out))?;
     // SAFETY: where the shim reports success it has written a tensor that it allocated and we now own.
     Ok(unsafe { Tensor::from_ptr(out) })
+}
+
+/// The same of a call that may have left it as it was.
+pub fn maybe_made(call: impl FnOnce(*mut *mut C_tensor) -> c_int) -> Result<Option<Tensor>, TorchError> {
+    let mut out = std::ptr::null_mut();
+    checked(call(&mut out))?;
+    // SAFETY: what the shim has written, if it has, is a tensor that it allocated and we now own.
+    Ok((!out.is_null()).then(|| unsafe { Tensor::from_ptr(out) }))
 }
 
 /// The pointers of several tensors; valid while the tensors are.

@@ -1,10 +1,14 @@
 //! Operators that libtorch leaves apart.
 
 mod conv;
+mod folded;
 mod norm;
 mod pool;
+#[cfg(test)]
+mod safety;
 
 pub use conv::{conv3x3, conv3x3_norm_relu, norm_relu_conv3x3, with_bias};
+pub use folded::{Geometry, folded};
 pub use norm::batch_norm_relu;
 pub use pool::max_pool2x2;
 
@@ -13,41 +17,57 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use tch::{Device, Kind, Tensor};
 
-thread_local! {
-    static FUSED: Cell<bool> = const { Cell::new(false) };
+/// Choice of the kernels that compute on a CPU. They round differently, so a training run keeps those that it began
+/// with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kernels {
+    /// libtorch's operators, and nothing else.
+    #[default]
+    Libtorch,
+    /// Ours for BatchNorm, ReLU, max-pooling and biases; convolutions are libtorch's. In evaluation in bf16 these take
+    /// BatchNorm and ReLU along.
+    Own,
+    /// Ours also for convolutions 3×3, by Winograd's filtering, where the processor has AVX-512.
+    Winograd,
 }
 
-/// While this lives, the functions here compute on this thread in fewer passes and products what they leave to libtorch's own
-/// operators otherwise.
+thread_local! {
+    static KERNELS: Cell<Kernels> = const { Cell::new(Kernels::Libtorch) };
+}
+
+/// While this lives, the functions here compute by these [`Kernels`] on this thread. Without one they leave all to
+/// libtorch.
 #[derive(Debug)]
 pub struct Fusion {
-    before: bool,
+    before: Kernels,
     /// The switch is by thread, so the guard must not leave its own.
     this_thread: PhantomData<*const ()>,
 }
 
 impl Fusion {
-    /// Switches to `fused` operators, or to libtorch's own.
-    pub fn new(fused: bool) -> Self {
-        Self { before: FUSED.replace(fused), this_thread: PhantomData }
+    /// Switches to `kernels`.
+    pub fn new(kernels: Kernels) -> Self {
+        Self { before: KERNELS.replace(kernels), this_thread: PhantomData }
     }
 }
 
 impl Drop for Fusion {
     fn drop(&mut self) {
-        FUSED.set(self.before);
+        KERNELS.set(self.before);
     }
 }
 
-/// Whether a [`Fusion`] to fused operators lives on this thread.
-pub(crate) fn is_on() -> bool {
-    FUSED.get()
+/// The kernels that compute on this thread.
+pub(crate) fn kernels() -> Kernels {
+    KERNELS.get()
 }
 
-/// Whether `x_nchw` is computed by kernels of this crate.
+/// Returns whether kernels of this crate compute on `x_nchw`, convolutions aside.
 fn is_fused(x_nchw: &Tensor) -> bool {
-    let fits = matches!(x_nchw.kind(), Kind::Float | Kind::BFloat16 | Kind::Double);
-    is_on() && fits && x_nchw.device() == Device::Cpu && x_nchw.dim() == 4 && x_nchw.numel() > 0
+    // What is undefined has neither kind nor device.
+    let fits =
+        || matches!(x_nchw.kind(), Kind::Float | Kind::BFloat16 | Kind::Double) && x_nchw.device() == Device::Cpu;
+    kernels() != Kernels::Libtorch && x_nchw.defined() && fits() && x_nchw.dim() == 4 && x_nchw.numel() > 0
 }
 
 /// The parts of a BatchNorm: weight and bias, and the running statistics, which follow in training.
@@ -89,7 +109,13 @@ impl Relu {
 
 #[cfg(test)]
 mod testing {
+    use super::Kernels;
     use tch::{Device, Kind, Tensor};
+
+    /// Our kernels, or libtorch's.
+    pub fn kernels(fused: bool) -> Kernels {
+        if fused { Kernels::Winograd } else { Kernels::Libtorch }
+    }
 
     /// Values between -1 and 1 that look like noise.
     pub fn noise(shape: &[i64], seed: u64) -> Tensor {

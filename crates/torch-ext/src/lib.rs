@@ -9,23 +9,28 @@ mod ffi;
 mod fused;
 mod graph;
 mod lists;
+mod machine;
 mod operators;
 mod optim;
 mod reads;
 mod recompute;
 mod script;
+mod warnings;
 
 pub use autocast::Autocast;
 pub use fused::{
-    BatchNorm, Fusion, Relu, batch_norm_relu, conv3x3, conv3x3_norm_relu, max_pool2x2, norm_relu_conv3x3, with_bias,
+    BatchNorm, Fusion, Geometry, Kernels, Relu, batch_norm_relu, conv3x3, conv3x3_norm_relu, folded, max_pool2x2,
+    norm_relu_conv3x3, with_bias,
 };
 pub use graph::{Constant, Graph, Operation};
 pub use lists::{copy, global_norm, lerp};
+pub use machine::{OpenMp, has_amx, has_avx512, has_avx512_bf16, processor, tune_openmp};
 pub use operators::{Operator, Operators, Seen};
 pub use optim::{Adam, Sgd, clear_grad, fused_adam, fused_sgd, set_grad};
 pub use reads::Reads;
 pub use recompute::recomputed;
 pub use script::Script;
+pub use warnings::Warnings;
 
 use contract::TorchError;
 use std::ffi::{CStr, c_int};
@@ -66,9 +71,21 @@ pub fn allow_tf32(allowed: bool) -> Result<(), TorchError> {
 }
 
 /// Whether both may; see [`allow_tf32`].
-pub fn tf32_allowed() -> bool {
-    // SAFETY: reads two switches of libtorch's context, which only `allow_tf32` sets.
-    unsafe { ffi::oxiseg_tf32_allowed() != 0 }
+pub fn tf32_allowed() -> Result<bool, TorchError> {
+    let mut allowed = 0;
+    // SAFETY: a pointer to a live integer.
+    ffi::checked(unsafe { ffi::oxiseg_tf32_allowed(&mut allowed) })?;
+    Ok(allowed != 0)
+}
+
+/// A copy of `tensor` in pinned memory of the host, from which a GPU fetches it while the host goes on.
+///
+/// # Errors
+///
+/// Fails where there is no GPU.
+pub fn pinned(tensor: &Tensor) -> Result<Tensor, TorchError> {
+    // SAFETY: the tensor lives through the call.
+    ffi::made(|out| unsafe { ffi::oxiseg_pinned(tensor.as_ptr(), out) })
 }
 
 fn cuda_index(device: Device) -> c_int {
@@ -106,7 +123,7 @@ mod tests {
     fn tf32_is_allowed_as_was_said() {
         for allowed in [true, false] {
             allow_tf32(allowed).unwrap();
-            assert_eq!(tf32_allowed(), allowed);
+            assert_eq!(tf32_allowed().unwrap(), allowed);
         }
     }
 

@@ -21,9 +21,9 @@ pub fn recomputed(
     buffers: &[Tensor],
     piece: impl Fn(&[Tensor]) -> Tensor + Send + 'static,
 ) -> Result<Tensor, TorchError> {
-    let on = fused::is_on();
+    let kernels = fused::kernels();
     let piece: Piece = Box::new(move |inputs| {
-        let _fusion = Fusion::new(on);
+        let _fusion = Fusion::new(kernels);
         piece(inputs)
     });
     let ([inputs, buffers], piece) = ([inputs, buffers].map(ffi::pointers), Box::into_raw(Box::new(piece)));
@@ -56,7 +56,7 @@ unsafe extern "C" fn drop_piece(piece: *mut c_void) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Autocast, Reads};
+    use crate::{Autocast, Kernels, Reads};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
     use tch::{Device, Kind};
@@ -125,10 +125,11 @@ mod tests {
         let weight = values(16).reshape([4, 4]).set_requires_grad(true);
         let of_piece = weight.shallow_clone();
         let y = {
-            let (_autocast, _fusion) = (Autocast::new(Device::Cpu, Kind::BFloat16).unwrap(), Fusion::new(true));
+            let _autocast = Autocast::new(Device::Cpu, Kind::BFloat16).unwrap();
+            let _fusion = Fusion::new(Kernels::Winograd);
             recomputed(&[values(16).reshape([4, 4])], &[], move |inputs| {
                 let y = inputs[0].matmul(&of_piece);
-                noted.lock().unwrap().push((y.kind(), fused::is_on()));
+                noted.lock().unwrap().push((y.kind(), fused::kernels()));
                 y
             })
             .unwrap()
@@ -136,8 +137,9 @@ mod tests {
         let reads = Reads::watch().unwrap();
         y.sum(Kind::Float).backward();
         assert_eq!(reads.count(), 0);
-        assert_eq!(*seen.lock().unwrap(), [(Kind::BFloat16, true); 2]);
-        assert!(weight.grad().defined() && !fused::is_on() && values(4).matmul(&values(4)).kind() == Kind::Float);
+        assert_eq!(*seen.lock().unwrap(), [(Kind::BFloat16, Kernels::Winograd); 2]);
+        assert!(weight.grad().defined() && fused::kernels() == Kernels::Libtorch);
+        assert_eq!(values(4).matmul(&values(4)).kind(), Kind::Float);
     }
 
     #[test]

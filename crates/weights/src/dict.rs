@@ -21,43 +21,82 @@ const KEYS: [&str; 3] = ["state_dict", "model_state_dict", "model"];
 /// How many things that are no tensors are named.
 const NAMED: usize = 10;
 
-/// The tensors of an archive.
-pub(crate) fn zipped(path: &Path, bytes: &[u8]) -> Result<StateDict, Error> {
-    let damaged = |error: zip::result::ZipError| {
-        unfit(path, format!("it is no archive of torch.save, or a damaged one: {error}"))
-    };
-    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
-    let folder = archive.file_names().find_map(|name| name.strip_suffix("/data.pkl")).map(String::from);
-    let folder =
-        folder.ok_or_else(|| unfit(path, "it is an archive, but not one of torch.save: it holds no data.pkl"))?;
-    let mut entry = |name: &str, expected: Option<usize>| -> Result<Vec<u8>, Error> {
-        let name = format!("{folder}/{name}");
-        let mut file = archive.by_name(&name).map_err(|error| unfit(path, format!("{name}: {error}")))?;
-        // A compressed entry may claim any size; what torch.save writes is as large as it is in the file.
+/// An archive of `torch.save` or `torch.jit.save`. All that is read of it is together no larger than it is.
+pub(crate) struct Archive<'b> {
+    path: &'b Path,
+    zip: ZipArchive<Cursor<&'b [u8]>>,
+    folder: String,
+    left: usize,
+}
+
+impl<'b> Archive<'b> {
+    pub(crate) fn open(path: &'b Path, bytes: &'b [u8]) -> Result<Self, Error> {
+        let damaged = |error: zip::result::ZipError| {
+            unfit(path, format!("it is no archive of torch.save, or a damaged one: {error}"))
+        };
+        let zip = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
+        let folder = zip.file_names().find_map(|name| name.strip_suffix("/data.pkl")).map(String::from);
+        let folder =
+            folder.ok_or_else(|| unfit(path, "it is an archive, but not one of torch.save: it holds no data.pkl"))?;
+        let mut archive = Self { path, zip, folder, left: bytes.len() };
+        if archive.entry("byteorder", None).is_ok_and(|order| order != b"little") {
+            return Err(unfit(path, "its numbers are big-endian"));
+        }
+        Ok(archive)
+    }
+
+    fn entry(&mut self, name: &str, expected: Option<usize>) -> Result<Vec<u8>, Error> {
+        let (path, name) = (self.path, format!("{}/{name}", self.folder));
+        let mut file = self.zip.by_name(&name).map_err(|error| unfit(path, format!("{name}: {error}")))?;
+        // A compressed entry may claim any size, and several may share their bytes; what torch.save writes does
+        // neither.
         let size = usize::try_from(file.size()).unwrap_or(usize::MAX);
-        if size > bytes.len() || expected.is_some_and(|expected| expected != size) {
+        if size > self.left || expected.is_some_and(|expected| expected != size) {
             let expected = expected.map_or("no more than the file".into(), |expected| format!("{expected} bytes"));
             return Err(unfit(path, format!("{name} is {size} bytes long, expected {expected}")));
         }
+        self.left -= size;
         let mut content = Vec::with_capacity(size);
         let read = (&mut file).take(size as u64).read_to_end(&mut content);
         read.map_err(|source| unfit(path, format!("{name}: {source}")))?;
         Ok(content)
-    };
-    if entry("byteorder", None).is_ok_and(|order| order != b"little") {
-        return Err(unfit(path, "its numbers are big-endian"));
     }
-    let pickled = entry("data.pkl", None)?;
-    let (value, _) = pickle::read(&pickled).map_err(|problem| unfit(path, problem))?;
-    let views = views(path, &value)?;
-    let mut storages = HashMap::new();
-    for storage in views.iter().map(|(_, view)| &view.storage) {
-        if !storages.contains_key(&storage.key) {
-            let content = entry(&format!("data/{}", storage.key), Some(size(path, storage)?))?;
-            storages.insert(storage.key.clone(), numbers(path, storage, &content)?);
+
+    /// The state dict.
+    pub(crate) fn state_dict(mut self) -> Result<StateDict, Error> {
+        let pickled = self.entry("data.pkl", None)?;
+        let (value, _) = pickle::read(&pickled).map_err(|problem| unfit(self.path, problem))?;
+        let views = views(self.path, &value)?;
+        Ok(self.tensors(&views, "data")?.into_iter().collect())
+    }
+
+    /// The constants of a TorchScript, in order.
+    pub(crate) fn constants(mut self) -> Result<Vec<Tensor>, Error> {
+        let pickled = self.entry("constants.pkl", None)?;
+        let (value, _) = pickle::read(&pickled).map_err(|problem| unfit(self.path, problem))?;
+        let Value::Tuple(values) = &value else {
+            return Err(unfit(self.path, format!("its constants are no tuple but {}", shown(&value))));
+        };
+        let view = |(number, value): (usize, &Value)| {
+            let view = View::parse(value)
+                .ok_or_else(|| unfit(self.path, format!("constant {number} is no tensor but {}", shown(value))))?;
+            Ok((number.to_string(), view))
+        };
+        let views = values.iter().enumerate().map(view).collect::<Result<Vec<_>, Error>>()?;
+        Ok(self.tensors(&views, "constants")?.into_iter().map(|(_, tensor)| tensor).collect())
+    }
+
+    /// The tensors of `views`, whose numbers are in the folder `numbers_in`.
+    fn tensors(&mut self, views: &[(String, View)], numbers_in: &str) -> Result<Vec<(String, Tensor)>, Error> {
+        let mut storages = HashMap::new();
+        for storage in views.iter().map(|(_, view)| &view.storage) {
+            if !storages.contains_key(&storage.key) {
+                let content = self.entry(&format!("{numbers_in}/{}", storage.key), Some(size(self.path, storage)?))?;
+                storages.insert(storage.key.clone(), numbers(self.path, storage, &content)?);
+            }
         }
+        tensors(self.path, views, &storages)
     }
-    tensors(path, &views, &storages)
 }
 
 /// The tensors of a file from before 2020.
@@ -93,7 +132,7 @@ pub(crate) fn legacy(path: &Path, bytes: &[u8]) -> Result<StateDict, Error> {
         storages.insert(storage.key.clone(), numbers(path, storage, content)?);
         rest = after;
     }
-    tensors(path, &views, &storages)
+    Ok(tensors(path, &views, &storages)?.into_iter().collect())
 }
 
 fn size(path: &Path, storage: &Storage) -> Result<usize, Error> {
@@ -105,7 +144,11 @@ fn numbers(path: &Path, storage: &Storage, content: &[u8]) -> Result<Tensor, Err
     numbers.map_err(|error| torch(path, &storage.key, &error))
 }
 
-fn tensors(path: &Path, views: &[(String, View)], storages: &HashMap<String, Tensor>) -> Result<StateDict, Error> {
+fn tensors(
+    path: &Path,
+    views: &[(String, View)],
+    storages: &HashMap<String, Tensor>,
+) -> Result<Vec<(String, Tensor)>, Error> {
     let tensor = |(name, view): &(String, View)| {
         let numbers = storages.get(&view.storage.key);
         let numbers = numbers.ok_or_else(|| unfit(path, format!("the numbers of tensor '{name}' are not in it")))?;

@@ -9,14 +9,17 @@
 mod dict;
 mod error;
 mod pickle;
+#[path = "../../../scripts/regular.rs"]
+mod regular;
 mod storage;
 
 pub use error::Error;
 
 use contract::{StateDict, TorchError};
+use dict::Archive;
 use error::unfit;
 use safetensors::{Dtype, SafeTensors};
-use std::fs;
+use std::io::Read;
 use std::path::Path;
 use tch::{Kind, Tensor};
 
@@ -28,14 +31,35 @@ use tch::{Kind, Tensor};
 /// [`Error::Io`] where it cannot be read, [`Error::Unfit`] where it is no such file or a damaged one, [`Error::NoTensors`] with
 /// a list of what there is in the place of tensors.
 pub fn read(path: &Path) -> Result<StateDict, Error> {
-    let bytes = fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
-    match bytes.as_slice() {
+    let mut bytes = Vec::new();
+    let read = regular::open(path).and_then(|mut file| file.read_to_end(&mut bytes));
+    read.map_err(|source| Error::Io { path: path.into(), source })?;
+    parse(path, &bytes)
+}
+
+/// [`read`] for the `bytes` of a file; `path` names it in errors.
+///
+/// # Errors
+///
+/// Those of [`read`] but [`Error::Io`].
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<StateDict, Error> {
+    match bytes {
         // First, because the length that it begins with may look like the beginning of the others.
         bytes if is_safetensors(bytes) => safetensors(path, bytes),
-        [b'P', b'K', ..] => dict::zipped(path, &bytes),
-        [pickle::PROTO, ..] => dict::legacy(path, &bytes),
-        _ => safetensors(path, &bytes),
+        [b'P', b'K', ..] => Archive::open(path, bytes)?.state_dict(),
+        [pickle::PROTO, ..] => dict::legacy(path, bytes),
+        _ => safetensors(path, bytes),
     }
+}
+
+/// Returns the constants of a TorchScript (`CONSTANTS.c0` and so on in its code) from the `bytes` of its file, on the
+/// CPU. `path` names it in errors.
+///
+/// # Errors
+///
+/// [`Error::Unfit`] where it is no such file, a damaged one, or one with a constant that is no tensor.
+pub fn constants(path: &Path, bytes: &[u8]) -> Result<Vec<Tensor>, Error> {
+    Archive::open(path, bytes)?.constants()
 }
 
 /// Whether there is a header of JSON, of the length that stands before it.

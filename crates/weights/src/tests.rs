@@ -3,6 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::PathBuf;
 
 /// Where a tensor of `expected.json` stands: its shape and its values.
@@ -129,6 +130,86 @@ fn hostile_pickles_end_in_an_error_and_not_in_a_full_stack_or_memory() {
     // Twice as much at every step, all of it shared.
     let (doubled, _) = pickle::read(&repeated(b"Nq\x00", b"h\x00h\x00\x86q\x00", 60)).unwrap();
     assert!(matches!(doubled, pickle::Value::Tuple(_)));
+}
+
+/// An archive as `torch.jit.save` writes it: the pickle of its constants, and the f32 records that it speaks of.
+fn script(constants: &[u8], records: &[(&str, &[f32])]) -> Vec<u8> {
+    use std::io::Write;
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    let mut add = |name: &str, content: &[u8]| {
+        archive.start_file(format!("archive/{name}"), stored).unwrap();
+        archive.write_all(content).unwrap();
+    };
+    add("data.pkl", b"\x80\x02N.");
+    add("constants.pkl", constants);
+    for (key, numbers) in records {
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        add(&format!("constants/{key}"), &bytes);
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+/// A pickle's words for a vector of `count` numbers of the record `key`, which is one letter.
+fn vector(key: &str, count: u8) -> Vec<u8> {
+    let head = b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\0";
+    let tail = b"tQK\0(K\x00t(K\x01t\x89ccollections\nOrderedDict\n)RtR";
+    let mut tail = tail.to_vec();
+    tail[6] = count;
+    [&head[..], key.as_bytes(), b"X\x03\0\0\0cpuK", &[count], &tail].concat()
+}
+
+fn tuple(items: &[Vec<u8>]) -> Vec<u8> {
+    [b"\x80\x02(", &*items.concat(), b"t."].concat()
+}
+
+#[test]
+fn constants_of_a_script_come_in_order_and_only_as_tensors_that_are_there() {
+    let read = |constants: &[u8], records: &[(&str, &[f32])]| {
+        constants_of(&script(constants, records)).map_err(|error| error.to_string())
+    };
+    let records: [(&str, &[f32]); 2] = [("0", &[1.0, 2.0]), ("1", &[3.0])];
+    assert_eq!(read(&tuple(&[vector("1", 1), vector("0", 2)]), &records).unwrap(), [vec![3.0], vec![1.0, 2.0]]);
+    assert_eq!(read(&tuple(&[]), &[]).unwrap(), [[0f32; 0]; 0]);
+    for (constants, says) in [
+        (tuple(&[vector("0", 2), b"K\x05".to_vec()]), "constant 1 is no tensor but the number 5"),
+        (tuple(&[b"cposix\nsystem\n(X\x02\0\0\0lstR".to_vec()]), "constant 0 is no tensor but posix.system"),
+        (b"\x80\x02K\x05.".to_vec(), "its constants are no tuple but the number 5"),
+        (tuple(&[vector("0", 200)]), "archive/constants/0 is 8 bytes long, expected 800 bytes"),
+        (tuple(&[vector("9", 2)]), "archive/constants/9"),
+    ] {
+        let error = read(&constants, &records).unwrap_err();
+        assert!(error.starts_with("x.pt: ") && error.contains(says), "{error}");
+    }
+    assert!(constants_of(&fs::read(file("state.zip.pt")).unwrap()).unwrap_err().to_string().contains("constants.pkl"));
+}
+
+#[test]
+fn records_that_share_their_bytes_fill_no_memory() {
+    let keys: Vec<String> = ('a'..='z').map(String::from).collect();
+    let numbers = [1f32; 60];
+    let whole = script(&tuple(&keys.iter().map(|key| vector(key, 60)).collect::<Vec<_>>()), &[("a", &numbers)]);
+    // The entry of the only record, once more for each key.
+    let entry = whole.windows(4).rposition(|found| found == b"PK\x01\x02").unwrap();
+    let end = whole.windows(4).rposition(|found| found == b"PK\x05\x06").unwrap();
+    let (mut bytes, mut tail) = (whole[..entry].to_vec(), whole[end..].to_vec());
+    for key in &keys {
+        let at = bytes.len() + 46 + "archive/constants/".len();
+        bytes.extend(&whole[entry..end]);
+        bytes[at] = key.as_bytes()[0];
+    }
+    let directory = u32::from_le_bytes(*tail[16..].first_chunk().unwrap()) as usize;
+    let count = 2 + keys.len() as u16;
+    tail[8..10].copy_from_slice(&count.to_le_bytes());
+    tail[10..12].copy_from_slice(&count.to_le_bytes());
+    tail[12..16].copy_from_slice(&((bytes.len() - directory) as u32).to_le_bytes());
+    bytes.extend(tail);
+    let error = constants_of(&bytes).unwrap_err().to_string();
+    assert!(error.contains("is 240 bytes long"), "{error}");
+}
+
+fn constants_of(bytes: &[u8]) -> Result<Vec<Vec<f32>>, Error> {
+    Ok(constants(Path::new("x.pt"), bytes)?.into_iter().map(|tensor| Vec::try_from(tensor).unwrap()).collect())
 }
 
 proptest! {

@@ -117,7 +117,7 @@ fn prediction_ends_after_an_error() {
         |(_, index), batch| if index == 1 { Err("the disk is gone".into()) } else { Ok(batch) },
         |(_, index), batch| if index == 1 { Ok(Batch { inputs: noise(&[1, 5, 4, 4], 0), ..batch }) } else { Ok(batch) },
     ];
-    for (spoil, place) in spoils.into_iter().zip(["epoch 1, batch 2: no batch", "epoch 1, batch 2 (0.1.0)"]) {
+    for (spoil, place) in spoils.into_iter().zip(["prediction, batch 2: no batch", "prediction, batch 2 (0.1.0)"]) {
         let input = Images { spoil, ..Images::new(&[2, 1, 1]) };
         let predictor = Predictor::new(&model, &input);
         let mut predictions = predictor.predict();

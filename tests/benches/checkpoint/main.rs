@@ -9,7 +9,7 @@ mod disk;
 mod training;
 
 use checkpoint::{Config, Snapshot, Store};
-use common::{Outcome, Peers, load, median};
+use common::{Outcome, Peers, load, median, processor};
 use contract::Progress;
 use std::{collections::BTreeMap, path::Path, path::PathBuf, time::Instant};
 use training::Training;
@@ -179,7 +179,8 @@ impl Bench {
     fn print(&self) {
         let rounds = self.measured.0.values().map(Vec::len).min().unwrap_or(0);
         let (megabytes, threads) = (self.megabytes, tch::get_num_threads());
-        println!("{megabytes:.0} MB, {threads} threads, {rounds} rounds, load {}; median (range):", load());
+        let (machine, load) = (processor(), load());
+        println!("{megabytes:.0} MB, {threads} threads of {machine}, {rounds} rounds, load {load}; median (range):");
         for ((place, what), values) in &self.measured.0 {
             let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(l, h), &v| (l.min(v), h.max(v)));
             let unit = |value: f64| if value.abs() < 20.0 { format!("{value:.3}") } else { format!("{value:.0}") };

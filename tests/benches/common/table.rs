@@ -1,6 +1,6 @@
 //! What was measured, as a table in `BENCHMARKS.md` and as JSON.
 
-use super::{Outcome, load, median};
+use super::{Outcome, load, median, processor};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -65,7 +65,8 @@ impl Table {
     fn markdown(&self) -> String {
         let digits = |value: f64| if value < 10.0 { 2 } else { usize::from(value < 100.0) };
         let rounds = self.rows.iter().flat_map(|row| &row.rounds).map(Vec::len).max().unwrap_or(0);
-        let mut text = format!("{}, {rounds} rounds, load {}: medians (range).\n\n| |", self.unit, load());
+        let mut text =
+            format!("{}, {rounds} rounds, load {}: medians (range). {}.\n\n| |", self.unit, load(), processor());
         for task in &self.tasks {
             let _ = write!(text, " {task} | oxiseg is better by |");
         }
@@ -104,7 +105,10 @@ impl Table {
             row.rounds.iter().enumerate().map(cell).collect()
         };
         let rows: Vec<_> = self.rows.iter().map(|row| json!({ "contestant": row.name, "tasks": cells(row) })).collect();
-        json!({ "benchmark": self.name, "unit": self.unit, "load": load(), "rows": rows, "notes": self.notes })
+        let (name, unit, notes) = (self.name, self.unit, &self.notes);
+        json!({
+            "benchmark": name, "unit": unit, "processor": processor(), "load": load(), "rows": rows, "notes": notes,
+        })
     }
 
     /// Prints the table, writes it to its place in `BENCHMARKS.md` and all rounds to `NAME.json` in `folder`.

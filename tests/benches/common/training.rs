@@ -57,7 +57,7 @@ pub struct Training {
 
 impl Training {
     /// With the same weights for everybody.
-    pub fn new(width: i64, precision: model::Precision, fused: bool) -> Outcome<Self> {
+    pub fn new(width: i64, precision: model::Precision, fused: model::Fused) -> Outcome<Self> {
         let store = VarStore::new(Device::Cpu);
         tch::manual_seed(1);
         let common = model::Common { precision, fused, ..Default::default() };

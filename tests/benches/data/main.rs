@@ -6,7 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-use common::{Outcome, Peers, load, median};
+use common::{Outcome, Peers, load, median, processor};
 use contract::Input;
 use data::{Config, Loader, Order, Split, Tell};
 use serde_json::json;
@@ -124,6 +124,7 @@ impl Bench {
 
     fn print(&self) {
         let rounds = self.measured.values().map(Vec::len).min().unwrap_or(0);
+        println!("{}", processor());
         println!("images/s, {rounds} rounds, load {}; median (range), and oxiseg's to the peer's:", load());
         for ((size, contestant), rates) in &self.measured {
             let (low, high) = rates.iter().fold((f64::MAX, f64::MIN), |(l, h), &v| (l.min(v), h.max(v)));

@@ -118,6 +118,7 @@ fn epoch(training: &mut Training, input: &Loader, summary: &mut Summary, epoch: 
 
 fn main() -> Outcome<()> {
     torch_ext::tune_allocator();
+    torch_ext::tune_openmp();
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     let root = PathBuf::from(args.next().ok_or("usage: scripts/bench epoch PETS [ROUNDS]")?);
     let rounds: u64 = args.next().map_or(Ok(5), |rounds| rounds.parse())?;
@@ -126,7 +127,7 @@ fn main() -> Outcome<()> {
     let mut summaries = ["files", "memory"].map(|name| Summary::open(&folder.path().join(name), &per_step));
     let [Ok(of_files), Ok(of_memory)] = &mut summaries else { return Err("no summary can be written".into()) };
     let [files, memory] = [loader(&root, "none")?, loader(&root, "memory")?];
-    let mut trainings = [0, 1].map(|_| Training::new(WIDTH, model::Precision::Bf16, true));
+    let mut trainings = [0, 1].map(|_| Training::new(WIDTH, model::Precision::Bf16, model::Fused::Auto));
     let [Ok(with_files), Ok(with_memory)] = &mut trainings else { return Err("no network".into()) };
     let mut peers = Peers::start("epoch/peers.py", &[root.as_os_str()])?;
     let mut table = Table::new("epoch", "Seconds an epoch", true, &["300 photographs"]);

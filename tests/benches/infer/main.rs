@@ -143,6 +143,7 @@ impl Task {
 
 fn main() -> Outcome<()> {
     torch_ext::tune_allocator();
+    torch_ext::tune_openmp();
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     let parent = PathBuf::from(args.next().ok_or("usage: scripts/bench infer [FOLDER [ROUNDS]]")?);
     let rounds: usize = args.next().map_or(Ok(5), |rounds| rounds.parse())?;

@@ -20,6 +20,7 @@ const EXTREMES: usize = 8;
 
 fn main() -> Result<(), BoxError> {
     torch_ext::tune_allocator();
+    torch_ext::tune_openmp();
     let draw = Tensor::randn([SAMPLES, CLASSES, SIDE, SIDE], (Kind::Float, Device::Cpu)) * 3.0;
     let targets = Tensor::randint(CLASSES, [SAMPLES, SIDE, SIDE], (Kind::Int64, Device::Cpu));
     // As they come from a network on a CPU.

@@ -8,9 +8,9 @@
 mod common;
 
 use common::training::{Task, Training, matmul_peak, noise};
-use common::{Outcome, Peers, Table, load, median};
+use common::{Outcome, Peers, Table, load, median, processor};
 use contract::Batch;
-use model::Precision;
+use model::{Fused, Precision};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -31,6 +31,7 @@ const STEPS: usize = 3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Contestant {
     Bf16,
+    Winograd,
     Unfused,
     TorchBest,
     TorchTuned,
@@ -42,15 +43,16 @@ enum Contestant {
 }
 
 use Contestant::*;
-const CONTESTANTS: [Contestant; 9] =
-    [Bf16, Unfused, TorchBest, TorchTuned, TorchCompile, Keras, Fp32, TorchBestFp32, Torch];
+const CONTESTANTS: [Contestant; 10] =
+    [Bf16, Winograd, Unfused, TorchBest, TorchTuned, TorchCompile, Keras, Fp32, TorchBestFp32, Torch];
 
 impl Contestant {
     /// What it is called, and as what Python knows it.
     fn names(self) -> (&'static str, &'static str) {
         match self {
             Bf16 => ("oxiseg, bf16", ""),
-            Unfused => ("oxiseg, bf16, `fused: false`", ""),
+            Winograd => ("oxiseg, bf16, `fused: on`", ""),
+            Unfused => ("oxiseg, bf16, `fused: off`", ""),
             TorchBest => ("PyTorch's best, bf16", "torch-best"),
             TorchTuned => ("PyTorch's best, allocator tuned", "torch-tuned"),
             TorchCompile => ("PyTorch's best, `torch.compile`", "torch-compile"),
@@ -84,7 +86,12 @@ impl Contestant {
     }
 
     fn training(self, task: Task) -> Outcome<Training> {
-        Training::new(task.width, self.precision(), self != Unfused)
+        let fused = match self {
+            Unfused => Fused::Off,
+            Winograd => Fused::On,
+            _ => Fused::Auto,
+        };
+        Training::new(task.width, self.precision(), fused)
     }
 }
 
@@ -99,17 +106,27 @@ fn steps(training: &mut Training, batch: &Batch) -> Outcome<f64> {
     Ok(median(&seconds))
 }
 
-/// The contestants that `PEERS` leaves, and ourselves.
-fn contestants() -> Vec<Contestant> {
+/// Of the precision that `PRECISION` names, if it does, those that `PEERS` leaves, and ourselves.
+fn contestants() -> Outcome<Vec<Contestant>> {
+    let only = match std::env::var("PRECISION").unwrap_or_default().as_str() {
+        "" => None,
+        "bf16" => Some(Precision::Bf16),
+        "fp32" => Some(Precision::Fp32),
+        other => return Err(format!("PRECISION={other}: bf16 or fp32").into()),
+    };
     let chosen = std::env::var("PEERS").unwrap_or_default();
     let wanted = |contestant: &Contestant| {
         chosen.is_empty() || !contestant.is_peer() || chosen.split(',').any(|name| name == contestant.names().1)
     };
-    CONTESTANTS.into_iter().filter(wanted).collect()
+    let right = |contestant: &Contestant| only.is_none_or(|only| contestant.precision() == only);
+    // Where AMX leaves the choice, ours are a contestant of their own.
+    let other = |contestant: &Contestant| *contestant != Winograd || torch_ext::has_amx();
+    Ok(CONTESTANTS.into_iter().filter(wanted).filter(right).filter(other).collect())
 }
 
 fn main() -> Outcome<()> {
     torch_ext::tune_allocator();
+    torch_ext::tune_openmp();
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     let what = args.next().ok_or("usage: scripts/bench train|startup [FOLDER [ROUNDS]]")?;
     match what.as_str() {
@@ -132,7 +149,7 @@ fn main() -> Outcome<()> {
 }
 
 fn train(folder: &Path, rounds: usize, batches: &[Batch]) -> Outcome<Table> {
-    let contestants = contestants();
+    let contestants = contestants()?;
     let (mut own, mut peers) = (BTreeMap::new(), BTreeMap::new());
     for &contestant in &contestants {
         if contestant.is_peer() {
@@ -186,11 +203,12 @@ fn train(folder: &Path, rounds: usize, batches: &[Batch]) -> Outcome<Table> {
             _ => eprintln!("round {round} of {rounds}, load {}", load()),
         }
     }
+    let Some(&bf16) = rows.get(&Bf16) else { return Ok(table) };
     table.note(format!(
         "libtorch's matrix product, 2048³ in bf16: {peak:.0} GFLOP/s. The convolutions, by their definition,"
     ));
     for (number, task) in TASKS.into_iter().enumerate() {
-        let rate = task.gflop() / table.median(rows[&Bf16], number) * 1e3;
+        let rate = task.gflop() / table.median(bf16, number) * 1e3;
         let (name, gflop, share) = (task.name, task.gflop(), rate / peak);
         table.note(format!(
             "are {gflop:.1} GFLOP a step of {name}: {rate:.0} GFLOP/s over a whole step, {share:.2} of that;"
@@ -271,7 +289,7 @@ fn profile(fp32: bool) -> Outcome<()> {
                 *calls += 1;
             }
         }
-        println!("{} {:.0} ms a step, load {}", task.name, whole * 1e3, load());
+        println!("{} {:.0} ms a step, load {}, {}", task.name, whole * 1e3, load(), processor());
         let mut all: Vec<_> = of_each.into_iter().collect();
         all.sort_by(|(_, a), (_, b)| b.0.total_cmp(&a.0));
         let known: f64 = all.iter().map(|(_, (seconds, _))| seconds).sum();

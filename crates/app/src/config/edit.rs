@@ -1,29 +1,116 @@
 //! Changes of single keys, and what differs between two configurations.
 
-use super::Config;
-use serde_json::{Map, Value};
+use super::{Config, strict, strict::Problem, words};
+use serde_json::{Map, Value, json};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Makes the change `KEY=VALUE` in `config`; gives the key. The value is JSON, or a string where it is no JSON.
+/// A change of one key: `KEY=VALUE`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// The full key.
+    pub key: String,
+    /// The value as it was typed.
+    typed: String,
+    value: Value,
+}
+
+/// Reads changes. A value is JSON, or text where it is no JSON.
 ///
-/// A change of a `kind` drops the other options of its section, which belonged to the old kind.
-pub fn set(config: &mut Value, change: &str) -> Result<String, String> {
-    let (key, text) = change.split_once('=').ok_or_else(|| format!("--set {change}: expected KEY=VALUE"))?;
-    let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.into()));
-    let (section, name) = match key.rsplit_once('.') {
-        Some((section, name)) => (section.split('.').collect(), name),
-        None => (Vec::new(), key),
-    };
+/// They come in the order in which they are to be made, which is not that of the words: a section before its keys, and
+/// its `kind` before the others. A key that is given two values is an error.
+pub fn changes(words: &[String]) -> Result<Vec<Change>, String> {
+    let mut all: Vec<Change> = words.iter().map(|word| Change::read(word)).collect::<Result<_, _>>()?;
+    all.sort_by_key(|change| (change.key.split('.').count(), Reverse(change.name() == "kind")));
+    for (place, change) in all.iter().enumerate() {
+        if let Some(other) = all[..place].iter().find(|other| other.key == change.key && other.value != change.value) {
+            let (first, second) = (&other.typed, &change.typed);
+            return Err(format!("--set {} is there twice, with {first} and with {second}: keep one", change.key));
+        }
+    }
+    Ok(all)
+}
+
+/// Makes a change in `config`, as it would be written there. A change of a `kind` drops the other options of its
+/// section, which belonged to the old kind.
+pub fn make(config: &mut Value, change: &Change) -> Result<(), String> {
+    let (key, name) = (&change.key, change.name());
+    if let Some((list, _)) = key.split_once('[') {
+        return Err(format!("--set {key}: an item of a list cannot be set alone: give {list} whole"));
+    }
+    let whole = strict::typed(config).unwrap_or_default();
+    let defaults = serde_json::to_value(whole).unwrap_or_default();
+    let mut default = Some(&defaults);
     let mut at = config;
-    for part in section {
-        at = at.get_mut(part).ok_or_else(|| format!("--set {key}: there is no section \"{part}\""))?;
+    let mut path = String::new();
+    for part in key.split('.').take(key.split('.').count() - 1) {
+        path = if path.is_empty() { part.into() } else { format!("{path}.{part}") };
+        default = default.and_then(|default| default.get(part));
+        let section = at.as_object_mut().ok_or_else(|| format!("--set {key}: the configuration is no section"))?;
+        let inside = section.entry(part).or_insert(Value::Null);
+        if inside.is_null() && default.is_none_or(|default| default.is_null() || default.is_object()) {
+            // The other keys of a section that is not written have their defaults, but it needs its kind.
+            let kind = default.and_then(|default| default.get("kind"));
+            *inside = kind.map_or_else(|| json!({}), |kind| json!({ "kind": kind }));
+        }
+        if !inside.is_object() {
+            let found = default.filter(|_| inside.is_null()).unwrap_or(&*inside);
+            return Err(format!("--set {key}: {path} is no section, but {found}"));
+        }
+        at = inside;
     }
-    let object = at.as_object_mut().ok_or_else(|| format!("--set {key}: not a section"))?;
-    if name == "kind" && object.get(name) != Some(&value) {
-        *object = Map::new();
+    let section = at.as_object_mut().ok_or_else(|| format!("--set {key}: the configuration is no section"))?;
+    if name == "kind" && section.get(name) != Some(&change.value) {
+        *section = Map::new();
     }
-    object.insert(name.into(), value);
-    Ok(key.into())
+    section.insert(name.into(), change.value.clone());
+    Ok(())
+}
+
+/// The change that a problem at `path` comes from, if it is of one.
+pub fn guilty<'c>(changes: &'c [Change], path: &str) -> Option<&'c Change> {
+    let inside = |whole: &str, part: &str| {
+        part.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    // The last is the one with the longest key.
+    let of = |find: &dyn Fn(&Change) -> bool| changes.iter().rev().find(|change| find(change));
+    of(&|change| inside(&change.key, path)).or_else(|| of(&|change| !path.is_empty() && inside(path, &change.key)))
+}
+
+impl Change {
+    fn read(word: &str) -> Result<Self, String> {
+        let split =
+            word.split_once('=').map(|(key, text)| (key.trim(), text.trim())).filter(|(key, _)| !key.is_empty());
+        let (key, text) =
+            split.ok_or_else(|| format!("--set {word}: expected KEY=VALUE, such as --set train.epochs=20"))?;
+        if key == "format" {
+            return Err("--set format: this program alone writes it: leave it out".into());
+        }
+        let value = match strict::parse(text) {
+            Ok(value) => value,
+            // What is written as JSON is no other text, nor is it where a key is there twice.
+            Err(problem) if text.starts_with(['{', '[', '"']) => return Err(format!("--set {key}: {problem}")),
+            Err(_) => Value::String(text.into()),
+        };
+        Ok(Self { key: key.into(), typed: text.into(), value })
+    }
+
+    fn name(&self) -> &str {
+        self.key.rsplit('.').next().unwrap_or_default()
+    }
+
+    /// `said`, the plain words for a problem of this change, without its key where that is the place, and with what to
+    /// type.
+    pub fn explain(&self, problem: &Problem, said: &str) -> String {
+        let said = said.strip_prefix(&format!("{}: ", self.key)).unwrap_or(said);
+        if problem.path == self.key
+            && words::wants_text(&problem.said)
+            && (self.value.is_number() || self.value.is_boolean())
+        {
+            return format!("{said}; quote it: --set '{}=\"{}\"'", self.key, self.typed);
+        }
+        said.into()
+    }
 }
 
 /// The keys whose values differ, as `(key, before, after)`; `-` stands for a key that is not there.

@@ -1,6 +1,7 @@
 //! JSON that means what it says: no key twice, no unknown key, no wrong type; errors name the key's full path.
 
-use super::Config;
+use super::{Config, words};
+use contract::Invalid;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -67,29 +68,45 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 }
 
+/// A problem in a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The full key; empty for the whole.
+    pub path: String,
+    /// The message, from serde or from a check.
+    pub said: String,
+}
+
+impl From<Invalid> for Problem {
+    fn from(Invalid { key, problem }: Invalid) -> Self {
+        Self { path: key, said: problem }
+    }
+}
+
 /// Reads JSON; errors name the line.
 pub fn parse(text: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map(|Strict(value)| value).map_err(|error| error.to_string())
+    serde_json::from_str(text).map(|Strict(value)| value).map_err(|error| words::syntax(text, &error))
 }
 
 /// The configuration that `value` describes; errors name the key.
-pub fn typed(value: &Value) -> Result<Config, String> {
-    let (path, problem) = match attempt(value) {
+pub fn typed(value: &Value) -> Result<Config, Problem> {
+    let (path, said) = match attempt(value) {
         Ok(config) => {
-            let resolved = serde_json::to_value(&config).map_err(|error| error.to_string())?;
+            let resolved = serde_json::to_value(&config)
+                .map_err(|error| Problem { path: String::new(), said: error.to_string() })?;
             return sections(value, &resolved, "").map(|()| config);
         }
         Err(error) => error,
     };
     // serde reads a section with a `kind` in two passes and then cannot say which key it failed at.
-    match culprit(value, &path, &problem) {
-        root if root == "." => Err(problem),
-        path => Err(format!("{path}: {problem}")),
-    }
+    let path = culprit(value, &path, &said);
+    Err(Problem { path: if path == "." { String::new() } else { path }, said })
 }
 
-/// Refuses a list where a section or a value belongs: serde takes its items for the fields in their order.
-fn sections(given: &Value, resolved: &Value, path: &str) -> Result<(), String> {
+/// Refuses a list where a section or a value belongs (serde takes its items for the fields in their order), and text
+/// that only a shell can read.
+fn sections(given: &Value, resolved: &Value, path: &str) -> Result<(), Problem> {
+    let problem = |said: String| Err(Problem { path: path.into(), said });
     match (given, resolved) {
         (Value::Object(given), Value::Object(resolved)) => given.iter().try_for_each(|(key, value)| {
             sections(value, resolved.get(key).unwrap_or(&Value::Null), &of_key(path, key))
@@ -100,10 +117,11 @@ fn sections(given: &Value, resolved: &Value, path: &str) -> Result<(), String> {
         }
         // What a list is resolved to may be left out where it is a default.
         (Value::Array(_), Value::Null) => Ok(()),
-        (Value::Array(_), Value::Object(_)) => {
-            Err(format!("{path}: expected a section in braces, found {given}").trim_start_matches(": ").into())
+        (Value::Array(_), Value::Object(_)) => problem(format!("expected a section in braces, found {given}")),
+        (Value::Array(_), _) => problem(format!("expected a single value, found {given}")),
+        (Value::String(text), _) if text.starts_with("~/") => {
+            problem(format!("\"{text}\": only a shell knows what ~ is: write the whole path, or $HOME in a shell"))
         }
-        (Value::Array(_), _) => Err(format!("{path}: expected a single value, found {given}")),
         // A name for a section with only a name, or a number for a limit: the other way round serde knows by itself.
         _ => Ok(()),
     }

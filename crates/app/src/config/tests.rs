@@ -2,6 +2,7 @@
 
 use super::*;
 use serde_json::json;
+use std::fs;
 
 fn refused(text: &str) -> String {
     let error = Config::parse(text, "my.json").unwrap_err();
@@ -134,19 +135,144 @@ fn a_change_is_typed_checked_and_named() {
     for (change, expected) in [
         (
             "optimizer.learning_rate=fast",
-            "--set optimizer.learning_rate: optimizer.learning_rate: invalid type: string",
+            "--set optimizer.learning_rate: invalid type: string \"fast\", expected a number",
         ),
-        (
-            "optimizer.learning_rate=-1",
-            "--set optimizer.learning_rate: optimizer.learning_rate: must be above 0, is -1",
-        ),
-        ("optimizer.lr=1", "--set optimizer.lr: optimizer.lr: unknown field `lr`"),
-        ("optimiser.learning_rate=1", "--set optimiser.learning_rate: there is no section \"optimiser\""),
-        ("model.width.x=1", "--set model.width.x: not a section"),
+        ("optimizer.learning_rate=-1", "--set optimizer.learning_rate: must be above 0, is -1"),
+        ("optimizer.lr=1", "--set optimizer.lr: unknown field `lr`"),
+        ("optimiser.learning_rate=1", "--set optimiser.learning_rate: optimiser: unknown field `optimiser`"),
+        ("model.width.x=1", "--set model.width.x: model.width is no section, but 32"),
+        ("data.transforms[0].kind=x", "--set data.transforms[0].kind: an item of a list cannot be set alone"),
+        ("=5", "--set =5: expected KEY=VALUE"),
+        ("format=1", "--set format: this program alone writes it"),
         ("train.epochs", "--set train.epochs: expected KEY=VALUE"),
     ] {
         let error = changed(&[change]).unwrap_err();
         assert!(error.starts_with(expected), "{error}");
+    }
+}
+
+/// The configuration that a file means, with changes.
+fn of_file(text: &str, changes: &[&str]) -> Result<Config, String> {
+    let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    Config::built(value(text, "my.json").unwrap(), &changes, "my.json").map_err(|error| error.to_string())
+}
+
+const LISTED: &str = r#"{"data": {"kind": "folders", "root": "r", "classes": ["a", "b", "c"]}}"#;
+
+#[test]
+fn changes_are_checked_together_and_their_order_is_nothing() {
+    let cached = r#"{"data": {"kind": "shapes", "loader": {"cache": "disk", "cache_folder": "c"}}}"#;
+    for (file, changes) in [
+        (LISTED, ["loss.cross_entropy=0", "loss.dice=1"]),
+        (LISTED, [r#"data.classes=["a","b"]"#, "loss.class_weights=[1,2]"]),
+        (LISTED, ["data.channels=1", r#"data.normalize={"mean":[0.5],"std":[0.2]}"#]),
+        (LISTED, ["data.normalize.mean=[0.5,0.5,0.5]", "data.normalize.std=[0.2,0.2,0.2]"]),
+        (LISTED, ["data.split.train=a.txt", "data.split.validation=b.txt"]),
+        (LISTED, ["optimizer.rule.momentum=0.9", "optimizer.rule.kind=sgd"]),
+        (LISTED, ["optimizer.rule.beta1=0.5", "optimizer.rule.kind=adamw"]),
+        (LISTED, ["schedule.decay.floor=0.1", "schedule.decay.kind=cosine"]),
+        (LISTED, ["data.loader.batch_size=3", r#"data.loader={"workers":0}"#]),
+        (LISTED, ["optimizer.ema=0.9", "optimizer.ema=0.9"]),
+        (cached, ["data.loader.cache=none", "data.loader.cache_folder=null"]),
+        // The file alone says nothing that can be trained on.
+        (r#"{"data": {"kind": "folders"}}"#, [r#"data.classes=["a","b"]"#, "data.root=r"]),
+    ] {
+        let [one, two] = changes;
+        let config = of_file(file, &[one, two]).unwrap_or_else(|error| panic!("{changes:?}: {error}"));
+        assert_eq!(of_file(file, &[two, one]), Ok(config), "{changes:?}");
+    }
+    let config = of_file(LISTED, &["data.loader.batch_size=3", r#"data.loader={"workers":0}"#]).unwrap();
+    assert_eq!((config.data.loader().batch_size, config.data.loader().workers), (3, 0));
+    for order in [["train.epochs=2", "train.epochs=3"], ["train.epochs=3", "train.epochs=2"]] {
+        let error = changed(&order).unwrap_err();
+        assert!(error.starts_with("--set train.epochs is there twice, with "), "{error}");
+    }
+}
+
+#[test]
+fn a_change_means_what_it_would_in_the_file() {
+    // A default that the file does not say does not stand against what is said.
+    let config = of_file(LISTED, &["data.split.fold=1/5"]).unwrap();
+    let said = LISTED.replace("\"root\"", "\"split\": {\"fold\": \"1/5\"}, \"root\"");
+    assert_eq!(Config::parse(&said, "").unwrap(), config);
+    let error = of_file(&said, &["data.split.validation_fraction=0.3"]).unwrap_err();
+    assert!(error.starts_with("--set data.split.validation_fraction: data.split: must say one way"), "{error}");
+    assert_eq!(of_file("{}", &["optimizer.rule.beta1=0.5"]), changed(&["optimizer.rule.beta1=0.5"]));
+}
+
+#[test]
+fn what_is_wrong_is_blamed_on_the_words_that_say_it() {
+    let weighted = LISTED.replace("}}", "}, \"loss\": {\"class_weights\": [1, 2, 3]}}");
+    for (file, changes, expected) in [
+        (LISTED, &["train.epochs=2", "train.seed=x"][..], "--set train.seed: invalid type: string \"x\""),
+        (LISTED, &["data.size=[64,true]", "train.seed=1"], "--set data.size: data.size[1]: invalid type: boolean"),
+        (&weighted, &["data.classes=[\"a\",\"b\"]"], "--set data.classes: loss.class_weights: must hold one weight"),
+        (
+            &weighted,
+            &["data.classes=[\"a\",\"b\"]", "train.seed=1"],
+            "--set data.classes with --set train.seed: loss.class_weights: must hold one weight",
+        ),
+        (r#"{"train": {"epochs": 0}}"#, &["train.seed=1"], "my.json: train.epochs: must be at least 1"),
+        (r#"{"train": {"epoch": 1}}"#, &["train.seed=1"], "my.json: train.epoch: unknown field"),
+    ] {
+        let error = of_file(file, changes).unwrap_err();
+        assert!(error.starts_with(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_slip_is_answered_with_what_to_write() {
+    for (change, expected) in [
+        (
+            "data.root=2024",
+            r#"--set data.root: invalid type: integer `2024`, expected text in quotes; quote it: --set 'data.root="2024"'"#,
+        ),
+        ("data.root=1e5", r#"; quote it: --set 'data.root="1e5"'"#),
+        ("data.images=null", "--set data.images: invalid type: null, expected text in quotes"),
+        ("data.root=~/pets", "only a shell knows what ~ is"),
+        ("optimizer.learning_rate=.001", "expected a number; write 0.001"),
+        ("optimizer.learning_rate=0,001", "expected a number; write 0.001"),
+        ("train.epochs=2.0", "expected a whole number; write 2"),
+        ("train.epochs=1e1", "expected a whole number; write 10"),
+        ("train.epochs=\"3\"", "expected a whole number; write 3"),
+        ("train.epochs=many", "expected a whole number"),
+        ("summary.report=False", "expected true or false; write false"),
+        ("summary.report=no", "expected true or false; write false"),
+        ("summary.report=1", "expected true or false; write true"),
+        ("optimizer.lr=1", "did you mean learning_rate?"),
+        ("train.learning_rate=1", "did you mean optimizer.learning_rate?"),
+        ("train.epoch=1", "did you mean epochs?"),
+        ("optimiser.ema=0.9", "did you mean optimizer?"),
+        ("optimizer.rule.kind=Adam", "did you mean adam?"),
+        ("data.loader.cache=ram", "unknown variant `ram`, expected"),
+        ("train=5", "--set train: invalid type: integer `5`, expected a section in braces"),
+        ("data=x", "expected a section in braces"),
+        ("data.normalize={mean:[0.5]}", "--set data.normalize: key must be a string at line 1 column 2"),
+        (r#"train={"seed":1,"seed":2}"#, "--set train: the key \"seed\" is there twice"),
+        ("data.size=64", "expected a list of 2; write [64, 64]"),
+    ] {
+        let error = of_file(LISTED, &[change]).unwrap_err();
+        assert!(error.contains(expected), "{change} gave\n  {error}\n  expected {expected}");
+        assert!(!error.contains("struct ") && !error.contains("u64") && !error.contains("f64"), "{error}");
+    }
+    for (text, expected) in [
+        ("5", "my.json: invalid type: integer `5`, expected a section in braces"),
+        ("", "my.json: EOF while parsing a value at line 1 column 0; the file is empty"),
+        ("// mine\n{}", "; JSON has no comments: remove them"),
+        ("{\n# mine\n}", "; JSON has no comments: remove them"),
+        ("{\"summary\": {\"report\": False}}", "; JSON writes false"),
+        ("{\"optimizer\": {\"ema\": None}}", "; JSON writes null"),
+        ("{\"train\": {\"epochs\": NaN}}", "; JSON has no NaN"),
+        ("{'train': 1}", "; JSON has double quotes only"),
+        ("{\"train\": {\"epochs\": 1,}}", "my.json: trailing comma at line 1 column 24; remove the comma before it"),
+        ("{\"train\": {\"epochs\": 1", "; the file ends too early, or a bracket or a quote is not closed"),
+        (
+            "{\"train\": {\"epochs\": \"1\"}}",
+            "my.json: train.epochs: invalid type: string \"1\", expected a whole number; write 1",
+        ),
+    ] {
+        let error = refused(text);
+        assert!(error.contains(expected), "{text} gave\n  {error}\n  expected {expected}");
     }
 }
 
@@ -181,7 +307,7 @@ fn differences_name_full_keys() {
 fn the_shipped_configurations_are_right_and_small() {
     for name in ["shapes", "pets", "pets_foreground", "folders", "camvid", "voc", "cityscapes"] {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs").join(name).with_extension("json");
-        let config = Config::read(&file).unwrap();
+        let config = Config::given(Some(&file), &[], None).unwrap();
         assert_eq!(config.schema.as_deref(), Some("schema.json"));
         assert!(fs::read_to_string(file).unwrap().lines().count() < 40);
     }

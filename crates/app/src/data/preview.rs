@@ -1,14 +1,17 @@
 //! `app data preview`: contact sheets of what the network will see.
 
 use crate::cli;
-use crate::files::publish;
+use crate::files::{Partial, Replace};
 use crate::paint;
 use crate::parts;
+use crate::seal::seal;
+use crate::targets::{Inputs, Targets};
 use anyhow::{Context, Result};
 use contract::{Batch, Input};
 use data::{Config, Loader, Split};
 use image::{RgbImage, imageops};
 use std::fs;
+use std::path::{Path, PathBuf};
 use tch::{Device, Tensor};
 
 /// Pixels between the pictures of a sheet.
@@ -17,18 +20,42 @@ const GAP: u32 = 4;
 /// `app data preview`
 pub fn run(args: &cli::Preview) -> Result<()> {
     let config = crate::config::Config::configured(&args.data)?;
+    let replace = Replace::with(args.overwrite);
+    let name_of = |epoch: u64| args.output.join(format!("train-epoch-{}.png", epoch + 1));
+    let validation = args.output.join("validation.png");
+    let paths: Vec<PathBuf> = (0..args.epochs).map(name_of).chain([validation.clone()]).collect();
+    check(&config.data, &paths, replace)?;
     fs::create_dir_all(&args.output).with_context(|| format!("making {}", args.output.display()))?;
-    let draw = |input: &Loader, epoch: u64, name: &str| -> Result<()> {
+    let draw = |input: &Loader, epoch: u64, path: &Path| -> Result<()> {
         let sheet = sheet(&config.data, input, epoch, args.samples)?;
-        publish(&args.output.join(name), &paint::png(sheet)?)
+        let partial = Partial::of(path, &paint::png(sheet)?)?;
+        seal(&mut partial.file()?, None).with_context(|| partial.doing())?;
+        partial.check(replace)?;
+        partial.place()
     };
     let train = parts::input(&config, Split::Train, Device::Cpu)?;
     for epoch in 0..args.epochs {
-        draw(&train, epoch, &format!("train-epoch-{}.png", epoch + 1))?;
+        draw(&train, epoch, &name_of(epoch))?;
     }
-    draw(&parts::input(&config, Split::Validation, Device::Cpu)?, 0, "validation.png")?;
+    draw(&parts::input(&config, Split::Validation, Device::Cpu)?, 0, &validation)?;
     log::info!("Drew {} epochs of training and the validation data into {}", args.epochs, args.output.display());
     Ok(())
+}
+
+/// Sees that the sheets may be written: none is an image or a mask of the data, or a file of somebody else.
+fn check(config: &Config, paths: &[PathBuf], replace: Replace) -> Result<()> {
+    let mut inputs = Inputs::default();
+    if paths.iter().any(|path| path.symlink_metadata().is_ok()) {
+        for split in [Split::Train, Split::Validation] {
+            let dataset = config.open(split)?;
+            for index in 0..dataset.len() {
+                dataset.paths(index)?.iter().for_each(|path| inputs.add(path));
+            }
+        }
+    }
+    let mut targets = Targets::new(inputs, replace);
+    paths.iter().try_for_each(|path| targets.add(path, path))?;
+    targets.check()
 }
 
 /// The first `samples` of an epoch as the network gets them, each above the same with its mask over it.

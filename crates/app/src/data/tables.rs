@@ -1,5 +1,8 @@
 //! What was found in a data set, as tables for a person.
 
+use super::offers::offers;
+use crate::bounds::bounded;
+use crate::config::Config;
 use data::{Finding, Report, Severity, Sizes, Statistics};
 
 /// How many findings of a kind, and how many samples and files of a finding, are told in the table; all are in the JSON.
@@ -27,11 +30,11 @@ pub fn check(report: &Report) -> String {
         (0, 0) => "Nothing odd was found.".into(),
         _ => format!("{} and {} were found.", counted(errors, "error"), counted(warnings, "warning")),
     });
-    lines.join("\n")
+    crate::report::lines(&lines)
 }
 
 /// What each split is like, and what of it belongs into a configuration.
-pub fn stats(report: &Report) -> String {
+pub fn stats(report: &Report, config: &Config) -> String {
     let mut lines = Vec::new();
     for split in &report.splits {
         lines.extend(table(split));
@@ -41,12 +44,9 @@ pub fn stats(report: &Report) -> String {
     }
     if let Some(train) = report.splits.first() {
         lines.push("For the configuration, from the training data:".into());
-        let weights: Vec<f64> = train.classes.iter().map(|class| class.weight.unwrap_or(0.0)).collect();
-        lines.push(format!("  \"loss\": {{ \"class_weights\": [{}] }}", numbers(&weights)));
-        let (mean, std) = (numbers(&train.mean), numbers(&train.std));
-        lines.push(format!("  \"data\": {{ \"normalize\": {{ \"mean\": [{mean}], \"std\": [{std}] }} }}"));
+        lines.extend(offers(train, config));
     }
-    lines.join("\n")
+    crate::report::lines(&lines)
 }
 
 fn finding(finding: &Finding) -> String {
@@ -63,7 +63,7 @@ fn finding(finding: &Finding) -> String {
         shown = format!("{shown} and {} more", named.len() - NAMED);
     }
     let separator = if shown.is_empty() { "" } else { ": " };
-    format!("{severity:<8}{shown}{separator}{}", finding.message)
+    bounded(&format!("{severity:<8}{shown}{separator}{}", finding.message))
 }
 
 fn table(split: &Statistics) -> Vec<String> {

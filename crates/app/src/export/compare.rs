@@ -3,8 +3,9 @@
 use crate::config::Config;
 use crate::export::normalized;
 use crate::parts::Network;
+use crate::saved;
 use anyhow::{Context, Error, Result, bail};
-use contract::{Input, Stateful};
+use contract::Input;
 use data::{Loader, LoaderConfig, Order, Split};
 use export::{Format, Normalized, OnnxRuntime, Parity};
 use serde_json::{Map, Value, json};
@@ -29,7 +30,7 @@ pub struct Loaded {
     pub parity: Parity,
 }
 
-/// A TorchScript file, as libtorch runs it.
+/// A TorchScript file, as libtorch runs it. It is the one that was just written.
 pub fn torchscript(path: &Path) -> Result<Run> {
     let script = CModule::load(path)?;
     Ok(Box::new(move |images| Ok(script.forward_ts(&[images])?)))
@@ -50,18 +51,12 @@ pub fn onnx(path: &Path) -> Result<Option<Run>> {
 
 /// A network made anew with the weights of a file.
 pub fn safetensors(path: &Path, config: &Config) -> Result<Run> {
-    let network = Network::build(config)?;
-    contract::load(&network.store.state(), &weights::read(path)?.into_iter().map(float).collect::<Result<_>>()?)?;
-    let Network { store, model, .. } = network;
+    let Network { store, model, .. } = saved::rebuilt(config, weights::read(path)?)?;
     let model = normalized(model, &config.data, Device::Cpu)?;
     Ok(Box::new(move |images| {
         let _alive = &store;
         contract::caught(|| model.forward_t(images, false)).map_err(Error::msg)
     }))
-}
-
-fn float((name, tensor): (String, Tensor)) -> Result<(String, Tensor)> {
-    Ok((name, tensor.f_to_kind(tch::Kind::Float)?))
 }
 
 /// Compares what was saved with the live network on validation samples; an error unless they are the same but for rounding.

@@ -4,6 +4,7 @@ use crate::files;
 use crate::usage::usage;
 use anyhow::{Context, Result};
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Where saved networks are, unless somewhere else is named.
@@ -14,61 +15,68 @@ const TRITON: &str = "config.pbtxt";
 
 /// A version that does not exist yet.
 pub struct Version {
-    /// `…/NAME/NUMBER`
-    pub folder: PathBuf,
+    /// `…/NAME`
+    model: PathBuf,
     number: u64,
+    /// True if the user chose the number. Otherwise it is the next free one at the time of publishing.
+    named: bool,
 }
 
 impl Version {
     /// The one that is named, or the next of the run that the checkpoint is of.
     pub fn choose(named: Option<&Path>, checkpoint: &Path) -> Result<Self> {
-        let folder = match named {
-            Some(folder) => folder.to_path_buf(),
-            None => {
-                // runs/NAME/checkpoints/step-…
-                let run = checkpoint.canonicalize()?.ancestors().nth(2).and_then(Path::file_name).map(PathBuf::from);
-                let model = Path::new(SAVED).join(run.context("the checkpoint is in no run: name an --output")?);
-                model.join((newest(&model)? + 1).to_string())
-            }
+        let Some(folder) = named else {
+            let model = Path::new(SAVED).join(run_of(checkpoint)?);
+            return Ok(Self { number: newest(&model)? + 1, model, named: false });
         };
         let number = folder.file_name().and_then(|name| name.to_str()?.parse().ok()).filter(|number| *number > 0);
         let number = number.ok_or_else(|| {
             usage(format!("--output {}: a version is a number from 1 on, such as {SAVED}/unet/1", folder.display()))
         })?;
-        if folder.exists() {
-            let next = newest(folder.parent().unwrap_or(Path::new("")))? + 1;
-            return Err(usage(format!(
-                "{} exists already, and a version never changes: take {next}",
-                folder.display()
-            )));
+        let model = folder.parent().unwrap_or(Path::new("")).to_path_buf();
+        if folder.symlink_metadata().is_ok() {
+            return Err(Self::taken(folder, &model)?);
         }
-        Ok(Self { folder, number })
+        Ok(Self { model, number, named: true })
+    }
+
+    fn taken(folder: &Path, model: &Path) -> Result<anyhow::Error> {
+        let next = newest(model)? + 1;
+        Ok(usage(format!("{} exists already, and a version never changes: take {next}", folder.display())))
     }
 
     /// Makes the version of the files that `write` puts into the folder that it is given, and of `triton`, if there is any, what
-    /// stands beside the versions. After an error there is no version.
-    pub fn publish(&self, write: impl FnOnce(&Path) -> Result<()>, triton: Option<&str>) -> Result<()> {
-        let model = self.folder.parent().unwrap_or(Path::new("."));
-        let config = model.join(TRITON);
-        if triton.is_some() && fs::read_to_string(&config).is_ok_and(|there| Some(&*there) != triton) {
+    /// stands beside the versions. Gives the folder of the version. After an error there is none.
+    pub fn publish(self, write: impl FnOnce(&Path) -> Result<()>, triton: Option<&str>) -> Result<PathBuf> {
+        let config = self.model.join(TRITON);
+        let there = || fs::read_to_string(&config).ok();
+        if triton.is_some() && there().is_some_and(|there| Some(&*there) != triton) {
             return Err(usage(format!(
                 "{} is of networks with other inputs, outputs or formats: take another name for this one",
                 config.display()
             )));
         }
-        let partial = model.join(format!(".{}.{}.partial", self.number, std::process::id()));
-        fs::create_dir_all(&partial).with_context(|| partial.display().to_string())?;
+        remove_left_behind(&self.model);
+        let partial = self.model.join(format!(".{}.{}.partial", self.number, own_process()));
+        fs::create_dir_all(&self.model).with_context(|| self.model.display().to_string())?;
+        // A link that somebody placed there is not followed.
+        fs::create_dir(&partial).with_context(|| partial.display().to_string())?;
         let made = write(&partial).and_then(|()| {
             for entry in fs::read_dir(&partial)? {
                 File::open(entry?.path())?.sync_all()?;
             }
             File::open(&partial)?.sync_all()?;
-            if let Some(triton) = triton {
-                files::publish(&config, triton.as_bytes())?;
+            if let Some(triton) = triton
+                && there().as_deref() != Some(triton)
+            {
+                let published = files::publish(&config, triton.as_bytes());
+                // Another export may have been quicker with the same.
+                published.or_else(|error| if there().as_deref() == Some(triton) { Ok(()) } else { Err(error) })?;
             }
-            // A folder that somebody made meanwhile and put something into is left as it is.
-            fs::rename(&partial, &self.folder).with_context(|| format!("publishing {}", self.folder.display()))?;
-            Ok(File::open(model)?.sync_all()?)
+            let folder = self.rename(&partial)?;
+            let model = if self.model == Path::new("") { Path::new(".") } else { &self.model };
+            File::open(model)?.sync_all()?;
+            Ok(folder)
         });
         if made.is_err() {
             // The error that led here says more than one about this.
@@ -76,6 +84,82 @@ impl Version {
         }
         made
     }
+
+    /// Gives the finished folder its number, or, where that is taken meanwhile and nobody chose it, the next that is
+    /// free.
+    fn rename(&self, partial: &Path) -> Result<PathBuf> {
+        let mut number = self.number;
+        loop {
+            let folder = self.model.join(number.to_string());
+            let Err(error) = fs::rename(partial, &folder) else { return Ok(folder) };
+            // What somebody else made there is left as it is.
+            match folder.symlink_metadata() {
+                Ok(_) if self.named => return Err(Self::taken(&folder, &self.model)?),
+                Ok(_) => number = newest(&self.model)?.max(number) + 1,
+                Err(_) => return Err(error).with_context(|| format!("publishing {}", folder.display())),
+            }
+        }
+    }
+}
+
+/// The name of the run that a checkpoint lies in: `NAME` of `NAME/checkpoints/step-…`.
+fn run_of(checkpoint: &Path) -> Result<PathBuf> {
+    let whole = checkpoint.canonicalize().with_context(|| checkpoint.display().to_string())?;
+    let run = whole.parent().filter(|folder| folder.file_name() == Some("checkpoints".as_ref())).and_then(Path::parent);
+    run.and_then(Path::file_name).map(PathBuf::from).ok_or_else(|| {
+        usage(format!(
+            "{} lies in no run, which would give the saved network its name: name it with --output {SAVED}/NAME/1",
+            checkpoint.display()
+        ))
+    })
+}
+
+/// This process, also among those of other machines that share the disk.
+fn own_process() -> String {
+    format!("{}@{}", std::process::id(), gethostname::gethostname().display())
+}
+
+/// Removes what killed exports of this machine left in the folder of a network. That they cannot be removed keeps
+/// nothing from being exported.
+fn remove_left_behind(model: &Path) {
+    for entry in fs::read_dir(model).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(left_behind) {
+            match fs::remove_dir_all(entry.path()) {
+                Ok(()) => log::info!("Removed {}, which a killed export left behind", entry.path().display()),
+                // Another export was quicker.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => log::warn!("{}, which a killed export left behind: {error}", entry.path().display()),
+            }
+        }
+    }
+}
+
+/// Returns whether `name` is that of an unfinished version whose process, on this machine, no longer runs:
+/// `.NUMBER.PROCESS@MACHINE.partial` (earlier versions: `.NUMBER.PROCESS.partial`).
+fn left_behind(name: &str) -> bool {
+    let process = || -> Option<&str> {
+        let (number, process) = name.strip_prefix('.')?.strip_suffix(".partial")?.split_once('.')?;
+        number.parse::<u64>().ok()?;
+        let (process, machine) = process.split_once('@').map_or((process, None), |(id, machine)| (id, Some(machine)));
+        let here = gethostname::gethostname();
+        machine.is_none_or(|machine| here.to_str() == Some(machine)).then_some(process)
+    };
+    // Where there is no /proc nobody knows, and nothing is removed.
+    let proc = Path::new("/proc");
+    process()
+        .and_then(|id| id.parse::<u32>().ok())
+        .is_some_and(|id| proc.join("self").exists() && !proc.join(id.to_string()).exists())
+}
+
+/// The versions there are of the run that the checkpoint is of.
+pub fn all_of(checkpoint: &Path) -> Result<Vec<PathBuf>> {
+    let model = Path::new(SAVED).join(run_of(checkpoint)?);
+    let entries = match fs::read_dir(&model) {
+        Err(_) if !model.exists() => return Ok(Vec::new()),
+        entries => entries.with_context(|| model.display().to_string())?,
+    };
+    let versions = entries.flatten().map(|entry| entry.path());
+    Ok(versions.filter(|path| path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with('.'))).collect())
 }
 
 /// The highest number of a version in the folder of a network; 0 where there is none.
@@ -124,13 +208,76 @@ mod tests {
             fs::write(folder.join("model.pt"), "half")?;
             anyhow::bail!("no room")
         };
-        let version = choose(&folder.path().join("unet/1")).unwrap();
-        assert_eq!(version.publish(fail, Some("triton")).unwrap_err().to_string(), "no room");
+        let version = || choose(&folder.path().join("unet/1")).unwrap();
+        assert_eq!(version().publish(fail, Some("triton")).unwrap_err().to_string(), "no room");
         assert_eq!(fs::read_dir(folder.path().join("unet")).unwrap().count(), 0);
         // Somebody else was first.
-        fs::create_dir_all(version.folder.join("theirs")).unwrap();
-        let error = version.publish(|_| Ok(()), None).unwrap_err().to_string();
-        assert!(error.contains("publishing"), "{error}");
-        assert!(version.folder.join("theirs").exists());
+        let late = version();
+        fs::create_dir_all(folder.path().join("unet/1/theirs")).unwrap();
+        let error = late.publish(|_| Ok(()), None).unwrap_err().to_string();
+        assert!(error.contains("exists already, and a version never changes: take 2"), "{error}");
+        assert_eq!(fs::read_dir(folder.path().join("unet")).unwrap().count(), 1);
+        assert!(folder.path().join("unet/1/theirs").exists());
+    }
+
+    #[test]
+    fn of_parallel_exports_the_later_takes_the_next_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("unet");
+        let next = || Version { number: newest(&model).unwrap() + 1, model: model.clone(), named: false };
+        let write = |text: &'static str| move |folder: &Path| Ok(fs::write(folder.join("model.pt"), text)?);
+        let (first, second, third) = (next(), next(), next());
+        // The other process has a folder of its own.
+        let names = [first, second].map(|version| version.publish(write("x"), None).unwrap());
+        assert_eq!(names, [model.join("1"), model.join("2")]);
+        // A file is in the way as well.
+        fs::write(model.join("3"), "theirs").unwrap();
+        assert_eq!(third.publish(write("y"), None).unwrap(), model.join("4"));
+        assert_eq!(fs::read_to_string(model.join("4/model.pt")).unwrap(), "y");
+        assert_eq!(
+            (fs::read_to_string(model.join("3")).unwrap(), fs::read_dir(&model).unwrap().count()),
+            ("theirs".into(), 4)
+        );
+    }
+
+    #[test]
+    fn what_a_killed_export_left_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("unet");
+        let (own, here) = (std::process::id(), gethostname::gethostname().display().to_string());
+        // Process identifiers end far below this.
+        let gone = [".1.4294967295.partial".to_string(), format!(".12.4294967295@{here}.partial")];
+        let stays = [
+            format!(".1.{own}.partial"),
+            format!(".2.{own}@{here}.partial"),
+            ".1.4294967295@another.machine.partial".into(),
+            ".x.4294967295.partial".into(),
+            ".1.x.partial".into(),
+            ".1.4294967295".into(),
+            "1.4294967295.partial".into(),
+            ".4294967295.partial".into(),
+        ];
+        for name in gone.iter().chain(&stays) {
+            fs::create_dir_all(model.join(name)).unwrap();
+            fs::write(model.join(name).join("model.pt"), "half").unwrap();
+        }
+        choose(&model.join("3")).unwrap().publish(|_| Ok(()), None).unwrap();
+        assert!(gone.iter().all(|name| !model.join(name).exists()));
+        assert!(stays.iter().all(|name| model.join(name).exists()));
+    }
+
+    #[test]
+    fn a_version_has_the_name_of_the_checkpoints_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| {
+            fs::create_dir_all(folder.path().join(path)).unwrap();
+            run_of(&folder.path().join(path))
+        };
+        assert_eq!(at("runs/old/checkpoints/step-5").unwrap(), Path::new("old"));
+        for path in ["passed/step-5", "runs/old/rejected/step-5"] {
+            let error = at(path).unwrap_err();
+            assert!(error.is::<crate::usage::Usage>());
+            assert!(error.to_string().contains("lies in no run") && error.to_string().contains("--output"), "{error}");
+        }
     }
 }

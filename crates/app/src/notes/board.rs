@@ -85,10 +85,15 @@ impl Notes {
         let (first, mut worst) = (gallery.first()?, gallery.worst()?);
         worst.truncate(usize::try_from(self.summary.samples())?);
         for (name, predicted) in [("samples", first), ("worst", worst)] {
-            let shown = closer::show(input, &config.data, &predicted)?;
-            let panels = shown.iter().map(|shown| panel(shown, &config.data)).collect::<Result<_>>()?;
-            let told = self.summary.images(Stage::Validation, at.epoch, at.step, name, panels);
-            self.hear(told)?;
+            let shown = closer::show(input, &config.data, &predicted);
+            match shown.and_then(|shown| shown.iter().map(|shown| panel(shown, &config.data)).collect()) {
+                Ok(panels) => {
+                    let told = self.summary.images(Stage::Validation, at.epoch, at.step, name, panels);
+                    self.hear(told)?;
+                }
+                // They were read a moment ago. No picture is worth an epoch.
+                Err(error) => log::warn!("TensorBoard lacks '{name}' of epoch {}: {error:#}", at.epoch),
+            }
         }
         if !std::mem::replace(&mut self.has_graph, true) {
             self.graph(config)?;

@@ -1,54 +1,234 @@
 //! Which images.
 
+use super::earlier::Earlier;
+use crate::report;
+use crate::seal::is_ours;
 use crate::usage::usage;
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
+use data::{Orientation, Passed};
 use std::collections::BTreeMap;
-use std::fs;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// The images that `paths` name, by the name that their class map gets: the path relative to what was named, without
-/// its extension. Folders are searched; files in them that hold no image are passed over.
-pub fn find(paths: &[PathBuf]) -> Result<BTreeMap<String, PathBuf>> {
-    let mut found = BTreeMap::new();
+/// Maximum number of files named in a message.
+const NAMED: usize = 20;
+
+/// An image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// Its path.
+    pub file: PathBuf,
+    /// Base name of its output files: its path below the named folder, without the extension.
+    pub base: PathBuf,
+    /// Its height and width.
+    pub size: [u32; 2],
+}
+
+/// The images by their names, each its own.
+pub type Pictures = BTreeMap<String, Picture>;
+
+/// Result of a search for images.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Those that seem sound.
+    pub pictures: Pictures,
+    /// Files that are meant to be images and cannot be read.
+    pub broken: Vec<Passed>,
+    /// Number of other files.
+    pub others: usize,
+    /// Number of earlier predictions.
+    pub predictions: usize,
+}
+
+/// Looks for images among `paths` and in folders that these name. A file that is named is meant to be an image; one
+/// in a folder is if its name or its first bytes say so, or if it can be read.
+pub fn find(paths: &[PathBuf]) -> Result<Found> {
+    let (mut found, mut earlier) = (Found::default(), Earlier::default());
     for path in paths {
-        let mut add = |file: &Path, base: &Path| {
-            let name = file.strip_prefix(base).unwrap_or(file).with_extension("").to_string_lossy().into_owned();
-            match found.insert(name.clone(), file.to_path_buf()) {
-                Some(other) if other != file => Err(usage(format!(
-                    "{} and {} would both be written to {name}.png: predict them into different folders",
-                    other.display(),
-                    file.display()
-                ))),
-                _ => Ok(()),
-            }
-        };
         if path.is_dir() {
-            search(path, &mut |file| {
-                if let Err(error) = data::dimensions(file) {
-                    log::debug!("Passed over {}: {error}", file.display());
-                    return Ok(());
+            for file in data::walk(path) {
+                match file {
+                    Ok(file) => found.add(&file, path, false, &mut earlier)?,
+                    // A folder, which may hold images, or a link to nowhere.
+                    Err(data::Error::Io { path: file, source }) if file.is_symlink() && !data::may_be_image(&file) => {
+                        log::debug!("Passed over {}: {source}", file.display());
+                        found.others += 1;
+                    }
+                    Err(error) => {
+                        let file = if let data::Error::Io { path, .. } = &error { path } else { path };
+                        let name = shown(&base(file, path));
+                        found.broken.push(Passed { name, reason: error.to_string() });
+                    }
                 }
-                add(file, path)
-            })?;
+            }
         } else {
-            data::dimensions(path)?;
-            add(path, path.parent().unwrap_or(Path::new("")))?;
+            found.add(path, path.parent().unwrap_or(Path::new("")), true, &mut earlier)?;
         }
     }
-    if found.is_empty() {
+    if found.pictures.is_empty() && found.broken.is_empty() {
         let shown: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-        return Err(usage(format!("no image in {}", shown.join(", "))));
+        return Err(usage(format!("no image in {}{}", shown.join(", "), found.passed_over())));
     }
     Ok(found)
 }
 
-fn search(folder: &Path, add: &mut dyn FnMut(&Path) -> Result<()>) -> Result<()> {
-    let entries = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let mut entries = entries.with_context(|| folder.display().to_string())?;
-    entries.sort_by_key(fs::DirEntry::path);
-    for entry in entries {
-        let path = entry.path();
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) { search(&path, add)? } else { add(&path)? }
+impl Found {
+    /// Takes in a file below `folder`.
+    fn add(&mut self, file: &Path, folder: &Path, named: bool, earlier: &mut Earlier) -> Result<()> {
+        let base = base(file, folder);
+        let name = shown(&base);
+        let made = if named { is_ours(file) } else { earlier.made(file, folder) };
+        if made {
+            if named {
+                let reason = format!("{} is a prediction that this program made", file.display());
+                self.broken.push(Passed { name, reason });
+            } else {
+                self.predictions += 1;
+            }
+            return Ok(());
+        }
+        let size = match file.metadata() {
+            // A pipe would be waited for.
+            Ok(about) if !about.is_file() => Err(format!("{} is not a regular file", file.display())),
+            _ => data::dimensions(file, Orientation::Apply).map_err(|error| error.to_string()),
+        };
+        match size {
+            Ok(size) => self.insert(name, Picture { file: file.into(), base, size }),
+            Err(reason) if named || data::may_be_image(file) => {
+                self.broken.push(Passed { name, reason });
+                Ok(())
+            }
+            Err(reason) => {
+                log::debug!("Passed over {}: {reason}", file.display());
+                self.others += 1;
+                Ok(())
+            }
+        }
     }
-    Ok(())
+
+    /// Takes the sizes that the images have where they are not brought upright.
+    pub fn see(&mut self, orientation: Orientation) -> Result<()> {
+        if orientation != Orientation::Apply {
+            for picture in self.pictures.values_mut() {
+                picture.size = data::dimensions(&picture.file, orientation)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, name: String, picture: Picture) -> Result<()> {
+        match self.pictures.get(&name) {
+            Some(other) if !is_same(&other.file, &picture.file) => Err(usage(format!(
+                "{} and {} would both be written to {name}.png: predict them into different folders",
+                other.file.display(),
+                picture.file.display()
+            ))),
+            Some(_) => Ok(()),
+            None => {
+                self.pictures.insert(name, picture);
+                Ok(())
+            }
+        }
+    }
+
+    /// Returns the counts of skipped files as the end of a sentence; empty if there are none.
+    pub fn passed_over(&self) -> String {
+        let counts = [(self.others, "other file"), (self.predictions, "earlier prediction")];
+        let counts: Vec<String> =
+            counts.iter().filter(|(count, _)| *count > 0).map(|(n, what)| plural(*n, what)).collect();
+        if counts.is_empty() { String::new() } else { format!("; passed over {}", counts.join(" and ")) }
+    }
+
+    /// Says what cannot be read, each with its reason.
+    pub fn tell_broken(&self, json: bool) -> Result<()> {
+        report::skipped(&self.broken);
+        self.broken.iter().filter(|_| json).try_for_each(report::broken)
+    }
+}
+
+/// The error that a command ends with where images, of so many, could not be read.
+pub fn complain(broken: &[Passed], images: usize) -> Result<()> {
+    if broken.is_empty() {
+        return Ok(());
+    }
+    let mut names: Vec<&str> = broken.iter().take(NAMED).map(|broken| broken.name.as_str()).collect();
+    let more = format!("{} more", broken.len().saturating_sub(NAMED));
+    if broken.len() > NAMED {
+        names.push(&more);
+    }
+    bail!("{} of {images} images could not be read: {}", broken.len(), names.join(", "));
+}
+
+/// Returns the base name of an image's output files: its path below `folder`, without the extension.
+fn base(file: &Path, folder: &Path) -> PathBuf {
+    let below = file.strip_prefix(folder).ok().filter(|below| !below.as_os_str().is_empty());
+    below.or(file.file_name().map(Path::new)).unwrap_or(file).with_extension("")
+}
+
+fn plural(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    one == other || matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
+/// The path as text, another text for each path: bytes that are no text are written as `\xE9`, and a backslash as two.
+fn shown(path: &Path) -> String {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let mut shown = String::new();
+    for chunk in bytes.utf8_chunks() {
+        shown.push_str(&chunk.valid().replace('\\', "\\\\"));
+        for byte in chunk.invalid() {
+            // Writing to a string never fails.
+            let _ = write!(shown, "\\x{byte:02X}");
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+    use std::fs;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn each_name_has_its_own_text() {
+        let text = |bytes: &[u8]| shown(Path::new(OsStr::from_bytes(bytes)));
+        assert_eq!(text("né/a b%20\n".as_bytes()), "né/a b%20\n");
+        assert_eq!(
+            (text(b"caf\xe9"), text(b"caf\xe8"), text(br"caf\xE9")),
+            (r"caf\xE9".into(), r"caf\xE8".into(), r"caf\\xE9".into())
+        );
+    }
+
+    #[test]
+    fn images_are_found_and_what_cannot_be_read_is_told_from_what_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir_all(path("p/deep")).unwrap();
+        for name in ["p/a.png", "p/deep/b", "p/.hidden.png"] {
+            image::GrayImage::new(3, 2).save_with_format(path(name), image::ImageFormat::Png).unwrap();
+        }
+        for (name, text) in
+            [("p/empty.jpg", ""), ("p/notes.txt", "BM no image"), ("p/page.jpeg", "<html>"), ("p/x.heic", "")]
+        {
+            fs::write(path(name), text).unwrap();
+        }
+        let found = find(&[path("p"), path("p/./a.png"), path("p/.hidden.png"), path("p/notes.txt"), path("gone.png")])
+            .unwrap();
+        let names: Vec<_> = found.pictures.keys().map(String::as_str).collect();
+        assert_eq!(names, [".hidden", "a", "deep/b"]);
+        assert_eq!(found.pictures["deep/b"], Picture { file: path("p/deep/b"), base: "deep/b".into(), size: [2, 3] });
+        let broken: Vec<_> = found.broken.iter().map(|broken| broken.name.as_str()).collect();
+        assert_eq!(broken, ["empty", "page", "x", "notes", "gone"]);
+        assert_eq!((found.others, found.passed_over()), (1, "; passed over 1 other file".into()));
+        fs::create_dir(path("none")).unwrap();
+        assert!(find(&[path("none")]).unwrap_err().to_string().starts_with("no image in "));
+        fs::create_dir(path("q")).unwrap();
+        fs::copy(path("p/a.png"), path("q/a.jpg")).unwrap();
+        assert!(find(&[path("p"), path("q")]).unwrap_err().to_string().contains("would both be written to a.png"));
+    }
 }

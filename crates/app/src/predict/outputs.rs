@@ -4,14 +4,16 @@ mod npy;
 mod png;
 
 use crate::cli::Also;
+use crate::files::{Partial, Replace};
 use crate::paint::{self, Style};
+use crate::seal::{PROBABILITIES, probabilities_of};
 use ::png::{BitDepth, ColorType};
 use anyhow::{Context, Result};
-use data::{Color, Strips};
+use data::{Color, Orientation, Strips};
 use npy::Npy;
 use png::Png;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What is known of some rows of an image.
 pub struct Rows {
@@ -27,6 +29,10 @@ pub struct Plan {
     pub also: Vec<Also>,
     /// The colours of the classes.
     pub colors: Vec<Color>,
+    /// EXIF orientation: apply it or ignore it.
+    pub orientation: Orientation,
+    /// The existing files that may be replaced.
+    pub replace: Replace,
 }
 
 impl Plan {
@@ -34,6 +40,37 @@ impl Plan {
     pub fn has_probabilities(&self) -> bool {
         self.also.iter().any(|what| matches!(what, Also::Png16 | Also::Npy))
     }
+
+    /// The files of an image under the name `base`.
+    pub fn paths(&self, base: &Path) -> Vec<PathBuf> {
+        let mut suffixes = vec![MAP.to_string()];
+        for what in &self.also {
+            match what {
+                Also::Overlay => suffixes.push(OVERLAY.into()),
+                Also::Contour => suffixes.push(CONTOUR.into()),
+                Also::Color => suffixes.push(COLOR.into()),
+                Also::Png16 => suffixes.extend((0..self.colors.len()).map(probability)),
+                Also::Npy => suffixes.push(PROBABILITIES.into()),
+            }
+        }
+        suffixes.iter().map(|suffix| with(base, suffix)).collect()
+    }
+}
+
+/// Suffixes of an image's output files.
+const MAP: &str = ".png";
+const OVERLAY: &str = "_overlay.png";
+const CONTOUR: &str = "_contour.png";
+const COLOR: &str = "_color.png";
+
+fn probability(class: usize) -> String {
+    format!("_probability_{class}.png")
+}
+
+fn with(base: &Path, suffix: &str) -> PathBuf {
+    let mut path = base.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
 }
 
 /// The files of one image. They are published together, once they are complete, and else are not there.
@@ -63,31 +100,26 @@ impl<'a> Outputs<'a> {
         if let Some(folder) = base.parent() {
             fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         }
-        let path = |suffix: &str| {
-            let mut path = base.as_os_str().to_owned();
-            path.push(suffix);
-            path
-        };
-        let grey = |suffix: &str, depth| Png::create(path(suffix).as_ref(), size, ColorType::Grayscale, depth);
+        let grey = |suffix: &str, depth| Png::create(&with(base, suffix), size, ColorType::Grayscale, depth);
         let drawn = |suffix: &str, style| {
-            let png = Png::create(path(suffix).as_ref(), size, ColorType::Rgb, BitDepth::Eight)?;
+            let png = Png::create(&with(base, suffix), size, ColorType::Rgb, BitDepth::Eight)?;
             Ok::<_, anyhow::Error>(Output::Drawn(style, png))
         };
-        let mut files = vec![Output::Ids(grey(".png", BitDepth::Eight)?)];
+        let mut files = vec![Output::Ids(grey(MAP, BitDepth::Eight)?)];
         for what in &plan.also {
             files.push(match what {
-                Also::Overlay => drawn("_overlay.png", Style::Overlay)?,
-                Also::Contour => drawn("_contour.png", Style::Contour)?,
-                Also::Color => drawn("_color.png", Style::Color)?,
+                Also::Overlay => drawn(OVERLAY, Style::Overlay)?,
+                Also::Contour => drawn(CONTOUR, Style::Contour)?,
+                Also::Color => drawn(COLOR, Style::Color)?,
                 Also::Png16 => {
-                    let of_class = |id: usize| grey(&format!("_probability_{id}.png"), BitDepth::Sixteen);
+                    let of_class = |id: usize| grey(&probability(id), BitDepth::Sixteen);
                     Output::Png16((0..classes).map(of_class).collect::<Result<_>>()?)
                 }
-                Also::Npy => Output::Npy(Npy::create(path("_probabilities.npy").as_ref(), size, classes)?),
+                Also::Npy => Output::Npy(Npy::create(&with(base, PROBABILITIES), size, classes)?),
             });
         }
         let over = |what: &Also| matches!(what, Also::Overlay | Also::Contour);
-        let photograph = plan.also.iter().any(over).then(|| Strips::open(file, 3)).transpose()?;
+        let photograph = plan.also.iter().any(over).then(|| Strips::open(file, 3, plan.orientation)).transpose()?;
         Ok(Self { plan, width: size[1] as usize, files, photograph, done: 0, above: Vec::new() })
     }
 
@@ -127,16 +159,33 @@ impl<'a> Outputs<'a> {
         Ok(())
     }
 
-    /// Publishes the files.
+    /// Publishes the files, the class map first, since it knows which probabilities are its own.
     pub fn finish(self) -> Result<()> {
+        let (mut map, mut others, mut probabilities) = (None, Vec::new(), None);
         for output in self.files {
             match output {
-                Output::Ids(png) | Output::Drawn(_, png) => png.finish()?,
-                Output::Png16(all) => all.into_iter().try_for_each(Png::finish)?,
-                Output::Npy(npy) => npy.finish()?,
+                Output::Ids(png) => map = Some(png),
+                Output::Drawn(_, png) => others.push(png.finish(None)?),
+                Output::Png16(all) => {
+                    for png in all {
+                        others.push(png.finish(None)?);
+                    }
+                }
+                Output::Npy(npy) => {
+                    let (npy, checksum) = npy.finish()?;
+                    others.push(npy);
+                    probabilities = Some(checksum);
+                }
             }
         }
-        Ok(())
+        let Some(map) = map else { return Ok(()) };
+        // Probabilities of earlier, which are not written anew, stay ours.
+        let probabilities = probabilities.or_else(|| probabilities_of(map.path()));
+        let map = map.finish(probabilities.as_deref())?;
+        let all: Vec<Partial> = std::iter::once(map).chain(others).collect();
+        // All are looked at before one is replaced: the class map that is there says what its probabilities are.
+        all.iter().try_for_each(|file| file.check(self.plan.replace))?;
+        all.into_iter().try_for_each(Partial::place)
     }
 }
 

@@ -1,14 +1,14 @@
-//! Images in their own size, tile by tile, read and written beside.
+//! Images in tiles, read and written beside: in their own size, or at the scale of training where that is no one size.
 
+use super::enlarge::Enlarger;
+use super::find::{Picture, Pictures};
 use super::rows;
 use super::writer::{Image, Work, Writer};
 use crate::report;
 use anyhow::{Error, Result};
 use contract::{BoxError, TorchError, caught};
-use data::{Passed, Strips};
+use data::{Dataset, Images, Orientation, Passed, Rectangle, Sample, Strips};
 use executors::{Tiling, predict_tiles};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use tch::nn::ModuleT;
@@ -24,34 +24,42 @@ pub struct InTiles<'a> {
     pub model: &'a dyn ModuleT,
     pub device: Device,
     pub channels: u32,
+    pub orientation: Orientation,
     pub tiling: Tiling,
+    /// The images at the scale of training, in the order of their names; without them they keep their own size.
+    pub scaled: Option<&'a Images>,
     pub with_probabilities: bool,
 }
 
 /// What comes of reading images, one after the other.
 enum Read {
-    Image(Image),
-    /// The next rows, `W×C` bytes each.
+    Image(Image, Seen),
+    /// The next rows of what the network sees, `W×C` bytes each.
     Rows(Vec<u8>),
     Broken(Passed),
 }
 
+/// The network's view of an image.
+#[derive(Clone, Copy)]
+struct Seen {
+    /// Height and width of all of it.
+    size: [u32; 2],
+    /// The part that shows the image.
+    part: Rectangle,
+}
+
 impl InTiles<'_> {
-    /// Predicts `files`, by their names, and gives those that cannot be read. `told` is called after each.
-    pub fn predict(
-        &self,
-        files: &BTreeMap<String, PathBuf>,
-        writer: &Writer,
-        mut told: impl FnMut(),
-    ) -> Result<Vec<Passed>> {
+    /// Predicts `pictures` and gives those that cannot be read. `told` is called after each.
+    pub fn predict(&self, pictures: &Pictures, writer: &Writer, mut told: impl FnMut()) -> Result<Vec<Passed>> {
         thread::scope(|scope| {
             let (sender, receiver) = sync_channel(QUEUE);
-            let channels = self.channels;
-            scope.spawn(move || read(files, channels, sender));
+            let Self { scaled, channels, orientation, .. } = *self;
+            let reader = Reader { scaled, channels, orientation, sender };
+            scope.spawn(move || reader.read(pictures));
             let mut broken = Vec::new();
             while let Ok(read) = receiver.recv() {
                 let failed = match read {
-                    Read::Image(image) => self.image(image, &receiver, writer)?,
+                    Read::Image(image, seen) => self.image(image, seen, &receiver, writer)?,
                     Read::Broken(passed) => Some(passed),
                     Read::Rows(_) => continue,
                 };
@@ -67,8 +75,11 @@ impl InTiles<'_> {
     }
 
     /// Predicts an image whose rows are about to come; gives it back if they do not all come.
-    fn image(&self, image: Image, parts: &Receiver<Read>, writer: &Writer) -> Result<Option<Passed>> {
-        let size = image.size.map(i64::from);
+    fn image(&self, image: Image, seen: Seen, parts: &Receiver<Read>, writer: &Writer) -> Result<Option<Passed>> {
+        let size = seen.size.map(i64::from);
+        let [height, width] = image.size;
+        let as_it_is = seen.size == image.size && seen.part == Rectangle { top: 0, left: 0, height, width };
+        let mut enlarger = (!as_it_is).then(|| Enlarger::new(seen.part, image.size));
         let shown = image.file.display().to_string();
         let mut band = Band { row: size[1] as usize * self.channels as usize, first: 0, pixels: Vec::new() };
         let mut broken = None;
@@ -84,9 +95,13 @@ impl InTiles<'_> {
             })?;
             Ok(band.tile(place, part, self.channels, self.device).map_err(TorchError::from)?)
         };
+        let send = |probabilities: &Tensor| writer.send(Work::Rows(rows(probabilities, self.with_probabilities)?));
         let write = |_, probabilities: &Tensor| {
-            let rows = rows(probabilities, self.with_probabilities)?;
-            Ok(writer.send(Work::Rows(rows))?)
+            match &mut enlarger {
+                Some(enlarger) => enlarger.add(probabilities, send)?,
+                None => send(probabilities)?,
+            }
+            Ok(())
         };
         let predicted = predict_tiles(self.model, size, &self.tiling, read, write);
         match (broken, predicted) {
@@ -97,35 +112,57 @@ impl InTiles<'_> {
     }
 }
 
-/// Reads the images until nobody wants them any more.
-fn read(files: &BTreeMap<String, PathBuf>, channels: u32, sender: SyncSender<Read>) {
-    for (name, file) in files {
-        // A decoder that panics on a strange file ends that file, not all the others.
-        let read = caught(|| read_image(name, file, channels, &sender));
-        let read = read.and_then(|read| read.map_err(|error| error.to_string()));
-        let wanted =
-            read.unwrap_or_else(|reason| sender.send(Read::Broken(Passed { name: name.clone(), reason })).is_ok());
-        if !wanted {
-            return;
-        }
-    }
+/// The reading thread.
+struct Reader<'a> {
+    scaled: Option<&'a Images>,
+    channels: u32,
+    orientation: Orientation,
+    sender: SyncSender<Read>,
 }
 
-/// Reads an image; whether it was wanted to its end.
-fn read_image(name: &str, file: &Path, channels: u32, sender: &SyncSender<Read>) -> Result<bool, data::Error> {
-    let mut strips = Strips::open(file, channels)?;
-    let size = strips.size();
-    let image = Image { name: name.into(), file: file.into(), size };
-    let mut wanted = sender.send(Read::Image(image)).is_ok();
-    for first in (0..size[0]).step_by(ROWS as usize) {
-        if !wanted {
-            break;
+impl Reader<'_> {
+    /// Reads the images until nobody wants them any more.
+    fn read(self, pictures: &Pictures) {
+        for (index, (name, picture)) in (0..).zip(pictures) {
+            // A decoder that panics on a strange file ends that file, not all the others.
+            let read = caught(|| match self.scaled {
+                Some(images) => self.scaled(name, picture, images, index),
+                None => self.own_size(name, picture),
+            });
+            let read = read.and_then(|read| read.map_err(|error| error.to_string()));
+            let passed = |reason| Read::Broken(Passed { name: name.clone(), reason });
+            if !read.unwrap_or_else(|reason| self.sender.send(passed(reason)).is_ok()) {
+                return;
+            }
         }
-        let mut rows = Vec::new();
-        strips.read(ROWS.min(size[0] - first), &mut rows)?;
-        wanted = sender.send(Read::Rows(rows)).is_ok();
     }
-    Ok(wanted)
+
+    /// Reads an image in its own size; whether it was wanted to its end.
+    fn own_size(&self, name: &str, picture: &Picture) -> Result<bool, data::Error> {
+        let mut strips = Strips::open(&picture.file, self.channels, self.orientation)?;
+        let [height, width] = strips.size();
+        let image = Image { size: [height, width], ..Image::of(name, picture) };
+        let seen = Seen { size: [height, width], part: Rectangle { top: 0, left: 0, height, width } };
+        let mut wanted = self.sender.send(Read::Image(image, seen)).is_ok();
+        for first in (0..height).step_by(ROWS as usize) {
+            if !wanted {
+                break;
+            }
+            let mut rows = Vec::new();
+            strips.read(ROWS.min(height - first), &mut rows)?;
+            wanted = self.sender.send(Read::Rows(rows)).is_ok();
+        }
+        Ok(wanted)
+    }
+
+    /// Reads an image at the scale of training; whether it was wanted.
+    fn scaled(&self, name: &str, picture: &Picture, images: &Images, index: u64) -> Result<bool, data::Error> {
+        let mut sample = Sample::default();
+        images.load(index, &mut sample)?;
+        let seen = Seen { size: sample.size, part: images.rectangle(picture.size)? };
+        let wanted = self.sender.send(Read::Image(Image::of(name, picture), seen)).is_ok();
+        Ok(wanted && self.sender.send(Read::Rows(sample.image)).is_ok())
+    }
 }
 
 /// The rows of an image that tiles are cut from.

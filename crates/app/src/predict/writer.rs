@@ -1,5 +1,6 @@
 //! Writing beside predicting: a thread takes what was predicted and makes files of it.
 
+use super::find::{Picture, Pictures};
 use super::outputs::{Outputs, Plan, Rows};
 use crate::report;
 use anyhow::{Result, anyhow};
@@ -33,6 +34,13 @@ pub struct Image {
     pub size: [u32; 2],
 }
 
+impl Image {
+    /// The image of this name.
+    pub fn of(name: &str, picture: &Picture) -> Self {
+        Self { name: name.into(), file: picture.file.clone(), size: picture.size }
+    }
+}
+
 /// To the thread that writes.
 pub struct Writer {
     sender: SyncSender<Work>,
@@ -45,31 +53,37 @@ impl Writer {
     }
 }
 
-/// Lets `predict` hand over what it predicts, while it is written into `folder` and, with `json`, told line by line.
-pub fn write_beside<T>(
-    plan: &Plan,
-    folder: &Path,
-    json: Option<&[String]>,
+/// Lets `predict` hand over what it predicts to `consume`, which works beside it.
+pub fn beside<T, C: Send>(
+    consume: impl FnOnce(Receiver<Work>) -> Result<C> + Send,
     predict: impl FnOnce(&Writer) -> Result<T>,
-) -> Result<T> {
+) -> Result<(T, C)> {
     thread::scope(|scope| {
         let (sender, receiver) = sync_channel(QUEUE);
-        let writing = scope.spawn(|| write(receiver, plan, folder, json));
+        let consuming = scope.spawn(|| consume(receiver));
         let predicted = predict(&Writer { sender });
-        // Where nothing can be written any more, that is why nothing could be predicted.
-        writing.join().unwrap_or_else(|panic| resume_unwind(panic))?;
-        predicted
+        // Where nothing can be taken any more, that is why nothing could be predicted.
+        let consumed = consuming.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        Ok((predicted?, consumed))
     })
 }
 
-fn write(work: Receiver<Work>, plan: &Plan, folder: &Path, json: Option<&[String]>) -> Result<()> {
+/// Writes what was predicted of `pictures` into `folder` and, with `json`, tells it line by line.
+pub fn write(
+    work: Receiver<Work>,
+    plan: &Plan,
+    folder: &Path,
+    pictures: &Pictures,
+    json: Option<&[String]>,
+) -> Result<()> {
     let mut image: Option<(Image, Outputs)> = None;
     let mut areas = Vec::new();
     let mut missing = 0;
     for work in work {
         match work {
             Work::Image(begun) => {
-                let outputs = Outputs::create(plan, &folder.join(&begun.name), &begun.file, begun.size)?;
+                let base = pictures.get(&begun.name).map_or(begun.name.as_ref(), |picture| &*picture.base);
+                let outputs = Outputs::create(plan, &folder.join(base), &begun.file, begun.size)?;
                 missing = begun.size[0] as usize * begun.size[1] as usize;
                 areas = vec![0u64; 256];
                 image = Some((begun, outputs));
@@ -86,11 +100,9 @@ fn write(work: Receiver<Work>, plan: &Plan, folder: &Path, json: Option<&[String
                     json.map_or(Ok(()), |classes| report::print(&told(&image, classes, &areas).to_string()))?;
                 }
             }
-            Work::Broken(Passed { name, reason }) => {
+            Work::Broken(passed) => {
                 image = None;
-                if json.is_some() {
-                    report::print(&json!({ "name": name, "error": reason }).to_string())?;
-                }
+                json.map_or(Ok(()), |_| report::broken(&passed))?;
             }
         }
     }

@@ -1,12 +1,14 @@
 //! One run, as its folder shows it. Nothing in there is changed, and the process that trains it is not disturbed.
 
 use crate::lock::held;
+use crate::regular;
 use crate::run::Run;
 use checkpoint::{Config, step_of};
 use serde::Deserialize;
 use serde_json::Value;
 use std::fmt;
 use std::fs;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -122,7 +124,9 @@ pub fn look(folder: &Path, name: String) -> Looked {
         looked.epoch = epoch.max(run.history.epochs());
         looked.step = step.max(run.history.steps());
         (looked.epochs, looked.best) = (run.planned(), run.best());
-        looked.config = Some(run.config);
+        // In the current format, so that runs of several versions differ only in what they mean.
+        let config = Run { folder: folder.into() }.config().and_then(|config| Ok(serde_json::to_value(config)?));
+        looked.config = Some(config.unwrap_or(run.config));
     }
     looked
 }
@@ -170,7 +174,8 @@ fn newest(folder: &Path) -> (Option<Mark>, usize) {
     }
     let all = Run { folder: folder.into() }.store(&Config::default()).list().unwrap_or_default();
     let mark = |path: &PathBuf| {
-        let manifest: Manifest = serde_json::from_slice(&fs::read(path.join("manifest.json")).ok()?).ok()?;
+        let manifest: Manifest =
+            serde_json::from_reader(BufReader::new(regular::open(&path.join("manifest.json")).ok()?)).ok()?;
         Some(manifest.progress).filter(|mark| step_of(path) == Some(mark.step))
     };
     (all.iter().rev().find_map(mark), all.len())

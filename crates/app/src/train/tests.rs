@@ -1,5 +1,7 @@
 //! A NaN planted in the data, under each policy. From outside the program there is no way to plant one.
 
+mod failing;
+
 use super::*;
 use crate::cli::{Cli, Command};
 use checkpoint::Store;
@@ -62,11 +64,11 @@ fn trained(readable: bool, options: &str) -> Trained {
     let (file, run) = (file.display(), folder.path().join("run"));
     let line = format!("app train --config {file} --run {} {options}", run.display());
     let Command::Train(args) = Cli::parse_from(line.split_whitespace()).command else { panic!() };
-    let start = start(&args).unwrap();
-    let mut parts = Parts::build(&start.config, false).unwrap();
+    let mut start = start(&args).unwrap();
+    let mut parts = Parts::build(&start.config, None).unwrap();
     parts.input = Box::new(Poisoned { input: parts.input, epoch: 1, batch: 3, readable });
-    let trained = train(start, &mut parts, &Signals::listen().unwrap(), &args);
-    Trained { folder, result: trained.map(|(status, _)| status) }
+    let trained = train(&mut start, &mut parts, &Signals::listen().unwrap(), &args);
+    Trained { folder, result: trained.map(|ended| ended.status) }
 }
 
 impl Trained {
@@ -116,8 +118,8 @@ impl Trained {
 
 /// The samples of the poisoned batch.
 fn names() -> Vec<String> {
-    let config = crate::config::Config::parse(TINY, "tiny").unwrap();
-    let parts = Parts::build(&config, false).unwrap();
+    let config = Config::parse(TINY, "tiny").unwrap();
+    let parts = Parts::build(&config, None).unwrap();
     let batch = parts.input.epoch(1, 3).next().unwrap().unwrap();
     batch.names
 }
@@ -126,7 +128,7 @@ fn names() -> Vec<String> {
 fn what_was_learnt_before_a_sample_that_cannot_be_read_is_saved() {
     let trained = trained(false, "--set checkpoint.every_steps=null --set checkpoint.every_epochs=100");
     let said = format!("{:#}", trained.result.as_ref().unwrap_err());
-    assert_eq!(said, "epoch 2, batch 4: no batch: cat_7.jpg is torn: cat_7.jpg is torn");
+    assert_eq!(said, "training, epoch 2, batch 4: no batch: cat_7.jpg is torn: cat_7.jpg is torn");
     assert_eq!(trained.steps(), [8]);
 }
 

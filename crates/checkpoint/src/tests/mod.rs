@@ -1,6 +1,7 @@
 //! Tests of the whole store, by what they protect from. Helpers that more than one of them needs are here.
 
 mod damage;
+mod moved;
 mod round_trip;
 mod space;
 mod upkeep;

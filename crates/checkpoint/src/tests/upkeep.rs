@@ -1,7 +1,7 @@
 //! What is kept, what is removed, and what a killed run leaves behind.
 
 use super::{assert_same, copy, names, snapshot, store};
-use crate::{Config, Error, Mode, OnError, Store, load};
+use crate::{Config, Error, Mode, OnError, Store, files, load};
 use std::{fs, path::Path};
 use tch::{Device, Kind, Tensor};
 
@@ -83,6 +83,54 @@ fn damaged_checkpoints_take_no_place_and_stay() {
     store.save(&snapshot(5, 0.5)).unwrap();
     assert_eq!(store.list().unwrap().iter().filter(|path| load(path).is_ok()).count(), 2);
     assert_eq!(store.list().unwrap().len(), 4);
+}
+
+/// Files that `run` opens for reading.
+fn opened(run: impl FnOnce()) -> usize {
+    let before = files::OPENED.get();
+    run();
+    files::OPENED.get() - before
+}
+
+#[test]
+fn a_save_opens_no_file_of_an_older_checkpoint() {
+    let config = Config { keep_last: 2, keep_every: Some(1), ..Config::default() };
+    let (folder, store) = store(&config);
+    for step in 1..=30 {
+        assert_eq!(opened(|| drop(store.save(&snapshot(10 * step, 0.5)).unwrap())), 0, "with {step}");
+    }
+    assert_eq!(store.list().unwrap().len(), 30);
+    // A process that goes on reads each manifest once, before its first step.
+    let next = Store::new(folder.path().join("checkpoints"), &config);
+    let room = opened(|| assert!(next.prepare(1000, 0, 10).unwrap().free > 0));
+    assert_eq!(room, 30);
+    for step in 31..=33 {
+        assert_eq!(opened(|| drop(next.save(&snapshot(10 * step, 0.5)).unwrap())), 0, "with {step}");
+    }
+    assert_eq!(steps(&next), (1..=33).map(|step| 10 * step).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_remembered_is_found_damaged_when_it_is_loaded_and_never_takes_a_place() {
+    let (_folder, store) = store(&Config { keep_last: 1, ..Config::default() });
+    let best = store.save(&snapshot(10, 0.9)).unwrap();
+    store.save(&snapshot(20, 0.8)).unwrap();
+    // The best is cut: the next best is kept in its place, and it stays to be looked at.
+    fs::write(best.join("model.safetensors"), "x").unwrap();
+    store.save(&snapshot(30, 0.1)).unwrap();
+    assert_eq!(store.list().unwrap().len(), 3);
+    let (found, damaged) = store.best().unwrap();
+    assert_eq!((found.unwrap().1.progress.step, damaged.len()), (20, 1));
+    // One bit of another is changed, which a save does not see and a load does.
+    let path = store.list().unwrap().remove(1);
+    let mut bytes = fs::read(path.join("model.safetensors")).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(path.join("model.safetensors"), bytes).unwrap();
+    assert_eq!(store.newest().unwrap().0.unwrap().1.progress.step, 30);
+    assert!(matches!(load(&path).unwrap_err(), Error::Damaged { .. }));
+    // A step that is saved once more is what it is now.
+    store.save(&snapshot(30, 0.95)).unwrap();
+    assert_eq!(self::best(&store), Some(30));
 }
 
 #[test]

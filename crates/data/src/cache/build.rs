@@ -82,7 +82,8 @@ fn clean(folder: &Path, path: &Path) -> Result<(), Error> {
 }
 
 fn write(dataset: &Arc<dyn Dataset>, partial: &Path, head: &Head, workers: u64, tell: &Tell) -> Result<(), Error> {
-    let file = File::create(partial).map_err(failed("make", partial))?;
+    // Never through a link that somebody placed there.
+    let file = File::create_new(partial).map_err(failed("make", partial))?;
     let mut file = BufWriter::with_capacity(BUFFER, file);
     let mut end = front(head.samples);
     let mut entries = Vec::with_capacity(head.samples as usize);

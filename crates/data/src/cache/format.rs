@@ -6,7 +6,7 @@
 //! CRC-32C of the mask (u32 each). A sample begins at a multiple of 64: the image, and after its last byte the mask.
 
 use crate::dataset::{Dataset, pixels};
-use std::fs::File;
+use crate::regular;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -100,7 +100,7 @@ fn checksum(header: &[u8], index: &[u8]) -> [u8; 32] {
 /// there is no file.
 pub(super) fn read(path: &Path, head: &Head) -> Result<(u64, Vec<Entry>), Option<String>> {
     let said = |error: io::Error| Some(error.to_string());
-    let mut file = File::open(path).map_err(|error| match error.kind() {
+    let mut file = regular::open(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => None,
         _ => said(error),
     })?;

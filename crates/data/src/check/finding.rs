@@ -2,6 +2,7 @@
 
 use super::statistics::Statistics;
 use crate::config::Split;
+use crate::decode::Remark;
 use crate::error::Error;
 use serde::{Serialize, Serializer};
 use std::io::ErrorKind;
@@ -23,7 +24,8 @@ pub enum Kind {
     SizeMismatch,
     /// A mask holds a value that is no class.
     Label,
-    /// All that masks show is the first class, and a value that is ignored because nothing is said of it.
+    /// Nothing that masks show counts in training, or one class of several, since values are ignored that nothing is
+    /// said of.
     Unlabelled,
     /// A name is listed more than once, or in both splits.
     RepeatedName,
@@ -37,12 +39,22 @@ pub enum Kind {
     NearDuplicateAcross,
     /// Nearly the same picture is there twice in one split.
     NearDuplicate,
+    /// One class counts in a split, so that every network is perfect there, or in validation none.
+    OneClass,
     /// A mask of which nothing counts, or that shows but the first class where there are more.
     EmptyMask,
     /// An image of one colour.
     ConstantImage,
     /// A class that no mask of a split shows.
     AbsentClass,
+    /// An image of 16 bits a channel, of which 8 are used.
+    Wide,
+    /// A file with bands that are not used.
+    Bands,
+    /// A file with pages or frames that are not used.
+    Pages,
+    /// An image that is brought upright by a note.
+    Turned,
     /// A file's content is not what its name says.
     Misnamed,
     /// A file beside those of the data set that no sample is made of.
@@ -111,9 +123,10 @@ impl Finding {
     pub(super) fn from_error(error: &Error) -> Self {
         let (kind, files) = match error {
             Error::Io { path, source } if source.kind() == ErrorKind::NotFound => (Kind::Missing, vec![path]),
-            Error::Io { path, .. } | Error::Image { path, .. } | Error::Truncated { path } => {
-                (Kind::Unreadable, vec![path])
-            }
+            Error::Io { path, .. }
+            | Error::Image { path, .. }
+            | Error::Refused { path, .. }
+            | Error::Truncated { path } => (Kind::Unreadable, vec![path]),
             Error::MaskFormat { path, .. } => (Kind::MaskFormat, vec![path]),
             Error::Label { path, .. } => (Kind::Label, vec![path]),
             Error::SizeMismatch { image, mask, .. } => (Kind::SizeMismatch, vec![image, mask]),
@@ -121,6 +134,17 @@ impl Finding {
         };
         Self::new(kind, error.to_string()).files(files.into_iter().cloned())
     }
+}
+
+/// Returns the finding for a remark on a file.
+pub(super) fn remarked(remark: Remark, path: PathBuf) -> Finding {
+    let kind = match remark {
+        Remark::Wide => Kind::Wide,
+        Remark::Bands => Kind::Bands,
+        Remark::Pages => Kind::Pages,
+        Remark::Turned => Kind::Turned,
+    };
+    Finding::new(kind, remark.of(&path)).files([path])
 }
 
 /// Each of the files that an error says cannot be told to belong together.

@@ -1,12 +1,12 @@
 //! One sample, looked at by a worker.
 
-use super::finding::{Finding, Kind};
+use super::finding::{Finding, Kind, remarked};
 use crate::dataset::{Dataset, IGNORE, Sample};
 use crate::error::{Error, guarded};
+use crate::regular;
 use crate::resize::{Placement, Scaler};
 use image::{ImageFormat, RgbImage};
 use image_hasher::{HashAlg, HasherConfig};
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -58,6 +58,7 @@ pub(super) fn inspect(dataset: &dyn Dataset, index: u64, classes: usize) -> Insp
     for path in dataset.paths(index).unwrap_or_default() {
         inspection.findings.extend(misnamed(&path));
     }
+    inspection.findings.extend(dataset.remarks(index).into_iter().map(|(remark, path)| remarked(remark, path)));
     let mut sample = Sample::default();
     let load = || {
         dataset.whole(index, &mut sample)?;
@@ -137,9 +138,11 @@ fn shrink(sample: &Sample, channels: usize) -> Result<RgbImage, Error> {
 
 /// A file whose first bytes say that it is another kind of image than its name does.
 pub(super) fn misnamed(path: &Path) -> Option<Finding> {
-    let named = ImageFormat::from_path(path).ok()?;
+    // `.jpe` and `.jfif` are JPEGs too, which `image` does not know of all of them.
+    let of_name = || path.extension().filter(|name| ["jpe", "jfif"].iter().any(|jpeg| name.eq_ignore_ascii_case(jpeg)));
+    let named = ImageFormat::from_path(path).ok().or_else(|| of_name().map(|_| ImageFormat::Jpeg))?;
     let mut start = Vec::new();
-    File::open(path).ok()?.take(64).read_to_end(&mut start).ok()?;
+    regular::open(path).ok()?.take(64).read_to_end(&mut start).ok()?;
     let found = image::guess_format(&start).ok()?;
     let message = format!("the file's content is {}, its name says {}", name(found), name(named));
     (found != named).then(|| Finding::new(Kind::Misnamed, message).files([path.to_path_buf()]))

@@ -4,8 +4,8 @@ use super::finding::{Finding, Kind};
 use super::inspect::misnamed;
 use crate::config::Split;
 use crate::dataset::Dataset;
+use crate::decode::may_be_image;
 use crate::error::Error;
-use image::ImageFormat;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub(super) fn find(splits: &[(Split, Arc<dyn Dataset>)]) -> Result<Vec<Finding>,
         let Ok(entries) = fs::read_dir(folder) else { continue };
         for path in entries.flatten().map(|entry| entry.path()) {
             let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
-            if !hidden && ImageFormat::from_path(&path).is_ok() && path.is_file() && !used.contains(&path) {
+            if !hidden && may_be_image(&path) && path.is_file() && !used.contains(&path) {
                 findings.extend(stray(&path));
             }
         }

@@ -312,8 +312,20 @@ fn a_255_that_nothing_is_said_of_is_found_where_nothing_else_is_shown() {
     let found: Vec<_> = report.findings.iter().filter(|finding| finding.kind == Kind::Unlabelled).collect();
     assert_eq!((found.len(), found[0].severity), (2, Severity::Error));
     assert!(found[0].message.contains("data.labels: says nothing of 255"), "{}", found[0].message);
-    // A 255 beside both classes is what it is ignored for.
+    // A 255 beside another class is what it is ignored for, but that class is then the only one.
     let folder = tempfile::tempdir().unwrap();
     let config = folders(folder.path(), &["a", "b", "c", "d"], [1, 255]);
-    assert!(check_config(&config, 2, |_| ()).unwrap().findings.iter().all(|found| found.kind != Kind::Unlabelled));
+    let findings = check_config(&config, 2, |_| ()).unwrap().findings;
+    assert!(findings.iter().all(|found| found.kind != Kind::Unlabelled));
+    let found: Vec<_> = findings.iter().filter(|found| found.kind == Kind::OneClass).collect();
+    assert_eq!((found.len(), found[0].severity), (2, Severity::Warning));
+    assert!(found[0].message.contains("only the class 'b' counts in the training masks (which hold 1, 255)"));
+    // Nor is it the reason where no mask holds it.
+    let folder = tempfile::tempdir().unwrap();
+    let Config::Folders(mut config) = folders(folder.path(), &["a", "b", "c", "d"], [0, 7]) else { panic!() };
+    config.labels.unlisted = crate::Unlisted::Ignore;
+    let findings = check_config(&Config::Folders(config), 2, |_| ()).unwrap().findings;
+    let found: Vec<_> = findings.iter().filter(|found| found.kind == Kind::Unlabelled).collect();
+    assert!(found.len() == 2 && found[0].message.contains("data.labels: says nothing of 7, so it is ignored"));
+    assert!(found.iter().all(|found| !found.message.contains("255")));
 }

@@ -1,9 +1,10 @@
 //! JPEG files, by `zune-jpeg`, the fastest decoder of those that are written in Rust.
 
-use super::{bytes_up_to, failed, grey, undecodable};
-use crate::error::Error;
-use image::{ImageError, ImageFormat};
-use std::path::Path;
+use super::grey;
+use super::note::{next_marker, segment};
+use super::problem::{Problem, failed, fits};
+use image::ImageFormat;
+use std::io::{BufRead, Cursor, Seek};
 use zune_core::bytestream::{ZByteReaderTrait, ZCursor};
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
@@ -11,7 +12,7 @@ use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 
 /// Height and width, from the header.
-pub(super) fn dimensions(file: impl ZByteReaderTrait) -> Result<[u32; 2], ImageError> {
+pub(super) fn dimensions(file: impl BufRead + Seek) -> Result<[u32; 2], Problem> {
     let mut decoder = decoder(file);
     decoder.decode_headers().map_err(of_jpeg)?;
     size(&decoder, u64::MAX)
@@ -20,40 +21,29 @@ pub(super) fn dimensions(file: impl ZByteReaderTrait) -> Result<[u32; 2], ImageE
 /// See [`super::Decoder::image`].
 pub(super) fn decode(
     file: &[u8],
-    path: &Path,
     channels: u32,
     raw: &mut Vec<u8>,
     pixels: &mut Vec<u8>,
     most: u64,
-) -> Result<[u32; 2], Error> {
+) -> Result<[u32; 2], Problem> {
     // The decoder paints what a file lacks grey and says nothing. A broken download must not be trained on.
     if !is_complete(file) {
-        return Err(Error::Truncated { path: path.into() });
+        return Err(Problem::CutOff);
     }
-    fill(file, channels, raw, pixels, most).map_err(|source| undecodable(path, source))
-}
-
-fn fill(
-    file: &[u8],
-    channels: u32,
-    raw: &mut Vec<u8>,
-    pixels: &mut Vec<u8>,
-    most: u64,
-) -> Result<[u32; 2], ImageError> {
     let mut decoder = decoder(ZCursor::new(file));
     decoder.decode_headers().map_err(of_jpeg)?;
     let size = size(&decoder, most)?;
     let is_grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
     if channels == 1 && is_grey {
         decoder.set_options(decoder.options().jpeg_set_out_colorspace(ColorSpace::Luma));
-        pixels.resize(bytes_up_to(most, size, 1)?, 0);
+        pixels.resize(fits(size, 1, most)?, 0);
         decoder.decode_into(pixels).map_err(of_jpeg)?;
     } else if channels == 1 {
-        raw.resize(bytes_up_to(most, size, 3)?, 0);
+        raw.resize(fits(size, 3, most)?, 0);
         decoder.decode_into(raw).map_err(of_jpeg)?;
         grey::convert::<3>(raw, pixels);
     } else {
-        pixels.resize(bytes_up_to(most, size, 3)?, 0);
+        pixels.resize(fits(size, 3, most)?, 0);
         decoder.decode_into(pixels).map_err(of_jpeg)?;
     }
     Ok(size)
@@ -65,26 +55,42 @@ fn decoder<R: ZByteReaderTrait>(file: R) -> JpegDecoder<R> {
     JpegDecoder::new_with_options(file, options.set_max_width(usize::MAX).set_max_height(usize::MAX))
 }
 
-fn size<R: ZByteReaderTrait>(decoder: &JpegDecoder<R>, most: u64) -> Result<[u32; 2], ImageError> {
+fn size<R: ZByteReaderTrait>(decoder: &JpegDecoder<R>, most: u64) -> Result<[u32; 2], Problem> {
     let (width, height) = decoder.dimensions().unwrap_or_default();
     let size = [height as u32, width as u32];
-    bytes_up_to(most, size, 3).map(|_| size)
+    fits(size, 3, most).map(|_| size)
 }
 
-fn of_jpeg(source: DecodeErrors) -> ImageError {
-    failed(ImageFormat::Jpeg, source)
+fn of_jpeg(source: DecodeErrors) -> Problem {
+    let problem = match source {
+        DecodeErrors::Unsupported(kind) => {
+            format!("is a JPEG of a kind that is not read ({kind:?}): save it as an ordinary JPEG or as PNG")
+        }
+        DecodeErrors::ExhaustedData => return Problem::CutOff,
+        source => return Problem::Image(failed(ImageFormat::Jpeg, source)),
+    };
+    Problem::Refused(problem)
 }
 
 /// Whether a JPEG's compressed data comes to an end marker (which cannot occur by chance in it). What cannot be read is
 /// left to the decoder to complain about.
 pub(super) fn is_complete(jpeg: &[u8]) -> bool {
     // The segments before the data may hold a thumbnail with an end marker of its own: go past them.
-    let mut rest = jpeg.get(2..).unwrap_or_default();
-    while let [0xff, marker, high, low, ..] = *rest {
-        rest = rest.get(2 + usize::from(u16::from_be_bytes([high, low]))..).unwrap_or_default();
-        if marker == 0xda {
-            break;
+    let mut rest = Cursor::new(jpeg);
+    rest.set_position(2);
+    let mut past_header = || -> std::io::Result<()> {
+        loop {
+            let marker = next_marker(&mut rest)?;
+            let length = segment(&mut rest)?;
+            rest.seek_relative(length)?;
+            if marker == 0xda {
+                return Ok(());
+            }
         }
+    };
+    if past_header().is_err() {
+        return false;
     }
-    rest.windows(2).rev().any(|pair| pair == [0xff, 0xd9])
+    let data = jpeg.get(rest.position() as usize..).unwrap_or_default();
+    data.windows(2).rev().any(|pair| pair == [0xff, 0xd9])
 }

@@ -1,46 +1,57 @@
 //! Mask files to class ids. Nothing may be rounded, scaled or smoothed on the way: a neighbouring value is another class.
 
-use super::{other, png, undecodable};
+use super::other::Found;
+use super::problem::Problem;
+use super::tiff::Tiff;
+use super::turn::Turn;
+use super::{kind, note, other, png};
 use crate::classes::Color;
 use crate::dataset::pixels;
 use crate::error::Error;
 use crate::labels::{Label, LabelTable, Place};
 use image::ImageFormat;
+use std::io::Cursor;
 use std::path::Path;
 
-/// See [`super::Decoder::mask`].
+/// Puts the class ids of the mask that `file` holds into `ids`, as they are stored, and returns their height and width
+/// and what brings them upright.
 pub(super) fn decode(
     file: &[u8],
     path: &Path,
     labels: &LabelTable,
     raw: &mut Vec<u8>,
     ids: &mut Vec<u8>,
-) -> Result<[u32; 2], Error> {
+) -> Result<([u32; 2], Turn), Error> {
     let refused = |problem: &str| Error::MaskFormat { path: path.into(), problem: problem.into() };
-    match image::guess_format(file).ok() {
-        Some(ImageFormat::Png) => return png::decode(file, path, labels, raw, ids),
-        Some(ImageFormat::Jpeg) => return Err(refused("is a JPEG, and JPEG changes values: store masks as PNG")),
-        Some(ImageFormat::WebP) if !is_lossless(file) => {
+    let broken = |problem: Problem| problem.of(path);
+    let format = kind::format(file).map_err(broken)?;
+    match format {
+        ImageFormat::Png => {
+            return Ok((png::decode(file, path, labels, raw, ids)?, note::of_bytes(format, file)));
+        }
+        ImageFormat::Tiff => {
+            let tiff = Tiff::open(Cursor::new(file)).map_err(broken)?;
+            let turn = tiff.turn;
+            return Ok((tiff.mask(path, labels, raw, ids)?, turn));
+        }
+        ImageFormat::Jpeg => return Err(refused("is a JPEG, and JPEG changes values: store masks as PNG")),
+        ImageFormat::WebP if !is_lossless(file) => {
             return Err(refused("is a lossy WebP, which changes values: store masks as PNG or as lossless WebP"));
         }
         _ => {}
     }
-    let found = other::decode(file, raw).map_err(|source| undecodable(path, source))?;
-    let place = Place { path, width: found.size[1] };
-    match (found.channels, found.wide) {
+    let (Found { size, channels, wide, .. }, turn) = other::decode(file, format, 1, raw).map_err(broken)?;
+    let place = Place { path, width: size[1] };
+    match (channels, wide) {
         (1, false) => {
             std::mem::swap(raw, ids);
             labels.translate(ids, |value| Label::Value(value.into()), place)?;
         }
-        (1 | 2, true) => {
-            let values = raw.as_chunks().0.iter().map(|bytes| u16::from_ne_bytes(*bytes));
-            labels.look_up(values.step_by(found.channels.into()).map(Label::Value), ids, place)?;
-        }
-        (_, true) => return Err(refused(WIDE_COLORS)),
         (channels, false) => of_bytes(channels, raw, labels, ids, place)?,
+        (_, true) => return Err(refused(WIDE_COLORS)),
     }
-    debug_assert_eq!(ids.len(), pixels(found.size));
-    Ok(found.size)
+    debug_assert_eq!(ids.len(), pixels(size));
+    Ok((size, turn))
 }
 
 /// Why a mask of 16-bit colours is none.

@@ -1,8 +1,10 @@
 //! Every format that has no decoder of its own here, by the `image` crate.
 
-use super::{bytes, grey, limited};
-use image::error::{UnsupportedError, UnsupportedErrorKind};
-use image::{ColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, error::ImageFormatHint};
+use super::problem::{Problem, fits};
+use super::tiff::Tiff;
+use super::turn::Turn;
+use super::{MOST_MEMORY, grey, limited, note};
+use image::{ColorType, ImageDecoder, ImageFormat, ImageReader};
 use std::io::Cursor;
 
 /// How pixels lie in a buffer: 1 grey, 2 grey and opacity, 3 colours or 4 colours and opacity, each of `wide` or 8 bits.
@@ -18,23 +20,41 @@ pub(super) struct Found {
     pub(super) format: ImageFormat,
 }
 
-/// Decodes `file` into `raw`.
-pub(super) fn decode(file: &[u8], raw: &mut Vec<u8>) -> Result<Found, ImageError> {
-    let unsupported = |kind| UnsupportedError::from_format_and_kind(ImageFormatHint::Unknown, kind);
-    let format = image::guess_format(file)
-        .map_err(|_| ImageError::Unsupported(unsupported(UnsupportedErrorKind::Format(ImageFormatHint::Unknown))))?;
+/// Decodes the `file` of this `format` into `raw`, for an image of `channels`, and returns what brings it upright.
+pub(super) fn decode(
+    file: &[u8],
+    format: ImageFormat,
+    channels: u32,
+    raw: &mut Vec<u8>,
+) -> Result<(Found, Turn), Problem> {
+    if format == ImageFormat::Tiff {
+        let tiff = Tiff::open(Cursor::new(file))?;
+        let turn = tiff.turn;
+        return Ok((tiff.image(channels, raw)?, turn));
+    }
     let decoder = limited(ImageReader::with_format(Cursor::new(file), format)).into_decoder()?;
     let (width, height) = decoder.dimensions();
     let color = decoder.color_type();
     let wide = match color {
         ColorType::L8 | ColorType::La8 | ColorType::Rgb8 | ColorType::Rgba8 => false,
         ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16 => true,
-        _ => return Err(ImageError::Unsupported(unsupported(UnsupportedErrorKind::Color(color.into())))),
+        _ => {
+            return Err(Problem::Refused(format!(
+                "has pixels of a kind that is not read ({color:?}): save it with 8 bits a channel"
+            )));
+        }
     };
     let size = [height, width];
-    raw.resize(bytes(size, color.bytes_per_pixel().into())?, 0);
-    decoder.read_image(raw)?;
-    Ok(Found { size, channels: color.channel_count(), wide, format })
+    // What it is in the file and what it becomes: the larger counts.
+    fits(size, u64::from(channels).max(color.bytes_per_pixel().into()), MOST_MEMORY)?;
+    raw.resize(decoder.total_bytes() as usize, 0);
+    // The decoder of WebP takes data that is missing for data that is wrong.
+    let is_short = || {
+        let length = file.get(4..8).and_then(<[u8]>::first_chunk).map(|length| u32::from_le_bytes(*length));
+        format == ImageFormat::WebP && length.is_some_and(|length| file.len() < 8 + length as usize)
+    };
+    decoder.read_image(raw).map_err(|source| if is_short() { Problem::CutOff } else { source.into() })?;
+    Ok((Found { size, channels: color.channel_count(), wide, format }, note::of_bytes(format, file)))
 }
 
 impl Found {

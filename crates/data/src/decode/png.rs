@@ -1,12 +1,12 @@
 //! The PNG files of masks, as they are stored: `image` would replace the indices of a palette by its colours, and scale
 //! values of 1, 2 and 4 bits to 255.
 
-use super::{MOST_MEMORY, bytes, failed, mask, undecodable};
+use super::problem::{Problem, fits, tell_size};
+use super::unpack::unpack;
+use super::{MOST_MEMORY, mask};
 use crate::classes::Color;
-use crate::dataset::pixels;
 use crate::error::Error;
 use crate::labels::{Label, LabelTable, Place};
-use image::{ImageError, ImageFormat};
 use png::{BitDepth, ColorType, Limits, Transformations};
 use std::io::Cursor;
 use std::path::Path;
@@ -18,8 +18,6 @@ struct Stored {
     depth: BitDepth,
     /// Red, green and blue of each index.
     palette: Option<Vec<u8>>,
-    /// Bytes a row in memory.
-    row: usize,
 }
 
 /// See [`super::Decoder::mask`].
@@ -30,7 +28,7 @@ pub(super) fn decode(
     raw: &mut Vec<u8>,
     ids: &mut Vec<u8>,
 ) -> Result<[u32; 2], Error> {
-    let stored = read(file, labels.has_colors(), raw).map_err(|source| undecodable(path, source))?;
+    let stored = read(file, labels.has_colors(), raw).map_err(|problem| problem.of(path))?;
     let place = Place { path, width: stored.size[1] };
     let wide = stored.depth == BitDepth::Sixteen;
     match stored.color {
@@ -43,9 +41,12 @@ pub(super) fn decode(
             if stored.depth == BitDepth::Eight {
                 std::mem::swap(raw, ids);
             } else {
-                stored.unpack(raw, ids);
+                unpack(raw, stored.depth as u8, stored.size, ids);
             }
-            labels.translate(ids, |value| stored.label(value, labels.has_colors()), place)?;
+            match labels.has_colors() {
+                true => labels.translate(ids, |value| stored.color(value), place)?,
+                false => labels.translate(ids, labels.of_bits(stored.depth as u8), place)?,
+            }
         }
         color => mask::of_bytes(color.samples() as u8, raw, labels, ids, place)?,
     }
@@ -53,33 +54,26 @@ pub(super) fn decode(
 }
 
 /// Decodes `file` into `raw`; its palette is wanted only where colours are labels.
-fn read(file: &[u8], with_palette: bool, raw: &mut Vec<u8>) -> Result<Stored, ImageError> {
-    let of_png = |source: png::DecodingError| match source {
-        png::DecodingError::LimitsExceeded => super::too_large(),
-        source => failed(ImageFormat::Png, source),
-    };
+fn read(file: &[u8], with_palette: bool, raw: &mut Vec<u8>) -> Result<Stored, Problem> {
     let mut decoder = png::Decoder::new_with_limits(Cursor::new(file), Limits { bytes: MOST_MEMORY as usize });
     decoder.set_transformations(Transformations::IDENTITY);
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
-    let header = decoder.read_header_info().map_err(of_png)?;
+    let header = decoder.read_header_info()?;
     let size = [header.height, header.width];
-    bytes(size, header.bytes_per_pixel() as u64)?;
-    let mut reader = decoder.read_info().map_err(of_png)?;
+    fits(size, header.bytes_per_pixel() as u64, MOST_MEMORY)?;
+    let mut reader = decoder.read_info()?;
     let info = reader.info();
     let palette = info.palette.as_deref().filter(|_| with_palette).map(<[u8]>::to_vec);
-    raw.resize(reader.output_buffer_size().ok_or_else(super::too_large)?, 0);
-    let found = reader.next_frame(raw).map_err(of_png)?;
-    Ok(Stored { size, color: found.color_type, depth: found.bit_depth, palette, row: found.line_size })
+    let bytes = reader.output_buffer_size().ok_or_else(|| tell_size(size, u64::MAX, MOST_MEMORY))?;
+    raw.resize(bytes, 0);
+    let found = reader.next_frame(raw)?;
+    Ok(Stored { size, color: found.color_type, depth: found.bit_depth, palette })
 }
 
 impl Stored {
-    /// What the number of a pixel is, looked up among colours or not. A value of fewer than 8 bits is taken as it is,
-    /// but as a shade of grey it goes up to white.
-    fn label(&self, value: u8, as_color: bool) -> Label {
-        if !as_color {
-            return Label::Value(value.into());
-        }
+    /// The colour of a number: that of the palette, or a shade of grey, the largest number being white.
+    fn color(&self, value: u8) -> Label {
         let Some(palette) = self.palette.as_ref().filter(|_| self.color == ColorType::Indexed) else {
             let white = (1u32 << self.depth as u32) - 1;
             return Label::Color(Color([(u32::from(value) * 255 / white) as u8; 3]));
@@ -87,19 +81,6 @@ impl Stored {
         match palette.as_chunks().0.get(usize::from(value)) {
             Some(&rgb) => Label::Color(Color(rgb)),
             None => Label::Value(value.into()),
-        }
-    }
-
-    /// Takes rows of numbers of 1, 2 or 4 bits apart, the upper bits first.
-    fn unpack(&self, packed: &[u8], values: &mut Vec<u8>) {
-        let bits = self.depth as usize;
-        let (in_a_byte, mask, width) = (8 / bits, (1u8 << bits) - 1, self.size[1] as usize);
-        values.clear();
-        values.reserve(pixels(self.size));
-        for row in packed.chunks_exact(self.row) {
-            let numbers =
-                row.iter().flat_map(|byte| (1..=in_a_byte).map(move |place| byte >> (8 - place * bits) & mask));
-            values.extend(numbers.take(width));
         }
     }
 }

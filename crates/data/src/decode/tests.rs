@@ -1,10 +1,13 @@
 //! Every kind of file against Pillow (`reference/images.py`), and files that are broken.
 
+mod kinds;
+mod orientation;
+
 use super::*;
 use crate::Label;
 use crate::classes::Color;
 use crate::random::{Purpose, Random};
-use image::{GrayImage, ImageError, Luma, Rgb};
+use image::{GrayImage, Luma, Rgb};
 use serde::Deserialize;
 use serde_json::{from_value, json};
 use std::collections::BTreeMap;
@@ -33,6 +36,12 @@ fn of_reference(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("reference/images").join(name)
 }
 
+/// The bytes that hexadecimal digits stand for.
+fn unhex(digits: &str) -> Vec<u8> {
+    let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    (0..digits.len()).step_by(2).map(byte).collect()
+}
+
 fn place() -> (TempDir, PathBuf) {
     let folder = tempdir().unwrap();
     let path = folder.path().join("image.jpg");
@@ -46,7 +55,7 @@ fn labels(value: serde_json::Value, classes: usize) -> LabelTable {
 
 fn mask(path: &Path, labels: &LabelTable) -> Result<Vec<u8>, Error> {
     let mut ids = vec![77; 3];
-    Decoder::default().mask(path, labels, &mut ids).map(|_| ids)
+    Decoder::default().mask(path, labels, Orientation::Apply, &mut ids).map(|_| ids)
 }
 
 #[test]
@@ -59,12 +68,12 @@ fn every_kind_of_image_is_what_pillow_and_opencv_see() {
         let expected_size = expected.size;
         for (channels, expected) in [(3, expected.rgb), (1, expected.grey)] {
             let mut found = vec![77; 1000];
-            let size = decoder.image(&path, channels, &mut found).unwrap();
+            let size = decoder.image(&path, channels, Orientation::Apply, &mut found).unwrap();
             assert_eq!((size, found.len()), (expected_size, expected.len()), "{name}");
             let worst = found.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
             assert!(worst <= tolerance, "{name}, {channels} channels: off by {worst}: {found:?} {expected:?}");
         }
-        assert_eq!(dimensions(&path).unwrap(), expected_size, "{name}");
+        assert_eq!(dimensions(&path, Orientation::Apply).unwrap(), expected_size, "{name}");
     }
 }
 
@@ -171,12 +180,12 @@ fn a_mask_of_0_and_255_is_told_what_to_say() {
 #[test]
 fn what_is_no_image_is_an_error_with_its_path() {
     let (folder, path) = place();
-    let message = |path: &Path| read_rgb(path).unwrap_err().to_string();
+    let message = |path: &Path| read_rgb(path, Orientation::Apply).unwrap_err().to_string();
     assert!(message(&path).contains("image.jpg"), "{}", message(&path));
-    assert!(read_rgb(folder.path()).is_err());
+    assert!(read_rgb(folder.path(), Orientation::Apply).is_err());
     for content in [&b""[..], b"GIF89a", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"hello, this is a text file"] {
         fs::write(&path, content).unwrap();
-        assert!(dimensions(&path).is_err());
+        assert!(dimensions(&path, Orientation::Apply).is_err());
         assert!(message(&path).contains("image.jpg"), "{}", message(&path));
         assert!(mask(&path, &labels(json!({}), 1)).unwrap_err().to_string().contains("image.jpg"));
     }
@@ -193,10 +202,10 @@ fn a_file_that_was_cut_off_is_an_error() {
     for format in [ImageFormat::Jpeg, ImageFormat::Png] {
         picture().save_with_format(&path, format).unwrap();
         let whole = fs::read(&path).unwrap();
-        read_rgb(&path).unwrap();
+        read_rgb(&path, Orientation::Apply).unwrap();
         for len in [whole.len() / 4, whole.len() / 2, whole.len() * 9 / 10] {
             fs::write(&path, &whole[..len]).unwrap();
-            assert!(read_rgb(&path).is_err(), "{len} of {} bytes of a {format:?}", whole.len());
+            assert!(read_rgb(&path, Orientation::Apply).is_err(), "{len} of {} bytes of a {format:?}", whole.len());
         }
     }
 }
@@ -205,10 +214,10 @@ fn a_file_that_was_cut_off_is_an_error() {
 fn what_comes_after_a_photograph_does_not_count() {
     let (_folder, path) = place();
     picture().save_with_format(&path, ImageFormat::Jpeg).unwrap();
-    let (alone, whole) = (read_rgb(&path).unwrap(), fs::read(&path).unwrap());
+    let (alone, whole) = (read_rgb(&path, Orientation::Apply).unwrap(), fs::read(&path).unwrap());
     for after in [&b"trailing garbage"[..], &[0; 1000], &[0xff; 100], &whole, &whole[..100]] {
         fs::write(&path, [&whole[..], after].concat()).unwrap();
-        assert_eq!(read_rgb(&path).unwrap(), alone);
+        assert_eq!(read_rgb(&path, Orientation::Apply).unwrap(), alone);
     }
 }
 
@@ -223,7 +232,7 @@ fn a_thumbnail_does_not_pass_for_the_end_of_a_photograph() {
     assert!(!jpeg::is_complete(&jpeg[..jpeg.len() - 10]));
     fs::write(&path, &jpeg[..jpeg.len() - 10]).unwrap();
     for channels in [1, 3] {
-        let error = Decoder::default().image(&path, channels, &mut Vec::new()).unwrap_err();
+        let error = Decoder::default().image(&path, channels, Orientation::Apply, &mut Vec::new()).unwrap_err();
         assert!(matches!(error, Error::Truncated { .. }), "{error}");
     }
 }
@@ -240,9 +249,11 @@ fn a_header_that_claims_too_much_allocates_nothing() {
         [&b"GIF89a"[..], &[low, high, low, high, 0, 0, 0, 0x2c, 0, 0, 0, 0, low, high, low, high, 0, 2, 1, 0, 0, 0x3b]];
     for content in [jpeg.concat(), gif.concat(), png_header(60_000)] {
         fs::write(&path, content).unwrap();
-        let error = read_rgb(&path).unwrap_err();
-        assert!(matches!(&error, Error::Image { source: ImageError::Limits(_), .. }), "{error}");
-        assert!(dimensions(&path).is_err());
+        let error = read_rgb(&path, Orientation::Apply).unwrap_err();
+        let says = ["60000x60000 pixels", "1 to 32768", "scale it down"];
+        assert!(matches!(&error, Error::Refused { .. }), "{error}");
+        assert!(says.iter().all(|says| error.to_string().contains(says)), "{error}");
+        assert!(dimensions(&path, Orientation::Apply).is_err());
         assert!(mask(&path, &labels(json!({}), 1)).is_err());
     }
 }
@@ -281,7 +292,7 @@ fn six_hundred_broken_files_are_errors_or_images_and_never_a_panic() {
             // What was in the buffer before must not shine through what a file lacks.
             let decoded = [0, 255].map(|before| {
                 let mut pixels = vec![before; 4000];
-                Decoder::default().image(&path, 3, &mut pixels).map(|size| (size, pixels)).ok()
+                Decoder::default().image(&path, 3, Orientation::Apply, &mut pixels).map(|size| (size, pixels)).ok()
             });
             assert_eq!(decoded[0], decoded[1], "{format:?}, case {case}");
             match &decoded[0] {
@@ -291,7 +302,7 @@ fn six_hundred_broken_files_are_errors_or_images_and_never_a_panic() {
                 }
                 None => errors += 1,
             }
-            let _ = (mask(&path, &table), dimensions(&path));
+            let _ = (mask(&path, &table), dimensions(&path, Orientation::Apply));
         }
     }
     assert!(images > 50 && errors > 200, "{images} images, {errors} errors");

@@ -1,14 +1,14 @@
 //! What files lie in a folder, under the names of the samples they belong to.
 
+use crate::decode::{is_named_as_image, is_read_by_name, may_be_image};
 use crate::error::Error;
 use crate::lines::missing;
 use crate::paths::Pattern;
+use crate::walk::walk;
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::io;
-use std::path::{Path, PathBuf};
-use walkdir::{DirEntry, WalkDir};
-
-/// What images and masks end in.
-const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "bmp", "gif", "tif", "tiff", "webp"];
+use std::path::Path;
 
 /// A file and the sample it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,8 +19,8 @@ pub(super) struct Found {
     pub(super) path: String,
 }
 
-/// The images of any kind below `folder/within` whose stems fit `pattern`, in the order of their names, byte by byte.
-/// Links are followed. `what` and `hint` are for the message where there is no such folder.
+/// The images of any kind, readable or not, below `folder/within` whose stems fit `pattern`, in the order of their
+/// names, byte by byte. Links are followed. `what` and `hint` are for the message where there is no such folder.
 pub(super) fn scan(
     folder: &Path,
     within: &str,
@@ -32,20 +32,22 @@ pub(super) fn scan(
         return Err(missing(what, &top, hint));
     }
     let mut all = Vec::new();
-    let entries = WalkDir::new(&top).follow_links(true).into_iter();
-    for entry in entries.filter_entry(|entry| entry.depth() == 0 || !stray(entry)) {
-        let entry = entry.map_err(|error| Error::Io {
-            path: error.path().map_or_else(|| top.clone(), PathBuf::from),
-            source: error.into(),
-        })?;
-        let path = entry.path().strip_prefix(folder).unwrap_or(entry.path());
-        if entry.file_type().is_dir() || !path.extension().is_some_and(known) {
+    for file in walk(&top) {
+        let file = match file {
+            // A link that leads nowhere is an image that is missing: it is reported, or left out, as that.
+            Err(Error::Io { path, .. }) if is_read_by_name(&path) && path.is_symlink() => path,
+            file => file?,
+        };
+        let path = file.strip_prefix(folder).unwrap_or(&file);
+        // First by its stem, which takes no look into the file.
+        let fits = |stem: &OsStr| stem.to_str().is_none_or(|stem| pattern.part(stem).is_some());
+        if !path.file_stem().is_some_and(fits) || !may_be_image(&file) {
             continue;
         }
         let parts: Option<Vec<&str>> = path.iter().map(|part| part.to_str()).collect();
         let Some(path) = parts.map(|parts| parts.join("/")) else {
             let source = io::Error::new(io::ErrorKind::InvalidData, "its name is not UTF-8: rename it");
-            return Err(Error::Io { path: entry.path().into(), source });
+            return Err(Error::Io { path: file, source });
         };
         let (parent, file) = path.rsplit_once('/').map_or(("", &*path), |(parent, file)| (parent, file));
         let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
@@ -55,15 +57,14 @@ pub(super) fn scan(
         }
     }
     all.sort_unstable();
+    // A HEIC or AVIF file that has been converted is not missed; one that has not will be the error of its sample.
+    let is_read = |found: &Found| !is_unread(Path::new(&found.path));
+    let read: HashSet<String> = all.iter().filter(|found| is_read(found)).map(|found| found.name.clone()).collect();
+    all.retain(|found| is_read(found) || !read.contains(&found.name));
     Ok(all)
 }
 
-fn known(extension: &std::ffi::OsStr) -> bool {
-    EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
-}
-
-/// What systems and archives leave behind.
-fn stray(entry: &DirEntry) -> bool {
-    let name = entry.file_name().to_string_lossy();
-    name.starts_with('.') || name.eq_ignore_ascii_case("Thumbs.db") || name == "__MACOSX"
+/// Returns whether the file name has the extension of an image format that is not read.
+fn is_unread(path: &Path) -> bool {
+    is_named_as_image(path) && !is_read_by_name(path)
 }

@@ -2,8 +2,11 @@
 
 use super::Label;
 use crate::classes::Color;
+use crate::dataset::IGNORE;
 use crate::error::Error;
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The class id of each value or colour that a mask file may hold.
 #[derive(Debug, Clone)]
@@ -23,7 +26,17 @@ enum Listed {
     Values(Box<[u16]>),
     /// Class ids or [`IGNORE`](crate::IGNORE), by colour, in the order of the colours.
     Colors(Vec<(Color, u8)>),
+    /// Means nothing by anything, and keeps what it was asked for: see [`LabelTable::survey`].
+    Survey {
+        /// True if masks are read as colours.
+        as_colors: bool,
+        /// Labels found in masks, at most [`MOST_SEEN`].
+        seen: Arc<Mutex<BTreeSet<Label>>>,
+    },
 }
+
+/// Maximum number of labels that a survey keeps: a file with more is a picture, no mask.
+const MOST_SEEN: usize = 1000;
 
 /// In the place of a class id: no label. No byte can mean it.
 const NONE: u16 = 256;
@@ -67,9 +80,32 @@ impl LabelTable {
         Self { listed: Listed::Colors(colors), unlisted: unlisted.map_or(NONE, u16::from), expected }
     }
 
+    /// A table that ignores every label, and the labels that it has met: to say what masks hold. `as_colors` reads them
+    /// as colours and not as numbers.
+    pub(crate) fn survey(as_colors: bool) -> (Self, Arc<Mutex<BTreeSet<Label>>>) {
+        let seen = Arc::<Mutex<BTreeSet<Label>>>::default();
+        let listed = Listed::Survey { as_colors, seen: Arc::clone(&seen) };
+        (Self { listed, unlisted: NONE, expected: String::new() }, seen)
+    }
+
+    /// Keeps a label that a mask holds, where that is what the table is for.
+    fn keep(&self, label: Label) {
+        let Listed::Survey { as_colors, seen } = &self.listed else { return };
+        let label = match label {
+            Label::Color(Color([red, green, blue])) if !as_colors && red == green && green == blue => {
+                Label::Value(red.into())
+            }
+            label => label,
+        };
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() < MOST_SEEN {
+            seen.insert(label);
+        }
+    }
+
     /// Whether colours are looked up and not numbers.
     pub(crate) fn has_colors(&self) -> bool {
-        matches!(self.listed, Listed::Colors(_))
+        matches!(self.listed, Listed::Colors(_) | Listed::Survey { as_colors: true, .. })
     }
 
     /// The class id of a label, [`IGNORE`](crate::IGNORE) or [`NONE`]. Among numbers a grey of equal parts is the number that it has:
@@ -84,12 +120,20 @@ impl LabelTable {
                 let found = colors.binary_search_by_key(&color, |(color, _)| *color).ok();
                 found.and_then(|place| colors.get(place)).map_or(self.unlisted, |(_, id)| u16::from(*id))
             }
+            (Listed::Survey { .. }, _) => IGNORE.into(),
             _ => NONE,
         }
     }
 
     /// Turns one byte a pixel, each of which is what `label` says, into class ids.
     pub(crate) fn translate(&self, bytes: &mut [u8], label: impl Fn(u8) -> Label, place: Place) -> Result<(), Error> {
+        if let Listed::Survey { .. } = self.listed {
+            let mut held = [false; 256];
+            bytes.iter().for_each(|byte| held[usize::from(*byte)] = true);
+            (0..=u8::MAX).filter(|byte| held[usize::from(*byte)]).for_each(|byte| self.keep(label(byte)));
+            bytes.fill(IGNORE);
+            return Ok(());
+        }
         let ids: [u16; 256] = std::array::from_fn(|byte| self.id(label(byte as u8)));
         // In pieces that stay in the cache, and loops with no way out: what is wrong is looked for once there is some.
         for (number, piece) in bytes.chunks_mut(PIECE).enumerate() {
@@ -100,6 +144,37 @@ impl LabelTable {
             piece.iter_mut().for_each(|byte| *byte = ids[usize::from(*byte)] as u8);
         }
         Ok(())
+    }
+
+    /// Returns a function from numbers of `bits` bits to labels. Programs show the 1 of a 1-bit mask as
+    /// 255, so it means 255 if 255 is a class and 1 is not listed.
+    pub(crate) fn of_bits(&self, bits: u8) -> impl Fn(u8) -> Label + use<> {
+        let id = |value| self.id(Label::Value(value));
+        let white = if bits == 1 && id(1) == self.unlisted && id(255) < IGNORE.into() { 255 } else { 1 };
+        move |value| Label::Value(u16::from(value) * white)
+    }
+
+    /// Puts the class ids of whole numbers of any size into `found`; those that no label can be are not listed.
+    pub(crate) fn look_up_numbers(
+        &self,
+        numbers: impl Iterator<Item = i64> + Clone,
+        found: &mut Vec<u8>,
+        place: Place,
+    ) -> Result<(), Error> {
+        let label = |number: i64| u16::try_from(number).ok().map(Label::Value);
+        if let Ok(unlisted) = u8::try_from(self.unlisted) {
+            let of = |number| label(number).map_or(unlisted, |label| u8::try_from(self.id(label)).unwrap_or(unlisted));
+            found.clear();
+            found.extend(numbers.map(of));
+            return Ok(());
+        }
+        if let Some((pixel, number)) = numbers.clone().enumerate().find(|(_, number)| label(*number).is_none()) {
+            let (row, column) = (pixel / place.width as usize, pixel % place.width as usize);
+            let problem =
+                format!("holds {number} at row {row}, column {column}, and labels are 0 to 65535; {}", self.expected);
+            return Err(Error::MaskFormat { path: place.path.into(), problem });
+        }
+        self.look_up(numbers.filter_map(label), found, place)
     }
 
     /// Puts the class ids of `labels` into `found`.
@@ -115,7 +190,10 @@ impl LabelTable {
         for label in labels {
             let id = match last.filter(|(before, _)| *before == label) {
                 Some((_, id)) => id,
-                None => u8::try_from(self.id(label)).map_err(|_| self.unexpected(label, found.len(), place))?,
+                None => {
+                    self.keep(label);
+                    u8::try_from(self.id(label)).map_err(|_| self.unexpected(label, found.len(), place))?
+                }
             };
             last = Some((label, id));
             found.push(id);

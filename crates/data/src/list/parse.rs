@@ -1,5 +1,7 @@
 //! What a list of samples says: text with one or two columns, or CSV.
 
+mod meant;
+
 use crate::error::Error;
 use crate::lines::{lines, shown, without_mark};
 use crate::paths::{Entry, Paths, Pattern, too_large};
@@ -22,10 +24,13 @@ pub(crate) struct Format<'a> {
 impl Format<'_> {
     /// The samples of the list, whose whole text is `text`, in its order.
     pub(crate) fn parse(&self, root: &Path, text: String) -> Result<Paths, Error> {
-        let csv = self.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
-        let mut paths = if csv { self.csv(root, &text)? } else { self.text(root, text)? };
+        let mut paths = if self.is_csv() { self.csv(root, &text)? } else { self.text(root, text)? };
         (paths.image, paths.mask) = (self.image.clone(), self.mask.clone());
         if paths.entries.is_empty() { Err(Error::Empty { path: self.path.into() }) } else { Ok(paths) }
+    }
+
+    fn is_csv(&self) -> bool {
+        self.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
     }
 
     /// Columns apart by white space; only by tabs where a line has any. What the entries cut out is the list's own text.
@@ -38,11 +43,20 @@ impl Format<'_> {
         let mut entries = Vec::with_capacity(text.bytes().filter(|byte| *byte == b'\n').count() + 1);
         let mut columns = Columns::default();
         for (number, line) in lines(&text) {
+            if line.contains('\r') {
+                let problem =
+                    "ends its lines as old Macs did: save the list with the line ends of Unix (LF) or Windows (CRLF)";
+                return Err(self.wrong(number, problem.into(), line));
+            }
             let cells = if line.contains('\t') {
                 first_three(line.split('\t').map(str::trim).filter(|cell| !cell.is_empty()))
             } else {
                 first_three(line.split_ascii_whitespace())
             };
+            if entries.is_empty() && meant::is_header(cells.iter().flatten().copied()) {
+                let problem = "names columns, which only .csv lists do: remove the line";
+                return Err(self.wrong(number, problem.into(), line));
+            }
             let sample = columns.sample(self, cells);
             let [name, image, mask] = sample.map_err(|problem| self.wrong(number, problem, line))?.map(span);
             entries.push(Entry { name, image, mask });
@@ -79,6 +93,9 @@ impl Format<'_> {
                 header = column("image").zip(column("mask"));
                 if header.is_some() {
                     continue;
+                }
+                if meant::is_header(record.iter()) {
+                    return Err(wrong("names columns otherwise: call the two that count image and mask".into()));
                 }
             }
             let cells = match header {
@@ -126,11 +143,7 @@ impl Columns {
             return Err(format!("has {found} of the {expected} columns that the list begins with"));
         }
         if second.is_none() && format.image == format.mask {
-            return Err(
-                "has one column, and data.image and data.mask make the same path of it: set them to something \
-                        like 'JPEGImages/{}.jpg' and 'SegmentationClass/{}.png', or give two columns"
-                    .into(),
-            );
+            return Err(meant::one_column(first, format.is_csv()));
         }
         let strip = |cell: &'t str| match cell.strip_prefix(format.strip_prefix) {
             Some(rest) if !format.strip_prefix.is_empty() => rest.trim_start_matches('/'),
@@ -143,6 +156,7 @@ impl Columns {
         if image.is_empty() || mask.is_empty() {
             return Err("has an empty path for the image or the mask".into());
         }
+        [image, mask].iter().try_for_each(|column| meant::check(column, format.is_csv()))?;
         let name = if second.is_some() { without_extension(image) } else { image };
         Ok([name, image, mask])
     }

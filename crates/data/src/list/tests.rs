@@ -57,8 +57,8 @@ fn one_list_is_split_by_the_names() {
         }
     }
     let config = config(folder.path(), json!({"list": "all.txt", "split": {"validation_fraction": 1e-9}}));
-    let error = config.open(Split::Validation).err().unwrap();
-    assert!(matches!(error, Error::EmptySplit { split: Split::Validation, samples: 100 }), "{error}");
+    assert_eq!(config.open(Split::Validation).unwrap().len(), 1);
+    assert_eq!(config.open(Split::Train).unwrap().len(), 99);
 }
 
 #[test]
@@ -125,4 +125,38 @@ fn a_million_lines_are_one_text() {
         assert_eq!(paths.mask(index).unwrap(), folder.path().join(format!("masks/{frame}.png")));
     }
     assert!(matches!(paths.image(1_000_000), Err(Error::Index { .. })));
+}
+
+#[test]
+fn a_path_is_found_in_either_form_of_its_name() {
+    let (one, two) = ("n\u{e9}", "ne\u{301}");
+    let folder = folder(&[("all.txt", &format!("{one}.jpg {two}.png\nb.jpg b.png\n"))]);
+    fs::write(folder.path().join(format!("{two}.jpg")), "").unwrap();
+    fs::write(folder.path().join(format!("{one}.png")), "").unwrap();
+    let paths = match config(folder.path(), json!({"list": "all.txt", "split": {"validation_fraction": 0.5}})) {
+        Config::List(list) => [Split::Train, Split::Validation].map(|split| list.paths(split).unwrap()),
+        other => panic!("{other:?}"),
+    };
+    let of = paths.iter().find(|paths| paths.name(0) == one).unwrap();
+    let found = [of.image(0).unwrap(), of.mask(0).unwrap()];
+    assert_eq!(found, [format!("{two}.jpg"), format!("{one}.png")].map(|name| folder.path().join(name)));
+}
+
+#[test]
+fn a_path_that_is_absolute_by_mistake_is_told_from_one_that_is_meant() {
+    let folder = folder(&[("slash.txt", "/i.jpg /m.png\n"), ("i.jpg", ""), ("val.txt", "x y\n")]);
+    let whole = format!("{0}/i.jpg {0}/m.png\n", folder.path().display());
+    fs::write(folder.path().join("whole.txt"), whole).unwrap();
+    let of = |change: Value| {
+        let mut change = change;
+        change["split"]["validation"] = "val.txt".into();
+        config(folder.path(), change).open(Split::Train).map(|dataset| dataset.len()).map_err(|error| error.to_string())
+    };
+    let error = of(json!({"split": {"train": "slash.txt"}})).unwrap_err();
+    assert!(
+        error.starts_with("data.strip_prefix: must be \"/\" for ") && error.contains("there is no /i.jpg"),
+        "{error}"
+    );
+    assert_eq!(of(json!({"split": {"train": "slash.txt"}, "strip_prefix": "/"})), Ok(1));
+    assert_eq!(of(json!({"split": {"train": "whole.txt"}})), Ok(1));
 }

@@ -45,7 +45,7 @@ impl LoaderConfig {
             format!("must be at least 1 batch for the {} workers to have something to do, is 0", self.workers)
         })?;
         Invalid::unless(self.cache == Cache::Disk || self.cache_folder.is_none(), "cache_folder", || {
-            "says where a cache on disk lies: it needs cache to be \"disk\"".into()
+            "says where a cache on disk lies: leave it out (null), or set cache to \"disk\"".into()
         })
     }
 }

@@ -6,7 +6,8 @@
 //! bytes travel as they are, a quarter of what floats would take, and are converted there.
 
 use crate::pipeline::Normalize;
-use tch::{Device, Kind, TchError, Tensor};
+use contract::TorchError;
+use tch::{Device, Kind, Tensor};
 
 /// Numbers in a piece; a multiple of 3, so that each begins with the first channel of a pixel.
 const PIECE: usize = 24_576;
@@ -19,7 +20,7 @@ pub(super) struct Constants {
 
 impl Constants {
     /// One for each channel: `[C, 1, 1]`.
-    fn of_channels(normalize: &Normalize, device: Device) -> Result<Self, TchError> {
+    fn of_channels(normalize: &Normalize, device: Device) -> Result<Self, TorchError> {
         let tensor = |values: &[f64]| {
             let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
             Tensor::f_from_slice(&values)?.f_view([-1, 1, 1])?.f_to_device(device)
@@ -28,7 +29,7 @@ impl Constants {
     }
 
     /// One for each number of a piece: `[PIECE]`. Elementwise operations on long rows are fast, on rows of three slow.
-    fn of_piece(normalize: &Normalize) -> Result<Self, TchError> {
+    fn of_piece(normalize: &Normalize) -> Result<Self, TorchError> {
         let tensor = |values: &[f64]| {
             let values: Vec<f32> = values.iter().cycle().take(PIECE).map(|value| *value as f32).collect();
             Tensor::f_from_slice(&values)
@@ -45,7 +46,7 @@ pub(super) struct Converter {
 }
 
 impl Converter {
-    pub(super) fn new(normalize: Option<&Normalize>, device: Device) -> Result<Self, TchError> {
+    pub(super) fn new(normalize: Option<&Normalize>, device: Device) -> Result<Self, TorchError> {
         let constants = normalize.map(|normalize| match device {
             Device::Cpu => Constants::of_piece(normalize),
             _ => Constants::of_channels(normalize, device),
@@ -55,11 +56,11 @@ impl Converter {
 
     /// Room for a batch of `shape` `[N, H, W, C]` on the host, for the thread that takes the batches to make: of a
     /// thread that ends with the epoch, the system would take the memory back after every batch, and give it anew.
-    pub(super) fn room(&self, shape: [i64; 4]) -> Result<[Tensor; 2], TchError> {
+    pub(super) fn room(&self, shape: [i64; 4]) -> Result<[Tensor; 2], TorchError> {
         let of_kind = |shape: &[i64], kind| {
             let room = Tensor::f_empty(shape, (kind, Device::Cpu))?;
             // From pinned memory the device fetches the bytes while the host goes on; libtorch keeps it until then.
-            if self.device.is_cuda() { room.f_pin_memory(self.device) } else { Ok(room) }
+            if self.device.is_cuda() { torch_ext::pinned(&room) } else { Ok(room) }
         };
         let [values, ids] = if self.device == Device::Cpu { [Kind::Float, Kind::Int64] } else { [Kind::Uint8; 2] };
         Ok([of_kind(&shape, values)?, of_kind(&shape[..3], ids)?])
@@ -73,7 +74,7 @@ impl Converter {
         masks: &[u8],
         samples: i64,
         room: [Tensor; 2],
-    ) -> Result<[Tensor; 2], TchError> {
+    ) -> Result<[Tensor; 2], TorchError> {
         let [inputs, targets] = room;
         let [inputs, targets] = [inputs.f_narrow(0, 0, samples)?, targets.f_narrow(0, 0, samples)?];
         self.write(images, &inputs, self.device == Device::Cpu)?;
@@ -82,7 +83,7 @@ impl Converter {
     }
 
     /// Puts `bytes` into `whole`; those that are `values` are brought to what the network is fed with.
-    fn write(&self, bytes: &[u8], whole: &Tensor, values: bool) -> Result<(), TchError> {
+    fn write(&self, bytes: &[u8], whole: &Tensor, values: bool) -> Result<(), TorchError> {
         let flat = whole.f_view(-1)?;
         for (number, piece) in bytes.chunks(PIECE).enumerate() {
             let len = piece.len() as i64;
@@ -100,7 +101,7 @@ impl Converter {
 
     /// The second half, for the thread that takes the batch: inputs `[N, C, H, W]` f32, channels-last in memory, which
     /// convolutions are fastest on, and targets `[N, H, W]` i64, on the device.
-    pub(super) fn on_device(&self, [images, masks]: [Tensor; 2]) -> Result<[Tensor; 2], TchError> {
+    pub(super) fn on_device(&self, [images, masks]: [Tensor; 2]) -> Result<[Tensor; 2], TorchError> {
         if self.device == Device::Cpu {
             return Ok([images.f_permute([0, 3, 1, 2])?, masks]);
         }

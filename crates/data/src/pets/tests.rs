@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::dataset::{Dataset, Sample};
-use crate::decode::{dimensions, read_rgb};
+use crate::decode::{Orientation, dimensions, read_rgb};
 use crate::{Config, Fingerprint, Label, fingerprint, verify};
 use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 use std::io::{self, Write};
@@ -227,8 +227,13 @@ fn every_real_image_decodes_the_misnamed_ones_too() {
     let files: Vec<PathBuf> = files.collect();
     assert_eq!(files.len(), 600);
     for path in files {
-        let image = read_rgb(&path).unwrap();
-        assert_eq!(dimensions(&path).unwrap(), [image.height(), image.width()], "{}", path.display());
+        let image = read_rgb(&path, Orientation::Apply).unwrap();
+        assert_eq!(
+            dimensions(&path, Orientation::Apply).unwrap(),
+            [image.height(), image.width()],
+            "{}",
+            path.display()
+        );
     }
     for (name, format) in [("Abyssinian_34.jpg", "GIF"), ("Abyssinian_5.jpg", "PNG")] {
         let start = fs::read(config.root.join("images").join(name)).unwrap();

@@ -101,7 +101,10 @@ fn places_are_where_they_are_said_to_be() {
     assert_eq!(place(Resize::ShorterSide { to: Some(10) }, [45, 30]), ([15, 10], [0, 0, 15, 10]));
     let endless = shorter.place([1, 1000], [64, 96]).unwrap_err().to_string();
     assert!(endless.contains("64x64000") && endless.contains("32768"), "{endless}");
-    assert_eq!(shorter.place_whole([100, 100], [64, 96]), fit.place([100, 100], [64, 96]).unwrap());
+    // The same with the room that a smaller one has around it in a sample.
+    let whole = shorter.place_whole([100, 100], [64, 96]).unwrap();
+    assert_eq!(whole, fit.place([100, 100], [64, 96]).unwrap());
+    assert_eq!(shorter.place_whole([128, 200], [64, 96]).unwrap(), shorter.place([128, 200], [64, 96]).unwrap());
     assert_eq!((stretch.size([1, 2]), shorter.size([1, 2])), (Some([1, 2]), None));
 }
 

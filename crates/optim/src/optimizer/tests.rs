@@ -1,5 +1,6 @@
 //! The fused kernels against plain tensor operations, and what a training relies on: rejection, accumulation, state.
 
+mod failures;
 mod gradients;
 mod groups;
 mod overflow;

@@ -41,6 +41,29 @@ pub fn unfound_classes(run: &Run) -> Finding {
     }))
 }
 
+/// The validation targets show one class, so a network is perfect that knows nothing else.
+///
+/// Threshold: one class with pixels in the evaluation's targets.
+pub fn one_class(run: &Run) -> Finding {
+    let Some(evaluation) = &run.evaluation else { return Finding::Unknown("no evaluation".into()) };
+    let counts = |row: &[u64]| row.iter().sum::<u64>();
+    let shown: Vec<(&str, u64)> = run
+        .classes
+        .iter()
+        .zip(&evaluation.confusion)
+        .map(|(class, row)| (class.name.as_str(), counts(row)))
+        .filter(|(_, pixels)| *pixels > 0)
+        .collect();
+    let [(name, pixels)] = shown[..] else { return Finding::Fine };
+    Finding::Warning(Warning {
+        title: format!("Only one class counts in the validation data: {}", names([name])),
+        evidence: format!("All {} pixels that count are “{name}”.", count(pixels)),
+        advice: "A network that gives this class everywhere has an IoU of 1, so the scores say nothing. Name the rest \
+                 as a class too, and say in data.labels what it is in the masks (app data check)."
+            .into(),
+    })
+}
+
 /// A class is in no validation target, so its score says nothing and is not in the mean.
 ///
 /// Threshold: no pixel at all in the evaluation's targets; without an evaluation, no IoU in the last validation.

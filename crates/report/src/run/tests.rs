@@ -1,5 +1,6 @@
 use super::*;
 use serde_json::json;
+use std::fs;
 
 fn folder(config: &str, lines: &[Value]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

@@ -31,17 +31,19 @@ impl Log for Plain {
     }
 
     fn log(&self, record: &Record) {
-        eprintln!("[{}] {}", record.level(), record.args());
+        terminal::say(&format!("[{}] {}", record.level(), record.args()));
     }
 
     fn flush(&self) {}
 }
 
 fn main() -> ExitCode {
-    run().unwrap_or_else(|error| {
-        eprintln!("{error}");
+    let status = run().unwrap_or_else(|error| {
+        terminal::say(&error.to_string());
         ExitCode::FAILURE
-    })
+    });
+    terminal::flush();
+    status
 }
 
 fn run() -> Result<ExitCode, Box<dyn Error>> {
@@ -75,7 +77,7 @@ fn plain(story: &Story) {
         }
         watch.finish();
         let (row, _) = story.epoch(epoch);
-        eprintln!("{}", table.row(&row));
+        terminal::say(&table.row(&row));
     }
 }
 
@@ -85,6 +87,10 @@ fn dashboard(story: &Story, panics: bool) -> Result<ExitCode, Box<dyn Error>> {
         // They run in this order: the second signal ends the program.
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))?;
         flag::register(signal, Arc::clone(&stop))?;
+    }
+    #[cfg(unix)]
+    if !terminal::is_ignored(signal_hook::consts::SIGHUP) {
+        flag::register(signal_hook::consts::SIGHUP, Arc::clone(&stop))?;
     }
     let epochs = story.setup.epochs;
     let dashboard = Dashboard::open(story.setup.clone())?;
@@ -123,6 +129,7 @@ fn dashboard(story: &Story, panics: bool) -> Result<ExitCode, Box<dyn Error>> {
         }
     }
     drop(dashboard);
-    println!("The end");
+    // A terminal that nobody reads has heard enough.
+    let _ = terminal::show("The end");
     Ok(ExitCode::SUCCESS)
 }

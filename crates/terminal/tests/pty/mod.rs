@@ -78,8 +78,23 @@ impl Terminal {
         self.ask(&json!({ "signal": name }));
     }
 
-    pub fn resize(&mut self, size: [u16; 2]) {
+    /// From now on nobody reads the terminal, and it is full.
+    pub fn stall(&mut self) {
+        self.ask(&json!({ "stall": true }));
+    }
+
+    /// The terminal goes away.
+    pub fn hang_up(&mut self) {
+        self.ask(&json!({ "hang up": true }));
+    }
+
+    /// The terminal says that it has so many rows and columns.
+    pub fn claim(&mut self, size: [u16; 2]) {
         self.ask(&json!({ "resize": size }));
+    }
+
+    pub fn resize(&mut self, size: [u16; 2]) {
+        self.claim(size);
         self.parser.screen_mut().set_size(size[0], size[1]);
     }
 

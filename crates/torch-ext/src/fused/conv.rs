@@ -1,32 +1,32 @@
 //! Convolutions 3×3.
 
-use super::{BatchNorm, FUSED, Relu, batch_norm_relu, is_fused};
+use super::{BatchNorm, Kernels, Relu, batch_norm_relu, is_fused, kernels};
 use crate::ffi;
 use contract::TorchError;
 use tch::{Device, TchError, Tensor};
 
 /// A convolution 3×3 of `x_nchw` with stride 1 and padding 1, without bias: `weight` is `[outputs, inputs, 3, 3]`.
 ///
-/// Under [`Fusion`](super::Fusion), on a CPU with AVX-512, in f32 or (where the processor has it) bf16, and with multiples of 16
-/// channels it is computed by Winograd's filtering F(2×2, 3×3) (Lavin & Gray, 2016), in less than half as many products, forward
-/// and backward. Sums in f32 then differ in their last digits from those of the definition. In bf16 the weight is not rounded
-/// before but after it is transformed, and the rounded inputs are sums of four, which makes the error of bf16 two to three times
-/// as large. Neither depends on the number of threads.
+/// By [`Kernels::Winograd`], on a CPU with AVX-512, in f32 or (where the processor has it) bf16, and with multiples of
+/// 16 channels it is computed by Winograd's filtering F(2×2, 3×3) (Lavin & Gray, 2016), in less than half as many
+/// products, forward and backward. Sums in f32 then differ in their last digits from those of the definition. In bf16
+/// the weight is not rounded before but after it is transformed, and the rounded inputs are sums of four, which makes
+/// the error of bf16 two to three times as large. Neither depends on the number of threads.
 pub fn conv3x3(x_nchw: &Tensor, weight: &Tensor) -> Result<Tensor, TorchError> {
-    if !FUSED.get() {
+    if kernels() != Kernels::Winograd {
         return Ok(x_nchw.f_conv2d(weight, None::<&Tensor>, [1, 1], [1, 1], [1, 1], 1)?);
     }
     // SAFETY: the tensors live through the call, which leaves to libtorch what it does not take.
     ffi::made(|out| unsafe { ffi::oxiseg_conv3x3(x_nchw.as_ptr(), weight.as_ptr(), out) })
 }
 
-/// Runs a `convolution` with this bias `[C]`. libtorch's gradient of a bias takes longer than all else of the convolution's where
-/// channels lie innermost; under [`Fusion`](super::Fusion), on a CPU, it is made here.
+/// Runs a `convolution` with this bias `[C]`. libtorch's gradient of a bias takes longer than all else of the
+/// convolution's where channels lie innermost; by our [`Kernels`], on a CPU, it is made here.
 pub fn with_bias(
     bias: &Tensor,
     convolution: impl FnOnce(&Tensor) -> Result<Tensor, TchError>,
 ) -> Result<Tensor, TorchError> {
-    if !FUSED.get() || bias.device() != Device::Cpu || !bias.requires_grad() {
+    if kernels() == Kernels::Libtorch || !bias.defined() || bias.device() != Device::Cpu || !bias.requires_grad() {
         return Ok(convolution(bias)?);
     }
     let y_nchw = convolution(&bias.detach())?;
@@ -34,10 +34,10 @@ pub fn with_bias(
     ffi::made(|out| unsafe { ffi::oxiseg_bias(y_nchw.as_ptr(), bias.as_ptr(), out) })
 }
 
-/// BatchNorm of `x_nchw` by the statistics of the batch, ReLU, and [`conv3x3`]: under [`Fusion`](super::Fusion) one operator, which
-/// never writes down what it convolves, forward or backward.
+/// BatchNorm of `x_nchw` by the statistics of the batch, ReLU, and [`conv3x3`]: by [`Kernels::Winograd`] one operator,
+/// which never writes down what it convolves, forward or backward.
 pub fn norm_relu_conv3x3(x_nchw: &Tensor, norm: BatchNorm, relu: Relu, weight: &Tensor) -> Result<Tensor, TorchError> {
-    if !is_fused(x_nchw) {
+    if kernels() != Kernels::Winograd || !is_fused(x_nchw) {
         return conv3x3(&batch_norm_relu(x_nchw.shallow_clone(), norm, relu, true)?, weight);
     }
     let tensors = [x_nchw, norm.weight, norm.bias, norm.running_mean, norm.running_var, weight].map(Tensor::as_ptr);
@@ -49,10 +49,10 @@ pub fn norm_relu_conv3x3(x_nchw: &Tensor, norm: BatchNorm, relu: Relu, weight: &
     })
 }
 
-/// [`conv3x3`], BatchNorm by the running statistics, and ReLU: in one pass under [`Fusion`](super::Fusion) where no derivative is
-/// wanted.
+/// [`conv3x3`], BatchNorm by the running statistics, and ReLU: in one pass by [`Kernels::Winograd`] where no
+/// derivative is wanted.
 pub fn conv3x3_norm_relu(x_nchw: &Tensor, weight: &Tensor, norm: BatchNorm, relu: Relu) -> Result<Tensor, TorchError> {
-    if !FUSED.get() {
+    if kernels() != Kernels::Winograd {
         let (scale, shift) = (Some(norm.weight), Some(norm.bias));
         let (mean, var) = (Some(norm.running_mean), Some(norm.running_var));
         let y = conv3x3(x_nchw, weight)?;
@@ -67,14 +67,14 @@ pub fn conv3x3_norm_relu(x_nchw: &Tensor, weight: &Tensor, norm: BatchNorm, relu
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{mean, noise, worst};
+    use super::super::testing::{kernels, mean, noise, worst};
     use super::*;
     use crate::Fusion;
     use tch::Kind;
 
     /// A convolution's output and its gradients, by input and weight.
     fn run(x_nchw: &Tensor, outputs: i64, kind: Kind, fused: bool) -> Vec<Tensor> {
-        let _fusion = Fusion::new(fused);
+        let _fusion = Fusion::new(kernels(fused));
         let of_weight = if kind == Kind::BFloat16 { Kind::Float } else { kind };
         let x = crate::channels_last(&x_nchw.to_kind(kind)).unwrap().detach().set_requires_grad(true);
         let weight = noise(&[outputs, x_nchw.size()[1], 3, 3], 1).to_kind(of_weight).set_requires_grad(true);
@@ -87,24 +87,12 @@ mod tests {
         vec![y.detach(), x.grad(), weight.grad()]
     }
 
-    /// Whether this machine computes it in a way of its own, for there would be nothing to compare.
-    fn is_here() -> bool {
-        #[cfg(target_arch = "x86_64")]
-        let here = std::is_x86_feature_detected!("avx512bf16") && std::is_x86_feature_detected!("avx512bw");
-        #[cfg(not(target_arch = "x86_64"))]
-        let here = false;
-        if !here {
-            eprintln!("SKIPPED: this processor has no AVX-512 with bf16");
-        }
-        here
-    }
-
+    // Without AVX-512 there would be nothing to compare.
     #[test]
+    #[cfg_attr(not(avx512), ignore = "SKIPPED: this processor has no AVX-512 with bf16")]
     fn it_is_a_convolution_with_its_gradients() {
-        if !is_here() {
-            return;
-        }
-        // Odd sizes and even ones, panels of 32 channels and halves, more tiles than are computed at once, and fewer than a block.
+        // Odd sizes and even ones, panels of 32 channels and halves, more tiles than are computed at once, and fewer
+        // than a block.
         let cases = [([2, 16, 7, 10], 48), ([1, 32, 64, 64], 32), ([3, 64, 5, 2], 160), ([1, 272, 9, 8], 16)];
         for (shape, outputs) in cases {
             let x = noise(&shape, 5);
@@ -129,14 +117,12 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(not(avx512), ignore = "SKIPPED: this processor has no AVX-512 with bf16")]
     fn behind_batch_norm_and_relu_it_is_what_the_three_are() {
-        if !is_here() {
-            return;
-        }
         for (shape, outputs) in [([2, 32, 11, 8], 48), ([3, 16, 4, 5], 16), ([1, 64, 64, 32], 32)] {
             for relu in [Relu::Plain, Relu::Six] {
                 let run = |kind: Kind, fused: bool| {
-                    let _fusion = Fusion::new(fused);
+                    let _fusion = Fusion::new(kernels(fused));
                     let of_rest = if kind == Kind::BFloat16 { Kind::Float } else { kind };
                     let x = crate::channels_last(&(noise(&shape, 5) * 3.0 + 1.0).to_kind(kind)).unwrap().detach();
                     let x = x.set_requires_grad(true);
@@ -177,7 +163,7 @@ mod tests {
                 assert!(fused.iter().zip(&plain).all(|(fused, plain)| fused.equal(plain)), "{shape:?}");
             }
         }
-        let _fusion = Fusion::new(true);
+        let _fusion = Fusion::new(Kernels::Winograd);
         let (x, weight) = (noise(&[1, 16, 8, 8], 1), noise(&[16, 32, 3, 3], 2));
         let error = conv3x3(&x.to_kind(Kind::Float), &weight.to_kind(Kind::Float)).unwrap_err();
         assert!(error.to_string().contains("channels"), "{error}");
@@ -189,7 +175,7 @@ mod tests {
         for kind in [Kind::Double, Kind::Float, Kind::BFloat16] {
             let x = crate::channels_last(&noise(&[3, 24, 21, 34], 2).to_kind(kind)).unwrap().set_requires_grad(true);
             let all = [true, false].map(|fused| {
-                let _fusion = Fusion::new(fused);
+                let _fusion = Fusion::new(kernels(fused));
                 let of_bias = if kind == Kind::BFloat16 { Kind::Float } else { kind };
                 let bias = noise(&[40], 3).to_kind(of_bias).set_requires_grad(true);
                 let up = |bias: &Tensor| {
@@ -209,7 +195,7 @@ mod tests {
 
     #[test]
     fn parts_that_do_not_fit_are_refused() {
-        let _fusion = Fusion::new(true);
+        let _fusion = Fusion::new(Kernels::Winograd);
         let (x, weight) =
             (noise(&[2, 32, 8, 8], 1).to_kind(Kind::Float), noise(&[16, 32, 3, 3], 2).to_kind(Kind::Float));
         let right = Tensor::ones([32], (Kind::Float, Device::Cpu));
@@ -228,6 +214,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(not(avx512), ignore = "SKIPPED: this processor has no AVX-512 with bf16")]
     fn in_evaluation_it_takes_batch_norm_and_relu_along() {
         let _no_grad = tch::no_grad_guard();
         let x = noise(&[2, 32, 11, 8], 7).to_kind(Kind::Float);
@@ -239,26 +226,27 @@ mod tests {
         let norm = BatchNorm { weight: weight_, bias, running_mean, running_var, momentum: 0.1, epsilon: 1e-5 };
         for relu in [Relu::Plain, Relu::Six] {
             let [fused, plain] = [true, false].map(|fused| {
-                let _fusion = Fusion::new(fused);
+                let _fusion = Fusion::new(kernels(fused));
                 conv3x3_norm_relu(&x, &weight, norm, relu).unwrap()
             });
             assert!(worst(&fused, &plain) < 3e-6, "{relu:?}: {:e}", worst(&fused, &plain));
             assert_eq!(fused.min().double_value(&[]), 0.0);
             // Where a derivative is wanted there is one.
-            let (variable, derivative) = (x.copy().set_requires_grad(true), Fusion::new(true));
+            let (variable, derivative) = (x.copy().set_requires_grad(true), Fusion::new(Kernels::Winograd));
             let y = tch::with_grad(|| conv3x3_norm_relu(&variable, &weight, norm, relu).unwrap());
             assert!(y.requires_grad() && worst(&y, &plain) < 3e-6, "{relu:?}");
             drop(derivative);
         }
         let bad = x.copy();
         let _ = bad.get(1).get(3).get(2).get(2).fill_(f64::NAN);
-        let _fusion = Fusion::new(true);
+        let _fusion = Fusion::new(Kernels::Winograd);
         let y = conv3x3_norm_relu(&bad, &weight, norm, Relu::Six).unwrap();
         assert_eq!(y.get(1).isnan().any().int64_value(&[]), 1, "no number must not become one");
         assert_eq!(y.get(0).isfinite().all().int64_value(&[]), 1);
     }
 
     #[test]
+    #[cfg_attr(not(avx512), ignore = "SKIPPED: this processor has no AVX-512 with bf16")]
     fn nothing_depends_on_the_number_of_threads() {
         let x = noise(&[2, 32, 40, 40], 6);
         let threads = tch::get_num_threads();

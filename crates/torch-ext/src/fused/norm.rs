@@ -7,9 +7,10 @@ use tch::Tensor;
 
 /// BatchNorm of `x_nchw` and ReLU: in training by the statistics of the batch, else by the running ones.
 ///
-/// Under [`Fusion`](super::Fusion), on a CPU and in f32, bf16 or f64, that is one operator. In training it has its own derivative and
-/// takes two passes over memory forward and two backward, half of what the two operators of libtorch take; sums are made in
-/// the same order for any number of threads. Else, if no derivative is wanted, it takes one, in the place of `x_nchw`.
+/// By our [`Kernels`](super::Kernels), on a CPU and in f32, bf16 or f64, that is one operator. In training it has its
+/// own derivative and takes two passes over memory forward and two backward, half of what the two operators of
+/// libtorch take; sums are made in the same order for any number of threads. Else, if no derivative is wanted, it
+/// takes one, in the place of `x_nchw`.
 pub fn batch_norm_relu(x_nchw: Tensor, norm: BatchNorm, relu: Relu, train: bool) -> Result<Tensor, TorchError> {
     let BatchNorm { weight, bias, running_mean, running_var, momentum, epsilon } = norm;
     if !is_fused(&x_nchw) {
@@ -32,13 +33,14 @@ pub fn batch_norm_relu(x_nchw: Tensor, norm: BatchNorm, relu: Relu, train: bool)
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{mean, noise, worst};
+    use super::super::testing::{kernels, mean, noise, worst};
     use super::*;
+    use crate::Kernels;
     use tch::{Device, Kind};
 
     /// Output, gradients of input, weight and bias, and the statistics afterwards.
     fn run(x_nchw: &Tensor, kind: Kind, relu: Relu, fused: bool) -> Vec<Tensor> {
-        let _fusion = crate::Fusion::new(fused);
+        let _fusion = crate::Fusion::new(kernels(fused));
         let channels = x_nchw.size()[1];
         let of_norm = if kind == Kind::Double { Kind::Double } else { Kind::Float };
         let x = crate::channels_last(&x_nchw.to_kind(kind)).unwrap().detach().set_requires_grad(true);
@@ -91,7 +93,7 @@ mod tests {
 
     #[test]
     fn its_gradient_is_that_of_differences() {
-        let _fusion = crate::Fusion::new(true);
+        let _fusion = crate::Fusion::new(Kernels::Winograd);
         let (x, towards) = (noise(&[2, 3, 4, 3], 8) * 2.0, noise(&[2, 3, 4, 3], 9));
         let (weight, bias) = (noise(&[3], 10) * 2.0 + 5.0, noise(&[3], 11) + 1.0);
         let loss = |x: &Tensor| {
@@ -162,7 +164,7 @@ mod tests {
             let norm = BatchNorm { weight, bias, running_mean, running_var, momentum: 0.1, epsilon: 1e-3 };
             for (relu, grad) in [(Relu::Plain, false), (Relu::Six, false), (Relu::Six, true)] {
                 let [fused, plain] = [true, false].map(|fused| {
-                    let _fusion = crate::Fusion::new(fused);
+                    let _fusion = crate::Fusion::new(kernels(fused));
                     let x = crate::channels_last(&x.to_kind(kind)).unwrap().copy();
                     let run = || batch_norm_relu(x.shallow_clone(), norm, relu, false).unwrap();
                     if grad { run() } else { tch::no_grad(run) }

@@ -7,10 +7,11 @@ use tch::Tensor;
 
 /// The largest values of the windows of 2×2 pixels of `x_nchw`; an odd last row or column is in none.
 ///
-/// Under [`Fusion`](super::Fusion), on a CPU and in f32, bf16 or f64, nothing is kept of where they were, and is looked up again for the derivative:
-/// libtorch keeps 8 bytes for each.
+/// By our [`Kernels`](super::Kernels), on a CPU and in f32, bf16 or f64, nothing is kept of where they were, and is
+/// looked up again for the derivative: libtorch keeps 8 bytes for each.
 pub fn max_pool2x2(x_nchw: &Tensor) -> Result<Tensor, TorchError> {
-    // Without a derivative libtorch keeps nothing either, and what follows a network for its graph sees its own operator.
+    // Without a derivative libtorch keeps nothing either, and what follows a network for its graph sees its own
+    // operator.
     if !is_fused(x_nchw) || !x_nchw.requires_grad() || x_nchw.size()[2..].iter().any(|&side| side < 2) {
         return Ok(x_nchw.f_max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)?);
     }
@@ -20,7 +21,7 @@ pub fn max_pool2x2(x_nchw: &Tensor) -> Result<Tensor, TorchError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::noise;
+    use super::super::testing::{kernels, noise};
     use super::*;
     use crate::Fusion;
     use tch::Kind;
@@ -34,7 +35,7 @@ mod tests {
                 let _ = x.view(-1).narrow(0, 0, 1).fill_(f64::NAN);
                 let x = crate::channels_last(&x.to_kind(kind)).unwrap().detach();
                 let [fused, plain] = [true, false].map(|fused| {
-                    let _fusion = Fusion::new(fused);
+                    let _fusion = Fusion::new(kernels(fused));
                     let x = x.copy().set_requires_grad(true);
                     let y = max_pool2x2(&x).unwrap();
                     (&y * noise(&y.size(), 4).to_kind(kind)).sum(Kind::Double).backward();

@@ -1,6 +1,7 @@
 //! A file that NumPy reads: `[K, H, W]` f32 (NumPy Enhancement Proposal 1, version 1.0).
 
 use crate::files::Partial;
+use crate::seal::checksum;
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
@@ -46,8 +47,10 @@ impl Npy {
         write().with_context(|| self.partial.doing())
     }
 
-    /// Publishes the file.
-    pub fn finish(self) -> Result<()> {
-        self.partial.publish()
+    /// Ends the file, which is to be put into its place, and gives its checksum.
+    pub fn finish(mut self) -> Result<(Partial, String)> {
+        let bytes = self.file.seek(SeekFrom::End(0)).with_context(|| self.partial.doing())?;
+        let checksum = checksum(&mut self.file, bytes).with_context(|| self.partial.doing())?;
+        Ok((self.partial, checksum))
     }
 }

@@ -1,6 +1,7 @@
 //! A PNG file, row by row.
 
 use crate::files::Partial;
+use crate::seal::seal;
 use anyhow::{Context, Result};
 use png::{BitDepth, ColorType, Compression, Encoder, StreamWriter};
 use std::fs::File;
@@ -33,9 +34,17 @@ impl Png {
         self.rows.write_all(rows).with_context(|| self.partial.doing())
     }
 
-    /// Publishes the file.
-    pub fn finish(self) -> Result<()> {
-        self.rows.finish().with_context(|| self.partial.doing())?;
-        self.partial.publish()
+    /// Returns the final path.
+    pub fn path(&self) -> &Path {
+        self.partial.path()
+    }
+
+    /// Completes the file and seals it with the checksum of the probabilities that belong to it. The caller publishes
+    /// it.
+    pub fn finish(self, probabilities: Option<&str>) -> Result<Partial> {
+        let Self { rows, partial } = self;
+        rows.finish().with_context(|| partial.doing())?;
+        seal(&mut partial.file()?, probabilities).with_context(|| partial.doing())?;
+        Ok(partial)
     }
 }

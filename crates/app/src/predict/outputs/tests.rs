@@ -1,4 +1,5 @@
 use super::*;
+use data::Orientation;
 use image::{Rgb, RgbImage};
 
 #[test]
@@ -9,7 +10,12 @@ fn files_are_those_of_the_whole_image_however_its_rows_come() {
     let file = folder.path().join("photograph.png");
     picture.save(&file).unwrap();
     let also = vec![Also::Overlay, Also::Contour, Also::Color, Also::Png16, Also::Npy];
-    let plan = Plan { also, colors: vec![Color([200, 0, 0]), Color([0, 200, 0]), Color([0, 0, 200])] };
+    let plan = Plan {
+        also,
+        colors: vec![Color([200, 0, 0]), Color([0, 200, 0]), Color([0, 0, 200])],
+        orientation: Orientation::Apply,
+        replace: Replace::Ours,
+    };
     let pixels = (height * width) as usize;
     let probabilities: Vec<f32> = (0..3 * pixels).map(|place| place as f32 / (3 * pixels) as f32).collect();
     let ids: Vec<u8> = (0..pixels).map(|place| (place / 3 % 3) as u8).collect();
@@ -49,10 +55,50 @@ fn files_are_those_of_the_whole_image_however_its_rows_come() {
 #[test]
 fn what_is_never_finished_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let plan = Plan { also: vec![Also::Color, Also::Png16, Also::Npy], colors: vec![Color([1, 2, 3]); 2] };
+    let plan = plan(&[Also::Color, Also::Png16, Also::Npy], Replace::Ours);
     let mut outputs = Outputs::create(&plan, &folder.path().join("a"), Path::new("none"), [4, 3]).unwrap();
     outputs.add(&Rows { ids: vec![1; 6], probabilities: vec![0.5; 12] }).unwrap();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 5);
     drop(outputs);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+fn plan(also: &[Also], replace: Replace) -> Plan {
+    Plan { also: also.to_vec(), colors: vec![Color([1, 2, 3]); 2], orientation: Orientation::Apply, replace }
+}
+
+/// Writes the files of an image all of whose pixels are of the class `id`.
+fn written(folder: &Path, also: &[Also], id: u8, replace: Replace) -> Result<()> {
+    let plan = plan(also, replace);
+    let mut outputs = Outputs::create(&plan, &folder.join("a"), Path::new("none"), [4, 3])?;
+    outputs.add(&Rows { ids: vec![id; 12], probabilities: vec![f32::from(id) / 2.0; 24] })?;
+    outputs.finish()
+}
+
+#[test]
+fn predictions_may_be_replaced_until_somebody_changes_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = [Also::Color, Also::Png16, Also::Npy];
+    let path = |name: &str| folder.path().join(name);
+    // Probabilities that are not written anew stay ours, though another class map stands beside them.
+    for (also, id) in [(&all[..], 1), (&[], 0), (&all, 1), (&all, 0)] {
+        written(folder.path(), also, id, Replace::Ours).unwrap();
+    }
+    let plan = plan(&all, Replace::Ours);
+    let paths = plan.paths(&path("a"));
+    assert_eq!(paths.len(), fs::read_dir(folder.path()).unwrap().count());
+    for changed in paths {
+        let bytes = fs::read(&changed).unwrap();
+        let mut other = bytes.clone();
+        *other.last_mut().unwrap() ^= 1;
+        fs::write(&changed, &other).unwrap();
+        let error = written(folder.path(), &all, 1, Replace::Ours).unwrap_err().to_string();
+        assert!(error.contains("was made or changed by somebody else"), "{error}");
+        assert_eq!(fs::read(&changed).unwrap(), other, "{}", changed.display());
+        fs::write(&changed, bytes).unwrap();
+    }
+    written(folder.path(), &all, 1, Replace::Ours).unwrap();
+    fs::write(path("a.png"), "by hand").unwrap();
+    written(folder.path(), &all, 1, Replace::All).unwrap();
+    assert_eq!(image::open(path("a.png")).unwrap().into_luma8().into_raw(), [1; 12]);
 }

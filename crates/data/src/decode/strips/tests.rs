@@ -11,7 +11,7 @@ fn picture(width: u32, height: u32) -> RgbImage {
 
 /// All rows, `count` at a time.
 fn all(path: &Path, channels: u32, count: u32) -> Result<([u32; 2], Vec<u8>), Error> {
-    let mut strips = Strips::open(path, channels)?;
+    let mut strips = Strips::open(path, channels, Orientation::Apply)?;
     let mut pixels = Vec::new();
     let size = strips.size();
     for _ in 0..size[0].div_ceil(count) {
@@ -77,7 +77,7 @@ fn rows_are_those_of_the_whole_image_of_every_kind() {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         for channels in [1, 3] {
-            let Ok(expected) = read_pixels(&path, channels) else { continue };
+            let Ok(expected) = read_pixels(&path, channels, Orientation::Apply) else { continue };
             for count in [1, 3, 1000] {
                 assert!(all(&path, channels, count).unwrap() == expected, "{}, {channels}", path.display());
             }
@@ -102,18 +102,18 @@ fn png_and_tiff_are_not_held_whole() {
     ];
     for (number, file) in files.iter().enumerate() {
         fs::write(&path, file).unwrap();
-        assert!(!matches!(Strips::open(&path, 3).unwrap().rows, Rows::Decoded), "{number}");
+        assert!(!matches!(Strips::open(&path, 3, Orientation::Apply).unwrap().rows, Rows::Decoded), "{number}");
         for count in [1, 16, 50] {
             assert!(all(&path, 3, count).unwrap() == ([90, 75], picture.as_raw().clone()), "{number}, {count}");
         }
-        let mut strips = Strips::open(&path, 1).unwrap();
+        let mut strips = Strips::open(&path, 1, Orientation::Apply).unwrap();
         let mut some = Vec::new();
         strips.read(10, &mut some).unwrap();
-        assert_eq!(some, read_pixels(&path, 1).unwrap().1[..750], "{number}");
+        assert_eq!(some, read_pixels(&path, 1, Orientation::Apply).unwrap().1[..750], "{number}");
         assert!(strips.ready.len() < 75 * 90, "{number}");
     }
     fs::write(&path, encoded(picture, ImageFormat::Jpeg)).unwrap();
-    assert!(all(&path, 3, 7).unwrap() == read_pixels(&path, 3).unwrap());
+    assert!(all(&path, 3, 7).unwrap() == read_pixels(&path, 3, Orientation::Apply).unwrap());
 }
 
 #[test]

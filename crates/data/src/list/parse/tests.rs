@@ -94,10 +94,42 @@ fn what_is_wrong_is_named_with_its_line() {
         let error = refused(file, text.as_bytes(), how);
         assert!(error.contains(says), "{text}\n  gave     {error}\n  expected {says}");
     }
+    let utf16 = [&[0xff, 0xfe][..], &"a b\n".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()].concat();
+    assert!(refused("a.txt", &utf16, WHOLE).starts_with("a.txt, line 1: is UTF-16: save the list as UTF-8"));
     for file in ["a.txt", "a.csv"] {
         let error = refused(file, b"a b\nc d\n\xff e\n", WHOLE);
         assert!(error.starts_with(&format!("{file}, line 3: is not UTF-8")), "{error}");
     }
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_with_what_to_write() {
+    for (file, text, says) in [
+        ("a.txt", "i\\1.png m\\1.png\n", "line 1: has backslashes between folders: write 'i/1.png'"),
+        ("a.csv", "i/1.png,m\\1.png\n", "line 1: has backslashes between folders: write 'm/1.png'"),
+        ("a.txt", "filename label\ni/1.png m/1.png\n", "line 1: names columns, which only .csv lists do: remove"),
+        (
+            "a.csv",
+            "filename,label\ni/1.png,m/1.png\n",
+            "line 1: names columns otherwise: call the two that count image",
+        ),
+        ("a.csv", "ID,Image,Label\n1,i/1.png,m/1.png\n", "line 1: names columns otherwise"),
+        ("a.csv", "i/1.png;m/1.png\n", "line 1: has ';' between its columns: write commas"),
+        ("a.csv", "i/1.png\tm/1.png\n", "line 1: has a tab between its columns: write commas"),
+        ("a.txt", "i/1.png,m/1.png\n", "line 1: has no space between its columns: write one, or commas"),
+        ("a.txt", "i/1.png, m/1.png\n", "line 1: has ',' between its columns: write a space or a tab"),
+        ("a.txt", "\"i/1.png\" \"m/1.png\"\n", "line 1: has quotes, which only .csv lists have"),
+        ("a.txt", "i/1.png\u{a0}m/1.png\n", "line 1: has a space of another kind (U+00A0)"),
+        ("a.txt", "a b\rc d\r", "line 1: ends its lines as old Macs did"),
+    ] {
+        let error = refused(file, text.as_bytes(), WHOLE);
+        assert!(error.contains(says), "{text}\n  gave     {error}\n  expected {says}");
+    }
+    // The prefix is taken away before anything is judged, and a sample may be called like a column.
+    let windows = parsed("a.txt", "D:\\data\\i/1.png D:\\data\\m/1.png", ["D:\\data\\", "{}", "{}"]);
+    assert_eq!(windows, ["i/1", "i/1.png", "m/1.png"]);
+    assert_eq!(parsed("a.txt", "image\nmask\n", VOC).len(), 6);
+    assert_eq!(parsed("a.txt", "image.png mask.png\n", WHOLE)[0], "image");
 }
 
 proptest! {

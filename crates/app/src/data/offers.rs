@@ -1,0 +1,99 @@
+//! Offers measured class weights and normalisation as JSON to paste into a configuration.
+
+use crate::config::Config;
+use contract::listed;
+use data::Statistics;
+
+/// The least standard deviation that is offered, a quarter of a grey level. Divided by less, noise is all that a
+/// network sees.
+const LEAST_STD: f64 = 1e-3;
+
+/// Maximum number of classes named in a note.
+const NAMED: usize = 10;
+
+/// Class weights and normalisation from the training data. What `config` would not take is left out, with the reason.
+pub fn offers(train: &Statistics, config: &Config) -> Vec<String> {
+    if train.decoded == 0 {
+        return vec!["  nothing: no training sample could be read".into()];
+    }
+    let weights: Vec<f64> = train.classes.iter().map(|class| class.weight.unwrap_or(1.0)).collect();
+    let std: Vec<f64> = train.std.iter().map(|std| if *std < LEAST_STD { 1.0 } else { *std }).collect();
+    let (weights, mean, std) = (numbers(&weights), numbers(&train.mean), numbers(&std));
+    let normalize = format!("{{ \"mean\": [{mean}], \"std\": [{std}] }}");
+    let mut lines = Vec::new();
+    let mut offer = |change: String, line: String| match config.with(&[change]) {
+        Ok(_) => lines.push(line),
+        Err(error) => lines.push(format!("  ({error})")),
+    };
+    offer(format!("loss.class_weights=[{weights}]"), format!("  \"loss\": {{ \"class_weights\": [{weights}] }}"));
+    offer(format!("data.normalize={normalize}"), format!("  \"data\": {{ \"normalize\": {normalize} }}"));
+    let absent: Vec<&str> =
+        train.classes.iter().filter(|class| class.weight.is_none()).map(|class| &*class.name).collect();
+    if !absent.is_empty() {
+        lines.push(format!("  (no mask shows {}, so 1 stands in the place of a weight)", listed(absent, NAMED)));
+    }
+    if train.std.iter().any(|std| *std < LEAST_STD) {
+        lines.push("  (a channel that is the same everywhere has 1 in the place of its standard deviation)".into());
+    }
+    lines
+}
+
+/// Numbers with four digits behind the point, or as many as are needed where that would round them away.
+fn numbers(values: &[f64]) -> String {
+    let shown = |value: &f64| match value.abs() {
+        size if size > 0.0 && size < 1e-3 => format!("{value:.3e}"),
+        _ => format!("{value:.4}"),
+    };
+    values.iter().map(shown).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use data::{ClassShare, Split};
+
+    fn train(weights: [Option<f64>; 4], std: [f64; 3]) -> Statistics {
+        let class = |(id, weight): (usize, &Option<f64>)| ClassShare {
+            name: format!("class {id}"),
+            pixels: 0,
+            share: 0.0,
+            samples: 0,
+            weight: *weight,
+        };
+        Statistics {
+            split: Split::Train,
+            samples: 9,
+            decoded: 9,
+            classes: weights.iter().enumerate().map(class).collect(),
+            ignored: 0.0,
+            sizes: None,
+            mean: vec![0.0, 0.25, 1.0],
+            std: std.to_vec(),
+        }
+    }
+
+    #[test]
+    fn what_is_offered_is_taken() {
+        let (weights, std) = ([Some(1.5), None, Some(2e-7), Some(1e6)], [0.0, 1e-5, 0.25]);
+        let config = Config::default();
+        let lines = offers(&train(weights, std), &config);
+        assert_eq!(lines[0], r#"  "loss": { "class_weights": [1.5000, 1.0000, 2.000e-7, 1000000.0000] }"#);
+        assert_eq!(
+            lines[1],
+            r#"  "data": { "normalize": { "mean": [0.0000, 0.2500, 1.0000], "std": [1.0000, 1.0000, 0.2500] } }"#
+        );
+        assert!(lines[2].contains("no mask shows class 1,") && lines[3].contains("the same everywhere"), "{lines:?}");
+        let value: serde_json::Value = serde_json::from_str(&format!("{{{},{}}}", lines[0], lines[1])).unwrap();
+        let weights = format!("loss.class_weights={}", value["loss"]["class_weights"]);
+        config.with(&[weights, format!("data.normalize={}", value["data"]["normalize"])]).unwrap();
+    }
+
+    #[test]
+    fn what_would_not_be_taken_is_not_offered() {
+        let dice = Config::default().with(&["loss.dice=1".into(), "loss.cross_entropy=0".into()]).unwrap();
+        let lines = offers(&train([Some(1.0); 4], [0.25; 3]), &dice);
+        assert!(lines[0].contains("weigh the cross entropy only") && lines.len() == 2, "{lines:?}");
+        let nothing = Statistics { decoded: 0, ..train([None; 4], [0.0; 3]) };
+        assert_eq!(offers(&nothing, &dice), ["  nothing: no training sample could be read"]);
+    }
+}

@@ -1,0 +1,153 @@
+//! Parts that fail in the middle of a run: what is saved then leads to the same end, to the bit, as if nothing had
+//! failed.
+
+use super::*;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tch::nn::ModuleT;
+
+/// With running statistics and averaged weights, but without dropout: tests share libtorch's generator.
+const OPTIONS: &str = "--set optimizer.ema=0.9 --set checkpoint.every_steps=null \
+                       --set summary.per_step=true --set train.epochs=3";
+
+/// A model that fails, once it has done its work, in each pass after the first `passes`: those in training, or others.
+#[derive(Debug)]
+struct Fails {
+    model: Box<dyn ModuleT>,
+    training: bool,
+    passes: u64,
+    so_far: AtomicU64,
+}
+
+impl ModuleT for Fails {
+    fn forward_t(&self, x_nchw: &Tensor, train: bool) -> Tensor {
+        let outputs = self.model.forward_t(x_nchw, train);
+        if train == self.training {
+            assert!(self.so_far.fetch_add(1, Ordering::Relaxed) < self.passes, "it is out of breath");
+        }
+        outputs
+    }
+}
+
+/// Trains in `folder`/run, with a model that fails if any does: whether in training, and after how many passes.
+fn life(folder: &TempDir, fails: Option<(bool, u64)>, options: &str) -> Result<ExitCode> {
+    let file = folder.path().join("tiny.json");
+    fs::write(&file, TINY).unwrap();
+    let run = folder.path().join("run");
+    let every = if options.contains("every_epochs") { "" } else { "--set checkpoint.every_epochs=2" };
+    let line = format!("app train --config {} --run {} {OPTIONS} {every} {options}", file.display(), run.display());
+    let Command::Train(args) = Cli::parse_from(line.split_whitespace()).command else { panic!() };
+    let mut start = start(&args).unwrap();
+    let mut parts = Parts::build(&start.config, start.checkpoint.as_ref()).unwrap();
+    if let Some((training, passes)) = fails {
+        let none = Box::new(tch::nn::func_t(|x, _| x.shallow_clone()));
+        let model = std::mem::replace(&mut parts.network.model, none);
+        parts.network.model = Box::new(Fails { model, training, passes, so_far: AtomicU64::new(0) });
+    }
+    train(&mut start, &mut parts, &Signals::listen().unwrap(), &args).map(|ended| ended.status)
+}
+
+/// The files of the last checkpoint, and the lines without what differs from run to run.
+fn end(folder: &TempDir) -> (BTreeMap<String, Vec<u8>>, Vec<serde_json::Value>) {
+    let run = folder.path().join("run");
+    let (found, damaged) = Store::new(run.join("checkpoints"), &checkpoint::Config::default()).newest().unwrap();
+    assert!(damaged.is_empty());
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(found.unwrap().0).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "safetensors") {
+            files.insert(path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(path).unwrap());
+        }
+    }
+    let line = |line: &str| {
+        let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
+        let how = |key: &str| ["time", "images_per_second", "memory_mb", "gradient_norm"].contains(&key);
+        value.as_object_mut().unwrap().retain(|key, _| !key.starts_with("seconds/") && !how(key));
+        value
+    };
+    (files, fs::read_to_string(run.join("metrics.jsonl")).unwrap().lines().map(line).collect())
+}
+
+fn steps(folder: &TempDir) -> Vec<u64> {
+    let store = Store::new(folder.path().join("run/checkpoints"), &checkpoint::Config::default());
+    store.list().unwrap().iter().filter_map(|path| checkpoint::step_of(path)).collect()
+}
+
+#[test]
+fn a_model_that_fails_in_training_or_validation_costs_no_step_and_changes_nothing() {
+    for options in ["", "--set optimizer.accumulate=2"] {
+        let straight = tempfile::tempdir().unwrap();
+        assert_eq!(life(&straight, None, options).unwrap(), ExitCode::SUCCESS);
+        let straight = end(&straight);
+        // An epoch has 5 steps and 3 batches of validation.
+        for (fails, step, said) in [
+            ((true, 7), 7, "training, epoch 2, batch 3 ("),
+            ((true, 5), 5, "training, epoch 2, batch 1 ("),
+            ((false, 1), 5, "validation after epoch 1, batch 2 ("),
+            ((false, 8), 15, "validation after epoch 3, batch 3 ("),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let error = format!("{:#}", life(&folder, Some(fails), options).unwrap_err());
+            assert!(error.starts_with(said) && error.contains("the model failed"), "{error}");
+            assert_eq!(steps(&folder).last(), Some(&step), "{error}");
+            // Once more it fails at once, and nothing is saved or removed.
+            let before = steps(&folder);
+            life(&folder, Some((fails.0, 0)), options).unwrap_err();
+            assert_eq!(steps(&folder), before);
+            assert_eq!(life(&folder, None, options).unwrap(), ExitCode::SUCCESS);
+            let resumed = end(&folder);
+            assert_eq!(resumed.1, straight.1, "{fails:?}");
+            // Other tests draw random numbers meanwhile.
+            for (name, bytes) in straight.0.iter().filter(|(name, _)| *name != "generator.safetensors") {
+                assert!(resumed.0[name] == *bytes, "{name} after {fails:?} {options}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_step_changes_by_itself_is_put_back() {
+    let config = Config::parse(TINY, "tiny").unwrap();
+    let Parts { network, input, mut optimizer, mut metric, .. } = Parts::build(&config, None).unwrap();
+    let mut undo = Undo::new(&network);
+    let steps = AtomicU64::new(0);
+    let loss_fn = |outputs: &Tensor, _: &Tensor| -> Result<Tensor, contract::BoxError> {
+        let before = steps.fetch_add(1, Ordering::Relaxed);
+        if before < 2 { Ok(outputs.square().mean(Kind::Float)) } else { Err("out of breath".into()) }
+    };
+    let model = network.model.as_ref();
+    let mut trainer = Trainer::new(model, input.as_ref(), &loss_fn, &mut optimizer, &mut metric, 1);
+    let mut training = trainer.train(Progress::default());
+    let state =
+        || -> Vec<Tensor> { Stateful::state(&network.store).into_values().map(|tensor| tensor.copy()).collect() };
+    for _ in 0..2 {
+        training.next().unwrap().unwrap();
+    }
+    let before = state();
+    undo.keep(&network).unwrap();
+    training.next().unwrap().unwrap_err();
+    assert_ne!(state(), before, "running statistics");
+    undo.back(&network).unwrap();
+    assert_eq!(state(), before);
+}
+
+#[test]
+fn before_the_first_step_there_is_nothing_to_save() {
+    let folder = tempfile::tempdir().unwrap();
+    life(&folder, Some((true, 0)), "").unwrap_err();
+    assert!(steps(&folder).is_empty());
+    let other = "--set optimizer.learning_rate=0.01 --until-step 1";
+    assert_eq!(life(&folder, None, other).unwrap(), ExitCode::from(RESUMABLE));
+}
+
+#[test]
+fn good_checkpoints_stay_however_often_a_run_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = "--set checkpoint.every_epochs=1 --set checkpoint.keep_last=1 --set checkpoint.keep_best=false";
+    for passes in [6, 1, 1, 1] {
+        life(&folder, Some((true, passes)), options).unwrap_err();
+    }
+    assert_eq!(steps(&folder), [5, 6, 7, 8, 9]);
+    assert_eq!(life(&folder, None, options).unwrap(), ExitCode::SUCCESS);
+    assert_eq!(steps(&folder), [15], "retention is that of the configuration again");
+}

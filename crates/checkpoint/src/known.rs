@@ -1,0 +1,79 @@
+//! Remembers checkpoints that were written or read once, so that a save opens none of the older ones.
+
+use crate::{
+    Error, Store,
+    manifest::{self, Manifest},
+};
+use contract::Progress;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Remembered checkpoints by folder; `None` for one whose manifest is damaged. Clones share the map.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known(Arc<Mutex<BTreeMap<PathBuf, Option<Kept>>>>);
+
+/// Properties of a checkpoint that decide whether it is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    /// Progress of training.
+    pub progress: Progress,
+    /// The score that decides which is the best, if it has one.
+    pub score: Option<f64>,
+    /// Bytes of its states.
+    pub bytes: u64,
+    /// All its files, with their sizes.
+    files: Vec<(String, u64)>,
+}
+
+impl Kept {
+    fn new(folder: &Path, manifest: &Manifest, best: &str) -> Option<Self> {
+        let mut files: Vec<(String, u64)> =
+            manifest.files.iter().map(|(name, record)| (name.clone(), record.bytes)).collect();
+        let bytes = files.iter().map(|(_, bytes)| bytes).sum();
+        files.push((manifest::NAME.into(), fs::metadata(folder.join(manifest::NAME)).ok()?.len()));
+        Some(Self { progress: manifest.progress, score: manifest.score(best), bytes, files })
+    }
+
+    /// Returns whether all files exist with their sizes. Opens none: checksums are compared when a checkpoint is
+    /// loaded.
+    pub fn is_whole(&self, folder: &Path) -> bool {
+        let whole = |name: &str, bytes| {
+            fs::metadata(folder.join(name)).is_ok_and(|about| about.is_file() && about.len() == bytes)
+        };
+        self.files.iter().all(|(name, bytes)| whole(name, *bytes))
+    }
+}
+
+impl Store {
+    /// Remembers the checkpoint that was just published in `folder`.
+    pub(crate) fn remember(&self, folder: &Path, manifest: &Manifest) {
+        self.known.lock().insert(folder.into(), Kept::new(folder, manifest, &self.best));
+    }
+
+    /// Returns the checkpoints whose manifest is, or was once, valid, oldest first. Reads a manifest only the first
+    /// time that it meets it.
+    pub(crate) fn kept(&self) -> Result<Vec<(PathBuf, Kept)>, Error> {
+        let list = self.list()?;
+        let mut known = self.known.lock();
+        // What was removed or renamed meanwhile may come back as another one.
+        let there: BTreeSet<&PathBuf> = list.iter().collect();
+        known.retain(|folder, _| there.contains(folder));
+        let kept = list.into_iter().filter_map(|folder| {
+            let read = || Manifest::read(&folder).ok().and_then(|manifest| Kept::new(&folder, &manifest, &self.best));
+            let kept = known.entry(folder.clone()).or_insert_with(read).clone()?;
+            Some((folder, kept))
+        });
+        Ok(kept.collect())
+    }
+}
+
+impl Known {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Option<Kept>>> {
+        // What a thread that panicked has put in is whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,98 @@
+//! Recognizes image files by their first bytes or by their name.
+
+use super::problem::Problem;
+use crate::regular;
+use image::ImageFormat;
+use std::io::Read;
+use std::path::Path;
+
+/// File name extensions of image formats that are read.
+const READ: [&str; 10] = ["jpg", "jpeg", "jpe", "jfif", "png", "bmp", "gif", "tif", "tiff", "webp"];
+
+/// File name extensions of image formats that are not read.
+const UNREAD: [&str; 11] = ["heic", "heif", "hif", "avif", "jp2", "j2k", "jpf", "jpx", "jxl", "dng", "btf"];
+
+/// Bytes at the beginning that say what a file is.
+const START: u64 = 512;
+
+/// The brands of the containers that HEIC and AVIF images come in, where they stand first.
+const HEIF: [&[u8; 4]; 7] = [b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"];
+const AVIF: [&[u8; 4]; 2] = [b"avif", b"avis"];
+
+/// Returns whether the file at `path` can be an image, by its name or by its first bytes. Whether it can be read is
+/// seen when it is decoded: this holds for HEIC, AVIF and broken files too, so that nothing is passed over in silence.
+pub fn may_be_image(path: &Path) -> bool {
+    is_named_as_image(path) || is_image_by_content(path)
+}
+
+/// Returns whether the file name has the extension of an image format, read or not.
+pub(crate) fn is_named_as_image(path: &Path) -> bool {
+    is_read_by_name(path) || ends_in(path, &UNREAD)
+}
+
+/// Returns whether the file name has the extension of an image format that is read.
+pub(crate) fn is_read_by_name(path: &Path) -> bool {
+    ends_in(path, &READ)
+}
+
+fn ends_in(path: &Path, extensions: &[&str]) -> bool {
+    path.extension().is_some_and(|extension| extensions.iter().any(|known| extension.eq_ignore_ascii_case(known)))
+}
+
+/// Returns whether the first bytes are those of an image.
+fn is_image_by_content(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = regular::open(path).and_then(|file| file.take(START).read_to_end(&mut start));
+    // Many a text begins with the two letters of a bitmap: the length of its second header must be one that there is.
+    let is_text =
+        start.starts_with(b"BM") && !matches!(start.get(14..18), Some([12 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0]));
+    read.is_ok() && !is_text && (known(&start).is_some() || foreign(&start).is_some())
+}
+
+/// The format of the image that begins with `start`, if it is one that is read.
+pub(crate) fn known(start: &[u8]) -> Option<ImageFormat> {
+    match start {
+        [b'I', b'I', 43, 0, 8, ..] | [b'M', b'M', 0, 43, 0, 8, ..] => Some(ImageFormat::Tiff),
+        _ => image::guess_format(start).ok().filter(|format| {
+            use ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
+            matches!(format, Bmp | Gif | Jpeg | Png | Tiff | WebP)
+        }),
+    }
+}
+
+/// Returns the name of the image format that begins with `start`, if it is one that is not read.
+fn foreign(start: &[u8]) -> Option<&'static str> {
+    if let Some((_, [b'f', b't', b'y', b'p', brand @ ..])) = start.split_first_chunk::<4>() {
+        let brand = brand.first_chunk::<4>()?;
+        return match brand {
+            brand if AVIF.contains(&brand) => Some("an AVIF image"),
+            brand if HEIF.contains(&brand) => Some("a HEIC image"),
+            _ => None,
+        };
+    }
+    match start {
+        [0, 0, 0, 12, b'j', b'P', b' ', b' ', ..] | [0xff, 0x4f, 0xff, 0x51, ..] => Some("a JPEG 2000 image"),
+        [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] | [0xff, 0x0a, ..] => Some("a JPEG XL image"),
+        _ => None,
+    }
+}
+
+/// The format of `file`, or an error that says what it is and what to do.
+pub(super) fn format(file: &[u8]) -> Result<ImageFormat, Problem> {
+    let start = &file[..file.len().min(START as usize)];
+    if let Some(format) = known(start) {
+        return Ok(format);
+    }
+    let text = start.trim_ascii_start().to_ascii_lowercase();
+    let is_page =
+        [&b"<!doctype"[..], b"<html", b"<?xml", b"<head", b"\xef\xbb\xbf<"].iter().any(|tag| text.starts_with(tag));
+    Err(Problem::Refused(match foreign(start) {
+        Some(kind) => format!("is {kind}, which is not read: save it as JPEG or PNG"),
+        None if file.is_empty() => "is empty: get the file again".into(),
+        None if is_page => "is a web page or XML and no image: get the file again".into(),
+        None if start.iter().all(|byte| *byte == 0) => {
+            "holds nothing but zeros where an image begins: get the file again".into()
+        }
+        None => "is no image that is read, which are JPEG, PNG, TIFF, BMP, GIF and WebP: save it as one of them".into(),
+    }))
+}

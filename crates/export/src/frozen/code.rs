@@ -1,0 +1,357 @@
+//! The code of a frozen network: one class, one function, a line for each step.
+
+use super::operator::{Argument, Arguments, Operator};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Maximum nesting depth of calls and lists; an export has three.
+const DEEPEST: usize = 16;
+/// Maximum number of items in a list; an export has four.
+const LONGEST_LIST: usize = 16;
+
+/// Steps of a network, in order. Local 0 holds the images.
+#[derive(Debug)]
+pub struct Code {
+    pub steps: Vec<Step>,
+    pub output: usize,
+    /// Number of locals.
+    pub locals: usize,
+}
+
+/// An operator and what it is given.
+#[derive(Debug)]
+pub struct Step {
+    pub operator: Operator,
+    /// `None` is Python's, in the place of a tensor.
+    pub inputs: Vec<Option<Input>>,
+    pub output: usize,
+    /// The values that nothing needs after this step.
+    pub last_uses: Vec<usize>,
+}
+
+/// A tensor that a step is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    Local(usize),
+    Constant(usize),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Token {
+    Name(String),
+    Number(String),
+    Text(String),
+    Mark(char),
+    /// The end of a line that no bracket keeps open.
+    Line,
+}
+
+impl Code {
+    /// Reads TorchScript as libtorch prints a frozen network.
+    pub fn parse(code: &str) -> Result<Self, String> {
+        let mut parser =
+            Parser { tokens: tokens(code)?, at: 0, names: BTreeMap::new(), steps: Vec::new(), locals: 1, line: 1 };
+        parser.header()?;
+        let output = loop {
+            let name = parser.name()?;
+            if name == "return" {
+                break parser.output()?;
+            }
+            parser.mark('=')?;
+            let value = parser.value(&name)?;
+            parser.names.insert(name, value);
+        };
+        if let Some(token) = parser.next() {
+            return parser.wrong("its end", Some(token));
+        }
+        let mut code = Self { steps: parser.steps, output, locals: parser.locals };
+        code.find_last_uses();
+        Ok(code)
+    }
+
+    /// The numbers of the constants that it uses.
+    pub fn constants(&self) -> impl Iterator<Item = usize> {
+        let constant = |input: &Option<Input>| match input {
+            Some(Input::Constant(number)) => Some(*number),
+            _ => None,
+        };
+        self.steps.iter().flat_map(|step| &step.inputs).filter_map(constant)
+    }
+
+    fn find_last_uses(&mut self) {
+        let mut used = BTreeSet::from([self.output]);
+        for step in self.steps.iter_mut().rev() {
+            for input in &step.inputs {
+                if let Some(Input::Local(number)) = input
+                    && used.insert(*number)
+                {
+                    step.last_uses.push(*number);
+                }
+            }
+        }
+    }
+}
+
+/// The words of the code.
+fn tokens(code: &str) -> Result<Vec<Token>, String> {
+    let mut tokens = Vec::new();
+    let mut rest = code;
+    let mut open = 0usize;
+    while let Some(first) = rest.chars().next() {
+        let long = |fits: fn(char) -> bool| rest.find(|char| !fits(char)).unwrap_or(rest.len());
+        let number_follows = || rest[1..].starts_with(|char: char| char.is_ascii_digit());
+        let length = match first {
+            '\n' => {
+                if open == 0 && !matches!(tokens.last(), None | Some(Token::Line)) {
+                    tokens.push(Token::Line);
+                }
+                1
+            }
+            ' ' => 1,
+            'a'..='z' | 'A'..='Z' | '_' => {
+                let length = long(|char| char.is_ascii_alphanumeric() || char == '_');
+                tokens.push(Token::Name(rest[..length].into()));
+                length
+            }
+            '0'..='9' | '-' if first != '-' || number_follows() => {
+                let mut length = 1;
+                while let Some(next) = rest[length..].chars().next() {
+                    let exponent = rest[..length].ends_with('e') && matches!(next, '-' | '+');
+                    if !(next.is_ascii_digit() || matches!(next, '.' | 'e') || exponent) {
+                        break;
+                    }
+                    length += 1;
+                }
+                tokens.push(Token::Number(rest[..length].into()));
+                length
+            }
+            '"' => {
+                let length = rest[1..].find('"').ok_or("a text in its code has no end")?;
+                tokens.push(Token::Text(rest[1..=length].into()));
+                length + 2
+            }
+            '(' | ')' | '[' | ']' | ',' | ':' | '=' | '.' | '-' | '>' => {
+                match first {
+                    '(' | '[' => open += 1,
+                    ')' | ']' => open = open.saturating_sub(1),
+                    _ => {}
+                }
+                tokens.push(Token::Mark(first));
+                1
+            }
+            other => return Err(format!("its code has the character {other:?}, which no export writes")),
+        };
+        rest = &rest[length..];
+    }
+    Ok(tokens)
+}
+
+struct Parser {
+    tokens: Vec<Token>,
+    /// The next token.
+    at: usize,
+    /// Tensors, and lists of them, by their names in the code.
+    names: BTreeMap<String, Argument>,
+    steps: Vec<Step>,
+    locals: usize,
+    /// The statement, for errors.
+    line: usize,
+}
+
+impl Parser {
+    fn next(&mut self) -> Option<Token> {
+        let token = self.tokens.get(self.at).cloned();
+        self.at += 1;
+        token
+    }
+
+    fn wrong<T>(&self, expected: &str, found: Option<Token>) -> Result<T, String> {
+        let found = match found {
+            Some(Token::Name(text) | Token::Number(text) | Token::Text(text)) => format!("'{text:.40}'"),
+            Some(Token::Mark(mark)) => format!("'{mark}'"),
+            Some(Token::Line) | None => "its end".into(),
+        };
+        Err(format!("line {} of its code has {found} where an export has {expected}", self.line))
+    }
+
+    fn name(&mut self) -> Result<String, String> {
+        match self.next() {
+            Some(Token::Name(name)) => Ok(name),
+            other => self.wrong("a name", other),
+        }
+    }
+
+    fn mark(&mut self, mark: char) -> Result<(), String> {
+        match self.next() {
+            Some(Token::Mark(found)) if found == mark => Ok(()),
+            other => self.wrong(&format!("'{mark}'"), other),
+        }
+    }
+
+    fn takes(&mut self, mark: char) -> bool {
+        let found = self.tokens.get(self.at) == Some(&Token::Mark(mark));
+        self.at += usize::from(found);
+        found
+    }
+
+    fn end_of_line(&mut self) -> Result<(), String> {
+        match self.next() {
+            Some(Token::Line) | None => {
+                self.line += 1;
+                Ok(())
+            }
+            other => self.wrong("the end of a line", other),
+        }
+    }
+
+    /// Takes these words; names and marks, with blanks between them.
+    fn words(&mut self, words: &str) -> Result<(), String> {
+        for word in words.split(' ') {
+            match self.next() {
+                Some(Token::Name(name)) if name == word => {}
+                Some(Token::Mark(mark)) if word.chars().eq([mark]) => {}
+                other => return self.wrong(&format!("'{word}'"), other),
+            }
+        }
+        Ok(())
+    }
+
+    /// Names with dots between them.
+    fn dotted(&mut self) -> Result<String, String> {
+        let mut name = self.name()?;
+        while self.takes('.') {
+            name = format!("{name}.{}", self.name()?);
+        }
+        Ok(name)
+    }
+
+    /// The class with nothing in it but the function, up to its first statement.
+    fn header(&mut self) -> Result<(), String> {
+        self.words("class")?;
+        self.name()?;
+        self.words("( Module ) :")?;
+        self.end_of_line()?;
+        for list in ["__parameters__ = [ ]", "__buffers__ = [ ]"] {
+            self.words(list)?;
+            self.end_of_line()?;
+        }
+        self.words("def forward ( self :")?;
+        self.dotted()?;
+        self.mark(',')?;
+        let images = self.name()?;
+        self.names.insert(images, Argument::Tensor(Input::Local(0)));
+        self.words(": Tensor ) - > Tensor :")?;
+        self.end_of_line()
+    }
+
+    /// The rest of a statement: a tensor or a list of tensors that is called `name`.
+    fn value(&mut self, name: &str) -> Result<Argument, String> {
+        let value = self.argument(0)?;
+        let tensor = |item: &Argument| matches!(item, Argument::Tensor(_));
+        match &value {
+            Argument::List(items) if items.iter().all(tensor) => {}
+            Argument::Tensor(_) => {}
+            _ => return Err(format!("line {} of its code: {name:.40} is no tensor", self.line)),
+        }
+        self.end_of_line()?;
+        Ok(value)
+    }
+
+    /// The rest of the last statement.
+    fn output(&mut self) -> Result<usize, String> {
+        match self.value("return")? {
+            Argument::Tensor(Input::Local(local)) => Ok(local),
+            _ => Err(format!("line {} of its code returns what was not computed", self.line)),
+        }
+    }
+
+    fn argument(&mut self, depth: usize) -> Result<Argument, String> {
+        if depth > DEEPEST {
+            return Err(format!("line {} of its code is nested more than {DEEPEST} deep", self.line));
+        }
+        if self.takes('[') {
+            return self.list(depth);
+        }
+        match self.tokens.get(self.at) {
+            Some(Token::Number(_) | Token::Text(_)) => self.literal(),
+            _ => self.named(depth),
+        }
+    }
+
+    fn literal(&mut self) -> Result<Argument, String> {
+        let token = self.next();
+        let parsed = match &token {
+            Some(Token::Text(_)) => Some(Argument::Other),
+            Some(Token::Number(text)) => {
+                let float = || text.parse().ok().filter(|value: &f64| value.is_finite()).map(Argument::Float);
+                text.parse().ok().map(Argument::Int).or_else(float)
+            }
+            _ => None,
+        };
+        parsed.map_or_else(|| self.wrong("a number", token), Ok)
+    }
+
+    /// Parses what begins with a name: a value or a call.
+    fn named(&mut self, depth: usize) -> Result<Argument, String> {
+        let name = self.dotted()?;
+        if self.takes('(') {
+            let mut arguments = Arguments::new(&name, self.line);
+            while !self.takes(')') {
+                if !arguments.is_empty() {
+                    self.mark(',')?;
+                }
+                let value = self.argument_or_keyword(depth + 1)?;
+                arguments.add(value);
+            }
+            return self.call(arguments);
+        }
+        if let Some(number) = name.strip_prefix("CONSTANTS.c").and_then(|number| number.parse().ok()) {
+            return Ok(Argument::Tensor(Input::Constant(number)));
+        }
+        match &*name {
+            "None" => Ok(Argument::None),
+            "True" => Ok(Argument::Int(1)),
+            "False" => Ok(Argument::Int(0)),
+            _ => match self.names.get(&name) {
+                Some(value) => Ok(value.clone()),
+                None => self.wrong("a value that is known", Some(Token::Name(name))),
+            },
+        }
+    }
+
+    /// An argument, and its keyword where it has one.
+    fn argument_or_keyword(&mut self, depth: usize) -> Result<(Option<String>, Argument), String> {
+        let keyword = match self.tokens.get(self.at..self.at + 2) {
+            Some([Token::Name(keyword), Token::Mark('=')]) => Some(keyword.clone()),
+            _ => None,
+        };
+        self.at += if keyword.is_some() { 2 } else { 0 };
+        Ok((keyword, self.argument(depth)?))
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Argument, String> {
+        let mut items = Vec::new();
+        while !self.takes(']') {
+            if !items.is_empty() {
+                self.mark(',')?;
+            }
+            items.push(self.argument(depth + 1)?);
+            if items.len() > LONGEST_LIST {
+                return Err(format!("line {} of its code has a list of more than {LONGEST_LIST}", self.line));
+            }
+        }
+        Ok(Argument::List(items))
+    }
+
+    /// Makes a step of a call.
+    fn call(&mut self, arguments: Arguments) -> Result<Argument, String> {
+        // Where a tensor lies is decided here, not by the file.
+        if arguments.name() == "torch.device" {
+            return Ok(Argument::Other);
+        }
+        let (operator, inputs) = Operator::parse(arguments)?;
+        let output = self.locals;
+        self.locals += 1;
+        self.steps.push(Step { operator, inputs, output, last_uses: Vec::new() });
+        Ok(Argument::Tensor(Input::Local(output)))
+    }
+}
