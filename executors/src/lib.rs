@@ -7,6 +7,7 @@
 mod error;
 mod forward;
 mod predictor;
+mod protect;
 mod tiles;
 mod trainer;
 mod validator;

@@ -2,6 +2,7 @@
 
 mod errors;
 mod measuring;
+mod protect;
 mod training;
 
 use contract::{Batch, Batches, BoxError, Input, StateDict, Stateful};
@@ -38,8 +39,12 @@ impl Images {
         let inputs = noise(&[n, 1, 4, 4], seed);
         let ignored = noise(&[n, 4, 4], seed + 1).gt(0.3 + 0.2 * index as f64);
         let targets = inputs.squeeze_dim(1).gt(0.2).to_kind(Kind::Int64).masked_fill(&ignored, contract::IGNORE_INDEX);
-        Batch { inputs, targets, names: (0..n).map(|sample| format!("{epoch}.{index}.{sample}")).collect() }
+        Batch::new(inputs, targets, (0..n).map(|sample| format!("{epoch}.{index}.{sample}")).collect())
     }
+}
+
+fn with_inputs(batch: Batch, inputs: Tensor) -> Batch {
+    Batch::new(inputs, batch.targets, batch.names)
 }
 
 impl Input for Images {
@@ -71,9 +76,9 @@ fn network() -> (VarStore, nn::SequentialT) {
 
 fn optimizer(store: &VarStore, accumulate: u64) -> optim::Optim {
     let config = optim::Config { learning_rate: 0.05, accumulate, ..optim::Config::default() };
-    let parameters: StateDict = store.variables().into_iter().filter(|(_, t)| t.requires_grad()).collect();
     let schedule = optim::Schedule { warmup: 3, ..Default::default() };
-    config.build(parameters.into_iter().collect(), schedule, 100, 1).unwrap()
+    let length = optim::Length { updates_per_epoch: 100, epochs: 1 };
+    config.build(contract::parameters(store), schedule, length).unwrap()
 }
 
 fn segmentation() -> Segmentation {

@@ -1,15 +1,15 @@
 //! Validation: a model measured on an input, without a change to either.
 
-use crate::forward::forward;
+use crate::forward::{call, forward};
 use crate::{Error, Pass, Place};
-use contract::{Batch, Input, Loss, Metric, Scores};
+use contract::{Batch, Input, Loss, Metric, Model, Outputs, Scores};
 use std::ops::ControlFlow;
-use tch::{Tensor, nn::ModuleT};
+use tch::Tensor;
 
 /// Measures a model.
 pub struct Validator<'a> {
     /// The network; it runs in evaluation mode.
-    pub model: &'a dyn ModuleT,
+    pub model: &'a dyn Model,
     /// Where batches come from.
     pub input: &'a dyn Input,
     /// The loss that is reported.
@@ -23,7 +23,7 @@ pub struct Validator<'a> {
 impl<'a> Validator<'a> {
     /// A validator of the four things.
     pub fn new(
-        model: &'a dyn ModuleT,
+        model: &'a dyn Model,
         input: &'a dyn Input,
         loss_fn: &'a dyn Loss,
         metric: &'a mut dyn Metric,
@@ -45,27 +45,27 @@ impl<'a> Validator<'a> {
         for (index, batch) in (0..).zip(self.input.epoch(0, 0)) {
             let batch = batch.map_err(|source| Error::Input { place: Place::of(pass, index, &[]), source })?;
             let place = Place::of(pass, index, &batch.names);
-            let (loss, predictions) = self.step(&batch, &place)?;
-            let measured = self.metric.update(&loss, &predictions, &batch.targets);
+            let (loss, outputs) = self.step(&batch, &place)?;
+            let measured = call(|| self.metric.update(&loss, &outputs, &batch));
             measured.map_err(|source| Error::Metric { place, source })?;
             if watch(batch.names.len()).is_break() {
                 return Ok(None);
             }
         }
-        let scores = self.metric.compute().map(Some);
+        let scores = call(|| self.metric.compute()).map(Some);
         scores.map_err(|source| Error::Metric { place: Place { pass, ..Place::default() }, source })
     }
 
-    /// The loss (scalar) and the predictions (logits) of one batch.
-    pub fn test_step(&mut self, batch: &Batch) -> Result<(Tensor, Tensor), Error> {
+    /// Returns the loss (scalar) and the outputs of one batch.
+    pub fn test_step(&mut self, batch: &Batch) -> Result<(Tensor, Outputs), Error> {
         self.step(batch, &Place { names: batch.names.clone(), ..Place::default() })
     }
 
-    fn step(&mut self, batch: &Batch, place: &Place) -> Result<(Tensor, Tensor), Error> {
+    fn step(&mut self, batch: &Batch, place: &Place) -> Result<(Tensor, Outputs), Error> {
         let _no_grad = tch::no_grad_guard();
-        let predictions = forward(self.model, batch, false, place)?;
-        let loss = self.loss_fn.loss(&predictions, &batch.targets);
+        let outputs = forward(self.model, batch, false, place)?;
+        let loss = call(|| self.loss_fn.loss(&outputs, batch));
         let loss = loss.map_err(|source| Error::Loss { place: place.clone(), source })?;
-        Ok((loss, predictions))
+        Ok((loss, outputs))
     }
 }

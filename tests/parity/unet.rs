@@ -1,7 +1,7 @@
 //! The UNet: outputs, gradients and running statistics, with the weights of a PyTorch network of the same shape.
 
 use super::{Recorded, assert_close};
-use contract::{Loss, StateDict, Stateful};
+use contract::{Batch, Loss, StateDict, Stateful};
 use model::{Config, UNetConfig, Upsampling};
 use tch::{Device, nn::ModuleT, nn::VarStore};
 
@@ -59,7 +59,8 @@ fn gradients_of_all_weights_are_those_of_pytorch() {
     for_each(|size, recorded, store, model| {
         let outputs = model.forward_t(&recorded.get(&format!("{size}.inputs")), true);
         let targets = recorded.get(&format!("{size}.targets"));
-        loss::CrossEntropy::default().loss(&outputs, &targets).unwrap().backward();
+        let batch = Batch::new(outputs.detach(), targets, Vec::new());
+        loss::CrossEntropy::default().loss(&outputs.into(), &batch).unwrap().backward();
         let gradients = recorded.under(&format!("{size}.gradient."));
         let variables = store.variables();
         assert_eq!(gradients.len(), store.trainable_variables().len());

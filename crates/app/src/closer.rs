@@ -4,7 +4,7 @@ use crate::paint;
 use crate::parts::Network;
 use anyhow::{Context, Result};
 use checkpoint::Mode;
-use contract::{BoxError, Metric, Progress, Scores, StateDict, StateError, Stateful, TorchError};
+use contract::{Batch, BoxError, Metric, Outputs, Progress, Scores, StateDict, StateError, Stateful, TorchError};
 use data::Loader;
 use image::{GrayImage, RgbImage};
 use metric::{Confusion, Detail, Gallery, Predicted, Segmentation};
@@ -43,7 +43,8 @@ impl Metric for Closer<'_> {
         self.scores.reset();
     }
 
-    fn update(&mut self, loss: &Tensor, outputs: &Tensor, targets: &Tensor) -> Result<(), BoxError> {
+    fn update(&mut self, loss: &Tensor, outputs: &Outputs, batch: &Batch) -> Result<(), BoxError> {
+        let (outputs, targets) = (&outputs.prediction, &batch.targets);
         let counted = self.scores.count(loss, outputs, targets)?;
         let Some(Look { detail, gallery }) = self.look.as_deref_mut() else { return Ok(()) };
         detail.update(outputs, targets, &counted)?;

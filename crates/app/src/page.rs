@@ -14,7 +14,7 @@ use crate::trained::{Trained, build, find, load};
 use crate::usage::usage;
 use ::report::{Bin, Class, Evaluation, Picture, Report, Sample, Status};
 use anyhow::{Context, Result};
-use contract::Progress;
+use contract::{Plain, Progress};
 use data::Loader;
 use executors::Validator;
 use metric::{Confusion, Predicted};
@@ -152,7 +152,7 @@ fn evaluate(trained: &Trained) -> Result<Looked> {
     let (mut scores, mut look) = (network.metric()?, Look::new(network, 0, SAMPLES)?);
     let mut watch = Watch::new("Report", 0, input.samples());
     let mut closer = Closer { scores: &mut scores, look: Some(&mut look) };
-    let measured = Validator::new(network.model.as_ref(), &input, &loss_fn, &mut closer).test(|samples| {
+    let measured = Validator::new(&Plain(network.model.as_ref()), &input, &loss_fn, &mut closer).test(|samples| {
         watch.step(&Step { samples, ..Step::default() });
         ControlFlow::Continue(())
     })?;

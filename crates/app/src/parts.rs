@@ -85,10 +85,6 @@ impl Network {
     pub fn metric(&self) -> Result<Segmentation> {
         Ok(Segmentation::new(self.classes.clone(), self.device)?)
     }
-
-    fn parameters(&self) -> BTreeMap<String, tch::Tensor> {
-        self.store.variables().into_iter().filter(|(_, variable)| variable.requires_grad()).collect()
-    }
 }
 
 /// What training needs.
@@ -135,13 +131,13 @@ impl Parts {
         };
         let (input, doubt) = judged(config, Split::Train, network.device)?;
         let (validation_input, of_validation) = judged(config, Split::Validation, network.device)?;
-        let updates = config.optimizer.updates_per_epoch(input.len());
-        let parameters = network.parameters();
-        let fit = config.optimizer.check_groups(parameters.keys().map(String::as_str));
-        fit.map_err(|invalid| usage(format!("optimizer.{invalid}")))?;
-        let parameters = parameters.into_iter().collect();
-        let optimizer = config.optimizer.build(parameters, config.schedule.clone(), updates, config.train.epochs);
-        let mut optimizer = optimizer.context("building the optimizer")?;
+        let updates_per_epoch = config.optimizer.updates_per_epoch(input.len());
+        let length = optim::Length { updates_per_epoch, epochs: config.train.epochs };
+        let built = config.optimizer.build(contract::parameters(&network.store), config.schedule.clone(), length);
+        let mut optimizer = built.map_err(|error| match error {
+            optim::Error::Invalid(invalid) => usage(format!("optimizer.{invalid}")),
+            error => anyhow::Error::new(error).context("building the optimizer"),
+        })?;
         if config.model.common().precision.needs_loss_scale() {
             optimizer = optimizer.scaling_the_loss()?;
         }
@@ -156,7 +152,7 @@ impl Parts {
             gradients: optimizer.asked_gradients(),
             optimizer,
             average: config.optimizer.average(Stateful::state(&network.store))?,
-            metric: network.metric()?.of_training(),
+            metric: network.metric()?,
             validation_metric: network.metric()?,
             network,
         })

@@ -7,7 +7,7 @@ use crate::recovery::{BATCH, finite};
 use crate::report;
 use crate::snapshot::restore_weights;
 use anyhow::{Context, Result, bail};
-use contract::{Loss, TorchError, caught};
+use contract::{Batch, Loss, TorchError, caught};
 use std::path::Path;
 use std::process::ExitCode;
 use tch::{IndexOp, Kind, Tensor};
@@ -35,7 +35,8 @@ pub fn run(rejected: &Path, changes: &[String]) -> Result<ExitCode> {
         caught(|| network.model.forward_t(&inputs, true)).map_err(|said| anyhow::anyhow!("the model: {said}"))?;
     let loss_of = |at: Option<i64>| -> Result<Tensor> {
         let part = |of: &Tensor| at.map_or_else(|| of.shallow_clone(), |at| of.i(at..at + 1));
-        loss_fn.loss(&part(&outputs), &part(&targets)).map_err(anyhow::Error::from_boxed)
+        let batch = Batch::new(part(&inputs), part(&targets), Vec::new());
+        loss_fn.loss(&part(&outputs).into(), &batch).map_err(anyhow::Error::from_boxed)
     };
     let mut lines = vec![format!("{:<24} {:<28} {:<28} loss", "sample", "input", "logits")];
     for (at, name) in (0..).zip(&names) {

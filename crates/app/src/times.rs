@@ -154,7 +154,7 @@ mod tests {
             Box::new((skip..2).map(|_| {
                 sleep(Duration::from_millis(20));
                 let inputs = Tensor::f_zeros([1, 1, 1, 1], (Kind::Float, Device::Cpu))?;
-                Ok(Batch { targets: inputs.f_zeros_like()?, inputs, names: vec!["a".into()] })
+                Ok(Batch::new(inputs.shallow_clone(), inputs.f_zeros_like()?, vec!["a".into()]))
             }))
         }
 

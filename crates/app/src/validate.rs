@@ -8,7 +8,7 @@ use crate::report;
 use crate::trained::{Trained, used};
 use crate::usage::usage;
 use anyhow::{Context, Result};
-use contract::Scores;
+use contract::{Plain, Scores};
 use executors::Validator;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
@@ -53,7 +53,8 @@ fn measure(trained: Trained) -> Result<Measured> {
     let mut metric = trained.network.metric()?;
 
     let mut watch = Watch::new("Validation", 0, input.samples());
-    let mut validator = Validator::new(model.as_ref(), &input, &loss_fn, &mut metric);
+    let model = Plain(model.as_ref());
+    let mut validator = Validator::new(&model, &input, &loss_fn, &mut metric);
     let scores = validator.test(|samples| {
         watch.step(&Step { samples, ..Step::default() });
         ControlFlow::Continue(())

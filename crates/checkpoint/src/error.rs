@@ -1,7 +1,7 @@
 //! What can go wrong with a checkpoint.
 
 use crate::readable;
-use contract::{BoxError, TorchError};
+use contract::{BoxError, StateError, TorchError};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -90,6 +90,20 @@ pub enum Error {
         tensor: String,
         /// What libtorch said.
         source: TorchError,
+    },
+    /// A part has no state in the checkpoint.
+    #[error("the checkpoint holds no {state}.safetensors")]
+    Missing {
+        /// The name of the state.
+        state: String,
+    },
+    /// The state of a part does not fit it. Nothing of the part was changed.
+    #[error("the state '{state}': {source}")]
+    State {
+        /// The name of the state.
+        state: String,
+        /// Why.
+        source: StateError,
     },
     /// The disk is too full for one single checkpoint.
     #[error(

@@ -2,12 +2,16 @@
 
 use safetensors::tensor::Dtype;
 
-/// The states in which one NaN spoils all that comes after.
-const STATES: [&str; 3] = ["model", "optimizer", "average"];
+/// States that hold what was measured or refused, and may hold NaN. In all others one NaN spoils all that comes after.
+const MEASURED: [&str; 2] = ["metric", "batch"];
 
-/// Whether all floats of `state` must be finite.
-pub fn required(state: &str) -> bool {
-    STATES.contains(&state)
+/// The states of oxiseg itself that must be finite to the last value.
+const LEARNT: [&str; 3] = ["model", "optimizer", "average"];
+
+/// Returns whether all floats of a tensor of `state` with so many values must be finite. A single value of somebody
+/// else's state may be a bound that nothing has reached yet, such as the best loss so far.
+pub fn required(state: &str, values: usize) -> bool {
+    LEARNT.contains(&state) || !MEASURED.contains(&state) && values > 1
 }
 
 /// A float is NaN or infinity if and only if all bits of its exponent are 1 (IEEE 754, section 3.4; bfloat16 alike).

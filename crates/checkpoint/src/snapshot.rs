@@ -1,7 +1,7 @@
 //! What a checkpoint holds, and reading it: all or nothing.
 
 use crate::{Error, files, manifest::Manifest, manifest::state_of, tensors};
-use contract::{Progress, StateDict};
+use contract::{Progress, StateDict, Stateful};
 use std::{collections::BTreeMap, fs::File, path::Path};
 use tch::{Device, Tensor};
 
@@ -19,6 +19,29 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Makes a snapshot without states or scores.
+    pub fn new(progress: Progress) -> Self {
+        Self { progress, states: BTreeMap::new(), scores: BTreeMap::new(), about: serde_json::Value::Null }
+    }
+
+    /// Adds the state of a part under a name, which becomes a file's. The tensors are those of the part: take
+    /// [`copied`](Self::copied) before the part goes on changing.
+    #[must_use]
+    pub fn with(mut self, name: &str, part: &dyn Stateful) -> Self {
+        self.states.insert(name.into(), part.state());
+        self
+    }
+
+    /// Puts the state of this name back into a part.
+    ///
+    /// # Errors
+    ///
+    /// Fails, and changes nothing of the part, where there is no such state or it does not fit.
+    pub fn restore(&self, name: &str, part: &mut dyn Stateful) -> Result<(), Error> {
+        let state = self.states.get(name).ok_or_else(|| Error::Missing { state: name.into() })?;
+        part.load_state(state).map_err(|source| Error::State { state: name.into(), source })
+    }
+
     /// The bytes of all tensors: what the files of the checkpoint take, but for names and shapes.
     pub fn bytes(&self) -> u64 {
         let of =

@@ -67,7 +67,7 @@ fn write_values(state: &str, entry: &Entry, step: u64, to: &mut Hashed) -> Resul
         let part = flat.f_narrow(0, at as i64, length as i64).map_err(torch(state, name))?;
         to.fill(length * width, |bytes| {
             part.f_copy_data_u8(bytes, length).map_err(torch(state, name))?;
-            if finite::required(state) && !finite::all(info.dtype, bytes) {
+            if finite::required(state, elements) && !finite::all(info.dtype, bytes) {
                 return Err(Error::NotFinite { state: state.into(), tensor: (*name).into(), step });
             }
             Ok(())

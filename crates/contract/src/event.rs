@@ -20,6 +20,7 @@ pub type Scores = Vec<(String, f64)>;
 
 /// What one update of the weights was like. The tensors stay on the device until somebody reads them.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Update {
     /// The learning rate that was used.
     pub learning_rate: f64,
@@ -30,10 +31,18 @@ pub struct Update {
     pub rejected: Tensor,
 }
 
+impl Update {
+    /// Makes an update of these values.
+    pub fn new(learning_rate: f64, gradient_norm: Tensor, rejected: Tensor) -> Self {
+        Self { learning_rate, gradient_norm, rejected }
+    }
+}
+
 /// One thing that happened in training.
 #[derive(Debug)]
 pub enum Event {
     /// A batch was trained on.
+    #[non_exhaustive]
     Step {
         /// Where training stands after it.
         progress: Progress,
@@ -45,6 +54,7 @@ pub enum Event {
         names: Vec<String>,
     },
     /// An epoch ended.
+    #[non_exhaustive]
     Epoch {
         /// Where training stands after it: `progress.epoch` epochs are finished.
         progress: Progress,

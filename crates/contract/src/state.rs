@@ -68,6 +68,18 @@ pub enum StateError {
 
 /// Copies `state` into the tensors of `into`, across devices, once every name, shape and kind is seen to be the same.
 pub fn load(into: &StateDict, state: &StateDict) -> Result<(), StateError> {
+    check(into, state)?;
+    let _no_grad = tch::no_grad_guard();
+    for ((name, to), from) in into.iter().zip(state.values()) {
+        to.shallow_clone()
+            .f_copy_(from)
+            .map_err(|error| StateError::Torch { name: name.clone(), source: error.into() })?;
+    }
+    Ok(())
+}
+
+/// Compares names, shapes and kinds.
+pub(crate) fn check(into: &StateDict, state: &StateDict) -> Result<(), StateError> {
     let only_in = |a: &StateDict, b: &StateDict| -> Vec<String> {
         a.keys().filter(|name| !b.contains_key(*name)).cloned().collect()
     };
@@ -82,13 +94,13 @@ pub fn load(into: &StateDict, state: &StateDict) -> Result<(), StateError> {
             return Err(StateError::Shape { name: name.clone(), expected, expected_kind, found, found_kind });
         }
     }
-    let _no_grad = tch::no_grad_guard();
-    for ((name, to), from) in into.iter().zip(state.values()) {
-        to.shallow_clone()
-            .f_copy_(from)
-            .map_err(|error| StateError::Torch { name: name.clone(), source: error.into() })?;
-    }
     Ok(())
+}
+
+/// Returns the variables of `store` that require a gradient, by name and in the order of their names. (The order matters:
+/// sums over all of them, such as a norm, round differently in another one, and `VarStore::variables` has none.)
+pub fn parameters(store: &nn::VarStore) -> BTreeMap<String, Tensor> {
+    store.variables().into_iter().filter(|(_, variable)| variable.requires_grad()).collect()
 }
 
 impl Stateful for nn::VarStore {

@@ -164,10 +164,10 @@ impl Loader {
         }
         let block = self.source.block(indices, 0)?;
         let converter = self.source.converter().map_err(|error| torch(&block.names, error))?;
-        let Batch { inputs, targets, names } = self.source.batch(block, &converter, 0)?;
+        let Batch { inputs, targets, names, .. } = self.source.batch(block, &converter, 0)?;
         let Some(name) = names.get(at as usize).cloned() else { return Ok(None) };
         let alone = |tensor: &Tensor| tensor.f_narrow(0, at, 1).map_err(|error| torch(&names, error));
-        Ok(Some(Batch { inputs: alone(&inputs)?, targets: alone(&targets)?, names: vec![name] }))
+        Ok(Some(Batch::new(alone(&inputs)?, alone(&targets)?, vec![name])))
     }
 
     fn blocks(&self, epoch: u64, skip: u64) -> Ordered<Block> {
@@ -291,7 +291,7 @@ impl Source {
         let batch = converter.on_device(tensors);
         self.moving.add(since.elapsed());
         match batch.and_then(|batch| self.make_room(converter, ahead.min(1)).map(|()| batch)) {
-            Ok([inputs, targets]) => Ok(Batch { inputs, targets, names }),
+            Ok([inputs, targets]) => Ok(Batch::new(inputs, targets, names)),
             Err(error) => Err(torch(&names, error)),
         }
     }

@@ -1,7 +1,7 @@
 //! The `loss` section of a configuration: a weighted sum of the losses.
 
 use crate::{CrossEntropy, Dice};
-use contract::{BoxError, Invalid, Loss, TorchError};
+use contract::{Batch, BoxError, Invalid, Loss, Outputs, TorchError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
@@ -71,10 +71,10 @@ pub struct Sum {
 }
 
 impl Loss for Sum {
-    fn loss(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor, BoxError> {
+    fn loss(&self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
         let mut sum: Option<Tensor> = None;
         for (share, term) in &self.terms {
-            let loss = term.loss(outputs, targets)? * *share;
+            let loss = term.loss(outputs, batch)? * *share;
             sum = Some(match sum {
                 None => loss,
                 Some(sum) => sum.f_add(&loss).map_err(TorchError::from)?,

@@ -1,6 +1,6 @@
 //! Sparse categorical cross entropy from logits.
 
-use contract::{BoxError, IGNORE_INDEX, Loss, TorchError};
+use contract::{Batch, BoxError, IGNORE_INDEX, Loss, Outputs, TorchError};
 use tch::{Kind, Reduction, TchError, Tensor};
 
 /// The mean over valid pixels of `-log softmax(outputs)[target]`.
@@ -25,7 +25,8 @@ impl CrossEntropy {
 }
 
 impl Loss for CrossEntropy {
-    fn loss(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor, BoxError> {
+    fn loss(&self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
+        let (outputs, targets) = (&outputs.prediction, &batch.targets);
         let mean = || {
             let weights = self.class_weights.as_ref();
             let sum = outputs.f_cross_entropy_loss(targets, weights, Reduction::Sum, IGNORE_INDEX, 0.0)?;

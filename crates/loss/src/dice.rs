@@ -1,6 +1,6 @@
 //! Soft Dice loss from logits.
 
-use contract::{BoxError, IGNORE_INDEX, Loss, TorchError};
+use contract::{Batch, BoxError, IGNORE_INDEX, Loss, Outputs, TorchError};
 use tch::{Kind, TchError, Tensor};
 
 /// One minus the mean soft Dice coefficient of the classes that the batch holds.
@@ -37,7 +37,7 @@ impl Dice {
 }
 
 impl Loss for Dice {
-    fn loss(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor, BoxError> {
-        self.f_loss(outputs, targets).map_err(|error| TorchError::from(error).into())
+    fn loss(&self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
+        self.f_loss(&outputs.prediction, &batch.targets).map_err(|error| TorchError::from(error).into())
     }
 }

@@ -1,7 +1,9 @@
 //! The metric of segmentation, as it is collected.
 
 use crate::Confusion;
-use contract::{BoxError, IGNORE_INDEX, Metric, Scores, StateDict, StateError, Stateful, TorchError, load};
+use contract::{
+    Batch, BoxError, IGNORE_INDEX, Metric, Outputs, Scores, StateDict, StateError, Stateful, TorchError, load,
+};
 use tch::{Device, Kind, TchError, Tensor};
 
 /// The confusion matrix and the mean loss over everything since the last reset, kept on the device.
@@ -16,8 +18,6 @@ pub struct Segmentation {
     counts: Tensor,
     /// Scalar f64: the sum over batches of loss times valid pixels.
     weighted_loss: Tensor,
-    /// Whether batches whose loss is not finite are left out.
-    finite_only: bool,
 }
 
 /// What a batch was counted by, on the device.
@@ -50,16 +50,7 @@ impl Segmentation {
         let k = classes.len() as i64;
         let counts = Tensor::f_zeros([k * k + 1], (Kind::Int64, device))?;
         let weighted_loss = Tensor::f_zeros([0i64; 0], (Kind::Double, device))?;
-        Ok(Self { classes, counts, weighted_loss, finite_only: false })
-    }
-
-    /// The same for training: leaves out batches whose loss is not finite, pixels and all. Nothing was learnt from them,
-    /// since the optimizer rejects their update; counted, one of them would make the epoch's mean loss NaN although the
-    /// run went on. (A finite loss whose gradient is not finite counts: it is a true measurement.) The state has the same
-    /// form as without, and the numbers are the same where every loss is finite.
-    #[must_use]
-    pub fn of_training(self) -> Self {
-        Self { finite_only: true, ..self }
+        Ok(Self { classes, counts, weighted_loss })
     }
 
     /// Takes a batch into account, as [`Metric::update`] does, and gives back what it was counted by.
@@ -79,11 +70,7 @@ impl Segmentation {
     fn f_count(&mut self, loss: &Tensor, outputs: &Tensor, targets: &Tensor) -> Result<Counted, TchError> {
         let k = self.classes.len() as i64;
         let predicted = outputs.f_argmax(1, false)?;
-        let mut valid = targets.f_ne(IGNORE_INDEX)?;
-        if self.finite_only {
-            // A scalar on the device, spread over all pixels: nobody on the host needs to know.
-            valid = valid.f_logical_and(&loss.f_isfinite()?)?;
-        }
+        let valid = targets.f_ne(IGNORE_INDEX)?;
         // Scattered rather than counted with bincount, which asks the device how many bins it needs.
         let cell = targets.f_mul_scalar(k)?.f_add(&predicted)?;
         let cell = cell.f_where_self(&valid, &targets.f_full_like(k * k)?)?.f_flatten(1, -1)?;
@@ -113,8 +100,8 @@ impl Metric for Segmentation {
         let _ = self.weighted_loss.zero_();
     }
 
-    fn update(&mut self, loss: &Tensor, outputs: &Tensor, targets: &Tensor) -> Result<(), BoxError> {
-        self.count(loss, outputs, targets).map(drop)
+    fn update(&mut self, loss: &Tensor, outputs: &Outputs, batch: &Batch) -> Result<(), BoxError> {
+        self.count(loss, &outputs.prediction, &batch.targets).map(drop)
     }
 
     fn compute(&self) -> Result<Scores, BoxError> {

@@ -1,6 +1,5 @@
 //! In which precision and memory layout a network runs.
 
-use crate::statistics::Statistics;
 use contract::TorchError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -46,7 +45,7 @@ impl Precision {
 #[derive(Debug)]
 pub struct Precise {
     network: Box<dyn ModuleT>,
-    statistics: Statistics,
+    statistics: ext::Statistics,
     /// The precision of the next pass.
     pub precision: Precision,
     /// The kernels that compute on a CPU.
@@ -61,7 +60,7 @@ impl Precise {
             ext::make_channels_last(weight)?;
         }
         let kernels = crate::Fused::Auto.kernels(precision);
-        Ok(Self { network, statistics: Statistics::of(store), precision, kernels })
+        Ok(Self { network, statistics: ext::Statistics::of(store), precision, kernels })
     }
 
     fn forward(&self, x_nchw: &Tensor, train: bool) -> Result<Tensor, TorchError> {
@@ -90,3 +89,6 @@ impl ModuleT for Precise {
         self.forward(x_nchw, train).unwrap_or_else(|error| panic!("{error}"))
     }
 }
+
+#[cfg(test)]
+mod statistics;

@@ -1,11 +1,19 @@
 //! The `optimizer` section of a configuration.
 
 use crate::groups;
-use crate::{Average, GroupConfig, Optim, Rule, Schedule};
+use crate::{Average, Error, GroupConfig, Optim, Rule, Schedule};
 use contract::{Invalid, StateDict, TorchError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+
+/// Length of a training, over which a schedule runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Length {
+    /// Updates in an epoch; see [`Config::updates_per_epoch`].
+    pub updates_per_epoch: u64,
+    /// Epochs in all.
+    pub epochs: u64,
+}
 
 /// The optimizer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -77,16 +85,22 @@ impl Config {
         groups::check(&self.groups, names)
     }
 
-    /// An optimizer of the named parameters, whose `schedule` runs over `epochs` epochs of `updates_per_epoch` updates. It takes the
-    /// gradients from parameters as long as they are frozen.
-    pub fn build(
-        &self,
-        parameters: Vec<(String, Tensor)>,
-        schedule: Schedule,
-        updates_per_epoch: u64,
-        epochs: u64,
-    ) -> Result<Optim, TorchError> {
-        Optim::new(self.clone(), schedule, [updates_per_epoch, epochs], parameters)
+    /// Builds an optimizer of those of the named `parameters` that require a gradient; `contract::parameters` gives those
+    /// of a `VarStore`. Others (running statistics, what somebody froze) are left alone. Parameters of a group that is
+    /// frozen at first require none until their time has come.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the configuration cannot work, or not with these parameters.
+    pub fn build(&self, parameters: StateDict, schedule: Schedule, length: Length) -> Result<Optim, Error> {
+        self.check()?;
+        schedule.check().map_err(|invalid| Invalid { key: format!("schedule.{}", invalid.key), ..invalid })?;
+        let trained: Vec<_> = parameters.into_iter().filter(|(_, parameter)| parameter.requires_grad()).collect();
+        if trained.is_empty() {
+            return Err(Error::Nothing);
+        }
+        self.check_groups(trained.iter().map(|(name, _)| name.as_str()))?;
+        Ok(Optim::new(self.clone(), schedule, length, trained)?)
     }
 
     /// The moving average of `variables` (weights and running statistics) that `ema` asks for, from their present values.
@@ -98,7 +112,8 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Adam, Sgd};
+    use crate::{Adam, Length, Sgd};
+    use tch::{Device, Kind, Tensor};
 
     #[test]
     fn impossible_values_are_named() {

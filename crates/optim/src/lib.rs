@@ -7,6 +7,7 @@
 
 mod average;
 mod config;
+mod error;
 mod gradients;
 mod groups;
 mod loss_scale;
@@ -15,7 +16,8 @@ mod rule;
 mod schedule;
 
 pub use average::Average;
-pub use config::Config;
+pub use config::{Config, Length};
+pub use error::Error;
 pub use gradients::Gradients;
 pub use groups::GroupConfig;
 pub use optimizer::Optim;

@@ -3,7 +3,7 @@
 use crate::gradients::Gradients;
 use crate::groups::Group;
 use crate::loss_scale::LossScale;
-use crate::{Config, Rule, Schedule};
+use crate::{Config, Length, Rule, Schedule};
 use contract::{BoxError, Optimizer, StateDict, StateError, Stateful, TorchError, Update, load};
 use tch::{Kind, TchError, Tensor};
 use torch_ext as ext;
@@ -45,12 +45,9 @@ impl Optim {
     pub(crate) fn new(
         config: Config,
         schedule: Schedule,
-        [updates_per_epoch, epochs]: [u64; 2],
+        Length { updates_per_epoch, epochs }: Length,
         parameters: Vec<(String, Tensor)>,
     ) -> Result<Self, TorchError> {
-        if parameters.is_empty() {
-            return Err(TorchError::new("an optimizer needs at least one parameter"));
-        }
         let (names, parameters): (Vec<_>, Vec<_>) = parameters.into_iter().unzip();
         let device = parameters[0].device();
         let zeros = |_| parameters.iter().map(|p| p.detach().f_zeros_like()).collect::<Result<Vec<_>, _>>();
@@ -175,7 +172,7 @@ impl Optim {
         if self.groups.iter().any(|group| group.frozen_for == self.updates) {
             self.freeze_and_thaw()?;
         }
-        Ok(Update { learning_rate, gradient_norm: norm, rejected })
+        Ok(Update::new(learning_rate, norm, rejected))
     }
 
     /// As large as what the kernels make of gradients of the norm `clipped`, which may overflow where they do not. (NaN

@@ -15,6 +15,7 @@ mod optim;
 mod reads;
 mod recompute;
 mod script;
+mod statistics;
 mod warnings;
 
 pub use autocast::Autocast;
@@ -30,6 +31,7 @@ pub use optim::{Adam, Sgd, clear_grad, fused_adam, fused_sgd, set_grad};
 pub use reads::Reads;
 pub use recompute::recomputed;
 pub use script::Script;
+pub use statistics::Statistics;
 pub use warnings::Warnings;
 
 use contract::TorchError;

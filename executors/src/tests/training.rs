@@ -55,7 +55,7 @@ fn seen(input: &Images, accumulate: u64, epochs: u64, from: Progress) -> Vec<See
     let loss_fn = CrossEntropy::default();
     let mut trainer = Trainer::new(&parts.model, input, &loss_fn, &mut parts.optimizer, &mut parts.metric, epochs);
     let look = |event: Event| match event {
-        Event::Step { progress, loss, update, names } => {
+        Event::Step { progress, loss, update, names, .. } => {
             assert!(loss.size().is_empty() && !loss.requires_grad());
             Seen::Step(progress, names, update.is_some())
         }
@@ -170,7 +170,8 @@ fn a_step_gives_loss_and_predictions_and_changes_the_weights() {
     let loss_fn = CrossEntropy::default();
     let mut trainer = Trainer::new(&parts.model, &input, &loss_fn, &mut parts.optimizer, &mut parts.metric, 1);
     let batch = input.batch(0, 0);
-    let (first, predictions) = trainer.train_step(&batch).unwrap();
+    let (first, outputs) = trainer.train_step(&batch).unwrap();
+    let predictions = outputs.prediction;
     assert_eq!(predictions.size(), [2, 2, 4, 4]);
     assert!(!first.requires_grad() && !predictions.requires_grad());
     let expected = predictions.cross_entropy_loss::<Tensor>(&batch.targets, None, tch::Reduction::Mean, 255, 0.0);
@@ -188,12 +189,12 @@ fn nothing_is_read_from_the_device_inside_a_step() {
     let (store, model) = network();
     let rule = optim::Rule::Sgd(optim::Sgd { momentum: 0.9, nesterov: true });
     let config = optim::Config { rule, clip_norm: Some(0.1), ..optim::Config::default() };
-    let parameters: StateDict = store.variables().into_iter().filter(|(_, t)| t.requires_grad()).collect();
     // (Adam's kernel for the CPU, and that one only, reads its step count.)
-    let mut optimizer = config.build(parameters.into_iter().collect(), optim::Schedule::default(), 3, 1).unwrap();
+    let length = optim::Length { updates_per_epoch: 3, epochs: 1 };
+    let mut optimizer = config.build(contract::parameters(&store), optim::Schedule::default(), length).unwrap();
     let (mut metric, input) = (segmentation(), Images::new(&[2, 3, 1]));
     let loss_fn = loss::Config { dice: 0.5, ..loss::Config::default() }.build(Device::Cpu).unwrap();
-    let mut trainer = Trainer::new(&model, &input, &loss_fn, &mut optimizer, &mut metric, 1);
+    let mut trainer = Trainer::new(&model, &input, &loss_fn, &mut optimizer, &mut metric, 1).protect(&store);
     let mut training = trainer.train(Progress::default());
 
     let reads = torch_ext::Reads::watch().unwrap();

@@ -63,9 +63,9 @@ impl Training {
         let common = model::Common { precision, fused, ..Default::default() };
         let config = model::UNetConfig { width, depth: DEPTH, common, ..Default::default() };
         let model = model::Config::Unet(config).build(&store, 3, CLASSES)?;
-        let parameters: BTreeMap<_, _> = store.variables().into_iter().filter(|(_, v)| v.requires_grad()).collect();
-        let schedule = optim::Schedule::default();
-        let optimizer = optim::Config::default().build(parameters.into_iter().collect(), schedule, 1_000_000, 1)?;
+        let length = optim::Length { updates_per_epoch: 1_000_000, epochs: 1 };
+        let parameters = contract::parameters(&store);
+        let optimizer = optim::Config::default().build(parameters, optim::Schedule::default(), length)?;
         let metric = Segmentation::new(vec!["a".into(), "b".into(), "c".into()], Device::Cpu)?;
         Ok(Self { store, model, loss_fn: loss::Config::default().build(Device::Cpu)?, optimizer, metric })
     }
@@ -73,7 +73,8 @@ impl Training {
     /// A step of the Trainer and its loss.
     pub fn step(&mut self, batch: &Batch) -> Outcome<f64> {
         let Self { model, loss_fn, optimizer, metric, .. } = self;
-        let (loss, _) = Trainer::new(model.as_ref(), &NoInput, loss_fn, optimizer, metric, 1).train_step(batch)?;
+        let model = contract::Plain(model.as_ref());
+        let (loss, _) = Trainer::new(&model, &NoInput, loss_fn, optimizer, metric, 1).train_step(batch)?;
         Ok(loss.f_double_value(&[])?)
     }
 
@@ -92,11 +93,11 @@ impl Training {
 pub fn noise(task: Task) -> Batch {
     tch::manual_seed(2);
     let Task { side, images, .. } = task;
-    Batch {
-        inputs: Tensor::rand([images, 3, side, side], (Kind::Float, Device::Cpu)),
-        targets: Tensor::randint(CLASSES, [images, side, side], (Kind::Int64, Device::Cpu)),
-        names: (0..images).map(|number| number.to_string()).collect(),
-    }
+    Batch::new(
+        Tensor::rand([images, 3, side, side], (Kind::Float, Device::Cpu)),
+        Tensor::randint(CLASSES, [images, side, side], (Kind::Int64, Device::Cpu)),
+        (0..images).map(|number| number.to_string()).collect(),
+    )
 }
 
 /// The batches are given by hand.

@@ -146,7 +146,12 @@ fn not_a_number_is_refused() {
     let (folder, store) = store(&Config::default());
     store.save(&snapshot(1, 0.5)).unwrap();
     for kind in [Kind::Float, Kind::Double, Kind::Half, Kind::BFloat16] {
-        for (state, value) in [("model", f64::NAN), ("optimizer", f64::INFINITY), ("average", f64::NEG_INFINITY)] {
+        for (state, value) in [
+            ("model", f64::NAN),
+            ("optimizer", f64::INFINITY),
+            ("average", f64::NEG_INFINITY),
+            ("somebody_elses", f64::NAN),
+        ] {
             let mut spoilt = snapshot(2, 0.5);
             let tensor = Tensor::from_slice(&[0.0, value, 1.0]).to_kind(kind);
             spoilt.states.entry(state.into()).or_default().insert("conv.spoilt".into(), tensor);
@@ -157,9 +162,10 @@ fn not_a_number_is_refused() {
             assert_eq!(names(&folder.path().join("checkpoints")), ["step-0000000001"], "{text}");
         }
     }
-    // The other states may hold what they like.
+    // What was measured may be anything, and so may a single value of another program's.
     let mut spoilt = snapshot(3, 0.5);
-    spoilt.states.insert("metric".into(), [("loss".into(), Tensor::from(f64::NAN))].into());
+    spoilt.states.insert("metric".into(), [("loss".into(), Tensor::from_slice(&[f64::NAN; 2]))].into());
+    spoilt.states.insert("patience".into(), [("best_loss".into(), Tensor::from(f64::INFINITY))].into());
     store.save(&spoilt).unwrap();
     assert_eq!(steps(&store), [1, 3]);
 }

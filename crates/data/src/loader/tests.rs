@@ -49,7 +49,7 @@ type Plain = Vec<(Vec<String>, Vec<f32>, Vec<i64>)>;
 
 fn plain(loader: &Loader, epoch: u64, skip: u64) -> Plain {
     let values = |batch: Result<Batch, BoxError>| {
-        let Batch { inputs, targets, names } = batch.unwrap();
+        let Batch { inputs, targets, names, .. } = batch.unwrap();
         let inputs = Vec::<f32>::try_from(inputs.contiguous().view(-1)).unwrap();
         (names, inputs, Vec::<i64>::try_from(targets.view(-1)).unwrap())
     };

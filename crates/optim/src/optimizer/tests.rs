@@ -53,6 +53,9 @@ fn loss(parameters: &[(String, Tensor)], batch: u64) -> Tensor {
     parameters.iter().zip(gradients).map(|((_, p), g)| (p * g).sum(Kind::Float)).sum()
 }
 
+/// One update.
+const ONCE: Length = Length { updates_per_epoch: 1, epochs: 1 };
+
 /// Parameters and an optimizer of them.
 struct Setup {
     parameters: Vec<(String, Tensor)>,
@@ -67,7 +70,7 @@ impl Setup {
     fn scheduled(config: &Config, schedule: Schedule) -> Self {
         let parameters = parameters();
         let shared = parameters.iter().map(|(name, p)| (name.clone(), p.shallow_clone())).collect();
-        Self { optim: config.build(shared, schedule, 10, 1).unwrap(), parameters }
+        Self { optim: config.build(shared, schedule, Length { updates_per_epoch: 10, epochs: 1 }).unwrap(), parameters }
     }
 
     fn batch(&mut self, batch: u64) -> Option<Update> {
@@ -350,7 +353,7 @@ fn a_state_that_does_not_fit_is_an_error_and_changes_nothing() {
 fn the_norm_is_told_as_it_was_before_clipping() {
     let weight = Tensor::zeros([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
     let config = Config { rule: SGD, learning_rate: 1.0, clip_norm: Some(1.0), ..Config::default() };
-    let mut optim = config.build(vec![("w".into(), weight.shallow_clone())], Schedule::default(), 1, 1).unwrap();
+    let mut optim = config.build([("w".into(), weight.shallow_clone())].into(), Schedule::default(), ONCE).unwrap();
     let loss = (&weight * Tensor::from_slice(&[3f32, -4.0])).sum(Kind::Float);
     let update = optim.minimize(&loss).unwrap().unwrap();
     assert_eq!(update.gradient_norm.double_value(&[]), 5.0);

@@ -12,7 +12,7 @@ impl Narrow {
     fn new(scaled: bool) -> Self {
         let weight = Tensor::ones([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
         let config = Config { rule: SGD, learning_rate: 1.0, ..Config::default() };
-        let optim = config.build(vec![("w".into(), weight.shallow_clone())], Schedule::default(), 1, 1).unwrap();
+        let optim = config.build([("w".into(), weight.shallow_clone())].into(), Schedule::default(), ONCE).unwrap();
         Self { weight, optim: if scaled { optim.scaling_the_loss().unwrap() } else { optim } }
     }
 
