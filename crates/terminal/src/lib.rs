@@ -1,14 +1,14 @@
-//! What a person at a terminal sees of a training: a bar, a table, or a dashboard over the whole screen.
+//! Terminal output of a training: a progress bar, a table, or a full-screen dashboard.
 //!
-//! - [`Watch`] is a progress bar; [`Lines`] a log whose lines do not tear it.
-//! - [`Table`] makes a row of each epoch.
-//! - [`Dashboard`] covers the terminal with curves, scores, load and log, and passes on what keys ask for.
+//! - [`Watch`] is a progress bar; [`Lines`] a log whose lines do not corrupt it.
+//! - [`Table`] formats a row per epoch.
+//! - [`Dashboard`] covers the terminal with curves, scores, load and log, and returns commands from the keyboard.
 //!
-//! Whatever is shown passes a bounded queue and a thread that writes it: [`say`], [`show`], [`Stderr`]. A terminal that
-//! stalls or goes away stops nobody; a program ends with [`flush`]. [`clean`] is for text that comes from elsewhere.
+//! All output passes a bounded queue and a thread that writes it: [`say`], [`show`], [`Stderr`]. A terminal that stalls
+//! or disappears blocks nothing; a program ends with [`flush`]. [`clean`] sanitises text from elsewhere.
 //!
-//! The crate knows no tensors: whoever trains hands it numbers. It draws on stderr, which belongs to people, and never on
-//! stdout, which belongs to programs ([`print()`]). [`Look`] is what the terminal can show.
+//! The crate does not depend on tensors: the training loop passes it numbers. It draws on stderr, which is for people,
+//! and never on stdout, which is for programs ([`print()`]). [`Look`] describes the capabilities of the terminal.
 
 mod bars;
 mod clean;

@@ -1,18 +1,18 @@
-//! A line an epoch, in columns.
+//! Table with a row per epoch.
 
 use crate::{look::Look, words};
 
-/// The header comes again after this many rows.
+/// Number of rows after which the header is repeated.
 const ROWS: usize = 20;
 
-/// What was measured over an epoch; NaN where it was not.
+/// Scores of an epoch; NaN if not measured.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Measured {
-    /// The mean loss.
+    /// Mean loss.
     pub loss: f64,
-    /// The part of the pixels that is right, from 0 to 1.
+    /// Share of correct pixels, from 0 to 1.
     pub accuracy: f64,
-    /// The mean over the classes of intersection over union, from 0 to 1.
+    /// Mean intersection over union of the classes, from 0 to 1.
     pub mean_iou: f64,
 }
 
@@ -22,24 +22,24 @@ impl Default for Measured {
     }
 }
 
-/// An epoch that is over.
+/// Finished epoch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Epoch {
-    /// Its number, from 1.
+    /// Number, from 1.
     pub epoch: u64,
-    /// On the training data, while the network changed.
+    /// Scores on the training data, during training.
     pub training: Measured,
-    /// On the validation data, at the end.
+    /// Scores on the validation data, at the end.
     pub validation: Measured,
-    /// How long the training and the validation took.
+    /// Duration of training and validation in seconds.
     pub seconds: f64,
-    /// Training images a second.
+    /// Training images per second.
     pub rate: f64,
-    /// The part of the training's time that was spent waiting for data, from 0 to 1.
+    /// Share of the training time spent waiting for data, from 0 to 1.
     pub waiting: f64,
 }
 
-/// Rows with a header every 20 of them; the best epoch so far, by the validation's mean IoU, has a mark.
+/// Rows with a header every 20 of them; the best epoch so far, by mean IoU on the validation data, is marked.
 #[derive(Debug, Clone)]
 pub struct Table {
     epochs: u64,
@@ -49,12 +49,13 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table of a run of `epochs` epochs. `best` is the best mean IoU of those before; NaN where there are none.
+    /// Returns the table of a run of `epochs` epochs. `best` is the best mean IoU before; NaN if there is none.
     pub fn new(epochs: u64, best: f64, look: Look) -> Self {
         Self { epochs, look, rows: 0, best }
     }
 
-    /// The row of another epoch, after the header where it is due. Lines are separated by `\n`; none stands at the end.
+    /// Returns the row of another epoch, after a header if one is due. Lines are separated by `\n`, without one at the
+    /// end.
     pub fn row(&mut self, epoch: &Epoch) -> String {
         let value = epoch.validation.mean_iou;
         let best = value > self.best || self.best.is_nan() && !value.is_nan();
@@ -68,7 +69,7 @@ impl Table {
     }
 }
 
-/// The names of the columns, on two lines.
+/// Returns the names of the columns, on two lines.
 pub fn header(epochs: u64, look: Look) -> String {
     let width = width(epochs);
     let rule = if look.unicode { '─' } else { '-' };
@@ -83,7 +84,7 @@ pub fn header(epochs: u64, look: Look) -> String {
     format!("{}\n{under}", over.trim_end())
 }
 
-/// The row of an epoch, with the `mark` of the best so far where it is that.
+/// Returns the row of an epoch, with `mark` if it is the best so far.
 pub fn row(epoch: &Epoch, epochs: u64, mark: Option<char>) -> String {
     let width = width(epochs);
     let cells = |measured: &Measured| {
@@ -102,7 +103,7 @@ pub fn row(epoch: &Epoch, epochs: u64, mark: Option<char>) -> String {
     )
 }
 
-/// The width of the first column.
+/// Returns the width of the first column.
 fn width(epochs: u64) -> usize {
     (2 * epochs.to_string().len() + 1).max("epoch".len())
 }

@@ -1,4 +1,4 @@
-//! A picture of the dashboard as SVG, for a page that shows it.
+//! Draws the dashboard as an SVG image, for documentation.
 
 use crate::story::{Story, noise};
 use log::Level;
@@ -14,7 +14,7 @@ use std::{fs, io};
 use terminal::{Line, Load, Look, Paint, Scene, State, View};
 
 const SIZE: [u16; 2] = [140, 40];
-/// Pixels of a cell.
+/// Width and height of a cell in pixels.
 const CELL: [f64; 2] = [8.4, 17.0];
 
 /// Draws the story in the middle of its 26th epoch.
@@ -66,7 +66,7 @@ fn draw(buffer: &Buffer) -> String {
     for y in 0..SIZE[1] {
         let mut x = 0;
         while x < SIZE[0] {
-            // Cells of one style are one piece of text.
+            // Merge adjacent cells of the same style to one text.
             let style = |x: u16| look(&buffer[(x, y)]);
             let end = (x..SIZE[0]).find(|next| style(*next) != style(x)).unwrap_or(SIZE[0]);
             let text: String = (x..end).map(|x| buffer[(x, y)].symbol()).collect();
@@ -100,9 +100,9 @@ fn draw(buffer: &Buffer) -> String {
     svg + "</svg>\n"
 }
 
-/// Where the dots of a braille sign are in its cell. (Many fonts have them too small to see.)
+/// Returns the positions of the dots of a braille character in its cell. (Many fonts draw them too small.)
 fn dots(sign: char) -> Vec<[f64; 2]> {
-    // The bits of U+2800 count down the left column, then the right one, and then the last row.
+    // The bits of a code point from U+2800 on go down the left column, then the right one, then along the last row.
     const PLACES: [[u8; 2]; 8] = [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2], [0, 3], [1, 3]];
     let bits = u32::from(sign).checked_sub(0x2800).filter(|bits| *bits < 256).unwrap_or(0);
     let set = (0..8).filter(|bit| bits >> bit & 1 == 1).map(|bit| PLACES[bit]);

@@ -11,7 +11,7 @@ const ASCII: Look = Look { unicode: false, ..LOOK };
 const COLOR: Look = Look { paint: Paint::Full, ..LOOK };
 const GIB: u64 = 1 << 30;
 
-/// A run in the middle of its third epoch of four.
+/// Returns a run in the middle of its third epoch of four.
 fn state(classes: usize) -> State {
     let class = |at: usize| Class { name: format!("class {at}"), color: [200, at as u8, 0] };
     let classes: Vec<Class> = (0..classes).map(class).collect();
@@ -62,7 +62,7 @@ fn the_top_says_how_far_epoch_and_run_are() {
     let mut state = state(2);
     let rows_of = |state: &State| rows(&buffer(state, &View::default(), LOOK, [100, 30]));
     let shown = rows_of(&state);
-    // 8 samples a second: 40 of this epoch and 80 of the next one, and two validations of 2 seconds.
+    // 8 samples per second: 40 of this epoch and 80 of the next one, and two validations of 2 seconds.
     let expected = [
         "runs/shapes  unet                                                                               29 s",
         "Epoch 3/4     ━━━━━━━━━━───────────  40/80         8.0 images/s   data 3 %                    5 s left",
@@ -157,7 +157,7 @@ fn without_colours_there_is_none_and_without_unicode_all_is_ascii() {
         }
         let signs = |buffer: &Buffer| rows(buffer).concat();
         assert!(!signs(&shown).is_ascii() && signs(&ascii).is_ascii());
-        // A question mark would be a sign that nobody thought of.
+        // A question mark would be a character without a replacement.
         let unknown = |buffer: &Buffer| signs(buffer).matches('?').count();
         assert_eq!(unknown(&ascii), unknown(&shown));
         let colored = buffer(&state(30), &view, COLOR, size).content.iter().any(|cell| cell.fg == Color::Cyan);
@@ -175,7 +175,7 @@ fn too_small_a_terminal_is_told_so() {
 #[test]
 fn text_is_cut_to_its_columns() {
     assert_eq!([fit("road", 6), fit("road", 4), fit("roads", 4), fit("r", 0)], ["road  ", "road", "roa…", ""]);
-    // Signs that are two columns wide.
+    // Characters that are two columns wide.
     assert_eq!(fit("道路标志", 4), "道… ");
 }
 
