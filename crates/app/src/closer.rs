@@ -54,6 +54,10 @@ impl Metric for Closer<'_> {
     fn compute(&self) -> Result<Scores, BoxError> {
         self.scores.compute()
     }
+
+    fn columns(&self) -> Result<Vec<String>, BoxError> {
+        self.scores.columns()
+    }
 }
 
 impl Stateful for Closer<'_> {

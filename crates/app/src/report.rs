@@ -5,6 +5,7 @@ use contract::{Scores, listed};
 use data::{Noted, Passed, Split};
 use serde_json::{Map, Value, json};
 use std::io::ErrorKind;
+use terminal::Columns;
 
 /// Maximum number of samples named in a log line.
 const NAMED: usize = 50;
@@ -75,10 +76,10 @@ pub fn score(scores: &Scores, name: &str) -> f64 {
     scores.iter().find(|(known, _)| known == name).map_or(f64::NAN, |(_, value)| *value)
 }
 
-/// The scores that a person looks at first, on one line.
-pub fn brief(scores: &Scores) -> String {
+/// The scores of the columns, on one line.
+pub fn brief(scores: &Scores, columns: &Columns) -> String {
     let short = |name: &str| format!("{name} {:.4}", score(scores, name));
-    ["loss", "accuracy", "mean_iou"].map(short).join(", ")
+    columns.names().map(short).collect::<Vec<_>>().join(", ")
 }
 
 /// A table: the totals, then a row for each class.

@@ -6,10 +6,11 @@ use crate::report::{brief, score};
 use crate::run::Run;
 use ::report::{History, Stage};
 use anyhow::Result;
+use checkpoint::Mode;
 use contract::{Progress, Scores};
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
-use terminal::{Class, Command, Dashboard, Epoch, Look, Measured, Setup, Step, Table, Watch};
+use terminal::{Class, Columns, Command, Dashboard, Epoch, Look, Setup, Step, Table, Watch};
 
 /// The screen of a training.
 pub struct Screen {
@@ -21,10 +22,11 @@ pub struct Screen {
     /// Of training and of validation.
     samples: [u64; 2],
     batch_size: u64,
+    columns: Columns,
     classes: Vec<String>,
     since: Instant,
     stop_after_epoch: bool,
-    /// The mean IoU of the last validation.
+    /// The score of the last validation.
     score: Option<f64>,
 }
 
@@ -50,19 +52,30 @@ pub struct Asked {
 
 impl Screen {
     /// The screen of the run, or the dashboard over the whole terminal. What the run wrote down before is on it too.
-    pub fn open(tui: bool, run: &Run, config: &Config, from: Progress, samples: [u64; 2]) -> Result<Self> {
+    /// `scores` are those that a person looks at first.
+    pub fn open(
+        tui: bool,
+        run: &Run,
+        config: &Config,
+        from: Progress,
+        samples: [u64; 2],
+        scores: Vec<String>,
+    ) -> Result<Self> {
         let (epochs, classes) = (config.train.epochs, config.data.classes());
+        let columns = Columns::new(scores, &config.checkpoint.best, config.checkpoint.mode == Mode::Max);
         let history = History::read(&run.metrics())?;
-        let dashboard = if tui { Some(Dashboard::open(setup(run, config, samples))?) } else { None };
+        let dashboard = if tui { Some(Dashboard::open(setup(run, config, samples, columns.clone()))?) } else { None };
         if let Some(dashboard) = &dashboard {
-            before(dashboard, &history, &classes);
+            before(dashboard, &history, &columns, &classes);
         }
-        let best = history.scores(Stage::Validation, "mean_iou").into_iter().map(|(_, iou)| iou);
+        let of_before = |name: &str| history.scores(Stage::Validation, name).into_iter().map(|(_, score)| score);
+        let better = |best: f64, score: f64| if columns.is_better(score, best) { score } else { best };
+        let best = of_before(&config.checkpoint.best).fold(f64::NAN, better);
         let look = Look::of_environment();
         let rows = dashboard.is_none() && stderr().is_terminal() && look.moves && log::max_level() == log::Level::Info;
         let mut screen = Self {
             dashboard,
-            table: rows.then(|| Table::new(epochs, best.fold(f64::NAN, f64::max), look)),
+            table: rows.then(|| Table::new(columns.clone(), epochs, best, look)),
             watch: Watch::new("", 0, 0),
             epochs,
             samples,
@@ -70,7 +83,8 @@ impl Screen {
             classes,
             since: Instant::now(),
             stop_after_epoch: false,
-            score: history.scores(Stage::Validation, "mean_iou").pop().map(|(_, iou)| iou),
+            score: of_before(columns.score()).last(),
+            columns,
         };
         screen.start_epoch(from);
         Ok(screen)
@@ -141,10 +155,10 @@ impl Screen {
 
     /// A validation that was asked for in the middle of an epoch is over; training goes on.
     pub fn validated(&mut self, at: Progress, scores: &Scores) {
-        log::info!("Step {} | validation: {}", at.step, brief(scores));
-        self.score = Some(score(scores, "mean_iou"));
+        log::info!("Step {} | validation: {}", at.step, brief(scores, &self.columns));
+        self.score = Some(score(scores, self.columns.score()));
         if let Some(dashboard) = &self.dashboard {
-            dashboard.validated(&measured(|name| score(scores, name)), &self.ious(scores));
+            dashboard.validated(&self.measured(scores), &self.ious(scores));
         }
         self.train(at);
     }
@@ -152,11 +166,11 @@ impl Screen {
     /// An epoch is over.
     pub fn end_epoch(&mut self, at: Progress, pace: Pace, [training, validation]: [&Scores; 2]) {
         let Pace { rate, waiting } = pace;
-        self.score = Some(score(validation, "mean_iou"));
+        self.score = Some(score(validation, self.columns.score()));
         let epoch = Epoch {
             epoch: at.epoch,
-            training: measured(|name| score(training, name)),
-            validation: measured(|name| score(validation, name)),
+            training: self.measured(training),
+            validation: self.measured(validation),
             seconds: self.since.elapsed().as_secs_f64(),
             rate,
             waiting,
@@ -170,13 +184,17 @@ impl Screen {
                 "Epoch {}/{} | Training acc over epoch: {:.4}, loss {:.4} | validation: {}{}",
                 at.epoch,
                 self.epochs,
-                epoch.training.accuracy,
-                epoch.training.loss,
-                brief(validation),
+                score(training, "accuracy"),
+                score(training, "loss"),
+                brief(validation, &self.columns),
                 // A run that went on at the end of an epoch trained nothing of it.
                 if rate.is_finite() { format!(" | {rate:.0} images/s") } else { String::new() },
             ),
         }
+    }
+
+    fn measured(&self, scores: &Scores) -> Vec<f64> {
+        self.columns.names().map(|name| score(scores, name)).collect()
     }
 
     fn ious(&self, scores: &Scores) -> Vec<f64> {
@@ -201,7 +219,7 @@ impl Validation<'_> {
     }
 }
 
-fn setup(run: &Run, config: &Config, [samples, validation_samples]: [u64; 2]) -> Setup {
+fn setup(run: &Run, config: &Config, [samples, validation_samples]: [u64; 2], columns: Columns) -> Setup {
     let classes = config.data.classes().into_iter().zip(config.data.colors());
     Setup {
         title: run.folder.display().to_string(),
@@ -209,24 +227,21 @@ fn setup(run: &Run, config: &Config, [samples, validation_samples]: [u64; 2]) ->
         epochs: config.train.epochs,
         samples,
         validation_samples,
+        columns,
         classes: classes.map(|(name, color)| Class { name, color: color.0 }).collect(),
     }
 }
 
-fn measured(score: impl Fn(&str) -> f64) -> Measured {
-    Measured { loss: score("loss"), accuracy: score("accuracy"), mean_iou: score("mean_iou") }
-}
-
 /// Tells the dashboard of the epochs that were before.
-fn before(dashboard: &Dashboard, history: &History, classes: &[String]) {
+fn before(dashboard: &Dashboard, history: &History, columns: &Columns, classes: &[String]) {
     for line in history.of(Stage::Train) {
         let Some(validation) = history.of(Stage::Validation).find(|other| other.epoch == line.epoch) else { continue };
         let of = |name: &str| line.get(name).unwrap_or(f64::NAN);
         let of_validation = |name: &str| validation.get(name).unwrap_or(f64::NAN);
         let epoch = Epoch {
             epoch: line.epoch,
-            training: measured(of),
-            validation: measured(of_validation),
+            training: columns.names().map(of).collect(),
+            validation: columns.names().map(of_validation).collect(),
             seconds: of("seconds/epoch"),
             rate: of("images_per_second"),
             waiting: of("seconds/data") / of("seconds/epoch"),

@@ -143,7 +143,8 @@ pub fn train(start: &mut Start, parts: &mut Parts, signals: &Signals, args: &cli
         // Something to go back to from the first step on.
         saver.save(snapshot::take(network, &training, average.as_ref(), &recovery)?, from, &validation)?;
     }
-    let screen = Screen::open(args.tui, run, config, from, samples)?;
+    let columns = validation_metric.columns().map_err(Error::from_boxed)?;
+    let screen = Screen::open(args.tui, run, config, from, samples, columns)?;
     let mut journal = Journal { notes, screen, times: Times::start(), neighbours: Neighbours::watch() };
     // Where a checkpoint of the present state continues; nowhere while that is being changed.
     let mut sound = Some(from);

@@ -91,6 +91,16 @@ pub trait Metric: Stateful {
     /// Returns the scores over everything since the last reset. Waits for the device.
     fn compute(&self) -> Result<Scores, BoxError>;
 
+    /// Returns the names of the scores that a person looks at first, in order. The provided method names all but those of
+    /// a group (`iou/cat`).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`compute`](Self::compute).
+    fn columns(&self) -> Result<Vec<String>, BoxError> {
+        Ok(self.compute()?.into_iter().map(|(name, _)| name).filter(|name| !name.contains('/')).collect())
+    }
+
     /// Takes in what another metric of the same kind saw: the [`state`](Stateful::state) of one on another rank. The
     /// provided method adds its tensors to this one's, which is right for counts and sums.
     ///

@@ -111,6 +111,10 @@ impl Metric for Segmentation {
         scores.extend(confusion.scores(&self.classes));
         Ok(scores)
     }
+
+    fn columns(&self) -> Result<Vec<String>, BoxError> {
+        Ok(["loss", "accuracy", "mean_iou"].map(String::from).into())
+    }
 }
 
 impl Stateful for Segmentation {

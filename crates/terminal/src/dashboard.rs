@@ -10,7 +10,7 @@ use crate::{
     pace::Step,
     screen, signals,
     state::{Setup, State},
-    table::{Epoch, Measured},
+    table::Epoch,
     view::{Command, Meaning, View},
 };
 use ratatui::{
@@ -131,7 +131,7 @@ impl Dashboard {
     }
 
     /// Records a validation in the middle of an epoch; training continues with [`train`](Self::train).
-    pub fn validated(&self, validation: &Measured, ious: &[f64]) {
+    pub fn validated(&self, validation: &[f64], ious: &[f64]) {
         self.shared.state().validated(validation, ious, self.shared.now());
     }
 

@@ -12,6 +12,7 @@
 
 mod bars;
 mod clean;
+mod columns;
 mod curve;
 mod dashboard;
 mod draw;
@@ -30,6 +31,7 @@ mod words;
 
 pub use bars::Watch;
 pub use clean::{clean, clean_line};
+pub use columns::Columns;
 pub use curve::{Curve, Point};
 pub use dashboard::Dashboard;
 pub use draw::Scene;
@@ -41,5 +43,5 @@ pub use output::{Stderr, flush, print, say, show};
 pub use pace::{Pace, Step};
 pub use signals::is_ignored;
 pub use state::{Class, Phase, Setup, State};
-pub use table::{Epoch, Measured, Table, header, row};
+pub use table::{Epoch, Table, header, row};
 pub use view::{Command, Focus, View};

@@ -2,10 +2,11 @@
 
 use crate::{
     clean::clean_line,
+    columns::Columns,
     curve::Curve,
     load::{Gpu, Load},
     pace::{Pace, Step},
-    table::{Epoch, Measured},
+    table::Epoch,
 };
 
 /// Class of the data.
@@ -30,7 +31,9 @@ pub struct Setup {
     pub samples: u64,
     /// Number of validation samples.
     pub validation_samples: u64,
-    /// Classes, in the order of their ids.
+    /// Scores of each epoch.
+    pub columns: Columns,
+    /// Classes, in the order of their ids; empty for a task without.
     pub classes: Vec<Class>,
 }
 
@@ -75,11 +78,11 @@ pub struct State {
     pub training_loss: Curve,
     /// Mean loss of each validation.
     pub validation_loss: Curve,
-    /// Mean IoU on the training data of each epoch.
+    /// Score on the training data of each epoch.
     pub training_score: Curve,
-    /// Mean IoU of each validation.
+    /// Score of each validation.
     pub validation_score: Curve,
-    /// Mean IoU and epoch of the best validation so far.
+    /// Score and epoch of the best validation so far.
     pub best: Option<(f64, u64)>,
     /// IoU of each class in the last validation; NaN for an absent class, empty before the first.
     pub ious: Vec<f64>,
@@ -151,26 +154,27 @@ impl State {
     /// epochs before a resume may be recorded too, in order, before anything else.
     pub fn epoch(&mut self, epoch: &Epoch, ious: &[f64], now: f64) {
         let x = epoch.epoch as f64;
-        let (training, validation) = (epoch.training, epoch.validation);
-        push(&mut self.training_loss, x, training.loss);
-        push(&mut self.training_score, x, training.mean_iou);
-        self.validation(x, &validation, ious, now);
-        if validation.mean_iou > self.best.map_or(f64::NEG_INFINITY, |(best, _)| best) {
-            self.best = Some((validation.mean_iou, epoch.epoch));
+        let columns = &self.setup.columns;
+        push(&mut self.training_loss, x, columns.loss_of(&epoch.training));
+        push(&mut self.training_score, x, columns.score_of(&epoch.training));
+        let value = columns.best_of(&epoch.validation);
+        if columns.is_better(value, self.best.map_or(f64::NAN, |(best, _)| best)) {
+            self.best = Some((value, epoch.epoch));
         }
+        self.validation(x, &epoch.validation, ious, now);
         (self.epoch, self.trained, self.validated) = (epoch.epoch.saturating_add(1), 0, 0);
     }
 
     /// Records a validation in the middle of an epoch; training continues with [`train`](Self::train).
-    pub fn validated(&mut self, validation: &Measured, ious: &[f64], now: f64) {
+    pub fn validated(&mut self, validation: &[f64], ious: &[f64], now: f64) {
         self.validation(self.position(), validation, ious, now);
     }
 
-    fn validation(&mut self, x: f64, validation: &Measured, ious: &[f64], now: f64) {
+    fn validation(&mut self, x: f64, validation: &[f64], ious: &[f64], now: f64) {
         self.end_phase(now);
         self.phase = Phase::Starting;
-        push(&mut self.validation_loss, x, validation.loss);
-        push(&mut self.validation_score, x, validation.mean_iou);
+        push(&mut self.validation_loss, x, self.setup.columns.loss_of(validation));
+        push(&mut self.validation_score, x, self.setup.columns.score_of(validation));
         if !ious.is_empty() {
             self.ious = ious.to_vec();
         }
@@ -219,7 +223,8 @@ mod tests {
     use super::*;
 
     fn state() -> State {
-        State::new(Setup { epochs: 4, samples: 100, validation_samples: 20, ..Setup::default() })
+        let columns = Columns::new(["loss", "mean_iou"].map(String::from), "mean_iou", true);
+        State::new(Setup { epochs: 4, samples: 100, validation_samples: 20, columns, ..Setup::default() })
     }
 
     fn step(samples: usize) -> Step {
@@ -227,8 +232,8 @@ mod tests {
     }
 
     fn epoch(epoch: u64, mean_iou: f64) -> Epoch {
-        let validation = Measured { loss: 0.4, accuracy: 0.9, mean_iou };
-        Epoch { epoch, training: Measured::default(), validation, seconds: 1.0, rate: 1.0, waiting: f64::NAN }
+        let validation = vec![0.4, mean_iou];
+        Epoch { epoch, training: Vec::new(), validation, seconds: 1.0, rate: 1.0, waiting: f64::NAN }
     }
 
     #[test]
@@ -280,7 +285,7 @@ mod tests {
         state.train(3, 25, 0.0);
         state.validate(1.0);
         state.step(&step(20), 4.0);
-        state.validated(&Measured { loss: 0.3, accuracy: 0.9, mean_iou: 0.8 }, &[0.8], 4.0);
+        state.validated(&[0.3, 0.8], &[0.8], 4.0);
         state.train(3, 25, 4.0);
         assert_eq!((state.validation_loss.points()[0].x, state.validation_score.last()), (2.25, Some(0.8)));
         assert_eq!((state.validation_seconds, state.best, state.ious[0]), (3.0, None, 0.8));

@@ -66,7 +66,7 @@ fn parse(seconds: &[&str]) -> Result<f64, std::num::ParseFloatError> {
 
 /// Shows bars, and a row per epoch.
 fn plain(story: &Story) {
-    let mut table = Table::new(story.setup.epochs, f64::NAN, Look::of_environment());
+    let mut table = Table::new(story.setup.columns.clone(), story.setup.epochs, f64::NAN, Look::of_environment());
     let (samples, epochs) = (story.setup.samples, story.setup.epochs);
     for epoch in 1..=epochs {
         let title = format!("Epoch {epoch}/{epochs}");

@@ -1,7 +1,7 @@
 //! A simulated training.
 
 use std::time::Duration;
-use terminal::{Class, Epoch, Measured, Setup, Step};
+use terminal::{Class, Columns, Epoch, Setup, Step};
 
 const BATCH: u64 = 16;
 const CLASSES: [(&str, [u8; 3]); 8] = [
@@ -34,6 +34,7 @@ impl Story {
             epochs,
             samples,
             validation_samples,
+            columns: Columns::new(["loss", "accuracy", "mean_iou"].map(String::from), "mean_iou", true),
             classes,
         };
         Self { setup, pause: seconds / steps as f64 }
@@ -67,10 +68,9 @@ impl Story {
         };
         let ious: Vec<f64> = (0..self.setup.classes.len()).map(iou).map(|iou| iou.clamp(0.0, 1.0)).collect();
         let mean_iou = ious.iter().sum::<f64>() / ious.len() as f64;
-        let training =
-            Measured { loss: loss(at), accuracy: 1.0 - 0.3 * loss(at), mean_iou: (mean_iou + 0.02).min(1.0) };
+        let training = vec![loss(at), 1.0 - 0.3 * loss(at), (mean_iou + 0.02).min(1.0)];
         let over = loss(at) + 0.06 + 0.002 * at + 0.03 * noise(at);
-        let validation = Measured { loss: over, accuracy: 1.0 - 0.32 * over, mean_iou };
+        let validation = vec![over, 1.0 - 0.32 * over, mean_iou];
         let seconds = self.pause * (self.setup.samples / BATCH) as f64;
         let rate = self.setup.samples as f64 / seconds;
         (Epoch { epoch, training, validation, seconds, rate, waiting: 0.03 }, ious)

@@ -25,7 +25,8 @@ impl Scene<'_> {
     /// Draws the chart of `which`; nothing for the overview and the classes.
     pub(super) fn chart(&self, which: Focus, area: Rect, buffer: &mut Buffer) {
         let state = self.state;
-        let (title, series, show): (_, _, fn(f64) -> String) = match which {
+        let heading = state.setup.columns.heading_of_score();
+        let (title, series, show): (&str, _, fn(f64) -> String) = match which {
             Focus::Loss => {
                 let steps = self.line("step", &state.losses, self.look.faint());
                 let steps = Series { graph: GraphType::Scatter, ..steps };
@@ -34,7 +35,7 @@ impl Scene<'_> {
             }
             Focus::Score => {
                 let epochs = [self.training(&state.training_score), self.validation(&state.validation_score)];
-                ("Mean IoU", Vec::from(epochs), words::number)
+                (&heading, Vec::from(epochs), words::number)
             }
             Focus::LearningRate => {
                 let steps = self.line("", &state.learning_rates, self.look.ink(Color::Magenta));

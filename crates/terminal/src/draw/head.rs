@@ -60,7 +60,8 @@ impl Scene<'_> {
             beside,
             left: state.phase_left(),
         };
-        let best = |(iou, epoch)| format!("best mean IoU {} in epoch {epoch}", words::number(iou));
+        let title = state.setup.columns.title_of_best();
+        let best = |(score, epoch)| format!("best {title} {} in epoch {epoch}", words::number(score));
         let position = state.position().min(setup.epochs as f64);
         let run = Row {
             name: "Run".into(),

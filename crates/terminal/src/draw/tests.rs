@@ -1,6 +1,7 @@
 use super::*;
 use crate::state::{Class, Phase, Setup};
-use crate::table::{Epoch, Measured};
+use crate::columns::Columns;
+use crate::table::Epoch;
 use crate::{load::Gpu, load::Load, look::Paint, pace::Step, view::Command};
 use proptest::prelude::*;
 use ratatui::{Terminal, backend::TestBackend};
@@ -17,7 +18,9 @@ fn state(classes: usize) -> State {
     let classes: Vec<Class> = (0..classes).map(class).collect();
     let ious: Vec<f64> = (0..classes.len()).map(|at| at as f64 / 10.0).collect();
     let (title, about) = ("runs/shapes".into(), "unet".into());
-    let mut state = State::new(Setup { title, about, epochs: 4, samples: 80, validation_samples: 16, classes });
+    let columns = Columns::new(["loss", "accuracy", "mean_iou"].map(String::from), "mean_iou", true);
+    let setup = Setup { title, about, epochs: 4, samples: 80, validation_samples: 16, columns, classes };
+    let mut state = State::new(setup);
     let mut now = 0.0;
     for epoch in 1..=3 {
         state.train(epoch, 0, now);
@@ -31,8 +34,8 @@ fn state(classes: usize) -> State {
             state.validate(now);
             now += 2.0;
             state.step(&Step { samples: 16, ..Step::default() }, now);
-            let training = Measured { loss: 1.0 / epoch as f64, accuracy: 0.8, mean_iou: 0.3 * epoch as f64 };
-            let row = Epoch { epoch, training, validation: training, seconds: 12.0, rate: 8.0, waiting: 0.03 };
+            let training = vec![1.0 / epoch as f64, 0.8, 0.3 * epoch as f64];
+            let row = Epoch { epoch, validation: training.clone(), training, seconds: 12.0, rate: 8.0, waiting: 0.03 };
             state.epoch(&row, &ious, now);
         }
     }
@@ -200,9 +203,9 @@ proptest! {
             let step = Step { samples: 3, loss: Some(*loss), score: None, learning_rate: Some(*rate), waited: None };
             state.step(&step, loss.abs().min(1e6));
         }
-        let measured = Measured { loss: f64::INFINITY, accuracy: f64::NAN, mean_iou: f64::NAN };
+        let measured = vec![f64::INFINITY, f64::NAN, f64::NAN];
         if help {
-            let row = Epoch { epoch: at.saturating_sub(1), training: measured, validation: measured, seconds: 1.0, rate: 1.0, waiting: 0.0 };
+            let row = Epoch { epoch: at.saturating_sub(1), validation: measured.clone(), training: measured, seconds: 1.0, rate: 1.0, waiting: 0.0 };
             state.epoch(&row, &[], 9.0);
             state.phase = Phase::Validating;
         }
