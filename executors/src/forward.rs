@@ -1,4 +1,4 @@
-//! One pass through a model whose panics are errors.
+//! Forward pass of a model, with panics turned into errors.
 
 use crate::{Error, Pass, Place};
 use contract::{Batch, caught};
@@ -10,7 +10,7 @@ impl Place {
     }
 }
 
-/// The model's outputs.
+/// Returns the model's outputs.
 pub(crate) fn forward(model: &dyn ModuleT, batch: &Batch, train: bool, place: &Place) -> Result<Tensor, Error> {
     caught(|| model.forward_t(&batch.inputs, train)).map_err(|said| Error::Model {
         place: place.clone(),

@@ -1,41 +1,41 @@
-//! Prediction: class maps for images that nobody has labelled.
+//! Prediction: class maps of unlabelled images.
 
 use crate::forward::forward;
 use crate::{Error, Pass, Place};
 use contract::{Batch, Batches, Input, TorchError};
 use tch::{Kind, Tensor, nn::ModuleT};
 
-/// Predicts classes.
+/// The prediction loop.
 pub struct Predictor<'a> {
     /// The network; it runs in evaluation mode.
     pub model: &'a dyn ModuleT,
-    /// Where images come from; targets are not looked at.
+    /// Source of images; targets are ignored.
     pub input: &'a dyn Input,
 }
 
-/// What the model makes of one image.
+/// Prediction for one image.
 #[derive(Debug)]
 pub struct Prediction {
-    /// The image.
+    /// Name of the image.
     pub name: String,
-    /// `[K, H, W]` f32, on the model's device: how likely each class is in each pixel.
+    /// `[K, H, W]` f32, on the model's device: the probability of each class in each pixel.
     pub probabilities: Tensor,
 }
 
 impl Prediction {
-    /// `[H, W]` i64: the most likely class of each pixel.
+    /// Returns the most likely class of each pixel, `[H, W]` i64.
     pub fn classes(&self) -> Result<Tensor, TorchError> {
         Ok(self.probabilities.f_argmax(0, false)?)
     }
 }
 
 impl<'a> Predictor<'a> {
-    /// A predictor of the two things.
+    /// Creates a predictor for the images of `input`.
     pub fn new(model: &'a dyn ModuleT, input: &'a dyn Input) -> Self {
         Self { model, input }
     }
 
-    /// The predictions for the whole input, in its order. Ends after the first error.
+    /// Returns an iterator over the predictions for the whole input, in its order. It ends after the first error.
     pub fn predict(&self) -> impl Iterator<Item = Result<Prediction, Error>> + use<'a> {
         let mut batches: Option<(u64, Batches<'a>)> = Some((0, self.input.epoch(0, 0)));
         let model = self.model;

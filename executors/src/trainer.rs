@@ -1,28 +1,28 @@
-//! Training: the six things, and the loop over them.
+//! The training loop over its six parts.
 
 use crate::forward::forward;
 use crate::{Error, Pass, Place};
 use contract::{Batch, Batches, Event, Input, Loss, Metric, Optimizer, Progress, StateDict, TorchError, Update};
 use tch::{Tensor, nn::ModuleT};
 
-/// Trains a model. It depends on six things and knows of nothing else.
+/// The training loop. It depends on six things and knows of nothing else.
 pub struct Trainer<'a> {
     /// The network.
     pub model: &'a dyn ModuleT,
-    /// Where batches come from.
+    /// Source of batches.
     pub input: &'a dyn Input,
-    /// What is minimised.
+    /// Loss to minimise.
     pub loss_fn: &'a dyn Loss,
-    /// What changes the weights.
+    /// Optimizer of the weights.
     pub optimizer: &'a mut dyn Optimizer,
-    /// What measures predictions.
+    /// Metric of the predictions.
     pub metric: &'a mut dyn Metric,
-    /// Epochs in all, those already done included.
+    /// Total number of epochs, finished ones included.
     pub epochs: u64,
 }
 
 impl<'a> Trainer<'a> {
-    /// A trainer of the six things.
+    /// Creates a trainer from its six parts.
     pub fn new(
         model: &'a dyn ModuleT,
         input: &'a dyn Input,
@@ -34,14 +34,14 @@ impl<'a> Trainer<'a> {
         Self { model, input, loss_fn, optimizer, metric, epochs }
     }
 
-    /// Trains from `from` (`Progress::default()` for the start) to the end, an event at a time: training goes on only
-    /// while the iterator is asked for more. Ends after the first error.
+    /// Trains from `from` (`Progress::default()` for the start) to the end, one event for each call of the iterator's
+    /// `next`. Ends after the first error.
     pub fn train(&mut self, from: Progress) -> Training<'_, 'a> {
         Training { trainer: self, progress: from, batches: None, failed: false }
     }
 
-    /// One step on one batch: forward, loss, minimise. Gives the loss (scalar) and the predictions (logits), both still
-    /// on the device.
+    /// Makes one step on one batch: forward, loss, minimise. Returns the loss (scalar) and the predictions (logits),
+    /// both still on the device.
     pub fn train_step(&mut self, batch: &Batch) -> Result<(Tensor, Tensor), Error> {
         let place = Place { names: batch.names.clone(), ..Place::default() };
         let (loss, predictions) = self.loss_of(batch, &place)?;
@@ -61,8 +61,8 @@ impl<'a> Trainer<'a> {
         self.optimizer.minimize(loss).map_err(|source| Error::Optimizer { place: place.clone(), source })
     }
 
-    /// All of a step but its batch. What can fail comes before what changes the weights, so that an error leaves them
-    /// as they were, and the metric too; unless the optimizer says that it failed in the middle.
+    /// Makes a step on `batch`. All that can fail comes before the change of the weights, so an error leaves them and
+    /// the metric unchanged, unless the optimizer reports that it failed midway.
     fn step(&mut self, batch: &Batch, place: &Place) -> Result<(Tensor, Option<Update>), Error> {
         let failed = |source| Error::Metric { place: place.clone(), source };
         let before = copied(self.metric.state()).map_err(|error| failed(error.into()))?;
@@ -88,12 +88,12 @@ fn copied(state: StateDict) -> Result<StateDict, TorchError> {
     state.into_iter().map(|(name, tensor)| Ok((name, copy(tensor)?))).collect()
 }
 
-/// Training under way: an iterator of events. Between two events the parts can be looked at through
+/// Training in progress: an iterator of events. Between two events the parts are accessible through
 /// [`trainer`](Self::trainer), for a checkpoint for example.
 pub struct Training<'t, 'a> {
-    /// The trainer, whose parts are in a consistent state between two events. After an error too, which changed neither
-    /// the metric nor (unless [`is_unchanged`](Optimizer::is_unchanged) is false) the optimizer and its parameters.
-    /// The caller restores what the forward pass itself changes: running statistics and random generators.
+    /// The trainer. Its parts are in a consistent state between two events, and also after an error, which changes
+    /// neither the metric nor (unless [`is_unchanged`](Optimizer::is_unchanged) is false) the optimizer and its
+    /// parameters. The caller restores what the forward pass itself changes: running statistics and random generators.
     pub trainer: &'t mut Trainer<'a>,
     progress: Progress,
     batches: Option<Batches<'a>>,
@@ -101,7 +101,7 @@ pub struct Training<'t, 'a> {
 }
 
 impl Training<'_, '_> {
-    /// Where training stands.
+    /// Returns the progress of training.
     pub fn progress(&self) -> Progress {
         self.progress
     }

@@ -1,9 +1,9 @@
-//! What an input gives and a model takes.
+//! Batches of samples.
 
 use crate::BoxError;
 use tch::Tensor;
 
-/// The class id of a pixel that counts in no loss and no metric (the convention of Cityscapes and torchvision).
+/// Class id of pixels that no loss and no metric counts (the convention of Cityscapes and torchvision).
 pub const IGNORE_INDEX: i64 = 255;
 
 /// Samples that go through the network together, on the model's device.
@@ -13,9 +13,9 @@ pub struct Batch {
     pub inputs: Tensor,
     /// `[N, H, W]` i64 class ids, or [`IGNORE_INDEX`].
     pub targets: Tensor,
-    /// The names of the N samples: for errors, for forensics, for the files that a prediction is written to.
+    /// Names of the N samples: for errors, for forensics, for the files of predictions.
     pub names: Vec<String>,
 }
 
-/// The batches of one epoch, in order.
+/// Batches of one epoch, in order.
 pub type Batches<'a> = Box<dyn Iterator<Item = Result<Batch, BoxError>> + 'a>;

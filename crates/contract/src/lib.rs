@@ -1,9 +1,9 @@
-//! The nouns and traits that every crate of oxiseg shares.
+//! Types and traits that all crates of oxiseg share.
 //!
 //! A training loop depends on six things: a model (any [`tch::nn::ModuleT`]), [`Input`], [`Loss`], [`Optimizer`],
-//! [`Metric`] and a number of epochs. This crate names them, says what flows between them ([`Batch`], [`Event`],
-//! [`Progress`], [`Scores`]) and what of them a checkpoint keeps ([`Stateful`]). It does no work of its own beyond
-//! loading a [`StateDict`] without ever half-loading it.
+//! [`Metric`] and a number of epochs. This crate defines them, the data that flows between them ([`Batch`], [`Event`],
+//! [`Progress`], [`Scores`]) and the state that a checkpoint keeps of them ([`Stateful`]). Its only own work is to load
+//! a [`StateDict`] without ever half-loading it.
 //!
 //! Shapes are written `[N, C, H, W]`: samples, channels, height, width; `K` is the number of classes.
 

@@ -1,4 +1,4 @@
-//! Validation and prediction: right, weighted, and without a trace.
+//! Validation and prediction: correct, weighted by pixels, and without side effects.
 
 use super::*;
 use crate::{Prediction, Predictor, Validator};
@@ -16,7 +16,7 @@ fn validation_weighs_by_valid_pixels() {
     assert!((each.sum::<f64>() / 3.0 - loss).abs() > 1e-3, "the mean of batch means would do: a useless case");
 
     let (mut metric, mut samples) = (segmentation(), Vec::new());
-    // What was measured before must not count.
+    // Earlier measurements must not count.
     metric.update(&Tensor::from(9f32), &noise(&[1, 2, 4, 4], 0), &input.batch(0, 2).targets).unwrap();
     let loss_fn = CrossEntropy::default();
     let watch = |n| {
@@ -61,12 +61,12 @@ fn validation_that_is_broken_off_has_no_scores_and_asks_for_no_further_batch() {
     assert_eq!(Validator::new(&model, &input, &loss_fn, &mut metric).test(watch).unwrap(), None);
     assert_eq!(seen, 5);
 
-    // Nothing of it is left in the next one.
+    // It leaves nothing behind in the next validation.
     let input = Images::new(&[1]);
     let mut validator = Validator::new(&model, &input, &loss_fn, &mut metric);
     let scores = validator.test(|_| Continue(())).unwrap().unwrap();
     assert!((scores[0].1 - by_hand(&model, &[input.batch(0, 0)]).0).abs() < 1e-6);
-    // Also after the last batch.
+    // The same after the last batch.
     assert_eq!(validator.test(|_| Break(())).unwrap(), None);
 }
 
