@@ -1,6 +1,7 @@
-//! A foreign model on foreign data, trained with the loop: `cargo run -p executors --example own_model`.
+//! Trains a foreign model on foreign data with the loop: `cargo run -p executors --example own_model`.
 //!
-//! The model is any tch module, the data any iterator of batches. Here: which pixels are brighter than the middle?
+//! The model is any tch module, the data any iterator of batches. The task here: find the pixels that are brighter than
+//! the middle.
 
 use contract::{Batch, Batches, Event, Input, Progress};
 use optim::{Length, Schedule};

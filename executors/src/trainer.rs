@@ -1,4 +1,4 @@
-//! Training: the six things, and the loop over them.
+//! The training loop over its six parts.
 
 use crate::forward::{call, forward};
 use crate::protect::Protection;
@@ -10,25 +10,25 @@ use contract::{
 use tch::Tensor;
 use tch::nn::VarStore;
 
-/// Trains a model. It depends on six things and knows of nothing else.
+/// The training loop. It depends on six things and knows of nothing else.
 pub struct Trainer<'a> {
     /// The network.
     pub model: &'a dyn Model,
     /// Where batches come from.
     pub input: &'a dyn Input,
-    /// What is minimised.
+    /// Loss to minimise.
     pub loss_fn: &'a dyn Loss,
-    /// What changes the weights.
+    /// Optimizer of the weights.
     pub optimizer: &'a mut dyn Optimizer,
-    /// What measures predictions.
+    /// Metric of the predictions.
     pub metric: &'a mut dyn Metric,
-    /// Epochs in all, those already done included.
+    /// Total number of epochs, finished ones included.
     pub epochs: u64,
     protection: Protection,
 }
 
 impl<'a> Trainer<'a> {
-    /// A trainer of the six things.
+    /// Creates a trainer from its six parts.
     pub fn new(
         model: &'a dyn Model,
         input: &'a dyn Input,
@@ -50,8 +50,8 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Trains from `from` (`Progress::default()` for the start) to the end, an event at a time: training goes on only
-    /// while the iterator is asked for more. Ends after the first error.
+    /// Trains from `from` (`Progress::default()` for the start) to the end, one event for each call of the iterator's
+    /// `next`. Ends after the first error.
     pub fn train(&mut self, from: Progress) -> Training<'_, 'a> {
         Training { trainer: self, progress: from, batches: None, failed: false }
     }
@@ -77,8 +77,8 @@ impl<'a> Trainer<'a> {
         call(|| self.optimizer.minimize(loss)).map_err(|source| Error::Optimizer { place: place.clone(), source })
     }
 
-    /// All of a step but its batch. What can fail comes before what changes the weights, so that an error leaves them
-    /// as they were, and the metric too; unless the optimizer says that it failed in the middle.
+    /// Makes a step on `batch`. All that can fail comes before the change of the weights, so an error leaves them and
+    /// the metric unchanged, unless the optimizer reports that it failed midway.
     fn step(&mut self, batch: &Batch, place: &Place) -> Result<(Tensor, Option<Update>), Error> {
         let failed = |source| Error::Metric { place: place.clone(), source };
         let of_model = |error: TorchError| model_failed(batch, place, error);
@@ -129,7 +129,7 @@ fn copied(state: StateDict) -> Result<StateDict, TorchError> {
     state.into_iter().map(|(name, tensor)| Ok((name, copy(tensor)?))).collect()
 }
 
-/// Training under way: an iterator of events. Between two events the parts can be looked at through
+/// Training in progress: an iterator of events. Between two events the parts are accessible through
 /// [`trainer`](Self::trainer), for a checkpoint for example.
 pub struct Training<'t, 'a> {
     /// The trainer, whose parts are in a consistent state between two events. After an error too, which changed neither
@@ -143,7 +143,7 @@ pub struct Training<'t, 'a> {
 }
 
 impl Training<'_, '_> {
-    /// Where training stands.
+    /// Returns the progress of training.
     pub fn progress(&self) -> Progress {
         self.progress
     }

@@ -1,4 +1,4 @@
-//! Validation: a model measured on an input, without a change to either.
+//! Validation: measures a model on an input and changes neither.
 
 use crate::forward::{call, forward};
 use crate::{Error, Pass, Place};
@@ -6,22 +6,22 @@ use contract::{Batch, Input, Loss, Metric, Model, Outputs, Scores};
 use std::ops::ControlFlow;
 use tch::Tensor;
 
-/// Measures a model.
+/// The validation loop.
 pub struct Validator<'a> {
     /// The network; it runs in evaluation mode.
     pub model: &'a dyn Model,
     /// Where batches come from.
     pub input: &'a dyn Input,
-    /// The loss that is reported.
+    /// Loss to report.
     pub loss_fn: &'a dyn Loss,
-    /// What measures predictions.
+    /// Metric of the predictions.
     pub metric: &'a mut dyn Metric,
-    /// The finished epochs of the training that this validation is part of; errors name them.
+    /// Finished epochs of the training that this validation belongs to; errors name them.
     pub epochs: Option<u64>,
 }
 
 impl<'a> Validator<'a> {
-    /// A validator of the four things.
+    /// Creates a validator from its four parts.
     pub fn new(
         model: &'a dyn Model,
         input: &'a dyn Input,
@@ -31,14 +31,14 @@ impl<'a> Validator<'a> {
         Self { model, input, loss_fn, metric, epochs: None }
     }
 
-    /// The validation after so many epochs of a training.
+    /// Returns the validator for the validation after `epochs` epochs of a training.
     #[must_use]
     pub fn after(self, epochs: u64) -> Self {
         Self { epochs: Some(epochs), ..self }
     }
 
-    /// The scores over the whole input. `watch` is told the number of samples after each batch and may break off; then
-    /// there are no scores, because those of a part could be taken for those of the whole.
+    /// Returns the scores over the whole input. `watch` receives the number of samples after each batch and may stop
+    /// the validation. The result is then `None`, because scores of a part could be mistaken for those of the whole.
     pub fn test(&mut self, mut watch: impl FnMut(usize) -> ControlFlow<()>) -> Result<Option<Scores>, Error> {
         let pass = Pass::Validation { epochs: self.epochs };
         self.metric.reset();

@@ -1,4 +1,4 @@
-//! The nouns and traits that every crate of oxiseg shares.
+//! Types and traits that all crates of oxiseg share.
 //!
 //! A training loop depends on six things: a [`Model`] (any tch module is one), [`Input`], [`Loss`], [`Optimizer`],
 //! [`Metric`] and a number of epochs. This crate names them, says what flows between them ([`Batch`], [`Event`],

@@ -32,16 +32,16 @@ impl Model for Plain<'_> {
     }
 }
 
-/// Where batches come from.
+/// Source of batches.
 pub trait Input {
-    /// The batches of epoch `epoch` from batch `skip` on. Order and augmentation are a pure function of the seed,
-    /// `epoch` and the sample's place, so skipping costs nothing and a resumed epoch sees what it would have seen.
+    /// Returns the batches of epoch `epoch` from batch `skip` on. Order and augmentation are a pure function of the
+    /// seed, `epoch` and the sample's position, so skipping costs nothing and a resumed epoch sees the same batches.
     fn epoch(&self, epoch: u64, skip: u64) -> Batches<'_>;
 
-    /// Batches in an epoch.
+    /// Returns the number of batches in an epoch.
     fn len(&self) -> u64;
 
-    /// Whether an epoch has no batch at all.
+    /// Returns true if an epoch has no batch.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -61,28 +61,29 @@ impl<F: Fn(&Tensor, &Tensor) -> Result<Tensor, BoxError>> Loss for F {
     }
 }
 
-/// What changes the weights.
+/// Optimizer of the weights.
 pub trait Optimizer: Stateful {
-    /// Backward, finite check, clip, update, schedule: one fixed order. `None` while gradients are being accumulated.
-    /// Must not wait for the device, and must leave the weights alone where the loss or a gradient is not finite.
+    /// Runs backward, finite check, clip, update and schedule, in this order. Returns `None` while gradients are being
+    /// accumulated. Must not wait for the device, and must leave the weights unchanged if the loss or a gradient is not
+    /// finite.
     fn minimize(&mut self, loss: &Tensor) -> Result<Option<Update>, BoxError>;
 
     /// Applies gradients that are still accumulated, so that the last batches of an epoch are not lost.
     fn flush(&mut self) -> Result<Option<Update>, BoxError>;
 
-    /// Returns whether the last call, which failed, left parameters and state as they were before it. Returns
-    /// `false` where that is unknown: then nothing of them is saved.
+    /// Returns true if the last call, which failed, left parameters and state unchanged. Returns false also if this is
+    /// unknown: then neither is saved.
     fn is_unchanged(&self) -> bool {
         false
     }
 
-    /// The learning rate of the last update; before the first update that of the first.
+    /// Returns the learning rate of the last update; before any update, that of the first.
     fn learning_rate(&self) -> f64;
 }
 
-/// What measures predictions, over as many batches as it is shown.
+/// Metric of predictions, over any number of batches.
 pub trait Metric: Stateful {
-    /// Forgets everything.
+    /// Forgets all batches.
     fn reset(&mut self);
 
     /// Takes a batch into account, with its mean `loss` (scalar). Must not wait for the device.

@@ -15,26 +15,25 @@ pub struct Length {
     pub epochs: u64,
 }
 
-/// The optimizer.
+/// Options of the optimizer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Optimizer")]
 pub struct Config {
-    /// The update rule and its options.
+    /// Update rule and its options.
     pub rule: Rule,
-    /// The step size before the schedule's factor.
+    /// Learning rate before the schedule's factor.
     pub learning_rate: f64,
-    /// Decay of all weights, also of those that the loss does not reach; how it acts depends on the rule. 0 for none.
+    /// Weight decay, also of weights that the loss does not reach; its effect depends on the rule. 0 for none.
     pub weight_decay: f64,
-    /// The largest norm that all gradients together may have; larger ones are scaled down. `null` for no clipping.
+    /// Maximum global norm of the gradients; larger ones are scaled down. `null` for no clipping.
     pub clip_norm: Option<f64>,
-    /// Batches whose gradients are averaged for one update of the weights.
+    /// Number of batches whose gradients are averaged for one update of the weights.
     pub accumulate: u64,
-    /// Decay of a moving average of the weights, which validation and prediction then use: 0.999 for example; `null` for
-    /// none.
+    /// Decay of a moving average of the weights, which validation and prediction then use, e.g. 0.999; `null` for none.
     pub ema: Option<f64>,
-    /// Parameters that are trained in another way than the rest: slower, later, or not at all. The first group that names a
-    /// parameter has it.
+    /// Groups of parameters that are trained slower, later or not at all. A parameter belongs to the first group that
+    /// names it.
     pub groups: Vec<GroupConfig>,
 }
 
@@ -53,7 +52,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Refuses what cannot work.
+    /// Checks the values; the error names the first invalid one.
     pub fn check(&self) -> Result<(), Invalid> {
         self.rule.check().map_err(|invalid| Invalid { key: format!("rule.{}", invalid.key), ..invalid })?;
         let positive = |key: &str, value: f64| {
@@ -75,12 +74,13 @@ impl Config {
         })
     }
 
-    /// The updates that an epoch of `batches` batches makes: a left-over of accumulation is one too.
+    /// Returns the number of updates in an epoch of `batches` batches, including the flush of leftover gradients.
     pub fn updates_per_epoch(&self, batches: u64) -> u64 {
         batches.div_ceil(self.accumulate.max(1))
     }
 
-    /// Refuses groups that do not fit the parameters of these names.
+    /// Checks the groups against the parameters of these names: each must have one, and some parameter must be trained
+    /// from the beginning.
     pub fn check_groups<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<(), Invalid> {
         groups::check(&self.groups, names)
     }
@@ -103,7 +103,8 @@ impl Config {
         Ok(Optim::new(self.clone(), schedule, length, trained)?)
     }
 
-    /// The moving average of `variables` (weights and running statistics) that `ema` asks for, from their present values.
+    /// Builds the moving average of `variables` (weights and running statistics) from their current values, if `ema` is
+    /// set.
     pub fn average(&self, variables: StateDict) -> Result<Option<Average>, TorchError> {
         self.ema.map(|decay| Average::new(decay, variables)).transpose()
     }

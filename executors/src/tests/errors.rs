@@ -1,4 +1,4 @@
-//! What goes wrong in a part ends the loop, with the place and the reason in one line.
+//! An error of a part ends the loop, with the place and the reason in one line.
 
 use super::*;
 use crate::{Error, Pass, Trainer, Validator};
@@ -28,7 +28,7 @@ fn failure(model: &dyn Model, input: &Images, loss_fn: &dyn Loss, steps: usize) 
     }
 }
 
-/// Two batches of one sample, of which the last one of the second epoch is spoilt.
+/// Returns an input of two batches of one sample, changed by `spoil`.
 fn spoilt(spoil: Spoil) -> Images {
     Images { spoil, ..Images::new(&[1, 1]) }
 }
@@ -148,7 +148,7 @@ fn validation_fails_like_training() {
     assert!(outputs.requires_grad(), "a panic left gradients switched off");
 }
 
-/// An optimizer that cannot, or a metric that cannot take a batch though it has begun to.
+/// An optimizer that fails, or a metric that fails after it has counted a batch.
 struct Fails<'a, T: ?Sized>(&'a mut T);
 
 impl<T: Stateful + ?Sized> Stateful for Fails<'_, T> {

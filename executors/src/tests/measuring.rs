@@ -1,4 +1,4 @@
-//! Validation and prediction: right, weighted, and without a trace.
+//! Validation and prediction: correct, weighted by pixels, and without side effects.
 
 use super::*;
 use crate::{Prediction, Predictor, Validator};
@@ -62,12 +62,12 @@ fn validation_that_is_broken_off_has_no_scores_and_asks_for_no_further_batch() {
     assert_eq!(Validator::new(&model, &input, &loss_fn, &mut metric).test(watch).unwrap(), None);
     assert_eq!(seen, 5);
 
-    // Nothing of it is left in the next one.
+    // It leaves nothing behind in the next validation.
     let input = Images::new(&[1]);
     let mut validator = Validator::new(&model, &input, &loss_fn, &mut metric);
     let scores = validator.test(|_| Continue(())).unwrap().unwrap();
     assert!((scores[0].1 - by_hand(&model, &[input.batch(0, 0)]).0).abs() < 1e-6);
-    // Also after the last batch.
+    // The same after the last batch.
     assert_eq!(validator.test(|_| Break(())).unwrap(), None);
 }
 

@@ -1,18 +1,18 @@
-//! Events in order, steps that learn, and training that goes on where it was.
+//! Events in order, steps that learn, and training that resumes where it was.
 
 use super::*;
 use crate::Trainer;
 use contract::{Event, Progress, Scores};
 use loss::CrossEntropy;
 
-/// What can be compared of an event: the progress, the names of a step, whether there was an update.
+/// The comparable part of an event: the progress, the names of a step, and whether there was an update.
 #[derive(Debug, PartialEq)]
 enum Seen {
     Step(Progress, Vec<String>, bool),
     Epoch(Progress, bool),
 }
 
-/// The parts of a training, so that one can be put down and taken up by another.
+/// The parts of a training, so that one can be interrupted and resumed by another.
 struct Parts {
     store: VarStore,
     model: nn::SequentialT,
@@ -26,7 +26,8 @@ impl Parts {
         Self { optimizer: optimizer(&store, accumulate), store, model, metric: segmentation() }
     }
 
-    /// Trains from `from`, `events` events at most; the progress after them, and the scores of the epochs that ended.
+    /// Trains from `from` for at most `events` events. Returns the progress after them and the scores of the finished
+    /// epochs.
     fn train(&mut self, input: &Images, epochs: u64, from: Progress, events: usize) -> (Progress, Vec<Scores>) {
         let loss_fn = CrossEntropy::default();
         let mut trainer = Trainer::new(&self.model, input, &loss_fn, &mut self.optimizer, &mut self.metric, epochs);
@@ -129,7 +130,7 @@ fn training_taken_up_anywhere_ends_as_if_it_had_never_been_put_down() {
         for events in 0..=8 {
             let (mut first, mut second) = (Parts::new(accumulate), Parts::new(accumulate));
             let (progress, mut scores) = first.train(&input, 2, Progress::default(), events);
-            // The other has a past of its own, none of which may be left.
+            // The other has its own past, none of which may remain.
             second.train(&input, 5, at(4, 0, 12, 20), 2);
             second.load(&first.states());
             let (end, rest) = second.train(&input, 2, progress, usize::MAX);

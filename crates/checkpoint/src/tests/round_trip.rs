@@ -1,4 +1,4 @@
-//! What is loaded is what was saved, to the bit.
+//! A loaded snapshot equals the saved one, bit for bit.
 
 use super::{assert_same, names, same, snapshot, store};
 use crate::{Config, Error, Snapshot, load};
@@ -20,7 +20,7 @@ const KINDS: [Kind; 10] = [
     Kind::Bool,
 ];
 
-/// A tensor of any kind and shape, scalars and empty ones included, with any bits: NaN and infinity too.
+/// Generates tensors of any kind and shape, scalars and empty ones included, with any bits: NaN and infinity too.
 fn any_tensor() -> impl Strategy<Value = Tensor> {
     let shape = prop::collection::vec(0..4i64, 0..5);
     (prop::sample::select(&KINDS[..]), shape).prop_flat_map(|(kind, shape)| {

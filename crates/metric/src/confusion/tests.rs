@@ -4,8 +4,8 @@ fn metric() -> Segmentation {
     Segmentation::new(vec!["dark".into(), "bright".into()], Device::Cpu).unwrap()
 }
 
-/// Logits and targets of two samples of 3x5 pixels, some of them ignored. Without libtorch's generator, which the tests
-/// of one process share.
+/// Returns logits and targets of two samples of 3x5 pixels, some of them ignored. Without libtorch's generator, which
+/// the tests of one process share.
 fn batch(seed: i64) -> (Tensor, Tensor) {
     let ramp = |len: i64| Tensor::arange(len, (Kind::Float, Device::Cpu)) * (seed as f64 + 1.7);
     let outputs = ramp(60).sin().view([2, 2, 3, 5]);
@@ -21,7 +21,7 @@ fn show(metric: &mut Segmentation, losses: &[f32]) {
     }
 }
 
-/// The state as bits, since NaN is not equal to itself.
+/// Returns the state as bits, because NaN is not equal to itself.
 fn bits(metric: &Segmentation) -> (Vec<i64>, u64) {
     let state = metric.state();
     (Vec::try_from(&state["counts"]).unwrap(), state["weighted_loss"].double_value(&[]).to_bits())

@@ -1,9 +1,9 @@
-//! Gradients that are finite, but not what the kernels make of them.
+//! Finite gradients whose updates overflow in the kernels.
 
 use super::*;
 
-/// An optimizer of a parameter of `values` values whose gradient has the norm `norm`: what a step on it said, and what it
-/// left in the parameter and the state.
+/// Makes a step on a parameter of `values` values whose gradient has the norm `norm`. Returns the update, the parameter
+/// and the optimizer's state after it.
 fn step(config: &Config, values: i64, norm: f64) -> (Update, Tensor, StateDict) {
     let weight = Tensor::ones([values], (Kind::Float, Device::Cpu)).set_requires_grad(true);
     let mut optim = config.build([("w".into(), weight.shallow_clone())].into(), Schedule::default(), ONCE).unwrap();
