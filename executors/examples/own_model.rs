@@ -4,8 +4,8 @@
 //! the middle.
 
 use contract::{Batch, Batches, Event, Input, Progress};
-use optim::{Length, Schedule};
 use executors::Trainer;
+use optim::{Length, Schedule};
 use tch::{Device, Kind, Tensor, nn};
 
 struct Noise;

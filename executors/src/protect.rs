@@ -33,7 +33,11 @@ impl Protection {
     pub fn keep(&self) -> Result<Kept, TorchError> {
         Ok(Kept {
             statistics: self.statistics.iter().map(Statistics::remember).collect::<Result<_, _>>()?,
-            generators: self.devices.iter().map(|device| torch_ext::generator_state(*device)).collect::<Result<_, _>>()?,
+            generators: self
+                .devices
+                .iter()
+                .map(|device| torch_ext::generator_state(*device))
+                .collect::<Result<_, _>>()?,
         })
     }
 

@@ -22,12 +22,7 @@ pub struct Validator<'a> {
 
 impl<'a> Validator<'a> {
     /// Creates a validator from its four parts.
-    pub fn new(
-        model: &'a dyn Model,
-        input: &'a dyn Input,
-        loss_fn: &'a dyn Loss,
-        metric: &'a mut dyn Metric,
-    ) -> Self {
+    pub fn new(model: &'a dyn Model, input: &'a dyn Input, loss_fn: &'a dyn Loss, metric: &'a mut dyn Metric) -> Self {
         Self { model, input, loss_fn, metric, epochs: None }
     }
 

@@ -47,7 +47,7 @@ pub trait Input {
     }
 }
 
-/// What training minimises. Closures `Fn(&Tensor, &Tensor) -> Result<Tensor, BoxError>` of prediction and targets are
+/// Loss that training minimises. Closures `Fn(&Tensor, &Tensor) -> Result<Tensor, BoxError>` of prediction and targets are
 /// losses too.
 pub trait Loss {
     /// Returns the mean loss of `outputs`, a differentiable scalar. Targets that are

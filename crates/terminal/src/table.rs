@@ -170,8 +170,7 @@ epoch      loss mean absolute error       loss mean absolute error          time
     fn what_is_missing_is_a_dash() {
         let (training, validation) = (vec![f64::NAN; 3], Vec::new());
         let (rate, waiting) = (f64::NAN, f64::NAN);
-        let shown =
-            row(&columns(), &Epoch { epoch: 1, training, validation, seconds: 1.0, rate, waiting }, 5, None);
+        let shown = row(&columns(), &Epoch { epoch: 1, training, validation, seconds: 1.0, rate, waiting }, 5, None);
         let cells: Vec<&str> = shown.split_whitespace().collect();
         assert_eq!(cells, ["1/5", "-", "-", "-", "-", "-", "-", "1", "s", "-", "-"]);
     }

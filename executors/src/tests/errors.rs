@@ -47,8 +47,7 @@ fn an_input_that_fails_is_named_by_its_place() {
 #[test]
 fn a_model_that_panics_on_a_shape_is_an_error_with_the_samples() {
     let (_store, model) = network();
-    let input =
-        spoilt(|at, batch| Ok(if at == (1, 1) { with_inputs(batch, noise(&[1, 3, 4, 4], 0)) } else { batch }));
+    let input = spoilt(|at, batch| Ok(if at == (1, 1) { with_inputs(batch, noise(&[1, 3, 4, 4], 0)) } else { batch }));
     let error = failure(&model, &input, &CrossEntropy::default(), 3);
     assert!(matches!(&error, Error::Model { inputs, .. } if *inputs == [1, 3, 4, 4]));
     let text = error.to_string();

@@ -1,6 +1,6 @@
 use super::*;
-use crate::state::{Class, Phase, Setup};
 use crate::columns::Columns;
+use crate::state::{Class, Phase, Setup};
 use crate::table::Epoch;
 use crate::{load::Gpu, load::Load, look::Paint, pace::Step, view::Command};
 use proptest::prelude::*;

@@ -14,7 +14,10 @@ fn groups_learn_slower_later_or_not_at_all_and_go_on_from_their_state() {
         let setup = || {
             let parameters = parameters();
             let shared = parameters.iter().map(|(name, p)| (name.clone(), p.shallow_clone())).collect();
-            Setup { optim: config.build(shared, Schedule::default(), Length { updates_per_epoch: 2, epochs: 5 }).unwrap(), parameters }
+            Setup {
+                optim: config.build(shared, Schedule::default(), Length { updates_per_epoch: 2, epochs: 5 }).unwrap(),
+                parameters,
+            }
         };
         let mut straight = setup();
         let mut resumed = setup();
