@@ -5,7 +5,7 @@ use tch::nn::VarStore;
 use tch::{TchError, Tensor};
 use torch_ext as ext;
 
-/// The variables that a pass in training changes by itself: BatchNorm's running means and variances.
+/// Variables that a training pass changes by itself: BatchNorm's running means and variances.
 #[derive(Debug)]
 pub struct Statistics {
     /// They share memory with the network.
@@ -13,7 +13,8 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// Those variables of `store`, by the names that tch gives them: a weight that is frozen is not trained either.
+    /// Finds those variables of `store` by tch's names for them. (Untrained is no criterion: frozen weights are
+    /// untrained too.)
     pub fn of(store: &VarStore) -> Self {
         let running = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
         Self {
@@ -26,20 +27,20 @@ impl Statistics {
         }
     }
 
-    /// A copy of all values, for [`restore`](Self::restore); `None` where there are none.
+    /// Returns a copy of all values, for [`restore`](Self::restore); `None` if there are none.
     pub fn remember(&self) -> Result<Option<Tensor>, TorchError> {
         if self.buffers.is_empty() { Ok(None) } else { Ok(Some(flat(&self.data()?)?)) }
     }
 
-    /// Where a value is not finite, makes all of them what they were `before`. Decided on the device, so that nothing
-    /// waits for it: good values are written over by themselves.
+    /// Restores all values to `before` if any of them is not finite. The device decides, so that the host need not
+    /// wait: finite values are overwritten with themselves.
     pub(crate) fn restore_unless_finite(&self, before: &Tensor) -> Result<(), TorchError> {
         let _no_grad = tch::no_grad_guard();
         let after = flat(&self.data()?)?;
         self.restore(&after.f_where_self(&after.f_isfinite()?.f_all()?, before)?)
     }
 
-    /// Makes all values what they were when [`remember`](Self::remember) gave `values`.
+    /// Restores the `values` that [`remember`](Self::remember) returned.
     pub fn restore(&self, values: &Tensor) -> Result<(), TorchError> {
         let _no_grad = tch::no_grad_guard();
         let buffers = self.data()?;
@@ -49,14 +50,14 @@ impl Statistics {
         ext::copy(&buffers, &shaped.collect::<Result<Vec<_>, _>>()?)
     }
 
-    /// The buffers by another door: what is written through it does not count as a change for a backward pass, which may
-    /// have kept a buffer and does not use it in training.
+    /// Returns the buffers via `f_data()`, so that writes do not bump their version counters: a backward pass may have
+    /// kept a buffer, but does not use it in training.
     fn data(&self) -> Result<Vec<Tensor>, TchError> {
         self.buffers.iter().map(Tensor::f_data).collect()
     }
 }
 
-/// One vector of all values.
+/// Concatenates all values into one vector.
 fn flat(tensors: &[Tensor]) -> Result<Tensor, TchError> {
     let flat = tensors.iter().map(|tensor| tensor.f_flatten(0, -1));
     Tensor::f_cat(&flat.collect::<Result<Vec<_>, _>>()?, 0)
@@ -70,13 +71,14 @@ mod tests {
     use tch::nn::ModuleT;
     use tch::{Device, Kind};
 
-    /// Values between -1 and 1 that look like noise and are a function of `seed`: tests share libtorch's generator.
+    /// Returns values between -1 and 1 that look like noise and are a function of `seed`: tests share libtorch's
+    /// generator.
     fn noise(shape: &[i64], seed: u64) -> Tensor {
         let places = Tensor::arange(shape.iter().product::<i64>(), (Kind::Double, Device::Cpu)) + 1.0;
         ((places * 12.9898 + seed as f64 * 78.233).sin() * 43758.5453).frac().to_kind(Kind::Float).reshape(shape)
     }
 
-    /// The same weights at every call.
+    /// Makes a network with the same weights at every call.
     fn unet() -> (VarStore, UNet) {
         let mut store = VarStore::new(Device::Cpu);
         let unet = UNet::new(&store.root(), 3, 2, &UNetConfig { width: 4, depth: 2, ..UNetConfig::default() });
@@ -110,7 +112,7 @@ mod tests {
         }
     }
 
-    /// Inputs that no network can take, beside good ones.
+    /// Returns batches that spoil the running statistics, with their names.
     fn bad_batches() -> Vec<(&'static str, Tensor)> {
         let with = |value: f64| {
             let all = batch(7);
@@ -158,7 +160,7 @@ mod tests {
             let ((store, model), (bare_store, bare)) = (guarded(precision), unet());
             let weights = bare_store.variables().into_values().filter(|weight| weight.dim() == 4);
             weights.for_each(|weight| ext::make_channels_last(&weight).unwrap());
-            // Of a store without variables there is nothing to guard.
+            // A store without variables leaves nothing to guard.
             let bare = Precise::new(Box::new(bare), &VarStore::new(Device::Cpu), precision).unwrap();
             for seed in 1..4 {
                 for model in [&model, &bare] {
@@ -170,7 +172,7 @@ mod tests {
                     assert!(tensor.equal(other), "{precision:?}, {name}: {tensor} and {other}");
                     assert!(!tensor.requires_grad() || tensor.grad().equal(&other.grad()), "{precision:?}, {name}");
                 }
-                // A bad one in between: only one of the two has to be spared it.
+                // A bad batch in between, for the guarded network only.
                 let _ = model.forward_t(&(batch(9) * f64::NAN), true);
             }
         }

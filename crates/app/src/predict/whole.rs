@@ -1,4 +1,4 @@
-//! Images that training brought to one size: batch by batch, as it saw them, and their predictions back.
+//! Predicts images that training brought to one size: in batches at that size, and back to their own.
 
 use super::enlarge::Enlarger;
 use super::find::{Picture, Pictures};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tch::nn::ModuleT;
 use tch::{Device, Tensor};
 
-/// A network that sees images whole.
+/// A network that sees images whole, and its settings.
 pub struct Whole<'a> {
     pub model: &'a dyn ModuleT,
     pub device: Device,
@@ -22,7 +22,7 @@ pub struct Whole<'a> {
 }
 
 impl Whole<'_> {
-    /// Predicts `pictures` and gives those that cannot be read. `told` is called after each.
+    /// Predicts `pictures` and returns those that cannot be read. Calls `told` after each.
     pub fn predict(&self, pictures: &Pictures, writer: &Writer, mut told: impl FnMut()) -> Result<Vec<Passed>> {
         let data = self.data;
         let loader = LoaderConfig { max_skipped: pictures.len() as u64, ..data.loader().clone() };
@@ -35,7 +35,7 @@ impl Whole<'_> {
                 writer.send(Work::Broken(passed))?;
                 told();
             }
-            // A batch of which nothing is left has an image that is none.
+            // A batch without a readable image holds a blank, which is no picture.
             let Some(picture) = pictures.get(&name) else { continue };
             self.write(&name, picture, &probabilities, writer)
                 .with_context(|| format!("predicting {}", picture.file.display()))?;
@@ -44,7 +44,7 @@ impl Whole<'_> {
         Ok(input.skipped().all())
     }
 
-    /// Hands over `[K, H, W]` probabilities at the image's size.
+    /// Sends `[K, H, W]` probabilities to the writer, at the image's size.
     fn write(&self, name: &str, picture: &Picture, probabilities: &Tensor, writer: &Writer) -> Result<()> {
         let part = self.images.rectangle(picture.size)?;
         writer.send(Work::Image(Image::of(name, picture)))?;
