@@ -26,7 +26,7 @@ fn losses_and_their_gradients_are_those_of_pytorch() {
     }
 }
 
-/// PyTorch's cross entropy is NaN here; a batch that is ignored altogether must not end a training.
+/// PyTorch's cross entropy is NaN here; a batch without a valid pixel must not end a training.
 #[test]
 fn a_batch_of_ignored_pixels_has_no_loss_and_no_gradient() {
     let logits = Recorded::open("losses").get("sum.logits");

@@ -7,7 +7,7 @@ use tch::{Device, nn::ModuleT, nn::VarStore};
 
 const VARIANTS: [(&str, Upsampling); 2] =
     [("unet_transposed", Upsampling::Transposed), ("unet_bilinear", Upsampling::Bilinear)];
-/// A size that the network halves without a rest, and one that it has to pad.
+/// A size that the network can halve without padding, and one that it has to pad.
 const SIZES: [&str; 2] = ["8x12", "7x9"];
 
 fn build(recorded: &Recorded, upsampling: Upsampling) -> (VarStore, Box<dyn ModuleT>) {
@@ -18,7 +18,7 @@ fn build(recorded: &Recorded, upsampling: Upsampling) -> (VarStore, Box<dyn Modu
     (store, model)
 }
 
-/// Runs `check` on each variant and size, with a new network: the name, what was recorded, the network.
+/// Runs `check` on each variant and size, with the name, the recorded tensors and a new network.
 fn for_each(check: impl Fn(&str, &Recorded, &VarStore, &dyn ModuleT)) {
     for (variant, upsampling) in VARIANTS {
         let recorded = Recorded::open(variant);

@@ -1,4 +1,5 @@
-//! What a person sees of a training: a bar and a row an epoch, or the dashboard; where nobody looks, a line an epoch.
+//! Progress display of a training: a bar and a table row per epoch, or the dashboard; without a terminal, a log line
+//! per epoch.
 
 use crate::config::Config;
 use crate::guard::Seen;
@@ -12,14 +13,14 @@ use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 use terminal::{Class, Columns, Command, Dashboard, Epoch, Look, Setup, Step, Table, Watch};
 
-/// The screen of a training.
+/// Progress display of a training.
 pub struct Screen {
     dashboard: Option<Dashboard>,
-    /// Rows where a person looks, else lines of the log.
+    /// Rows on a terminal; None for lines of the log.
     table: Option<Table>,
     watch: Watch,
     epochs: u64,
-    /// Of training and of validation.
+    /// Number of training and of validation samples.
     samples: [u64; 2],
     batch_size: u64,
     columns: Columns,
@@ -30,23 +31,23 @@ pub struct Screen {
     score: Option<f64>,
 }
 
-/// How a training went.
+/// Speed of a training.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// Images a second.
+    /// Images per second.
     pub rate: f64,
-    /// The part of the time that was spent waiting for data, from 0 to 1.
+    /// Fraction of the time spent waiting for data, from 0 to 1.
     pub waiting: f64,
 }
 
-/// What a person asked for by a key.
+/// Requests made by key.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Asked {
-    /// A checkpoint.
+    /// Save a checkpoint.
     pub save: bool,
-    /// A validation, now.
+    /// Validate now.
     pub validate: bool,
-    /// The end, now.
+    /// Stop now.
     pub stop: bool,
 }
 
@@ -90,7 +91,7 @@ impl Screen {
         Ok(screen)
     }
 
-    /// Training of an epoch begins or goes on.
+    /// Shows that the training of an epoch begins or resumes.
     pub fn start_epoch(&mut self, at: Progress) {
         log::debug!("Start epoch {}", at.epoch + 1);
         self.since = Instant::now();
@@ -107,7 +108,7 @@ impl Screen {
         }
     }
 
-    /// A training step is done.
+    /// Shows a training step.
     pub fn step(&mut self, samples: usize, seen: &Seen, learning_rate: f64, waited: Duration) {
         let (learning_rate, waited) = (Some(learning_rate), Some(waited));
         self.tell(&Step { samples, loss: seen.loss, score: self.score, learning_rate, waited });
@@ -120,7 +121,7 @@ impl Screen {
         }
     }
 
-    /// What was asked for since the last call.
+    /// Returns the requests since the last call.
     pub fn asked(&mut self) -> Asked {
         let mut asked = Asked::default();
         for command in self.dashboard.iter().flat_map(Dashboard::commands) {
@@ -134,17 +135,17 @@ impl Screen {
         asked
     }
 
-    /// Whether the run shall stop at the end of this epoch.
+    /// Returns whether the run shall stop at the end of this epoch.
     pub fn stops_after_epoch(&self) -> bool {
         self.stop_after_epoch
     }
 
-    /// How this epoch's training went so far.
+    /// Returns the speed of this epoch's training so far.
     pub fn pace(&self) -> Pace {
         Pace { rate: self.watch.rate(), waiting: self.watch.waiting() }
     }
 
-    /// A validation begins, which is shown in the place of the training.
+    /// Starts the display of a validation, in the place of the training.
     pub fn validation(&mut self) -> Validation<'_> {
         self.watch.finish();
         if let Some(dashboard) = &self.dashboard {
@@ -153,7 +154,7 @@ impl Screen {
         Validation { dashboard: self.dashboard.as_ref(), watch: Watch::new("Validation", 0, self.samples[1]) }
     }
 
-    /// A validation that was asked for in the middle of an epoch is over; training goes on.
+    /// Shows the scores of a validation that was requested in the middle of an epoch, and returns to the training.
     pub fn validated(&mut self, at: Progress, scores: &Scores) {
         log::info!("Step {} | validation: {}", at.step, brief(scores, &self.columns));
         self.score = Some(score(scores, self.columns.score()));
@@ -163,7 +164,7 @@ impl Screen {
         self.train(at);
     }
 
-    /// An epoch is over.
+    /// Shows the results of an epoch.
     pub fn end_epoch(&mut self, at: Progress, pace: Pace, [training, validation]: [&Scores; 2]) {
         let Pace { rate, waiting } = pace;
         self.score = Some(score(validation, self.columns.score()));
@@ -202,14 +203,14 @@ impl Screen {
     }
 }
 
-/// A validation under way.
+/// Progress display of a validation.
 pub struct Validation<'s> {
     dashboard: Option<&'s Dashboard>,
     watch: Watch,
 }
 
 impl Validation<'_> {
-    /// So many samples more are measured.
+    /// Shows that `samples` more are measured.
     pub fn step(&mut self, samples: usize) {
         let step = Step { samples, ..Step::default() };
         self.watch.step(&step);

@@ -1,4 +1,4 @@
-//! `app validate`: a trained network measured on the validation data that it was trained with.
+//! `app validate`: measures a trained network on the validation data that it was trained with.
 
 mod full;
 
@@ -18,7 +18,7 @@ use terminal::{Step, Watch};
 struct Measured {
     scores: Scores,
     samples: u64,
-    /// On which pixels, in words.
+    /// Description of the pixels that are scored.
     scored_on: String,
 }
 
@@ -59,7 +59,7 @@ fn measure(trained: Trained) -> Result<Measured> {
         watch.step(&Step { samples, ..Step::default() });
         ControlFlow::Continue(())
     })?;
-    let scores = scores.context("the validation was broken off")?;
+    let scores = scores.context("the validation was interrupted")?;
     log::info!("{} samples{}", input.samples(), report::at_rate(watch.rate(), 0));
     drop(watch);
     report::all_skipped(&input.skipped().all());

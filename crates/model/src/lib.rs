@@ -1,4 +1,4 @@
-//! Segmentation networks: plain structs over tch layers, and what runs them in a given precision.
+//! Segmentation networks: plain structs over tch layers, and a wrapper that runs them in a given precision.
 //!
 //! **Invariant:** a batch that is not finite leaves no trace in the running statistics.
 

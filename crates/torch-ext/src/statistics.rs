@@ -5,7 +5,7 @@ use contract::TorchError;
 use tch::nn::VarStore;
 use tch::{TchError, Tensor};
 
-/// The variables that a pass in training changes by itself: BatchNorm's running means and variances.
+/// Variables that a training pass changes by itself: BatchNorm's running means and variances.
 #[derive(Debug)]
 pub struct Statistics {
     /// They share memory with the network.
@@ -13,7 +13,8 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// Those variables of `store`, by the names that tch gives them: a weight that is frozen is not trained either.
+    /// Finds those variables of `store` by tch's names for them. (Untrained is no criterion: frozen weights are
+    /// untrained too.)
     pub fn of(store: &VarStore) -> Self {
         let running = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
         Self {
@@ -26,20 +27,20 @@ impl Statistics {
         }
     }
 
-    /// A copy of all values, for [`restore`](Self::restore); `None` where there are none.
+    /// Returns a copy of all values, for [`restore`](Self::restore); `None` if there are none.
     pub fn remember(&self) -> Result<Option<Tensor>, TorchError> {
         if self.buffers.is_empty() { Ok(None) } else { Ok(Some(flat(&self.data()?)?)) }
     }
 
-    /// Where a value is not finite, makes all of them what they were `before`. Decided on the device, so that nothing
-    /// waits for it: good values are written over by themselves.
+    /// Restores all values to `before` if any of them is not finite. The device decides, so that the host need not
+    /// wait: finite values are overwritten with themselves.
     pub fn restore_unless_finite(&self, before: &Tensor) -> Result<(), TorchError> {
         let _no_grad = tch::no_grad_guard();
         let after = flat(&self.data()?)?;
         self.restore(&after.f_where_self(&after.f_isfinite()?.f_all()?, before)?)
     }
 
-    /// Makes all values what they were when [`remember`](Self::remember) gave `values`.
+    /// Restores the `values` that [`remember`](Self::remember) returned.
     pub fn restore(&self, values: &Tensor) -> Result<(), TorchError> {
         let _no_grad = tch::no_grad_guard();
         let buffers = self.data()?;
@@ -49,14 +50,14 @@ impl Statistics {
         copy(&buffers, &shaped.collect::<Result<Vec<_>, _>>()?)
     }
 
-    /// The buffers by another door: what is written through it does not count as a change for a backward pass, which may
-    /// have kept a buffer and does not use it in training.
+    /// Returns the buffers via `f_data()`, so that writes do not bump their version counters: a backward pass may have
+    /// kept a buffer, but does not use it in training.
     fn data(&self) -> Result<Vec<Tensor>, TchError> {
         self.buffers.iter().map(Tensor::f_data).collect()
     }
 }
 
-/// One vector of all values.
+/// Concatenates all values into one vector.
 fn flat(tensors: &[Tensor]) -> Result<Tensor, TchError> {
     let flat = tensors.iter().map(|tensor| tensor.f_flatten(0, -1));
     Tensor::f_cat(&flat.collect::<Result<Vec<_>, _>>()?, 0)

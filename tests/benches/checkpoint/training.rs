@@ -34,7 +34,7 @@ impl Training {
         Ok(Self { store, model, loss_fn, optimizer, batch })
     }
 
-    /// One step; gives its seconds, with the device's work.
+    /// Makes one step and returns its seconds, with the device's work.
     pub fn step(&mut self) -> Outcome<f64> {
         let start = Instant::now();
         let outputs = self.model.forward_t(&self.batch.inputs, true);
@@ -48,7 +48,7 @@ impl Training {
         (0..count).map(|_| self.step()).collect()
     }
 
-    /// What a checkpoint holds of it; the tensors are those that training goes on changing.
+    /// Returns the states that a checkpoint holds; training goes on to change these tensors.
     pub fn states(&self) -> BTreeMap<String, StateDict> {
         [("model".into(), self.store.state()), ("optimizer".into(), self.optimizer.state())].into()
     }

@@ -1,4 +1,4 @@
-//! Images that training brought to one size: batch by batch, as it saw them, and their predictions back.
+//! Predicts images that training brought to one size: in batches at that size, and back to their own.
 
 use super::enlarge::Enlarger;
 use super::find::{Picture, Pictures};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tch::nn::ModuleT;
 use tch::{Device, Tensor};
 
-/// A network that sees images whole.
+/// A network that sees images whole, and its settings.
 pub struct Whole<'a> {
     pub model: &'a dyn ModuleT,
     pub device: Device,
@@ -23,7 +23,7 @@ pub struct Whole<'a> {
 }
 
 impl Whole<'_> {
-    /// Predicts `pictures` and gives those that cannot be read. `told` is called after each.
+    /// Predicts `pictures` and returns those that cannot be read. Calls `told` after each.
     pub fn predict(&self, pictures: &Pictures, writer: &Writer, mut told: impl FnMut()) -> Result<Vec<Passed>> {
         let data = self.data;
         let loader = LoaderConfig { max_skipped: pictures.len() as u64, ..data.loader().clone() };

@@ -1,4 +1,4 @@
-//! BatchNorm's running statistics under batches that are not finite.
+//! Running statistics of BatchNorm under batches that are not finite.
 
 use super::*;
 use crate::{UNet, UNetConfig};
@@ -6,13 +6,14 @@ use contract::{StateDict, Stateful};
 use tch::nn::ModuleT;
 use tch::{Device, Kind};
 
-/// Values between -1 and 1 that look like noise and are a function of `seed`: tests share libtorch's generator.
+/// Returns values between -1 and 1 that look like noise and are a function of `seed`: tests share libtorch's
+/// generator.
 fn noise(shape: &[i64], seed: u64) -> Tensor {
     let places = Tensor::arange(shape.iter().product::<i64>(), (Kind::Double, Device::Cpu)) + 1.0;
     ((places * 12.9898 + seed as f64 * 78.233).sin() * 43758.5453).frac().to_kind(Kind::Float).reshape(shape)
 }
 
-/// The same weights at every call.
+/// Makes a network with the same weights at every call.
 fn unet() -> (VarStore, UNet) {
     let mut store = VarStore::new(Device::Cpu);
     let unet = UNet::new(&store.root(), 3, 2, &UNetConfig { width: 4, depth: 2, ..UNetConfig::default() });
@@ -46,7 +47,7 @@ fn assert_same(left: &StateDict, right: &StateDict) {
     }
 }
 
-/// Inputs that no network can take, beside good ones.
+/// Returns batches that spoil the running statistics, with their names.
 fn bad_batches() -> Vec<(&'static str, Tensor)> {
     let with = |value: f64| {
         let all = batch(7);
@@ -94,7 +95,7 @@ fn good_batches_change_them_and_the_gradients_as_if_there_were_no_guard() {
         let ((store, model), (bare_store, bare)) = (guarded(precision), unet());
         let weights = bare_store.variables().into_values().filter(|weight| weight.dim() == 4);
         weights.for_each(|weight| ext::make_channels_last(&weight).unwrap());
-        // Of a store without variables there is nothing to guard.
+        // A store without variables leaves nothing to guard.
         let bare = Precise::new(Box::new(bare), &VarStore::new(Device::Cpu), precision).unwrap();
         for seed in 1..4 {
             for model in [&model, &bare] {
@@ -106,7 +107,7 @@ fn good_batches_change_them_and_the_gradients_as_if_there_were_no_guard() {
                 assert!(tensor.equal(other), "{precision:?}, {name}: {tensor} and {other}");
                 assert!(!tensor.requires_grad() || tensor.grad().equal(&other.grad()), "{precision:?}, {name}");
             }
-            // A bad one in between: only one of the two has to be spared it.
+            // A bad batch in between, for the guarded network only.
             let _ = model.forward_t(&(batch(9) * f64::NAN), true);
         }
     }

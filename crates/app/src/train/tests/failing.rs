@@ -1,5 +1,5 @@
-//! Parts that fail in the middle of a run: what is saved then leads to the same end, to the bit, as if nothing had
-//! failed.
+//! Tests parts that fail in the middle of a run: what is saved then leads to the same end, bit for bit, as if nothing
+//! had failed.
 
 use super::*;
 use crate::parts::Network;
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tch::nn::ModuleT;
 
-/// With running statistics and averaged weights, but without dropout: tests share libtorch's generator.
+/// Options with running statistics and averaged weights, but without dropout: tests share libtorch's generator.
 const OPTIONS: &str = "--set optimizer.ema=0.9 --set checkpoint.every_steps=null \
                        --set summary.per_step=true --set train.epochs=3";
 
@@ -30,7 +30,8 @@ impl ModuleT for Fails {
     }
 }
 
-/// Trains in `folder`/run, with a model that fails if any does: whether in training, and after how many passes.
+/// Trains in `folder`/run. With `fails`, the model fails in training (or else in evaluation) after this number of
+/// passes.
 fn life(folder: &TempDir, fails: Option<(bool, u64)>, options: &str) -> Result<ExitCode> {
     let file = folder.path().join("tiny.json");
     fs::write(&file, TINY).unwrap();
@@ -48,7 +49,7 @@ fn life(folder: &TempDir, fails: Option<(bool, u64)>, options: &str) -> Result<E
     train(&mut start, &mut parts, &Signals::listen().unwrap(), &args).map(|ended| ended.status)
 }
 
-/// The files of the last checkpoint, and the lines without what differs from run to run.
+/// Returns the files of the last checkpoint, and the lines of the log without values that differ from run to run.
 fn end(folder: &TempDir) -> (BTreeMap<String, Vec<u8>>, Vec<serde_json::Value>) {
     let run = folder.path().join("run");
     let (found, damaged) = Store::new(run.join("checkpoints"), &checkpoint::Config::default()).newest().unwrap();
@@ -76,7 +77,7 @@ fn steps(folder: &TempDir) -> Vec<u64> {
 
 #[test]
 fn a_model_that_fails_in_training_or_validation_costs_no_step_and_changes_nothing() {
-    // Other tests draw random numbers meanwhile, from the generator that initial weights come from.
+    // Other tests draw from the generator of initial weights meanwhile.
     let initial = tempfile::tempdir().unwrap();
     let initial = initial.path().join("initial.safetensors");
     let network = Network::build(&Config::parse(TINY, "tiny").unwrap()).unwrap();
@@ -98,7 +99,7 @@ fn a_model_that_fails_in_training_or_validation_costs_no_step_and_changes_nothin
             let error = format!("{:#}", life(&folder, Some(fails), options).unwrap_err());
             assert!(error.starts_with(said) && error.contains("the model failed"), "{error}");
             assert_eq!(steps(&folder).last(), Some(&step), "{error}");
-            // Once more it fails at once, and nothing is saved or removed.
+            // A second attempt fails at once, and saves and removes nothing.
             let before = steps(&folder);
             life(&folder, Some((fails.0, 0)), options).unwrap_err();
             assert_eq!(steps(&folder), before);
