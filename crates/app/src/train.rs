@@ -216,6 +216,15 @@ pub fn train(start: &mut Start, parts: &mut Parts, signals: &Signals, args: &cli
                     sound = Some(all_batches);
                     journal.times.lap_of_step(&input);
                     log::debug!("Training acc over epoch: {:.4}", report::score(&scores, "accuracy"));
+                    if !has_validated {
+                        // The first validation is where a process is killed for the memory it takes.
+                        has_validated = true;
+                        journal.notes.flush()?;
+                        let states = snapshot::take(network, &training, average.as_ref(), &recovery)?;
+                        saver.save(states, all_batches, &Scores::new())?;
+                        saver.wait()?;
+                        journal.times.lap(Phase::Checkpoint);
+                    }
 
                     let pace = journal.screen.pace();
                     let mut look = journal.notes.look(network)?;
