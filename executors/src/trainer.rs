@@ -178,7 +178,7 @@ impl Training<'_, '_> {
         self.progress.batch += 1;
         self.progress.step += 1;
         self.progress.samples += batch.names.len() as u64;
-        Ok(Event::Step { progress: self.progress, loss, update, names: batch.names })
+        Ok(Event::step(self.progress, loss, update, batch.names))
     }
 
     fn pass(&self) -> Pass {
@@ -193,7 +193,7 @@ impl Training<'_, '_> {
         self.batches = None;
         self.progress.epoch += 1;
         self.progress.batch = 0;
-        Ok(Event::Epoch { progress: self.progress, scores, update })
+        Ok(Event::epoch(self.progress, scores, update))
     }
 }
 

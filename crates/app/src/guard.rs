@@ -189,11 +189,7 @@ mod tests {
     use super::*;
 
     fn take(guard: &mut Guard, step: u64, loss: f32, rejected: Option<f32>) -> Seen {
-        let update = rejected.map(|rejected| Update {
-            learning_rate: 1e-3,
-            gradient_norm: Tensor::from(f32::NAN),
-            rejected: Tensor::from(rejected),
-        });
+        let update = rejected.map(|rejected| Update::new(1e-3, Tensor::from(f32::NAN), Tensor::from(rejected)));
         let at = Progress { step, ..Progress::default() };
         guard.step(at, vec![format!("sample{step}")], Tensor::from(loss), update, false).unwrap()
     }

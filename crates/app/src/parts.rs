@@ -14,7 +14,6 @@ use contract::{Input, Stateful};
 use data::{Fingerprint, Loader, Moving, Order, Skipped, Split, Tell, Told};
 use metric::Segmentation;
 use optim::{Average, Gradients, Optim};
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tch::Device;

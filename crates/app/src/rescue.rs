@@ -3,7 +3,7 @@
 use crate::files::shown;
 use crate::lock::Gone;
 use crate::run::Run;
-use anyhow::{Error, Result, anyhow};
+use anyhow::{Error, anyhow};
 use contract::Progress;
 
 /// The error that ends a training whose folder is `gone`: nothing can be saved.

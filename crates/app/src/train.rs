@@ -146,6 +146,7 @@ pub fn train(start: &mut Start, parts: &mut Parts, signals: &Signals, args: &cli
     let columns = validation_metric.columns().map_err(Error::from_boxed)?;
     let screen = Screen::open(args.tui, run, config, from, samples, columns)?;
     let mut journal = Journal { notes, screen, times: Times::start(), neighbours: Neighbours::watch() };
+    let mut has_validated = false;
     // Where a checkpoint of the present state continues; nowhere while that is being changed.
     let mut sound = Some(from);
     signals.begin();

@@ -65,3 +65,15 @@ pub enum Event {
         update: Option<Update>,
     },
 }
+
+impl Event {
+    /// Makes a [`Step`](Self::Step).
+    pub fn step(progress: Progress, loss: Tensor, update: Option<Update>, names: Vec<String>) -> Self {
+        Self::Step { progress, loss, update, names }
+    }
+
+    /// Makes an [`Epoch`](Self::Epoch).
+    pub fn epoch(progress: Progress, scores: Scores, update: Option<Update>) -> Self {
+        Self::Epoch { progress, scores, update }
+    }
+}

@@ -113,8 +113,8 @@ pub trait Metric: Stateful {
         check(&own, other)?;
         let _no_grad = tch::no_grad_guard();
         let sum = |name: &String, own: &Tensor, other: &Tensor| {
-            own.f_add(&other.f_to_device(own.device())?)
-                .map_err(|error| StateError::Torch { name: name.clone(), source: error.into() })
+            let sum = other.f_to_device(own.device()).and_then(|other| own.f_add(&other));
+            sum.map_err(|error| StateError::Torch { name: name.clone(), source: error.into() })
         };
         let sums = own.iter().zip(other.values());
         let sums = sums.map(|((name, own), other)| Ok((name.clone(), sum(name, own, other)?)));

@@ -113,7 +113,8 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Adam, Length, Sgd};
+    use crate::{Adam, Sgd};
+    use contract::Stateful;
     use tch::{Device, Kind, Tensor};
 
     #[test]
@@ -138,5 +139,43 @@ mod tests {
         ] {
             assert_eq!(config.check().unwrap_err().key, key);
         }
+    }
+
+    /// A weight, a running statistic and a frozen weight.
+    fn variables() -> StateDict {
+        let ones = |trained: bool| Tensor::ones([2], (Kind::Float, Device::Cpu)).set_requires_grad(trained);
+        [("weight", true), ("norm.running_mean", false), ("encoder.frozen", false)]
+            .map(|(name, trained)| (name.to_string(), ones(trained)))
+            .into()
+    }
+
+    const LENGTH: Length = Length { updates_per_epoch: 1, epochs: 1 };
+
+    #[test]
+    fn an_optimizer_takes_only_what_requires_a_gradient() {
+        let variables = variables();
+        let shared = variables.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
+        let optim = Config::default().build(shared, Schedule::default(), LENGTH).unwrap();
+        let of = |name: &str| Stateful::state(&optim).keys().any(|key| key.contains(name));
+        assert!(of("weight") && !of("running_mean") && !of("frozen"));
+        assert!(!variables["encoder.frozen"].requires_grad(), "it was unfrozen");
+    }
+
+    #[test]
+    fn what_cannot_work_is_not_built() {
+        let error = |config: &Config, schedule: Schedule, variables| {
+            config.build(variables, schedule, LENGTH).unwrap_err().to_string()
+        };
+        let negative = Config { learning_rate: -1.0, ..Config::default() };
+        assert_eq!(error(&negative, Schedule::default(), variables()), "learning_rate: must be above 0, is -1");
+        let frozen = GroupConfig { parameters: "encoder.*".into(), factor: 0.1, frozen_epochs: 0 };
+        let groups = Config { groups: vec![frozen], ..Config::default() };
+        let said = error(&groups, Schedule::default(), variables());
+        assert!(said.starts_with("groups[0].parameters: ") && said.contains("encoder.*"), "{said}");
+        let polynomial = Schedule { decay: crate::Decay::Polynomial { power: 0.0 }, ..Schedule::default() };
+        let said = error(&Config::default(), polynomial, variables());
+        assert!(said.starts_with("schedule.decay.power: "), "{said}");
+        let said = error(&Config::default(), Schedule::default(), StateDict::new());
+        assert_eq!(said, "no parameter requires a gradient, so there is nothing to train");
     }
 }

@@ -10,8 +10,8 @@ use contract::Plain;
 use data::{Images, Loader, LoaderConfig, Order, Passed, Split};
 use executors::{Prediction, Predictor};
 use std::sync::Arc;
+use tch::Device;
 use tch::nn::ModuleT;
-use tch::{Device, Tensor};
 
 /// A network that sees images whole, and its settings.
 pub struct Whole<'a> {

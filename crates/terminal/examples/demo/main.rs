@@ -123,7 +123,7 @@ fn dashboard(story: &Story, panics: bool) -> Result<ExitCode, Box<dyn Error>> {
         }
         let (row, ious) = story.epoch(epoch);
         dashboard.epoch(&row, &ious);
-        log::info!("Epoch {epoch}/{epochs} | validation: mean_iou {:.4}", row.validation.mean_iou);
+        log::info!("Epoch {epoch}/{epochs} | validation: mean_iou {:.4}", row.validation[2]);
         if epoch == last && epoch < epochs {
             return Ok(ExitCode::from(RESUMABLE));
         }

@@ -41,10 +41,8 @@ pub fn write(path: &str) -> io::Result<()> {
         }
         let (row, ious) = story.epoch(epoch);
         state.epoch(&row, &ious, now);
-        let text = format!(
-            "Epoch {epoch}/40 | validation: loss {:.4}, mean_iou {:.4}",
-            row.validation.loss, row.validation.mean_iou
-        );
+        let text =
+            format!("Epoch {epoch}/40 | validation: loss {:.4}, mean_iou {:.4}", row.validation[0], row.validation[2]);
         log.push(Line { at: UNIX_EPOCH + Duration::from_secs_f64(32_400.0 + now), level: Level::Info, text });
     }
     state.load = Load { cpu: 0.83, memory_used: 11 << 30, memory: 32 << 30, process: 5 << 30 };

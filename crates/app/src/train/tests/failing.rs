@@ -1,5 +1,5 @@
-//! Tests parts that fail in the middle of a run: what is saved then leads to the same end, bit for bit, as if nothing
-//! had failed.
+//! Parts that fail in the middle of a run: what is saved then leads to the same end, to the bit, as if nothing had
+//! failed.
 
 use super::*;
 use crate::parts::Network;
@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tch::nn::ModuleT;
 
-/// Options with running statistics and averaged weights, but without dropout: tests share libtorch's generator.
+/// With running statistics and averaged weights, but without dropout: tests share libtorch's generator.
 const OPTIONS: &str = "--set optimizer.ema=0.9 --set checkpoint.every_steps=null \
                        --set summary.per_step=true --set train.epochs=3";
 
@@ -32,8 +32,24 @@ impl ModuleT for Fails {
     }
 }
 
-/// Trains in `folder`/run. With `fails`, the model fails in training (or else in evaluation) after this number of
-/// passes.
+/// A model that remembers which checkpoints its run had when it was first used for validation.
+#[derive(Debug)]
+struct Looks {
+    model: Box<dyn ModuleT>,
+    folder: PathBuf,
+    found: Arc<OnceLock<Vec<u64>>>,
+}
+
+impl ModuleT for Looks {
+    fn forward_t(&self, x_nchw: &Tensor, train: bool) -> Tensor {
+        if !train {
+            self.found.get_or_init(|| steps(&self.folder));
+        }
+        self.model.forward_t(x_nchw, train)
+    }
+}
+
+/// Trains in `folder`/run, with a model that fails if any does: whether in training, and after how many passes.
 fn life(folder: &TempDir, fails: Option<(bool, u64)>, options: &str) -> Result<ExitCode> {
     life_of(folder, options, |model| match fails {
         Some((training, passes)) => Box::new(Fails { model, training, passes, so_far: AtomicU64::new(0) }),
@@ -60,7 +76,7 @@ fn life_of(
     train(&mut start, &mut parts, &Signals::listen().unwrap(), &args).map(|ended| ended.status)
 }
 
-/// Returns the files of the last checkpoint, and the lines of the log without values that differ from run to run.
+/// The files of the last checkpoint, and the lines without what differs from run to run.
 fn end(folder: &TempDir) -> (BTreeMap<String, Vec<u8>>, Vec<serde_json::Value>) {
     let run = folder.path().join("run");
     let (found, damaged) = Store::new(run.join("checkpoints"), &checkpoint::Config::default()).newest().unwrap();
@@ -88,7 +104,7 @@ fn steps(folder: &Path) -> Vec<u64> {
 
 #[test]
 fn a_model_that_fails_in_training_or_validation_costs_no_step_and_changes_nothing() {
-    // Other tests draw from the generator of initial weights meanwhile.
+    // Other tests draw random numbers meanwhile, from the generator that initial weights come from.
     let initial = tempfile::tempdir().unwrap();
     let initial = initial.path().join("initial.safetensors");
     let network = Network::build(&Config::parse(TINY, "tiny").unwrap()).unwrap();
@@ -109,9 +125,9 @@ fn a_model_that_fails_in_training_or_validation_costs_no_step_and_changes_nothin
             let folder = tempfile::tempdir().unwrap();
             let error = format!("{:#}", life(&folder, Some(fails), options).unwrap_err());
             assert!(error.starts_with(said) && error.contains("the model failed"), "{error}");
-            assert_eq!(steps(&folder).last(), Some(&step), "{error}");
-            // A second attempt fails at once, and saves and removes nothing.
-            let before = steps(&folder);
+            assert_eq!(steps(folder.path()).last(), Some(&step), "{error}");
+            // Once more it fails at once, and nothing is saved or removed.
+            let before = steps(folder.path());
             life(&folder, Some((fails.0, 0)), options).unwrap_err();
             assert_eq!(steps(folder.path()), before);
             assert_eq!(life(&folder, None, options).unwrap(), ExitCode::SUCCESS);
@@ -122,6 +138,16 @@ fn a_model_that_fails_in_training_or_validation_costs_no_step_and_changes_nothin
             }
         }
     }
+}
+
+#[test]
+fn the_first_epoch_is_saved_before_the_first_validation_which_may_take_more_memory_than_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let found = Arc::new(OnceLock::new());
+    let path = folder.path().to_owned();
+    let looks = |model| -> Box<dyn ModuleT> { Box::new(Looks { model, folder: path, found: found.clone() }) };
+    life_of(&folder, "", looks).unwrap();
+    assert_eq!(found.get(), Some(&vec![5]));
 }
 
 #[test]
