@@ -8,11 +8,13 @@ mod error;
 mod forward;
 mod predictor;
 mod protect;
+mod state;
 mod tiles;
 mod trainer;
 mod validator;
 
 pub use error::{Error, Pass, Place};
+pub use state::RestoreError;
 pub use predictor::{Prediction, Predictor};
 pub use tiles::{Mirrored, Tiling, predict_tiles};
 pub use trainer::{Trainer, Training};

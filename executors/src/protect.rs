@@ -1,15 +1,22 @@
-//! What a forward pass changes by itself, and how it is undone.
+//! Variables of the networks that train: their state, and what a forward pass changes of them by itself.
 
-use contract::TorchError;
+use contract::{StateDict, StateError, Stateful, TorchError};
 use tch::nn::VarStore;
 use tch::{Device, Tensor};
 use torch_ext::Statistics;
 
-/// Undoes what forward passes change by themselves.
+/// Named stores of variables.
 #[derive(Default)]
 pub(crate) struct Protection {
-    statistics: Vec<Statistics>,
+    stores: Vec<Store>,
     devices: Vec<Device>,
+}
+
+/// The variables of a store, which they share memory with.
+pub(crate) struct Store {
+    pub name: String,
+    variables: StateDict,
+    statistics: Statistics,
 }
 
 /// Values before a step.
@@ -18,9 +25,20 @@ pub(crate) struct Kept {
     generators: Vec<Tensor>,
 }
 
+impl Stateful for Store {
+    fn state(&self) -> StateDict {
+        self.variables.iter().map(|(name, variable)| (name.clone(), variable.shallow_clone())).collect()
+    }
+
+    fn load_state(&mut self, state: &StateDict) -> Result<(), StateError> {
+        contract::load(&self.variables, state)
+    }
+}
+
 impl Protection {
-    pub fn add(&mut self, store: &VarStore) {
-        self.statistics.push(Statistics::of(store));
+    pub fn add(&mut self, name: &str, store: &VarStore) {
+        let statistics = Statistics::of(store);
+        self.stores.push(Store { name: name.into(), variables: Stateful::state(store), statistics });
         for device in [Device::Cpu, store.device()] {
             // Only these two kinds have generators that can be saved.
             let has_one = matches!(device, Device::Cpu | Device::Cuda(_));
@@ -30,28 +48,33 @@ impl Protection {
         }
     }
 
+    pub fn stores(&mut self) -> impl Iterator<Item = &mut Store> {
+        self.stores.iter_mut()
+    }
+
+    pub fn devices(&self) -> &[Device] {
+        &self.devices
+    }
+
     pub fn keep(&self) -> Result<Kept, TorchError> {
-        Ok(Kept {
-            statistics: self.statistics.iter().map(Statistics::remember).collect::<Result<_, _>>()?,
-            generators: self
-                .devices
-                .iter()
-                .map(|device| torch_ext::generator_state(*device))
-                .collect::<Result<_, _>>()?,
-        })
+        let statistics = self.stores.iter().map(|store| store.statistics.remember()).collect::<Result<_, _>>()?;
+        let generators = self.devices.iter().map(|device| torch_ext::generator_state(*device));
+        Ok(Kept { statistics, generators: generators.collect::<Result<_, _>>()? })
     }
 
     pub fn put_back_unless_finite(&self, kept: &Kept) -> Result<(), TorchError> {
-        let all = self.statistics.iter().zip(&kept.statistics);
-        all.filter_map(|(statistics, kept)| Some((statistics, kept.as_ref()?)))
-            .try_for_each(|(statistics, kept)| statistics.restore_unless_finite(kept))
+        self.each(kept).try_for_each(|(statistics, kept)| statistics.restore_unless_finite(kept))
     }
 
     pub fn put_back(&self, kept: &Kept) -> Result<(), TorchError> {
-        let all = self.statistics.iter().zip(&kept.statistics);
-        all.filter_map(|(statistics, kept)| Some((statistics, kept.as_ref()?)))
-            .try_for_each(|(statistics, kept)| statistics.restore(kept))?;
+        self.each(kept).try_for_each(|(statistics, kept)| statistics.restore(kept))?;
         let mut generators = self.devices.iter().zip(&kept.generators);
         generators.try_for_each(|(device, state)| torch_ext::set_generator_state(*device, state))
+    }
+
+    /// Returns the running statistics of each store that has any, and what they were.
+    fn each<'k>(&'k self, kept: &'k Kept) -> impl Iterator<Item = (&'k Statistics, &'k Tensor)> {
+        let all = self.stores.iter().zip(&kept.statistics);
+        all.filter_map(|(store, kept)| Some((&store.statistics, kept.as_ref()?)))
     }
 }

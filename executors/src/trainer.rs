@@ -7,6 +7,7 @@ use contract::{
     Batch, Batches, BoxError, Event, Input, Loss, Metric, Model, Optimizer, Outputs, Progress, StateDict, TorchError,
     Update,
 };
+use std::time::{Duration, Instant};
 use tch::Tensor;
 use tch::nn::VarStore;
 
@@ -24,7 +25,7 @@ pub struct Trainer<'a> {
     pub metric: &'a mut dyn Metric,
     /// Total number of epochs, finished ones included.
     pub epochs: u64,
-    protection: Protection,
+    pub(crate) protection: Protection,
 }
 
 impl<'a> Trainer<'a> {
@@ -40,20 +41,22 @@ impl<'a> Trainer<'a> {
         Self { model, input, loss_fn, optimizer, metric, epochs, protection: Protection::default() }
     }
 
-    /// Keeps the running statistics of BatchNorm in `store` as they were wherever a training step makes any of them NaN
-    /// or infinite, or fails; and, where it fails, libtorch's random generators. (The optimizer itself leaves the weights
-    /// alone where the loss or a gradient is not finite, and such a loss counts in no metric of training.) May be called
-    /// for several stores.
+    /// Makes the variables in `store` part of the training's [state](Self::states), under a name (`model` for the first
+    /// one), and protects BatchNorm's running statistics among them: a step that makes any of them NaN or infinite, or
+    /// fails, leaves all as they were. After a failed step libtorch's random generators are restored too. (The
+    /// optimizer itself does not change weights if the loss or a gradient is not finite, and no metric of training
+    /// counts such a loss.)
     #[must_use]
-    pub fn protect(mut self, store: &VarStore) -> Self {
-        self.protection.add(store);
+    pub fn protect(mut self, name: &str, store: &VarStore) -> Self {
+        self.protection.add(name, store);
         self
     }
 
     /// Trains from `from` (`Progress::default()` for the start) to the end, one event for each call of the iterator's
     /// `next`. Ends after the first error.
     pub fn train(&mut self, from: Progress) -> Training<'_, 'a> {
-        Training { trainer: self, progress: from, batches: None, failed: false }
+        let transferred = self.input.transfer();
+        Training { trainer: self, progress: from, batches: None, waited: Duration::ZERO, transferred, failed: false }
     }
 
     /// One step on one batch: forward, loss, minimise. Returns the loss (scalar) and the outputs, both detached and still
@@ -139,6 +142,9 @@ pub struct Training<'t, 'a> {
     pub trainer: &'t mut Trainer<'a>,
     progress: Progress,
     batches: Option<Batches<'a>>,
+    /// Time that batches were waited for since it was last asked for, and all transfers until then.
+    pub(crate) waited: Duration,
+    pub(crate) transferred: Duration,
     failed: bool,
 }
 
@@ -162,7 +168,10 @@ impl Training<'_, '_> {
                 none.insert(self.trainer.input.epoch(epoch, index))
             }
         };
-        match batches.next() {
+        let since = Instant::now();
+        let batch = batches.next();
+        self.waited += since.elapsed();
+        match batch {
             None => self.end_epoch().map(Some),
             Some(Err(source)) => {
                 let place = Place::of(Pass::Training { epoch }, index, &[]);

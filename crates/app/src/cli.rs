@@ -1,6 +1,7 @@
 //! Defines the command line.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use session::Resume;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -61,7 +62,7 @@ pub struct Train {
     pub run: Option<PathBuf>,
     /// auto: resume a run that holds a checkpoint; never: start over and move the old run aside; or the checkpoint
     /// folder to resume from
-    #[arg(long, value_name = "auto|never|CHECKPOINT", default_value = "auto")]
+    #[arg(long, value_name = "auto|never|CHECKPOINT", default_value = "auto", value_parser = resume)]
     pub resume: Resume,
     /// Resume although this key or section of the configuration, or the data (data.train, data.validation), differs
     /// from the checkpoint's
@@ -177,28 +178,14 @@ pub struct VerifyResume {
     pub folder: PathBuf,
 }
 
-/// Starting point of a training.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Resume {
-    /// The newest checkpoint, if there is one.
-    Auto,
-    /// No checkpoint: training starts over.
-    Never,
-    /// This checkpoint.
-    From(PathBuf),
-}
-
-impl FromStr for Resume {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match text {
-            "" => return Err("it is empty: say auto, never, or the folder of a checkpoint"),
-            "auto" => Self::Auto,
-            "never" => Self::Never,
-            path => Self::From(path.into()),
-        })
-    }
+/// Parses `--resume`.
+fn resume(text: &str) -> Result<Resume, &'static str> {
+    Ok(match text {
+        "" => return Err("it is empty: say auto, never, or the folder of a checkpoint"),
+        "auto" => Resume::Newest,
+        "never" => Resume::Never,
+        path => Resume::From(path.into()),
+    })
 }
 
 /// Options that select a trained network of a run.

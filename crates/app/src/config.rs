@@ -20,6 +20,7 @@ use crate::report;
 use crate::usage::usage;
 use anyhow::{Context, Result};
 use contract::Invalid;
+use session::NonFinite;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -72,41 +73,7 @@ pub struct Train {
     pub device: Device,
     /// Number of compute threads; 0 leaves it to libtorch, which uses all cores.
     pub threads: u16,
-    /// Handling of batches whose loss or gradient is not finite. Such a batch never changes the weights.
-    pub non_finite: NonFinite,
-}
-
-/// Handling of batches whose loss or gradient is not finite.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct NonFinite {
-    /// Reaction to such a batch: stop the run (`stop`), skip the batch (`skip`), or restore weights and optimizer from
-    /// the last checkpoint and go on with the next batch (`rollback`).
-    pub policy: Policy,
-    /// Maximum number of skips and rollbacks in a run; the next one stops it.
-    pub limit: u64,
-}
-
-/// Reaction to a loss or gradient that is not finite.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Policy {
-    /// Stop the run.
-    #[default]
-    Stop,
-    /// Skip the batch.
-    Skip,
-    /// Restore weights and optimizer from the last checkpoint.
-    Rollback,
-}
-
-impl Default for NonFinite {
-    fn default() -> Self {
-        Self { policy: Policy::default(), limit: 10 }
-    }
-}
-
-/// Device to compute on.
+    /// Device to compute on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Device {

@@ -13,36 +13,26 @@ mod environment;
 mod export;
 mod files;
 mod graph;
-mod guard;
 mod identity;
-mod journal;
 mod kernels;
 mod layers;
-mod lock;
 mod longer;
-mod neighbours;
-mod notes;
 mod page;
 mod paint;
 mod parts;
+mod pictures;
 mod predict;
-mod recovery;
 #[path = "../../../scripts/regular.rs"]
 mod regular;
 mod replay;
 mod report;
-mod rescue;
 mod run;
 mod runs;
 mod saved;
-mod saver;
-mod screen;
 mod seal;
-mod signals;
 mod snapshot;
 mod start;
 mod targets;
-mod times;
 mod train;
 mod trained;
 mod usage;
@@ -53,7 +43,7 @@ use anstream::{AutoStream, ColorChoice};
 use clap::Parser;
 use cli::{Cli, Command};
 use env_logger::{Target, WriteStyle};
-use signals::Signals;
+use session::Signals;
 use std::env;
 use std::io::stderr;
 use std::panic::{self, AssertUnwindSafe};
@@ -111,8 +101,8 @@ fn start_log() {
     }
 }
 
-fn run(command: &Command, signals: Option<anyhow::Result<Signals>>) -> anyhow::Result<ExitCode> {
-    signals::outlive_limits()?;
+fn run(command: &Command, signals: Option<Result<Signals, session::Error>>) -> anyhow::Result<ExitCode> {
+    session::outlive_limits()?;
     match command {
         Command::Train(args) => return train::run(args, &signals.unwrap_or_else(Signals::listen)?),
         Command::VerifyResume(args) => return verify_resume::run(args),

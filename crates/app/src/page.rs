@@ -6,7 +6,6 @@ use crate::config::Config;
 use crate::environment;
 use crate::files::folder;
 use crate::identity;
-use crate::lock::{Lock, held};
 use crate::parts::input_of_validation;
 use crate::report::show;
 use crate::run::Run;
@@ -18,6 +17,7 @@ use contract::{Plain, Progress};
 use data::Loader;
 use executors::Validator;
 use metric::{Confusion, Predicted};
+use session::{Lock, is_held};
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -134,7 +134,7 @@ fn read(run: &Run) -> Result<::report::Run> {
     // In the current format, so that runs of several versions can be compared.
     about.config = serde_json::to_value(&config)?;
     about.environment = environment::kept(&run.folder)?;
-    if held(&run.folder) {
+    if is_held(&run.folder) {
         about.status = Status::Running;
     }
     Ok(about)

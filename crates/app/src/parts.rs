@@ -11,9 +11,9 @@ use crate::usage::usage;
 use anyhow::{Context, Result, ensure};
 use checkpoint::Snapshot;
 use contract::{Input, Stateful};
-use data::{Fingerprint, Loader, Moving, Order, Skipped, Split, Tell, Told};
+use data::{Fingerprint, Loader, Order, Skipped, Split, Tell, Told};
 use metric::Segmentation;
-use optim::{Average, Gradients, Optim};
+use optim::{Gradients, Optim};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tch::Device;
@@ -92,8 +92,6 @@ pub struct Parts {
     pub network: Network,
     /// Training data: shuffled, augmented.
     pub input: Box<dyn Input>,
-    /// Time that it takes to move its batches to the device.
-    pub moving: Arc<Moving>,
     /// Validation data: in order, not augmented.
     pub validation_input: Loader,
     /// Samples that training and validation leave out.
@@ -108,8 +106,6 @@ pub struct Parts {
     pub optimizer: Optim,
     /// Handle to request the optimizer's gradients.
     pub gradients: Gradients,
-    /// Moving average of the weights.
-    pub average: Option<Average>,
     /// Metric of training epochs.
     pub metric: Segmentation,
     /// Metric of validations.
@@ -137,6 +133,7 @@ impl Parts {
             optim::Error::Invalid(invalid) => usage(format!("optimizer.{invalid}")),
             error => anyhow::Error::new(error).context("building the optimizer"),
         })?;
+        optimizer = optimizer.averaging(Stateful::state(&network.store))?;
         if config.model.common().precision.needs_loss_scale() {
             optimizer = optimizer.scaling_the_loss()?;
         }
@@ -144,13 +141,11 @@ impl Parts {
             fingerprints: [input.fingerprint()?, validation_input.fingerprint()?],
             skipped: [input.skipped(), validation_input.skipped()],
             doubts: [doubt, of_validation].into_iter().flatten().collect(),
-            moving: input.moving(),
             input: Box::new(input),
             validation_input,
             loss_fn: config.loss.build(network.device)?,
             gradients: optimizer.asked_gradients(),
             optimizer,
-            average: config.optimizer.average(Stateful::state(&network.store))?,
             metric: network.metric()?,
             validation_metric: network.metric()?,
             network,

@@ -5,7 +5,6 @@ use contract::{Scores, listed};
 use data::{Noted, Passed, Split};
 use serde_json::{Map, Value, json};
 use std::io::ErrorKind;
-use terminal::Columns;
 
 /// Maximum number of samples named in a log line.
 const NAMED: usize = 50;
@@ -74,12 +73,6 @@ pub fn all_skipped(passed: &[Passed]) {
 /// Returns the score of this name; NaN if there is none.
 pub fn score(scores: &Scores, name: &str) -> f64 {
     scores.iter().find(|(known, _)| known == name).map_or(f64::NAN, |(_, value)| *value)
-}
-
-/// The scores of the columns, on one line.
-pub fn brief(scores: &Scores, columns: &Columns) -> String {
-    let short = |name: &str| format!("{name} {:.4}", score(scores, name));
-    columns.names().map(short).collect::<Vec<_>>().join(", ")
 }
 
 /// Formats a table: the totals, then a row for each class.

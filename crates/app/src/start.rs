@@ -1,21 +1,16 @@
 //! Finds the starting point of a training: folder, configuration and checkpoint.
 
 use crate::cli;
-use crate::cli::Resume;
 use crate::config::Config;
-use crate::files;
 use crate::identity::{self, Passed};
-use crate::lock::Lock;
-use crate::run::{Run, valid};
+use crate::run::Run;
 use crate::trained;
 use crate::usage::Usage;
-use anyhow::{Result, ensure};
-use checkpoint::Snapshot;
+use anyhow::Result;
 use contract::Progress;
+use session::{Lock, Opened, Resume};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::Path;
 
 /// Starting point of a training.
 pub struct Start {
@@ -23,21 +18,19 @@ pub struct Start {
     pub run: Run,
     /// Configuration, with the changes of the command line.
     pub config: Config,
-    /// Checkpoint to continue from.
-    pub checkpoint: Option<(PathBuf, Snapshot)>,
+    /// Its folder, and the checkpoint to continue from.
+    pub opened: Opened,
     /// Permitted differences between the configuration and that of the checkpoint.
     pub changes: Vec<Passed>,
-    resume: Resume,
-    lock: Option<Arc<Lock>>,
 }
 
 /// Finds the starting point. Only reads, and takes the lock of an existing folder.
 pub fn start(args: &cli::Train) -> Result<Start> {
     let run = folder(args);
     // Locked before anything is read: another process would soon make it outdated.
-    let is_there = run.is_there()?;
+    run.is_there()?;
     run.refuse_foreign()?;
-    let lock = if is_there { Some(Arc::new(Lock::take(&run.folder)?)) } else { None };
+    let mut opened = Opened::lock(run.parts())?;
     let named = match &args.resume {
         Resume::From(path) => {
             run.refuse_mixture(path)?;
@@ -60,22 +53,21 @@ pub fn start(args: &cli::Train) -> Result<Start> {
         (None, None) => Config::given(None, &args.set, None)?,
     };
     identity::check_allowed(&config, &args.allow)?;
-    let checkpoint = match (&args.resume, named) {
-        (Resume::Never, _) => None,
-        (_, Some(named)) => Some(named),
-        _ => valid(run.store(&config.checkpoint).newest()?)?,
-    };
-    let changes = match &checkpoint {
+    match named {
+        Some(named) => opened.resume_with(args.resume.clone(), Some(named)),
+        None => opened.find(args.resume.clone())?,
+    }
+    let changes = match opened.checkpoint() {
         Some((path, snapshot)) => identity::compare_config(path, snapshot, &config, &args.allow)?,
         None => Vec::new(),
     };
-    Ok(Start { run, config, checkpoint, changes, resume: args.resume.clone(), lock })
+    Ok(Start { run, config, opened, changes })
 }
 
 impl Start {
     /// Returns the progress of the training.
     pub fn progress(&self) -> Progress {
-        self.checkpoint.as_ref().map(|(_, snapshot)| snapshot.progress).unwrap_or_default()
+        self.opened.progress()
     }
 
     /// Logs that all epochs are done already, and which requested changes of the configuration were not applied.
@@ -84,7 +76,7 @@ impl Start {
     ///
     /// Fails if the run was trained with other data.
     pub fn say_finished(&self, allow: &[String]) -> Result<()> {
-        let Some((path, snapshot)) = &self.checkpoint else { return Ok(()) };
+        let Some((path, snapshot)) = self.opened.checkpoint() else { return Ok(()) };
         let data = identity::compare_data(path, snapshot, &self.config, allow);
         // If nothing else is asked of it, a run is finished even if its data are gone.
         let gone = |error: &anyhow::Error| !error.is::<Usage>() && self.changes.is_empty();
@@ -108,35 +100,9 @@ impl Start {
         Ok(())
     }
 
-    /// Prepares the run folder, once everything that may fail early has succeeded: moves aside an old run that shall
-    /// not go on, and renames checkpoints later than the one to continue from. The lock is held as long as `self`
-    /// lives.
-    pub fn enter(&mut self, from: Progress) -> Result<Arc<Lock>> {
-        self.lock.iter().try_for_each(|lock| lock.check())?;
-        match self.resume {
-            Resume::Never if self.run.has_begun() => {
-                self.run.move_aside()?;
-                // The old lock moved along.
-                self.lock = None;
-            }
-            Resume::From(_) => self.run.supersede_after(&self.config.checkpoint, from.step)?,
-            _ => {}
-        }
-        if let Some(lock) = &self.lock {
-            // Nobody else writes here.
-            files::clean(&self.run.folder, Duration::ZERO);
-            return Ok(Arc::clone(lock));
-        }
-        self.run.create()?;
-        let lock = Arc::new(Lock::take(&self.run.folder)?);
-        ensure!(!self.run.has_begun(), "{} was made by another process meanwhile", self.run.folder.display());
-        self.lock = Some(Arc::clone(&lock));
-        Ok(lock)
-    }
-
     /// Returns the lock, if the folder existed from the start or is prepared.
     pub fn lock(&self) -> Option<&Lock> {
-        self.lock.as_deref()
+        self.opened.held().map(|lock| &**lock)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The parts that a loop is built from.
 
 use crate::{Batch, Batches, BoxError, Outputs, Scores, StateDict, StateError, Stateful, Update, state::check};
+use std::time::Duration;
 use tch::Tensor;
 use tch::nn::ModuleT;
 
@@ -41,6 +42,11 @@ pub trait Input {
     /// Returns the number of batches in an epoch.
     fn len(&self) -> u64;
 
+    /// Returns the time spent so far bringing batches to the device, as seen by the thread that takes them.
+    fn transfer(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Returns true if an epoch has no batch.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -79,6 +85,28 @@ pub trait Optimizer: Stateful {
 
     /// Returns the learning rate of the last update; before any update, that of the first.
     fn learning_rate(&self) -> f64;
+
+    /// Returns the moving average of the weights, if it keeps one.
+    fn average(&mut self) -> Option<&mut dyn Average> {
+        None
+    }
+}
+
+/// Moving average of the weights, which validations and predictions use in their place.
+pub trait Average: Stateful {
+    /// Swaps the averages and the weights. A second call swaps them back, to the bit.
+    ///
+    /// # Errors
+    ///
+    /// Fails, and changes nothing, if memory is short.
+    fn swap(&mut self) -> Result<(), BoxError>;
+
+    /// Restarts at the current weights.
+    ///
+    /// # Errors
+    ///
+    /// Fails if memory is short.
+    fn restart(&mut self) -> Result<(), BoxError>;
 }
 
 /// Metric of predictions, over any number of batches.

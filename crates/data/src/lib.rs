@@ -71,7 +71,7 @@ pub use labels::{ClassRef, Label, Labels, Unlisted};
 pub use list::List;
 #[doc(hidden)]
 pub use list::parse_list;
-pub use loader::{Loader, LoaderConfig, Moving, Order};
+pub use loader::{Loader, LoaderConfig, Order};
 pub use pets::{OxfordPets, Target};
 pub use pipeline::{Normalize, Pipeline};
 pub use resize::{Rectangle, Resize};

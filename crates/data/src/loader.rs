@@ -62,7 +62,7 @@ struct Source {
 
 /// Time spent moving batches to the device, as seen by the thread that takes them. (A GPU fetches them asynchronously.)
 #[derive(Debug, Default)]
-pub struct Moving {
+struct Moving {
     nanoseconds: AtomicU64,
 }
 
@@ -142,11 +142,6 @@ impl Loader {
         Arc::clone(&self.source.skipped)
     }
 
-    /// Returns the time spent moving batches to the device.
-    pub fn moving(&self) -> Arc<Moving> {
-        Arc::clone(&self.source.moving)
-    }
-
     /// Loads only the sample at place `at` of batch number `batch`, in the order of the data set and in the calling
     /// thread: for a second look. Returns `None` if it does not exist.
     pub fn sample(&self, batch: u64, at: u64) -> Result<Option<Batch>, Error> {
@@ -202,6 +197,10 @@ impl Input for Loader {
             }
             Some(batch.map_err(BoxError::from))
         }))
+    }
+
+    fn transfer(&self) -> Duration {
+        self.source.moving.so_far()
     }
 
     fn len(&self) -> u64 {

@@ -1,7 +1,7 @@
 //! A moving average of the weights, which usually scores better than the weights themselves and changes less.
 
 use crate::optimizer::count;
-use contract::{StateDict, StateError, Stateful, TorchError, load};
+use contract::{BoxError, StateDict, StateError, Stateful, TorchError, load};
 use tch::Tensor;
 use torch_ext as ext;
 
@@ -116,6 +116,16 @@ impl Stateful for Average {
         load(&self.tensors(), &averages.map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect())?;
         self.updates = updates;
         Ok(())
+    }
+}
+
+impl contract::Average for Average {
+    fn swap(&mut self) -> Result<(), BoxError> {
+        Ok(Self::swap(self)?)
+    }
+
+    fn restart(&mut self) -> Result<(), BoxError> {
+        Ok(Self::restart(self)?)
     }
 }
 

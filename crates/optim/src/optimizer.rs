@@ -3,7 +3,7 @@
 use crate::gradients::Gradients;
 use crate::groups::Group;
 use crate::loss_scale::LossScale;
-use crate::{Config, Length, Rule, Schedule};
+use crate::{Average, Config, Length, Rule, Schedule};
 use contract::{BoxError, Optimizer, StateDict, StateError, Stateful, TorchError, Update, load};
 use tch::{Kind, TchError, Tensor};
 use torch_ext as ext;
@@ -31,6 +31,7 @@ pub struct Optim {
     /// Loss scale, if gradients must be brought into the range of f16.
     loss_scale: Option<LossScale>,
     asked: Gradients,
+    average: Option<Average>,
     /// Number of updates, rejected ones included, which the schedule counts.
     updates: u64,
     /// Number of batches whose gradients are accumulated.
@@ -64,6 +65,7 @@ impl Optim {
             found_inf: Tensor::f_zeros([0i64; 0], (Kind::Float, device))?,
             loss_scale: None,
             asked: Gradients::default(),
+            average: None,
             updates: 0,
             accumulated: 0,
             changing: false,
@@ -83,6 +85,17 @@ impl Optim {
     /// Returns the handle to request the gradients of an update.
     pub fn asked_gradients(&self) -> Gradients {
         self.asked.clone()
+    }
+
+    /// Keeps a moving average of `variables` (weights and running statistics: the state of a `VarStore`), from their
+    /// current values on, if `ema` is set.
+    ///
+    /// # Errors
+    ///
+    /// What libtorch reports.
+    pub fn averaging(mut self, variables: StateDict) -> Result<Self, TorchError> {
+        self.average = self.config.average(variables)?;
+        Ok(self)
     }
 
     /// Returns the groups that the next update changes.
@@ -172,6 +185,9 @@ impl Optim {
         self.accumulated = 0;
         if self.groups.iter().any(|group| group.frozen_for == self.updates) {
             self.freeze_and_thaw()?;
+        }
+        if let Some(average) = &mut self.average {
+            average.update()?;
         }
         Ok(Update::new(learning_rate, norm, rejected))
     }
@@ -275,6 +291,10 @@ impl Optimizer for Optim {
 
     fn learning_rate(&self) -> f64 {
         self.learning_rate_of(self.updates.saturating_sub(1))
+    }
+
+    fn average(&mut self) -> Option<&mut dyn contract::Average> {
+        self.average.as_mut().map(|average| average as &mut dyn contract::Average)
     }
 }
 

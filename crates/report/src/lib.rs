@@ -19,7 +19,6 @@ mod decimate;
 mod error;
 mod evaluation;
 mod flat;
-mod history;
 mod html;
 mod picture;
 #[path = "../../../scripts/regular.rs"]
@@ -32,7 +31,7 @@ mod write;
 pub use error::Error;
 pub use evaluation::{Bin, Evaluation, IGNORED, Picture, Sample};
 pub use flat::flat;
-pub use history::{History, Line, Stage};
+pub use summary::history::{History, Line, Stage};
 pub use run::{Best, Class, Run, Status};
 pub use scores::{ClassScores, calibration_error, class_scores};
 

@@ -22,6 +22,7 @@ mod events;
 mod frame;
 mod graph;
 mod growing;
+pub mod history;
 mod histogram;
 mod hyper;
 mod image;

@@ -1,11 +1,11 @@
 //! Examines a run by its folder. Changes nothing in it, and does not disturb the process that trains it.
 
-use crate::lock::held;
 use crate::regular;
 use crate::run::Run;
 use checkpoint::{Config, step_of};
 use serde::Deserialize;
 use serde_json::Value;
+use session::is_held;
 use std::fmt;
 use std::fs;
 use std::io::BufReader;
@@ -101,7 +101,7 @@ impl fmt::Display for Problem {
 /// Examines the run in `folder`, which the list calls `name`.
 pub fn look(folder: &Path, name: String) -> Looked {
     // Comes before the files are read: a run that ends meanwhile is called running rather than broken.
-    let held = held(folder);
+    let held = is_held(folder);
     let (bytes, written) = size_and_time(folder);
     let (newest, checkpoints) = newest(folder);
     let Mark { epoch, step } = newest.unwrap_or_default();

@@ -1,5 +1,5 @@
 use super::*;
-use crate::lock::Lock;
+use session::Lock;
 use std::fs::File;
 use tempfile::TempDir;
 

@@ -70,7 +70,7 @@ fn life_of(
     let line = format!("app train --config {} --run {} {OPTIONS} {every} {options}", file.display(), run.display());
     let Command::Train(args) = Cli::parse_from(line.split_whitespace()).command else { panic!() };
     let mut start = start(&args).unwrap();
-    let mut parts = Parts::build(&start.config, start.checkpoint.as_ref()).unwrap();
+    let mut parts = Parts::build(&start.config, start.opened.checkpoint()).unwrap();
     let none = Box::new(tch::nn::func_t(|x, _| x.shallow_clone()));
     parts.network.model = wrap(std::mem::replace(&mut parts.network.model, none));
     train(&mut start, &mut parts, &Signals::listen().unwrap(), &args).map(|ended| ended.status)
@@ -146,7 +146,7 @@ fn the_first_epoch_is_saved_before_the_first_validation_which_may_take_more_memo
     let found = Arc::new(OnceLock::new());
     let path = folder.path().to_owned();
     let looks = |model| -> Box<dyn ModuleT> { Box::new(Looks { model, folder: path, found: found.clone() }) };
-    life_of(&folder, "", looks).unwrap();
+    life_of(&folder, "--set checkpoint.every_epochs=1", looks).unwrap();
     assert_eq!(found.get(), Some(&vec![5]));
 }
 

@@ -1,32 +1,38 @@
 //! Logs of a run, on a disk that may be full for a while.
 
-mod board;
-
-use crate::config::Config;
-use anyhow::{Context, Result};
+use crate::error::{Error, Result};
 use checkpoint::OnError;
 use contract::{Progress, Scores};
-use summary::{Error, Stage, Summary};
+use summary::{Stage, Status, Summary};
 
 /// Log writers of a run. Lines that cannot be written wait in memory and are tried again; the same policy as for
 /// checkpoints decides whether the run goes on meanwhile.
 pub struct Notes {
     summary: Summary,
     on_error: OnError,
-    /// True if TensorBoard's files are written.
-    on_board: bool,
-    /// True if the run ends with a report.
-    on_page: bool,
-    has_graph: bool,
     failing: bool,
 }
 
 impl Notes {
-    /// Creates the log writers, with the policy of `config`.
-    pub fn new(summary: Summary, config: &Config) -> Self {
-        let (on_error, on_board, on_page) =
-            (config.checkpoint.on_error, config.summary.tensorboard, config.summary.report);
-        Self { summary, on_error, on_board, on_page, has_graph: false, failing: false }
+    /// Creates the log, with the policy of `on_error`.
+    pub fn new(summary: Summary, on_error: OnError) -> Self {
+        Self { summary, on_error, failing: false }
+    }
+
+    /// Writes by `write`, under the policy.
+    pub fn write(&mut self, write: impl FnOnce(&mut Summary) -> std::result::Result<(), summary::Error>) -> Result<()> {
+        let written = write(&mut self.summary);
+        self.hear(written)
+    }
+
+    /// Logs the end of a run, with the scores that runs are compared by.
+    pub fn outcome(&mut self, at: Progress, scores: &[(String, f64)]) -> Result<()> {
+        self.write(|summary| summary.outcome(at.epoch, at.step, Status::Success, scores))
+    }
+
+    /// Returns the writers.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
     }
 
     /// Returns whether single steps are logged.
@@ -69,12 +75,13 @@ impl Notes {
 
     /// Flushes at the end of a run. Fails if lines cannot be written, since they are lost then.
     pub fn finish(&mut self) -> Result<()> {
-        self.summary.flush().context("the last lines were not written")
+        let doing = Some("the last lines were not written");
+        self.summary.flush().map_err(|cause| Error::Summary { doing, cause })
     }
 
-    fn hear(&mut self, written: Result<(), Error>) -> Result<()> {
+    fn hear(&mut self, written: std::result::Result<(), summary::Error>) -> Result<()> {
         match written {
-            Err(error @ Error::Io { .. }) if self.on_error == OnError::Continue => {
+            Err(error @ summary::Error::Io { .. }) if self.on_error == OnError::Continue => {
                 if !self.failing {
                     log::error!("{error}. Training goes on (checkpoint.on_error); unwritten lines wait in memory");
                 }

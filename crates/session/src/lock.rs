@@ -1,8 +1,7 @@
 //! Locks a run folder for one process: two that write one run would spoil it for both.
 
+use crate::error::{Error, Gone, Result};
 use crate::regular;
-use anyhow::{Context, Result, bail};
-use std::fmt;
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -21,58 +20,21 @@ pub struct Lock {
     file: File,
 }
 
-/// The run folder is no longer where it was when the run began. Nothing may be written there any more, since what lies
-/// there now may be another run.
-#[derive(Debug)]
-pub struct Gone {
-    folder: PathBuf,
-    /// The folder's current path, if known.
-    moved: Option<PathBuf>,
-    /// True if something else has its name now.
-    replaced: bool,
-}
-
-impl Gone {
-    /// Returns the run's current path, if known.
-    pub fn moved(&self) -> Option<&Path> {
-        self.moved.as_deref()
-    }
-}
-
-impl fmt::Display for Gone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let folder = self.folder.display();
-        match (&self.moved, self.replaced) {
-            (Some(to), false) => write!(f, "the run folder {folder} was moved to {} meanwhile", to.display()),
-            (Some(to), true) => write!(
-                f,
-                "the run folder {folder} was moved to {} meanwhile, and another one lies there now, which is \
-                 left alone",
-                to.display()
-            ),
-            (None, false) => write!(f, "the run folder {folder} was removed meanwhile"),
-            (None, true) => write!(
-                f,
-                "the run folder {folder}, or its lock, was removed or replaced meanwhile; what lies there now \
-                 is left alone"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for Gone {}
-
 impl Lock {
-    /// Takes the lock of `folder`, which must exist. If another process holds it, the error names that process.
+    /// Takes the lock of `folder`, which must exist.
+    ///
+    /// # Errors
+    ///
+    /// Fails if another process holds it, and names that process.
     pub fn take(folder: &Path) -> Result<Self> {
         let path = folder.join(NAME);
-        let at = || format!("locking {}", path.display());
+        let failed = |error| Error::io("locking", &path)(error);
         let mut options = OpenOptions::new();
         let opened = options.read(true).write(true).create(true).truncate(false).open(&path);
-        let mut file = opened.and_then(regular::checked).with_context(at)?;
+        let mut file = opened.and_then(regular::checked).map_err(failed)?;
         let mut locked = file.try_lock();
         if let Err(TryLockError::WouldBlock) = locked {
-            // Another process may just have looked at the lock; see `held`.
+            // Another process may just have looked at the lock; see `is_held`.
             sleep(GLANCE);
             locked = file.try_lock();
         }
@@ -83,12 +45,9 @@ impl Lock {
                 file.read_to_string(&mut holder).ok();
                 let since =
                     fs::metadata(&path).and_then(|about| about.modified()).ok().and_then(|at| at.elapsed().ok());
-                bail!(
-                    "{} is being trained by {}{}: wait for its end, or name another folder with --run",
-                    folder.display(),
-                    if holder.is_empty() { "another process" } else { holder.trim() },
-                    since.map(ago).unwrap_or_default()
-                );
+                let holder = if holder.is_empty() { "another process" } else { holder.trim() };
+                let holder = format!("{holder}{}", since.map(ago).unwrap_or_default());
+                return Err(Error::Held { folder: folder.into(), holder });
             }
             Err(TryLockError::Error(error)) => {
                 // Some network file systems have no locks. Training on them must still be possible.
@@ -99,7 +58,7 @@ impl Lock {
         file.set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(holder.as_bytes()))
-            .with_context(at)?;
+            .map_err(failed)?;
         let lock = Self { folder: folder.into(), file };
         lock.check()?;
         Ok(lock)
@@ -107,7 +66,7 @@ impl Lock {
 
     /// Fails if the folder's path no longer leads to the locked folder. The open lock file stays the same as long as
     /// this process lives, whatever else comes to have its name.
-    pub fn check(&self) -> Result<(), Gone> {
+    pub fn check(&self) -> std::result::Result<(), Gone> {
         let there = match fs::metadata(self.folder.join(NAME)) {
             Err(error) if [ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()) => None,
             // Unknown. Nothing can be written then either, and the attempt says why.
@@ -156,7 +115,7 @@ fn same(_: &Metadata, _: &Metadata) -> bool {
 
 /// Returns whether a living process holds the run's lock. Opens the file for reading, takes a shared lock and releases
 /// it at once: nothing is written, and two that look at the same time do not see each other.
-pub fn held(folder: &Path) -> bool {
+pub fn is_held(folder: &Path) -> bool {
     let file = regular::open(&folder.join(NAME));
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
@@ -232,7 +191,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let status = std::process::Command::new("mkfifo").arg(folder.path().join(NAME)).status().unwrap();
         assert!(status.success());
-        let error = format!("{:#}", Lock::take(folder.path()).unwrap_err());
+        let error = format!("{}", Lock::take(folder.path()).unwrap_err());
         assert!(error.ends_with("it is a pipe, socket or device, and only regular files are read"), "{error}");
     }
 

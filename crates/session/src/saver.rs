@@ -1,37 +1,37 @@
-//! When a checkpoint is due, and what becomes of it: it is written in the background while training goes on.
+//! Saves checkpoints when they are due, in the background.
 
-use crate::run::valid;
-use anyhow::{Context, Result};
-use checkpoint::{Config, Error, OnError, Saved, Snapshot, Store, Writer};
+use crate::error::{Error, Result};
+use crate::folder::valid;
+use checkpoint::{Config, OnError, Saved, Snapshot, Store, Writer};
 use contract::{Progress, Scores, StateDict};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// The states of all parts by name.
+/// States of all parts by name.
 type States = BTreeMap<String, StateDict>;
 
-/// Saves a run.
+/// Saves the checkpoints of a run.
 pub struct Saver {
     writer: Writer,
     config: Config,
     about: Value,
-    /// When the last checkpoint was handed over.
+    /// Time when the last checkpoint was handed to the writer.
     since: Instant,
-    /// Where training stood then.
+    /// Progress at that time.
     last: Option<Progress>,
-    /// The step of the last one that is known to be there: of those written here, or the one that training began from.
+    /// Step of the last one that is known to exist: of those written here, or the one that training resumed from.
     saved_step: Option<u64>,
-    /// The last one that is there.
+    /// Path of the last one that was written.
     saved: Option<PathBuf>,
-    /// Why the last one is not there.
-    failed: Option<Error>,
+    /// Error of the last one, if it was not written.
+    failed: Option<checkpoint::Error>,
     warned: bool,
 }
 
 impl Saver {
-    /// A saver into `store` of a training `from` there on; every checkpoint says `about` itself.
+    /// Creates a saver into `store`, of a training that resumes `from` there; each checkpoint carries the record `about`.
     pub fn new(store: Store, config: &Config, about: Value, from: Progress) -> Self {
         let last = (from != Progress::default()).then_some(from);
         let (writer, config, saved_step) = (Writer::new(store), config.clone(), last.map(|at| at.step));
@@ -39,8 +39,8 @@ impl Saver {
         Self { writer, config, about, since, last, saved_step, saved: None, failed: None, warned: false }
     }
 
-    /// The step of the last checkpoint that is there, once the one being written is. What became of that is nobody's
-    /// concern any more.
+    /// Waits for the checkpoint that is being written, ignores whether that failed, and returns the step of the last
+    /// one that exists.
     pub fn settle(&mut self) -> Option<u64> {
         if let Some(Ok(saved)) = self.writer.wait() {
             self.saved_step = Some(saved.step);
@@ -48,8 +48,8 @@ impl Saver {
         self.saved_step
     }
 
-    /// Before the first step of `epochs` of `batches` each: sees that checkpoints of `states` can be written, and that
-    /// there is room for them.
+    /// Checks, before the first step of `epochs` epochs of `batches` batches, that checkpoints of `states` can be
+    /// written and that the disk has room for them.
     pub fn prepare(&self, states: States, epochs: u64, batches: u64) -> Result<()> {
         let snapshot = Snapshot { progress: Progress::default(), states, scores: BTreeMap::new(), about: Value::Null };
         let for_good = self.config.keep_every.map_or(0, |every| epochs / every);
@@ -65,26 +65,26 @@ impl Saver {
         Ok(())
     }
 
-    /// The newest checkpoint, once the one being written is there.
+    /// Waits for the checkpoint that is being written, and loads the newest.
     pub fn newest(&mut self) -> Result<Option<(PathBuf, Snapshot)>> {
         self.wait()?;
         valid(self.writer.store().newest()?)
     }
 
-    /// Whether a checkpoint is due after a step within an epoch.
+    /// Returns true if a checkpoint is due after a step within an epoch.
     pub fn due(&self, at: Progress) -> bool {
         let minutes = |minutes: f64| self.since.elapsed().as_secs_f64() >= minutes * 60.0;
         self.config.every_steps.is_some_and(|steps| at.step.is_multiple_of(steps))
             || self.config.every_minutes.is_some_and(minutes)
     }
 
-    /// Whether a checkpoint is due at the end of an epoch of `epochs`.
+    /// Returns true if a checkpoint is due at the end of one of `epochs` epochs.
     pub fn due_at_end(&self, at: Progress, epochs: u64) -> bool {
         at.epoch.is_multiple_of(self.config.every_epochs) || at.epoch == epochs || self.due(at)
     }
 
-    /// Starts to write a checkpoint of `states`, from which training continues `at` that place. Waits for a copy of them,
-    /// and before that where the last one is still being written.
+    /// Starts to write a checkpoint of `states`, from which training resumes `at` that place. Waits for the previous one
+    /// to be written, and for a copy of the states.
     pub fn save(&mut self, states: States, at: Progress, validation: &Scores) -> Result<()> {
         if self.last == Some(at) {
             return Ok(());
@@ -100,17 +100,17 @@ impl Saver {
     }
 
     fn snapshot(&self, states: States, at: Progress, validation: &Scores) -> Snapshot {
-        // Within an epoch there are none: those of the epoch before would make this checkpoint the best.
+        // None within an epoch: those of the epoch before could make this checkpoint the best.
         let scores = if at.batch == 0 { validation.iter().cloned().collect() } else { BTreeMap::new() };
         Snapshot { progress: at, states, scores, about: self.about.clone() }
     }
 
-    /// Saves what was learnt before an error that ends the training, and waits for that; nothing where the last
-    /// checkpoint is of this very place. No other checkpoint is removed: a run that is started again and again and
-    /// fails each time must not replace good ones by those before its failures.
+    /// Saves what was learnt before an error that ends the training, and waits for it. Does nothing if the last checkpoint
+    /// is of the same place. Removes no other checkpoint: a run that is restarted and fails again and again must not
+    /// replace good ones by those before its failures.
     pub fn save_before_error(&mut self, states: States, at: Progress, validation: &Scores) -> Result<()> {
         if let Err(error) = self.wait() {
-            log::error!("{}", crate::in_words(&error));
+            log::error!("{error}");
         }
         if self.last == Some(at) {
             return Ok(());
@@ -121,23 +121,23 @@ impl Saver {
         Ok(())
     }
 
-    /// Reports what has been written meanwhile.
+    /// Reports checkpoints written meanwhile.
     pub fn poll(&mut self) -> Result<()> {
         let outcome = self.writer.poll();
         self.hear(outcome)
     }
 
-    /// Waits for the checkpoint that is being written, and reports what became of it.
+    /// Waits for the checkpoint that is being written, and reports it.
     pub fn wait(&mut self) -> Result<()> {
         let outcome = self.writer.wait();
         self.hear(outcome)
     }
 
-    /// Waits for the last checkpoint, and is an error if that could not be written.
+    /// Waits for the last checkpoint. Fails if it could not be written.
     pub fn finish(&mut self) -> Result<()> {
         self.wait()?;
         if let Some(error) = self.failed.take() {
-            return Err(error).context("the last checkpoint was not written");
+            return Err(Error::Checkpoint { doing: Some("the last checkpoint was not written"), cause: error });
         }
         if let Some(path) = &self.saved {
             log::info!("Saved checkpoint: {}", path.display());
@@ -145,7 +145,7 @@ impl Saver {
         Ok(())
     }
 
-    fn hear(&mut self, outcome: Option<Result<Saved, Error>>) -> Result<()> {
+    fn hear(&mut self, outcome: Option<std::result::Result<Saved, checkpoint::Error>>) -> Result<()> {
         match outcome {
             None => Ok(()),
             Some(Ok(saved)) => {
@@ -156,11 +156,11 @@ impl Saver {
                 Ok(())
             }
             Some(Err(error)) => {
-                // The next one is a new try, also of the same step.
+                // Saving the same step again is a new attempt.
                 self.last = None;
-                let ends = matches!(error, Error::NotFinite { .. } | Error::Refused { .. });
+                let ends = matches!(error, checkpoint::Error::NotFinite { .. } | checkpoint::Error::Refused { .. });
                 if self.config.on_error == OnError::Stop || ends {
-                    return Err(error).context("the checkpoint was not written");
+                    return Err(Error::Checkpoint { doing: Some("the checkpoint was not written"), cause: error });
                 }
                 log::error!("The checkpoint was not written, and training goes on (checkpoint.on_error): {error}");
                 self.failed = Some(error);

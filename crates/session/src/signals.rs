@@ -10,10 +10,11 @@
 //! 0.3 seconds of a quiet processor (the loader takes 0.02), and a signal ends it like any other program (SIGTERM:
 //! status 143). Nothing was begun then.
 
-use anyhow::{Context, Result};
+use crate::error::{Error, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -34,7 +35,7 @@ pub struct Signals {
 /// whatever it does.
 pub fn outlive_limits() -> Result<()> {
     #[cfg(unix)]
-    flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).context("listening to signals")?;
+    flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).map_err(Error::io("listen to", Path::new("signals")))?;
     Ok(())
 }
 
@@ -47,7 +48,7 @@ impl Signals {
             stop: Arc::new(AtomicBool::new(false)),
             save: Arc::new(AtomicBool::new(false)),
         };
-        signals.register().context("listening to signals")?;
+        signals.register().map_err(Error::io("listen to", Path::new("signals")))?;
         Ok(signals)
     }
 

@@ -1,17 +1,16 @@
 //! Progress display of a training: a bar and a table row per epoch, or the dashboard; without a terminal, a log line
 //! per epoch.
 
-use crate::config::Config;
+use crate::error::Result;
+use crate::folder::Folder;
 use crate::guard::Seen;
-use crate::report::{brief, score};
-use crate::run::Run;
-use ::report::{History, Stage};
-use anyhow::Result;
+use crate::settings::{Settings, Show};
 use checkpoint::Mode;
 use contract::{Progress, Scores};
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
-use terminal::{Class, Columns, Command, Dashboard, Epoch, Look, Setup, Step, Table, Watch};
+use summary::history::{History, Stage};
+use terminal::{Columns, Command, Dashboard, Epoch, Look, Setup, Step, Table, Watch};
 
 /// Progress display of a training.
 pub struct Screen {
@@ -24,7 +23,8 @@ pub struct Screen {
     samples: [u64; 2],
     batch_size: u64,
     columns: Columns,
-    classes: Vec<String>,
+    /// Names of the classes' scores.
+    groups: Vec<String>,
     since: Instant,
     stop_after_epoch: bool,
     /// The score of the last validation.
@@ -52,26 +52,29 @@ pub struct Asked {
 }
 
 impl Screen {
-    /// The screen of the run, or the dashboard over the whole terminal. What the run wrote down before is on it too.
-    /// `scores` are those that a person looks at first.
+    /// Opens the display of a run of `epochs` epochs, or the dashboard over the whole terminal, with what the run logged
+    /// before. `scores` are those that a person looks at first.
     pub fn open(
-        tui: bool,
-        run: &Run,
-        config: &Config,
+        folder: &Folder,
+        settings: &Settings,
         from: Progress,
-        samples: [u64; 2],
+        epochs: u64,
         scores: Vec<String>,
     ) -> Result<Self> {
-        let (epochs, classes) = (config.train.epochs, config.data.classes());
-        let columns = Columns::new(scores, &config.checkpoint.best, config.checkpoint.mode == Mode::Max);
-        let history = History::read(&run.metrics())?;
-        let dashboard = if tui { Some(Dashboard::open(setup(run, config, samples, columns.clone()))?) } else { None };
+        let (show, config) = (&settings.show, &settings.checkpoint);
+        let columns = Columns::new(scores, &config.best, config.mode == Mode::Max);
+        let history = History::read(&folder.metrics())?;
+        let groups: Vec<String> = show.classes.iter().map(|class| format!("{}/{}", show.group, class.name)).collect();
+        let dashboard = match show.dashboard {
+            true => Some(Dashboard::open(setup(folder, show, epochs, columns.clone()))?),
+            false => None,
+        };
         if let Some(dashboard) = &dashboard {
-            before(dashboard, &history, &columns, &classes);
+            before(dashboard, &history, &columns, &groups);
         }
         let of_before = |name: &str| history.scores(Stage::Validation, name).into_iter().map(|(_, score)| score);
         let better = |best: f64, score: f64| if columns.is_better(score, best) { score } else { best };
-        let best = of_before(&config.checkpoint.best).fold(f64::NAN, better);
+        let best = of_before(&config.best).fold(f64::NAN, better);
         let look = Look::of_environment();
         let rows = dashboard.is_none() && stderr().is_terminal() && look.moves && log::max_level() == log::Level::Info;
         let mut screen = Self {
@@ -79,9 +82,9 @@ impl Screen {
             table: rows.then(|| Table::new(columns.clone(), epochs, best, look)),
             watch: Watch::new("", 0, 0),
             epochs,
-            samples,
-            batch_size: config.data.loader().batch_size,
-            classes,
+            samples: show.samples,
+            batch_size: show.batch_size,
+            groups,
             since: Instant::now(),
             stop_after_epoch: false,
             score: of_before(columns.score()).last(),
@@ -89,6 +92,12 @@ impl Screen {
         };
         screen.start_epoch(from);
         Ok(screen)
+    }
+
+    /// Closes it: later output is plain lines.
+    pub fn close(&mut self) {
+        self.watch.finish();
+        self.dashboard = None;
     }
 
     /// Shows that the training of an epoch begins or resumes.
@@ -159,7 +168,7 @@ impl Screen {
         log::info!("Step {} | validation: {}", at.step, brief(scores, &self.columns));
         self.score = Some(score(scores, self.columns.score()));
         if let Some(dashboard) = &self.dashboard {
-            dashboard.validated(&self.measured(scores), &self.ious(scores));
+            dashboard.validated(&self.measured(scores), &self.of_classes(scores));
         }
         self.train(at);
     }
@@ -177,20 +186,28 @@ impl Screen {
             waiting,
         };
         if let Some(dashboard) = &self.dashboard {
-            dashboard.epoch(&epoch, &self.ious(validation));
+            dashboard.epoch(&epoch, &self.of_classes(validation));
         }
         match &mut self.table {
             Some(table) => terminal::say(&table.row(&epoch)),
-            None => log::info!(
-                "Epoch {}/{} | Training acc over epoch: {:.4}, loss {:.4} | validation: {}{}",
-                at.epoch,
-                self.epochs,
-                score(training, "accuracy"),
-                score(training, "loss"),
-                brief(validation, &self.columns),
-                // A run that went on at the end of an epoch trained nothing of it.
-                if rate.is_finite() { format!(" | {rate:.0} images/s") } else { String::new() },
-            ),
+            None => {
+                let trained = match scores_have(training, "accuracy") {
+                    true => format!(
+                        "Training acc over epoch: {:.4}, loss {:.4}",
+                        score(training, "accuracy"),
+                        score(training, "loss")
+                    ),
+                    false => format!("training: {}", brief(training, &self.columns)),
+                };
+                log::info!(
+                    "Epoch {}/{} | {trained} | validation: {}{}",
+                    at.epoch,
+                    self.epochs,
+                    brief(validation, &self.columns),
+                    // A run that resumed at the end of an epoch trained nothing of it.
+                    if rate.is_finite() { format!(" | {rate:.0} images/s") } else { String::new() },
+                );
+            }
         }
     }
 
@@ -198,8 +215,8 @@ impl Screen {
         self.columns.names().map(|name| score(scores, name)).collect()
     }
 
-    fn ious(&self, scores: &Scores) -> Vec<f64> {
-        self.classes.iter().map(|class| score(scores, &format!("iou/{class}"))).collect()
+    fn of_classes(&self, scores: &Scores) -> Vec<f64> {
+        self.groups.iter().map(|name| score(scores, name)).collect()
     }
 }
 
@@ -220,21 +237,36 @@ impl Validation<'_> {
     }
 }
 
-fn setup(run: &Run, config: &Config, [samples, validation_samples]: [u64; 2], columns: Columns) -> Setup {
-    let classes = config.data.classes().into_iter().zip(config.data.colors());
+fn setup(folder: &Folder, show: &Show, epochs: u64, columns: Columns) -> Setup {
+    let [samples, validation_samples] = show.samples;
     Setup {
-        title: run.folder.display().to_string(),
+        title: folder.path().display().to_string(),
         about: format!("{samples} samples to train on, {validation_samples} to validate on"),
-        epochs: config.train.epochs,
+        epochs,
         samples,
         validation_samples,
         columns,
-        classes: classes.map(|(name, color)| Class { name, color: color.0 }).collect(),
+        classes: show.classes.clone(),
     }
 }
 
-/// Tells the dashboard of the epochs that were before.
-fn before(dashboard: &Dashboard, history: &History, columns: &Columns, classes: &[String]) {
+/// Returns the score of this name; NaN if there is none.
+fn score(scores: &Scores, name: &str) -> f64 {
+    scores.iter().find(|(known, _)| known == name).map_or(f64::NAN, |(_, value)| *value)
+}
+
+fn scores_have(scores: &Scores, name: &str) -> bool {
+    scores.iter().any(|(known, _)| known == name)
+}
+
+/// Returns the scores of the columns, on one line.
+fn brief(scores: &Scores, columns: &Columns) -> String {
+    let short = |name: &str| format!("{name} {:.4}", score(scores, name));
+    columns.names().map(short).collect::<Vec<_>>().join(", ")
+}
+
+/// Shows the dashboard the epochs before.
+fn before(dashboard: &Dashboard, history: &History, columns: &Columns, groups: &[String]) {
     for line in history.of(Stage::Train) {
         let Some(validation) = history.of(Stage::Validation).find(|other| other.epoch == line.epoch) else { continue };
         let of = |name: &str| line.get(name).unwrap_or(f64::NAN);
@@ -247,7 +279,7 @@ fn before(dashboard: &Dashboard, history: &History, columns: &Columns, classes: 
             rate: of("images_per_second"),
             waiting: of("seconds/data") / of("seconds/epoch"),
         };
-        let ious: Vec<f64> = classes.iter().map(|class| of_validation(&format!("iou/{class}"))).collect();
-        dashboard.epoch(&epoch, &ious);
+        let of_classes: Vec<f64> = groups.iter().map(|name| of_validation(name)).collect();
+        dashboard.epoch(&epoch, &of_classes);
     }
 }

@@ -1,11 +1,11 @@
 //! Logs, times and displays a training as it goes on.
 
+use crate::error::Result;
 use crate::guard::Seen;
 use crate::neighbours::Neighbours;
 use crate::notes::Notes;
 use crate::screen::{Pace, Screen};
 use crate::times::{Phase, Times, memory_mb};
-use anyhow::Result;
 use contract::{Progress, Scores};
 
 /// Log, display, timing and load monitor of a training.

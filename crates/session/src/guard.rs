@@ -2,7 +2,7 @@
 //!
 //! The optimizer has already refused to apply them, silently and on the device; this module reports them.
 
-use anyhow::Result;
+use crate::error::Result;
 use contract::{Progress, TorchError, Update, listed};
 use std::collections::VecDeque;
 use std::fmt;
@@ -175,7 +175,7 @@ impl Guard {
 }
 
 /// Returns the values of scalars, read in one transfer.
-fn read<'t>(scalars: impl Iterator<Item = &'t Tensor>) -> Result<Vec<f32>, TorchError> {
+fn read<'t>(scalars: impl Iterator<Item = &'t Tensor>) -> std::result::Result<Vec<f32>, TorchError> {
     let scalars: Vec<&Tensor> = scalars.collect();
     if scalars.is_empty() {
         return Ok(Vec::new());

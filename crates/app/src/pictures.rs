@@ -1,143 +1,154 @@
 //! Writes the part of the log that is for TensorBoard alone: pictures, distributions, curves, and a description of the
 //! run.
 
-use super::Notes;
-use crate::closer::{self, Look, Shown};
+use crate::closer::{self, Best, Look, Shown};
 use crate::config::{Config, flat};
 use crate::graph;
 use crate::page;
 use crate::paint::{self, Style};
 use crate::parts::Network;
+use crate::report;
 use anyhow::Result;
-use contract::{Progress, Scores};
+use contract::Progress;
 use data::{Color, Loader};
+use executors::Training;
 use font8x8::UnicodeFonts;
 use image::{GrayImage, Rgb, RgbImage, imageops};
-use metric::Threshold;
+use metric::{Confusion, Threshold};
+use optim::Gradients;
 use serde_json::Value;
-use summary::{Counts, Histogram, Hyper, Image, Stage, Status};
+use session::Session;
+use summary::{Counts, Histogram, Hyper, Image, Stage};
 use tch::{Device, Kind, Tensor};
 
 /// Scores that runs are compared by.
-const COMPARED: [&str; 4] = ["loss", "accuracy", "mean_iou", "mean_dice"];
+pub const COMPARED: [&str; 4] = ["loss", "accuracy", "mean_iou", "mean_dice"];
 /// Approximate number of values taken from a larger tensor, at a constant stride.
 const VALUES: i64 = 16_384;
 /// Pixels between the parts of a picture, and side of a letter.
 const GAP: u32 = 4;
 const LETTER: u32 = 8;
 
-impl Notes {
+/// Pictures, curves and distributions of a training, and the look at its best network.
+pub struct Pictures<'p> {
+    config: &'p Config,
+    network: &'p Network,
+    input: &'p Loader,
+    gradients: &'p Gradients,
+    has_graph: bool,
+    /// Look at the best network of this call, if one was requested.
+    pub best: Option<Best>,
+}
+
+impl<'p> Pictures<'p> {
+    /// Creates them for the validation data in `input`; `gradients` gives those of an update.
+    pub fn new(config: &'p Config, network: &'p Network, input: &'p Loader, gradients: &'p Gradients) -> Self {
+        Self { config, network, input, gradients, has_graph: false, best: None }
+    }
+
     /// Writes the description of the run, whenever it starts or resumes.
-    pub fn opening(&mut self, config: &Config, environment: &[(String, String)]) -> Result<()> {
-        if !self.on_board {
+    pub fn opening(&self, session: &mut Session, environment: &[(String, String)]) -> Result<()> {
+        if !self.config.summary.tensorboard {
             return Ok(());
         }
-        let (classes, colors) = (config.data.classes(), config.data.colors());
+        let (classes, colors) = (self.config.data.classes(), self.config.data.colors());
         let row = |cells: [&str; 2]| format!("| {} | {} |\n", escaped(cells[0]), escaped(cells[1]));
         let table = |head: [&str; 2], rows: String| format!("{}|---|---|\n{rows}", row(head));
         let environment = environment.iter().map(|(name, value)| row([name, value])).collect();
         let colors = classes.iter().zip(colors).map(|(name, color)| row([name, &color.to_string()])).collect();
-        let lines = config.resolved()?.lines().map(|line| format!("    {line}\n")).collect::<String>();
-        let values: Vec<(String, Hyper)> = flat(config).into_iter().filter_map(hyper).collect();
+        let lines = self.config.resolved()?.lines().map(|line| format!("    {line}\n")).collect::<String>();
+        let values: Vec<(String, Hyper)> = flat(self.config).into_iter().filter_map(hyper).collect();
         let scores: Vec<String> = COMPARED.map(String::from).into();
-        let told = [
-            self.summary.text("configuration", &lines),
-            self.summary.text("environment", &table(["what", "value"], environment)),
-            self.summary.text("classes", &table(["class", "colour"], colors)),
-            self.summary.layout(&classes),
-            self.summary.hparams(&values, &scores),
-        ];
-        told.into_iter().try_for_each(|told| self.hear(told))
+        session.write(|summary| summary.text("configuration", &lines))?;
+        session.write(|summary| summary.text("environment", &table(["what", "value"], environment)))?;
+        session.write(|summary| summary.text("classes", &table(["class", "colour"], colors)))?;
+        session.write(|summary| summary.layout(&classes))?;
+        Ok(session.write(|summary| summary.hparams(&values, &scores))?)
     }
 
-    /// Writes the final scores of the run.
-    pub fn outcome(&mut self, at: Progress, validation: &Scores) -> Result<()> {
-        let scores: Vec<_> = validation.iter().filter(|(name, _)| COMPARED.contains(&name.as_str())).cloned().collect();
-        let told = self.summary.outcome(at.epoch, at.step, Status::Success, &scores);
-        self.hear(told)
+    /// Asks for the gradients of the next update if their distributions are due: it is the last of its epoch, that of the
+    /// last batch or of batches that are left over.
+    pub fn ask(&self, session: &Session, training: &Training) {
+        let next = training.progress();
+        if next.batch + 1 >= training.trainer.input.len() && session.summary().histograms_due(next.epoch + 1) {
+            self.gradients.ask();
+        }
     }
 
     /// Returns an empty look for the next validation, if TensorBoard or the report needs one.
-    pub fn look(&self, network: &Network) -> Result<Option<Look>> {
-        let first = usize::try_from(self.summary.samples())?;
-        Ok(match (self.on_board, self.on_page) {
+    pub fn look(&self, session: &Session) -> Result<Option<Look>> {
+        let summary = &self.config.summary;
+        let first = usize::try_from(session.summary().samples())?;
+        Ok(match (summary.tensorboard, summary.report) {
             (false, false) => None,
-            (true, false) => Some(Look::new(network, first, first)?),
-            (_, true) => Some(Look::new(network, first, first.max(page::SAMPLES))?),
+            (true, false) => Some(Look::new(self.network, first, first)?),
+            (_, true) => Some(Look::new(self.network, first, first.max(page::SAMPLES))?),
         })
     }
 
-    /// Writes the results of the validation at the end of an epoch: precision-recall curves, and the predictions for
-    /// the first and the worst samples. After the first epoch, also the network's graph, which would have delayed that
-    /// epoch.
+    /// Takes in the validation at the end of an epoch: writes precision-recall curves, the predictions for the first and
+    /// the worst samples, and the distributions of weights and gradients, and keeps the look at the best network. After
+    /// the first epoch, also writes the network's graph, which would have delayed that epoch.
     pub fn validated(
         &mut self,
+        session: &mut Session,
         at: Progress,
-        input: &Loader,
-        config: &Config,
-        Look { detail, gallery }: &Look,
+        confusion: Confusion,
+        look: Option<Look>,
     ) -> Result<()> {
-        if !self.on_board {
+        if let Some(look) = look {
+            self.write(session, at, &look)?;
+            let checkpoint = &self.config.checkpoint;
+            let score = report::score(session.validation(), &checkpoint.best);
+            self.best = Best::of(self.best.take(), checkpoint.mode, score, at, (confusion, look));
+        }
+        self.histograms(session, at)
+    }
+
+    fn write(&mut self, session: &mut Session, at: Progress, Look { detail, gallery }: &Look) -> Result<()> {
+        if !self.config.summary.tensorboard {
             return Ok(());
         }
-        let curves = config.data.classes().into_iter().zip(detail.thresholds()?);
+        let data = &self.config.data;
+        let curves = data.classes().into_iter().zip(detail.thresholds()?);
         let curves = curves.map(|(class, counts)| (class, counts.into_iter().map(counted).collect())).collect();
-        let told = self.summary.pr_curves(Stage::Validation, at.epoch, at.step, curves);
-        self.hear(told)?;
+        session.write(|summary| summary.pr_curves(Stage::Validation, at.epoch, at.step, curves))?;
         let (first, mut worst) = (gallery.first()?, gallery.worst()?);
-        worst.truncate(usize::try_from(self.summary.samples())?);
+        worst.truncate(usize::try_from(session.summary().samples())?);
         for (name, predicted) in [("samples", first), ("worst", worst)] {
-            let shown = closer::show(input, &config.data, &predicted);
-            match shown.and_then(|shown| shown.iter().map(|shown| panel(shown, &config.data)).collect()) {
+            let shown = closer::show(self.input, data, &predicted);
+            match shown.and_then(|shown| shown.iter().map(|shown| panel(shown, data)).collect()) {
                 Ok(panels) => {
-                    let told = self.summary.images(Stage::Validation, at.epoch, at.step, name, panels);
-                    self.hear(told)?;
+                    session.write(|summary| summary.images(Stage::Validation, at.epoch, at.step, name, panels))?
                 }
                 // They were readable a moment ago. No picture is worth an epoch.
                 Err(error) => log::warn!("TensorBoard lacks '{name}' of epoch {}: {error:#}", at.epoch),
             }
         }
         if !std::mem::replace(&mut self.has_graph, true) {
-            self.graph(config)?;
+            match graph::of(self.config) {
+                Ok(graph) => session.write(|summary| summary.graph(graph))?,
+                // A network that libtorch cannot trace is no reason to stop.
+                Err(error) => log::warn!("TensorBoard has no graph of the network: {error:#}"),
+            }
         }
         Ok(())
     }
 
-    /// Returns whether the distributions of weights and gradients are to be written at the end of epoch `epoch`.
-    pub fn histograms_due(&self, epoch: u64) -> bool {
-        self.summary.histograms_due(epoch)
-    }
-
-    /// Writes the distributions of the weights and of the last update's `gradients`, if they are due.
-    pub fn histograms(&mut self, at: Progress, network: &Network, gradients: &[(String, Tensor)]) -> Result<()> {
-        if !self.histograms_due(at.epoch) {
+    /// Writes the distributions of the weights and of the last update's gradients, if they are due.
+    fn histograms(&self, session: &mut Session, at: Progress) -> Result<()> {
+        let gradients = self.gradients.take();
+        if !session.summary().histograms_due(at.epoch) {
             return Ok(());
         }
-        let weights = network.store.variables().into_iter().filter(|(_, variable)| variable.requires_grad());
-        let mut weights: Vec<(String, Tensor)> = weights.collect();
-        weights.sort_by(|a, b| a.0.cmp(&b.0));
+        let weights: Vec<(String, Tensor)> = contract::parameters(&self.network.store).into_iter().collect();
         let mut all = Vec::new();
-        for (prefix, tensors) in [("weights", weights.as_slice()), ("gradients", gradients)] {
+        for (prefix, tensors) in [("weights", weights.as_slice()), ("gradients", gradients.as_slice())] {
             for (name, tensor) in tensors {
                 all.push((format!("{prefix}/{}", name.replace('.', "/")), distribution(tensor)?));
             }
         }
-        let told = self.summary.histograms(at.epoch, at.step, all);
-        self.hear(told)
-    }
-
-    /// Writes the network as a graph. Only warns if libtorch cannot trace it.
-    fn graph(&mut self, config: &Config) -> Result<()> {
-        match graph::of(config) {
-            Ok(graph) => {
-                let told = self.summary.graph(graph);
-                self.hear(told)
-            }
-            Err(error) => {
-                log::warn!("TensorBoard has no graph of the network: {error:#}");
-                Ok(())
-            }
-        }
+        Ok(session.write(|summary| summary.histograms(at.epoch, at.step, all))?)
     }
 }
 

@@ -1,0 +1,64 @@
+//! A training run that cannot be lost, around any loop of the executors.
+//!
+//! A [`Session`] drives a [`Trainer`](executors::Trainer) and owns everything around its steps: the run folder and its
+//! lock, restoring, saving, the guard against losses that are not finite, signals, the log and the display.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use std::path::Path;
+//! # let (model, store, input, validation): (tch::nn::Sequential, tch::nn::VarStore, Box<dyn contract::Input>, Box<dyn contract::Input>) = todo!();
+//! # let (mut optimizer, mut metric, mut scores): (Box<dyn contract::Optimizer>, Box<dyn contract::Metric>, Box<dyn contract::Metric>) = todo!();
+//! # let loss_fn = |a: &tch::Tensor, _: &tch::Tensor| -> Result<tch::Tensor, contract::BoxError> { Ok(a.shallow_clone()) };
+//! use executors::{Trainer, Validator};
+//! use session::{Opened, Reached, Session, Settings, Signals};
+//!
+//! let signals = Signals::listen()?;
+//! let mut opened = Opened::open(Path::new("runs/depth"))?;
+//! let mut trainer = Trainer::new(&model, &*input, &loss_fn, &mut *optimizer, &mut *metric, 10).protect("model", &store);
+//! let (mut session, mut training) = Session::begin(&mut opened, Settings::default(), &signals, &mut trainer)?;
+//! while let Some(reached) = session.next(&mut training)? {
+//!     if let Reached::Epoch { scores: of_training, .. } = reached {
+//!         let mut validator = Validator::new(&model, &*validation, &loss_fn, &mut *scores);
+//!         session.validate(&mut training, |watch| validator.test(watch))?;
+//!         session.epoch(&mut training, &of_training)?;
+//!     }
+//!     if session.settle(&mut training)?.is_break() {
+//!         break;
+//!     }
+//! }
+//! let outcome = session.finish(&mut training)?;
+//! # Ok(()) }
+//! ```
+//!
+//! Killed at any moment, the same program resumes where it was, to the bit, if its input is a function of the seed.
+//! Nothing here knows segmentation: scores are names and values, and pictures or reports are the caller's, who writes
+//! them through [`Session::write`].
+
+mod error;
+mod folder;
+mod generators;
+mod guard;
+mod journal;
+mod lock;
+mod neighbours;
+mod notes;
+mod opened;
+mod recovery;
+#[path = "../../../scripts/regular.rs"]
+mod regular;
+mod rescue;
+mod saver;
+mod screen;
+mod session;
+mod settings;
+mod signals;
+mod times;
+
+pub use error::{Error, Gone};
+pub use folder::{Folder, valid};
+pub use lock::{Lock, is_held};
+pub use opened::{Opened, Resume};
+pub use recovery::BATCH;
+pub use session::{Outcome, Reached, Session};
+pub use settings::{NonFinite, Policy, Settings, Show};
+pub use signals::{RESUMABLE, Signals, outlive_limits};

@@ -1,0 +1,466 @@
+//! The session: everything around the steps of a training, in one visible order.
+
+use crate::error::{Error, Result};
+use crate::folder::Folder;
+use crate::generators;
+use crate::guard::Guard;
+use crate::journal::Journal;
+use crate::lock::Lock;
+use crate::neighbours::Neighbours;
+use crate::notes::Notes;
+use crate::opened::Opened;
+use crate::recovery::Recovery;
+use crate::rescue;
+use crate::saver::Saver;
+use crate::screen::{Pace, Screen};
+use crate::settings::{Policy, Settings};
+use crate::signals::Signals;
+use crate::times::{Phase, Times};
+use checkpoint::Permit;
+use contract::{BoxError, Event, Progress, Scores, StateDict, Stateful};
+use executors::{Trainer, Training};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Instant;
+use summary::Summary;
+use tch::Device;
+
+const GENERATOR: &str = "generator";
+const RECOVERY: &str = "recovery";
+/// States of a checkpoint that are the session's own.
+pub(crate) const OWN: [&str; 2] = [GENERATOR, RECOVERY];
+
+/// A training run under way. Dropping it closes the display; what is not saved by then is lost.
+pub struct Session<'s> {
+    folder: Folder,
+    lock: Arc<Lock>,
+    settings: Settings,
+    signals: &'s Signals,
+    saver: Saver,
+    guard: Guard,
+    recovery: Recovery,
+    journal: Journal,
+    /// Progress at which a checkpoint of the present state resumes; None while the state is being changed.
+    sound: Option<Progress>,
+    /// Progress at which the next checkpoint resumes.
+    at: Progress,
+    /// Scores of the last complete validation.
+    validation: Scores,
+    has_validated: bool,
+    /// Speed of the training of the epoch that ended.
+    pace: Pace,
+    /// Requests since the last [`settle`](Self::settle).
+    asked: Asked,
+    stopped: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Asked {
+    stop: bool,
+    save: bool,
+    validate: bool,
+}
+
+/// What a training has reached.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Reached {
+    /// The end of a step.
+    #[non_exhaustive]
+    Step {
+        /// Progress after it.
+        progress: Progress,
+    },
+    /// The end of an epoch's training: validate, then call [`Session::epoch`].
+    #[non_exhaustive]
+    Epoch {
+        /// Progress after it: `progress.epoch` epochs are finished.
+        progress: Progress,
+        /// Scores of the training.
+        scores: Scores,
+    },
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All epochs are done.
+    Finished,
+    /// It was asked to stop, and can be resumed.
+    Stopped,
+}
+
+impl<'s> Session<'s> {
+    /// Begins: restores the trainer's parts, makes the folder ready, tries to write, and opens log and display. From its
+    /// return on, a signal waits for the end of a step.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a state does not fit, the folder or the disk cannot be used, or there is no terminal for a dashboard.
+    pub fn begin<'t, 'a>(
+        opened: &mut Opened,
+        settings: Settings,
+        signals: &'s Signals,
+        trainer: &'t mut Trainer<'a>,
+    ) -> Result<(Self, Training<'t, 'a>)> {
+        opened.restore(trainer)?;
+        let from = opened.progress();
+        let lock = opened.enter()?;
+        let folder = opened.folder().clone();
+        let still = Arc::clone(&lock);
+        let allowed = move || -> std::result::Result<(), BoxError> { Ok(still.check()?) };
+        let permit = Permit::new(allowed.clone());
+
+        let mut recovery = Recovery::new(&settings, folder.rejected(), &permit);
+        let own = opened.own_states();
+        if let Some(state) = own.get(RECOVERY) {
+            let failed = |cause: contract::StateError| Error::Caller(cause.into());
+            recovery.load_state(state).map_err(failed)?;
+        }
+        if let Some(states) = own.get(GENERATOR) {
+            generators::restore(states, trainer.devices())?;
+        }
+        let device = trainer.devices().last().copied().unwrap_or(Device::Cpu);
+        let store = folder.store(&settings.checkpoint).permitted(&permit);
+        let mut saver = Saver::new(store, &settings.checkpoint, settings.about.clone(), from);
+        let mut training = trainer.train(from);
+        let (epochs, batches) = (training.trainer.epochs, training.trainer.input.len());
+        saver.prepare(states(&mut training, &recovery)?, epochs, batches)?;
+
+        let has_begun = folder.has_begun();
+        let mut summary =
+            Summary::permitted(folder.path(), &settings.summary, &summary::Permit::new(allowed))?;
+        if has_begun {
+            // What was logged after the checkpoint will come again.
+            summary.restart(from.epoch, from.step)?;
+        }
+        let notes = Notes::new(summary, settings.checkpoint.on_error);
+        if from.step == 0 && settings.non_finite.policy == Policy::Rollback {
+            // Something to go back to from the first step on.
+            saver.save(states(&mut training, &recovery)?, from, &Scores::new())?;
+        }
+        let columns = training.trainer.metric.columns().map_err(Error::Caller)?;
+        let screen = Screen::open(&folder, &settings, from, epochs, columns)?;
+        let pace = screen.pace();
+        let journal = Journal { notes, screen, times: Times::start(), neighbours: Neighbours::watch() };
+        let session = Self {
+            folder,
+            lock,
+            settings,
+            signals,
+            saver,
+            guard: Guard::new(device),
+            recovery,
+            journal,
+            sound: Some(from),
+            at: from,
+            validation: Scores::new(),
+            has_validated: false,
+            pace,
+            asked: Asked::default(),
+            stopped: false,
+        };
+        signals.begin();
+        Ok((session, training))
+    }
+
+    /// Trains to the end of the next step, or of the epoch; None at the end of the run. A step passes the guard, and is
+    /// logged and shown.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a part does; what was learnt until then is saved first, if it is sound.
+    pub fn next(&mut self, training: &mut Training) -> Result<Option<Reached>> {
+        self.saving(training, Self::advance)
+    }
+
+    fn advance(&mut self, training: &mut Training) -> Result<Option<Reached>> {
+        if self.stopped {
+            return Ok(None);
+        }
+        self.lock.check()?;
+        let Some(event) = training.next() else { return Ok(None) };
+        if let Err(error) = &event {
+            let in_update = matches!(error, executors::Error::Optimizer { .. });
+            let unchanged = !in_update || training.trainer.optimizer.is_unchanged();
+            self.sound = self.sound.filter(|_| unchanged);
+        }
+        let event = event?;
+        self.sound = None;
+        let now = training.progress();
+        self.at = now;
+        let by_key = self.journal.screen.asked();
+        self.asked.stop =
+            self.signals.stop() || by_key.stop || self.settings.until_step.is_some_and(|step| now.step >= step);
+        self.asked.save = self.asked.stop || self.signals.take_save() || by_key.save;
+        self.asked.validate = by_key.validate && !self.asked.stop;
+        match event {
+            Event::Step { loss, update, names, .. } => {
+                let learning_rate = training.trainer.optimizer.learning_rate();
+                // The end of an epoch has a checkpoint of its own.
+                self.asked.save |= now.batch < training.trainer.input.len() && self.saver.due(now);
+                let count = names.len();
+                // No checkpoint before the guard has seen the steps that go into it.
+                let seen = self.guard.step(now, names, loss, update, self.asked.save)?;
+                self.sound = seen.troubles.is_empty().then_some(now);
+                self.journal.times.lap_of_step(training.take_waits());
+                self.journal.step(now, count, &seen, learning_rate)?;
+                self.recovery.recover(&seen.troubles, training, &mut self.saver)?;
+                self.sound = Some(now);
+                Ok(Some(Reached::Step { progress: now }))
+            }
+            Event::Epoch { scores, update, .. } => {
+                let troubles = self.guard.epoch(update)?.troubles;
+                self.recovery.recover(&troubles, training, &mut self.saver)?;
+                // Until it is validated, the end of the epoch comes once more when the run is resumed.
+                let all_batches =
+                    Progress { epoch: now.epoch - 1, batch: training.trainer.input.len(), ..now };
+                (self.sound, self.at) = (Some(all_batches), all_batches);
+                self.journal.times.lap_of_step(training.take_waits());
+                let first = !std::mem::replace(&mut self.has_validated, true);
+                if first && self.saver.due_at_end(now, training.trainer.epochs) {
+                    // The first validation is where a process is killed for the memory it takes.
+                    self.save(training, &Scores::new())?;
+                    self.saver.wait()?;
+                    self.journal.times.lap(Phase::Checkpoint);
+                }
+                self.sound = Some(all_batches);
+                self.pace = self.journal.screen.pace();
+                Ok(Some(Reached::Epoch { progress: now, scores }))
+            }
+            _ => Ok(Some(Reached::Step { progress: now })),
+        }
+    }
+
+    /// Validates by `run`, with the averaged weights if the optimizer keeps them, and shows it. `run` is given a function
+    /// to call with the number of samples after each batch, as [`Validator::test`](executors::Validator::test) does,
+    /// which breaks off if a signal asks to stop. Returns the scores, None after such a signal.
+    ///
+    /// # Errors
+    ///
+    /// Those of `run`; what was learnt is saved first.
+    pub fn validate(
+        &mut self,
+        training: &mut Training,
+        run: impl FnOnce(
+            &mut dyn FnMut(usize) -> ControlFlow<()>,
+        ) -> std::result::Result<Option<Scores>, executors::Error>,
+    ) -> Result<Option<Scores>> {
+        self.saving(training, |session, training| session.measure(training, run))
+    }
+
+    fn measure(
+        &mut self,
+        training: &mut Training,
+        run: impl FnOnce(
+            &mut dyn FnMut(usize) -> ControlFlow<()>,
+        ) -> std::result::Result<Option<Scores>, executors::Error>,
+    ) -> Result<Option<Scores>> {
+        let now = training.progress();
+        let at_end = now.batch == 0;
+        swap_average(training)?;
+        let since = Instant::now();
+        let signals = self.signals;
+        let measured = {
+            let mut watch = self.journal.screen.validation();
+            run(&mut |samples| {
+                watch.step(samples);
+                if signals.stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+        };
+        swap_average(training)?;
+        let measured = measured?;
+        log::debug!("Validated in {:.1} s", since.elapsed().as_secs_f64());
+        match &measured {
+            Some(scores) if at_end => (self.validation, self.at) = (scores.clone(), now),
+            Some(scores) => self.journal.screen.validated(now, scores),
+            None => {}
+        }
+        self.journal.times.lap(Phase::Validation);
+        Ok(measured)
+    }
+
+    /// Logs and shows the epoch that ended, with the scores of its training and those of the last validation. Does
+    /// nothing if that validation was broken off: the end of the epoch comes once more when the run is resumed.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the log cannot be written, and the settings do not let the run go on then.
+    pub fn epoch(&mut self, training: &mut Training, scores: &Scores) -> Result<()> {
+        self.saving(training, |session, training| {
+            let now = training.progress();
+            session.journal.times.lap(Phase::Logging);
+            let by_signal = session.signals.stop() || session.journal.screen.stops_after_epoch();
+            session.asked.stop |= by_signal;
+            let epochs = training.trainer.epochs;
+            if session.at == now {
+                let norm = session.guard.take_gradient_norm();
+                let learning_rate = training.trainer.optimizer.learning_rate();
+                let scores = [scores, &session.validation];
+                session.journal.epoch(now, session.pace, learning_rate, norm, scores)?;
+                if now.epoch < epochs {
+                    session.journal.screen.start_epoch(now);
+                }
+            }
+            session.asked.save |= session.asked.stop || session.saver.due_at_end(now, epochs);
+            Ok(())
+        })
+    }
+
+    /// Saves a checkpoint if one is due, and stops if that was asked for: then the loop must end, by
+    /// [`finish`](Self::finish).
+    ///
+    /// # Errors
+    ///
+    /// Fails if a checkpoint cannot be written, and the settings do not let the run go on then.
+    pub fn settle(&mut self, training: &mut Training) -> Result<ControlFlow<()>> {
+        self.saving(training, |session, training| {
+            let asked = std::mem::take(&mut session.asked);
+            if asked.save {
+                let validation = session.validation.clone();
+                session.save(training, &validation)?;
+            }
+            session.saver.poll()?;
+            session.journal.times.lap(Phase::Checkpoint);
+            if asked.stop && session.at.epoch < training.trainer.epochs {
+                session.saver.finish()?;
+                session.journal.notes.finish()?;
+                session.journal.screen.close();
+                session.lock.check()?;
+                session.stopped = true;
+                return Ok(ControlFlow::Break(()));
+            }
+            session.sound = Some(session.at);
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    /// Ends: waits for the last checkpoint, logs the outcome and closes the display.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the last checkpoint or the last lines cannot be written.
+    pub fn finish(&mut self, training: &mut Training) -> Result<Outcome> {
+        let now = training.progress();
+        if self.stopped {
+            log::info!("Stopped at step {}. To go on: {}", now.step, self.settings.command);
+            return Ok(Outcome::Stopped);
+        }
+        self.saving(training, |session, _| {
+            session.sound = None;
+            session.saver.finish()?;
+            let compared = &session.settings.show.compared;
+            if !compared.is_empty() {
+                let of_run = |(name, _): &&(String, f64)| compared.contains(name);
+                let scores: Scores = session.validation.iter().filter(of_run).cloned().collect();
+                session.journal.notes.outcome(now, &scores)?;
+            }
+            session.journal.notes.finish()?;
+            session.journal.screen.close();
+            Ok(Outcome::Finished)
+        })
+    }
+
+    /// Does something of the caller's within the loop, such as writing pictures. If it fails, what was learnt is saved
+    /// first, as for an error of the session's own.
+    ///
+    /// # Errors
+    ///
+    /// Those of `run`.
+    pub fn with<T>(
+        &mut self,
+        training: &mut Training,
+        run: impl FnOnce(&mut Self) -> std::result::Result<T, BoxError>,
+    ) -> Result<T> {
+        self.saving(training, |session, _| run(session).map_err(Error::Caller))
+    }
+
+    /// Writes into the log. Under `on_error: continue` a full disk is no error: what is not for TensorBoard alone waits in
+    /// memory.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be written.
+    pub fn write(
+        &mut self,
+        write: impl FnOnce(&mut Summary) -> std::result::Result<(), summary::Error>,
+    ) -> Result<()> {
+        self.journal.notes.write(write)
+    }
+
+    /// Returns the log.
+    pub fn summary(&self) -> &Summary {
+        self.journal.notes.summary()
+    }
+
+    /// Returns true if somebody at the dashboard asked for a validation after the last step.
+    pub fn is_asked_to_validate(&self) -> bool {
+        self.asked.validate
+    }
+
+    /// Returns the scores of the last complete validation.
+    pub fn validation(&self) -> &Scores {
+        &self.validation
+    }
+
+    /// Returns the folder of the run.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Returns the lock on the folder.
+    pub fn lock(&self) -> &Lock {
+        &self.lock
+    }
+
+    fn save(&mut self, training: &mut Training, validation: &Scores) -> Result<()> {
+        self.journal.notes.flush()?;
+        self.sound = None;
+        self.saver.save(states(training, &self.recovery)?, self.at, validation)
+    }
+
+    /// Runs `run`. If it fails, saves what was learnt before the error, if that is sound.
+    fn saving<T>(
+        &mut self,
+        training: &mut Training,
+        run: impl FnOnce(&mut Self, &mut Training) -> Result<T>,
+    ) -> Result<T> {
+        run(self, training).map_err(|error| self.rescue(training, error))
+    }
+
+    fn rescue(&mut self, training: &mut Training, error: Error) -> Error {
+        let now = training.progress();
+        if let Err(gone) = self.lock.check() {
+            return rescue::gone(gone, now, self.saver.settle());
+        }
+        // Before the first step nothing was learnt, and whoever mends the settings starts anew.
+        let saved = self.sound.take().filter(|at| at.step > 0).map(|at| -> Result<Progress> {
+            // No checkpoint before the guard has seen the steps that go into it.
+            let troubles = self.guard.epoch(None)?.troubles;
+            self.recovery.recover(&troubles, training, &mut self.saver)?;
+            let states = states(training, &self.recovery)?;
+            self.saver.save_before_error(states, at, &self.validation)?;
+            Ok(at)
+        });
+        match saved.transpose() {
+            Ok(_) if now.step == 0 => {}
+            Ok(saved) => rescue::tell(&self.settings.command, &error, saved, self.saver.settle()),
+            Err(unsaved) => log::error!("What was learnt could not be saved: {unsaved}"),
+        }
+        error
+    }
+}
+
+/// Returns all that a checkpoint holds.
+fn states(training: &mut Training, recovery: &Recovery) -> Result<BTreeMap<String, StateDict>> {
+    let mut states = training.trainer.states();
+    states.insert(GENERATOR.into(), generators::take(training.trainer.devices())?);
+    states.insert(RECOVERY.into(), recovery.state());
+    Ok(states)
+}
+
+fn swap_average(training: &mut Training) -> Result<()> {
+    let average = training.trainer.optimizer.average();
+    average.map_or(Ok(()), |average| average.swap()).map_err(Error::Caller)
+}
