@@ -39,7 +39,7 @@ fn main() -> Result<(), contract::BoxError> {
     let mut optimizer = config.build(contract::parameters(&store), Schedule::default(), length)?;
     let mut metric = metric::Segmentation::new(vec!["dark".into(), "bright".into()], Device::Cpu)?;
 
-    let mut trainer = Trainer::new(&model, &Noise, &loss_fn, &mut optimizer, &mut metric, 5).protect(&store);
+    let mut trainer = Trainer::new(&model, &Noise, &loss_fn, &mut optimizer, &mut metric, 5).protect("model", &store);
     for event in trainer.train(Progress::default()) {
         if let Event::Epoch { progress, scores, .. } = event? {
             println!(

@@ -14,8 +14,8 @@ mod trainer;
 mod validator;
 
 pub use error::{Error, Pass, Place};
-pub use state::RestoreError;
 pub use predictor::{Prediction, Predictor};
+pub use state::RestoreError;
 pub use tiles::{Mirrored, Tiling, predict_tiles};
 pub use trainer::{Trainer, Training};
 pub use validator::Validator;

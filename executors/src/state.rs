@@ -92,9 +92,9 @@ impl Trainer<'_> {
         match states.get(AVERAGE) {
             Some(state) => average.load_state(state).map_err(problem),
             // Averaging begins here.
-            None => average.restart().map_err(|error| {
-                problem(StateError::Value { name: AVERAGE.into(), problem: error.to_string() })
-            }),
+            None => average
+                .restart()
+                .map_err(|error| problem(StateError::Value { name: AVERAGE.into(), problem: error.to_string() })),
         }
     }
 

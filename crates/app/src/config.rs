@@ -20,10 +20,10 @@ use crate::report;
 use crate::usage::usage;
 use anyhow::{Context, Result};
 use contract::Invalid;
-use session::NonFinite;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use session::NonFinite;
 use std::path::Path;
 use strict::Problem;
 use tch::Cuda;
@@ -73,7 +73,11 @@ pub struct Train {
     pub device: Device,
     /// Number of compute threads; 0 leaves it to libtorch, which uses all cores.
     pub threads: u16,
-    /// Device to compute on.
+    /// Handling of batches whose loss or gradient is not finite. Such a batch never changes the weights.
+    pub non_finite: NonFinite,
+}
+
+/// Device to compute on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Device {

@@ -93,8 +93,7 @@ pub fn train(start: &mut Start, parts: &mut Parts, signals: &Signals, args: &cli
                 log::debug!("Training acc over epoch: {:.4}", report::score(&scores, "accuracy"));
                 let mut look = session.with(&mut training, |session| Ok(pictures.look(session)?))?;
                 let mut metric = Closer { scores: validation_metric, look: look.as_mut() };
-                let mut validator =
-                    Validator::new(model, validation_input, loss_fn, &mut metric).after(progress.epoch);
+                let mut validator = Validator::new(model, validation_input, loss_fn, &mut metric).after(progress.epoch);
                 if session.validate(&mut training, |watch| validator.test(watch))?.is_some() {
                     session.with(&mut training, |session| {
                         let confusion = validation_metric.confusion()?;

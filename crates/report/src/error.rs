@@ -24,6 +24,9 @@ pub enum Error {
         /// Path of the folder.
         folder: PathBuf,
     },
+    /// The log cannot be read.
+    #[error(transparent)]
+    Log(#[from] summary::Error),
     /// A file of the run is not JSON.
     #[error("{path} is not valid JSON ({problem}); restore it, or report on another run")]
     Config {

@@ -31,9 +31,9 @@ mod write;
 pub use error::Error;
 pub use evaluation::{Bin, Evaluation, IGNORED, Picture, Sample};
 pub use flat::flat;
-pub use summary::history::{History, Line, Stage};
 pub use run::{Best, Class, Run, Status};
 pub use scores::{ClassScores, calibration_error, class_scores};
+pub use summary::history::{History, Line, Stage};
 
 use std::fs::File;
 use std::io::Read;

@@ -76,14 +76,14 @@ impl Run {
     /// those in the sentence at its head.
     pub fn read(folder: &Path) -> Result<Self, Error> {
         let path = folder.join("config.json");
-        let config = match read(&path) {
+        let config = match regular::open(&path).and_then(io::read_to_string) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(Error::NoRun { folder: folder.into() });
             }
             bytes => bytes.map_err(Error::io("read", &path))?,
         };
         let config: Value =
-            serde_json::from_slice(&config).map_err(|error| Error::Config { path, problem: error.to_string() })?;
+            serde_json::from_str(&config).map_err(|error| Error::Config { path, problem: error.to_string() })?;
         let history = History::read(&folder.join("metrics.jsonl"))?;
         let classes = history.names("iou/").into_iter().zip(COLORS.into_iter().cycle());
         let name = folder.file_name().map_or_else(|| folder.display().to_string(), |name| name.display().to_string());

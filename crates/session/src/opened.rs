@@ -51,14 +51,7 @@ impl Opened {
     /// Fails if another process trains there.
     pub fn lock(folder: Folder) -> Result<Self> {
         let lock = if folder.exists()? { Some(Arc::new(Lock::take(folder.path())?)) } else { None };
-        Ok(Self {
-            folder,
-            lock,
-            resume: Resume::Newest,
-            checkpoint: None,
-            from: Progress::default(),
-            restored: None,
-        })
+        Ok(Self { folder, lock, resume: Resume::Newest, checkpoint: None, from: Progress::default(), restored: None })
     }
 
     /// Loads the checkpoint to resume from.

@@ -144,3 +144,17 @@ impl Stateful for Recovery {
         load(&self.state(), state)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_recoveries_is_restored() {
+        let folder = tempfile::tempdir().unwrap();
+        let permit = Permit::new(|| Ok(()));
+        let mut recovery = Recovery::new(&Settings::default(), folder.path().into(), &permit);
+        recovery.load_state(&[("times".to_string(), Tensor::from(3i64))].into()).unwrap();
+        assert_eq!(recovery.state()["times"].int64_value(&[]), 3);
+    }
+}

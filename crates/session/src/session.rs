@@ -129,8 +129,7 @@ impl<'s> Session<'s> {
         saver.prepare(states(&mut training, &recovery)?, epochs, batches)?;
 
         let has_begun = folder.has_begun();
-        let mut summary =
-            Summary::permitted(folder.path(), &settings.summary, &summary::Permit::new(allowed))?;
+        let mut summary = Summary::permitted(folder.path(), &settings.summary, &summary::Permit::new(allowed))?;
         if has_begun {
             // What was logged after the checkpoint will come again.
             summary.restart(from.epoch, from.step)?;
@@ -214,8 +213,7 @@ impl<'s> Session<'s> {
                 let troubles = self.guard.epoch(update)?.troubles;
                 self.recovery.recover(&troubles, training, &mut self.saver)?;
                 // Until it is validated, the end of the epoch comes once more when the run is resumed.
-                let all_batches =
-                    Progress { epoch: now.epoch - 1, batch: training.trainer.input.len(), ..now };
+                let all_batches = Progress { epoch: now.epoch - 1, batch: training.trainer.input.len(), ..now };
                 (self.sound, self.at) = (Some(all_batches), all_batches);
                 self.journal.times.lap_of_step(training.take_waits());
                 let first = !std::mem::replace(&mut self.has_validated, true);
@@ -229,7 +227,6 @@ impl<'s> Session<'s> {
                 self.pace = self.journal.screen.pace();
                 Ok(Some(Reached::Epoch { progress: now, scores }))
             }
-            _ => Ok(Some(Reached::Step { progress: now })),
         }
     }
 
@@ -243,9 +240,7 @@ impl<'s> Session<'s> {
     pub fn validate(
         &mut self,
         training: &mut Training,
-        run: impl FnOnce(
-            &mut dyn FnMut(usize) -> ControlFlow<()>,
-        ) -> std::result::Result<Option<Scores>, executors::Error>,
+        run: impl FnOnce(&mut dyn FnMut(usize) -> ControlFlow<()>) -> std::result::Result<Option<Scores>, executors::Error>,
     ) -> Result<Option<Scores>> {
         self.saving(training, |session, training| session.measure(training, run))
     }
@@ -253,9 +248,7 @@ impl<'s> Session<'s> {
     fn measure(
         &mut self,
         training: &mut Training,
-        run: impl FnOnce(
-            &mut dyn FnMut(usize) -> ControlFlow<()>,
-        ) -> std::result::Result<Option<Scores>, executors::Error>,
+        run: impl FnOnce(&mut dyn FnMut(usize) -> ControlFlow<()>) -> std::result::Result<Option<Scores>, executors::Error>,
     ) -> Result<Option<Scores>> {
         let now = training.progress();
         let at_end = now.batch == 0;
@@ -382,10 +375,7 @@ impl<'s> Session<'s> {
     /// # Errors
     ///
     /// What cannot be written.
-    pub fn write(
-        &mut self,
-        write: impl FnOnce(&mut Summary) -> std::result::Result<(), summary::Error>,
-    ) -> Result<()> {
+    pub fn write(&mut self, write: impl FnOnce(&mut Summary) -> std::result::Result<(), summary::Error>) -> Result<()> {
         self.journal.notes.write(write)
     }
 

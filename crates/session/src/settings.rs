@@ -58,10 +58,6 @@ pub struct Show {
     pub compared: Vec<String>,
 }
 
-/// Handling of batches whose loss or gradient is not finite. Such a batch never changes the weights.
-    pub non_finite: NonFinite,
-}
-
 /// Handling of batches whose loss or gradient is not finite.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

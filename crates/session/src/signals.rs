@@ -35,7 +35,8 @@ pub struct Signals {
 /// whatever it does.
 pub fn outlive_limits() -> Result<()> {
     #[cfg(unix)]
-    flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).map_err(Error::io("listen to", Path::new("signals")))?;
+    flag::register(signal_hook::consts::SIGXFSZ, Arc::default())
+        .map_err(Error::io("listen to", Path::new("signals")))?;
     Ok(())
 }
 

@@ -25,7 +25,7 @@ fn trained(input: &Images, protected: bool) -> (Vec<Scores>, StateDict) {
     let (store, model) = network();
     let (mut optimizer, mut metric, loss_fn) = (optimizer(&store, 1), segmentation(), CrossEntropy::default());
     let trainer = Trainer::new(&model, input, &loss_fn, &mut optimizer, &mut metric, 3);
-    let mut trainer = if protected { trainer.protect(&store) } else { trainer };
+    let mut trainer = if protected { trainer.protect("model", &store) } else { trainer };
     let epochs = trainer.train(Progress::default()).filter_map(|event| match event.unwrap() {
         Event::Epoch { scores, .. } => Some(scores),
         Event::Step { .. } => None,
@@ -72,7 +72,7 @@ fn what_a_forward_pass_changes_is_put_back_after_an_error() {
         if *calls > 1 { Err("out of breath".into()) } else { Ok(loss) }
     };
     let input = Images::new(&[2, 2]);
-    let mut trainer = Trainer::new(&model, &input, &loss_fn, &mut optimizer, &mut metric, 1).protect(&store);
+    let mut trainer = Trainer::new(&model, &input, &loss_fn, &mut optimizer, &mut metric, 1).protect("model", &store);
     let mut training = trainer.train(Progress::default());
     training.next().unwrap().unwrap();
     let before = copied(&store);

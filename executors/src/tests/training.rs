@@ -195,7 +195,7 @@ fn nothing_is_read_from_the_device_inside_a_step() {
     let mut optimizer = config.build(contract::parameters(&store), optim::Schedule::default(), length).unwrap();
     let (mut metric, input) = (segmentation(), Images::new(&[2, 3, 1]));
     let loss_fn = loss::Config { dice: 0.5, ..loss::Config::default() }.build(Device::Cpu).unwrap();
-    let mut trainer = Trainer::new(&model, &input, &loss_fn, &mut optimizer, &mut metric, 1).protect(&store);
+    let mut trainer = Trainer::new(&model, &input, &loss_fn, &mut optimizer, &mut metric, 1).protect("model", &store);
     let mut training = trainer.train(Progress::default());
 
     let reads = torch_ext::Reads::watch().unwrap();

@@ -92,7 +92,7 @@ fn bf16_and_i64_keep_every_bit() {
     let all_bits: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
     let bf16 = Tensor::f_from_data_size(&all_bits, &[256, 256], Kind::BFloat16).unwrap();
     let i64s = Tensor::from_slice(&[i64::MIN, -1, 0, (1 << 53) + 1, i64::MAX]);
-    let saved = holding("generator", StateDict::from([("bf16".into(), bf16), ("i64".into(), i64s)]));
+    let saved = holding("metric", StateDict::from([("bf16".into(), bf16), ("i64".into(), i64s)]));
     assert_same(&saved, &load(&store.save(&saved).unwrap()).unwrap());
 }
 

@@ -5,8 +5,8 @@ use super::*;
 use crate::parts::Network;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use tch::nn::ModuleT;
 
 /// With running statistics and averaged weights, but without dropout: tests share libtorch's generator.
