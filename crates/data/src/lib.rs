@@ -23,63 +23,68 @@
 
 mod cache;
 mod check;
-mod classes;
 mod config;
-mod dataset;
 mod decode;
-mod ends;
 mod error;
-mod files;
-mod fingerprint;
-mod folders;
-mod forms;
-mod images;
-mod labels;
-mod lines;
-mod list;
-mod loader;
-mod ordered;
-mod paths;
-mod pets;
-mod pipeline;
-mod random;
-mod reader;
+mod label;
+mod list {
+    //! Data sets made of files, and the lists and folders that name the files of each split.
+
+    pub(crate) mod folders;
+    mod forms;
+    mod lines;
+    pub(crate) mod listed;
+    mod parse;
+    pub(crate) mod paths;
+    pub(crate) mod pets;
+    pub(crate) mod split;
+    pub(crate) mod walk;
+}
+mod load;
 #[path = "../../../scripts/regular.rs"]
 mod regular;
-mod resize;
-mod shapes;
-mod skipped;
-mod split;
 mod transform;
-mod verify;
-mod walk;
 
 pub use cache::{Cache, Tell, Told};
-pub use check::{ClassShare, Finding, Kind, Report, Severity, Sizes, Statistics, check, check_config};
-pub use classes::{Class, Color, PALETTE, check_classes};
-pub use config::{Config, Split};
-pub use dataset::{Dataset, IGNORE, Sample, Source};
-pub use decode::{Noted, Orientation, Remark, Strips, dimensions, may_be_image, read_pixels, read_rgb, remarks};
+pub use check::finding::{Finding, Kind, Severity};
+pub use check::statistics::{ClassShare, Sizes, Statistics};
+pub use check::verify::{Verified, verify, verify_all_but};
+pub use check::{Report, check};
+pub use config::Config;
+pub use config::checked::check_config;
+pub use decode::header::dimensions;
+pub use decode::kind::may_be_image;
+pub use decode::remarks::{Noted, Remark, remarks};
+pub use decode::strips::Strips;
+pub use decode::turn::Orientation;
 #[doc(hidden)]
 pub use decode::{decode_image, decode_mask};
+pub use decode::{read_pixels, read_rgb};
 pub use error::Error;
-pub use files::Preparation;
-pub use fingerprint::{Fingerprint, fingerprint};
-pub use folders::Folders;
-pub use images::Images;
-pub use labels::{ClassRef, Label, Labels, Unlisted};
-pub use list::List;
+pub use label::classes::{Class, Color, PALETTE, check_classes};
+pub use label::pixel::Label;
+pub use label::{ClassRef, Labels, Unlisted};
+pub use list::folders::Folders;
+pub use list::listed::List;
 #[doc(hidden)]
-pub use list::parse_list;
-pub use loader::{Loader, LoaderConfig, Moving, Order};
-pub use pets::{OxfordPets, Target};
-pub use pipeline::{Normalize, Pipeline};
-pub use resize::{Rectangle, Resize};
-pub use shapes::Shapes;
-pub use skipped::{Passed, Skipped};
-pub use split::SplitConfig;
-pub use transform::{
-    Affine, CoarseDropout, ColorJitter, CutMix, GaussianBlur, GaussianNoise, RandomCrop, RandomResizedCrop, Transform,
-};
-pub use verify::{Verified, verify, verify_all_but};
-pub use walk::walk;
+pub use list::listed::parse_list;
+pub use list::pets::{OxfordPets, Target};
+pub use list::split::{Split, SplitConfig};
+pub use list::walk::walk;
+pub use load::config::LoaderConfig;
+pub use load::dataset::{Dataset, Source};
+pub use load::files::Preparation;
+pub use load::fingerprint::{Fingerprint, fingerprint};
+pub use load::images::Images;
+pub use load::loader::{Loader, Moving, Order};
+pub use load::pipeline::{Normalize, Pipeline};
+pub use load::shapes::Shapes;
+pub use load::skipped::{Passed, Skipped};
+pub use load::{IGNORE, Sample};
+pub use transform::Transform;
+pub use transform::affine::Affine;
+pub use transform::color::ColorJitter;
+pub use transform::crop::{RandomCrop, RandomResizedCrop};
+pub use transform::filter::{GaussianBlur, GaussianNoise};
+pub use transform::patch::{CoarseDropout, CutMix};
+pub use transform::resize::{Rectangle, Resize};
