@@ -2,7 +2,8 @@
 //!
 //! JPEG is decoded by `zune-jpeg`, TIFF by `tiff`, PNG masks by `png`, everything else by `image`. Of several frames
 //! the first is used. Transparency is dropped, and of 16 bits the upper 8 are kept (as OpenCV reads PNGs);
-//! [`remarks()`] reports what else a file holds. Images are turned upright by their orientation tags ([`Orientation`]).
+//! [`remarks`](fn@remarks::remarks) reports what else a file holds. Images are turned upright by their orientation tags
+//! ([`Orientation`]).
 
 mod colors;
 mod file;
