@@ -1,4 +1,4 @@
-"""Prints what the tests of src/random.rs expect: a second ChaCha8, written from RFC 8439 with 8 rounds for 20.
+"""Prints what the tests of src/transform/random.rs expect: a second ChaCha8, written from RFC 8439 with 8 rounds for 20.
 
     python chacha8.py
 """

@@ -1,4 +1,5 @@
-"""Prints the hash that the tests of src/fingerprint.rs expect: a second BLAKE3, written from its paper, for up to 1024 bytes.
+"""Prints the hash that the tests of src/load/fingerprint.rs expect: a second BLAKE3, written from its paper, for up to
+1024 bytes.
 
     python fingerprint.py
 """

@@ -5,22 +5,19 @@
 //! errors are the same with and without it.
 
 mod build;
-mod disk;
+pub(crate) mod disk;
 mod format;
-mod memory;
+pub(crate) mod memory;
 #[cfg(test)]
 mod tests;
 
-use crate::config::{Config, Split};
-use crate::dataset::{Dataset, Sample, Source};
-use crate::decode::Remark;
+use crate::decode::remarks::Remark;
 use crate::error::Error;
-use crate::loader::LoaderConfig;
-use contract::Invalid;
+use crate::load::Sample;
+use crate::load::dataset::{Dataset, Source};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::env;
-use std::path::{Path, PathBuf, absolute};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Storage of decoded and resized samples.
@@ -72,7 +69,7 @@ pub enum Told<'a> {
 pub type Tell = Arc<dyn Fn(Told<'_>) + Send + Sync>;
 
 /// Storage of samples: returns a stored one, or loads it from the source data set.
-trait Store: Send + Sync {
+pub(crate) trait Store: Send + Sync {
     /// As [`Dataset::load`].
     fn load(&self, source: &dyn Dataset, index: u64, sample: &mut Sample) -> Result<(), Error>;
 
@@ -81,9 +78,9 @@ trait Store: Send + Sync {
 }
 
 /// A data set, with its samples kept in a store.
-struct Cached<S> {
-    source: Arc<dyn Dataset>,
-    store: S,
+pub(crate) struct Cached<S> {
+    pub(crate) source: Arc<dyn Dataset>,
+    pub(crate) store: S,
 }
 
 impl<S: Store> Dataset for Cached<S> {
@@ -126,61 +123,4 @@ impl<S: Store> Dataset for Cached<S> {
     fn source(&self, index: u64) -> Result<Source, Error> {
         self.source.source(index)
     }
-}
-
-impl Config {
-    /// Opens a split as [`open`](Self::open) does, with the cache that the configuration asks for. Builds a cache on
-    /// disk first if there is none yet, which decodes every sample.
-    ///
-    /// # Errors
-    ///
-    /// Those of `open`; [`Error::Memory`] and [`Error::NoRoom`] where the cache would not fit; [`Error::Cache`] where
-    /// its file cannot be written. A sample that cannot be loaded is no error here; loading it is.
-    pub fn open_cached(&self, split: Split, tell: &Tell) -> Result<Arc<dyn Dataset>, Error> {
-        let dataset: Arc<dyn Dataset> = self.open(split)?.into();
-        Ok(match self.loader().cache {
-            Cache::None => dataset,
-            Cache::Memory => {
-                let store = memory::InMemory::new(dataset.as_ref())?;
-                Arc::new(Cached { source: dataset, store })
-            }
-            Cache::Disk => {
-                let (description, stem) = self.described(split)?;
-                let folder = folder(self.loader())?;
-                let store = disk::open(&dataset, &folder, &stem, &description, self.loader().workers, tell)?;
-                Arc::new(Cached { source: dataset, store })
-            }
-        })
-    }
-
-    /// Returns a description of everything but the files that decides on a split's samples, and the name of its cache.
-    fn described(&self, split: Split) -> Result<(String, String), Invalid> {
-        let invalid = |problem: String| Invalid { key: "loader.cache".into(), problem };
-        let mut value = serde_json::to_value(self).map_err(|error| invalid(error.to_string()))?;
-        if let Some(keys) = value.as_object_mut() {
-            for key in ["loader", "transforms", "normalize"] {
-                keys.remove(key);
-            }
-            if let Some(root) = keys.get_mut("root") {
-                let path = absolute(root.as_str().unwrap_or_default()).map_err(|error| invalid(error.to_string()))?;
-                *root = path.to_string_lossy().into();
-            }
-        }
-        let split = split.name();
-        let description = format!("{split} {value}");
-        let hash = blake3::hash(description.as_bytes()).to_hex();
-        let kind = value.get("kind").and_then(|kind| kind.as_str()).unwrap_or_default();
-        let stem = format!("{kind}-{split}-{:.12}", hash.as_str());
-        Ok((description, stem))
-    }
-}
-
-fn folder(config: &LoaderConfig) -> Result<PathBuf, Invalid> {
-    let variable = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let named = config.cache_folder.clone();
-    let usual = || variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
-    named.or_else(|| Some(usual()?.join("oxiseg/data"))).ok_or_else(|| Invalid {
-        key: "loader.cache_folder".into(),
-        problem: "must name a folder, for neither XDG_CACHE_HOME nor HOME is set".into(),
-    })
 }

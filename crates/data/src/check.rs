@@ -5,22 +5,21 @@
 //! the time to decode every image.
 
 mod duplicates;
-mod finding;
+pub(crate) mod finding;
 mod inspect;
-mod statistics;
-mod strays;
+pub(crate) mod statistics;
+pub(crate) mod strays;
+pub(crate) mod verify;
 
-pub use finding::{Finding, Kind, Severity};
-pub use statistics::{ClassShare, Sizes, Statistics};
-
-use crate::config::{Config, Split};
-use crate::dataset::{Dataset, IGNORE};
 use crate::error::Error;
-use crate::ordered::Ordered;
-use finding::unmatched;
-use inspect::{Prints, inspect};
+use crate::list::split::Split;
+use crate::load::dataset::Dataset;
+use crate::load::ordered::Ordered;
+use duplicates::Seen;
+use finding::{Finding, Kind, Severity};
+use inspect::inspect;
 use serde::Serialize;
-use statistics::Tally;
+use statistics::{Statistics, Tally, absent};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -41,49 +40,12 @@ impl Report {
 
     /// Adds `findings`, sorts all and removes duplicates: a sample that is listed twice is inspected twice, and several
     /// checks may find the same thing.
-    fn with(mut self, findings: impl IntoIterator<Item = Finding>) -> Self {
+    pub(crate) fn with(mut self, findings: impl IntoIterator<Item = Finding>) -> Self {
         self.findings.extend(findings);
         self.findings.sort_by(|a, b| (a.kind, &a.samples, &a.files).cmp(&(b.kind, &b.samples, &b.files)));
         self.findings.dedup();
         self
     }
-}
-
-/// A sample and what later comparisons need of it; `None` for one that could not be decoded.
-struct Seen {
-    split: Split,
-    name: String,
-    prints: Option<Prints>,
-}
-
-/// Checks everything that a configuration refers to: its samples as [`check`] does, its folders and its labels. Calls
-/// `progress` with the number of all samples after each sample.
-///
-/// # Errors
-///
-/// Whatever leaves no samples to check: a configuration that cannot work, a missing folder, a list that cannot be read.
-pub fn check_config(config: &Config, workers: u64, mut progress: impl FnMut(u64)) -> Result<Report, Error> {
-    let (mut splits, mut findings) = (Vec::new(), Vec::new());
-    for split in [Split::Train, Split::Validation] {
-        let (dataset, errors) = config.open_sound(split)?;
-        splits.push((split, dataset));
-        findings.extend(errors.iter().flat_map(unmatched));
-    }
-    let samples = splits.iter().map(|(_, dataset)| dataset.len()).sum();
-    let report = check(&splits, &config.classes(), workers, || progress(samples))?;
-    findings.extend(config.unused_masks()?.iter().flat_map(|path| strays::stray(path)));
-    for (split, (_, dataset)) in report.splits.iter().zip(&splits) {
-        let shown = |id: u8| match split.classes.get(usize::from(id)) {
-            _ if id == IGNORE => split.ignored > 0.0,
-            class => class.is_some_and(|class| class.pixels > 0),
-        };
-        findings.extend(match config.check_shown(split.split, dataset.as_ref(), shown) {
-            Ok(None) => None,
-            Ok(Some(warning)) => Some(Finding::new(Kind::OneClass, warning)),
-            Err(invalid) => Some(Finding::new(Kind::Unlabelled, format!("data.{invalid}"))),
-        });
-    }
-    Ok(report.with(findings))
 }
 
 /// Decodes every sample of `splits` with `workers` threads. `splits` should be all splits of the data set, since files
@@ -116,7 +78,7 @@ pub fn check(
             progress();
         }
         let measured = tally.finish();
-        findings.extend(finding::absent(&measured));
+        findings.extend(absent(&measured));
         statistics.push(measured);
     }
     findings.extend(repeated(&seen));

@@ -1,27 +1,30 @@
 //! The configuration of the data: the data set, the size of its samples, and their loading.
 
-use crate::classes::{Class, Color};
-use crate::dataset::Dataset;
-use crate::decode::Orientation;
-use crate::error::Error;
-use crate::files::{Files, Preparation};
-use crate::folders::Folders;
-use crate::labels::Labels;
-use crate::list::List;
-use crate::loader::LoaderConfig;
-use crate::pets::OxfordPets;
-use crate::pipeline::Pipeline;
-use crate::resize::Resize;
-use crate::shapes::Shapes;
+mod cached;
+pub(crate) mod checked;
+mod left;
+#[cfg(test)]
+mod tests;
+
+use crate::decode::turn::Orientation;
+use crate::error::{Error, within};
+use crate::label::Labels;
+use crate::label::classes::{Class, Color};
+use crate::list::folders::Folders;
+use crate::list::listed::List;
+use crate::list::pets::OxfordPets;
+use crate::list::split::Split;
+use crate::load::config::LoaderConfig;
+use crate::load::dataset::Dataset;
+use crate::load::files::{Files, Preparation};
+use crate::load::pipeline::Pipeline;
+use crate::load::shapes::Shapes;
+use crate::transform::resize::{LARGEST, Resize};
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// Maximum height and width of the network's input, in pixels; more is a typing error.
-pub(crate) const LARGEST: u32 = 8192;
 
 /// The data set, named by the key `kind`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,34 +39,6 @@ pub enum Config {
     Folders(Folders),
     /// Images and masks named in a list.
     List(List),
-}
-
-/// The two parts of a data set. No sample is in both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Split {
-    /// The samples that the weights are fitted to.
-    Train,
-    /// The samples that the network is evaluated on.
-    Validation,
-}
-
-impl Split {
-    /// Returns `train` or `validation`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Validation => "validation",
-        }
-    }
-}
-
-impl fmt::Display for Split {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Train => "training",
-            Self::Validation => "validation",
-        })
-    }
 }
 
 impl Default for Config {
@@ -110,7 +85,7 @@ impl Config {
     }
 
     /// Returns the classes and the labels of the masks; of data sets that define their own classes, default labels.
-    pub(crate) fn labelled(&self) -> (Vec<Class>, Labels) {
+    fn labelled(&self) -> (Vec<Class>, Labels) {
         match self {
             Self::Shapes(_) => (Shapes::CLASSES.map(Class::from).to_vec(), Labels::default()),
             Self::OxfordPets(pets) => {
@@ -194,7 +169,7 @@ impl Config {
         self.check()?;
         Ok(match self {
             Self::Shapes(shapes) => Box::new(shapes.open(split)),
-            Self::OxfordPets(pets) => Box::new(pets.open(split)?),
+            Self::OxfordPets(pets) => Box::new(Files::new(pets.paths(split)?, pets.labels(), &pets.preparation)),
             Self::Folders(all) => {
                 Box::new(Files::new(all.paths(split)?, all.labels.table(&all.classes)?, &all.preparation))
             }
@@ -206,7 +181,7 @@ impl Config {
 
     /// Opens a split for inspection: leaves out images and masks that cannot be matched, and returns an error for each
     /// kind of mismatch.
-    pub(crate) fn open_sound(&self, split: Split) -> Result<(Arc<dyn Dataset>, Vec<Error>), Error> {
+    fn open_sound(&self, split: Split) -> Result<(Arc<dyn Dataset>, Vec<Error>), Error> {
         self.check()?;
         let Self::Folders(all) = self else { return Ok((self.open(split)?.into(), Vec::new())) };
         let (paths, unmatched) = all.sound_paths(split)?;
@@ -221,11 +196,3 @@ impl Config {
         }
     }
 }
-
-/// Prefixes the key of an error with its section.
-pub(crate) fn within(section: &str, result: Result<(), Invalid>) -> Result<(), Invalid> {
-    result.map_err(|Invalid { key, problem }| Invalid { key: format!("{section}.{key}"), problem })
-}
-
-#[cfg(test)]
-mod tests;

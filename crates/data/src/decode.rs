@@ -2,52 +2,42 @@
 //!
 //! JPEG is decoded by `zune-jpeg`, TIFF by `tiff`, PNG masks by `png`, everything else by `image`. Of several frames
 //! the first is used. Transparency is dropped, and of 16 bits the upper 8 are kept (as OpenCV reads PNGs);
-//! [`remarks()`] reports what else a file holds. Images are turned upright by their orientation tags ([`Orientation`]).
+//! [`remarks`](fn@remarks::remarks) reports what else a file holds. Images are turned upright by their orientation tags
+//! ([`Orientation`]).
 
+mod colors;
+mod file;
+mod found;
 mod grey;
-mod header;
+pub(crate) mod header;
 mod jpeg;
-mod kind;
+pub(crate) mod kind;
 mod mask;
 mod note;
 mod other;
 mod png;
 mod problem;
-mod remarks;
-mod strips;
+pub(crate) mod remarks;
+pub(crate) mod strips;
 #[cfg(test)]
 mod tests;
 mod tiff;
-mod turn;
+pub(crate) mod turn;
 mod unpack;
 
-use crate::classes::Class;
 use crate::error::Error;
-use crate::labels::{LabelTable, Labels};
-use crate::regular;
-use image::{ImageFormat, ImageReader, Limits, RgbImage};
-use problem::{Problem, failed, fits, tell_size};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek};
+use crate::label::Labels;
+use crate::label::classes::Class;
+use crate::label::table::LabelTable;
+use file::read;
+use image::{ImageFormat, RgbImage};
+use problem::{MOST_MEMORY, Problem};
 use std::path::Path;
-
-/// Maximum width and height of a decoded image, in pixels. A header can claim anything; no photograph is larger.
-const LARGEST_SIDE: u32 = 32_768;
-
-/// Maximum size of a file or a decoded image, in bytes.
-const MOST_MEMORY: u64 = 512 << 20;
+use turn::Orientation;
 
 /// Maximum ratio of decoded to compressed bytes for JPEGs that exceed [`MOST_MEMORY`]. (A block of 8×8 pixels takes at
 /// least 6 bits.)
 const MOST_PACKED: u64 = 400;
-
-pub use header::dimensions;
-pub use kind::may_be_image;
-pub(crate) use kind::{is_named_as_image, is_read_by_name};
-pub(crate) use remarks::remarks_of_mask;
-pub use remarks::{Noted, Remark, remarks};
-pub use strips::Strips;
-pub use turn::Orientation;
 
 /// Reads the image at `path` as RGB: transparency is dropped, greyscale and palettes become colours; of several frames
 /// the first is used.
@@ -161,30 +151,4 @@ pub fn decode_image(file: &[u8], channels: u32, pixels: &mut Vec<u8>) -> Result<
 pub fn decode_mask(file: &[u8], labels: &Labels, classes: &[Class], ids: &mut Vec<u8>) -> Result<[u32; 2], Error> {
     let (size, turn) = mask::decode(file, Path::new("any"), &labels.table(classes)?, &mut Vec::new(), ids)?;
     Ok(turn.apply(ids, size, 1, &mut Vec::new()))
-}
-
-fn open(path: &Path) -> Result<BufReader<File>, Error> {
-    regular::open(path).map(BufReader::new).map_err(|source| Error::Io { path: path.into(), source })
-}
-
-/// Reads a whole file into a buffer.
-fn read(path: &Path, file: &mut Vec<u8>) -> Result<(), Error> {
-    file.clear();
-    let opened = regular::open(path).and_then(|opened| opened.take(MOST_MEMORY + 1).read_to_end(file));
-    let bytes = opened.map_err(|source| Error::Io { path: path.into(), source })?;
-    if bytes as u64 <= MOST_MEMORY {
-        return Ok(());
-    }
-    let most = MOST_MEMORY >> 20;
-    Err(Problem::Refused(format!(
-        "has more than the {most} MB that are read of an image file: save it compressed, or in pieces"
-    ))
-    .of(path))
-}
-
-fn limited<R: BufRead + Seek>(mut reader: ImageReader<R>) -> ImageReader<R> {
-    let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(MOST_MEMORY);
-    reader.limits(limits);
-    reader
 }

@@ -1,8 +1,8 @@
 //! Errors between a folder and a batch. Each variant names the file or the sample.
 
-use crate::config::Split;
-use crate::dataset::IGNORE;
-use crate::labels::Label;
+use crate::label::pixel::Label;
+use crate::list::split::Split;
+use crate::load::IGNORE;
 use contract::{Invalid, OUT_OF_MEMORY, TorchError, caught};
 use image::ImageError;
 use std::{io, path::PathBuf};
@@ -277,4 +277,9 @@ fn shown(groups: &[Vec<String>]) -> String {
 pub(crate) fn guarded<T>(what: impl FnOnce() -> String, load: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     // State that `load` left half-changed is never read afterwards: the error ends the epoch.
     caught(load).unwrap_or_else(|message| Err(Error::Panic { what: what(), message }))
+}
+
+/// Prefixes the key of an error with its section.
+pub(crate) fn within(section: &str, result: Result<(), Invalid>) -> Result<(), Invalid> {
+    result.map_err(|Invalid { key, problem }| Invalid { key: format!("{section}.{key}"), problem })
 }

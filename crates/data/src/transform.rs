@@ -5,28 +5,30 @@
 //! unknown, the image is black and the mask [`IGNORE`](crate::IGNORE). Sines, powers and logarithms come from the crate
 //! `libm`, which is the same on every machine; those of the standard library are the system's.
 
-mod affine;
-mod color;
-mod crop;
-mod filter;
+pub(crate) mod affine;
+mod bounds;
+pub(crate) mod color;
+pub(crate) mod crop;
+pub(crate) mod filter;
 mod flip;
-mod patch;
+pub(crate) mod patch;
+pub(crate) mod random;
+pub(crate) mod resize;
+pub(crate) mod room;
 
-pub use affine::Affine;
-pub use color::ColorJitter;
-pub use crop::{RandomCrop, RandomResizedCrop};
-pub use filter::{GaussianBlur, GaussianNoise};
-pub use patch::{CoarseDropout, CutMix};
-pub(crate) use {crop::window, patch::paste};
-
-use crate::dataset::{Sample, pixels};
 use crate::error::Error;
-use crate::random::Random;
-use crate::resize::Scaler;
+use crate::load::Sample;
+use affine::Affine;
+use bounds::share;
+use color::ColorJitter;
 use contract::Invalid;
+use crop::{RandomCrop, RandomResizedCrop};
+use filter::{GaussianBlur, GaussianNoise};
+use patch::{CoarseDropout, CutMix};
+use random::Random;
+use room::Room;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::ops::RangeInclusive;
 
 /// A random change to training samples, named by its key `kind`. Validation and prediction use unchanged samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -80,16 +82,6 @@ fn three_quarters() -> f32 {
 /// Returns the default transforms of training samples: half of them are mirrored.
 pub fn usual() -> Vec<Transform> {
     vec![Transform::HorizontalFlip { probability: half() }]
-}
-
-/// Work buffers of transforms, reused from sample to sample.
-#[derive(Debug, Default)]
-pub(crate) struct Room {
-    /// Buffer for a changed sample, which then takes the place of the old one.
-    pub(crate) spare: Sample,
-    /// A few rows of an image, as floats.
-    rows: Vec<f32>,
-    scaler: Scaler,
 }
 
 impl Transform {
@@ -157,34 +149,6 @@ impl Transform {
         }
         Ok(())
     }
-}
-
-/// Returns the bytes a pixel of a sample that is not empty.
-fn channels(sample: &Sample) -> usize {
-    sample.image.len() / sample.mask.len().max(1)
-}
-
-/// Gives `spare` the dimensions of a sample of `size`, for the caller to overwrite every byte.
-fn reserve(spare: &mut Sample, size: [u32; 2], channels: usize) {
-    spare.size = size;
-    spare.image.resize(pixels(size) * channels, 0);
-    spare.mask.resize(pixels(size), 0);
-}
-
-fn share(key: &str, value: f32) -> Result<(), Invalid> {
-    within(key, value, 0.0..=1.0)
-}
-
-fn within(key: &str, value: f32, range: RangeInclusive<f32>) -> Result<(), Invalid> {
-    Invalid::unless(range.contains(&value), key, || format!("must be {} to {}, is {value}", range.start(), range.end()))
-}
-
-/// Refuses two numbers that are no interval within `range`.
-fn interval(key: &str, [low, high]: [f32; 2], range: RangeInclusive<f32>) -> Result<(), Invalid> {
-    Invalid::unless(range.contains(&low) && range.contains(&high) && low <= high, key, || {
-        let (least, most) = (range.start(), range.end());
-        format!("must hold two numbers from {least} to {most}, the smaller one first, is [{low}, {high}]")
-    })
 }
 
 #[cfg(test)]

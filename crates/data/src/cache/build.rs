@@ -3,9 +3,10 @@
 
 use super::format::{Entry, Head, aligned, encode, front};
 use super::{Tell, Told};
-use crate::dataset::{Dataset, Sample, pixels};
 use crate::error::{Error, guarded};
-use crate::ordered::Ordered;
+use crate::load::dataset::Dataset;
+use crate::load::ordered::Ordered;
+use crate::load::{Sample, pixels};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;

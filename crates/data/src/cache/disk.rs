@@ -8,8 +8,9 @@
 use super::build::{build, failed, lock};
 use super::format::{Entry, Head, key, read};
 use super::{Store, Tell, Told};
-use crate::dataset::{Dataset, Sample, pixels};
 use crate::error::Error;
+use crate::load::dataset::Dataset;
+use crate::load::{Sample, pixels};
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tch::{Device, Kind, TchError, Tensor};
 
 /// Samples in a file; those missing or damaged there come from their source.
-pub(super) struct OnDisk {
+pub(crate) struct OnDisk {
     path: PathBuf,
     channels: usize,
     entries: Vec<Entry>,
@@ -66,7 +67,7 @@ impl Bytes {
 
 /// Opens the cache `folder/STEM.cache` of `source`, whose samples are a function of its files and of `description`.
 /// Builds it where there is none, or where the existing one is damaged or belongs to other files.
-pub(super) fn open(
+pub(crate) fn open(
     source: &Arc<dyn Dataset>,
     folder: &Path,
     stem: &str,

@@ -6,7 +6,8 @@
 //! image, CRC-32C of the mask (u32 each). A sample begins at a multiple of 64: the image, and directly after it the
 //! mask.
 
-use crate::dataset::{Dataset, pixels};
+use crate::load::dataset::Dataset;
+use crate::load::pixels;
 use crate::regular;
 use std::io::{self, Read};
 use std::path::Path;

@@ -1,15 +1,16 @@
 //! The cache in memory.
 
 use super::Store;
-use crate::dataset::{Dataset, Sample, pixels};
 use crate::error::Error;
+use crate::load::dataset::Dataset;
+use crate::load::{Sample, pixels};
 use std::fs;
 use std::mem::size_of;
 use std::sync::OnceLock;
 
 /// Keeps samples as they are first loaded. Two threads that want the same sample at once may both load it; neither
 /// waits for the other.
-pub(super) struct InMemory {
+pub(crate) struct InMemory {
     kept: Vec<OnceLock<Kept>>,
 }
 
@@ -23,7 +24,7 @@ struct Kept {
 
 impl InMemory {
     /// Fails with [`Error::Memory`] if all samples together will not fit, as far as that can be known.
-    pub(super) fn new(source: &dyn Dataset) -> Result<Self, Error> {
+    pub(crate) fn new(source: &dyn Dataset) -> Result<Self, Error> {
         let samples = source.len();
         let sample = source.size().map_or(0, |size| pixels(size) as u64 * u64::from(source.channels() + 1));
         let needed = samples.saturating_mul(sample + size_of::<OnceLock<Kept>>() as u64);

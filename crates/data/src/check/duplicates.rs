@@ -1,9 +1,8 @@
 //! Finds pictures that occur more than once, exactly or nearly.
 
-use super::Seen;
 use super::finding::{Finding, Kind};
 use super::inspect::{HASH_BYTES, Prints};
-use crate::config::Split;
+use crate::list::split::Split;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Maximum number of differing bits (of 256) between the perceptual hashes of near duplicates. Measured on 600
@@ -11,6 +10,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// bits at the median and in 18 in 99 of 100 cases; of the 180,000 pairs all but the six that do show the same picture
 /// differ in 48 or more.
 const NEAR: u32 = 24;
+
+/// A sample and what later comparisons need of it; `None` for one that could not be decoded.
+pub(super) struct Seen {
+    pub(super) split: Split,
+    pub(super) name: String,
+    pub(super) prints: Option<Prints>,
+}
 
 /// A sample that could be decoded.
 struct Picture<'a> {

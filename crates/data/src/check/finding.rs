@@ -1,9 +1,8 @@
 //! Findings: the kinds of problems of a data set, and their severity.
 
-use super::statistics::Statistics;
-use crate::config::Split;
-use crate::decode::Remark;
+use crate::decode::remarks::Remark;
 use crate::error::Error;
+use crate::list::split::Split;
 use serde::{Serialize, Serializer};
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -100,7 +99,7 @@ impl Kind {
 }
 
 impl Finding {
-    pub(super) fn new(kind: Kind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self { kind, severity: kind.severity(), samples: Vec::new(), files: Vec::new(), message: message.into() }
     }
 
@@ -148,19 +147,9 @@ pub(super) fn remarked(remark: Remark, path: PathBuf) -> Finding {
 }
 
 /// Returns a finding for each group of files that an error names as unmatched.
-pub(super) fn unmatched(error: &Error) -> Vec<Finding> {
+pub(crate) fn unmatched(error: &Error) -> Vec<Finding> {
     let Error::Unmatched { what, folder, groups, hint } = error else { return vec![Finding::from_error(error)] };
     let message = format!("{} {what}; {hint}", groups.len());
     let paths = |group: &Vec<String>| group.iter().map(|path| folder.join(path)).collect::<Vec<_>>();
     groups.iter().map(|group| Finding::new(Kind::Unmatched, message.clone()).files(paths(group))).collect()
-}
-
-/// Finds the classes that no mask of a split shows. An empty split, or one without a readable mask, tells nothing.
-pub(super) fn absent(statistics: &Statistics) -> Vec<Finding> {
-    if statistics.classes.iter().all(|class| class.pixels == 0) {
-        return Vec::new();
-    }
-    let missing = statistics.classes.iter().filter(|class| class.pixels == 0);
-    let message = |class: &str| format!("no mask of the {} data shows the class '{class}'", statistics.split.name());
-    missing.map(|class| Finding::new(Kind::AbsentClass, message(&class.name))).collect()
 }

@@ -1,10 +1,11 @@
 //! Inspection of one sample, by a worker.
 
 use super::finding::{Finding, Kind, remarked};
-use crate::dataset::{Dataset, IGNORE, Sample};
 use crate::error::{Error, guarded};
+use crate::load::dataset::Dataset;
+use crate::load::{IGNORE, Sample};
 use crate::regular;
-use crate::resize::{Placement, Scaler};
+use crate::transform::resize::{Placement, Scaler};
 use image::{ImageFormat, RgbImage};
 use image_hasher::{HashAlg, HasherConfig};
 use std::io::Read;

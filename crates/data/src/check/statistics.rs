@@ -1,8 +1,9 @@
 //! Statistics of a split: its classes, sizes and colours, and the settings that follow from them.
 
+use super::finding::{Finding, Kind};
 use super::inspect::Inspection;
-use crate::config::Split;
-use crate::dataset::IGNORE;
+use crate::list::split::Split;
+use crate::load::IGNORE;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -171,11 +172,22 @@ fn sizes(counts: &BTreeMap<[u32; 2], u64>) -> Option<Sizes> {
     Some(Sizes { height: spread(0)?, width: spread(1)?, different: counts.len(), common })
 }
 
+/// Finds the classes that no mask of a split shows. An empty split, or one without a readable mask, tells nothing.
+pub(super) fn absent(statistics: &Statistics) -> Vec<Finding> {
+    if statistics.classes.iter().all(|class| class.pixels == 0) {
+        return Vec::new();
+    }
+    let missing = statistics.classes.iter().filter(|class| class.pixels == 0);
+    let message = |class: &str| format!("no mask of the {} data shows the class '{class}'", statistics.split.name());
+    missing.map(|class| Finding::new(Kind::AbsentClass, message(&class.name))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::{Dataset, Sample};
     use crate::error::Error;
+    use crate::load::Sample;
+    use crate::load::dataset::Dataset;
     use std::sync::Arc;
 
     /// Grey images of 1×2, 1×2 and 2×2 pixels.

@@ -2,10 +2,10 @@
 
 use super::finding::{Finding, Kind};
 use super::inspect::misnamed;
-use crate::config::Split;
-use crate::dataset::Dataset;
-use crate::decode::may_be_image;
+use crate::decode::kind::may_be_image;
 use crate::error::Error;
+use crate::list::split::Split;
+use crate::load::dataset::Dataset;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ pub(super) fn find(splits: &[(Split, Arc<dyn Dataset>)]) -> Result<Vec<Finding>,
 }
 
 /// Returns the findings on a file that belongs to no sample.
-pub(super) fn stray(path: &Path) -> impl Iterator<Item = Finding> {
+pub(crate) fn stray(path: &Path) -> impl Iterator<Item = Finding> {
     let stray = Finding::new(Kind::Stray, "no sample is made of this file").files([path.to_path_buf()]);
     [Some(stray), misnamed(path)].into_iter().flatten()
 }

@@ -1,10 +1,10 @@
 //! Faults planted in a sound data set, one by one and all at once.
 
 use super::*;
-use crate::files::Preparation;
-use crate::pets::tests::pets_sample;
-use crate::random::{Purpose, Random};
-use crate::{Config, OxfordPets, Target};
+use crate::list::pets::tests::pets_sample;
+use crate::load::files::Preparation;
+use crate::transform::random::{Purpose, Random};
+use crate::{Config, OxfordPets, Target, check_config};
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage, imageops};
 use std::fs;
 use std::path::{Path, PathBuf};

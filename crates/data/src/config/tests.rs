@@ -71,7 +71,7 @@ fn impossible_values_name_their_key() {
 #[test]
 fn the_schema_describes_both_kinds() {
     let schema = serde_json::to_string(&schemars::schema_for!(Config)).unwrap();
-    for word in ["shapes", "oxford_pets", "trimap", "horizontal_flip", "\"root\"", "samples in a batch"] {
+    for word in ["shapes", "oxford_pets", "trimap", "horizontal_flip", "\"root\"", "Number of samples in a batch"] {
         assert!(schema.contains(word), "{word} is missing in {schema}");
     }
 }

@@ -1,9 +1,10 @@
 //! Reads the header of an image file without decoding pixels.
 
+use super::file::{limited, open};
 use super::problem::{Problem, sides};
 use super::tiff::Tiff;
 use super::turn::{Orientation, Turn};
-use super::{jpeg, kind, limited, note, open};
+use super::{jpeg, kind, note};
 use crate::error::Error;
 use image::{ImageFormat, ImageReader};
 use std::fs::File;

@@ -1,14 +1,15 @@
 //! Decodes mask files to class ids, without rounding, scaling or smoothing: a neighbouring value is another class.
 
-use super::other::Found;
+use super::colors::{WIDE_COLORS, of_bytes};
+use super::found::Found;
 use super::problem::Problem;
 use super::tiff::Tiff;
 use super::turn::Turn;
 use super::{kind, note, other, png};
-use crate::classes::Color;
-use crate::dataset::pixels;
 use crate::error::Error;
-use crate::labels::{Label, LabelTable, Place};
+use crate::label::pixel::Label;
+use crate::label::table::{LabelTable, Place};
+use crate::load::pixels;
 use image::ImageFormat;
 use std::io::Cursor;
 use std::path::Path;
@@ -52,27 +53,6 @@ pub(super) fn decode(
     }
     debug_assert_eq!(ids.len(), pixels(size));
     Ok((size, turn))
-}
-
-/// The reason to refuse a mask of 16-bit colours.
-pub(super) const WIDE_COLORS: &str = "has colours of 16 bits a channel, which labels do not have: store it with 8";
-
-/// Turns pixels of 2 to 4 bytes (grey and alpha, RGB, RGBA) into class ids; alpha is ignored.
-pub(super) fn of_bytes(
-    channels: u8,
-    raw: &[u8],
-    labels: &LabelTable,
-    ids: &mut Vec<u8>,
-    place: Place,
-) -> Result<(), Error> {
-    let color = |rgb| Label::Color(Color(rgb));
-    match channels {
-        2 => labels.look_up(raw.as_chunks().0.iter().map(|&[grey, _]| color([grey; 3])), ids, place),
-        3 => labels.look_up(raw.as_chunks().0.iter().map(|&rgb| color(rgb)), ids, place),
-        _ => {
-            labels.look_up(raw.as_chunks().0.iter().map(|&[red, green, blue, _]| color([red, green, blue])), ids, place)
-        }
-    }
 }
 
 /// Returns whether the image of a WebP file is lossless: if a chunk `VP8L` comes before any `VP8 `. The frames of

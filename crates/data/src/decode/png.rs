@@ -1,12 +1,13 @@
 //! PNG masks, decoded as stored: `image` would replace palette indices by their colours, and scale values of 1, 2 and 4
 //! bits to 255.
 
-use super::problem::{Problem, fits, tell_size};
+use super::colors::{WIDE_COLORS, of_bytes};
+use super::problem::{MOST_MEMORY, Problem, fits, tell_size};
 use super::unpack::unpack;
-use super::{MOST_MEMORY, mask};
-use crate::classes::Color;
 use crate::error::Error;
-use crate::labels::{Label, LabelTable, Place};
+use crate::label::classes::Color;
+use crate::label::pixel::Label;
+use crate::label::table::{LabelTable, Place};
 use png::{BitDepth, ColorType, Limits, Transformations};
 use std::io::Cursor;
 use std::path::Path;
@@ -36,7 +37,7 @@ pub(super) fn decode(
             let values = raw.as_chunks().0.iter().map(|bytes| u16::from_be_bytes(*bytes));
             labels.look_up(values.step_by(stored.color.samples()).map(Label::Value), ids, place)?;
         }
-        _ if wide => return Err(Error::MaskFormat { path: path.into(), problem: mask::WIDE_COLORS.into() }),
+        _ if wide => return Err(Error::MaskFormat { path: path.into(), problem: WIDE_COLORS.into() }),
         ColorType::Grayscale | ColorType::Indexed => {
             if stored.depth == BitDepth::Eight {
                 std::mem::swap(raw, ids);
@@ -48,7 +49,7 @@ pub(super) fn decode(
                 false => labels.translate(ids, labels.of_bits(stored.depth as u8), place)?,
             }
         }
-        color => mask::of_bytes(color.samples() as u8, raw, labels, ids, place)?,
+        color => of_bytes(color.samples() as u8, raw, labels, ids, place)?,
     }
     Ok(stored.size)
 }

@@ -1,11 +1,16 @@
 //! Decoding errors that do not name the file yet.
 
-use super::{LARGEST_SIDE, MOST_MEMORY};
 use crate::error::Error;
 use image::error::{DecodingError, LimitError, LimitErrorKind};
 use image::{ImageError, ImageFormat};
 use std::io;
 use std::path::Path;
+
+/// Maximum width and height of a decoded image, in pixels. A header can claim anything; no photograph is larger.
+pub(super) const LARGEST_SIDE: u32 = 32_768;
+
+/// Maximum size of a file or a decoded image, in bytes.
+pub(super) const MOST_MEMORY: u64 = 512 << 20;
 
 /// Reason why a file cannot be decoded.
 #[derive(Debug)]

@@ -1,9 +1,10 @@
 //! Remarks on what a decoded image does not show of its file, so that nothing is left out in silence.
 
+use super::file::{open, read};
 use super::note::{bytes, chunk};
 use super::tiff::Tiff;
 use super::turn::{Orientation, Turn};
-use super::{header, kind, open, other, read};
+use super::{header, kind, other};
 use crate::error::Error;
 use image::ImageFormat;
 use std::collections::BTreeMap;

@@ -1,10 +1,11 @@
 //! Reads images row by row, for images too large to hold in memory.
 
-use super::other::Found;
-use super::problem::{Problem, fits, sides};
+use super::file::open;
+use super::found::Found;
+use super::problem::{LARGEST_SIDE, MOST_MEMORY, Problem, fits, sides};
 use super::tiff::{Tiff, of_tiff};
 use super::turn::{Orientation, Turn};
-use super::{Decoder, LARGEST_SIDE, MOST_MEMORY, header, open};
+use super::{Decoder, header};
 use crate::error::Error;
 use image::ImageFormat;
 use png::Transformations;

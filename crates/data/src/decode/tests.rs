@@ -4,9 +4,8 @@ mod kinds;
 mod orientation;
 
 use super::*;
-use crate::Label;
-use crate::classes::Color;
-use crate::random::{Purpose, Random};
+use crate::transform::random::{Purpose, Random};
+use crate::{Color, Label, dimensions};
 use image::{GrayImage, Luma, Rgb};
 use serde::Deserialize;
 use serde_json::{from_value, json};

@@ -1,12 +1,15 @@
 //! TIFF files (including BigTIFF), decoded by the crate `tiff`: the supported kinds, and the conversion of their values
 //! to pixels or labels.
 
+use super::colors::{WIDE_COLORS, of_bytes};
+use super::found::Found;
+use super::problem::{MOST_MEMORY, Problem, failed, fits, tell_size};
 use super::turn::Turn;
 use super::unpack::unpack;
-use super::{MOST_MEMORY, Problem, fits, tell_size};
-use crate::dataset::pixels;
 use crate::error::Error;
-use crate::labels::{Label, LabelTable, Place};
+use crate::label::pixel::Label;
+use crate::label::table::{LabelTable, Place};
+use crate::load::pixels;
 use image::ImageFormat;
 use std::io::{Read, Seek};
 use std::mem::swap;
@@ -14,8 +17,6 @@ use std::path::Path;
 use tiff::TiffError;
 use tiff::decoder::{Decoder, Limits};
 use tiff::tags::Tag;
-
-use super::other::Found;
 
 /// Maximum number of pages visited: pyramids of large images have about a dozen.
 const MOST_PAGES: usize = 64;
@@ -290,9 +291,9 @@ impl<R: Read + Seek> Tiff<R> {
             }
             (_, Format::Unsigned, 8) if !self.planar => {
                 let channels = self.colors.resolve(raw, false);
-                super::mask::of_bytes(channels, raw, labels, ids, place)?;
+                of_bytes(channels, raw, labels, ids, place)?;
             }
-            (_, Format::Unsigned, 16) => return Err(mask(super::mask::WIDE_COLORS)),
+            (_, Format::Unsigned, 16) => return Err(mask(WIDE_COLORS)),
             (_, _, bits) => {
                 return Err(mask(&format!(
                     "is a TIFF of {bits}-bit numbers of a kind that no label has: save it as PNG"
@@ -344,6 +345,6 @@ pub(super) fn of_tiff(source: TiffError) -> Problem {
             "is a TIFF of a kind that is not read ({what}): save it as PNG, or as a plain TIFF of 8 bits"
         )),
         TiffError::IoError(source) => source.into(),
-        source => Problem::Image(super::failed(ImageFormat::Tiff, source)),
+        source => Problem::Image(failed(ImageFormat::Tiff, source)),
     }
 }

@@ -1,6 +1,6 @@
 //! Turns images upright: a photograph is stored as the sensor lies in the camera, with a tag that says how to turn it.
 
-use crate::dataset::pixels;
+use crate::load::pixels;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::mem::swap;

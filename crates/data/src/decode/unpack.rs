@@ -1,6 +1,6 @@
 //! Unpacking of values with fewer than 8 bits.
 
-use crate::dataset::pixels;
+use crate::load::pixels;
 
 /// Unpacks rows of values of 1, 2 or 4 bits, the upper bits first. Each row begins with a byte of its own.
 pub(super) fn unpack(packed: &[u8], bits: u8, size: [u32; 2], values: &mut Vec<u8>) {

@@ -3,8 +3,8 @@
 mod meant;
 
 use crate::error::Error;
-use crate::lines::{lines, shown, without_mark};
-use crate::paths::{Entry, Paths, Pattern, too_large};
+use crate::list::lines::{lines, shown, without_mark};
+use crate::list::paths::{Entry, Paths, Pattern, too_large};
 use csv::{ReaderBuilder, StringRecord, Trim};
 use std::path::Path;
 

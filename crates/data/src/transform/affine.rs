@@ -1,8 +1,9 @@
 //! Rotation, shear, scaling and translation.
 
-use crate::dataset::{IGNORE, Sample};
-use crate::random::Random;
-use crate::transform::{channels, interval, reserve, share, within};
+use crate::load::{IGNORE, Sample};
+use crate::transform::bounds::{interval, share, within};
+use crate::transform::random::Random;
+use crate::transform::room::{channels, reserve};
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

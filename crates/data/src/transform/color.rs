@@ -1,8 +1,9 @@
 //! Colour changes, as light and cameras cause them. Masks stay as they are.
 
-use crate::dataset::Sample;
-use crate::random::Random;
-use crate::transform::{channels, interval, share, within};
+use crate::load::Sample;
+use crate::transform::bounds::{interval, share, within};
+use crate::transform::random::Random;
+use crate::transform::room::channels;
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,11 +1,12 @@
 //! Pieces of a sample, cropped as they are or resized.
 
-use crate::dataset::{IGNORE, Sample, pixels};
 use crate::error::Error;
-use crate::labels::ClassRef;
-use crate::random::Random;
-use crate::resize::{Placement, Rectangle};
-use crate::transform::{Room, channels, interval, share};
+use crate::label::ClassRef;
+use crate::load::{IGNORE, Sample, pixels};
+use crate::transform::bounds::{interval, share};
+use crate::transform::random::Random;
+use crate::transform::resize::{Placement, Rectangle};
+use crate::transform::room::{Room, channels};
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,9 @@
 //! Blur and noise, as lenses and sensors cause them. Masks stay as they are.
 
-use crate::dataset::Sample;
-use crate::random::Random;
-use crate::transform::{Room, channels, interval, share, within};
+use crate::load::Sample;
+use crate::transform::bounds::{interval, share, within};
+use crate::transform::random::Random;
+use crate::transform::room::{Room, channels};
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! Mirroring and quarter turns: every pixel keeps its value.
 
-use crate::dataset::Sample;
-use crate::transform::{channels, reserve};
+use crate::load::Sample;
+use crate::transform::room::{channels, reserve};
 
 /// Side of the squares that are turned at once, in pixels, so that their memory stays in the nearest cache.
 const TILE: usize = 16;

@@ -1,9 +1,10 @@
 //! Rectangles dropped from a sample, or pasted into it from another one.
 
-use crate::dataset::{IGNORE, Sample};
-use crate::random::Random;
-use crate::resize::Rectangle;
-use crate::transform::{channels, interval, share};
+use crate::load::{IGNORE, Sample};
+use crate::transform::bounds::{interval, share};
+use crate::transform::random::Random;
+use crate::transform::resize::Rectangle;
+use crate::transform::room::channels;
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -5,8 +5,8 @@ use super::color::{Change, recolor};
 use super::crop::resized;
 use super::filter::{QUANTILES, add_noise, blur};
 use super::*;
-use crate::dataset::IGNORE;
-use crate::resize::Rectangle;
+use crate::load::IGNORE;
+use crate::transform::resize::Rectangle;
 use serde::Deserialize;
 use serde_json::json;
 

@@ -2,7 +2,7 @@
 //! files that are no supported images.
 
 use super::*;
-use crate::Strips;
+use crate::{Noted, Remark, Strips, may_be_image, remarks};
 
 #[derive(Deserialize)]
 struct Reference {

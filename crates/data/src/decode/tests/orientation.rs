@@ -1,7 +1,7 @@
 //! Orientation tags against Pillow's `exif_transpose` (`reference/orientation.py`).
 
 use super::*;
-use crate::Strips;
+use crate::{Remark, Strips, remarks};
 
 #[derive(Deserialize)]
 struct Reference {

@@ -1,7 +1,7 @@
 //! Lists as they occur in data sets, and invalid ones.
 
 use super::*;
-use crate::list::parse_list;
+use crate::list::listed::parse_list;
 use proptest::prelude::*;
 
 const WHOLE: [&str; 3] = ["", "{}", "{}"];

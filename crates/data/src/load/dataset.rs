@@ -1,0 +1,101 @@
+//! The trait of a data set: named samples that any thread can load by index.
+
+use crate::decode::remarks::Remark;
+use crate::error::Error;
+use crate::load::Sample;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+/// The files that a sample comes from, as the file system describes them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Source {
+    /// Sum of their sizes, in bytes.
+    pub bytes: u64,
+    /// Latest modification time, in nanoseconds since 1970; 0 if unknown.
+    pub modified: u64,
+}
+
+/// Samples for training, validation or prediction. Loading must depend on nothing but the index.
+pub trait Dataset: Send + Sync {
+    /// Returns the number of samples.
+    fn len(&self) -> u64;
+
+    /// Returns whether there are no samples.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns height and width of every sample, in pixels; `None` where they differ.
+    fn size(&self) -> Option<[u32; 2]>;
+
+    /// Returns the bytes a pixel of the images: 3 for colours, 1 for greyscale.
+    fn channels(&self) -> u32 {
+        3
+    }
+
+    /// Returns the name of a sample, for messages and for the files of its predictions.
+    fn name(&self, index: u64) -> String;
+
+    /// Loads a sample into `sample`, reusing its buffers whatever they hold. After an error their content is
+    /// unspecified. An index out of range is [`Error::Index`].
+    fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error>;
+
+    /// Loads only the mask of a sample. [`verify`](crate::verify) calls this, so sources that can check more than the
+    /// mask's values (does the image have the same size?) do it here.
+    fn mask(&self, index: u64) -> Result<Vec<u8>, Error> {
+        let mut sample = Sample::default();
+        self.load(index, &mut sample).map(|()| sample.mask)
+    }
+
+    /// Loads a sample at the size in its source, for [`check`](crate::check()). Sources that know only one size keep
+    /// this default.
+    fn whole(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
+        self.load(index, sample)
+    }
+
+    /// Loads only the mask of a sample at the size in its source, with that height and width.
+    fn whole_mask(&self, index: u64) -> Result<([u32; 2], Vec<u8>), Error> {
+        let mut sample = Sample::default();
+        self.whole(index, &mut sample).map(|()| (sample.size, sample.mask))
+    }
+
+    /// Returns the files of a sample: its image, then its mask. Sources without files keep this default.
+    fn paths(&self, _index: u64) -> Result<Vec<PathBuf>, Error> {
+        Ok(Vec::new())
+    }
+
+    /// Returns remarks on a sample's files, each with its file, about properties that the decoded sample does not show.
+    /// Reads the files' headers. Sources without files keep this default.
+    fn remarks(&self, _index: u64) -> Vec<(Remark, PathBuf)> {
+        Vec::new()
+    }
+
+    /// Returns size and time of the sample's files from the file system, without opening one: part of the
+    /// [`fingerprint`](crate::fingerprint()). Sources without files keep this default: their content follows from the
+    /// configuration.
+    fn source(&self, _index: u64) -> Result<Source, Error> {
+        Ok(Source::default())
+    }
+}
+
+impl Source {
+    /// Describes the files at `paths` together.
+    pub(crate) fn of<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Self, Error> {
+        let mut all = Self::default();
+        for path in paths {
+            let about = fs::metadata(path).map_err(|source| Error::Io { path: path.into(), source })?;
+            // A missing time, or one before 1970, counts as unknown.
+            let modified = about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            all.bytes = all.bytes.saturating_add(about.len());
+            all.modified = all.modified.max(modified.map_or(0, |since| since.as_nanos() as u64));
+        }
+        Ok(all)
+    }
+}
+
+/// Returns the item at `index` of a data set's list.
+pub(crate) fn item<T>(items: &[T], index: u64) -> Result<&T, Error> {
+    let found = usize::try_from(index).ok().and_then(|index| items.get(index));
+    found.ok_or(Error::Index { index, len: items.len() as u64 })
+}

@@ -1,0 +1,138 @@
+//! Image files without masks, for prediction.
+
+use crate::decode::turn::Orientation;
+use crate::error::Error;
+use crate::load::dataset::{Dataset, Source, item};
+use crate::load::reader::with_reader;
+use crate::load::{IGNORE, Sample, pixels};
+use crate::transform::resize::{Rectangle, Resize};
+use std::path::PathBuf;
+
+/// Named image files. Their masks are [`IGNORE`] throughout, since the classes are unknown.
+///
+/// An image is predicted as a whole, at the scale of training. Where training cuts pieces of one size out of larger
+/// images, these stay whole and vary in size.
+#[derive(Debug)]
+pub struct Images {
+    files: Vec<(String, PathBuf)>,
+    size: [u32; 2],
+    channels: u32,
+    orientation: Orientation,
+    resize: Resize,
+}
+
+impl Images {
+    /// Takes the (name, path) of each image, the `size` of the data, its channels (3 or 1), the handling of
+    /// orientation, and the resizing to the scale of training. Reads nothing yet.
+    pub fn new(
+        files: Vec<(String, PathBuf)>,
+        size: [u32; 2],
+        channels: u32,
+        orientation: Orientation,
+        resize: Resize,
+    ) -> Self {
+        Self { files, size, channels, orientation, resize }
+    }
+
+    /// Returns the part of its sample that an image of this height and width covers; the rest is padding.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Resize`] where a side would become too long.
+    pub fn rectangle(&self, image: [u32; 2]) -> Result<Rectangle, Error> {
+        Ok(self.resize.place_whole(image, self.size)?.image)
+    }
+}
+
+impl Dataset for Images {
+    fn len(&self) -> u64 {
+        self.files.len() as u64
+    }
+
+    fn size(&self) -> Option<[u32; 2]> {
+        // Samples smaller than the data's size are padded to it; larger ones stay as they are.
+        let size = self.resize.size(self.size)?;
+        Some([size[0].max(self.size[0]), size[1].max(self.size[1])])
+    }
+
+    fn channels(&self) -> u32 {
+        self.channels
+    }
+
+    fn name(&self, index: u64) -> String {
+        item(&self.files, index).map(|(name, _)| name.clone()).unwrap_or_default()
+    }
+
+    fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
+        let (_, path) = item(&self.files, index)?;
+        let place = |size| self.resize.place_whole(size, self.size);
+        let image = &mut sample.image;
+        let (_, place) = with_reader(|reader| reader.image(path, self.channels, self.orientation, place, image))?;
+        sample.size = place.size;
+        sample.mask.clear();
+        sample.mask.resize(pixels(place.size), IGNORE);
+        Ok(())
+    }
+
+    fn source(&self, index: u64) -> Result<Source, Error> {
+        Source::of([item(&self.files, index)?.1.as_path()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{Rgb, RgbImage};
+    use std::fs;
+
+    #[test]
+    fn images_come_resized_with_nothing_known_about_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("grey.png");
+        RgbImage::from_pixel(20, 10, Rgb([9, 8, 7])).save(&path).unwrap();
+        let files = vec![("grey".into(), path), ("gone".into(), folder.path().join("gone.png"))];
+        let bytes = fs::metadata(&files[0].1).unwrap().len();
+        let images = Images::new(files, [4, 6], 3, Orientation::Apply, Resize::default());
+        let mut sample = Sample::default();
+        images.load(0, &mut sample).unwrap();
+        assert_eq!((sample.image, sample.mask), ([9, 8, 7].repeat(24), vec![IGNORE; 24]));
+        assert_eq!((images.name(1), images.name(2)), ("gone".into(), String::new()));
+        assert!(images.load(1, &mut Sample::default()).unwrap_err().to_string().contains("gone.png"));
+        assert_eq!(images.source(0).unwrap().bytes, bytes);
+        assert!(images.source(1).unwrap_err().to_string().contains("gone.png"));
+        assert!(matches!(images.load(2, &mut Sample::default()), Err(Error::Index { index: 2, len: 2 })));
+    }
+
+    #[test]
+    fn all_of_an_image_is_seen_at_the_scale_of_training() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wide.png");
+        RgbImage::from_pixel(20, 10, Rgb([9, 9, 9])).save(&path).unwrap();
+        for (resize, one, size, [top, left, height, width]) in [
+            (Resize::Stretch { to: None }, Some([6, 8]), [6, 8], [0, 0, 6, 8]),
+            (Resize::Fit { to: None }, Some([6, 8]), [6, 8], [1, 0, 4, 8]),
+            // Pieces of 6×8 are cut out of these.
+            (Resize::Stretch { to: Some([12, 30]) }, Some([12, 30]), [12, 30], [0, 0, 12, 30]),
+            (Resize::Fit { to: Some([12, 12]) }, Some([12, 12]), [12, 12], [3, 0, 6, 12]),
+            (Resize::ShorterSide { to: None }, None, [6, 12], [0, 0, 6, 12]),
+            (Resize::ShorterSide { to: Some(50) }, None, [50, 100], [0, 0, 50, 100]),
+            // Smaller than the network's size: in the centre of that, as in training.
+            (Resize::ShorterSide { to: Some(3) }, None, [6, 8], [1, 1, 3, 6]),
+            (Resize::Fit { to: Some([3, 3]) }, Some([6, 8]), [6, 8], [1, 2, 2, 3]),
+        ] {
+            let images = Images::new(vec![("wide".into(), path.clone())], [6, 8], 1, Orientation::Apply, resize);
+            let part = Rectangle { top, left, height, width };
+            assert_eq!((images.rectangle([10, 20]).unwrap(), images.size()), (part, one), "{resize:?}");
+            let mut sample = Sample::default();
+            images.load(0, &mut sample).unwrap();
+            let mut expected = vec![0; pixels(size)];
+            for row in top..top + height {
+                let first = (row * size[1] + left) as usize;
+                expected[first..first + width as usize].fill(9);
+            }
+            assert_eq!((sample.size, sample.image, sample.mask), (size, expected, vec![IGNORE; pixels(size)]));
+        }
+        let long = Images::new(Vec::new(), [6, 8], 1, Orientation::Apply, Resize::ShorterSide { to: Some(8000) });
+        assert!(long.rectangle([10, 100]).unwrap_err().to_string().contains("no side may become longer"));
+    }
+}

@@ -1,0 +1,304 @@
+//! Loads samples in threads, ahead of time, and batches them on the model's device.
+//!
+//! A thread puts the samples of a batch into one block of bytes, `N×H×W×C`, and makes tensors of it (`tensors.rs`); the
+//! thread that takes the batch moves them to the device. Work buffers are passed on from batch to batch.
+//!
+//! **Invariant:** the content of a batch depends on nothing but the data set, the seed, the epoch and the batch's
+//! position. A sample that may be skipped is missing wherever it cannot be loaded. The thread that takes the batches
+//! counts skipped samples, in the batches' order.
+
+mod tensors;
+
+use crate::error::{Error, guarded};
+use crate::load::config::LoaderConfig;
+use crate::load::dataset::Dataset;
+use crate::load::fingerprint::{Fingerprint, fingerprint};
+use crate::load::ordered::{Job, Ordered};
+use crate::load::pipeline::{Buffers, Pipeline};
+use crate::load::skipped::Skipped;
+use crate::load::{IGNORE, pixels};
+use crate::transform::random::{Purpose, Random};
+use contract::{Batch, Batches, BoxError, Input, Invalid, TorchError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tch::{Device, Tensor};
+use tensors::Converter;
+
+/// Name of the placeholder sample in a batch whose samples were all skipped: black, and of no class.
+const BLANK: &str = "(all skipped)";
+
+/// The order of the samples within an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The order of the data set: for validation and prediction.
+    Sequential,
+    /// A new permutation every epoch: for training.
+    Shuffled,
+}
+
+/// The batches of a data set: the input of a Trainer, Validator or Predictor.
+pub struct Loader {
+    source: Arc<Source>,
+    config: LoaderConfig,
+    order: Order,
+}
+
+/// Everything that a batch is made from.
+struct Source {
+    dataset: Arc<dyn Dataset>,
+    pipeline: Pipeline,
+    seed: u64,
+    device: Device,
+    skipped: Arc<Skipped>,
+    /// Work buffers that no thread is using: never more than there were threads at once.
+    rooms: Mutex<Vec<Room>>,
+    /// Unused tensors for whole batches, allocated by the thread that takes the batches.
+    empty: Mutex<Vec<[Tensor; 2]>>,
+    batch_size: i64,
+    moving: Arc<Moving>,
+}
+
+/// Time spent moving batches to the device, as seen by the thread that takes them. (A GPU fetches them asynchronously.)
+#[derive(Debug, Default)]
+struct Moving {
+    nanoseconds: AtomicU64,
+}
+
+impl Moving {
+    /// Returns the total so far.
+    pub fn so_far(&self) -> Duration {
+        Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed))
+    }
+
+    fn add(&self, time: Duration) {
+        self.nanoseconds.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+/// Work buffers of a thread.
+struct Room {
+    buffers: Buffers,
+    /// `N×H×W×C`
+    images: Vec<u8>,
+    /// `N×H×W`
+    masks: Vec<u8>,
+    converter: Converter,
+}
+
+/// A batch on the host.
+struct Block {
+    names: Vec<String>,
+    /// Images and masks, as returned by [`Converter::on_host`].
+    tensors: [Tensor; 2],
+    /// Samples that could not be loaded: index, name and error.
+    broken: Vec<(u64, String, Error)>,
+}
+
+impl Loader {
+    /// Creates the batches of `dataset`, processed by `pipeline`, on `device`. `seed` alone decides on order and
+    /// transforms, and no two seeds share theirs; with [`Order::Sequential`] and without transforms it has no effect.
+    pub fn new(
+        dataset: Arc<dyn Dataset>,
+        pipeline: Pipeline,
+        config: &LoaderConfig,
+        order: Order,
+        seed: u64,
+        device: Device,
+    ) -> Result<Self, Invalid> {
+        config.check()?;
+        if let Some(normalize) = &pipeline.normalize {
+            normalize.check(dataset.channels())?;
+        }
+        let skipped = Arc::new(Skipped::new(config.max_skipped));
+        let batch_size = dataset.len().min(config.batch_size) as i64;
+        let source = Source {
+            dataset,
+            pipeline,
+            seed,
+            device,
+            skipped,
+            rooms: Mutex::default(),
+            empty: Mutex::default(),
+            batch_size,
+            moving: Arc::default(),
+        };
+        Ok(Self { source: Arc::new(source), config: config.clone(), order })
+    }
+
+    /// Returns the number of samples in an epoch.
+    pub fn samples(&self) -> u64 {
+        self.source.dataset.len()
+    }
+
+    /// Returns the data set's identity; see [`fingerprint`]. Looks up the size of every file, decodes none.
+    pub fn fingerprint(&self) -> Result<Fingerprint, Error> {
+        fingerprint(self.source.dataset.as_ref())
+    }
+
+    /// Returns the skipped samples, updated as they become known.
+    pub fn skipped(&self) -> Arc<Skipped> {
+        Arc::clone(&self.source.skipped)
+    }
+
+    /// Loads only the sample at place `at` of batch number `batch`, in the order of the data set and in the calling
+    /// thread: for a second look. Returns `None` if it does not exist.
+    pub fn sample(&self, batch: u64, at: u64) -> Result<Option<Batch>, Error> {
+        let first = batch.saturating_mul(self.config.batch_size).min(self.samples());
+        let batch = first..self.samples().min(first.saturating_add(self.config.batch_size));
+        // If samples may be missing, only the whole batch tells which one is at this place.
+        let (indices, at) = match self.source.skipped.allowed() {
+            true => (batch, at as i64),
+            false => {
+                (batch.start.saturating_add(at).min(batch.end)..batch.start.saturating_add(at + 1).min(batch.end), 0)
+            }
+        };
+        if indices.is_empty() {
+            return Ok(None);
+        }
+        let block = self.source.block(indices, 0)?;
+        let converter = self.source.converter().map_err(|error| torch(&block.names, error))?;
+        let Batch { inputs, targets, names, .. } = self.source.batch(block, &converter, 0)?;
+        let Some(name) = names.get(at as usize).cloned() else { return Ok(None) };
+        let alone = |tensor: &Tensor| tensor.f_narrow(0, at, 1).map_err(|error| torch(&names, error));
+        Ok(Some(Batch::new(alone(&inputs)?, alone(&targets)?, vec![name])))
+    }
+
+    fn blocks(&self, epoch: u64, skip: u64) -> Ordered<Block> {
+        let (source, samples, batch_size) = (Arc::clone(&self.source), self.samples(), self.config.batch_size);
+        let order = match self.order {
+            Order::Sequential => None,
+            Order::Shuffled => Some(Random::new(source.seed, Purpose::Order, epoch, 0).permutation(samples)),
+        };
+        let job: Job<Block> = Box::new(move |batch| {
+            let places = batch * batch_size..samples.min((batch + 1).saturating_mul(batch_size));
+            source.block(places.map(|place| order.as_ref().map_or(place, |order| order[place as usize])), epoch)
+        });
+        Ordered::new(skip..self.len(), self.config.workers, self.config.prefetch, job)
+    }
+}
+
+impl Input for Loader {
+    fn epoch(&self, epoch: u64, skip: u64) -> Batches<'_> {
+        let source = &self.source;
+        let ahead = if self.config.workers == 0 { 1 } else { self.config.prefetch };
+        let ahead = ahead.min(self.len().saturating_sub(skip)) as usize;
+        let ready = source.converter().and_then(|converter| source.make_room(&converter, ahead).map(|()| converter));
+        let converter = match ready {
+            Ok(converter) => converter,
+            Err(error) => return Box::new(std::iter::once(Err(torch(&[], error).into()))),
+        };
+        let mut blocks = Some(self.blocks(epoch, skip));
+        Box::new(std::iter::from_fn(move || {
+            let batch = blocks.as_mut()?.next()?.and_then(|block| source.batch(block, &converter, ahead));
+            if batch.is_err() {
+                blocks = None;
+            }
+            Some(batch.map_err(BoxError::from))
+        }))
+    }
+
+    fn transfer(&self) -> Duration {
+        self.source.moving.so_far()
+    }
+
+    fn len(&self) -> u64 {
+        self.samples().div_ceil(self.config.batch_size)
+    }
+}
+
+impl Source {
+    fn block(&self, indices: impl Iterator<Item = u64>, epoch: u64) -> Result<Block, Error> {
+        let room = self.rooms.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut room = match room {
+            Some(room) => room,
+            None => Room {
+                buffers: Buffers::default(),
+                images: Vec::new(),
+                masks: Vec::new(),
+                converter: self.converter().map_err(|error| torch(&[], error))?,
+            },
+        };
+        let block = self.fill(&mut room, indices, epoch)?;
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner).push(room);
+        Ok(block)
+    }
+
+    fn fill(&self, room: &mut Room, indices: impl Iterator<Item = u64>, epoch: u64) -> Result<Block, Error> {
+        let Room { buffers, images, masks, converter } = room;
+        images.clear();
+        masks.clear();
+        // Reserved with an error: lack of memory must not end the program.
+        let area = pixels(self.pipeline.size) * indices.size_hint().0.max(1);
+        let bytes = area * self.dataset.channels() as usize;
+        let room = images.try_reserve(bytes).and_then(|()| masks.try_reserve(area));
+        room.map_err(|_| Error::OutOfMemory { bytes: (bytes + area) as u64 })?;
+        let (mut names, mut broken) = (Vec::with_capacity(indices.size_hint().0), Vec::new());
+        for index in indices {
+            let name = self.dataset.name(index);
+            let load = || self.pipeline.load(self.dataset.as_ref(), index, [self.seed, epoch], buffers);
+            match guarded(|| format!("sample '{name}'"), load) {
+                Ok(()) => {
+                    images.extend_from_slice(&buffers.sample.image);
+                    masks.extend_from_slice(&buffers.sample.mask);
+                    names.push(name);
+                }
+                Err(error) if self.skipped.allowed() => broken.push((index, name, error)),
+                Err(error) => return Err(error),
+            }
+        }
+        if names.is_empty() {
+            // Schedules and progress depend on the number of batches, so the batch is kept.
+            images.resize(pixels(self.pipeline.size) * self.dataset.channels() as usize, 0);
+            masks.resize(pixels(self.pipeline.size), IGNORE);
+            names.push(BLANK.into());
+        }
+        let empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let tensors = empty.map_or_else(|| converter.room(self.shape()), Ok);
+        let tensors = tensors.and_then(|room| converter.on_host(images, masks, names.len() as i64, room));
+        let tensors = tensors.map_err(|error| torch(&names, error))?;
+        Ok(Block { names, tensors, broken })
+    }
+
+    fn converter(&self) -> Result<Converter, TorchError> {
+        Converter::new(self.pipeline.normalize.as_ref(), self.device)
+    }
+
+    /// Returns `[N, H, W, C]` of a whole batch.
+    fn shape(&self) -> [i64; 4] {
+        let [height, width] = self.pipeline.size.map(i64::from);
+        [self.batch_size, height, width, self.dataset.channels().into()]
+    }
+
+    /// Allocates tensors for up to `ahead` batches.
+    fn make_room(&self, converter: &Converter, ahead: usize) -> Result<(), TorchError> {
+        let mut empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner);
+        while empty.len() < ahead {
+            empty.push(converter.room(self.shape())?);
+        }
+        Ok(())
+    }
+
+    /// Moves a block to the device. Its host tensors are used up, so new ones are allocated for another batch.
+    fn batch(&self, block: Block, converter: &Converter, ahead: usize) -> Result<Batch, Error> {
+        let Block { names, tensors, broken } = block;
+        for (index, name, error) in broken {
+            self.skipped.add(index, name, error)?;
+        }
+        let since = Instant::now();
+        let batch = converter.on_device(tensors);
+        self.moving.add(since.elapsed());
+        match batch.and_then(|batch| self.make_room(converter, ahead.min(1)).map(|()| batch)) {
+            Ok([inputs, targets]) => Ok(Batch::new(inputs, targets, names)),
+            Err(error) => Err(torch(&names, error)),
+        }
+    }
+}
+
+/// Returns an error of libtorch about the batch of the samples `names`.
+fn torch(names: &[String], error: impl Into<TorchError>) -> Error {
+    Error::Torch { first: names.first().cloned().unwrap_or_default(), source: error.into() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! Processing of a sample on its way into a batch: transforms, the network's size, normalisation.
+
+use crate::error::Error;
+use crate::list::split::Split;
+use crate::load::dataset::Dataset;
+use crate::load::{Sample, pixels};
+use crate::transform::Transform;
+use crate::transform::crop::window;
+use crate::transform::patch::paste;
+use crate::transform::random::Random;
+use crate::transform::room::Room;
+use contract::Invalid;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Processing of a sample on its way into a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pipeline {
+    /// Height and width of the network's input, in pixels. Larger results of the transforms are cropped to their
+    /// centre, smaller ones are centred and padded with black and [`IGNORE`](crate::IGNORE).
+    pub size: [u32; 2],
+    /// Transforms, applied in order.
+    pub transforms: Vec<Transform>,
+    /// Normalisation of the channels; `None` only divides values by 255.
+    pub normalize: Option<Normalize>,
+}
+
+/// Mean and standard deviation of each channel over a data set, for values from 0 to 1. The mean is subtracted from
+/// each value, and the result divided by the deviation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Normalize {
+    /// Means: red, green, blue, or of the only channel.
+    pub mean: Vec<f64>,
+    /// Standard deviations, likewise.
+    pub std: Vec<f64>,
+}
+
+impl Normalize {
+    /// Refuses a number of values other than `channels`, values that are not finite, and deviations of 0 or below.
+    pub(crate) fn check(&self, channels: u32) -> Result<(), Invalid> {
+        for (key, values) in [("mean", &self.mean), ("std", &self.std)] {
+            Invalid::unless(values.len() == channels as usize, key, || {
+                format!("must hold one number for each of the {channels} channels, holds {}", values.len())
+            })?;
+            let sound = |value: &&f64| value.is_finite() && (key == "mean" || **value > 0.0);
+            let bad = values.iter().find(|value| !sound(value));
+            Invalid::unless(bad.is_none(), key, || {
+                format!("must be finite, and std above 0, holds {}", bad.copied().unwrap_or_default())
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Buffers of one thread, reused from sample to sample.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    /// The sample.
+    pub(crate) sample: Sample,
+    /// The sample pasted over it.
+    partner: Sample,
+    /// Work buffers of transforms.
+    room: Room,
+}
+
+impl Pipeline {
+    /// Creates a pipeline that leaves samples as they are, at `size`.
+    pub fn plain(size: [u32; 2]) -> Self {
+        Self { size, transforms: Vec::new(), normalize: None }
+    }
+
+    /// Returns the pipeline of a split: only training samples are augmented.
+    pub fn of(mut self, split: Split) -> Self {
+        if split == Split::Validation {
+            self.transforms.clear();
+        }
+        self
+    }
+
+    /// Loads the sample at `index` of `dataset` into `buffers.sample`, with the augmentation of (seed, epoch, index).
+    pub(crate) fn load(
+        &self,
+        dataset: &dyn Dataset,
+        index: u64,
+        [seed, epoch]: [u64; 2],
+        buffers: &mut Buffers,
+    ) -> Result<(), Error> {
+        let Buffers { sample, partner, room } = buffers;
+        self.vary(dataset, [seed, epoch, index], &self.transforms, sample, Some(partner), room)?;
+        fit(sample, &mut room.spare, self.size, dataset.channels());
+        Ok(())
+    }
+
+    /// Loads the sample at `index` and applies `transforms`, the first ones of the list. Without a `partner` buffer
+    /// nothing is pasted over it.
+    fn vary(
+        &self,
+        dataset: &dyn Dataset,
+        [seed, epoch, index]: [u64; 3],
+        transforms: &[Transform],
+        sample: &mut Sample,
+        mut partner: Option<&mut Sample>,
+        room: &mut Room,
+    ) -> Result<(), Error> {
+        load_checked(dataset, index, sample)?;
+        for (position, transform) in transforms.iter().enumerate() {
+            let mut random = Random::of_transform(seed, position as u64, epoch, index);
+            let Transform::CutMix(mix) = transform else {
+                transform.apply(sample, room, self.size, &mut random)?;
+                continue;
+            };
+            let Some(partner) = partner.as_deref_mut() else { continue };
+            if let Some((other, place)) = mix.draw(sample.size, index, dataset.len(), &mut random) {
+                self.vary(dataset, [seed, epoch, other], &transforms[..position], partner, None, room)?;
+                fit(partner, &mut room.spare, sample.size, dataset.channels());
+                paste(sample, partner, place);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Loads a sample and checks that it has the size it declares.
+fn load_checked(dataset: &dyn Dataset, index: u64, sample: &mut Sample) -> Result<(), Error> {
+    dataset.load(index, sample)?;
+    let area = pixels(dataset.size().unwrap_or(sample.size));
+    let parts = [("image", sample.image.len(), area * dataset.channels() as usize), ("mask", sample.mask.len(), area)];
+    for (what, found, expected) in parts {
+        if found != expected {
+            return Err(Error::Shape { name: dataset.name(index), what, expected, found });
+        }
+    }
+    Ok(())
+}
+
+/// Crops or pads `sample` at its centre to `size`.
+fn fit(sample: &mut Sample, spare: &mut Sample, size: [u32; 2], channels: u32) {
+    let start = [0, 1].map(|axis| sample.size[axis].saturating_sub(size[axis]) / 2);
+    window(sample, spare, size, start, channels as usize);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! Reads image and mask files at the wanted size, into buffers that each thread keeps: the files of a data set have
+//! similar sizes, so after the first ones the allocator has little to do.
+
+use crate::decode::header::dimensions;
+use crate::decode::turn::Orientation;
+use crate::decode::{Decoder, trim};
+use crate::error::Error;
+use crate::label::table::LabelTable;
+use crate::transform::resize::{Placement, Scaler};
+use std::cell::RefCell;
+use std::path::Path;
+
+thread_local! {
+    static READER: RefCell<Reader> = RefCell::default();
+}
+
+/// Buffers of one thread for reading files.
+#[derive(Debug, Default)]
+pub(crate) struct Reader {
+    decoder: Decoder,
+    scaler: Scaler,
+    /// The decoded file, at its own size.
+    decoded: Vec<u8>,
+}
+
+/// Runs `work` with this thread's reader. `work` must not call this function again.
+pub(crate) fn with_reader<T>(work: impl FnOnce(&mut Reader) -> T) -> T {
+    READER.with_borrow_mut(|reader| {
+        let done = work(reader);
+        reader.decoder.trim();
+        trim(&mut reader.decoded);
+        done
+    })
+}
+
+impl Reader {
+    /// Reads the image at `path` into `image`, `channels` bytes a pixel, placed as `place` decides from its height and
+    /// width. Returns that size and the placement.
+    pub(crate) fn image(
+        &mut self,
+        path: &Path,
+        channels: u32,
+        orientation: Orientation,
+        place: impl FnOnce([u32; 2]) -> Result<Placement, Error>,
+        image: &mut Vec<u8>,
+    ) -> Result<([u32; 2], Placement), Error> {
+        let size = self.decoder.image(path, channels, orientation, &mut self.decoded)?;
+        let place = place(size)?;
+        self.scaler.image(&mut self.decoded, size, channels, place, image)?;
+        Ok((size, place))
+    }
+
+    /// Decodes the image at `path` only to check that it can be decoded.
+    pub(crate) fn decodes(&mut self, path: &Path, channels: u32) -> Result<(), Error> {
+        self.decoder.image(path, channels, Orientation::Ignore, &mut self.decoded).map(drop)
+    }
+
+    /// Reads the class ids of the mask at `path` into `mask`, at `place`. The file must have the `size` of its `image`,
+    /// whose path is for the error.
+    pub(crate) fn mask(
+        &mut self,
+        path: &Path,
+        labels: &LabelTable,
+        orientation: Orientation,
+        (image, size): (&Path, [u32; 2]),
+        place: Placement,
+        mask: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        // Every pixel of the file is checked, even those that resizing drops.
+        let mask_size = self.decoder.mask(path, labels, orientation, &mut self.decoded)?;
+        if mask_size != size {
+            let hint = hint(image, orientation, mask_size);
+            return Err(Error::SizeMismatch {
+                image: image.into(),
+                image_size: size,
+                mask: path.into(),
+                mask_size,
+                hint,
+            });
+        }
+        self.scaler.mask(&mut self.decoded, size, place, mask);
+        Ok(())
+    }
+}
+
+/// Returns advice on a mask of another size than its image, if the other `data.orientation` gives the image the mask's
+/// size; else an empty text.
+fn hint(image: &Path, orientation: Orientation, mask_size: [u32; 2]) -> &'static str {
+    let (other, hint) = match orientation {
+        Orientation::Apply => (
+            Orientation::Ignore,
+            ", brought upright by the note of its orientation; as it is stored it fits: set data.orientation to \
+             \"ignore\" if masks were drawn over the stored pixels",
+        ),
+        Orientation::Ignore => (
+            Orientation::Apply,
+            " as it is stored; brought upright by the note of its orientation it fits: set data.orientation to \
+             \"apply\"",
+        ),
+    };
+    if dimensions(image, other).is_ok_and(|size| size == mask_size) { hint } else { "" }
+}
