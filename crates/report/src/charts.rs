@@ -28,8 +28,8 @@ pub(crate) struct Mark {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Chart {
-    pub id: &'static str,
-    pub title: &'static str,
+    pub id: String,
+    pub title: String,
     /// Enables the choice of a logarithmic axis.
     pub log: bool,
     /// Enables the mark of the best epoch.
@@ -72,32 +72,67 @@ const KINDS: [Kind; 8] = [
     ("memory", "Memory (MB)", "memory_mb", false, false, TRAINING),
 ];
 
+/// Scores of segmentation. A run of another task lacks them all, and they are then not called missing.
+const SEGMENTATION: [&str; 4] = ["Mean IoU", "Accuracy", "Mean Dice", "IoU by class"];
+
 /// Returns all charts that have points, in display order.
 pub(crate) fn charts(report: &Report) -> Charts {
     let (mut charts, mut missing) = (Vec::new(), Vec::new());
+    let others = other_scores(report);
     for (id, title, scalar, log, marked, stages) in KINDS {
-        let series: Vec<Series> = report
-            .runs()
-            .enumerate()
-            .flat_map(|(index, run)| stages.iter().map(move |stage| (index, run, *stage)))
-            .filter_map(|(index, run, stage)| of_stage(report, index, run, stage, scalar))
-            .collect();
+        let series = of_scalar(report, stages, scalar);
         if series.is_empty() {
             missing.push(title);
         } else {
-            charts.push(Chart { id, title, log, marked, series });
+            charts.push(Chart { id: id.into(), title: title.into(), log, marked, series });
+        }
+        if id == "loss" {
+            charts.extend(others.iter().map(|name| Chart {
+                id: name.clone(),
+                title: words(name),
+                log: true,
+                marked: true,
+                series: of_scalar(report, ALL, name),
+            }));
         }
         if id == "accuracy" {
-            let series = of_classes(report);
+            let (id, title, series) = ("class_iou", "IoU by class", of_classes(report));
             if series.is_empty() {
-                missing.push("IoU by class");
+                missing.push(title);
             } else {
-                charts.push(Chart { id: "class_iou", title: "IoU by class", log: false, marked: true, series });
+                charts.push(Chart { id: id.into(), title: title.into(), log: false, marked: true, series });
             }
         }
     }
+    let is_other_task = !others.is_empty() && SEGMENTATION.iter().all(|title| missing.contains(title));
+    missing.retain(|title| !is_other_task || !SEGMENTATION.contains(title));
     let best = report.run.best().map(|Best { epoch, step, .. }| Mark { epoch, step });
     Charts { steps: report.run.history.of(Stage::Step).next().is_some(), charts, best, missing }
+}
+
+/// Returns the curves of a scalar, of all runs and stages that have it.
+fn of_scalar(report: &Report, stages: &[Stage], scalar: &str) -> Vec<Series> {
+    let runs = report.runs().enumerate();
+    let all = runs.flat_map(|(index, run)| stages.iter().map(move |stage| (index, run, *stage)));
+    all.filter_map(|(index, run, stage)| of_stage(report, index, run, stage, scalar)).collect()
+}
+
+/// Returns the names of the validation's scores that no chart of [`KINDS`] shows: those of another metric.
+fn other_scores(report: &Report) -> Vec<String> {
+    let lines = report.runs().flat_map(|run| run.history.of(Stage::Validation));
+    let mut names: Vec<String> = lines.flat_map(|line| line.scalars.keys().cloned()).collect();
+    names.sort();
+    names.dedup();
+    let known = |name: &str| name == "pixels" || KINDS.iter().any(|(_, _, scalar, ..)| *scalar == name);
+    names.retain(|name| !name.contains('/') && !known(name));
+    names
+}
+
+/// Returns a score's name as a title: `mean_absolute_error` is `Mean absolute error`.
+fn words(name: &str) -> String {
+    let words = name.replace('_', " ");
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// Returns the curve of one stage of one run. A single run has a colour per stage; with several runs, each has one

@@ -20,10 +20,28 @@ fn train_and_validation_share_a_chart_and_what_was_not_written_is_named() {
     assert_eq!(loss.series[0].step[..2], [10, 20]);
     assert_eq!(charts.missing, ["Accuracy", "Mean Dice", "Gradient norm", "Images per second", "Memory (MB)"]);
     assert_eq!(
-        charts.charts.iter().map(|chart| chart.id).collect::<Vec<_>>(),
+        charts.charts.iter().map(|chart| chart.id.as_str()).collect::<Vec<_>>(),
         ["loss", "mean_iou", "class_iou", "learning_rate"]
     );
     assert!(!charts.steps);
+}
+
+#[test]
+fn scores_of_another_metric_have_charts_of_their_own() {
+    let mut run = healthy();
+    for line in &mut run.history.lines {
+        line.scalars.retain(|name, _| name != "mean_iou" && !name.starts_with("iou/"));
+        line.scalars.insert("mean_absolute_error".into(), Some(0.25));
+    }
+    run.classes.clear();
+    let charts = charts(&Report { run, compare: Vec::new() });
+    let shown: Vec<(&str, &str)> =
+        charts.charts.iter().map(|chart| (chart.id.as_str(), chart.title.as_str())).collect();
+    assert_eq!(
+        shown,
+        [("loss", "Loss"), ("mean_absolute_error", "Mean absolute error"), ("learning_rate", "Learning rate")]
+    );
+    assert_eq!(charts.missing, ["Gradient norm", "Images per second", "Memory (MB)"]);
 }
 
 #[test]
