@@ -83,7 +83,6 @@ fn first(text: &str) -> usize {
 
 /// Reads one token of code, `before` which the line's beginning stands, and returns what follows it and its length.
 fn code(before: &str, rest: &str) -> (State, usize) {
-    let word = before.ends_with(|c: char| c.is_alphanumeric() || c == '_');
     if rest.starts_with("/*") {
         return (State::Block(1), 2);
     }
@@ -101,7 +100,7 @@ fn code(before: &str, rest: &str) -> (State, usize) {
         return (State::Text { end: "\"".to_owned(), escapes: true }, 1);
     }
     // A character, and neither a lifetime nor the mark between digits of C++.
-    if let Some(inside) = rest.strip_prefix('\'').filter(|_| !word || before.ends_with('b')) {
+    if let Some(inside) = rest.strip_prefix('\'') {
         if inside.starts_with('\\') {
             return (State::Text { end: "'".to_owned(), escapes: true }, 1);
         }
@@ -121,7 +120,7 @@ let a = 'a'; let quote = '"'; let slash = '\''; // three
 let raw = r#"// no " //"#; /* four
  five */ let life: &'static str = "\" // no"; /* six */
 let n = 1'000'000; // seven
-let b = b'"'; let s = R"x(// no)" )x"; // eight
+let text = "\" // no"; let b = b'"'; let s = R"x(// no)" )x"; // eight
 let s = "two
 // lines"; /* nine /* ten */ still */ let x = 1;
 "###;

@@ -229,6 +229,4 @@ impl<'ast> Visit<'ast> for Reader<'_> {
             self.scan(TokenBuffer::new2(list.tokens.clone()).begin(), &[], true);
         }
     }
-
-    fn visit_vis_restricted(&mut self, _: &'ast syn::VisRestricted) {}
 }

@@ -61,6 +61,8 @@ fn each_way_to_input_and_output_is_seen() {
         ("fn f(path: &Path) { assert!(path.is_file()); }", ".is_file"),
         ("mod inner { pub use std as s; } fn f() { inner::s::fs::read(\"\"); }", "std::fs::read"),
         ("mod inner { pub use std as s; } use inner::*; fn f() { s::fs::read(\"\"); }", "std::fs::read"),
+        ("mod std {} use ::std::fs;", "std::fs"),
+        ("mod std {} fn f() { vec![::std::fs::read(\"\")]; }", "std::fs::read"),
         ("#[cfg(not(test))] use std::fs;", "std::fs"),
         ("#[cfg(any(test, unix))] use std::fs;", "std::fs"),
         ("#[cfg(test)] mod tests { use std::io; } use std::fs;", "std::fs"),
@@ -126,6 +128,9 @@ fn crates_are_named_by_imports_and_by_paths_alone() {
     }
     for source in [
         "fn f(data: u8) { g(data); vec![data]; data.len(); }",
+        "fn f(x: u8) { matches!(x, data if data > 1); }",
+        "macro_rules! m { ($data:ident) => { $data::open() }; }",
+        "fn f() { vec![<Sample as Load>::data::open()]; }",
         "mod data { pub struct Sample; } use data::Sample;",
         "mod data; use crate::data::Sample;",
         "#[cfg(test)] mod tests { use data::Sample; }",
@@ -152,6 +157,7 @@ fn an_edge_leads_to_the_file_that_defines_the_item() {
         "use super::*; fn f() -> Thing { todo!() }",
         "use crate::b::Kind::*;",
         "use crate::b::*;",
+        "use crate::b::made_by_a_macro;",
         "mod inner { use super::super::b::Thing; }",
         "impl crate::Thing { }",
         "pub use crate::Thing; fn f(thing: &Thing) {}",
@@ -170,6 +176,7 @@ fn what_uses_nothing_makes_no_edge() {
         "pub use crate::b::Thing;",
         "pub(crate) use crate::b::Thing;",
         "pub use crate::b::make; fn f(make: u8) { g(make); vec![make]; }",
+        "pub use crate::b::make; fn f() { fn make() {} make(); }",
         "pub(in crate::b) struct Other;",
         "mod b { pub fn make() {} } fn f() { b::make(); self::b::make(); }",
         "#[cfg(test)] mod tests { use crate::b::Thing; }",
@@ -178,6 +185,19 @@ fn what_uses_nothing_makes_no_edge() {
         let files = [("lib.rs", "mod a; mod b;"), ("a.rs", a), ("b.rs", "pub struct Thing; pub fn make() {}")];
         assert_eq!(pairs(&files), [""; 0], "{a}");
     }
+}
+
+#[test]
+fn before_colons_a_name_is_the_module() {
+    let files = [
+        ("lib.rs", "mod a; mod b; mod train; pub use b::train;"),
+        ("a.rs", "fn f() { crate::train::step(); }"),
+        ("b.rs", "pub fn train() {}"),
+        ("train.rs", "pub fn step() {}"),
+    ];
+    assert_eq!(pairs(&files), ["a train"]);
+    let other = [files[0], ("a.rs", "fn f() { crate::train(); }"), files[2], files[3]];
+    assert_eq!(pairs(&other), ["a b"]);
 }
 
 #[test]
