@@ -130,8 +130,8 @@ fn load(
 }
 
 impl Training<'_, '_> {
-    /// Returns the time spent since the last call waiting for batches, and, of the time after that, bringing them to the
-    /// device.
+    /// Returns the time spent since the last call waiting for batches, and, of the time after that, bringing them to
+    /// the device.
     pub fn take_waits(&mut self) -> (Duration, Duration) {
         let so_far = self.trainer.input.transfer();
         let transfer = so_far.saturating_sub(std::mem::replace(&mut self.transferred, so_far));

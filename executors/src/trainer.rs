@@ -59,8 +59,8 @@ impl<'a> Trainer<'a> {
         Training { trainer: self, progress: from, batches: None, waited: Duration::ZERO, transferred, failed: false }
     }
 
-    /// One step on one batch: forward, loss, minimise. Returns the loss (scalar) and the outputs, both detached and still
-    /// on the device. The metric is not updated.
+    /// One step on one batch: forward, loss, minimise. Returns the loss (scalar) and the outputs, both detached and
+    /// still on the device. The metric is not updated.
     pub fn train_step(&mut self, batch: &Batch) -> Result<(Tensor, Outputs), Error> {
         let place = Place { names: batch.names.clone(), ..Place::default() };
         let (loss, outputs) = self.loss_of(batch, &place)?;
@@ -100,8 +100,8 @@ impl<'a> Trainer<'a> {
         done
     }
 
-    /// Shows the batch to the metric, which `before` was the state of. A loss that is not finite leaves it so: nothing was
-    /// learnt from that batch, and counted it would make the whole epoch's mean NaN. Decided on the device, so that
+    /// Shows the batch to the metric, which `before` was the state of. A loss that is not finite leaves it so: nothing
+    /// was learnt from that batch, and counted it would make the whole epoch's mean NaN. Decided on the device, so that
     /// nothing waits for it.
     fn measure(&mut self, batch: &Batch, loss: &Tensor, outputs: &Outputs, before: &StateDict) -> Result<(), BoxError> {
         call(|| self.metric.update(loss, outputs, batch))?;

@@ -66,8 +66,8 @@ impl<'p> Pictures<'p> {
         Ok(session.write(|summary| summary.hparams(&values, &scores))?)
     }
 
-    /// Asks for the gradients of the next update if their distributions are due: it is the last of its epoch, that of the
-    /// last batch or of batches that are left over.
+    /// Asks for the gradients of the next update if their distributions are due: it is the last of its epoch, that of
+    /// the last batch or of batches that are left over.
     pub fn ask(&self, session: &Session, training: &Training) {
         let next = training.progress();
         if next.batch + 1 >= training.trainer.input.len() && session.summary().histograms_due(next.epoch + 1) {
@@ -86,9 +86,9 @@ impl<'p> Pictures<'p> {
         })
     }
 
-    /// Takes in the validation at the end of an epoch: writes precision-recall curves, the predictions for the first and
-    /// the worst samples, and the distributions of weights and gradients, and keeps the look at the best network. After
-    /// the first epoch, also writes the network's graph, which would have delayed that epoch.
+    /// Takes in the validation at the end of an epoch: writes precision-recall curves, the predictions for the first
+    /// and the worst samples, and the distributions of weights and gradients, and keeps the look at the best network.
+    /// After the first epoch, also writes the network's graph, which would have delayed that epoch.
     pub fn validated(
         &mut self,
         session: &mut Session,

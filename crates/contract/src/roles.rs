@@ -53,8 +53,8 @@ pub trait Input {
     }
 }
 
-/// Loss that training minimises. Closures `Fn(&Tensor, &Tensor) -> Result<Tensor, BoxError>` of prediction and targets are
-/// losses too.
+/// Loss that training minimises. Closures `Fn(&Tensor, &Tensor) -> Result<Tensor, BoxError>` of prediction and targets
+/// are losses too.
 pub trait Loss {
     /// Returns the mean loss of `outputs`, a differentiable scalar. Targets that are
     /// [`IGNORE_INDEX`](crate::IGNORE_INDEX) must not count, where the targets are class ids.
@@ -120,8 +120,8 @@ pub trait Metric: Stateful {
     /// Returns the scores over everything since the last reset. Waits for the device.
     fn compute(&self) -> Result<Scores, BoxError>;
 
-    /// Returns the names of the scores that a person looks at first, in order. The provided method names all but those of
-    /// a group (`iou/cat`).
+    /// Returns the names of the scores that a person looks at first, in order. The provided method names all but those
+    /// of a group (`iou/cat`).
     ///
     /// # Errors
     ///

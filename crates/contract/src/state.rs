@@ -99,8 +99,9 @@ pub(crate) fn check(into: &StateDict, state: &StateDict) -> Result<(), StateErro
     Ok(())
 }
 
-/// Returns the variables of `store` that require a gradient, by name and in the order of their names. (The order matters:
-/// sums over all of them, such as a norm, round differently in another one, and `VarStore::variables` has none.)
+/// Returns the variables of `store` that require a gradient, by name and in the order of their names. (The order
+/// matters: sums over all of them, such as a norm, round differently in another one, and `VarStore::variables` has
+/// none.)
 pub fn parameters(store: &nn::VarStore) -> BTreeMap<String, Tensor> {
     store.variables().into_iter().filter(|(_, variable)| variable.requires_grad()).collect()
 }

@@ -85,9 +85,9 @@ impl Config {
         groups::check(&self.groups, names)
     }
 
-    /// Builds an optimizer of those of the named `parameters` that require a gradient; `contract::parameters` gives those
-    /// of a `VarStore`. Others (running statistics, what somebody froze) are left alone. Parameters of a group that is
-    /// frozen at first require none until their time has come.
+    /// Builds an optimizer of those of the named `parameters` that require a gradient; `contract::parameters` gives
+    /// those of a `VarStore`. Others (running statistics, what somebody froze) are left alone. Parameters of a group
+    /// that is frozen at first require none until their time has come.
     ///
     /// # Errors
     ///

@@ -13,7 +13,8 @@ const EPOCHS: u64 = 3;
 const SIZE: i64 = 32;
 const BATCH: i64 = 4;
 
-/// Pictures of a hilly ground and the depth of each pixel: a function of the place, so that a resumed epoch sees the same.
+/// Pictures of a hilly ground and the depth of each pixel: a function of the place, so that a resumed epoch sees the
+/// same.
 struct Hills {
     seed: u64,
     batches: u64,

@@ -13,8 +13,8 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Returns the folder at a path: without `.` and repeated separators, and in full if it ends in no name (`.`, `..`),
-    /// since a run is named, moved aside and published by it.
+    /// Returns the folder at a path: without `.` and repeated separators, and in full if it ends in no name (`.`,
+    /// `..`), since a run is named, moved aside and published by it.
     pub fn at(path: &Path) -> Self {
         let plain: PathBuf = path.components().collect();
         let named = plain.file_name().is_some();

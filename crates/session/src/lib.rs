@@ -4,21 +4,26 @@
 //! lock, restoring, saving, the guard against losses that are not finite, signals, the log and the display.
 //!
 //! ```no_run
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use contract::{BoxError, Input, Loss, Metric, Optimizer};
+//! # fn train(
+//! #     model: tch::nn::Sequential,
+//! #     store: tch::nn::VarStore,
+//! #     [input, validation]: [&dyn Input; 2],
+//! #     loss_fn: &dyn Loss,
+//! #     optimizer: &mut dyn Optimizer,
+//! #     [metric, scores]: [&mut dyn Metric; 2],
+//! # ) -> Result<(), BoxError> {
 //! # use std::path::Path;
-//! # let (model, store, input, validation): (tch::nn::Sequential, tch::nn::VarStore, Box<dyn contract::Input>, Box<dyn contract::Input>) = todo!();
-//! # let (mut optimizer, mut metric, mut scores): (Box<dyn contract::Optimizer>, Box<dyn contract::Metric>, Box<dyn contract::Metric>) = todo!();
-//! # let loss_fn = |a: &tch::Tensor, _: &tch::Tensor| -> Result<tch::Tensor, contract::BoxError> { Ok(a.shallow_clone()) };
 //! use executors::{Trainer, Validator};
 //! use session::{Opened, Reached, Session, Settings, Signals};
 //!
 //! let signals = Signals::listen()?;
 //! let mut opened = Opened::open(Path::new("runs/depth"))?;
-//! let mut trainer = Trainer::new(&model, &*input, &loss_fn, &mut *optimizer, &mut *metric, 10).protect("model", &store);
+//! let mut trainer = Trainer::new(&model, input, loss_fn, optimizer, metric, 10).protect("model", &store);
 //! let (mut session, mut training) = Session::begin(&mut opened, Settings::default(), &signals, &mut trainer)?;
 //! while let Some(reached) = session.next(&mut training)? {
 //!     if let Reached::Epoch { scores: of_training, .. } = reached {
-//!         let mut validator = Validator::new(&model, &*validation, &loss_fn, &mut *scores);
+//!         let mut validator = Validator::new(&model, validation, loss_fn, scores);
 //!         session.validate(&mut training, |watch| validator.test(watch))?;
 //!         session.epoch(&mut training, &of_training)?;
 //!     }
@@ -46,12 +51,12 @@ mod opened;
 mod recovery;
 #[path = "../../../scripts/regular.rs"]
 mod regular;
-mod rescue;
 mod saver;
 mod screen;
 mod session;
 mod settings;
 mod signals;
+mod states;
 mod times;
 
 pub use error::{Error, Gone};

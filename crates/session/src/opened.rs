@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::folder::{Folder, valid};
 use crate::lock::Lock;
+use crate::states::{GENERATOR, RECOVERY};
 use checkpoint::{Config, Snapshot};
 use contract::{Progress, StateDict};
 use executors::Trainer;
@@ -108,7 +109,7 @@ impl Opened {
         }
         let epochs = trainer.epochs;
         log::info!("Continuing from {} ({} of {epochs} epochs done)", path.display(), self.from.epoch);
-        let own = |(name, _): &(String, StateDict)| crate::session::OWN.contains(&name.as_str());
+        let own = |(name, _): &(String, StateDict)| [GENERATOR, RECOVERY].contains(&name.as_str());
         self.restored = Some(snapshot.states.into_iter().filter(own).collect());
         Ok(())
     }

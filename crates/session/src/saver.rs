@@ -31,7 +31,8 @@ pub struct Saver {
 }
 
 impl Saver {
-    /// Creates a saver into `store`, of a training that resumes `from` there; each checkpoint carries the record `about`.
+    /// Creates a saver into `store`, of a training that resumes `from` there; each checkpoint carries the record
+    /// `about`.
     pub fn new(store: Store, config: &Config, about: Value, from: Progress) -> Self {
         let last = (from != Progress::default()).then_some(from);
         let (writer, config, saved_step) = (Writer::new(store), config.clone(), last.map(|at| at.step));
@@ -83,8 +84,8 @@ impl Saver {
         at.epoch.is_multiple_of(self.config.every_epochs) || at.epoch == epochs || self.due(at)
     }
 
-    /// Starts to write a checkpoint of `states`, from which training resumes `at` that place. Waits for the previous one
-    /// to be written, and for a copy of the states.
+    /// Starts to write a checkpoint of `states`, from which training resumes `at` that place. Waits for the previous
+    /// one to be written, and for a copy of the states.
     pub fn save(&mut self, states: States, at: Progress, validation: &Scores) -> Result<()> {
         if self.last == Some(at) {
             return Ok(());
@@ -105,9 +106,9 @@ impl Saver {
         Snapshot { progress: at, states, scores, about: self.about.clone() }
     }
 
-    /// Saves what was learnt before an error that ends the training, and waits for it. Does nothing if the last checkpoint
-    /// is of the same place. Removes no other checkpoint: a run that is restarted and fails again and again must not
-    /// replace good ones by those before its failures.
+    /// Saves what was learnt before an error that ends the training, and waits for it. Does nothing if the last
+    /// checkpoint is of the same place. Removes no other checkpoint: a run that is restarted and fails again and again
+    /// must not replace good ones by those before its failures.
     pub fn save_before_error(&mut self, states: States, at: Progress, validation: &Scores) -> Result<()> {
         if let Err(error) = self.wait() {
             log::error!("{error}");

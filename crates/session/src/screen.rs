@@ -52,8 +52,8 @@ pub struct Asked {
 }
 
 impl Screen {
-    /// Opens the display of a run of `epochs` epochs, or the dashboard over the whole terminal, with what the run logged
-    /// before. `scores` are those that a person looks at first.
+    /// Opens the display of a run of `epochs` epochs, or the dashboard over the whole terminal, with what the run
+    /// logged before. `scores` are those that a person looks at first.
     pub fn open(
         folder: &Folder,
         settings: &Settings,

@@ -1,35 +1,26 @@
 //! The session: everything around the steps of a training, in one visible order.
 
+mod begin;
+mod rescue;
+
 use crate::error::{Error, Result};
 use crate::folder::Folder;
-use crate::generators;
 use crate::guard::Guard;
 use crate::journal::Journal;
 use crate::lock::Lock;
-use crate::neighbours::Neighbours;
-use crate::notes::Notes;
-use crate::opened::Opened;
 use crate::recovery::Recovery;
-use crate::rescue;
 use crate::saver::Saver;
-use crate::screen::{Pace, Screen};
-use crate::settings::{Policy, Settings};
+use crate::screen::Pace;
+use crate::settings::Settings;
 use crate::signals::Signals;
-use crate::times::{Phase, Times};
-use checkpoint::Permit;
-use contract::{BoxError, Event, Progress, Scores, StateDict, Stateful};
-use executors::{Trainer, Training};
-use std::collections::BTreeMap;
+use crate::states::states;
+use crate::times::Phase;
+use contract::{BoxError, Event, Progress, Scores};
+use executors::Training;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 use summary::Summary;
-use tch::Device;
-
-const GENERATOR: &str = "generator";
-const RECOVERY: &str = "recovery";
-/// States of a checkpoint that are the session's own.
-pub(crate) const OWN: [&str; 2] = [GENERATOR, RECOVERY];
 
 /// A training run under way. Dropping it closes the display; what is not saved by then is lost.
 pub struct Session<'s> {
@@ -92,78 +83,6 @@ pub enum Outcome {
 }
 
 impl<'s> Session<'s> {
-    /// Begins: restores the trainer's parts, makes the folder ready, tries to write, and opens log and display. From its
-    /// return on, a signal waits for the end of a step.
-    ///
-    /// # Errors
-    ///
-    /// Fails if a state does not fit, the folder or the disk cannot be used, or there is no terminal for a dashboard.
-    pub fn begin<'t, 'a>(
-        opened: &mut Opened,
-        settings: Settings,
-        signals: &'s Signals,
-        trainer: &'t mut Trainer<'a>,
-    ) -> Result<(Self, Training<'t, 'a>)> {
-        opened.restore(trainer)?;
-        let from = opened.progress();
-        let lock = opened.enter()?;
-        let folder = opened.folder().clone();
-        let still = Arc::clone(&lock);
-        let allowed = move || -> std::result::Result<(), BoxError> { Ok(still.check()?) };
-        let permit = Permit::new(allowed.clone());
-
-        let mut recovery = Recovery::new(&settings, folder.rejected(), &permit);
-        let own = opened.own_states();
-        if let Some(state) = own.get(RECOVERY) {
-            let failed = |cause: contract::StateError| Error::Caller(cause.into());
-            recovery.load_state(state).map_err(failed)?;
-        }
-        if let Some(states) = own.get(GENERATOR) {
-            generators::restore(states, trainer.devices())?;
-        }
-        let device = trainer.devices().last().copied().unwrap_or(Device::Cpu);
-        let store = folder.store(&settings.checkpoint).permitted(&permit);
-        let mut saver = Saver::new(store, &settings.checkpoint, settings.about.clone(), from);
-        let mut training = trainer.train(from);
-        let (epochs, batches) = (training.trainer.epochs, training.trainer.input.len());
-        saver.prepare(states(&mut training, &recovery)?, epochs, batches)?;
-
-        let has_begun = folder.has_begun();
-        let mut summary = Summary::permitted(folder.path(), &settings.summary, &summary::Permit::new(allowed))?;
-        if has_begun {
-            // What was logged after the checkpoint will come again.
-            summary.restart(from.epoch, from.step)?;
-        }
-        let notes = Notes::new(summary, settings.checkpoint.on_error);
-        if from.step == 0 && settings.non_finite.policy == Policy::Rollback {
-            // Something to go back to from the first step on.
-            saver.save(states(&mut training, &recovery)?, from, &Scores::new())?;
-        }
-        let columns = training.trainer.metric.columns().map_err(Error::Caller)?;
-        let screen = Screen::open(&folder, &settings, from, epochs, columns)?;
-        let pace = screen.pace();
-        let journal = Journal { notes, screen, times: Times::start(), neighbours: Neighbours::watch() };
-        let session = Self {
-            folder,
-            lock,
-            settings,
-            signals,
-            saver,
-            guard: Guard::new(device),
-            recovery,
-            journal,
-            sound: Some(from),
-            at: from,
-            validation: Scores::new(),
-            has_validated: false,
-            pace,
-            asked: Asked::default(),
-            stopped: false,
-        };
-        signals.begin();
-        Ok((session, training))
-    }
-
     /// Trains to the end of the next step, or of the epoch; None at the end of the run. A step passes the guard, and is
     /// logged and shown.
     ///
@@ -230,9 +149,9 @@ impl<'s> Session<'s> {
         }
     }
 
-    /// Validates by `run`, with the averaged weights if the optimizer keeps them, and shows it. `run` is given a function
-    /// to call with the number of samples after each batch, as [`Validator::test`](executors::Validator::test) does,
-    /// which breaks off if a signal asks to stop. Returns the scores, None after such a signal.
+    /// Validates by `run`, with the averaged weights if the optimizer keeps them, and shows it. `run` is given a
+    /// function to call with the number of samples after each batch, as [`Validator::test`](executors::Validator::test)
+    /// does, which breaks off if a signal asks to stop. Returns the scores, None after such a signal.
     ///
     /// # Errors
     ///
@@ -369,8 +288,8 @@ impl<'s> Session<'s> {
         self.saving(training, |session, _| run(session).map_err(Error::Caller))
     }
 
-    /// Writes into the log. Under `on_error: continue` a full disk is no error: what is not for TensorBoard alone waits in
-    /// memory.
+    /// Writes into the log. Under `on_error: continue` a full disk is no error: what is not for TensorBoard alone waits
+    /// in memory.
     ///
     /// # Errors
     ///
@@ -409,45 +328,6 @@ impl<'s> Session<'s> {
         self.sound = None;
         self.saver.save(states(training, &self.recovery)?, self.at, validation)
     }
-
-    /// Runs `run`. If it fails, saves what was learnt before the error, if that is sound.
-    fn saving<T>(
-        &mut self,
-        training: &mut Training,
-        run: impl FnOnce(&mut Self, &mut Training) -> Result<T>,
-    ) -> Result<T> {
-        run(self, training).map_err(|error| self.rescue(training, error))
-    }
-
-    fn rescue(&mut self, training: &mut Training, error: Error) -> Error {
-        let now = training.progress();
-        if let Err(gone) = self.lock.check() {
-            return rescue::gone(gone, now, self.saver.settle());
-        }
-        // Before the first step nothing was learnt, and whoever mends the settings starts anew.
-        let saved = self.sound.take().filter(|at| at.step > 0).map(|at| -> Result<Progress> {
-            // No checkpoint before the guard has seen the steps that go into it.
-            let troubles = self.guard.epoch(None)?.troubles;
-            self.recovery.recover(&troubles, training, &mut self.saver)?;
-            let states = states(training, &self.recovery)?;
-            self.saver.save_before_error(states, at, &self.validation)?;
-            Ok(at)
-        });
-        match saved.transpose() {
-            Ok(_) if now.step == 0 => {}
-            Ok(saved) => rescue::tell(&self.settings.command, &error, saved, self.saver.settle()),
-            Err(unsaved) => log::error!("What was learnt could not be saved: {unsaved}"),
-        }
-        error
-    }
-}
-
-/// Returns all that a checkpoint holds.
-fn states(training: &mut Training, recovery: &Recovery) -> Result<BTreeMap<String, StateDict>> {
-    let mut states = training.trainer.states();
-    states.insert(GENERATOR.into(), generators::take(training.trainer.devices())?);
-    states.insert(RECOVERY.into(), recovery.state());
-    Ok(states)
 }
 
 fn swap_average(training: &mut Training) -> Result<()> {

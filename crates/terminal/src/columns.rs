@@ -20,8 +20,8 @@ impl Default for Columns {
 }
 
 impl Columns {
-    /// Makes columns of the scores `names`. `best` decides which epoch is the best, the one with the higher value or the
-    /// lower one; it gets a column of its own if it is not among the names.
+    /// Makes columns of the scores `names`. `best` decides which epoch is the best, the one with the higher value or
+    /// the lower one; it gets a column of its own if it is not among the names.
     pub fn new(names: impl IntoIterator<Item = String>, best: &str, higher: bool) -> Self {
         let mut names: Vec<String> = names.into_iter().collect();
         let found = names.iter().position(|name| name == best);

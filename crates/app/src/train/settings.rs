@@ -1,0 +1,83 @@
+//! Settings of the session of `app train`, and what the run folder keeps of them.
+
+use crate::cli;
+use crate::config::{self, Config};
+use crate::environment;
+use crate::files::{self, shown};
+use crate::identity;
+use crate::longer;
+use crate::parts::{Network, Parts};
+use crate::pictures::{COMPARED, Pictures};
+use crate::run::Run;
+use crate::start::Start;
+use crate::usage::usage;
+use anyhow::{Error, Result};
+use checkpoint::Mode;
+use contract::Metric;
+use metric::Segmentation;
+use session::{Session, Settings, Show};
+use std::time::Duration;
+use terminal::Class;
+
+/// Returns the settings of the session, after a look at what the checkpoint to resume from was trained with.
+pub fn settings(start: &mut Start, parts: &Parts, args: &cli::Train) -> Result<Settings> {
+    let about = identity::about(&start.config, &parts.fingerprints, &parts.network)?;
+    if let Some((path, snapshot)) = start.opened.checkpoint() {
+        start.changes.extend(identity::compare_about(path, snapshot, &about, &args.allow)?);
+        start.changes.iter().for_each(|(why, change)| log::info!("{why}: {change}"));
+        let before = identity::config(snapshot, &path.display().to_string())?;
+        longer::tell(&before, &start.config, snapshot.progress, parts.input.len());
+    }
+    let (config, folder) = (&start.config, shown(&start.run.folder));
+    let classes = config.data.classes().into_iter().zip(config.data.colors());
+    let show = Show {
+        dashboard: args.tui,
+        samples: parts.fingerprints.each_ref().map(|data| data.samples),
+        batch_size: config.data.loader().batch_size,
+        classes: classes.map(|(name, color)| Class { name, color: color.0 }).collect(),
+        group: "iou".into(),
+        compared: COMPARED.map(String::from).into(),
+    };
+    Ok(Settings {
+        checkpoint: config.checkpoint.clone(),
+        non_finite: config.train.non_finite.clone(),
+        summary: config.summary.clone(),
+        show,
+        about,
+        until_step: args.until_step,
+        command: format!("app train --run {folder}"),
+        replay: Some("app train --replay".into()),
+    })
+}
+
+/// Writes into the folder what the run is trained with.
+pub fn keep(session: &mut Session, run: &Run, config: &Config, network: &Network, pictures: &Pictures) -> Result<()> {
+    session.lock().check()?;
+    // The lock is held, so nobody else writes here.
+    files::clean(&run.folder, Duration::ZERO);
+    let environment = environment::environment(network);
+    run.keep(config)?;
+    environment::keep(&environment, &run.folder)?;
+    pictures.opening(session, &environment)?;
+    environment::warn_of_openmp(network.device);
+    Ok(())
+}
+
+/// Refuses a `checkpoint.best` that is no validation score.
+pub fn check_best(config: &Config) -> Result<()> {
+    let (best, mode) = (&config.checkpoint.best, config.checkpoint.mode);
+    let scores = Segmentation::new(config.data.classes(), tch::Device::Cpu)?.compute().map_err(Error::from_boxed)?;
+    // Where every pixel counts, their number is the same each time.
+    let names: Vec<&str> = scores.iter().map(|(name, _)| name.as_str()).filter(|name| *name != "pixels").collect();
+    if names.contains(&best.as_str()) {
+        if best == "loss" && mode == Mode::Max {
+            log::warn!(
+                "checkpoint.best is loss and checkpoint.mode is max: the worst network is kept. Say min if that is not meant"
+            );
+        }
+        return Ok(());
+    }
+    let meant =
+        config::nearest(best, names.iter().copied()).map_or(String::new(), |name| format!("; did you mean {name}?"));
+    Err(usage(format!("checkpoint.best: there is no validation score \"{best}\", only {}{meant}", names.join(", "))))
+}
