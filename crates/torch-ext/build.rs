@@ -2,9 +2,6 @@
 
 use std::{env, path::PathBuf};
 
-#[path = "../../scripts/rpath.rs"]
-mod rpath;
-
 fn main() -> Result<(), env::VarError> {
     println!("cargo:rerun-if-changed=cpp");
     println!("cargo:rerun-if-env-changed=LIBTORCH_CXX11_ABI");
@@ -45,6 +42,6 @@ fn main() -> Result<(), env::VarError> {
     if std::is_x86_feature_detected!("avx512bf16") && std::is_x86_feature_detected!("avx512bw") {
         println!("cargo:rustc-cfg=avx512");
     }
-    rpath::main();
+    rpath::link();
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! One process a run folder: two that write one run would spoil it for both.
 
-use crate::regular;
 use anyhow::{Context, Result, bail};
 use std::fmt;
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};

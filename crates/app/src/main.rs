@@ -27,8 +27,6 @@ mod paint;
 mod parts;
 mod predict;
 mod recovery;
-#[path = "../../../scripts/regular.rs"]
-mod regular;
 mod replay;
 mod report;
 mod rescue;

@@ -1,6 +1,6 @@
 //! Files whose sizes and checksums are known, and folders.
 
-use crate::{Error, regular};
+use crate::Error;
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},

@@ -24,7 +24,6 @@ mod unpack;
 use crate::classes::Class;
 use crate::error::Error;
 use crate::labels::{LabelTable, Labels};
-use crate::regular;
 use image::{ImageFormat, ImageReader, Limits, RgbImage};
 use problem::{Problem, failed, fits, tell_size};
 use std::fs::File;

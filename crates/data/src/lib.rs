@@ -44,8 +44,6 @@ mod pets;
 mod pipeline;
 mod random;
 mod reader;
-#[path = "../../../scripts/regular.rs"]
-mod regular;
 mod resize;
 mod shapes;
 mod skipped;

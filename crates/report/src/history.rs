@@ -1,6 +1,6 @@
 //! What a run wrote down while it trained: `metrics.jsonl`, read back.
 
-use crate::{Error, regular};
+use crate::Error;
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,

@@ -22,8 +22,6 @@ mod flat;
 mod history;
 mod html;
 mod picture;
-#[path = "../../../scripts/regular.rs"]
-mod regular;
 mod run;
 mod scores;
 mod text;

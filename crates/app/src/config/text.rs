@@ -1,6 +1,5 @@
 //! The text of a configuration file, as editors write it.
 
-use crate::regular;
 use anyhow::{Context, Result, anyhow};
 use std::io::Read;
 use std::path::Path;

@@ -1,7 +1,6 @@
 //! One run, as its folder shows it. Nothing in there is changed, and the process that trains it is not disturbed.
 
 use crate::lock::held;
-use crate::regular;
 use crate::run::Run;
 use checkpoint::{Config, step_of};
 use serde::Deserialize;

@@ -6,7 +6,6 @@
 //! CRC-32C of the mask (u32 each). A sample begins at a multiple of 64: the image, and after its last byte the mask.
 
 use crate::dataset::{Dataset, pixels};
-use crate::regular;
 use std::io::{self, Read};
 use std::path::Path;
 

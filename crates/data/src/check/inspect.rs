@@ -3,7 +3,6 @@
 use super::finding::{Finding, Kind, remarked};
 use crate::dataset::{Dataset, IGNORE, Sample};
 use crate::error::{Error, guarded};
-use crate::regular;
 use crate::resize::{Placement, Scaler};
 use image::{ImageFormat, RgbImage};
 use image_hasher::{HashAlg, HasherConfig};
