@@ -67,7 +67,8 @@ impl Lock {
         let path = folder.join(NAME);
         let at = || format!("locking {}", path.display());
         let mut options = OpenOptions::new();
-        let mut file = options.read(true).write(true).create(true).truncate(false).open(&path).with_context(at)?;
+        let opened = options.read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = opened.and_then(regular::checked).with_context(at)?;
         let mut locked = file.try_lock();
         if let Err(TryLockError::WouldBlock) = locked {
             // It may have been somebody who only looked; see `held`.
@@ -225,6 +226,16 @@ mod tests {
         assert!(said().ends_with("was removed meanwhile"), "{}", said());
         fs::write(&run, "").unwrap();
         assert!(lock.check().is_err(), "a file in its place");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_no_regular_file_is_no_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let status = std::process::Command::new("mkfifo").arg(folder.path().join(NAME)).status().unwrap();
+        assert!(status.success());
+        let error = format!("{:#}", Lock::take(folder.path()).unwrap_err());
+        assert!(error.ends_with("it is a pipe, socket or device, and only regular files are read"), "{error}");
     }
 
     #[test]

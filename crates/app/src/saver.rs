@@ -67,8 +67,7 @@ impl Saver {
 
     /// The newest checkpoint, once the one being written is there.
     pub fn newest(&mut self) -> Result<Option<(PathBuf, Snapshot)>> {
-        let outcome = self.writer.wait();
-        self.hear(outcome)?;
+        self.wait()?;
         valid(self.writer.store().newest()?)
     }
 
@@ -91,8 +90,7 @@ impl Saver {
             return Ok(());
         }
         // Waited for before the copy is made, so that there are never two copies.
-        let before = self.writer.wait();
-        self.hear(before)?;
+        self.wait()?;
         let started = Instant::now();
         let snapshot = self.snapshot(states, at, validation).copied()?;
         log::debug!("Copied the state of step {} in {:.3} s", at.step, started.elapsed().as_secs_f64());
@@ -111,8 +109,7 @@ impl Saver {
     /// checkpoint is of this very place. No other checkpoint is removed: a run that is started again and again and
     /// fails each time must not replace good ones by those before its failures.
     pub fn save_before_error(&mut self, states: States, at: Progress, validation: &Scores) -> Result<()> {
-        let before = self.writer.wait();
-        if let Err(error) = self.hear(before) {
+        if let Err(error) = self.wait() {
             log::error!("{}", crate::in_words(&error));
         }
         if self.last == Some(at) {
@@ -130,10 +127,15 @@ impl Saver {
         self.hear(outcome)
     }
 
+    /// Waits for the checkpoint that is being written, and reports what became of it.
+    pub fn wait(&mut self) -> Result<()> {
+        let outcome = self.writer.wait();
+        self.hear(outcome)
+    }
+
     /// Waits for the last checkpoint, and is an error if that could not be written.
     pub fn finish(&mut self) -> Result<()> {
-        let outcome = self.writer.wait();
-        self.hear(outcome)?;
+        self.wait()?;
         if let Some(error) = self.failed.take() {
             return Err(error).context("the last checkpoint was not written");
         }

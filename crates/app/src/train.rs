@@ -146,6 +146,7 @@ pub fn train(start: &mut Start, parts: &mut Parts, signals: &Signals, args: &cli
     let screen = Screen::open(args.tui, run, config, from, samples)?;
     let mut journal = Journal { notes, screen, times: Times::start(), neighbours: Neighbours::watch() };
     let mut undo = Undo::new(network);
+    let mut has_validated = false;
     // Where a checkpoint of the present state continues; nowhere while that is being changed.
     let mut sound = Some(from);
     signals.begin();
@@ -217,6 +218,15 @@ pub fn train(start: &mut Start, parts: &mut Parts, signals: &Signals, args: &cli
                     sound = Some(all_batches);
                     journal.times.lap_of_step(&input);
                     log::debug!("Training acc over epoch: {:.4}", report::score(&scores, "accuracy"));
+                    if !has_validated {
+                        // The first validation is where a process is killed for the memory it takes.
+                        has_validated = true;
+                        journal.notes.flush()?;
+                        let states = snapshot::take(network, &training, average.as_ref(), &recovery)?;
+                        saver.save(states, all_batches, &Scores::new())?;
+                        saver.wait()?;
+                        journal.times.lap(Phase::Checkpoint);
+                    }
 
                     let pace = journal.screen.pace();
                     let mut look = journal.notes.look(network)?;

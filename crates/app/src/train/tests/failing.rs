@@ -4,6 +4,8 @@
 use super::*;
 use crate::parts::Network;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tch::nn::ModuleT;
 
@@ -30,8 +32,37 @@ impl ModuleT for Fails {
     }
 }
 
+/// A model that remembers which checkpoints its run had when it was first used for validation.
+#[derive(Debug)]
+struct Looks {
+    model: Box<dyn ModuleT>,
+    folder: PathBuf,
+    found: Arc<OnceLock<Vec<u64>>>,
+}
+
+impl ModuleT for Looks {
+    fn forward_t(&self, x_nchw: &Tensor, train: bool) -> Tensor {
+        if !train {
+            self.found.get_or_init(|| steps(&self.folder));
+        }
+        self.model.forward_t(x_nchw, train)
+    }
+}
+
 /// Trains in `folder`/run, with a model that fails if any does: whether in training, and after how many passes.
 fn life(folder: &TempDir, fails: Option<(bool, u64)>, options: &str) -> Result<ExitCode> {
+    life_of(folder, options, |model| match fails {
+        Some((training, passes)) => Box::new(Fails { model, training, passes, so_far: AtomicU64::new(0) }),
+        None => model,
+    })
+}
+
+/// Trains in `folder`/run what `wrap` makes of the model.
+fn life_of(
+    folder: &TempDir,
+    options: &str,
+    wrap: impl FnOnce(Box<dyn ModuleT>) -> Box<dyn ModuleT>,
+) -> Result<ExitCode> {
     let file = folder.path().join("tiny.json");
     fs::write(&file, TINY).unwrap();
     let run = folder.path().join("run");
@@ -40,11 +71,8 @@ fn life(folder: &TempDir, fails: Option<(bool, u64)>, options: &str) -> Result<E
     let Command::Train(args) = Cli::parse_from(line.split_whitespace()).command else { panic!() };
     let mut start = start(&args).unwrap();
     let mut parts = Parts::build(&start.config, start.checkpoint.as_ref()).unwrap();
-    if let Some((training, passes)) = fails {
-        let none = Box::new(tch::nn::func_t(|x, _| x.shallow_clone()));
-        let model = std::mem::replace(&mut parts.network.model, none);
-        parts.network.model = Box::new(Fails { model, training, passes, so_far: AtomicU64::new(0) });
-    }
+    let none = Box::new(tch::nn::func_t(|x, _| x.shallow_clone()));
+    parts.network.model = wrap(std::mem::replace(&mut parts.network.model, none));
     train(&mut start, &mut parts, &Signals::listen().unwrap(), &args).map(|ended| ended.status)
 }
 
@@ -69,8 +97,8 @@ fn end(folder: &TempDir) -> (BTreeMap<String, Vec<u8>>, Vec<serde_json::Value>) 
     (files, fs::read_to_string(run.join("metrics.jsonl")).unwrap().lines().map(line).collect())
 }
 
-fn steps(folder: &TempDir) -> Vec<u64> {
-    let store = Store::new(folder.path().join("run/checkpoints"), &checkpoint::Config::default());
+fn steps(folder: &Path) -> Vec<u64> {
+    let store = Store::new(folder.join("run/checkpoints"), &checkpoint::Config::default());
     store.list().unwrap().iter().filter_map(|path| checkpoint::step_of(path)).collect()
 }
 
@@ -97,11 +125,11 @@ fn a_model_that_fails_in_training_or_validation_costs_no_step_and_changes_nothin
             let folder = tempfile::tempdir().unwrap();
             let error = format!("{:#}", life(&folder, Some(fails), options).unwrap_err());
             assert!(error.starts_with(said) && error.contains("the model failed"), "{error}");
-            assert_eq!(steps(&folder).last(), Some(&step), "{error}");
+            assert_eq!(steps(folder.path()).last(), Some(&step), "{error}");
             // Once more it fails at once, and nothing is saved or removed.
-            let before = steps(&folder);
+            let before = steps(folder.path());
             life(&folder, Some((fails.0, 0)), options).unwrap_err();
-            assert_eq!(steps(&folder), before);
+            assert_eq!(steps(folder.path()), before);
             assert_eq!(life(&folder, None, options).unwrap(), ExitCode::SUCCESS);
             let resumed = end(&folder);
             assert_eq!(resumed.1, straight.1, "{fails:?}");
@@ -110,6 +138,16 @@ fn a_model_that_fails_in_training_or_validation_costs_no_step_and_changes_nothin
             }
         }
     }
+}
+
+#[test]
+fn the_first_epoch_is_saved_before_the_first_validation_which_may_take_more_memory_than_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let found = Arc::new(OnceLock::new());
+    let path = folder.path().to_owned();
+    let looks = |model| -> Box<dyn ModuleT> { Box::new(Looks { model, folder: path, found: found.clone() }) };
+    life_of(&folder, "", looks).unwrap();
+    assert_eq!(found.get(), Some(&vec![5]));
 }
 
 #[test]
@@ -142,7 +180,7 @@ fn what_a_step_changes_by_itself_is_put_back() {
 fn before_the_first_step_there_is_nothing_to_save() {
     let folder = tempfile::tempdir().unwrap();
     life(&folder, Some((true, 0)), "").unwrap_err();
-    assert!(steps(&folder).is_empty());
+    assert!(steps(folder.path()).is_empty());
     let other = "--set optimizer.learning_rate=0.01 --until-step 1";
     assert_eq!(life(&folder, None, other).unwrap(), ExitCode::from(RESUMABLE));
 }
@@ -154,7 +192,7 @@ fn good_checkpoints_stay_however_often_a_run_fails() {
     for passes in [6, 1, 1, 1] {
         life(&folder, Some((true, passes)), options).unwrap_err();
     }
-    assert_eq!(steps(&folder), [5, 6, 7, 8, 9]);
+    assert_eq!(steps(folder.path()), [5, 6, 7, 8, 9]);
     assert_eq!(life(&folder, None, options).unwrap(), ExitCode::SUCCESS);
-    assert_eq!(steps(&folder), [15], "retention is that of the configuration again");
+    assert_eq!(steps(folder.path()), [15], "retention is that of the configuration again");
 }
