@@ -25,7 +25,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 }
 
 /// Refuses an open file that is no regular one. Since it is open, nobody can put another in its place.
-fn checked(file: File) -> io::Result<File> {
+pub fn checked(file: File) -> io::Result<File> {
     let kind = file.metadata()?.file_type();
     if kind.is_file() {
         return Ok(file);
