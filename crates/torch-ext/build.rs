@@ -42,6 +42,10 @@ fn main() -> Result<(), env::VarError> {
     if std::is_x86_feature_detected!("avx512bf16") && std::is_x86_feature_detected!("avx512bw") {
         println!("cargo:rustc-cfg=avx512");
     }
+    println!("cargo:rustc-check-cfg=cfg(cuda)");
+    if lib.join("libtorch_cuda.so").exists() {
+        println!("cargo:rustc-cfg=cuda");
+    }
     rpath::link();
     Ok(())
 }
