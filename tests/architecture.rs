@@ -1,11 +1,12 @@
-//! The walls of the house: who may know whom, and what may stand where.
+//! Rules of the architecture: which crate may depend on which, and what a crate may contain.
 
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each crate and the crates of the project that it knows, dev-dependencies aside. `app` may know all, so it is not here.
+/// Each crate with the project's crates that it depends on, dev-dependencies aside. `app` may depend on all, so it is
+/// not listed.
 const KNOWS: [(&str, &[&str]); 14] = [
     ("contract", &[]),
     ("torch-ext", &["contract"]),
@@ -23,7 +24,7 @@ const KNOWS: [(&str, &[&str]); 14] = [
     ("executors", &["contract"]),
 ];
 
-/// Crates that do no input or output of any kind.
+/// Crates without input or output of any kind.
 const PURE: [&str; 7] = ["contract", "torch-ext", "model", "loss", "metric", "optim", "executors"];
 
 fn packages() -> Vec<Package> {

@@ -1,1 +1,1 @@
-//! The integration tests of oxiseg: the program and the crates, used from outside. See `main.rs`.
+//! Integration tests of oxiseg: the program and the crates, used from outside. See `main.rs`.

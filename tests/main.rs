@@ -1,4 +1,4 @@
-//! The integration tests, in one binary so that linking stays cheap.
+//! Integration tests, in one binary so that linking stays cheap.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 

@@ -14,16 +14,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use tch::{Kind, Tensor};
 
-/// How far a value may be off, as a share of the largest magnitude in the expected tensor.
+/// Relative tolerance, as a share of the largest magnitude in the expected tensor.
 const RELATIVE: f64 = 1e-5;
-/// And beside that, for tensors that are next to zero.
+/// Absolute tolerance, for tensors that are close to zero.
 const ABSOLUTE: f64 = 1e-8;
 
 fn reference(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("reference").join(file)
 }
 
-/// The tensors of a recorded file.
+/// Tensors of a recorded file.
 struct Recorded(StateDict);
 
 impl Recorded {
@@ -36,21 +36,21 @@ impl Recorded {
         self.0.get(name).unwrap_or_else(|| panic!("no tensor {name} was recorded")).copy()
     }
 
-    /// The tensors whose names start with `prefix`, without it.
+    /// Returns the tensors whose names start with `prefix`, without it.
     fn under(&self, prefix: &str) -> StateDict {
         let tensors = self.0.iter().filter_map(|(name, t)| Some((name.strip_prefix(prefix)?.into(), t.copy())));
         tensors.collect()
     }
 }
 
-/// The options of the recorded cases of one kind, by name.
+/// Returns the options of the recorded cases of one kind, by name.
 fn cases<T: DeserializeOwned>(kind: &str) -> BTreeMap<String, T> {
     let text = std::fs::read_to_string(reference("cases.json")).unwrap();
     let mut kinds: BTreeMap<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
     serde_json::from_value(kinds.remove(kind).unwrap()).unwrap()
 }
 
-/// The greatest difference and the greatest magnitude of what was expected. Two NaN in the same place do not differ.
+/// Returns the greatest difference and the greatest magnitude of the expected values. NaN in both does not differ.
 fn difference(found: &Tensor, expected: &Tensor) -> (f64, f64) {
     let (found, expected) = (found.to_kind(Kind::Double), expected.to_kind(Kind::Double));
     let both_nan = found.isnan().logical_and(&expected.isnan());
@@ -58,13 +58,13 @@ fn difference(found: &Tensor, expected: &Tensor) -> (f64, f64) {
     (difference.max().double_value(&[]), expected.abs().nan_to_num(0.0, None, None).max().double_value(&[]))
 }
 
-/// Complains about `name` unless `found` is `expected` within [`RELATIVE`] and [`ABSOLUTE`].
+/// Asserts that `found` is `expected` within [`RELATIVE`] and [`ABSOLUTE`].
 #[track_caller]
 fn assert_close(name: &str, found: &Tensor, expected: &Tensor) {
     assert_eq!(found.size(), expected.size(), "the shape of {name}");
     let (difference, magnitude) = difference(found, expected);
     let allowed = RELATIVE * magnitude + ABSOLUTE;
-    // With --nocapture this is the list of how close everything is.
+    // With --nocapture this lists all differences.
     println!("{name}: off by {difference:.2e}, {allowed:.2e} allowed");
     assert!(difference <= allowed, "{name} is off by {difference:.2e}, {allowed:.2e} allowed");
 }

@@ -18,7 +18,7 @@ fn main() -> Result<(), env::VarError> {
         // As libtorch is built: its headers' classes have members that only debug builds have.
         .define("NDEBUG", None)
         .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
-        // In every profile: loops that are not vectorised would be slower than what they take the place of.
+        // In every profile: loops that are not vectorised would be slower than those that they replace.
         .opt_level(3)
         .files(
             [
@@ -36,7 +36,7 @@ fn main() -> Result<(), env::VarError> {
             .map(|name| format!("cpp/{name}.cpp")),
         );
     build.compile("oxiseg_torch_ext");
-    // Tests of what only such processors compute are left out elsewhere, and say so.
+    // Tests of kernels that need these instructions are ignored elsewhere, with that reason.
     println!("cargo:rustc-check-cfg=cfg(avx512)");
     #[cfg(target_arch = "x86_64")]
     if std::is_x86_feature_detected!("avx512bf16") && std::is_x86_feature_detected!("avx512bw") {

@@ -1,9 +1,11 @@
-//! A foreign model on foreign data, trained with the loop: `cargo run -p executors --example own_model`.
+//! Trains a foreign model on foreign data with the loop: `cargo run -p executors --example own_model`.
 //!
-//! The model is any tch module, the data any iterator of batches. Here: which pixels are brighter than the middle?
+//! The model is any tch module, the data any iterator of batches. The task here: find the pixels that are brighter than
+//! the middle.
 
 use contract::{Batch, Batches, Event, Input, Progress};
 use executors::Trainer;
+use optim::{Length, Schedule};
 use tch::{Device, Kind, Tensor, nn};
 
 struct Noise;
@@ -16,7 +18,7 @@ impl Input for Noise {
             let inputs = inputs.f_reshape([4, 1, 16, 16])?;
             let targets = inputs.f_gt(0.5)?.f_squeeze_dim(1)?.f_to_kind(Kind::Int64)?;
             let names = (0..4).map(|i| format!("{index}.{i}")).collect();
-            Ok(Batch { inputs, targets, names })
+            Ok(Batch::new(inputs, targets, names))
         }))
     }
 
@@ -33,10 +35,11 @@ fn main() -> Result<(), contract::BoxError> {
         .add(nn::conv2d(store.root() / "b", 8, 2, 1, nn::ConvConfig::default()));
     let loss_fn = loss::CrossEntropy::default();
     let config = optim::Config { learning_rate: 0.05, ..optim::Config::default() };
-    let mut optimizer = config.build(store.variables().into_iter().collect(), optim::Schedule::default(), 100, 1)?;
+    let length = Length { updates_per_epoch: Noise.len(), epochs: 5 };
+    let mut optimizer = config.build(contract::parameters(&store), Schedule::default(), length)?;
     let mut metric = metric::Segmentation::new(vec!["dark".into(), "bright".into()], Device::Cpu)?;
 
-    let mut trainer = Trainer::new(&model, &Noise, &loss_fn, &mut optimizer, &mut metric, 5);
+    let mut trainer = Trainer::new(&model, &Noise, &loss_fn, &mut optimizer, &mut metric, 5).protect(&store);
     for event in trainer.train(Progress::default()) {
         if let Event::Epoch { progress, scores, .. } = event? {
             println!(

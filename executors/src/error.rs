@@ -1,38 +1,38 @@
-//! What can go wrong in a loop, and where it did.
+//! Errors of the loops, and their place.
 
 use contract::{BoxError, listed};
 use std::fmt;
 
-/// Maximum number of samples of a batch named in a message.
+/// Maximum number of a batch's samples listed in a message.
 const NAMED: usize = 8;
 /// The kind of loop.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Pass {
-    /// Training, in this epoch, from 0.
+    /// Training.
     Training {
-        /// The epoch.
+        /// The epoch, from 0.
         epoch: u64,
     },
-    /// Validation, after so many epochs where the caller said how many.
+    /// Validation.
     Validation {
-        /// Finished epochs.
+        /// Finished epochs of training, if the caller gave their number.
         epochs: Option<u64>,
     },
     /// Prediction.
     Prediction,
-    /// A single step that somebody asked for.
+    /// A single step outside a loop.
     #[default]
     Single,
 }
 
-/// Where a loop stood when something happened.
+/// Place of a loop in its batches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
     /// The loop.
     pub pass: Pass,
-    /// The batch in the epoch, from 0.
+    /// Index of the batch in the epoch, from 0.
     pub batch: u64,
-    /// The samples of the batch, where they are known.
+    /// Names of the batch's samples, if known.
     pub names: Vec<String>,
 }
 
@@ -51,49 +51,49 @@ impl fmt::Display for Place {
     }
 }
 
-/// An error of a part, with the place where the loop stood.
+/// Error of a part, with the place in the loop.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The input could not give a batch.
+    /// The input failed to give a batch.
     #[error("{place}: no batch: {source}")]
     Input {
-        /// Where.
+        /// Place in the loop.
         place: Place,
-        /// Why.
+        /// Error of the part.
         source: BoxError,
     },
-    /// The model failed: usually a shape that it does not take, or memory.
+    /// The model failed, usually for a shape that it does not accept or for lack of memory.
     #[error("{place}: the model failed on inputs {inputs:?}: {source}")]
     Model {
-        /// Where.
+        /// Place in the loop.
         place: Place,
         /// The shape of the inputs.
         inputs: Vec<i64>,
-        /// Why.
+        /// Error of the part.
         source: BoxError,
     },
     /// The loss function failed.
     #[error("{place}: the loss function failed: {source}")]
     Loss {
-        /// Where.
+        /// Place in the loop.
         place: Place,
-        /// Why.
+        /// Error of the part.
         source: BoxError,
     },
     /// The optimizer failed.
     #[error("{place}: the optimizer failed: {source}")]
     Optimizer {
-        /// Where.
+        /// Place in the loop.
         place: Place,
-        /// Why.
+        /// Error of the part.
         source: BoxError,
     },
     /// The metric failed.
     #[error("{place}: the metric failed: {source}")]
     Metric {
-        /// Where.
+        /// Place in the loop.
         place: Place,
-        /// Why.
+        /// Error of the part.
         source: BoxError,
     },
 }

@@ -1,12 +1,13 @@
-//! The three loops, side by side: [`Trainer`], [`Validator`], [`Predictor`].
+//! The three loops: [`Trainer`], [`Validator`], [`Predictor`].
 //!
-//! **Invariant:** nothing here reads or writes a file, prints, logs, knows a configuration or waits for the device inside
-//! a step. A loop gives events; what becomes of them (checkpoints, summaries, progress bars, stopping) is up to the
-//! caller. `crates/app/src/train.rs` is one such caller, `executors/examples/own_model.rs` the smallest.
+//! **Invariant:** nothing here reads or writes a file, prints, logs, knows a configuration or waits for the device
+//! inside a step. A loop yields events; the caller decides what to do with them (checkpoints, summaries, progress bars,
+//! stopping). `crates/app/src/train.rs` is one such caller, `executors/examples/own_model.rs` the smallest.
 
 mod error;
 mod forward;
 mod predictor;
+mod protect;
 mod tiles;
 mod trainer;
 mod validator;

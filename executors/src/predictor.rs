@@ -1,41 +1,55 @@
-//! Prediction: class maps for images that nobody has labelled.
+//! Prediction for images without targets.
 
 use crate::forward::forward;
 use crate::{Error, Pass, Place};
-use contract::{Batch, Batches, Input, TorchError};
-use tch::{Kind, Tensor, nn::ModuleT};
+use contract::{Batch, Batches, Input, Model, TorchError};
+use tch::{Kind, TchError, Tensor};
 
-/// Predicts classes.
+/// Runs a model over an input.
 pub struct Predictor<'a> {
     /// The network; it runs in evaluation mode.
-    pub model: &'a dyn ModuleT,
-    /// Where images come from; targets are not looked at.
+    pub model: &'a dyn Model,
+    /// Source of images; targets are not looked at.
     pub input: &'a dyn Input,
 }
 
-/// What the model makes of one image.
+/// Prediction for one image.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Prediction {
-    /// The image.
+    /// Name of the image.
     pub name: String,
-    /// `[K, H, W]` f32, on the model's device: how likely each class is in each pixel.
-    pub probabilities: Tensor,
+    /// The network's prediction as it is, on the model's device: logits `[K, H, W]`, depths `[H, W]`, ….
+    pub outputs: Tensor,
 }
 
 impl Prediction {
-    /// `[H, W]` i64: the most likely class of each pixel.
+    /// Returns `[K, H, W]` f32: the softmax of logits `[K, H, W]`, the probability of each class in each pixel.
+    ///
+    /// # Errors
+    ///
+    /// What libtorch reports.
+    pub fn probabilities(&self) -> Result<Tensor, TorchError> {
+        Ok(self.outputs.f_softmax(0, Kind::Float)?)
+    }
+
+    /// Returns `[H, W]` i64: the most likely class of each pixel of logits `[K, H, W]`.
+    ///
+    /// # Errors
+    ///
+    /// What libtorch reports.
     pub fn classes(&self) -> Result<Tensor, TorchError> {
-        Ok(self.probabilities.f_argmax(0, false)?)
+        Ok(self.outputs.f_argmax(0, false)?)
     }
 }
 
 impl<'a> Predictor<'a> {
-    /// A predictor of the two things.
-    pub fn new(model: &'a dyn ModuleT, input: &'a dyn Input) -> Self {
+    /// Makes a predictor of the two things.
+    pub fn new(model: &'a dyn Model, input: &'a dyn Input) -> Self {
         Self { model, input }
     }
 
-    /// The predictions for the whole input, in its order. Ends after the first error.
+    /// Returns the predictions for the whole input, in its order. Ends after the first error.
     pub fn predict(&self) -> impl Iterator<Item = Result<Prediction, Error>> + use<'a> {
         let mut batches: Option<(u64, Batches<'a>)> = Some((0, self.input.epoch(0, 0)));
         let model = self.model;
@@ -56,13 +70,12 @@ impl<'a> Predictor<'a> {
     }
 }
 
-fn predict_batch(model: &dyn ModuleT, batch: &Batch, place: Place) -> Result<Vec<Prediction>, Error> {
+fn predict_batch(model: &dyn Model, batch: &Batch, place: Place) -> Result<Vec<Prediction>, Error> {
     let _no_grad = tch::no_grad_guard();
-    let outputs = forward(model, batch, false, &place)?;
-    let probabilities = outputs
-        .f_softmax(1, Kind::Float)
-        .and_then(|all| all.f_unbind(0))
-        .map_err(|error| Error::Model { place, inputs: batch.inputs.size(), source: TorchError::from(error).into() })?;
-    let named = batch.names.iter().zip(probabilities);
-    Ok(named.map(|(name, probabilities)| Prediction { name: name.clone(), probabilities }).collect())
+    let outputs = forward(model, batch, false, &place)?.prediction;
+    let failed =
+        |error: TchError| Error::Model { place, inputs: batch.inputs.size(), source: TorchError::from(error).into() };
+    let each = outputs.f_unbind(0).map_err(failed)?;
+    let named = batch.names.iter().zip(each);
+    Ok(named.map(|(name, outputs)| Prediction { name: name.clone(), outputs }).collect())
 }

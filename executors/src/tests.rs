@@ -1,7 +1,8 @@
-//! The loops over tiny models and data made in memory, which is what these tests share.
+//! Tests of the loops on tiny models and data made in memory, which they share here.
 
 mod errors;
 mod measuring;
+mod protect;
 mod training;
 
 use contract::{Batch, Batches, BoxError, Input, StateDict, Stateful};
@@ -10,21 +11,21 @@ use std::sync::Mutex;
 use tch::nn::{self, Module, ModuleT, VarStore};
 use tch::{Device, Kind, Tensor};
 
-/// Values between -1 and 1 that look like noise and are a function of `seed`: tests share libtorch's generator.
+/// Returns values between -1 and 1 that look like noise and depend only on `seed`: tests share libtorch's generator.
 pub(crate) fn noise(shape: &[i64], seed: u64) -> Tensor {
     let places = Tensor::arange(shape.iter().product::<i64>(), (Kind::Double, Device::Cpu)) + 1.0;
     ((places * 12.9898 + seed as f64 * 78.233).sin() * 43758.5453).frac().to_kind(Kind::Float).reshape(shape)
 }
 
-/// What becomes of a batch, whose epoch and place in it are given.
+/// Change of a batch, given its epoch and its index in the epoch.
 type Spoil = fn((u64, u64), Batch) -> Result<Batch, BoxError>;
 
-/// Batches of these sizes; images `[1, 4, 4]` of two classes, where one pixel in about three is ignored. Sample b of
-/// batch i in epoch e is called `e.i.b`.
+/// Batches of these sizes: images `[1, 4, 4]` of two classes, with about one pixel in three ignored. Sample b of batch
+/// i in epoch e is called `e.i.b`.
 struct Images {
     sizes: Vec<i64>,
     spoil: Spoil,
-    /// How the epochs were asked for.
+    /// Arguments of all calls of `epoch`.
     asked: Mutex<Vec<(u64, u64)>>,
 }
 
@@ -38,8 +39,12 @@ impl Images {
         let inputs = noise(&[n, 1, 4, 4], seed);
         let ignored = noise(&[n, 4, 4], seed + 1).gt(0.3 + 0.2 * index as f64);
         let targets = inputs.squeeze_dim(1).gt(0.2).to_kind(Kind::Int64).masked_fill(&ignored, contract::IGNORE_INDEX);
-        Batch { inputs, targets, names: (0..n).map(|sample| format!("{epoch}.{index}.{sample}")).collect() }
+        Batch::new(inputs, targets, (0..n).map(|sample| format!("{epoch}.{index}.{sample}")).collect())
     }
+}
+
+fn with_inputs(batch: Batch, inputs: Tensor) -> Batch {
+    Batch::new(inputs, batch.targets, batch.names)
 }
 
 impl Input for Images {
@@ -53,7 +58,8 @@ impl Input for Images {
     }
 }
 
-/// Convolution, BatchNorm, ReLU, convolution: running statistics and all. The same weights at every call.
+/// Returns a convolution, BatchNorm with running statistics, ReLU and a convolution, with the same weights at every
+/// call.
 fn network() -> (VarStore, nn::SequentialT) {
     let store = VarStore::new(Device::Cpu);
     let same = nn::ConvConfig { padding: 1, ..Default::default() };
@@ -71,16 +77,16 @@ fn network() -> (VarStore, nn::SequentialT) {
 
 fn optimizer(store: &VarStore, accumulate: u64) -> optim::Optim {
     let config = optim::Config { learning_rate: 0.05, accumulate, ..optim::Config::default() };
-    let parameters: StateDict = store.variables().into_iter().filter(|(_, t)| t.requires_grad()).collect();
     let schedule = optim::Schedule { warmup: 3, ..Default::default() };
-    config.build(parameters.into_iter().collect(), schedule, 100, 1).unwrap()
+    let length = optim::Length { updates_per_epoch: 100, epochs: 1 };
+    config.build(contract::parameters(store), schedule, length).unwrap()
 }
 
 fn segmentation() -> Segmentation {
     Segmentation::new(vec!["dark".into(), "bright".into()], Device::Cpu).unwrap()
 }
 
-/// A copy of a state that does not change any more.
+/// Returns a copy of a part's state.
 fn copied(part: &dyn Stateful) -> StateDict {
     part.state().into_iter().map(|(name, tensor)| (name, tensor.copy())).collect()
 }
@@ -92,7 +98,7 @@ fn assert_same(left: &StateDict, right: &StateDict) {
     }
 }
 
-/// The mean cross entropy over valid pixels of all `batches` together, and the share of them whose class was found.
+/// Returns the mean cross entropy and the accuracy over the valid pixels of all `batches` together.
 fn by_hand(model: &dyn ModuleT, batches: &[Batch]) -> (f64, f64) {
     let _no_grad = tch::no_grad_guard();
     let (mut loss, mut right, mut pixels) = (0.0, 0.0, 0.0);
@@ -113,7 +119,7 @@ fn by_hand(model: &dyn ModuleT, batches: &[Batch]) -> (f64, f64) {
     (loss / pixels, right / pixels)
 }
 
-/// A model that is a function.
+/// A model made of a function.
 #[derive(Debug)]
 struct Function(fn(&Tensor) -> Tensor);
 

@@ -1,30 +1,31 @@
-//! Prediction of images that are larger than the network would like: tile by tile, blended where tiles overlap.
+//! Prediction of large images tile by tile, blended where tiles overlap.
 
 use contract::{BoxError, Invalid, TorchError, caught};
 use tch::{Device, Kind, Tensor, nn::ModuleT};
 
-/// What places of tiles are multiples of. Networks that halve an image up to five times then see the same pixels together as
-/// if they saw it whole.
+/// Grid of the tiles' positions, in pixels. On it, networks that halve an image up to five times group the same pixels
+/// as on the whole image.
 const GRID: i64 = 32;
 
-/// The standard deviation of the weight that a pixel's place in its tile gives it, as a share of the tile's side: nnU-Net's
-/// (Isensee et al., 2021).
+/// Standard deviation of the Gaussian weight of a tile's pixels, as a fraction of the tile's side: nnU-Net's (Isensee
+/// et al., 2021).
 const SIGMA: f64 = 0.125;
 
-/// The least weight, of the largest: in a corner the bell is next to nothing, and some tile has to say what is there.
+/// Minimum weight, as a fraction of the maximum: the Gaussian nearly vanishes in a tile's corner, but some tile must
+/// decide the pixels there.
 const LEAST: f64 = 1e-4;
 
-/// How an image is cut into tiles.
+/// Size and overlap of tiles.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tiling {
     /// Height and width of a tile, in pixels.
     pub tile: i64,
-    /// The share of a tile that the next one covers too, at least.
+    /// Minimum fraction of a tile that the next one covers too.
     pub overlap: f64,
 }
 
 impl Tiling {
-    /// Refuses what cannot work.
+    /// Checks the values; the error names the first invalid one.
     pub fn check(&self) -> Result<(), Invalid> {
         let Self { tile, overlap } = self;
         Invalid::unless(*tile >= GRID && tile % GRID == 0, "tile", || {
@@ -33,7 +34,7 @@ impl Tiling {
         Invalid::unless((0.0..=0.9).contains(overlap), "overlap", || format!("must be from 0 to 0.9, is {overlap}"))
     }
 
-    /// Where tiles begin along a side of `size` pixels.
+    /// Returns the positions of the tiles along a side of `size` pixels.
     fn places(&self, size: i64) -> Vec<i64> {
         let step = ((self.tile as f64 * (1.0 - self.overlap)) as i64 / GRID * GRID).max(GRID);
         let last = ((size - self.tile).max(0) + GRID - 1) / GRID * GRID;
@@ -43,14 +44,14 @@ impl Tiling {
     }
 }
 
-/// Predicts an image of `size` (height, width) tile by tile, from the top. `read` gives the inputs `[1, C, h, w]` of the tile
-/// that begins at `[top, left]` and is `[h, w]` large, on the model's device; `write` is given rows that are done: the first
-/// one's number, and the probabilities `[K, rows, width]` f32 of the classes. Beyond what these two keep, memory is needed for
-/// the probabilities of one row of tiles.
+/// Predicts an image of `size` (height, width) tile by tile, from the top. `read` returns the inputs `[1, C, h, w]` of
+/// the tile that begins at `[top, left]` and has the size `[h, w]`, on the model's device. `write` receives finished
+/// rows: the index of the first one, and the probabilities `[K, rows, width]` f32 of the classes. Apart from what these
+/// two keep, memory holds the probabilities of one row of tiles.
 ///
 /// # Errors
 ///
-/// Those of `read` and `write`, and what the model panics with.
+/// Those of `read` and `write`, invalid values in `tiling`, and panics of the model.
 pub fn predict_tiles(
     model: &dyn ModuleT,
     size: [i64; 2],
@@ -92,7 +93,7 @@ fn torch(error: tch::TchError) -> BoxError {
     TorchError::from(error).into()
 }
 
-/// The rows that tiles are being added to.
+/// Rows to which tiles are being added.
 struct Band {
     /// `[K, tile, width]`: weighted probabilities.
     sum: Tensor,
@@ -114,7 +115,7 @@ impl Band {
         })
     }
 
-    /// Adds what a tile says, whose first column is `left`.
+    /// Adds the probabilities of a tile whose first column is `left`.
     fn add(&self, probabilities: &Tensor, left: i64, rows: i64, columns: i64) -> Result<(), tch::TchError> {
         let [down, across] = [self.bell.f_narrow(0, 0, rows)?, self.bell.f_narrow(0, 0, columns)?];
         let weight = down.f_unsqueeze(1)?.f_mul(&across.f_unsqueeze(0)?)?.f_clamp_min(LEAST)?;
@@ -124,7 +125,8 @@ impl Band {
         Ok(())
     }
 
-    /// The probabilities of the first `rows`, which no tile is to be added to any more. What is left moves to the top.
+    /// Returns the probabilities of the first `rows` rows, to which no tile will be added any more. Moves the rest to
+    /// the top.
     fn take(&mut self, rows: i64) -> Result<Tensor, tch::TchError> {
         let done = self.sum.f_narrow(1, 0, rows)?.f_div(&self.weight.f_narrow(1, 0, rows)?)?;
         for all in [&mut self.sum, &mut self.weight] {
@@ -137,13 +139,13 @@ impl Band {
     }
 }
 
-/// A model that looks at mirror images too and gives the mean of what it makes of them, mirrored back: as logarithms of
-/// probabilities, which are logits like others.
+/// A model averaged over mirror images: the mean of its probabilities for them, mirrored back. Returns logarithms of
+/// probabilities, which are valid logits.
 #[derive(Debug)]
 pub struct Mirrored {
     /// The model.
     pub model: Box<dyn ModuleT>,
-    /// Whether top and bottom change places too, beside left and right.
+    /// Mirrors vertically as well as horizontally.
     pub vertical: bool,
 }
 
@@ -163,7 +165,8 @@ mod tests {
     use crate::tests::noise;
     use tch::nn;
 
-    /// Two convolutions 3×3 with a ReLU between them, without bias: a pixel's class depends on those up to 2 away.
+    /// Returns two 3×3 convolutions with a ReLU between them, without bias: a pixel's class depends on pixels up to 2
+    /// away.
     fn network() -> (nn::VarStore, nn::SequentialT) {
         let store = nn::VarStore::new(Device::Cpu);
         let config = nn::ConvConfig { padding: 1, bias: false, ..Default::default() };
@@ -178,7 +181,7 @@ mod tests {
         (store, network)
     }
 
-    /// The probabilities tile by tile, and the rows that came at once.
+    /// Returns the probabilities predicted tile by tile, and the number of rows of each call of `write`.
     fn tiled(model: &dyn ModuleT, image: &Tensor, tiling: &Tiling) -> (Tensor, Vec<i64>) {
         let (mut parts, mut rows) = (Vec::new(), Vec::new());
         let read =
@@ -221,7 +224,8 @@ mod tests {
         let tiling = Tiling { tile: 64, overlap: 0.25 };
         let (found, rows) = tiled(&model, &image, &tiling);
         assert_eq!((found.size(), rows.iter().sum::<i64>()), (whole.size(), 150));
-        // A pixel that is 2 away from every border within the image sees in each of its tiles what it sees in the image.
+        // A pixel more than 2 away from every tile border within the image sees the same in each of its tiles as in the
+        // image.
         let near = |places: Vec<i64>, at: i64, size: i64| {
             let borders =
                 places.iter().flat_map(|place| [*place, *place + 64]).filter(|border| (1..size).contains(border));
@@ -276,7 +280,7 @@ mod tests {
             let mirrored = Mirrored { model: Box::new(model), vertical };
             let found = mirrored.forward_t(&image, false).softmax(1, Kind::Float);
             assert!((&found - expected).abs().max().double_value(&[]) < 1e-6);
-            // So a mirror image has the mirror image for its prediction.
+            // Hence the prediction for a mirror image is the mirror image of the prediction.
             let other = mirrored.forward_t(&image.flip([3]), false).softmax(1, Kind::Float).flip([3]);
             assert!((found - other).abs().max().double_value(&[]) < 1e-6);
         }

@@ -1,82 +1,123 @@
-//! Training: the six things, and the loop over them.
+//! The training loop over its six parts.
 
-use crate::forward::forward;
+use crate::forward::{call, forward};
+use crate::protect::Protection;
 use crate::{Error, Pass, Place};
-use contract::{Batch, Batches, Event, Input, Loss, Metric, Optimizer, Progress, StateDict, TorchError, Update};
-use tch::{Tensor, nn::ModuleT};
+use contract::{
+    Batch, Batches, BoxError, Event, Input, Loss, Metric, Model, Optimizer, Outputs, Progress, StateDict, TorchError,
+    Update,
+};
+use tch::Tensor;
+use tch::nn::VarStore;
 
-/// Trains a model. It depends on six things and knows of nothing else.
+/// The training loop. It depends on six things and knows of nothing else.
 pub struct Trainer<'a> {
     /// The network.
-    pub model: &'a dyn ModuleT,
+    pub model: &'a dyn Model,
     /// Where batches come from.
     pub input: &'a dyn Input,
-    /// What is minimised.
+    /// Loss to minimise.
     pub loss_fn: &'a dyn Loss,
-    /// What changes the weights.
+    /// Optimizer of the weights.
     pub optimizer: &'a mut dyn Optimizer,
-    /// What measures predictions.
+    /// Metric of the predictions.
     pub metric: &'a mut dyn Metric,
-    /// Epochs in all, those already done included.
+    /// Total number of epochs, finished ones included.
     pub epochs: u64,
+    protection: Protection,
 }
 
 impl<'a> Trainer<'a> {
-    /// A trainer of the six things.
+    /// Creates a trainer from its six parts.
     pub fn new(
-        model: &'a dyn ModuleT,
+        model: &'a dyn Model,
         input: &'a dyn Input,
         loss_fn: &'a dyn Loss,
         optimizer: &'a mut dyn Optimizer,
         metric: &'a mut dyn Metric,
         epochs: u64,
     ) -> Self {
-        Self { model, input, loss_fn, optimizer, metric, epochs }
+        Self { model, input, loss_fn, optimizer, metric, epochs, protection: Protection::default() }
     }
 
-    /// Trains from `from` (`Progress::default()` for the start) to the end, an event at a time: training goes on only
-    /// while the iterator is asked for more. Ends after the first error.
+    /// Keeps the running statistics of BatchNorm in `store` as they were wherever a training step makes any of them NaN
+    /// or infinite, or fails; and, where it fails, libtorch's random generators. (The optimizer itself leaves the weights
+    /// alone where the loss or a gradient is not finite, and such a loss counts in no metric of training.) May be called
+    /// for several stores.
+    #[must_use]
+    pub fn protect(mut self, store: &VarStore) -> Self {
+        self.protection.add(store);
+        self
+    }
+
+    /// Trains from `from` (`Progress::default()` for the start) to the end, one event for each call of the iterator's
+    /// `next`. Ends after the first error.
     pub fn train(&mut self, from: Progress) -> Training<'_, 'a> {
         Training { trainer: self, progress: from, batches: None, failed: false }
     }
 
-    /// One step on one batch: forward, loss, minimise. Gives the loss (scalar) and the predictions (logits), both still
-    /// on the device.
-    pub fn train_step(&mut self, batch: &Batch) -> Result<(Tensor, Tensor), Error> {
+    /// One step on one batch: forward, loss, minimise. Returns the loss (scalar) and the outputs, both detached and still
+    /// on the device. The metric is not updated.
+    pub fn train_step(&mut self, batch: &Batch) -> Result<(Tensor, Outputs), Error> {
         let place = Place { names: batch.names.clone(), ..Place::default() };
-        let (loss, predictions) = self.loss_of(batch, &place)?;
+        let (loss, outputs) = self.loss_of(batch, &place)?;
         self.minimize(&loss, &place)?;
-        Ok((loss.detach(), predictions.detach()))
+        Ok((loss.detach(), detached(batch, &outputs, &place)?))
     }
 
-    fn loss_of(&self, batch: &Batch, place: &Place) -> Result<(Tensor, Tensor), Error> {
-        let predictions = forward(self.model, batch, true, place)?;
-        match self.loss_fn.loss(&predictions, &batch.targets) {
-            Ok(loss) => Ok((loss, predictions)),
+    fn loss_of(&self, batch: &Batch, place: &Place) -> Result<(Tensor, Outputs), Error> {
+        let outputs = forward(self.model, batch, true, place)?;
+        match call(|| self.loss_fn.loss(&outputs, batch)) {
+            Ok(loss) => Ok((loss, outputs)),
             Err(source) => Err(Error::Loss { place: place.clone(), source }),
         }
     }
 
     fn minimize(&mut self, loss: &Tensor, place: &Place) -> Result<Option<Update>, Error> {
-        self.optimizer.minimize(loss).map_err(|source| Error::Optimizer { place: place.clone(), source })
+        call(|| self.optimizer.minimize(loss)).map_err(|source| Error::Optimizer { place: place.clone(), source })
     }
 
-    /// All of a step but its batch. What can fail comes before what changes the weights, so that an error leaves them
-    /// as they were, and the metric too; unless the optimizer says that it failed in the middle.
+    /// Makes a step on `batch`. All that can fail comes before the change of the weights, so an error leaves them and
+    /// the metric unchanged, unless the optimizer reports that it failed midway.
     fn step(&mut self, batch: &Batch, place: &Place) -> Result<(Tensor, Option<Update>), Error> {
         let failed = |source| Error::Metric { place: place.clone(), source };
+        let of_model = |error: TorchError| model_failed(batch, place, error);
         let before = copied(self.metric.state()).map_err(|error| failed(error.into()))?;
-        let done = self.loss_of(batch, place).and_then(|(loss, predictions)| {
-            let measured = self.metric.update(&loss.detach(), &predictions.detach(), &batch.targets);
-            measured.map_err(failed)?;
+        let kept = self.protection.keep().map_err(of_model)?;
+        let done = self.loss_of(batch, place).and_then(|(loss, outputs)| {
+            self.protection.put_back_unless_finite(&kept).map_err(of_model)?;
+            self.measure(batch, &loss.detach(), &detached(batch, &outputs, place)?, &before).map_err(failed)?;
             let update = self.minimize(&loss, place)?;
             Ok((loss.detach(), update))
         });
         if done.is_err() {
             self.metric.load_state(&before).map_err(|error| failed(error.into()))?;
+            self.protection.put_back(&kept).map_err(of_model)?;
         }
         done
     }
+
+    /// Shows the batch to the metric, which `before` was the state of. A loss that is not finite leaves it so: nothing was
+    /// learnt from that batch, and counted it would make the whole epoch's mean NaN. Decided on the device, so that
+    /// nothing waits for it.
+    fn measure(&mut self, batch: &Batch, loss: &Tensor, outputs: &Outputs, before: &StateDict) -> Result<(), BoxError> {
+        call(|| self.metric.update(loss, outputs, batch))?;
+        let _no_grad = tch::no_grad_guard();
+        let finite = loss.f_isfinite().map_err(TorchError::from)?;
+        let chosen = self.metric.state().into_iter().zip(before.values()).map(|((name, now), before)| {
+            let chosen = now.f_where_self(&finite.f_to_device(now.device())?, before)?;
+            Ok((name, chosen))
+        });
+        Ok(self.metric.load_state(&chosen.collect::<Result<_, TorchError>>()?)?)
+    }
+}
+
+fn detached(batch: &Batch, outputs: &Outputs, place: &Place) -> Result<Outputs, Error> {
+    outputs.detach().map_err(|error| model_failed(batch, place, error))
+}
+
+fn model_failed(batch: &Batch, place: &Place, error: TorchError) -> Error {
+    Error::Model { place: place.clone(), inputs: batch.inputs.size(), source: error.into() }
 }
 
 fn copied(state: StateDict) -> Result<StateDict, TorchError> {
@@ -88,12 +129,13 @@ fn copied(state: StateDict) -> Result<StateDict, TorchError> {
     state.into_iter().map(|(name, tensor)| Ok((name, copy(tensor)?))).collect()
 }
 
-/// Training under way: an iterator of events. Between two events the parts can be looked at through
+/// Training in progress: an iterator of events. Between two events the parts are accessible through
 /// [`trainer`](Self::trainer), for a checkpoint for example.
 pub struct Training<'t, 'a> {
     /// The trainer, whose parts are in a consistent state between two events. After an error too, which changed neither
     /// the metric nor (unless [`is_unchanged`](Optimizer::is_unchanged) is false) the optimizer and its parameters.
-    /// The caller restores what the forward pass itself changes: running statistics and random generators.
+    /// What the forward pass itself changes (running statistics, random generators) is put back where it is
+    /// [protected](Trainer::protect).
     pub trainer: &'t mut Trainer<'a>,
     progress: Progress,
     batches: Option<Batches<'a>>,
@@ -101,7 +143,7 @@ pub struct Training<'t, 'a> {
 }
 
 impl Training<'_, '_> {
-    /// Where training stands.
+    /// Returns the progress of training.
     pub fn progress(&self) -> Progress {
         self.progress
     }
@@ -136,7 +178,7 @@ impl Training<'_, '_> {
         self.progress.batch += 1;
         self.progress.step += 1;
         self.progress.samples += batch.names.len() as u64;
-        Ok(Event::Step { progress: self.progress, loss, update, names: batch.names })
+        Ok(Event::step(self.progress, loss, update, batch.names))
     }
 
     fn pass(&self) -> Pass {
@@ -145,13 +187,13 @@ impl Training<'_, '_> {
 
     fn end_epoch(&mut self) -> Result<Event, Error> {
         let place = Place::of(self.pass(), self.progress.batch, &[]);
-        let scores = self.trainer.metric.compute();
+        let scores = call(|| self.trainer.metric.compute());
         let scores = scores.map_err(|source| Error::Metric { place: place.clone(), source })?;
-        let update = self.trainer.optimizer.flush().map_err(|source| Error::Optimizer { place, source })?;
+        let update = call(|| self.trainer.optimizer.flush()).map_err(|source| Error::Optimizer { place, source })?;
         self.batches = None;
         self.progress.epoch += 1;
         self.progress.batch = 0;
-        Ok(Event::Epoch { progress: self.progress, scores, update })
+        Ok(Event::epoch(self.progress, scores, update))
     }
 }
 

@@ -1,10 +1,10 @@
-"""Measures what other programs cost a training: alone, beside one and two busy processes, beside another training.
+"""Measures the cost of other programs to a training: alone, next to one and two busy processes or to another training.
 
     scripts/bench busy [ROUNDS]
 
-Images a second of the default (scripts/train, shorter epochs), of all epochs but the first; with the OpenMP runtime
-that scripts/libtorch puts into its libtorch, and with GNU's, which it comes with and which is kept beside it. All take
-turns, and another one begins in each round. The table goes into BENCHMARKS.md.
+Images per second of the default (scripts/train, shorter epochs), over all epochs but the first; with the OpenMP runtime
+that scripts/libtorch installs in its libtorch, and with GNU's, which it comes with and which is kept there. They take
+turns, and each round begins with another one. The table goes into BENCHMARKS.md.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ SETTINGS = [
     f"train.epochs={EPOCHS}", f"data.train_samples={IMAGES}", "data.validation_samples=16", "train.device=cpu",
     "export.at_end=false", "summary.tensorboard=false", "summary.report=false",
 ]
-# Name, trainings, processes that only compute.
+# Name, number of trainings, number of processes that only compute.
 CASES = [("alone", 1, 0), ("one busy neighbour", 1, 1), ("two busy neighbours", 1, 2), ("two trainings, each", 2, 0)]
 
 
@@ -54,7 +54,7 @@ def rate(folder):
 
 
 def measure(parent, runtime, trainings, neighbours):
-    """The rates of all trainings, and what they were made with."""
+    """Returns the rates of all trainings, and the environment of the first."""
     folders = [pathlib.Path(tempfile.mkdtemp(dir=parent)) / "run" for _ in range(trainings)]
     with hogs(neighbours):
         processes = [train(folder, runtime) for folder in folders]
@@ -76,7 +76,7 @@ def main():
         if gnu.exists():
             runtimes["GNU's"] = gnu
         else:
-            print(f"busy: there is no GNU runtime beside {here}: scripts/libtorch keeps it. Measuring one alone", file=sys.stderr)
+            print(f"busy: found no GNU runtime next to {here}, where scripts/libtorch keeps it; measuring one alone", file=sys.stderr)
         for number in range(rounds):
             for name, trainings, neighbours in CASES:
                 order = list(runtimes.items())

@@ -1,10 +1,10 @@
-"""What seeing a run costs: app train with everything on, and with metrics.jsonl alone, in turns.
+"""Measures the cost of showing a run: app train with everything on, and with metrics.jsonl alone, in turns.
 
     scripts/bench seeing PETS [ROUNDS]
 
-Of each epoch but the first: the share of its time that went into writing down and showing (`seconds/logging`), and into the closer
-look at the validation, which a program of its own measures (tests/benches/look), since validations differ by more than that. The report comes once: how much longer a run goes on after its last epoch.
-And how long `app report` takes, which measures the network anew.
+For each epoch but the first: the share of its time that went into logging and display (`seconds/logging`), and into
+the closer look at the validation. A program of its own measures the look (tests/benches/look), since validations differ
+by more than that. Once: the time that a run takes after its last epoch, and that of `app report`, which validates anew.
 """
 
 import json
@@ -37,7 +37,7 @@ def main():
     totals, ends = [{True: [], False: []} for _ in range(2)]
     with tempfile.TemporaryDirectory() as folder:
         for number in range(rounds):
-            # Who comes first changes from round to round.
+            # Another one begins in each round.
             for plain in (number % 2 == 0, number % 2 == 1):
                 lines, end = epochs(pets, pathlib.Path(folder) / f"{number}-{plain}", PLAIN if plain else [])
                 ends[plain].append(end)
@@ -54,7 +54,7 @@ def main():
     print(f"{environment['cores']} cores of {environment['processor']}")
     print(f"epoch: {median(totals[False]):.2f} s ({min(totals[False]):.2f} to {max(totals[False]):.2f}), plain {median(totals[True]):.2f} s "
           f"({min(totals[True]):.2f} to {max(totals[True]):.2f})")
-    print(f"writing down and showing: {100 * median(shares):.2f} % of an epoch ({100 * min(shares):.2f} to {100 * max(shares):.2f})")
+    print(f"logging and display: {100 * median(shares):.2f} % of an epoch ({100 * min(shares):.2f} to {100 * max(shares):.2f})")
     print(f"a look: {1000 * (closer - alone):.0f} ms besides {1000 * alone:.0f} ms for the scores alone: "
           f"{100 * (closer - alone) / median(totals[False]):.2f} % of an epoch")
     print(f"after the last epoch: {median(ends[False]):.2f} s, plain {median(ends[True]):.2f} s, once")

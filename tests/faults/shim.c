@@ -49,7 +49,7 @@ static ssize_t real_write(int fd, const void *bytes, size_t count) {
     return next(fd, bytes, count);
 }
 
-/* The path of a descriptor, or nothing. */
+/* Writes the path of a descriptor, or nothing. */
 static void path_of(int fd, char path[PATH_MAX]) {
     char link[64];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
@@ -117,7 +117,7 @@ HIDE(int, rmdir, (const char *path), (path), AT_FDCWD, path)
 HIDE(ssize_t, copy_file_range, (int from, off64_t *a, int to, off64_t *b, size_t count, unsigned flags),
      (from, a, to, b, count, flags), to, NULL)
 
-/* The same for what writes, which may also take half of the bytes. */
+/* The same for calls that write, which may also take half of the bytes. */
 #define HIDE_WRITE(name, parameters, whole, half) \
     ssize_t name parameters { \
         NEXT(#name, ssize_t, parameters); \
@@ -130,7 +130,7 @@ HIDE_WRITE(pwrite, (int fd, const void *from, size_t n, off_t at), (fd, from, n,
 HIDE_WRITE(pwrite64, (int fd, const void *from, size_t n, off64_t at), (fd, from, n, at), (fd, from, (n + 1) / 2, at))
 HIDE_WRITE(writev, (int fd, const struct iovec *from, int n), (fd, from, n), (fd, from, (n + 1) / 2))
 
-/* The same for what opens: with a mode only where a file may be made, and counted only where one may be changed. */
+/* The same for calls that open: a mode only where a file may be made, and counted only where one may be changed. */
 #define HIDE_OPEN(name, parameters, arguments, at) \
     int name parameters { \
         NEXT(#name, int, parameters); \

@@ -1,13 +1,14 @@
 //! Losses and their gradients.
 
 use super::{Recorded, assert_close, cases};
-use contract::{IGNORE_INDEX, Loss};
+use contract::{Batch, IGNORE_INDEX, Loss};
 use tch::{Device, Kind, Tensor};
 
 fn loss_and_gradient(config: &loss::Config, logits: &Tensor, targets: &Tensor) -> (Tensor, Tensor) {
     config.check(logits.size()[1] as usize).unwrap();
     let logits = logits.detach().set_requires_grad(true);
-    let loss = config.build(Device::Cpu).unwrap().loss(&logits, targets).unwrap();
+    let batch = Batch::new(logits.detach(), targets.shallow_clone(), Vec::new());
+    let loss = config.build(Device::Cpu).unwrap().loss(&logits.shallow_clone().into(), &batch).unwrap();
     loss.backward();
     (loss, logits.grad())
 }
@@ -25,7 +26,7 @@ fn losses_and_their_gradients_are_those_of_pytorch() {
     }
 }
 
-/// PyTorch's cross entropy is NaN here; a batch that is ignored altogether must not end a training.
+/// PyTorch's cross entropy is NaN here; a batch without a valid pixel must not end a training.
 #[test]
 fn a_batch_of_ignored_pixels_has_no_loss_and_no_gradient() {
     let logits = Recorded::open("losses").get("sum.logits");

@@ -1,4 +1,4 @@
-//! The other networks: logits in evaluation and in training, with weights that both sides compute.
+//! The other networks: logits in evaluation and in training, with computed weights that are the same on both sides.
 
 use super::{Recorded, assert_close, reference};
 use contract::{StateDict, Stateful};
@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use tch::{Device, Kind, Tensor, nn::ModuleT, nn::VarStore};
 
-/// Numbers from -1 to 1, as `noise` of reference/networks.py.
+/// Returns numbers from -1 to 1, as `noise` of reference/networks.py does.
 fn noise(shape: &[i64], seed: f64) -> Tensor {
     let places = Tensor::arange_start(1, shape.iter().product::<i64>() + 1, (Kind::Double, Device::Cpu));
     ((places * 12.9898 + seed * 78.233).sin() * 43758.5453).frac().reshape(shape)
 }
 
-/// The weights, as `fill` makes them.
+/// Returns the weights that `fill` of reference/networks.py makes.
 fn filled(state: StateDict) -> StateDict {
     let value = |seed: usize, name: &str, tensor: &Tensor| {
         let values = noise(&tensor.size(), seed as f64);
@@ -29,7 +29,7 @@ fn filled(state: StateDict) -> StateDict {
     values.map(|(seed, (name, tensor))| (name.clone(), value(seed, &name, &tensor))).collect()
 }
 
-/// Complains unless a network's logits are those that were recorded under `name`.
+/// Asserts that a network's logits are those recorded under `name`.
 fn check(name: &str, recorded: &Recorded, store: &mut VarStore, model: &dyn ModuleT) {
     let _no_grad = tch::no_grad_guard();
     let inputs = noise(&[2, 3, 64, 32], 1000.0).to_kind(Kind::Float);
@@ -38,7 +38,7 @@ fn check(name: &str, recorded: &Recorded, store: &mut VarStore, model: &dyn Modu
         assert_close(&format!("{name}, {mode}"), &outputs, &recorded.get(&format!("{name}.{mode}")));
     };
     compare("evaluated", &inputs, false);
-    // BatchNorm of the four values at the bottom makes differences of rounding large.
+    // BatchNorm of the four values at the bottom amplifies rounding errors.
     store.double();
     compare("trained", &inputs.to_kind(Kind::Double), true);
 }
@@ -93,7 +93,7 @@ fn so_does_a_resnet() {
             filled(shapes.iter().filter(|(name, _)| !name.ends_with("num_batches_tracked")).map(zeros).collect());
         assert!(whole.contains_key("fc.weight") && shapes.len() > whole.len());
         whole.insert("bn1.num_batches_tracked".into(), Tensor::from(7i64));
-        // As a file, which is how they come.
+        // As a file, which is the form in which they are published.
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("resnet.safetensors");
         Tensor::write_safetensors(&whole.iter().collect::<Vec<_>>(), &path).unwrap();

@@ -1,8 +1,8 @@
 //! Steps of each optimizer, and schedules.
 
 use super::{Recorded, assert_close, cases};
-use contract::{Optimizer, Stateful, Update};
-use optim::Schedule;
+use contract::{Optimizer, StateDict, Stateful, Update};
+use optim::{Length, Schedule};
 use serde::Deserialize;
 use tch::{Kind, Tensor};
 
@@ -24,7 +24,7 @@ impl Problem {
         Self { parameters: parameters.collect() }
     }
 
-    fn named(&self) -> Vec<(String, Tensor)> {
+    fn named(&self) -> StateDict {
         self.parameters.iter().map(|(name, value, ..)| (name.clone(), value.shallow_clone())).collect()
     }
 
@@ -51,7 +51,8 @@ fn one_and_five_steps_of_each_optimizer_are_those_of_pytorch() {
     for (case, config) in cases {
         config.check().unwrap();
         let problem = Problem::new(&recorded);
-        let mut optimizer = config.build(problem.named(), Schedule::default(), 1, UPDATES as u64).unwrap();
+        let length = Length { updates_per_epoch: 1, epochs: UPDATES as u64 };
+        let mut optimizer = config.build(problem.named(), Schedule::default(), length).unwrap();
         let mut updates: Vec<Update> = Vec::new();
         for batch in 0..UPDATES as i64 * config.accumulate as i64 {
             let Some(update) = optimizer.minimize(&problem.loss(batch)).unwrap() else { continue };

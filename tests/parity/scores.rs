@@ -11,7 +11,7 @@ fn measured(recorded: &Recorded) -> Segmentation {
     let losses = recorded.get("losses");
     for batch in 0..2 {
         let of = |part: &str| recorded.get(&format!("{part}{batch}"));
-        metric.update(&losses.get(batch), &of("logits"), &of("targets")).unwrap();
+        metric.count(&losses.get(batch), &of("logits"), &of("targets")).unwrap();
     }
     metric
 }

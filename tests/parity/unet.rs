@@ -1,13 +1,13 @@
 //! The UNet: outputs, gradients and running statistics, with the weights of a PyTorch network of the same shape.
 
 use super::{Recorded, assert_close};
-use contract::{Loss, StateDict, Stateful};
+use contract::{Batch, Loss, StateDict, Stateful};
 use model::{Config, UNetConfig, Upsampling};
 use tch::{Device, nn::ModuleT, nn::VarStore};
 
 const VARIANTS: [(&str, Upsampling); 2] =
     [("unet_transposed", Upsampling::Transposed), ("unet_bilinear", Upsampling::Bilinear)];
-/// A size that the network halves without a rest, and one that it has to pad.
+/// A size that the network can halve without padding, and one that it has to pad.
 const SIZES: [&str; 2] = ["8x12", "7x9"];
 
 fn build(recorded: &Recorded, upsampling: Upsampling) -> (VarStore, Box<dyn ModuleT>) {
@@ -18,7 +18,7 @@ fn build(recorded: &Recorded, upsampling: Upsampling) -> (VarStore, Box<dyn Modu
     (store, model)
 }
 
-/// Runs `check` on each variant and size, with a new network: the name, what was recorded, the network.
+/// Runs `check` on each variant and size, with the name, the recorded tensors and a new network.
 fn for_each(check: impl Fn(&str, &Recorded, &VarStore, &dyn ModuleT)) {
     for (variant, upsampling) in VARIANTS {
         let recorded = Recorded::open(variant);
@@ -59,7 +59,8 @@ fn gradients_of_all_weights_are_those_of_pytorch() {
     for_each(|size, recorded, store, model| {
         let outputs = model.forward_t(&recorded.get(&format!("{size}.inputs")), true);
         let targets = recorded.get(&format!("{size}.targets"));
-        loss::CrossEntropy::default().loss(&outputs, &targets).unwrap().backward();
+        let batch = Batch::new(outputs.detach(), targets, Vec::new());
+        loss::CrossEntropy::default().loss(&outputs.into(), &batch).unwrap().backward();
         let gradients = recorded.under(&format!("{size}.gradient."));
         let variables = store.variables();
         assert_eq!(gradients.len(), store.trainable_variables().len());

@@ -1,4 +1,4 @@
-//! `app data`: what people do before they train.
+//! `app data`: checks, statistics and previews of data before training.
 
 use super::support::Place;
 use image::{GrayImage, Luma, Rgb, RgbImage};
@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
-/// A small data set in the layout of the pets: three samples to train on, two to validate with.
+/// Writes a small data set in the layout of the pets: three samples to train on, two to validate with.
 pub fn small(root: &Path) {
     fs::create_dir_all(root.join("images")).unwrap();
     fs::create_dir_all(root.join("annotations/trimaps")).unwrap();
@@ -120,13 +120,14 @@ fn a_preview_shows_each_epoch_as_the_network_will_see_it() {
     let drawn = sheet("plain/validation.png");
     let overlay = |x: u32| *drawn.get_pixel(x, 16);
     assert_ne!(overlay(2), *drawn.get_pixel(2, 0), "the mask is drawn over");
-    // The picture as a network is fed with it is the same picture, whatever its numbers are.
+    // The sheet looks the same, whatever the data is normalised with.
     let [plain, normalised] = ["plain/validation.png", "normalised/validation.png"].map(sheet);
     let worst = plain.iter().zip(normalised.iter()).map(|(a, b)| a.abs_diff(*b)).max();
     assert!(worst <= Some(1), "{worst:?}");
 }
 
-/// Two folders of four pictures, whose masks are white to the left and black to the right, and a configuration of them.
+/// Writes folders of four pictures and their masks, which are 0 on the left and 255 on the right, and a configuration
+/// for them.
 fn halves(place: &Place) {
     for folder in ["halves/images", "halves/masks"] {
         fs::create_dir_all(place.path(folder)).unwrap();
@@ -158,7 +159,7 @@ fn masks_of_0_and_255_are_never_taken_for_background_and_nothing() {
     assert_eq!(ran.status, 1);
     assert!(ran.stdout.contains(says) && ran.stdout.contains(r#"{"0": 0, "255": 1}"#), "{}", ran.stdout);
     assert!(!place.app(&format!("data check --config halves.json {MAPPED}")).ok().stdout.contains(says));
-    // Whoever says that it is to be ignored has thought of it.
+    // An explicit `ignore` is accepted.
     place.app("train --config halves.json --set data.labels.ignore=[255]").ok();
 }
 
@@ -179,7 +180,7 @@ fn a_class_has_its_colour_wherever_it_is_drawn_and_may_get_another() {
     let scores: Value = serde_json::from_str(&place.app("validate --run runs/r --json").ok().stdout).unwrap();
     assert_eq!(scores["classes"], classes("first"));
 
-    // The weights are the same whatever the class is drawn in, but not if it is another class.
+    // Another colour keeps the weights valid, another class does not.
     let config = fs::read_to_string(place.path("halves.json")).unwrap();
     let again = |config: String| {
         fs::write(place.path("again.json"), config).unwrap();

@@ -37,7 +37,7 @@ fn another_seed_changes_everything() {
 #[test]
 fn a_run_that_stopped_between_epochs_continues_to_the_bit() {
     let place = Place::new();
-    // Some learn slower from the second epoch on, some begin after the run was resumed.
+    // Some groups learn slower from the second epoch on, some start to learn after the run was resumed.
     let late =
         |names, factor, frozen| format!(r#"{{"parameters":"{names}","factor":{factor},"frozen_epochs":{frozen}}}"#);
     let groups = [late("*.bias", 0.5, 1), late("encoder0.*", 1.0, 3)].join(",");

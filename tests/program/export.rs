@@ -1,4 +1,4 @@
-//! `app export`: what others get of a trained network.
+//! `app export`: the files that others get of a trained network.
 
 use super::support::{Place, Ran, onnx_runtime, python, root, skip};
 use serde_json::Value;
@@ -23,7 +23,7 @@ fn a_saved_network_is_a_triton_model_that_gives_what_validation_saw() {
     assert_eq!(saved["parity"]["model.pt"]["samples"], 12);
     assert_eq!(saved["parity"]["model.pt"]["class_agreement"], 1.0);
     assert_eq!(saved["scores"]["mean_iou"], place.metrics("runs/shapes").last().unwrap()["mean_iou"]);
-    // A picture as others have it, in its own size: the class map is that of predict.
+    // As other programs use it, on a picture in its own size: the class map is that of predict.
     let script = CModule::load(folder.join("model.pt")).unwrap();
     let picture = image::RgbImage::from_fn(16, 16, |x, y| image::Rgb([(x * 16) as u8, (y * 16) as u8, 128]));
     picture.save(place.path("a.png")).unwrap();
@@ -36,7 +36,7 @@ fn a_saved_network_is_a_triton_model_that_gives_what_validation_saw() {
     // Any number of images, and other sizes.
     let many = Tensor::rand([3, 3, 32, 48], (Kind::Float, Device::Cpu));
     assert_eq!(script.forward_ts(&[many]).unwrap().size(), [3, 4, 32, 48]);
-    // We run it ourselves, too, without the run: with its data, or others.
+    // oxiseg runs it, too, without the run: with the run's data, or others.
     let object = |ran: Ran| serde_json::from_str::<Value>(&ran.ok().stdout).unwrap();
     let of_run = object(place.app("validate --run runs/shapes --json"));
     fs::rename(place.path("runs/shapes"), place.path("elsewhere")).unwrap();
@@ -88,7 +88,7 @@ fn a_training_ends_by_saving_its_best_network_unless_it_is_told_not_to() {
     let best = place.app("validate --run runs/shapes --checkpoint best --json").ok().stdout;
     let best: Value = serde_json::from_str(&best).unwrap();
     assert_eq!((&saved["run"]["checkpoint"], &saved["run"]["epoch"]), (&best["checkpoint"], &best["epoch"]));
-    // What cannot be saved leaves a finished run.
+    // A network that cannot be saved leaves a finished run.
     fs::write(place.path("saved_models/shapes/config.pbtxt"), "of another").unwrap();
     let ran =
         place.train(&format!("{train} --set train.epochs=3")).refused(2, "is trained, and its network was not saved");
@@ -129,7 +129,7 @@ fn others_give_the_same_classes_and_what_was_compared_is_told() {
     assert_eq!(compared(2)["model.onnx"]["samples"], 7);
     assert_eq!(compared(2)["model.onnx"]["class_agreement"], 1.0);
     assert_eq!(compared(2)["model.safetensors"]["max_error"], 0.0);
-    // Weights of 16 bits take half the room, and what they change is told.
+    // Weights of 16 bits take half the room, and their deviations are reported.
     export("--set export.weights=bf16 --formats safetensors,torchscript").ok();
     let size = |number: u32| {
         fs::metadata(place.path(&format!("saved_models/shapes/{number}/model.safetensors"))).unwrap().len()
@@ -140,7 +140,7 @@ fn others_give_the_same_classes_and_what_was_compared_is_told() {
     );
     assert!(!place.path("saved_models/shapes/3/model.onnx").exists());
     export("--formats oxnn").refused(2, "[possible values: torchscript, onnx, safetensors]");
-    // Python runs it without us.
+    // Python runs it without oxiseg.
     let picture = image::RgbImage::from_fn(16, 16, |x, y| image::Rgb([(x * 16) as u8, (y * 16) as u8, (x * y) as u8]));
     picture.save(place.path("a.png")).unwrap();
     place.app("predict --model saved_models/shapes/2 --output out a.png").ok();

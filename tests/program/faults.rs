@@ -1,7 +1,8 @@
-//! Rule 3 of the design on a disk that fails: whichever call on the folder of the checkpoints fails, what was published
-//! stays, the run says what happened and goes on or stops as it was told to, and the next start makes up for the rest.
+//! Rule 3 of the design on a disk that fails: whichever call on the folder of the checkpoints fails, published
+//! checkpoints stay, the run reports the error and goes on or stops as configured, and the next start makes up for the
+//! rest.
 //!
-//! `tests/faults/shim.c` makes single calls fail. Then the real thing: a limit of the size of files, and small and
+//! `tests/faults/shim.c` makes single calls fail. Then the real thing: a limit on the size of files, and small and
 //! read-only file systems where the system lets a test mount them.
 
 #![cfg(target_os = "linux")]
@@ -23,7 +24,7 @@ const LAST: u64 = 10;
 const FULL: Errno = Errno(28, "No space left on device");
 const BROKEN: Errno = Errno(5, "Input/output error");
 
-/// A number of the system and what it says.
+/// An error number of the system and its message.
 #[derive(Debug, Clone, Copy)]
 struct Errno(i32, &'static str);
 
@@ -36,7 +37,7 @@ enum Mode {
     Short,
 }
 
-/// What goes wrong in a run: the call with this number, from 1.
+/// Fault of a run: the number of the failing call, from 1, and how it fails.
 #[derive(Debug, Clone, Copy)]
 struct Fault {
     call: usize,
@@ -53,7 +54,7 @@ struct Call {
     failed: bool,
 }
 
-/// Where in a run a call is made.
+/// Part of a run in which a call is made.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Part {
     BeforeTraining,
@@ -90,7 +91,7 @@ impl Disk {
         Some(Self { place, shim, begun: None, below })
     }
 
-    /// Trains `run` with a fault, or to count the calls; gives what became of it and the calls.
+    /// Trains `run` with a fault, or without one to count the calls; returns the outcome and the calls.
     fn train(&self, run: &str, fault: Option<Fault>) -> (Ran, Vec<Call>) {
         if let Some(begun) = &self.begun {
             copy(begun, &self.place.path(run));
@@ -119,13 +120,13 @@ impl Disk {
         Store::new(self.place.path(run).join("checkpoints"), &Config::default())
     }
 
-    /// Every published checkpoint can be loaded; gives their steps.
+    /// Asserts that every published checkpoint can be loaded, and returns their steps.
     fn sound(&self, run: &str) -> Vec<u64> {
         let load = |path: PathBuf| checkpoint::load(&path).unwrap().progress.step;
         self.store(run).list().unwrap().into_iter().map(load).collect()
     }
 
-    /// The run has come to the same end as the undisturbed one.
+    /// Asserts that the run has come to the same end as the undisturbed one.
     fn same_end(&self, run: &str) {
         for entry in fs::read_dir(self.place.checkpoints("straight").last().unwrap()).unwrap() {
             let file = entry.unwrap().file_name().into_string().unwrap();
@@ -136,14 +137,15 @@ impl Disk {
         assert_eq!(self.place.metrics(run), self.place.metrics("straight"));
     }
 
-    /// Starts once more without faults.
+    /// Resumes without faults.
     fn go_on(&self, run: &str, options: &str) {
         self.place.train(&format!("--run {run} {OPTIONS} {options}")).ok();
         assert!(self.sound(run).len() <= 3, "what is outdated stays");
         self.same_end(run);
     }
 
-    /// All that must hold where one call of a run fails. `expected` is the status, where it is known.
+    /// Asserts all that must hold where one call of a run fails. `part` is the part of the run that makes the call, if
+    /// it is known.
     fn survives(&self, run: &str, fault: Fault, part: Option<Part>) {
         let (ran, calls) = self.train(run, Some(fault));
         let log = &ran.stderr;
@@ -153,21 +155,20 @@ impl Disk {
         let at = calls.iter().position(|call| call.failed).expect("nothing failed");
         let Call { name, path, .. } = &calls[at];
 
-        // What is lost: nothing that was there before the fault.
+        // Nothing is lost that was there before the fault.
         let mut before = self.begun.as_ref().map(|begun| begun.file_name().unwrap().to_string_lossy().into_owned());
         let before = before.take().map_or(0, |begun| *self.sound(&begun).last().unwrap());
         let published = calls[..at].iter().filter_map(published).fold(before, u64::max);
         let now = self.sound(run);
         assert!(published == 0 || now.last() >= Some(&published), "{published} was there, now {now:?}");
 
-        // What is said: the path and the reason. But nothing of what was replaced and only takes space until the next
-        // save.
+        // The log names the path and the reason, except for replaced files, which only take space until the next save.
         if !(path.contains(".replaced") && name.starts_with("unlink")) {
             let line = log.lines().find(|line| line.contains(fault.errno.1) && line.contains(run));
             assert!(line.is_some_and(|line| !line.contains("INFO")), "{name} {path}:\n{log}");
         }
 
-        // What becomes of the run.
+        // The run goes on or stops, depending on the part.
         if let Some(part) = part {
             assert_eq!(ran.status, status(fault, part), "{part:?}\n{log}");
             let (trained, ended) = (log.contains("Epoch 1/2"), log.contains("Epoch 2/2"));
@@ -185,13 +186,13 @@ impl Disk {
         }
     }
 
-    /// Runs with each of the faults, on two lanes, each in a folder of its own.
+    /// Runs with each of the faults, on two threads, each in a folder of its own.
     fn survives_all(&self, faults: &[(Fault, Option<Part>)]) {
         let (next, failures) = (Mutex::new(faults.iter().enumerate()), Mutex::new(Vec::<String>::new()));
         let lane = || {
             loop {
                 let taken = next.lock().unwrap().next();
-                // A few failures tell as much as hundreds.
+                // A few failures are as informative as hundreds.
                 let enough = failures.lock().unwrap().len() >= 4;
                 let Some((i, (fault, part))) = taken.filter(|_| !enough) else { break };
                 let run = format!("run{i}");
@@ -213,12 +214,12 @@ impl Disk {
     }
 }
 
-/// The step that a call publishes.
+/// Returns the step that a call publishes.
 fn published(call: &Call) -> Option<u64> {
     (call.name == "rename").then(|| call.path.split(".step-").nth(1)?.strip_suffix(".partial")?.parse().ok())?
 }
 
-/// The status with which a run ends.
+/// Returns the expected exit status of a run.
 fn status(Fault { mode, stop, .. }: Fault, part: Part) -> i32 {
     let fails = match (mode, part) {
         (_, Part::BeforeTraining) => true,
@@ -230,7 +231,7 @@ fn status(Fault { mode, stop, .. }: Fault, part: Part) -> i32 {
     i32::from(fails)
 }
 
-/// Where in an undisturbed run each of its calls is made.
+/// Returns the part of an undisturbed run in which each of its calls is made.
 fn parts(calls: &[Call]) -> Vec<Part> {
     let mut part = Part::BeforeTraining;
     let mut ended = false;
@@ -242,7 +243,7 @@ fn parts(calls: &[Call]) -> Vec<Part> {
         if let ("mkdir", Some(step)) = (call.name.as_str(), call.path.split(".step-").nth(1).and_then(step)) {
             part = Part::Save(step);
         }
-        // The flush of the folder is the last word of a publication.
+        // The flush of the folder ends a publication.
         ended = call.name == "fsync" && call.path.ends_with("/checkpoints");
         part
     };
@@ -262,7 +263,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Every call fails once, and every third (from `third` on) also for another reason; samples of the other ways to fail.
+/// Returns the faults to try: each call fails once, every third (from `third` on) also for another reason, and some in
+/// the other ways.
 fn all(calls: &[Call], third: usize) -> Vec<(Fault, Option<Part>)> {
     let fault = |call, mode, errno, stop| Fault { call, mode, errno, stop };
     let parts = parts(calls);

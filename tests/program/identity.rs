@@ -1,4 +1,4 @@
-//! Whether a run may go on: one process at a time, with its own data and configuration, or with what somebody allows.
+//! Conditions for resuming a run: one process at a time, with its own data and configuration, or with allowed changes.
 
 use super::life::{Life, assert_same, newest_step};
 use super::support::{Place, python, root, skip};
@@ -22,7 +22,7 @@ fn a_second_process_is_refused_until_the_first_is_dead() {
     place.app(&format!("train --resume {checkpoint}")).refused(1, &says);
     assert!(!first.is_over());
     place.train("--run other").ok();
-    // Looking at it is another matter.
+    // Reading it is allowed.
     place.app("validate --run run").ok();
 
     first.kill();
@@ -48,7 +48,7 @@ fn another_learning_rate_is_asked_about_and_passes_by_key_or_by_section() {
     }
     assert_eq!(config()["optimizer"]["learning_rate"], 0.01);
     assert_eq!(place.metrics("runs/tiny").last().unwrap()["learning_rate"], 0.01);
-    // It is the run's own from now on: who says nothing goes on with it.
+    // The change is the run's own from now on: it needs no second mention.
     place.app("train --run runs/tiny --set train.epochs=4").ok();
     assert_eq!(place.metrics("runs/tiny").last().unwrap()["learning_rate"], 0.01);
     place.train("--set train.epochs=5 --set optimizer.learning_rate=0.02 --allow optimizer").ok();
@@ -73,7 +73,7 @@ fn what_would_mean_something_else_is_refused_whatever_is_allowed() {
     }
 }
 
-/// A picture and its mask; pictures of other `grain` have files of other sizes.
+/// Draws a picture and its mask; pictures of different `grain` have files of different sizes.
 fn draw(place: &Place, name: &str, grain: u32) {
     let picture = image::RgbImage::from_fn(20, 20, |x, y| image::Rgb([(x * grain) as u8, (y * grain) as u8, 90]));
     picture.save(place.path(&format!("pets/images/{name}.jpg"))).unwrap();
@@ -81,7 +81,7 @@ fn draw(place: &Place, name: &str, grain: u32) {
     mask.save(place.path(&format!("pets/annotations/trimaps/{name}.png"))).unwrap();
 }
 
-/// A folder like that of Oxford-IIIT Pet, and a configuration that trains on it.
+/// Makes a folder in the layout of Oxford-IIIT Pet, and a configuration that trains on it.
 fn pets() -> Place {
     let place = Place::new();
     for folder in ["pets/images", "pets/annotations/trimaps"] {
@@ -118,7 +118,7 @@ fn other_data_is_noticed_named_and_may_be_allowed() {
     place.app(&format!("{train}=3 --allow data.validation")).refused(2, "--allow data.train");
     let passed = place.app(&format!("{train}=3 --allow data.train")).ok();
     assert!(passed.stderr.contains("Allowed: data.train: 4 samples, "), "{}", passed.stderr);
-    // From now on these are its data.
+    // From now on these are the run's data.
     place.app(&format!("{train}=4")).ok();
 
     fs::write(place.path("pets/annotations/test.txt"), "c_1 1 1 1\n").unwrap();
@@ -146,7 +146,7 @@ fn after_a_resume_within_an_epoch_no_point_is_missing_or_there_twice() {
     let options = "--set summary.per_step=true --set checkpoint.every_steps=3 --set checkpoint.keep_last=100";
     place.train(&format!("--run straight {options}")).ok();
     place.train(&format!("--run run {options} --until-step 4")).refused(75, "Stopped at step 4.");
-    // It goes on within the epoch, and back to within one: steps 7 to 10 were written down and come again.
+    // It resumes within the epoch, and goes back to within one: steps 7 to 10 were logged and come again.
     place.train(&format!("--run run {options}")).ok();
     place.train(&format!("--run run {options} --resume run/checkpoints/step-0000000006")).ok();
     assert_same(&place, "straight", "run");

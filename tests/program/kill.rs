@@ -1,5 +1,5 @@
-//! Rules 1 and 2 of the design under `kill -9`: at whatever moment a run dies, nothing that it has published is damaged
-//! or lost, and in the end all is as if it had never died.
+//! Rules 1 and 2 of the design under `kill -9`: at whatever moment a run dies, nothing published is damaged or lost,
+//! and the final result is that of an uninterrupted run.
 
 use super::life::{End, Life, Random, assert_same, assert_tidy, continued_from, published};
 use super::support::Place;
@@ -9,16 +9,16 @@ use std::path::PathBuf;
 use std::thread::{scope, sleep};
 use std::time::Duration;
 
-/// 80 steps in 16 epochs, all of the state in use, and a line for each step.
+/// 80 steps in 16 epochs, with every kind of state in use, and a line for each step.
 const OPTIONS: &str = "train --config tiny.json --set train.epochs=16 --set optimizer.accumulate=2 \
                        --set optimizer.ema=0.9 --set optimizer.clip_norm=0.5 --set summary.per_step=true \
                        --set checkpoint.keep_last=2";
 const STEPS: u64 = 80;
 const SIGKILL: i32 = 9;
-/// How soon after a SIGTERM a system that has no patience kills.
+/// Time from SIGTERM to SIGKILL on a system without patience.
 const SHORT_GRACE: Duration = Duration::from_millis(60);
 
-/// What was done, and to whom.
+/// Figures of the kills: their number by phase, and the steps lost.
 #[derive(Debug, Default)]
 struct Figures {
     runs: u64,
@@ -44,7 +44,7 @@ impl Figures {
     }
 }
 
-/// A run that is killed again and again.
+/// A run that is killed repeatedly.
 struct Run<'p> {
     place: &'p Place,
     name: String,
@@ -61,21 +61,22 @@ impl Run<'_> {
         published(self.place, &self.name).pop()
     }
 
-    /// What a dying save leaves behind.
+    /// Returns the hidden entries that an interrupted save leaves behind.
     fn hidden(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.place.path(&self.name).join("checkpoints")) else { return Vec::new() };
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.filter(|name| name.starts_with(".step-")).collect()
     }
 
-    /// The last step that was written down.
+    /// Returns the last step in `metrics.jsonl`.
     fn last_step(&self) -> u64 {
         let lines = fs::read_to_string(self.place.path(&self.name).join("metrics.jsonl")).unwrap_or_default();
         let step = |line: &str| serde_json::from_str::<Value>(line).ok()?["step"].as_u64();
         lines.lines().filter_map(step).max().unwrap_or(0)
     }
 
-    /// A life must continue from the newest checkpoint that it found; one that was killed early has said nothing.
+    /// Asserts that a process continued from the newest checkpoint that it found; one that was killed early has logged
+    /// nothing.
     fn check_continuation(&self, end: &End, newest: Option<&PathBuf>) {
         let expected = newest.map(|path| path.file_name().unwrap().to_str().unwrap());
         let began = end.said.contains("Training on ");
@@ -84,7 +85,7 @@ impl Run<'_> {
         assert!(!end.said.contains("damaged") && !end.said.contains("ERROR"), "{}", end.said);
     }
 
-    /// Lives once and is killed after a while, if it is not through before; false if it was.
+    /// Starts the run and kills it after a while; returns false if it ended before.
     fn killed(&self, random: &mut Random, whole: Duration, figures: &mut Figures) -> bool {
         let (before, left_behind) = (self.newest(), self.hidden());
         let life = Life::start(self.place, &self.arguments());
@@ -97,7 +98,7 @@ impl Run<'_> {
         let end = life.kill();
         self.check_continuation(&end, before.as_ref());
         if end.signal != Some(SIGKILL) {
-            // It was through, or had heeded the SIGTERM already (or died of it before it could).
+            // It had ended, or had obeyed the SIGTERM already (or died of it before it could).
             assert!(end.status == Some(0) || warned && [None, Some(75)].contains(&end.status), "{end:?}");
             return end.status != Some(0);
         }
@@ -114,14 +115,14 @@ impl Run<'_> {
         let (before, saved) = (step(before), step(self.newest()));
         assert!(saved >= before, "step {before} was published, and now {saved} is the newest");
         let lost = self.last_step().saturating_sub(saved);
-        // One checkpoint may be under way while training goes on to where the next is due.
+        // One checkpoint may be in progress while training goes on to where the next is due.
         assert!(lost <= 2 * self.every, "{lost} steps are lost, with a checkpoint every {}", self.every);
         figures.most_steps_lost = figures.most_steps_lost.max(lost);
         true
     }
 }
 
-/// Kills so many times, run after run, and brings the last run to its end too.
+/// Kills `kills` times in all, run after run, and brings the last run to its end.
 fn lane(kills: u64, seed: u64) -> Figures {
     let place = Place::new();
     let straight = Life::start(&place, &format!("{OPTIONS} --run straight")).end();
@@ -147,7 +148,7 @@ fn lane(kills: u64, seed: u64) -> Figures {
     figures
 }
 
-/// In two lanes, since a run that is being started keeps no core busy.
+/// Kills on two threads, since a run that is starting keeps no core busy.
 fn kill(kills: u64, seed: u64) {
     let figures = scope(|scope| {
         let other = scope.spawn(|| lane(kills / 2, seed + 1));

@@ -1,12 +1,13 @@
-//! Data on which a training would teach nothing, or not to its end: refused with what to write, or warned of, before
-//! step 1.
+//! Data that a training could not learn from, or not to its end: refused with what to write, or warned of, before step
+//! 1.
 
 use super::support::{Place, Ran};
 use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 use serde_json::{Value, json};
 use std::fs;
 
-/// Pictures `0` to `count - 1` of 16×16 pixels with masks of these values, side by side, and a configuration of them.
+/// Writes pictures `0` to `count - 1` of 16×16 pixels, with masks of vertical stripes of these values, and a
+/// configuration for them.
 fn place(count: u8, values: &[u8], data: Value) -> Place {
     let place = Place::new();
     for folder in ["d/images", "d/masks"] {
@@ -33,7 +34,7 @@ fn train(place: &Place, more: &str) -> Ran {
     place.app(&format!("train --config c.json --run r {more}"))
 }
 
-/// Training is refused, and the check finds the same.
+/// Asserts that training is refused, and that the check finds the same.
 fn refused(place: &Place, says: &str) -> String {
     let ran = train(place, "").refused(2, says);
     assert!(!place.path("r").exists(), "nothing was begun");
@@ -87,7 +88,7 @@ fn where_one_class_counts_every_network_is_perfect_and_that_is_said() {
     ] {
         let place = place(6, &[0, 255], data);
         let ran = train(&place, "").ok();
-        // Before training and after it, when the scores are shown.
+        // Before training, and after it with the scores.
         assert_eq!(ran.stderr.matches(says).count(), 2, "{}", ran.stderr);
         assert!(ran.stderr.contains(&says.replace("training", "validation")), "{}", ran.stderr);
         let check = place.app("data check --config c.json").ok();
@@ -144,7 +145,7 @@ fn photographs_that_are_cut_off_are_found_before_the_first_step() {
         assert!(!before.contains("Training on"), "before the first step: {}", ran.stderr);
     }
     assert_eq!(ran.stderr.matches("Skipped").count(), 2, "once for each: {}", ran.stderr);
-    // What is found early counts against what may be skipped.
+    // Samples found unreadable early count against the limit of skipped ones.
     cut("3");
     train(&place, "--resume never --set data.loader.max_skipped=1").refused(1, "sample '3': ");
     for name in ["0", "1", "4"] {

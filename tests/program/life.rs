@@ -1,4 +1,4 @@
-//! One life of a training: started, watched, sent signals, killed; and what it leaves.
+//! Training processes for tests to start, watch, signal and kill, and checks of what they leave.
 
 use super::support::Place;
 use std::collections::BTreeMap;
@@ -10,28 +10,28 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// No life of a test lasts nearly as long: whoever waits longer waits for nothing.
+/// Timeout of every wait: no process of a test lasts nearly as long.
 pub const HANGS: Duration = Duration::from_secs(120);
-/// How often a life is looked at.
+/// Interval at which a process is polled.
 const POLL: Duration = Duration::from_millis(1);
 
-/// A program that runs. It is killed where a test forgets or fails.
+/// A running program. It is killed if a test forgets it or fails.
 pub struct Life {
     child: Child,
     log: PathBuf,
     since: Instant,
 }
 
-/// How a life ended.
+/// End of a process.
 #[derive(Debug)]
 pub struct End {
-    /// Its exit status, if it ended by itself.
+    /// Exit status, if it ended by itself.
     pub status: Option<i32>,
-    /// The signal that ended it.
+    /// Signal that ended it.
     pub signal: Option<i32>,
-    /// What it said on stderr.
+    /// Its stderr.
     pub said: String,
-    /// How long it lasted.
+    /// Its duration.
     pub lasted: Duration,
 }
 
@@ -41,7 +41,7 @@ impl Life {
         Self::with_log(place, arguments, "info")
     }
 
-    /// The same, with lines of this level on stderr.
+    /// Like [`start`](Self::start), with the log at this level.
     pub fn with_log(place: &Place, arguments: &str, level: &str) -> Self {
         static LIVES: AtomicU64 = AtomicU64::new(0);
         let log = place.path(&format!("stderr-{}", LIVES.fetch_add(1, Ordering::Relaxed)));
@@ -54,7 +54,7 @@ impl Life {
         self.child.id()
     }
 
-    /// What it has said on stderr so far.
+    /// Returns its stderr so far.
     pub fn said(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
@@ -63,7 +63,7 @@ impl Life {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// Waits for something to come about; false if the life ended before it did.
+    /// Waits for a condition; returns false if the process ended before.
     pub fn until(&mut self, mut come: impl FnMut(&Self) -> bool) -> bool {
         let since = Instant::now();
         while !come(self) {
@@ -76,12 +76,12 @@ impl Life {
         true
     }
 
-    /// Waits until it has said something so many times.
+    /// Waits until stderr contains `what` so many times; returns false if the process ended before.
     pub fn until_said(&mut self, what: &str, times: usize) -> bool {
         self.until(|life| life.said().matches(what).count() >= times)
     }
 
-    /// Whether the program has asked the system to be told of signals. SIGUSR1 is the last of those it asks for.
+    /// Returns true if the program has installed its signal handlers, of which that for SIGUSR1 is the last.
     pub fn listens(&self) -> bool {
         const SIGUSR1: u32 = 10;
         let about = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
@@ -89,14 +89,15 @@ impl Life {
         caught.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() >> (SIGUSR1 - 1) & 1 == 1)
     }
 
-    /// Sends a signal: `TERM`, `INT`, `USR1`. Nothing happens where the life is over: its number is ours until `end`.
+    /// Sends a signal: `TERM`, `INT`, `USR1`. Has no effect after the end of the process: its number is ours until
+    /// `end`.
     pub fn send(&self, signal: &str) {
-        // The shell's own `kill` is there even where no other is.
+        // The shell's own `kill` exists even where no other does.
         let line = format!("kill -{signal} {}", self.pid());
         Command::new("sh").args(["-c", &line]).stderr(Stdio::null()).status().unwrap();
     }
 
-    /// Kills it, however it is.
+    /// Kills it in any state.
     pub fn kill(mut self) -> End {
         self.child.kill().unwrap();
         self.end()
@@ -109,7 +110,7 @@ impl Life {
         End { status: status.code(), signal: status.signal(), said: self.said(), lasted: self.since.elapsed() }
     }
 
-    /// Waits for its end, but not longer than this.
+    /// Waits for its end until a timeout; returns true if it ended.
     pub fn until_over(&mut self, longest: Duration) -> bool {
         let since = Instant::now();
         while !self.is_over() {
@@ -129,12 +130,12 @@ impl Drop for Life {
     }
 }
 
-/// Whether /proc says what a process listens to.
+/// Returns true if /proc lists the signals that a process handles.
 pub fn can_see_who_listens() -> bool {
     Path::new("/proc/self/status").exists()
 }
 
-/// A generator of numbers that are always the same for one seed: SplitMix64.
+/// Generator of random numbers that depend only on the seed: SplitMix64.
 pub struct Random(pub u64);
 
 impl Random {
@@ -146,13 +147,13 @@ impl Random {
         (mixed ^ mixed >> 31) % limit
     }
 
-    /// A part of `whole`, uniform from nothing to all of it.
+    /// Returns a part of `whole`, uniform from nothing to all of it.
     pub fn part_of(&mut self, whole: Duration) -> Duration {
         whole.mul_f64(self.below(1_000_000) as f64 / 1e6)
     }
 }
 
-/// The published checkpoints of a run, oldest first, as the program itself finds them. Each must be whole.
+/// Returns the published checkpoints of a run, oldest first, as the program itself finds them. Each must be complete.
 pub fn published(place: &Place, run: &str) -> Vec<PathBuf> {
     let store = checkpoint::Store::new(place.path(run).join("checkpoints"), &checkpoint::Config::default());
     let list = store.list().unwrap();
@@ -164,19 +165,19 @@ pub fn published(place: &Place, run: &str) -> Vec<PathBuf> {
     list
 }
 
-/// The step of the newest published checkpoint, 0 if there is none.
+/// Returns the step of the newest published checkpoint, 0 if there is none.
 pub fn newest_step(place: &Place, run: &str) -> u64 {
     published(place, run).last().and_then(|path| checkpoint::step_of(path)).unwrap_or(0)
 }
 
-/// Where a life said that it continues from: the name of the checkpoint's folder.
+/// Returns the name of the checkpoint's folder that a log says it continues from.
 pub fn continued_from(said: &str) -> Option<&str> {
     let path = said.split_once("Continuing from ")?.1.split_once(" (")?.0;
     path.rsplit('/').next()
 }
 
-/// What has to be the same in the last checkpoints of two runs: all tensors (the bytes of their files), the progress,
-/// the scores.
+/// Returns everything in the last checkpoint of a run that has to match another's: all tensors (the bytes of their
+/// files), the progress, the scores.
 pub fn last_state(place: &Place, run: &str) -> BTreeMap<String, Vec<u8>> {
     let path = published(place, run).pop().unwrap();
     state(&path)
@@ -196,7 +197,7 @@ pub fn state(checkpoint: &Path) -> BTreeMap<String, Vec<u8>> {
     state
 }
 
-/// The last checkpoints of two runs hold the same, and both wrote down the same.
+/// Asserts that two runs logged the same and that their last checkpoints hold the same.
 pub fn assert_same(place: &Place, left: &str, right: &str) {
     let (lines, others) = (place.metrics(left), place.metrics(right));
     for (line, other) in lines.iter().zip(&others) {
@@ -212,7 +213,7 @@ pub fn assert_same_state(left: &BTreeMap<String, Vec<u8>>, right: &BTreeMap<Stri
     assert!(differing.is_empty(), "{differing:?} of {whose} differ");
 }
 
-/// Nothing half written may lie about in the folder of a run that is through.
+/// Asserts that a finished run has no partial files in its folder.
 pub fn assert_tidy(place: &Place, run: &str) {
     for folder in [place.path(run), place.path(run).join("checkpoints")] {
         for entry in fs::read_dir(folder).unwrap() {

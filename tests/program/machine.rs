@@ -11,7 +11,7 @@ fn json(place: &Place, file: &str) -> Value {
     serde_json::from_slice(&fs::read(place.path(file)).unwrap()).unwrap()
 }
 
-/// The kernels that the last checkpoint of a run records.
+/// Returns the kernels that the last checkpoint of a run records.
 fn recorded(place: &Place, run: &str) -> Value {
     let manifest: Value = serde_json::from_slice(&place.last(run, "manifest.json")).unwrap();
     manifest["about"]["kernels"].clone()
@@ -65,13 +65,13 @@ fn record(place: &Place, run: &str, kernels: Option<&str>) {
 #[test]
 fn a_resumed_run_keeps_its_kernels_and_says_where_it_cannot() {
     let place = Place::new();
-    // 16 channels, so that there is something to choose.
+    // 16 channels, so that there is a choice of kernels.
     let options = "--run run --set model.precision=bf16 --set model.width=16 --set model.depth=1";
     let ran = place.train(options).ok();
     assert!(!ran.stderr.contains("kernels"), "{}", ran.stderr);
     record(&place, "run", None);
     place.train(&format!("{options} --set train.epochs=3")).ok();
-    // All that a version without records had.
+    // The only kernels of a version without records.
     assert_eq!(recorded(&place, "run"), if torch_ext::has_avx512_bf16() { "winograd" } else { "own" });
     record(&place, "run", Some("own"));
     place.train(&format!("{options} --set train.epochs=4")).ok();
@@ -81,7 +81,7 @@ fn a_resumed_run_keeps_its_kernels_and_says_where_it_cannot() {
     assert!(ran.stderr.contains("was trained with the kernels 'of-another-processor', which this"), "{}", ran.stderr);
 }
 
-/// The OpenMP runtime that is in force here, and GNU's, which `scripts/libtorch` keeps beside LLVM's.
+/// Returns the OpenMP runtime in force here, and GNU's, which `scripts/libtorch` keeps with LLVM's.
 fn runtimes() -> Option<[PathBuf; 2]> {
     let here = fs::canonicalize(torch_ext::OpenMp::in_force().file?).ok()?;
     let gnu = here.parent()?.join("gnu/libgomp.so.1");
@@ -110,14 +110,14 @@ fn both_openmp_runtimes_give_the_same_bits() {
     for file in ["model.safetensors", "optimizer.safetensors", "metric.safetensors", "generator.safetensors"] {
         assert!(place.last("llvm", file) == place.last("gnu", file), "{file}");
     }
-    // What a person says of waiting stays.
+    // A user's setting stays.
     let mut command = place.command(&format!("train --config tiny.json --run mine {options}"));
     Ran::new(command.env("KMP_BLOCKTIME", "7").output().unwrap()).ok();
     let said = json(&place, "mine/environment.json")["openmp"].to_string();
     assert!(said.contains("sleep after 7 ms"), "{said}");
 }
 
-/// A wheel that holds a file in the place of LLVM's runtime, in a folder that pip can be pointed to.
+/// Makes a wheel with a file in the place of LLVM's runtime, in a folder that pip can be pointed to.
 const WHEEL: &str = r#"
 import sys, zipfile
 with zipfile.ZipFile(sys.argv[1] + "/cmeel_libomp-21.1.8-0-py3-none-any.whl", "w") as wheel:
@@ -154,7 +154,7 @@ fn the_cached_libtorch_gets_llvms_openmp_runtime_and_a_persons_own_is_left_alone
         Ran::new(command.output().unwrap()).ok().stderr
     };
     let runtime = |libtorch: &Path| fs::read_to_string(libtorch.join("lib/libgomp.so.1")).unwrap();
-    // Where it cannot be had, the other one stays, with one warning.
+    // If it cannot be downloaded, the other one stays, with one warning.
     let said = install(None, "nowhere");
     assert_eq!(said.matches("warning: LLVM's OpenMP runtime could not be installed").count(), 1, "{said}");
     assert_eq!(runtime(&home.join("torch")), "GNU's");

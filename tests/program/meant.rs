@@ -1,4 +1,4 @@
-//! Tests that the program does what was asked, or says that it does not: names of scores, finished runs, a continued
+//! Tests that the program does what was asked, or reports that it does not: names of scores, finished runs, a continued
 //! learning rate, text encodings, impossible names, a full stdout.
 
 use super::support::{Place, Ran};
@@ -35,7 +35,8 @@ fn where_no_checkpoint_has_the_score_the_newest_is_taken_and_that_is_said() {
     }
 }
 
-/// Twelve images with a square each, at other places for another `seed`; and a configuration of the name `config.json`.
+/// Draws twelve images with a square each, in other places for another `seed`, and writes a configuration called
+/// `config.json`.
 fn squares(place: &Place, folder: &str, seed: u32) {
     for kind in ["images", "masks"] {
         fs::create_dir_all(place.path(&format!("{folder}/data/{kind}"))).unwrap();
@@ -76,14 +77,14 @@ fn another_configuration_of_the_same_name_is_not_finished_by_the_first() {
     assert_eq!(place.metrics("runs/config"), before);
     place.app("train --config b/config.json --run runs/b").ok();
 
-    // The same data elsewhere are the same; what differs is named.
+    // The same data in another place counts as the same; differences are named.
     fs::rename(place.path("a/data"), place.path("moved")).unwrap();
     let moved = place.app("train --config a/config.json --set data.root=moved --set export.samples=3").ok();
     assert!(moved.stderr.contains("runs/config is finished: 1 epochs."), "{}", moved.stderr);
     let says = "trained with another configuration, and nothing was done about that: data.root: \"a/data\" -> \"moved\"; \
                 export.samples: 16 -> 3. For a run of its own, name a folder with --run";
     assert!(moved.stderr.contains(says), "{}", moved.stderr);
-    // The data of a finished run may be gone, if nothing else is asked of it; those of another may not.
+    // The data of a finished run may be missing if nothing else is asked of it; that of another run may not.
     let gone = place.app("train --config a/config.json").ok();
     assert!(gone.stderr.contains("could not be compared") && gone.stderr.contains("is finished"), "{}", gone.stderr);
     place.app("train --config a/config.json --set data.root=nowhere").refused(1, "nowhere");
@@ -105,7 +106,7 @@ fn a_run_that_is_trained_longer_says_what_becomes_of_the_learning_rate() {
     let says = format!("The learning rate was {:.2e} and goes on at ", rates[1]);
     assert!(longer.stderr.contains(&says) && longer.stderr.contains("WARN"), "{says}: {}", longer.stderr);
     assert!(longer.stderr.contains("schedule.decay now runs over 4 epochs, and ran over 2"), "{}", longer.stderr);
-    // What it says to type works.
+    // The suggested command works.
     let keep = r#"--set schedule.decay={"kind":"constant"} --set optimizer.learning_rate=1e-5 --set train.epochs=5
                   --allow schedule.decay --allow optimizer.learning_rate"#;
     let kept = place.train(keep).ok();
@@ -136,7 +137,7 @@ fn texts_as_editors_write_them_are_read_and_others_refused_in_words() {
     place.app("train --config utf16.json").refused(2, "utf16.json: this is not UTF-8, but UTF-16");
     place.app("train --config latin.json").refused(2, "latin.json: this is not UTF-8 (the byte 0xFC in line 5)");
     place.app("train --config runs").refused(2, "runs is a folder: name the file in it");
-    // A run's own copy may come back from an editor too.
+    // A run's own copy may also come back from an editor with a BOM.
     let saved = place.path("runs/bom/config.json");
     fs::write(&saved, [b"\xef\xbb\xbf", &fs::read(&saved).unwrap()[..]].concat()).unwrap();
     place.app("validate --run runs/bom").ok();
@@ -151,7 +152,7 @@ fn folders_and_names_that_cannot_be_are_refused_in_words() {
     place.train("--run file").refused(2, "file is no run folder: it is a file");
     place.app("validate --run file").refused(2, "file is no run folder: it is a file");
     place.app("validate --run nowhere").refused(2, "nowhere is no run folder: there is none of that name");
-    // Not what the system said of a folder that may not be read, which nothing is to root, but as good.
+    // A link to itself stands in for an unreadable folder, since root may read any: both are errors of the system.
     for command in ["train --config tiny.json", "validate"] {
         let refused = place.app(&format!("{command} --run loop")).refused(1, "looking for the run folder loop: ");
         assert!(!refused.stderr.contains("no run folder"), "{}", refused.stderr);
@@ -193,7 +194,7 @@ fn a_full_stdout_takes_nothing_from_a_training_and_fails_what_is_only_printed() 
 #[test]
 fn no_rate_is_said_where_none_is_known() {
     let place = Place::new();
-    // All batches of the epoch are done, and its end is not.
+    // All batches of the epoch are done, but not its end.
     place.train("--set train.epochs=1 --until-step 5").refused(75, "Stopped at step 5");
     let manifest: Value = serde_json::from_slice(&place.last("runs/tiny", "manifest.json")).unwrap();
     let ran = place.train("--set train.epochs=1");

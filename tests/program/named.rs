@@ -1,4 +1,4 @@
-//! The checkpoint that is named is the one that is used: with its own classes, size, normalisation and data.
+//! A checkpoint named on the command line is used with its own classes, size, normalisation and data.
 
 use super::support::{Place, Ran};
 use image::{GrayImage, Luma, Rgb, RgbImage};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::symlink;
 
-/// Twelve photographs of 16×16 whose left half is the class 1, with a patch of class 2.
+/// Writes twelve photographs of 16×16 whose left half is class 1, with a patch of class 2.
 fn data(place: &Place, folder: &str) {
     for part in ["images", "masks"] {
         fs::create_dir_all(place.path(&format!("{folder}/{part}"))).unwrap();
@@ -24,7 +24,7 @@ fn data(place: &Place, folder: &str) {
     }
 }
 
-/// Two runs on the same photographs, of which `runs/new` is the newest. All that is compared here differs between them.
+/// Trains two runs on the same photographs, `runs/new` last. They differ in everything that is compared here.
 fn runs(place: &Place) -> String {
     data(place, "d");
     let root = place.path("d").display().to_string();
@@ -53,7 +53,7 @@ fn object(ran: Ran) -> Value {
     serde_json::from_str(&ran.ok().stdout).unwrap()
 }
 
-/// Returns the scores without the path of the checkpoint, which may lie anywhere.
+/// Returns the scores without the path of the checkpoint, which may be anywhere.
 fn scores(ran: Ran) -> Value {
     let mut object = object(ran);
     object.as_object_mut().unwrap().remove("checkpoint").unwrap();
@@ -75,7 +75,7 @@ fn a_checkpoint_that_is_named_by_its_path_needs_nothing_else() {
     place.app(&format!("predict --checkpoint {checkpoint} --output by_path d/images")).ok();
     place.app("predict --run runs/old --output by_run d/images").ok();
     assert_eq!(maps("by_path"), maps("by_run"));
-    // It is exported as a version of its own run, by what it is.
+    // It is exported as a version of its own run, with its own description.
     assert_eq!(place.app(&format!("export --checkpoint {checkpoint}")).ok().stdout.trim(), "saved_models/old/1");
     let model: Value = serde_json::from_slice(&fs::read(place.path("saved_models/old/1/model.json")).unwrap()).unwrap();
     assert_eq!((&model["classes"][2]["name"], &model["size"][0]), (&json!("sign"), &json!(16)));
@@ -93,7 +93,7 @@ fn a_checkpoint_that_is_named_by_its_path_needs_nothing_else() {
     place.app(export).refused(2, "passed/mine lies in no run, which would give the saved network its name");
     assert!(!place.path("saved_models/passed").exists());
     place.app(&format!("{export} --output saved_models/mine/1")).ok();
-    // What it is saved as knows where the data are now.
+    // The saved model knows the new place of the data.
     assert_eq!(scores(place.app("validate --model saved_models/mine/1 --json"))["iou"], expected["iou"]);
 }
 
@@ -113,12 +113,12 @@ fn a_run_whose_configuration_was_changed_since_is_used_by_its_checkpoints_record
     assert!(page.contains("sign") && page.contains("Confusion"), "the report of a network has its classes");
     assert_eq!(place.app("export --run runs/old").ok().stdout.trim(), "saved_models/old/1");
     assert_eq!(scores(place.app("validate --model saved_models/old/1 --json"))["iou"], expected["iou"]);
-    // Where the data lie is no part of a network: the run knows it best.
+    // The place of the data is no part of a network: the run's configuration has it.
     let moved = String::from_utf8(own).unwrap().replace(&place.path("d").display().to_string(), "moved");
     fs::write(place.path("runs/old/config.json"), moved).unwrap();
     fs::rename(place.path("d"), place.path("moved")).unwrap();
     assert_eq!(object(place.app(validate)), expected);
-    // Two names that disagree.
+    // A run, and a checkpoint that is not its own.
     let both = format!("validate --run runs/new --checkpoint {checkpoint}");
     place.app(&both).refused(2, "is not of the run in runs/new: leave out --run");
     assert_eq!(object(place.app(&format!("{validate} --checkpoint {checkpoint}"))), expected);

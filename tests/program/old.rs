@@ -1,7 +1,7 @@
 //! Tests that every command reads the runs, data and saved network written at commit 7827b7c (`tests/old`).
 //!
-//! The expected numbers are those of that program (`tests/old/make.py`): exact on the same kind of processor, up to
-//! rounding elsewhere.
+//! The expected numbers are that program's (`tests/old/make.py`): exact on the same kind of processor, up to rounding
+//! elsewhere.
 
 use super::support::{Place, root};
 use serde_json::Value;
@@ -16,7 +16,7 @@ static EXPECTED: LazyLock<Value> =
 /// second.
 const ROUNDING: f64 = 0.01;
 
-/// A place with the old runs, data and saved network in it.
+/// Makes a place with the old runs, data and saved network in it.
 fn old() -> Place {
     fn copy(from: &Path, to: &Path) {
         if from.is_dir() {
@@ -33,7 +33,7 @@ fn old() -> Place {
     place
 }
 
-/// Returns whether this is the kind of processor that made the numbers. Those of libtorch depend on it.
+/// Returns true if this is the kind of processor that made the numbers: libtorch's depend on it.
 fn same_processor() -> bool {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let of = |key: &str| {
@@ -48,13 +48,13 @@ fn same_processor() -> bool {
         && std::env::var_os("ATEN_CPU_CAPABILITY").is_none()
 }
 
-/// All that is recorded is found again; more may be there.
+/// Asserts that everything recorded is found again; more may be there.
 fn assert_found(found: &Value, recorded: &Value, at: &str) {
     assert_near(found, recorded, if same_processor() { 0.0 } else { ROUNDING }, at);
 }
 
-/// The same for a saved network. 7827b7c ran its `model.pt`, with BatchNorm folded into the weights; today it is made
-/// anew with the weights of `model.safetensors`, and rounds as the network of the run does.
+/// Like [`assert_found`], for a saved network. 7827b7c ran its `model.pt`, with BatchNorm folded into the weights.
+/// Today the network is rebuilt with the weights of `model.safetensors`, and rounds as the run's network does.
 fn assert_saved(found: &Value, recorded: &Value, at: &str) {
     assert_near(found, recorded, if same_processor() { 1e-6 } else { ROUNDING }, at);
 }
@@ -77,7 +77,7 @@ fn assert_near(found: &Value, recorded: &Value, rounding: f64, at: &str) {
     }
 }
 
-/// The run ended as it did with the old program.
+/// Asserts that the run ended as it did with the old program.
 fn assert_ended(place: &Place, run: &str, as_run: &str) {
     let recorded = &EXPECTED["ends"][as_run];
     assert_found(&place.metrics(run).into(), &recorded["metrics"], &format!("{run}: metrics"));
@@ -94,7 +94,7 @@ fn assert_ended(place: &Place, run: &str, as_run: &str) {
 fn a_run_that_was_stopped_within_an_epoch_ends_as_it_would_have() {
     let place = old();
     let from = "runs/stopped/checkpoints/step-0000000007";
-    // By the command that began it, by the run alone, from the checkpoint into a folder of its own.
+    // By the command that began it, by the run alone, and from the checkpoint into a folder of its own.
     place.app(&format!("train --run other --resume {from}")).ok();
     assert_eq!(place.metrics("other").last(), EXPECTED["ends"]["stopped"]["metrics"].as_array().unwrap().last());
     let ran = place.app("train --config stopped.json").ok();

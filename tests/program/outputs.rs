@@ -1,4 +1,4 @@
-//! Nothing that a person made is replaced by what a command writes.
+//! No command replaces a user's files with its outputs.
 
 use super::support::Place;
 use image::{GrayImage, Luma, Rgb, RgbImage};
@@ -41,7 +41,7 @@ fn predict_replaces_no_image_and_nothing_that_somebody_else_made() {
     }
     assert!(!place.path("out").exists() && !place.path("pics/classes.json").exists());
 
-    // Masks that a person drew, and a list of classes of something else.
+    // Masks drawn by hand, and an unrelated list of classes.
     fs::create_dir(place.path("masks")).unwrap();
     fs::write(place.path("masks/b.png"), "by hand").unwrap();
     let hint = "masks/b.png; name another --output, or add --overwrite";
@@ -72,7 +72,7 @@ fn predictions_may_be_replaced_but_not_one_that_a_person_corrected() {
     place.app(all).ok();
     assert_eq!(fs::read(place.path("out/a.png")).unwrap(), map, "what is predicted again is the same");
     assert_eq!(fs::read(place.path("victim")).unwrap(), b"mine", "nothing is written through a link");
-    // A link in the place of an output is somebody's too.
+    // A link in the place of an output is a user's too.
     fs::rename(place.path("out/a_color.png"), place.path("elsewhere.png")).unwrap();
     symlink(place.path("elsewhere.png"), place.path("out/a_color.png")).unwrap();
     place.app(all).refused(2, "out/a_color.png; name another --output");
@@ -82,7 +82,7 @@ fn predictions_may_be_replaced_but_not_one_that_a_person_corrected() {
     corrected.put_pixel(3, 3, Luma([(corrected.get_pixel(3, 3).0[0] + 1) % 4]));
     corrected.save(place.path("out/a.png")).unwrap();
     let hand = fs::read(place.path("out/a.png")).unwrap();
-    // The probabilities are known by the class map that they were written with.
+    // Probabilities count as ours by the class map that they were written with.
     place.app(all).refused(2, "or changed since, and would be replaced: out/a.png, out/a_probabilities.npy;");
     assert_eq!(fs::read(place.path("out/a.png")).unwrap(), hand);
     place.app(&format!("{all} --overwrite")).ok();
@@ -103,7 +103,7 @@ fn predictions_are_never_taken_for_images() {
     let again = place.app(all).ok();
     assert!(again.stderr.contains("2 images at") && again.stderr.contains("passed over 1 other file and 12 earlier"));
     assert_eq!(count(), files);
-    // Wherever they lie, and also where a person corrected one: it is no photograph.
+    // Outputs are recognised in any place, even after a correction by hand.
     fs::rename(place.path("pics/out"), place.path("pics/old")).unwrap();
     GrayImage::from_pixel(20, 17, Luma([2])).save(place.path("pics/old/a.png")).unwrap();
     let again = place.app("predict --output other pics").ok();
@@ -144,7 +144,7 @@ fn reports_previews_and_runs_replace_nothing_of_a_person_either() {
     fs::write(place.path("sheets/train-epoch-2.png"), "mine").unwrap();
     place.app(preview).refused(2, "sheets/train-epoch-2.png; name another --output, or add --overwrite");
     place.app(&format!("{preview} --overwrite")).ok();
-    // Not even so where it is an image of the data.
+    // Not even with --overwrite if it is an image of the data.
     for name in ["d/images/validation.png", "d/images/b.png"] {
         draw(&place, name);
     }
@@ -161,7 +161,7 @@ fn reports_previews_and_runs_replace_nothing_of_a_person_either() {
     let preview = "data preview --config d.json --epochs 1 --output d/images --overwrite";
     place.app(preview).refused(2, "d/images/validation.png is read");
 
-    // A folder with a configuration that a person wrote is no run.
+    // A folder with a configuration written by hand is no run.
     fs::create_dir(place.path("project")).unwrap();
     fs::copy(place.path("tiny.json"), place.path("project/config.json")).unwrap();
     place.app("train --config project/config.json --run project").refused(2, "project/config.json is there, without a");

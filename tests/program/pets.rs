@@ -1,4 +1,4 @@
-//! The whole program on real photographs, where they are at hand.
+//! The whole program on real photographs, if they are available.
 
 use super::support::{Place, root, skip};
 use serde_json::Value;
@@ -23,6 +23,6 @@ fn a_network_trains_validates_and_predicts_on_real_photographs() {
     }
     // Abyssinian_34 is a GIF, Egyptian_Mau-like oddities are PNGs: all called .jpg.
     place.app(&format!("predict --output out --also overlay {}", pets.join("images").display())).ok();
-    // A class map and an overlay of each, and what their values mean.
+    // A class map and an overlay of each, and the list of classes.
     assert_eq!(std::fs::read_dir(place.path("out")).unwrap().count(), 1201);
 }

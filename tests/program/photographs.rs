@@ -10,7 +10,7 @@ fn scene(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| Rgb([(x * 7) as u8, (y * 5) as u8, if x > y { 220 } else { 30 }]))
 }
 
-/// Writes a PNG with a note of its orientation, one of EXIF's values.
+/// Writes a PNG with an EXIF orientation.
 fn write_noted(path: &Path, picture: &RgbImage, orientation: u8) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let mut encoder = PngEncoder::new(File::create(path).unwrap());
@@ -19,8 +19,8 @@ fn write_noted(path: &Path, picture: &RgbImage, orientation: u8) {
     encoder.write_image(picture, picture.width(), picture.height(), ExtendedColorType::Rgb8).unwrap();
 }
 
-/// Photographs of 12x20 pixels (height x width), stored on their side with a note, masks as viewers show them, and
-/// `data.json`.
+/// Writes photographs of 12x20 pixels (height x width), stored on their side with an EXIF orientation, masks as viewers
+/// show them, and `data.json`.
 fn noted_folders(place: &Place, mask: [u32; 2]) {
     let stored = image::imageops::rotate270(&scene(20, 12));
     fs::create_dir_all(place.path("d/masks")).unwrap();
@@ -77,12 +77,12 @@ fn masks_that_fit_only_as_stored_are_told_which_key_to_set() {
     train(&stored, "").refused(1, key);
     stored.app("data check --config data.json").refused_with(1, key);
     train(&stored, "--set data.orientation=ignore").ok();
-    // Whether notes count is asked about where it changes.
+    // A change of this setting has to be allowed.
     train(&stored, "--set train.epochs=2 --set data.orientation=apply").refused(2, "--allow data.orientation");
 }
 
 trait RefusedWith {
-    /// It must have ended with `status`, and have said so on stdout.
+    /// Asserts that it ended with `status` and said so on stdout.
     fn refused_with(self, status: i32, says: &str);
 }
 

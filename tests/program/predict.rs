@@ -62,7 +62,7 @@ fn what_is_no_image_is_named_and_nothing_is_overwritten() {
     assert_eq!(ran.stderr.matches("torn.jpg").count(), 1, "said once: {}", ran.stderr);
 }
 
-/// A picture that is none of the pictures that are learnt, and has no symmetry.
+/// Returns a picture without symmetry that is none of the training data.
 fn picture(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| Rgb([(x * 11 + y * 3) as u8, (x * y) as u8, if x > y { 220 } else { 30 }]))
 }
@@ -77,10 +77,10 @@ fn large_images_are_predicted_in_tiles_and_small_ones_as_they_are() {
     place.app("predict --output tiled --tile 64 --also overlay large.png small.png").ok();
     assert_eq!((map("tiled/large.png").dimensions(), map("tiled/small.png").dimensions()), ((150, 101), (16, 16)));
     assert!(place.path("tiled/large_overlay.png").exists() && place.path("tiled/classes.json").exists());
-    // What has the network's own size is the same, resized to it or in one tile.
+    // An image of the network's own size has the same result, resized to it or in one tile.
     place.app("predict --output whole small.png").ok();
     assert_eq!(map("whole/small.png"), map("tiled/small.png"));
-    // One tile that is large enough, and no overlap at all.
+    // One tile that is large enough, and several without overlap.
     place.app("predict --output once --tile 160 large.png").ok();
     place.app("predict --output cut --tile 64 --overlap 0 large.png").ok();
     let same = |other: &str| {
@@ -131,7 +131,7 @@ fn a_broken_image_is_reported_and_the_others_are_predicted() {
         names.sort();
         assert_eq!(names, ["a.png", "c.png", "classes.json", "d.png", "e.png", "g.png"]);
     }
-    // Nothing that can be read.
+    // No readable image.
     place.app("predict --output none all/b.jpg").refused(1, "1 of 1 images could not be read: b");
 }
 
@@ -160,7 +160,7 @@ fn what_else_is_asked_for_is_written_and_areas_are_told() {
             assert_eq!(class["share"], pixels as f64 / 2050.0);
         }
         assert_eq!(told["classes"][1]["name"], "circle");
-        // What is most likely is the class, and all of it together is certain.
+        // The class is the most likely one, and the probabilities add up to 1.
         let of =
             |id: usize| image::open(place.path(&format!("{output}/a_probability_{id}.png"))).unwrap().into_luma16();
         let shares = [of(0), of(1), of(2), of(3)];
@@ -179,7 +179,7 @@ fn what_else_is_asked_for_is_written_and_areas_are_told() {
                 Ran::new(python.args(["-c", load]).current_dir(place.path(output)).output().unwrap()).ok().stdout;
             assert_eq!(said.trim(), "(4, 41, 50) float32 True");
         }
-        // The colours are those of the classes; lines are where an overlay has its full colour.
+        // Colours are those of the classes; contours are where an overlay has its full colour.
         let [color, contour] = ["color", "contour"]
             .map(|what| image::open(place.path(&format!("{output}/a_{what}.png"))).unwrap().into_rgb8());
         let red = |id: u8| [0xe6, 0x56, 0x00, 0xf0][usize::from(id)];
@@ -229,7 +229,7 @@ fn what_is_meant_as_an_image_and_cannot_be_read_is_named_and_other_files_are_cou
     assert!(ran.stderr.contains("1 images at") && ran.stderr.contains("; passed over 3 other files"), "{}", ran.stderr);
     let lines = ran.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     assert_eq!(lines.filter(|line| line["error"].is_string()).count(), 7);
-    // By their names all are meant to be images, and none keeps the others from being predicted.
+    // Named files are all meant to be images, and a bad one does not keep the others from being predicted.
     let ran = place.app("predict --output named p/empty.jpg p/good.png p/notes.txt p/list p/.hidden.png missing.png");
     ran.refused(1, "4 of 6 images could not be read: empty, notes, list, missing");
     for (out, count) in [("out", 2), ("named", 3)] {
@@ -273,7 +273,7 @@ fn every_image_is_predicted_under_its_own_name() {
     for (out, mode) in [("out", ""), ("tiled", "--tile 32 --also overlay,npy")] {
         let ran = place.app(&format!("predict --output {out} {mode} --json p"));
         if !mode.is_empty() {
-            // One name has no room for what is added to it.
+            // One name is too long for the suffixes of the outputs.
             ran.refused(1, "File name too long");
             fs::remove_file(file("p", &long)).unwrap();
             place.app(&format!("predict --output {out} {mode} --json p")).ok();

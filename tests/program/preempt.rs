@@ -1,4 +1,4 @@
-//! What the system asks for: SIGTERM and SIGINT to stop in order, SIGUSR1 to save.
+//! Signals from the system: SIGTERM and SIGINT to stop in order, SIGUSR1 to save.
 
 use super::life::{End, Life, Random, assert_same, assert_tidy, can_see_who_listens, continued_from, newest_step};
 use super::support::{Place, skip};
@@ -6,12 +6,12 @@ use std::thread::sleep;
 use std::time::Duration;
 
 const RESUMABLE: i32 = 75;
-/// `checkpoint.grace_seconds`: what a system leaves a run. Whoever takes longer hangs.
+/// `checkpoint.grace_seconds`: time that a system leaves a run. A run that takes longer hangs.
 const GRACE: Duration = Duration::from_secs(30);
-/// Five epochs of 5 steps, each with a validation that lasts longer than they.
+/// Five epochs of 5 steps, each with a validation that lasts longer than its steps.
 const OPTIONS: &str = "train --config tiny.json --set train.epochs=5 --set data.validation_samples=600 \
                        --set optimizer.accumulate=2 --set optimizer.ema=0.9 --set summary.per_step=true";
-/// What is said right before a validation, at the level `debug`.
+/// Log line right before a validation, at the level `debug`.
 const VALIDATES: &str = "DEBUG] Training acc over epoch";
 
 fn start(place: &Place, run: &str) -> Life {
@@ -25,7 +25,7 @@ fn stopped_by(signal: &str, mut life: Life) -> End {
     life.end()
 }
 
-/// Where a signal found the run.
+/// Phase of a run that a signal hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     StartUp,
@@ -33,7 +33,7 @@ enum Phase {
     Validation,
 }
 
-/// Where a run that ended with 75 was: a validation that was broken off has no line of its epoch.
+/// Returns the phase in which a run ended with 75: an interrupted validation has no line of its epoch.
 fn phase(end: &End) -> Phase {
     let validations = end.said.matches("Validated in").count();
     match (end.said.contains("Stopped at step "), end.said.matches(" | Training acc over epoch").count()) {
@@ -43,12 +43,12 @@ fn phase(end: &End) -> Phase {
     }
 }
 
-/// The step at which it said that it stopped.
+/// Returns the step at which the log says that it stopped.
 fn stopped_at(end: &End) -> Option<u64> {
     end.said.split_once("Stopped at step ")?.1.split_once('.')?.0.parse().ok()
 }
 
-/// Waits for a random moment: anywhere, or in a phase of its own. False if the run ended before.
+/// Waits for a random moment: anywhere, or in one of the phases. Returns false if the run ended before.
 fn wait(life: &mut Life, random: &mut Random, whole: Duration) -> bool {
     match random.below(4) {
         0 => {
@@ -87,7 +87,7 @@ fn fifty_signals_at_random_moments_lose_no_step() {
     while stops.len() < 50 {
         runs += 1;
         let run = format!("run-{runs}");
-        // The last of them is brought to its end too.
+        // The last run is also brought to its end.
         loop {
             let newest = newest_step(&place, &run);
             let mut life = start(&place, &run);
@@ -102,7 +102,7 @@ fn fifty_signals_at_random_moments_lose_no_step() {
             let from = continued_from(&end.said).and_then(|name| name.strip_prefix("step-")?.parse().ok());
             assert_eq!(from.unwrap_or(newest), newest, "{}", end.said);
             match end.status {
-                // The signal came when all was done.
+                // The signal came after the end of the work.
                 Some(0) => {
                     assert!(end.said.contains("Epoch 5/5"), "{}", end.said);
                     break;
@@ -112,7 +112,7 @@ fn fifty_signals_at_random_moments_lose_no_step() {
                     let saved = newest_step(&place, &run);
                     assert_eq!(stopped_at(&end).unwrap_or(newest), saved, "{}", end.said);
                 }
-                // While the system still loads the program there is nobody to listen.
+                // There is no handler while the system still loads the program.
                 _ => {
                     assert!(!listened && end.signal.is_some() && end.said.is_empty(), "{end:?}");
                     too_early += 1;
@@ -165,7 +165,7 @@ fn a_signal_during_the_start_leaves_nothing_to_stumble_over() {
         sleep(random.part_of(Duration::from_millis(40)));
         let end = stopped_by(if attempt % 3 == 0 { "INT" } else { "TERM" }, life);
         assert_eq!(end.status, Some(RESUMABLE), "{end:?}");
-        // Also whoever starts over must not think that there was a run, unless there was one.
+        // A fresh start must not assume an earlier run either, unless there was one.
         let begun = place.path(&run).join("config.json").exists();
         let again = place.train(&format!("--run {run} {}", if attempt % 2 == 0 { "" } else { "--resume never" })).ok();
         assert!(begun || !again.stderr.contains("Moved"), "{}", again.stderr);
@@ -184,7 +184,7 @@ fn a_second_signal_ends_a_long_step_at_once() {
         let mut life = Life::with_log(&place, &arguments, "debug");
         assert!(life.until_said("Loss at step 1:", 1));
         life.send(first);
-        // Two signals of a kind that come together are one.
+        // Two signals of the same kind merge if they come together.
         sleep(Duration::from_millis(100));
         assert!(!life.is_over(), "it waits for the step: {}", life.said());
         let end = stopped_by(second, life);

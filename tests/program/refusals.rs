@@ -1,4 +1,4 @@
-//! Rules 6 and 7 of the design: what is wrong is refused early, in words, with the right status, and nothing is lost.
+//! Rules 6 and 7 of the design: errors are reported early, in words, with the right status, and nothing is lost.
 
 use super::support::Place;
 use std::fs;

@@ -1,10 +1,10 @@
-//! What is kept of a batch that was refused, and `app train --replay`, which looks at it.
+//! The record of a refused batch, and `app train --replay`, which examines it.
 
 use super::life::published;
 use super::support::Place;
 use std::fs;
 
-/// A run that stops, and the folder of the batch that it refused.
+/// Makes a run that stops, and returns the folder of the batch that it refused.
 fn stopped(place: &Place) -> String {
     let options = "--run nan --set optimizer.rule.kind=sgd --set optimizer.learning_rate=1e30 --set train.epochs=5";
     let ran = place.train(options).refused(1, "To see what happened: app train --replay nan/rejected/step-");
@@ -26,7 +26,7 @@ fn a_refused_batch_is_shown_sample_by_sample() {
     assert!(shown.stdout.contains("not finite"), "{}", shown.stdout);
     assert!(shown.stdout.contains("As in the run, where the loss was "), "{}", shown.stdout);
     assert_eq!(fs::read_dir(place.path("nan")).unwrap().count(), before, "it changes nothing");
-    // From anywhere, and also where the run itself is gone.
+    // Replaying works from anywhere, also if the run itself is gone.
     fs::rename(place.path(&folder), place.path("step-0000000099")).unwrap();
     place.app("train --replay step-0000000099").refused(1, "manifest.json");
     fs::rename(place.path("step-0000000099"), place.path("kept")).unwrap();

@@ -1,10 +1,10 @@
-//! `app runs`: what a person sees of several runs, and that looking leaves them alone.
+//! `app runs`: the overview of several runs, which leaves them unchanged.
 
 use super::support::Place;
 use serde_json::{Value, json};
 use std::fs::{self, File};
 
-/// The runs under `runs/` as programs see them.
+/// Returns the runs under `runs/` as JSON.
 fn listed(place: &Place) -> Vec<Value> {
     serde_json::from_str(&place.app("runs --json").ok().stdout).unwrap()
 }

@@ -12,7 +12,7 @@ fn description(folder: &Path) -> Value {
     serde_json::from_slice(&fs::read(folder.join("model.json")).unwrap()).unwrap()
 }
 
-/// Replaces the code of `model.pt` by `code`, as whoever wants to can: with the checksum that fits.
+/// Replaces the code of `model.pt` by `code` and fixes the checksum, as an attacker can.
 fn plant(folder: &Path, code: &str) {
     let mut archive = ZipArchive::new(Cursor::new(fs::read(folder.join("model.pt")).unwrap())).unwrap();
     let mut planted = ZipWriter::new(Cursor::new(Vec::new()));
@@ -30,7 +30,7 @@ fn plant(folder: &Path, code: &str) {
     fs::write(folder.join("model.json"), known.to_string()).unwrap();
 }
 
-/// A program as TorchScript has it, which gives what it is given and does something else beside.
+/// Returns a TorchScript program that returns its input and also does something else.
 fn program(beside: &str) -> String {
     let head = "class Network(Module):\n  __parameters__ = []\n  __buffers__ = []\n";
     let function = "  def forward(self: __torch__.Network,\n    argument_1: Tensor) -> Tensor:\n";
@@ -57,7 +57,7 @@ fn a_program_in_the_place_of_a_network_is_refused_and_writes_nothing() {
         }
     }
     assert!(!target.exists() && !place.path("out").exists());
-    // What runs while a file is loaded is no better.
+    // Code that runs while a file is loaded is refused, too.
     let state =
         "  def __setstate__(self, state: Tensor) -> NoneType:\n    torch.save(state, \"planted\")\n    return None\n";
     plant(&folder, &format!("{}{state}", program("")));
@@ -82,7 +82,7 @@ fn the_weights_are_enough_and_model_pt_is_left_alone() {
     }
     fs::write(folder.join("model.pt"), "").unwrap();
     assert_eq!(validate("--model saved_models/shapes/1"), found);
-    // Weights of 16 bits are close, and a model.pt without them is the same but for rounding.
+    // Weights of 16 bits are close, and a model.pt with f32 weights is the same but for rounding.
     let close = |more: &str, tolerance: f64| {
         let version = place.app(&format!("export --run runs/shapes {more}")).ok().stdout;
         let found = validate(&format!("--model {}", version.trim()));
@@ -117,7 +117,7 @@ fn a_strangers_description_does_not_choose_where_a_cache_is_written() {
         assert!(place.path("mine").exists());
         fs::remove_dir_all(place.path("mine")).unwrap();
     }
-    // The run is one's own.
+    // One's own run may write to the places that it names.
     place.app("validate --run runs/shapes").ok();
     assert!(place.path("theirs").exists());
 }

@@ -1,4 +1,4 @@
-//! Checkpoints by steps, by minutes, on demand; and the program's own proof that they are worth something.
+//! Checkpoints by steps, by minutes, on demand; and the program's own proof of their worth.
 
 use super::life::{assert_same, assert_same_state, last_state, published, state};
 use super::support::Place;
@@ -63,7 +63,7 @@ fn a_run_that_stops_after_a_step_that_was_named_goes_on_to_the_same_end() {
     let place = Place::new();
     let options = "--set optimizer.accumulate=2 --set optimizer.ema=0.9 --set summary.per_step=true";
     place.train(&format!("--run straight {options}")).ok();
-    // Within an epoch, before its end is done, and before the end of the last.
+    // Within an epoch, before its end is done, and before the end of the last one.
     for step in [1, 4, 5, 6, 10] {
         let stopped = place.train(&format!("--run stopped {options} --until-step {step}")).refused(75, "To go on");
         assert!(stopped.stderr.contains(&format!("Stopped at step {step}.")), "{}", stopped.stderr);
@@ -90,7 +90,7 @@ fn a_checkpoint_of_one_run_does_not_go_on_in_the_folder_of_another() {
     assert_eq!(before, (place.checkpoints("b"), place.metrics("b")));
     place.train(&format!("--run c {from}")).ok();
     assert_same_state(&last_state(&place, "a"), &last_state(&place, "c"), "a and c");
-    // What was put aside is still the run's own.
+    // A superseded checkpoint still belongs to the run.
     place.train(&format!("--run a {from} --until-step 7")).refused(75, "To go on: app train --run a");
     place.train("--run a --resume a/checkpoints/superseded-step-0000000010 --set train.epochs=3").ok();
 }

@@ -1,17 +1,17 @@
-//! Images are predicted at the scale that the network was trained at, and scored on the pixels that are told.
+//! Images are predicted at the training scale of the network, and scored on the labelled pixels.
 
 use super::support::{Place, Ran, python, root};
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use serde_json::{Value, json};
 use std::fs;
 
-/// Strips with a bright square each, which is class 1; what stays of the frame is ignored.
+/// Draws strips with a bright square each, which is class 1; the rest of the frame is ignored.
 fn strips(place: &Place, count: u32, [height, width]: [u32; 2]) {
     for folder in ["d/images", "d/masks"] {
         fs::create_dir_all(place.path(folder)).unwrap();
     }
     for number in 0..count {
-        // Sizes differ, so that no two are brought to the scale of training alike.
+        // Sizes differ, so that each needs another factor to the training scale.
         let (height, width) = (height + number % 3, width + 5 * number);
         let left = (number * 13) % (width - 12);
         let within = |x: u32, y: u32| (left..left + 12).contains(&x) && (4..16).contains(&y);
@@ -38,7 +38,7 @@ fn strips(place: &Place, count: u32, [height, width]: [u32; 2]) {
     }
 }
 
-/// The names of the samples that are not for training: every second one.
+/// Returns the names of the validation samples: every second one.
 fn of_validation(place: &Place) -> Vec<String> {
     let names = fs::read_to_string(place.path("d/validation.txt")).unwrap();
     names.lines().map(|name| format!("{name}.png")).collect()
@@ -63,7 +63,7 @@ fn object(place: &Place, arguments: &str) -> Value {
     serde_json::from_str(&place.app(arguments).ok().stdout).unwrap()
 }
 
-/// The matrix of the class maps in `out` against the masks, of the validation's images.
+/// Returns the confusion matrix of the class maps in `out` against the masks, over the validation images.
 fn recount(place: &Place, out: &str) -> [[u64; 2]; 2] {
     let mut matrix = [[0; 2]; 2];
     for name in of_validation(place) {
@@ -131,7 +131,7 @@ fn full_scores_are_those_of_the_maps_that_predict_writes() {
         }
     }
     place.app("validate --run r0 --mirror both").refused(2, "add --full");
-    // Drawn samples have one size only.
+    // Generated samples have one size only.
     place.train("--run drawn").ok();
     let [full, usual] = ["--full", ""].map(|full| object(&place, &format!("validate --run drawn --json {full}")));
     assert_eq!(full, usual);
@@ -146,10 +146,10 @@ fn an_image_as_long_as_a_sample_is_predicted_as_validation_sees_it_and_a_longer_
     place.app("train --config c.json --run r --set train.epochs=6 --set optimizer.learning_rate=0.01").ok();
     let picture = RgbImage::from_fn(32, 32, |x, y| Rgb([(x * 5) as u8, (y * 7) as u8, 90]));
     picture.save(place.path("small.png")).unwrap();
-    // The same at twice the size: at the scale of training it is the same again.
+    // The same at twice the size: at the training scale it is the same again.
     let twice = image::imageops::resize(&picture, 64, 64, image::imageops::FilterType::Nearest);
     twice.save(place.path("twice.png")).unwrap();
-    // Three times beside itself, which is three tiles.
+    // Three copies side by side, which are three tiles.
     let mut wide = RgbImage::new(96, 32);
     (0..3).for_each(|copy| image::imageops::replace(&mut wide, &picture, 32 * copy, 0));
     wide.save(place.path("wide.png")).unwrap();

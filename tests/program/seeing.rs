@@ -1,4 +1,4 @@
-//! What a person looks at: TensorBoard, the report, the dashboard; and whether the times add up.
+//! Output for people: TensorBoard, the report, the dashboard; and times that add up.
 
 use super::support::{APP, Place, python, root, skip};
 use serde_json::Value;
@@ -23,7 +23,7 @@ fn tensorboard_finds_every_kind_of_summary_also_after_a_resume() {
     for tag in ["weights/head/weight", "gradients/head/weight", "gradients/encoder0/conv1/weight"] {
         assert!(has("train", "histograms", tag), "{tag}: {runs}");
     }
-    // Pictures, and precision and recall by class.
+    // Images, and precision and recall by class.
     for tag in ["samples", "worst", "circle", "background"] {
         assert!(has("validation", "tensors", tag), "{tag}: {runs}");
     }
@@ -85,9 +85,10 @@ fn a_run_ends_with_a_report_and_others_can_stand_beside_it() {
         assert!(page.contains(part), "{part}");
     }
     assert!(!page.contains("http://") || !page.contains("src=\"http"), "it loads nothing");
-    // The highest loss is that of the first epoch, which has no checkpoint.
+    // The highest loss is the first epoch's, which has no checkpoint.
     place.train("--run c --set checkpoint.best=loss --set checkpoint.every_epochs=2").ok();
-    // At the end of a training it is made of what its validations saw, where that was at the best checkpoint, and later of a look at that.
+    // At the end of a training the report is made from the validations if one of them was at the best checkpoint,
+    // otherwise and later from a look at that checkpoint.
     for run in ["a", "c"] {
         place.app(&format!("report --run {run} --output again.html")).ok();
         let [first, again] =
@@ -120,7 +121,7 @@ fn the_dashboard_covers_the_terminal_and_gives_it_back() {
     let [opened, closed] =
         ["\x1b[?1049h", "\x1b[?1049l"].map(|code| text.rfind(code).unwrap_or_else(|| panic!("{text:?}")));
     assert!(opened < closed);
-    // What was logged meanwhile, and the table, come after it.
+    // Lines logged meanwhile, and the table, come after it.
     for part in ["Epoch 2/2", "mean_iou", "Wrote the report"] {
         assert!(text[closed..].contains(part), "{part} is not in {:?}", &text[closed..]);
     }

@@ -1,4 +1,4 @@
-//! The program, built once and run in folders of its own.
+//! The program, built once and run in temporary folders.
 
 use serde_json::Value;
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use std::sync::LazyLock;
 use tempfile::TempDir;
 
-/// The binary, of the same profile as the tests.
+/// Path of the binary, built in the profile of the tests.
 pub static APP: LazyLock<PathBuf> = LazyLock::new(|| {
     let mut build = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     build.args(["build", "--quiet", "--package", "app"]);
@@ -20,7 +20,7 @@ pub static APP: LazyLock<PathBuf> = LazyLock::new(|| {
     test.parent().and_then(Path::parent).unwrap().join("app")
 });
 
-/// A configuration that trains in a second: 24 pictures of 16×16, a UNet of width 4.
+/// A configuration that trains in a second: 24 images of 16×16, a UNet of width 4.
 pub const TINY: &str = r#"{
     "data": {"kind": "shapes", "size": [16, 16], "train_samples": 24, "validation_samples": 12,
              "loader": {"batch_size": 5}},
@@ -29,17 +29,17 @@ pub const TINY: &str = r#"{
     "export": {"at_end": false}
 }"#;
 
-/// The repository.
+/// Returns the root of the repository.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
-/// Says on the terminal, past the test harness, that something was not tested.
+/// Prints that something was not tested, past the test harness.
 pub fn skip(what: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {what}");
 }
 
-/// python3 with the packages of `scripts/python`, if it was run.
+/// Returns python3 with the packages of `scripts/python`, if they are installed.
 pub fn python() -> Option<Command> {
     let packages = root().join(".python");
     let mut python = Command::new("python3");
@@ -47,14 +47,14 @@ pub fn python() -> Option<Command> {
     packages.join("installed.txt").exists().then_some(python)
 }
 
-/// ONNX Runtime's library among the packages of `scripts/python`, if it was run.
+/// Returns ONNX Runtime's library among the packages of `scripts/python`, if they are installed.
 pub fn onnx_runtime() -> Option<PathBuf> {
     let mut files =
         fs::read_dir(root().join(".python/onnxruntime/capi")).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
     files.find(|path| path.to_string_lossy().contains("libonnxruntime.so"))
 }
 
-/// What a command left.
+/// Outcome of a command.
 pub struct Ran {
     pub status: i32,
     pub stdout: String,
@@ -67,13 +67,13 @@ impl Ran {
         Self { status: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
-    /// It must have succeeded.
+    /// Asserts success.
     pub fn ok(self) -> Self {
         assert_eq!(self.status, 0, "{}", self.stderr);
         self
     }
 
-    /// It must have ended with `status`, in words and without a trace of the inside.
+    /// Asserts that it ended with `status` and says `says`, without a trace of the program's inside.
     pub fn refused(self, status: i32, says: &str) -> Self {
         assert_eq!(self.status, status, "{}\n{}", self.stdout, self.stderr);
         assert!(self.stderr.contains(says), "expected \"{says}\" in:\n{}", self.stderr);
@@ -84,13 +84,13 @@ impl Ran {
     }
 }
 
-/// A folder in which the program is run.
+/// A temporary folder in which the program is run.
 pub struct Place {
     folder: TempDir,
 }
 
 impl Place {
-    /// An empty folder but for `tiny.json`.
+    /// Makes a folder that is empty but for `tiny.json`.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("tiny.json"), TINY).unwrap();
@@ -101,7 +101,7 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// The program with these arguments, separated by blanks.
+    /// Returns the program with these arguments, separated by blanks.
     pub fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(&*APP);
         command.args(arguments.split_whitespace()).current_dir(self.folder.path()).env_remove("RUST_LOG");
@@ -117,14 +117,14 @@ impl Place {
         self.app(&format!("train --config tiny.json {arguments}"))
     }
 
-    /// The lines of a run's `metrics.jsonl`, without their times.
+    /// Returns the lines of a run's `metrics.jsonl`, without times.
     pub fn metrics(&self, run: &str) -> Vec<Value> {
         let text = fs::read_to_string(self.path(run).join("metrics.jsonl")).unwrap();
         let line = |line: &str| {
             let mut value: Value = serde_json::from_str(line).unwrap();
             let object = value.as_object_mut().unwrap();
             assert!(object.remove("time").unwrap().is_number());
-            // How it went is another thing than what came of it.
+            // Speed and memory may differ where the results are the same.
             object.retain(|key, _| {
                 !key.starts_with("seconds/")
                     && !["images_per_second", "memory_mb", "gradient_norm"].contains(&key.as_str())
@@ -134,7 +134,7 @@ impl Place {
         text.lines().map(line).collect()
     }
 
-    /// The published checkpoints of a run, oldest first.
+    /// Returns the published checkpoints of a run, oldest first.
     pub fn checkpoints(&self, run: &str) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.path(run).join("checkpoints")).unwrap();
         let mut all: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -142,7 +142,7 @@ impl Place {
         all
     }
 
-    /// The bytes of a file in the last checkpoint of a run.
+    /// Returns the bytes of a file in the last checkpoint of a run.
     pub fn last(&self, run: &str, file: &str) -> Vec<u8> {
         fs::read(self.checkpoints(run).last().unwrap().join(file)).unwrap()
     }

@@ -3,7 +3,7 @@
 use super::support::{Place, python, root, skip};
 use serde_json::{Map, Value};
 
-/// `{run: {tag: [[step, value], …]}}`, as TensorBoard reads it.
+/// Returns `{run: {tag: [[step, value], …]}}`, as TensorBoard reads it.
 fn read(place: &Place, logs: &str) -> Option<Map<String, Value>> {
     let script = root().join("tests/reference/read_events.py");
     let output = python()?.arg(script).arg(place.path(logs)).output().unwrap();

@@ -11,11 +11,11 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 const RESUMABLE: i64 = 75;
-/// So many epochs that none of these tests sees the last.
+/// Many epochs: no test reaches the last.
 const LONG: &str = "train --config tiny.json --set train.epochs=100000 --set checkpoint.every_epochs=100000 \
                     --set summary.tensorboard=false";
 
-/// The program at a terminal of its own, which its relay can stall and take away.
+/// The program on a terminal of its own, which its relay can stall and take away.
 struct Terminal {
     relay: Child,
     said: Receiver<Value>,
@@ -23,7 +23,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    /// Starts a command line; `None`, and says so, where there is no Python.
+    /// Starts a command line; returns `None`, with a message, if there is no Python.
     fn start(place: &Place, line: &str) -> Option<Self> {
         if !Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success()) {
             skip("no python3");
@@ -56,7 +56,7 @@ impl Terminal {
         self.ask(&json!({ "hang up": true }));
     }
 
-    /// Takes what it says next; the status if that is its end.
+    /// Reads its next message; returns the status if that is its end.
     fn next(&mut self) -> Option<i64> {
         let said = self.said.recv_timeout(HANGS).expect("it does not end");
         if let Some(shown) = said["shown"].as_str() {
@@ -93,7 +93,7 @@ fn lines(place: &Place, run: &str) -> usize {
     fs::read_to_string(place.path(run).join("metrics.jsonl")).map_or(0, |text| text.lines().count())
 }
 
-/// Waits until the run has written down so many lines more.
+/// Waits until the run has logged `more` further lines.
 fn until_it_goes_on(place: &Place, run: &str, more: usize) {
     let (since, before) = (Instant::now(), lines(place, run));
     while lines(place, run) < before + more {
@@ -114,7 +114,7 @@ fn a_terminal_shows_a_bar_with_loss_and_speed_and_a_file_does_not() {
         assert!(shown.contains(part), "{part:?} is not in {shown:?}");
     }
     assert!(!shown.contains("Epoch 21/20"), "a bar for an epoch that does not come: {shown:?}");
-    // The log has its colours at a terminal, as ever.
+    // The log keeps its colours on a terminal.
     assert!(shown.contains("\x1b[32mINFO"), "{shown:?}");
     let plain = place.train("--run plain").ok();
     assert!(!plain.stderr.contains('\r') && !plain.stderr.contains('\x1b'), "{:?}", plain.stderr);
@@ -166,7 +166,7 @@ fn a_terminal_that_nobody_reads_neither_stops_the_run_nor_keeps_it_from_saving()
 #[test]
 fn pipes_that_nobody_reads_keep_no_run_from_its_end() {
     let place = Place::new();
-    // As much as a pipe holds by default.
+    // Fills a pipe to its default capacity.
     let (reader, mut writer) = pipe().unwrap();
     writer.write_all(&[b'.'; 65536]).unwrap();
     let mut command = place.command("train --config tiny.json --run run");
@@ -242,7 +242,7 @@ fn nothing_from_data_is_an_order_to_the_terminal() {
     fs::write(place.path("evil.json"), config.to_string()).unwrap();
     run(&["train", "--config", "evil.json"]).ok();
     run(&["validate"]).ok();
-    // A mask of another size, and an image that is none.
+    // A mask of another size, and a file that is no image.
     image("masks", 0, 9);
     fs::write(data.join("images").join(format!("{EVIL}1.png")), "no image").unwrap();
     assert!(run(&["data", "check", "--config", "evil.json"]).stdout.contains("\\u001b"));

@@ -8,18 +8,18 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-/// Many epochs, so that a test comes in between.
+/// Many epochs, so that a test can intervene.
 const LONG: &str = "train --config tiny.json --set train.epochs=100000 --set checkpoint.keep_last=1 \
                     --set summary.per_step=true --set checkpoint.every_steps=3";
 
-/// A life that is in its third epoch.
+/// Starts a run and waits until it is in its third epoch.
 fn under_way(place: &Place, run: &str) -> Life {
     let mut life = Life::start(place, &format!("{LONG} --run {run}"));
     assert!(life.until_said("Epoch 2/", 1), "{}", life.said());
     life
 }
 
-/// All files below a folder with what is in them.
+/// Returns all files below a folder with their contents.
 fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut all = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -30,7 +30,7 @@ fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     all
 }
 
-/// It must have stopped and said so, without a word of what cannot be helped any more.
+/// Asserts that it stopped with this error and no other.
 fn stopped(end: End, says: &str) {
     assert_eq!(end.status, Some(1), "{}", end.said);
     assert!(end.said.contains(says) && end.said.contains("Training ended at step "), "{}", end.said);
@@ -70,7 +70,7 @@ fn a_run_that_is_started_in_the_place_of_a_moved_one_is_left_alone() {
 fn a_run_that_is_removed_or_replaced_by_a_link_or_whose_parent_is_renamed_stops() {
     let place = Place::new();
     let life = under_way(&place, "removed");
-    // The run may be making files in it at this moment.
+    // The run may be creating files in it at this moment.
     while place.path("removed").exists() {
         fs::remove_dir_all(place.path("removed")).ok();
     }
@@ -96,7 +96,7 @@ fn a_run_that_is_moved_and_linked_to_goes_on() {
     let place = Place::new();
     let mut life = under_way(&place, "run");
     fs::rename(place.path("run"), place.path("elsewhere")).unwrap();
-    // Between the two it may have noticed.
+    // It may have noticed between the two.
     symlink(place.path("elsewhere"), place.path("run")).unwrap();
     if life.until_said("Epoch 4/", 1) {
         life.send("TERM");
@@ -110,7 +110,7 @@ fn what_is_done_to_the_lines_costs_only_those() {
     place.train("--run straight").ok();
     place.train("--run run --until-step 7").refused(75, "To go on");
     let lines = place.path("run/metrics.jsonl");
-    // Somebody notes something down, and leaves a hole.
+    // A user adds a note, and leaves NUL bytes.
     let whole = fs::read_to_string(&lines).unwrap();
     fs::write(&lines, format!("a note\n\0\0\0{whole}")).unwrap();
     place.app("report --run run").ok();
@@ -124,7 +124,7 @@ fn what_is_done_to_the_lines_costs_only_those() {
     let resumed = place.train("--run run").ok();
     assert!(resumed.stderr.contains("removed 1 broken lines"), "{}", resumed.stderr);
     assert_same(&place, "straight", "run");
-    // A file that is not there is no failure.
+    // Missing files are no error.
     place.train("--run gone --until-step 7").refused(75, "To go on");
     fs::remove_file(place.path("gone/metrics.jsonl")).unwrap();
     fs::remove_file(place.path("gone/environment.json")).unwrap();
@@ -166,7 +166,7 @@ fn a_finished_run_makes_what_it_lacks() {
     let place = Place::new();
     let saved = place.path("saved_models/run/1");
     let train = "train --config tiny.json --run run --set export.at_end=true --set export.formats=[\"safetensors\"]";
-    // A full stdout costs neither.
+    // A full stdout prevents neither the report nor the network.
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let output = place.command(train).stdout(full).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
@@ -176,7 +176,7 @@ fn a_finished_run_makes_what_it_lacks() {
     let again = place.app(train).ok();
     assert!(again.stderr.contains("is finished") && !again.stderr.contains("Wrote") && !again.stderr.contains("Saved"));
 
-    // As if it had been killed before, or between.
+    // As if it had been killed before either, or between them.
     fs::remove_file(place.path("run/report.html")).unwrap();
     fs::remove_dir_all(place.path("saved_models")).unwrap();
     place.app(train).ok();
@@ -186,13 +186,13 @@ fn a_finished_run_makes_what_it_lacks() {
     place.app(train).ok();
     assert!(saved.exists());
 
-    // A report that cannot be written keeps the network from nothing.
+    // A report that cannot be written does not prevent the network.
     fs::remove_dir_all(&saved).unwrap();
     fs::remove_file(place.path("run/report.html")).unwrap();
     fs::create_dir_all(place.path("run/report.html/in the way")).unwrap();
     place.app(train).refused(1, "its page was not written");
     assert!(saved.exists());
-    // Both are said.
+    // Both errors are reported.
     fs::remove_dir_all(place.path("saved_models")).unwrap();
     fs::write(place.path("saved_models"), "").unwrap();
     place.app(train).refused(1, "its page was not written").refused(1, "its network was not saved");
@@ -219,7 +219,7 @@ fn a_run_folder_is_the_same_however_it_is_named() {
     let output = named.arg("my run").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("app train --run 'my run'\n"), "{said}");
-    // From inside of its own folders.
+    // From within its own folders.
     let mut inside = place.command("train --resume step-0000000003 --until-step 4");
     let output = inside.current_dir(place.path("runs/x.1/checkpoints")).output().unwrap();
     assert_eq!(output.status.code(), Some(75), "{}", String::from_utf8_lossy(&output.stderr));
@@ -242,7 +242,7 @@ fn an_unreadable_validation_image_costs_no_epoch() {
     fs::write(&file, &whole[..whole.len() / 2]).unwrap();
     let End { status, said, .. } = life.end();
     assert_eq!(status, Some(1), "{said}");
-    // An epoch has one step.
+    // Each epoch has one step.
     let epoch =
         said.split_once("ERROR] validation after epoch ").unwrap().1.split_once(", batch 1: no batch: ").unwrap();
     assert!(epoch.1.contains("d.jpg"), "{said}");

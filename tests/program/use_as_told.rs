@@ -1,4 +1,4 @@
-//! What the README tells people to do.
+//! The steps that the README tells users to take.
 
 use super::support::Place;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Networks before they are trained: what they are made of, and weights of others that they start from.
+//! Networks before training: their layers, and weights from elsewhere that they start from.
 
 use super::support::Place;
 use std::fs;
@@ -21,7 +21,7 @@ fn a_run_starts_from_another_one_s_network_and_goes_on_without_its_file() {
         model
     };
     let learnt = tensors("first");
-    // Nothing is learnt at such a rate: what is saved is what the run began with.
+    // Nothing is learnt at this rate, so the run saves its initial weights.
     let still = "--set train.epochs=1 --set optimizer.rule.kind=sgd --set optimizer.learning_rate=1e-30";
     fs::copy(checkpoint.join("model.safetensors"), place.path("file.safetensors")).unwrap();
     for (run, path) in [("folder", checkpoint.display().to_string()), ("file", "file.safetensors".into())] {
@@ -45,7 +45,7 @@ fn weights_that_do_not_fit_are_refused_with_a_list_before_anything_is_made() {
     let encoder = r#","encoder_only":true"#;
     let train =
         |path: &str, more: &str| place.train(&format!("--run run --set train.epochs=1 {}", weights(path, more)));
-    // A classifier is no segmentation network, and says so.
+    // A classifier is no segmentation network, and the error says so.
     let ran = train(&sound.display().to_string(), "").refused(1, "missing (");
     assert!(ran.stderr.contains("head.weight") && ran.stderr.contains("up0.conv.weight"), "{}", ran.stderr);
     let wider = weights(&sound.display().to_string(), encoder).replace("width_multiplier=0.1", "width_multiplier=0.5");

@@ -113,7 +113,7 @@ def group_of(name, options):
 
 
 def torch_optimizer(parameters, options):
-    """PyTorch's optimizer of the named parameters, those of groups with their own rates."""
+    """Returns PyTorch's optimizer of the named parameters, with the groups' own rates."""
     rule, lr = options["rule"], options["learning_rate"]
     decay = options.get("weight_decay", 0.0)
     parameters = [{"params": [p], "lr": lr * group_of(name, options).get("factor", 1.0)} for name, p in parameters.items()]
@@ -271,7 +271,7 @@ def run_block(block, x):
 
 
 class UNet(nn.Module):
-    """Ronneberger et al. (2015) with two levels, same-size convolutions and BatchNorm."""
+    """UNet of Ronneberger et al. (2015) with two levels, same-size convolutions and BatchNorm."""
 
     def __init__(self, channels, classes, width, bilinear):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Writes networks.safetensors and torchvision_*: what PyTorch makes of the networks that tests/parity/networks.rs builds.
+"""Writes networks.safetensors and torchvision_*: PyTorch's outputs of the networks in tests/parity/networks.rs.
 
     pip install torch==2.11.0 torchvision==0.26.0 safetensors
     python tests/reference/networks.py
@@ -20,13 +20,13 @@ CLASSES = 3
 
 
 def noise(shape, seed):
-    """Numbers from -1 to 1 that look random."""
+    """Returns numbers from -1 to 1 that look random."""
     places = torch.arange(1, shape.numel() + 1, dtype=torch.float64)
     return ((places * 12.9898 + seed * 78.233).sin() * 43758.5453).frac().reshape(shape)
 
 
 def fill(network):
-    """Weights by name: small for convolutions, so that activations stay as large as they are."""
+    """Sets the weights by name; small ones for convolutions, so that activations keep their magnitude."""
     names = sorted(name for name in network.state_dict() if not name.endswith("num_batches_tracked"))
     for seed, name in enumerate(names):
         tensor = network.state_dict()[name]
@@ -127,7 +127,7 @@ class Residual(nn.Module):
 
 
 class ResidualAttentionUNet(nn.Module):
-    """Width 4, depth 2."""
+    """UNet of width 4 and depth 2 with residual blocks and attention gates."""
 
     def __init__(self):
         super().__init__()
@@ -154,7 +154,7 @@ class ResidualAttentionUNet(nn.Module):
 
 
 def imported():
-    """torchvision's MobileNetV2 of width 0.1 as it is drawn, in numbers of 16 bits, and a UNet that its encoder is put into."""
+    """Makes torchvision's MobileNetV2 of width 0.1, with initial weights in 16 bits, and a UNet with its encoder."""
     torch.manual_seed(0)
     whole = torchvision.models.mobilenet_v2(width_mult=0.1, num_classes=2).half()
     torch.save(whole.state_dict(), Path(__file__).parent / "torchvision_mobilenet_v2.pt")
@@ -165,7 +165,7 @@ def imported():
 
 
 def imported_resnet(layers, widths):
-    """A UNet that torchvision's classifier is put into; its names and shapes are kept, its weights are `fill`'s."""
+    """Makes a UNet that takes torchvision's classifier, and records its names and shapes; the weights are `fill`'s."""
     whole = getattr(torchvision.models, f"resnet{layers}")(num_classes=2)
     shapes = {name: list(tensor.shape) for name, tensor in whole.state_dict().items()}
     path = Path(__file__).parent / f"torchvision_resnet{layers}.json"
@@ -195,11 +195,11 @@ with torch.no_grad():
     networks["imported_resnet18"] = imported_resnet(18, [64, 64, 128, 256, 512])
     networks["imported_resnet50"] = imported_resnet(50, [64, 256, 512, 1024, 2048])
     for name, network in networks.items():
-        # Of two samples, which BatchNorm sees together, the first is enough to be kept.
+        # BatchNorm sees two samples together; recording the first is enough.
         recorded[f"{name}.evaluated"] = network.eval()(inputs)[:1].contiguous()
         count = sum(parameter.numel() for parameter in network.parameters())
         print(f"{name}: {count} parameters")
-        # BatchNorm of the four values at the bottom makes differences of rounding large.
+        # BatchNorm of the four values at the bottom amplifies rounding errors.
         recorded[f"{name}.trained"] = network.train().double()(inputs.double())[:1].float().contiguous()
 path = Path(__file__).parent / "networks.safetensors"
 save_file(recorded, path)

@@ -1,4 +1,4 @@
-"""Prints what kinds of summaries TensorBoard finds in a log folder: {run: {kind: [tag, ...] or whether there is one}}."""
+"""Prints the kinds of summaries that TensorBoard finds: {run: {kind: [tag, ...] or whether there is one}}."""
 
 import json
 import sys

@@ -7,15 +7,15 @@ use contract::OUT_OF_MEMORY;
 use log::{Log, Metadata, Record};
 use std::sync::{Mutex, PoisonError};
 
-/// Characters at the beginning of a message that are kept, which say what happened and where.
+/// Characters kept from the beginning of a message, which say what happened and where.
 const HEAD: usize = 4000;
 
-/// Characters at its end, which say what to do.
+/// Characters kept from its end, which say what to do.
 const TAIL: usize = 1000;
 
-/// The message, without its middle where it is longer than a person reads.
+/// Returns the message, with its middle cut out if it is longer than a person reads.
 pub fn bounded(message: &str) -> String {
-    // Bytes are as many as characters or more, and counted at once.
+    // A string has at least as many bytes as characters, and its bytes need no counting.
     if message.len() <= HEAD + TAIL {
         return message.into();
     }
@@ -28,7 +28,7 @@ pub fn bounded(message: &str) -> String {
     format!("{head} … ({} characters left out) … {tail}", characters - HEAD - TAIL)
 }
 
-/// A log whose lines are [`bounded`].
+/// Logger that passes on [`bounded`] lines.
 pub struct Bounded<L>(pub L);
 
 impl<L: Log> Log for Bounded<L> {
@@ -50,10 +50,10 @@ impl<L: Log> Log for Bounded<L> {
     }
 }
 
-/// The batches of the network that was built last, for the words about a lack of memory.
+/// Size of the last built network's batches and the keys that lower it, for messages about a lack of memory.
 static BATCHES: Mutex<Option<String>> = Mutex::new(None);
 
-/// Remembers how large batches are, and which keys make them smaller.
+/// Remembers the size of batches and the keys that lower it, for [`explained`].
 pub fn remember(config: &Config) {
     let ([height, width], batch) = (config.data.size(), config.data.loader().batch_size);
     let recompute = match config.model.common().recompute {
@@ -67,7 +67,7 @@ pub fn remember(config: &Config) {
     *BATCHES.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
 }
 
-/// An error's words; where they speak of a lack of memory, with what helps.
+/// Returns an error message with advice appended if it reports a lack of memory.
 pub fn explained(said: String, command: &Command) -> String {
     if !said.contains(OUT_OF_MEMORY) {
         return said;
@@ -75,7 +75,7 @@ pub fn explained(said: String, command: &Command) -> String {
     let batches = BATCHES.lock().unwrap_or_else(PoisonError::into_inner);
     match (command, &*batches) {
         (Command::Predict(_), _) => {
-            format!("{said}; --tile PIXELS predicts in pieces, of which smaller ones need less")
+            format!("{said}; --tile PIXELS predicts in tiles, and smaller tiles need less memory")
         }
         (_, Some(batches)) => format!("{said}; {batches}"),
         _ => said,

@@ -1,4 +1,4 @@
-//! The command line.
+//! Defines the command line.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -8,71 +8,73 @@ use std::str::FromStr;
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub struct Cli {
-    /// What to do.
+    /// Subcommand to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// The subcommands.
+/// Subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Train a network, or continue to.
+    /// Train a network, or resume its training.
     ///
-    /// SIGTERM, SIGINT, SIGHUP and SIGXCPU end it after the step with a checkpoint and status 75: run it again to go
-    /// on. While it starts they end it at once, with the same status (in the first tenths of a second, while the system
-    /// loads libtorch, with that of any program). SIGUSR1 saves and goes on. Under nohup it goes on without its
-    /// terminal.
+    /// SIGTERM, SIGINT, SIGHUP and SIGXCPU stop the training after the current step, with a checkpoint and exit status
+    /// 75: run the same command again to resume. During start-up they end it at once, with the same status (in the
+    /// first tenths of a second, while the system loads libtorch, with the signal's default status). SIGUSR1 saves a
+    /// checkpoint and goes on. Under nohup, training goes on without its terminal.
     Train(Train),
-    /// Prove that a training, killed at random moments and resumed, gives what an undisturbed one gives, to the bit.
+    /// Check that a training that is killed at random moments and resumed gives the same result, bit for bit, as an
+    /// undisturbed one.
     VerifyResume(VerifyResume),
     /// Measure a trained network on the validation data of its run.
     Validate(Validate),
     /// Predict the class of every pixel of images.
     Predict(Predict),
-    /// Write one HTML page about a run: what came of it, what is wrong with it and what to change.
+    /// Write an HTML report about a run: its results, its problems and what to change.
     Report(Report),
-    /// Save a trained network for others to run: TorchScript, ONNX, its weights, and what it is, as a Triton model.
-    /// Elsewhere a model.pt is run as a program: take one only from people whose programs you would run.
+    /// Save a trained network as TorchScript, ONNX and safetensors, with a description, in the layout of a Triton
+    /// model. Elsewhere a model.pt is executed as a program: accept one only from people whose programs you would run.
     Export(Export),
-    /// Look at a data set before anything is trained on it.
+    /// Inspect a data set before training on it.
     #[command(subcommand)]
     Data(Data),
-    /// Look at a network before it is trained.
+    /// Inspect a network before training it.
     #[command(subcommand)]
     Model(Model),
-    /// List runs: how they stand, their best scores, their ages and sizes, and in what they differ.
+    /// List runs with their states, best scores, ages, sizes and differences in configuration.
     Runs(Runs),
-    /// Print the JSON schema of configurations.
+    /// Print the JSON schema of the configuration.
     Schema,
 }
 
 /// `app train`
 #[derive(Debug, Args)]
 pub struct Train {
-    /// The configuration, a JSON file [default: the run's own; for a new run the built-in configs/shapes.json]
+    /// Configuration file (JSON) [default: the run's own; for a new run the built-in configs/shapes.json]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Change one key of the configuration, e.g. --set optimizer.learning_rate=3e-4
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// The run folder [default: runs/NAME for configs/NAME.json]
+    /// Run folder [default: runs/NAME for configs/NAME.json]
     #[arg(long, value_name = "DIR")]
     pub run: Option<PathBuf>,
-    /// auto: continue a run that holds a checkpoint; never: start over, the old run is moved aside; or the checkpoint
-    /// folder to continue from
+    /// auto: resume a run that holds a checkpoint; never: start over and move the old run aside; or the checkpoint
+    /// folder to resume from
     #[arg(long, value_name = "auto|never|CHECKPOINT", default_value = "auto")]
     pub resume: Resume,
-    /// Go on from a checkpoint although this key (or section) of the configuration, or the data (data.train,
-    /// data.validation), is not what it was trained with
+    /// Resume although this key or section of the configuration, or the data (data.train, data.validation), differs
+    /// from the checkpoint's
     #[arg(long, value_name = "KEY")]
     pub allow: Vec<String>,
-    /// Stop after this many steps in all, with a checkpoint and status 75, as if the system had asked for it
+    /// Stop after this many steps in all, with a checkpoint and exit status 75, as after SIGTERM
     #[arg(long, value_name = "STEP", value_parser = clap::value_parser!(u64).range(1..))]
     pub until_step: Option<u64>,
-    /// Show a dashboard over the whole terminal instead of bars: curves, scores, load, log; keys save, validate and stop
+    /// Show a full-screen dashboard instead of progress bars: curves, scores, load and log, with keys to save, validate
+    /// and stop
     #[arg(long)]
     pub tui: bool,
-    /// Train nothing: run a batch that was refused once more, and show what in it is not finite
+    /// Do not train: rerun a rejected batch and show which values are not finite
     #[arg(long, value_name = "RUN/rejected/STEP", conflicts_with_all = ["config", "run", "resume", "allow", "until_step", "tui"])]
     pub replay: Option<PathBuf>,
 }
@@ -92,7 +94,7 @@ pub struct Summary {
     /// Height and width of the images [default: data.size]
     #[arg(long, num_args = 2, value_names = ["HEIGHT", "WIDTH"], value_parser = clap::value_parser!(i64).range(1..=8192))]
     pub size: Option<Vec<i64>>,
-    /// Images at once
+    /// Images per batch
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i64).range(1..=1024))]
     pub batch: i64,
     /// Print one JSON object instead of a table
@@ -103,18 +105,18 @@ pub struct Summary {
 /// `app data`
 #[derive(Debug, Subcommand)]
 pub enum Data {
-    /// Decode every sample and report what is broken, mislabelled or there twice; status 1 if anything must be mended.
+    /// Decode every sample and report broken, mislabelled and duplicate ones; exit status 1 if there are errors.
     Check(Look),
-    /// Draw what the network will see, its masks over it, epoch by epoch.
+    /// Draw the samples that the network will see, with their masks, epoch by epoch.
     Preview(Preview),
-    /// Measure classes, sizes and colours, for class weights and normalisation.
+    /// Measure classes, image sizes and colours, and suggest class weights and normalisation.
     Stats(Look),
 }
 
-/// Which data.
+/// Options that select a configuration.
 #[derive(Debug, Args)]
 pub struct Configured {
-    /// The configuration, a JSON file [default: the built-in configs/shapes.json]
+    /// Configuration file (JSON) [default: the built-in configs/shapes.json]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Change one key of the configuration, e.g. --set data.root=/elsewhere
@@ -137,16 +139,17 @@ pub struct Look {
 pub struct Preview {
     #[command(flatten)]
     pub data: Configured,
-    /// Where the contact sheets go: train-epoch-N.png and validation.png
+    /// Output folder of the contact sheets train-epoch-N.png and validation.png
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
-    /// Replace files that this program did not make, or that were changed since. Images and masks are never replaced
+    /// Also replace files that this program did not make, or that were changed since. Images and masks are never
+    /// replaced
     #[arg(long)]
     pub overwrite: bool,
-    /// Epochs of training to draw
+    /// Number of training epochs to draw
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub epochs: u64,
-    /// Samples of each sheet: the first ones of the epoch
+    /// Number of samples per sheet: the first ones of the epoch
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub samples: u64,
 }
@@ -154,34 +157,34 @@ pub struct Preview {
 /// `app verify-resume`
 #[derive(Debug, Args)]
 pub struct VerifyResume {
-    /// The configuration, a JSON file [default: the built-in configs/shapes.json]
+    /// Configuration file (JSON) [default: the built-in configs/shapes.json]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Change one key of the configuration
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Steps to train
+    /// Number of steps to train
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(2..=1_000_000))]
     pub steps: u64,
-    /// How often the second training is killed
+    /// Number of times to kill the second training
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub interrupts: u64,
-    /// The seed of the moments
+    /// Seed of the random moments
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Where to train; removed afterwards if all is well
+    /// Folder to train in; removed afterwards if both results are the same
     #[arg(long, value_name = "DIR", default_value = "runs/verify-resume")]
     pub folder: PathBuf,
 }
 
-/// Where training starts from.
+/// Starting point of a training.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resume {
-    /// From the newest checkpoint, if there is one.
+    /// The newest checkpoint, if there is one.
     Auto,
-    /// From nothing.
+    /// No checkpoint: training starts over.
     Never,
-    /// From this checkpoint.
+    /// This checkpoint.
     From(PathBuf),
 }
 
@@ -198,36 +201,36 @@ impl FromStr for Resume {
     }
 }
 
-/// Which trained network.
+/// Options that select a trained network of a run.
 #[derive(Debug, Args)]
 pub struct Trained {
-    /// The run folder [default: the newest under runs/]
+    /// Run folder [default: the newest under runs/]
     #[arg(long, value_name = "DIR")]
     pub run: Option<PathBuf>,
-    /// latest, best (by the score that the run keeps its best checkpoint by), or a checkpoint folder, which needs no
-    /// run: it says itself what it was trained with
+    /// latest, best (by the run's checkpoint.best), or a checkpoint folder, which needs no --run since it records its
+    /// own configuration
     #[arg(long, value_name = "latest|best|PATH", default_value = "latest")]
     pub checkpoint: Which,
 }
 
-/// Which trained network: of a run, or saved.
+/// Options that select a trained network, of a run or saved.
 #[derive(Debug, Args)]
 pub struct Used {
     #[command(flatten)]
     pub trained: Trained,
-    /// A saved network, e.g. saved_models/unet/1, instead of a run's. It is read as data: nothing in it is executed
+    /// Saved network to use instead of a run's, e.g. saved_models/unet/1. It is read as data: nothing in it is executed
     #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "checkpoint"])]
     pub model: Option<PathBuf>,
 }
 
-/// Which checkpoint of a run.
+/// Selection of a run's checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Which {
-    /// The last one.
+    /// The newest one.
     Latest,
-    /// The one of the best score.
+    /// The one with the best score.
     Best,
-    /// This one.
+    /// The one in this folder.
     At(PathBuf),
 }
 
@@ -255,8 +258,8 @@ pub struct Validate {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
-    /// Score class maps of whole images, as predict writes them, against the masks in their own size, instead of what
-    /// the network sees in training
+    /// Score whole images at their own size, as predict writes them, against the original masks, instead of samples at
+    /// the training size
     #[arg(long)]
     pub full: bool,
     #[command(flatten)]
@@ -266,16 +269,16 @@ pub struct Validate {
 /// `app report`
 #[derive(Debug, Args)]
 pub struct Report {
-    /// The run folder [default: the newest under runs/]
+    /// Run folder [default: the newest under runs/]
     #[arg(long, value_name = "DIR")]
     pub run: Option<PathBuf>,
-    /// Runs to show beside it
+    /// Other runs to compare with
     #[arg(long, value_name = "DIR", num_args = 1..)]
     pub compare: Vec<PathBuf>,
-    /// Where the page goes [default: report.html in the run folder]
+    /// Output file [default: report.html in the run folder]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Replace a file that is no report. Files of a run are never replaced
+    /// Replace a file that is not a report. Files of a run are never replaced
     #[arg(long)]
     pub overwrite: bool,
     /// Change one key of the run's configuration, e.g. --set data.root=/elsewhere
@@ -283,14 +286,14 @@ pub struct Report {
     pub set: Vec<String>,
 }
 
-/// What is written of an image beside its class map.
+/// Additional outputs for an image, next to its class map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Also {
-    /// NAME_overlay.png: the photograph with the colours of the classes over it.
+    /// NAME_overlay.png: the photograph with the class colours over it.
     Overlay,
     /// NAME_contour.png: the photograph with lines where two classes meet.
     Contour,
-    /// NAME_color.png: the colours of the classes.
+    /// NAME_color.png: the class colours alone.
     Color,
     /// NAME_probability_ID.png for each class: 16 bits, from 0 (never) to 65535 (certainly).
     Png16,
@@ -298,14 +301,14 @@ pub enum Also {
     Npy,
 }
 
-/// Which mirror images are predicted too.
+/// Mirror images that are predicted too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Mirror {
     /// None.
     None,
-    /// Left and right change places: twice the time.
+    /// Flipped left to right: twice the time.
     Horizontal,
-    /// That, top and bottom, and both: four times the time.
+    /// Flipped left to right, top to bottom, and both ways: four times the time.
     Both,
 }
 
@@ -314,11 +317,11 @@ pub enum Mirror {
 pub struct Export {
     #[command(flatten)]
     pub trained: Trained,
-    /// The version to make: saved_models/NAME/NUMBER [default: the next number, NAME being that of the checkpoint's
+    /// Version folder to create, saved_models/NAME/NUMBER [default: the next NUMBER, with the NAME of the checkpoint's
     /// run]
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Formats to write [default: export.formats of the run, which is all of them]
+    /// Formats to write [default: export.formats of the run; all unless it was changed]
     #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = ["torchscript", "onnx", "safetensors"])]
     pub formats: Vec<String>,
     /// Change one key of the run's configuration, e.g. --set export.weights=bf16
@@ -329,7 +332,7 @@ pub struct Export {
 /// `app runs`
 #[derive(Debug, Args)]
 pub struct Runs {
-    /// The folder with the runs, or with folders of runs [default: runs]
+    /// Folder that holds runs, or folders of runs [default: runs]
     #[arg(value_name = "DIR")]
     pub folder: Option<PathBuf>,
     /// Print one JSON array instead of a table
@@ -340,13 +343,14 @@ pub struct Runs {
 /// Options for predicting images.
 #[derive(Debug, Args)]
 pub struct How {
-    /// Predict images in their own size, in overlapping tiles of so many pixels, instead of at the scale of training
+    /// Predict images at their own size, in overlapping tiles with sides of this length, instead of at the training
+    /// scale
     #[arg(long, value_name = "PIXELS")]
     pub tile: Option<i64>,
-    /// The share of a tile that the next one covers too
+    /// Fraction of a tile that the next tile overlaps
     #[arg(long, default_value_t = 0.25, requires = "tile")]
     pub overlap: f64,
-    /// Predict mirror images too, and take the mean
+    /// Also predict mirror images, and average the probabilities
     #[arg(long, value_enum, default_value_t = Mirror::None)]
     pub mirror: Mirror,
 }
@@ -356,22 +360,21 @@ pub struct How {
 pub struct Predict {
     #[command(flatten)]
     pub used: Used,
-    /// Where the class maps go: one PNG of class ids for each image, of its size
+    /// Output folder of the class maps: one PNG of class ids per image, at the image's size
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
-    /// What else to write of each image
+    /// Additional files to write for each image
     #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
     pub also: Vec<Also>,
-    /// Print a line of JSON for each image: its size, and how many pixels each class has
+    /// Print a line of JSON for each image, with its size and the number of pixels of each class
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
     pub how: How,
-    /// Replace files that this program did not make, or that were changed since. Images that are read are never
-    /// replaced
+    /// Also replace files that this program did not make, or that were changed since. Input images are never replaced
     #[arg(long)]
     pub overwrite: bool,
-    /// Images, and folders that are searched for images: what is hidden in them is passed over, and so are predictions
+    /// Images, and folders to search for images; in folders, hidden files and earlier predictions are skipped
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 }

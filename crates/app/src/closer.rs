@@ -1,40 +1,40 @@
-//! A closer look at a network on validation data: in the same pass as its scores, how sure it is and what it makes of which samples.
+//! Collects confidence statistics and example predictions in the same validation pass as the scores.
 
 use crate::paint;
 use crate::parts::Network;
 use anyhow::{Context, Result};
 use checkpoint::Mode;
-use contract::{BoxError, Metric, Progress, Scores, StateDict, StateError, Stateful, TorchError};
+use contract::{Batch, BoxError, Metric, Outputs, Progress, Scores, StateDict, StateError, Stateful, TorchError};
 use data::Loader;
 use image::{GrayImage, RgbImage};
 use metric::{Confusion, Detail, Gallery, Predicted, Segmentation};
 use std::num::NonZeroU16;
 use tch::Tensor;
 
-/// How sure a network is, is counted on every so manyth row and column of pixels, which is a quarter of them.
+/// Confidence statistics take every STRIDE-th row and column of pixels, a quarter of all pixels.
 const STRIDE: NonZeroU16 = NonZeroU16::new(2).unwrap();
 
-/// What is looked at besides the scores.
+/// Confidence statistics and example predictions of one validation.
 pub struct Look {
-    /// How sure the network is.
+    /// Confidence statistics.
     pub detail: Detail,
-    /// What it makes of the first samples, of the worst and of the best.
+    /// Predictions for the first, the worst and the best samples.
     pub gallery: Gallery,
 }
 
 impl Look {
-    /// An empty one, for so many of the first samples, and of the worst and of the best.
+    /// Creates an empty look that keeps `first` first samples, and `extremes` of the worst and of the best.
     pub fn new(network: &Network, first: usize, extremes: usize) -> Result<Self, TorchError> {
         let detail = Detail::new(network.classes.len(), STRIDE, network.device)?;
         Ok(Self { detail, gallery: Gallery::new(first, extremes) })
     }
 }
 
-/// Scores and a look in one pass.
+/// Metric that updates scores and a look in one pass.
 pub struct Closer<'a> {
-    /// What counts.
+    /// Scores, which alone are the metric's result and state.
     pub scores: &'a mut Segmentation,
-    /// What is looked at besides; nothing where that is not wanted.
+    /// Look at the network; None if not wanted.
     pub look: Option<&'a mut Look>,
 }
 
@@ -43,7 +43,8 @@ impl Metric for Closer<'_> {
         self.scores.reset();
     }
 
-    fn update(&mut self, loss: &Tensor, outputs: &Tensor, targets: &Tensor) -> Result<(), BoxError> {
+    fn update(&mut self, loss: &Tensor, outputs: &Outputs, batch: &Batch) -> Result<(), BoxError> {
+        let (outputs, targets) = (&outputs.prediction, &batch.targets);
         let counted = self.scores.count(loss, outputs, targets)?;
         let Some(Look { detail, gallery }) = self.look.as_deref_mut() else { return Ok(()) };
         detail.update(outputs, targets, &counted)?;
@@ -52,6 +53,10 @@ impl Metric for Closer<'_> {
 
     fn compute(&self) -> Result<Scores, BoxError> {
         self.scores.compute()
+    }
+
+    fn columns(&self) -> Result<Vec<String>, BoxError> {
+        self.scores.columns()
     }
 }
 
@@ -65,19 +70,19 @@ impl Stateful for Closer<'_> {
     }
 }
 
-/// The look at the network that scored best so far.
+/// Look at the network that scored best so far.
 pub struct Best {
-    /// Where training stood.
+    /// Progress of training at this validation.
     pub at: Progress,
-    /// The scores' matrix.
+    /// Confusion matrix of the validation.
     pub confusion: Confusion,
-    /// The look.
+    /// Confidence statistics and examples.
     pub look: Look,
     score: f64,
 }
 
 impl Best {
-    /// This look, or the one before, as it is with the best checkpoint: of equal scores the earlier, and none that is NaN.
+    /// Keeps the better of two looks, as for the best checkpoint: ties keep the earlier, and a NaN score is never kept.
     pub fn of(
         before: Option<Self>,
         mode: Mode,
@@ -90,19 +95,19 @@ impl Best {
     }
 }
 
-/// A sample as the network sees it, what it should make of it, and what it makes.
+/// A sample with its image, target and prediction.
 pub struct Shown {
     /// The sample's name.
     pub name: String,
-    /// What goes into the network.
+    /// Network input.
     pub photograph: RgbImage,
-    /// The classes that it should give.
+    /// Class ids of the mask.
     pub target: GrayImage,
-    /// The classes that it gives.
+    /// Predicted class ids.
     pub prediction: GrayImage,
 }
 
-/// Loads the samples of these predictions of the validation data, once more.
+/// Reloads the validation samples of these predictions.
 pub fn show(input: &Loader, config: &data::Config, predicted: &[Predicted]) -> Result<Vec<Shown>> {
     let shown = |predicted: &Predicted| {
         let sample = input.sample(predicted.batch, predicted.at)?.context("a sample is not where it was")?;

@@ -8,13 +8,13 @@ use data::Loader;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Makes the report and the saved network of a finished run where they are missing. A failure of one does not keep the
-/// other from being made. For a run that was trained just now, `just` holds the look at its best network and its
-/// validation data.
+/// Creates the report and the saved network of a finished run, where the configuration asks for them and they are
+/// missing or outdated. A failure of one does not prevent the other. For a run that was trained just now, creates them
+/// anyway; `just` then holds the look at its best network and its validation data.
 pub fn complete(start: &Start, just: Option<(Option<&Best>, &Loader)>) -> Result<ExitCode> {
     let Start { run, config, .. } = start;
     if start.lock().is_some_and(|lock| lock.check().is_ok()) {
-        // Nobody else writes here.
+        // The lock is held, so nobody else writes here.
         files::clean(&run.folder, Duration::ZERO);
     }
     let best = just.and_then(|(best, input)| Some((best?, input)));
@@ -36,12 +36,12 @@ pub fn complete(start: &Start, just: Option<(Option<&Best>, &Loader)>) -> Result
     }
 }
 
-/// Makes something of a run, as long as the folder is still the run's.
+/// Calls `make` if the folder still belongs to the run.
 fn make(start: &Start, make: impl FnOnce() -> Result<()>) -> Result<()> {
     if let Some(lock) = start.lock() {
         lock.check()?;
     }
-    // A person may have removed it while the run trained, and whoever reads the run needs it.
+    // Somebody may have removed the configuration while the run trained, and readers of the run need it.
     start.run.keep_if_missing(&start.config)?;
     make()
 }

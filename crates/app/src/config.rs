@@ -1,7 +1,7 @@
-//! The configuration of a run: the crates' sections side by side, read strictly.
+//! Configuration of a run: the crates' sections side by side, read strictly.
 //!
-//! Nothing here touches anything but the configuration file. A wrong key, type or value is an error that names the
-//! file (or `--set`) and the key's full path.
+//! This module touches nothing but the configuration file. A wrong key, type or value is an error that names the file
+//! (or `--set`) and the key's full path.
 
 mod edit;
 mod saved;
@@ -27,76 +27,76 @@ use std::path::Path;
 use strict::Problem;
 use tch::Cuda;
 
-/// The built-in configuration, which `train` takes where it is given none.
+/// Built-in configuration, the default of a new run.
 pub const SHAPES: &str = include_str!("../../../configs/shapes.json");
 
-/// The configuration of a run.
+/// Configuration of a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where an editor finds the schema of this file.
+    /// Path or address of this file's JSON schema, for editors.
     #[serde(rename = "$schema", skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
-    /// The format of a configuration that was saved with a run. Leave it out of your own.
+    /// Format version of a configuration that was saved with a run. Leave it out of your own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<u64>,
-    /// The data set and how it is loaded.
+    /// Data set and data loading.
     pub data: data::Config,
-    /// The network.
+    /// Network architecture.
     pub model: model::Config,
-    /// What is minimised.
+    /// Loss function.
     pub loss: loss::Config,
-    /// What changes the weights.
+    /// Optimizer.
     pub optimizer: optim::Config,
-    /// The learning rate over time.
+    /// Learning-rate schedule.
     pub schedule: optim::Schedule,
-    /// How long, on what, from which seed.
+    /// Length, device and seed of the training.
     pub train: Train,
-    /// What is kept of the run.
+    /// Saving and retention of checkpoints.
     pub checkpoint: checkpoint::Config,
-    /// What is written down of the run.
+    /// Logs and report of the run.
     pub summary: summary::Config,
-    /// What others get of the trained network.
+    /// Export of the trained network.
     pub export: export::Config,
 }
 
-/// How long, on what, from which seed.
+/// Length, device and seed of the training.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Train {
-    /// Epochs in all.
+    /// Total number of epochs.
     pub epochs: u64,
-    /// What initial weights, order and augmentation are drawn from.
+    /// Seed of the initial weights, the sample order and the augmentation.
     pub seed: u64,
-    /// What to compute on: a GPU if there is one (`auto`), `cpu`, or the first GPU (`cuda`).
+    /// Device to compute on: a GPU if there is one (`auto`), the CPU (`cpu`), or the first GPU (`cuda`).
     pub device: Device,
-    /// Threads that compute; 0 leaves the number to libtorch, which takes all cores.
+    /// Number of compute threads; 0 leaves it to libtorch, which uses all cores.
     pub threads: u16,
-    /// What becomes of a run whose loss or gradient is not finite. The weights never take it in.
+    /// Handling of batches whose loss or gradient is not finite. Such a batch never changes the weights.
     pub non_finite: NonFinite,
 }
 
-/// What becomes of a run whose loss or gradient is not finite.
+/// Handling of batches whose loss or gradient is not finite.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NonFinite {
-    /// Whether the run stops, passes over the batch (`skip`), or goes on from the next batch with weights and optimizer
-    /// of the last checkpoint (`rollback`).
+    /// Reaction to such a batch: stop the run (`stop`), skip the batch (`skip`), or restore weights and optimizer from
+    /// the last checkpoint and go on with the next batch (`rollback`).
     pub policy: Policy,
-    /// How often a run may skip or roll back; then it stops after all.
+    /// Maximum number of skips and rollbacks in a run; the next one stops it.
     pub limit: u64,
 }
 
-/// How a run goes on when a loss or gradient is not finite.
+/// Reaction to a loss or gradient that is not finite.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Policy {
-    /// Not at all.
+    /// Stop the run.
     #[default]
     Stop,
-    /// Without the batch.
+    /// Skip the batch.
     Skip,
-    /// From the weights of the last checkpoint.
+    /// Restore weights and optimizer from the last checkpoint.
     Rollback,
 }
 
@@ -106,14 +106,14 @@ impl Default for NonFinite {
     }
 }
 
-/// What to compute on.
+/// Device to compute on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Device {
-    /// A GPU if there is one.
+    /// A GPU if there is one, else the CPU.
     #[default]
     Auto,
-    /// The processor.
+    /// The CPU.
     Cpu,
     /// The first GPU.
     Cuda,
@@ -132,7 +132,7 @@ impl Train {
         Invalid::unless(self.seed <= i64::MAX as u64, "seed", || format!("must be at most {}", i64::MAX))
     }
 
-    /// The device, and libtorch told how many threads to use, and the threads of this thread's loops how to wait.
+    /// Returns the device. Also sets libtorch's number of threads and the waiting policy of OpenMP threads.
     pub fn device(&self) -> Result<tch::Device> {
         torch_ext::tune_openmp();
         if self.threads > 0 {
@@ -150,24 +150,24 @@ impl Train {
 }
 
 impl Config {
-    /// Reads a configuration that a person wrote, or that of a run; `origin` names it in errors.
+    /// Parses a configuration, handwritten or saved; `origin` names it in errors.
     #[cfg(test)]
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
         Self::built(value(text, origin)?, &[], origin)
     }
 
-    /// Reads what [`Config::saved`] wrote into a file.
+    /// Reads a saved configuration (see [`Config::saved`]) from a file.
     pub fn read_saved(file: &Path) -> Result<Self> {
         Self::parse_saved(&text::read(file)?, &file.display().to_string())
     }
 
-    /// The configuration that a command line means.
+    /// Returns the configuration that the command line selects.
     pub fn configured(args: &Configured) -> Result<Self> {
         Self::given(args.config.as_deref(), &args.set, None)
     }
 
-    /// The configuration of `file`, or else the built-in one, with `KEY=VALUE` changes. What a `run` goes on with is
-    /// also what that has of keys whose default changed since it was begun.
+    /// Returns the configuration of `file`, or the built-in one, with `KEY=VALUE` changes. If it resumes `run`, a key
+    /// that it does not name, and whose default changed since the run began, keeps the run's value.
     pub fn given(file: Option<&Path>, changes: &[String], run: Option<&Self>) -> Result<Self> {
         let (text, origin) = match file {
             Some(file) => (text::read(file).map_err(|error| usage(format!("{error:#}")))?, file.display().to_string()),
@@ -180,13 +180,13 @@ impl Config {
         Self::built(value, changes, &origin)
     }
 
-    /// This configuration with `KEY=VALUE` changes, read and checked as if the file had said so.
+    /// Returns this configuration with `KEY=VALUE` changes, checked as if they stood in the file.
     pub fn with(&self, changes: &[String]) -> Result<Self> {
         Self::built(serde_json::to_value(self)?, changes, "the configuration")
     }
 
-    /// This configuration without what is true only where it was saved: no cache is written at a place that somebody
-    /// else chose, and a machine without a GPU takes the processor.
+    /// Returns this configuration without settings that hold only where it was saved: no cache is written to a path
+    /// that somebody else chose, and a machine without a GPU uses the CPU.
     pub fn elsewhere(&self) -> Result<Self> {
         let mut changes = vec!["data.loader.cache_folder=null", "data.loader.cache=none"];
         if self.train.device == Device::Cuda {
@@ -195,7 +195,7 @@ impl Config {
         self.with(&changes.into_iter().map(String::from).collect::<Vec<_>>())
     }
 
-    /// The configuration that `value` describes once all `changes` are made. Only then is it checked.
+    /// Returns the configuration that `value` describes once all `changes` are applied. Only then is it checked.
     fn built(value: Value, changes: &[String], origin: &str) -> Result<Self> {
         let changes = edit::changes(changes).map_err(usage)?;
         let checked = |value: &Value| -> Result<Self, Problem> {
@@ -219,7 +219,7 @@ impl Config {
         })
     }
 
-    /// Refuses values that no run can work with.
+    /// Rejects values that no run can work with.
     fn check(&self) -> Result<(), Invalid> {
         let sections = [
             ("data", self.data.check()),
@@ -237,13 +237,13 @@ impl Config {
         Ok(())
     }
 
-    /// The configuration as it is saved: every default written out, and the format of it.
+    /// Returns the configuration as it is saved: with all defaults written out, and its format version.
     pub fn saved(&self) -> Result<Value> {
         let saved = Self { schema: None, format: Some(FORMAT), ..self.clone() };
         serde_json::to_value(saved).context("writing the configuration as JSON")
     }
 
-    /// [`Config::saved`] as text.
+    /// Returns [`Config::saved`] as text.
     pub fn resolved(&self) -> Result<String> {
         let saved = Self { schema: None, format: Some(FORMAT), ..self.clone() };
         let mut text = serde_json::to_string_pretty(&saved).context("writing the configuration as JSON")?;
@@ -252,7 +252,7 @@ impl Config {
     }
 }
 
-/// Parses `text` and brings it to the current format.
+/// Parses `text` and upgrades it to the current format.
 fn value(text: &str, origin: &str) -> Result<Value> {
     let value = strict::parse(text).map_err(|error| usage(format!("{origin}: {error}")))?;
     // Only this program writes the format.

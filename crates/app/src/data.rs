@@ -1,4 +1,4 @@
-//! `app data`: a look at a data set before anything is trained on it.
+//! `app data`: inspects a data set before training.
 
 mod offers;
 mod preview;
@@ -52,7 +52,7 @@ fn stats(args: &Look) -> Result<()> {
     report::print(&tables::stats(&report, &config))
 }
 
-/// Looks at every sample of both splits, with all cores.
+/// Checks every sample of both splits on all cores.
 fn look(config: &Config) -> Result<Report> {
     let cores = available_parallelism().map_or(1, |cores| cores.get() as u64);
     let mut watch = None;

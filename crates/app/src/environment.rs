@@ -1,4 +1,4 @@
-//! What a run is trained on and with.
+//! Hardware and libraries that a run is trained with.
 
 use crate::files::publish;
 use crate::kernels;
@@ -12,7 +12,7 @@ use torch_ext::OpenMp;
 
 const NAME: &str = "environment.json";
 
-/// Names and values, in an order for people.
+/// Returns names and values, in an order for people.
 pub fn environment(network: &Network) -> Vec<(String, String)> {
     let device = match network.device {
         Device::Cpu => format!("CPU, {} threads", tch::get_num_threads()),
@@ -35,7 +35,7 @@ pub fn environment(network: &Network) -> Vec<(String, String)> {
     .into()
 }
 
-/// The OpenMP runtime in force: whose it is, how long its threads wait before they sleep, and its file.
+/// Describes the OpenMP runtime in use: its vendor, the time its threads wait before they sleep, and its file.
 fn openmp() -> String {
     let OpenMp { file, block_time } = OpenMp::in_force();
     let file = file.unwrap_or_else(|| "of an unknown file".into());
@@ -46,26 +46,26 @@ fn openmp() -> String {
     }
 }
 
-/// Warns where the OpenMP runtime is one that other programs slow down most. On Linux on x86-64, for which there is
-/// another.
+/// Warns if the OpenMP runtime is the one that other programs slow down most. Only on Linux on x86-64, which has an
+/// alternative.
 pub fn warn_of_openmp(device: Device) {
     let known = cfg!(all(target_os = "linux", target_arch = "x86_64"));
     if known && device == Device::Cpu && tch::get_num_threads() > 1 && OpenMp::in_force().block_time.is_none() {
         log::warn!(
-            "libtorch runs on GNU's OpenMP: beside other busy programs training can fall to a tenth of its rate. \
-             scripts/libtorch puts LLVM's in its place in the libtorch that it downloads"
+            "libtorch runs on GNU's OpenMP: while other programs are busy, training can fall to a tenth of its rate. \
+             The libtorch that scripts/libtorch downloads has LLVM's OpenMP instead"
         );
     }
 }
 
-/// Writes it down in a run folder.
+/// Writes the environment into a run folder.
 pub fn keep(environment: &[(String, String)], run: &Path) -> Result<()> {
     let all: Map<String, Value> =
         environment.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
     publish(&run.join(NAME), format!("{:#}\n", Value::Object(all)).as_bytes())
 }
 
-/// What [`keep`] wrote; nothing where it did not.
+/// Reads what [`keep`] wrote; empty if it did not.
 pub fn kept(run: &Path) -> Result<Vec<(String, String)>> {
     let path = run.join(NAME);
     let Ok(text) = regular::open(&path).and_then(io::read_to_string) else { return Ok(Vec::new()) };

@@ -1,4 +1,4 @@
-//! `app export`: a trained network as files that others run, published as a whole.
+//! `app export`: saves a trained network as files that other programs run, published as a whole.
 
 mod compare;
 mod version;
@@ -23,7 +23,7 @@ use tch::nn::ModuleT;
 use tch::{Device, Kind, Tensor};
 use version::Version;
 
-/// The sides of the example that libtorch follows: what every network halves without a rest.
+/// Height and width of the example image that libtorch traces; every network halves it without a remainder.
 const SIDE: i64 = 256;
 
 /// `app export`
@@ -37,7 +37,7 @@ pub fn run(args: &cli::Export) -> Result<()> {
     Ok(())
 }
 
-/// What a training ends with: the network of its best checkpoint, saved.
+/// Saves the network of the best checkpoint at the end of a training.
 pub fn finished(run: &Run) -> Result<()> {
     let trained = cli::Trained { run: Some(run.folder.clone()), checkpoint: Which::Best };
     let folder = export(&trained, None, Vec::new()).with_context(|| {
@@ -55,7 +55,7 @@ pub fn is_due(run: &Run, config: &Config) -> Result<bool> {
     Ok(!saved.iter().any(|folder| saved::is_of(folder, &snapshot)))
 }
 
-/// Makes a version of a saved network, and gives its folder.
+/// Creates a version of a saved network and returns its folder.
 fn export(which: &cli::Trained, output: Option<&Path>, mut changes: Vec<String>) -> Result<PathBuf> {
     // A saved network computes in f32, wherever it was trained.
     for (key, value) in [("model.precision", "fp32"), ("train.device", "cpu")] {
@@ -69,14 +69,14 @@ fn export(which: &cli::Trained, output: Option<&Path>, mut changes: Vec<String>)
     }
     let mut trained = load(which, &changes)?;
     let version = Version::choose(output, &trained.checkpoint)?;
-    // The description has the data as they are now: what it normalises with is what the files normalise with.
+    // The description records the data section with the changes: its normalisation is the one in the files.
     let recorded = identity::recorded(&trained.about, &trained.checkpoint.display().to_string())?;
     trained.about["config"] = Config { data: trained.config.data.clone(), ..recorded }.saved()?;
     let triton = triton(&trained.config);
     version.publish(|folder| write(folder, trained), triton.as_deref())
 }
 
-/// Writes the formats into `folder`, compares them with the network, and says what they are.
+/// Writes the formats into `folder`, compares them with the network, and writes their description.
 fn write(folder: &Path, trained: Trained) -> Result<()> {
     let mut description = saved::description(&trained);
     let Trained { config, network: Network { mut store, model, .. }, .. } = trained;
@@ -118,14 +118,15 @@ fn write_weights(state: &StateDict, weights: Weights, path: &Path) -> Result<()>
     Ok(Tensor::write_safetensors(&plain, path)?)
 }
 
-/// A network that takes images from 0 to 1, as they are before the data's normalisation.
+/// Wraps a network so that it takes images from 0 to 1, as they are before the data's normalisation.
 pub fn normalized(model: Box<dyn ModuleT>, data: &data::Config, device: Device) -> Result<Normalized> {
     let normalize = data.pipeline(Split::Validation).normalize;
     let constants = normalize.as_ref().map(|normalize| [normalize.mean.as_slice(), &normalize.std]);
     Ok(Normalized::new(model, constants, device)?)
 }
 
-/// What Triton's inference server wants to know of every version of a model; nothing if it cannot run any.
+/// Returns the configuration that Triton's inference server needs for all versions of a model; None if it can run no
+/// format.
 fn triton(config: &Config) -> Option<String> {
     let formats = &config.export.formats;
     let platform = match (formats.contains(&Format::TorchScript), formats.contains(&Format::Onnx)) {

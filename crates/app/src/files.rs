@@ -1,4 +1,4 @@
-//! Files that exist whole or not at all, and do not replace what they should not.
+//! Writes files that exist whole or not at all, and do not replace what they should not.
 
 use crate::seal::is_ours;
 use crate::usage::usage;
@@ -12,16 +12,17 @@ use tempfile::{Builder, NamedTempFile};
 /// Prefix and suffix of the names of partial files. They are hidden, so that nobody takes them for images.
 const PARTIAL: [&str; 2] = [".oxiseg-", ".partial"];
 
-/// A file in the making that nobody wrote to for this long, and that no process holds, is left over.
+/// Age from which a partial file that no process holds counts as left over.
 pub const LEFT_OVER: Duration = Duration::from_secs(60);
 
-/// Writes `bytes` to a file beside `path`, flushes it to the disk and renames it to `path`, whatever is there.
+/// Writes `bytes` to a temporary file next to `path`, flushes it to disk and renames it to `path`, replacing what is
+/// there.
 pub fn publish(path: &Path, bytes: &[u8]) -> Result<()> {
     let partial = Partial::of(path, bytes)?;
     partial.publish()
 }
 
-/// A path as a shell takes it, for a command that a person may copy.
+/// Quotes a path for a shell, for commands that a person may copy.
 pub fn shown(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
@@ -33,7 +34,7 @@ pub fn shown(path: &Path) -> String {
 pub enum Replace {
     /// Those that this program made and nobody changed.
     Ours,
-    /// All, since a person said so.
+    /// All, since the user said so.
     All,
 }
 
@@ -49,39 +50,39 @@ impl Replace {
     }
 }
 
-/// A file beside `path` that becomes `path` once it is complete, and is removed if it never is. Its name cannot be
-/// foreseen, so nobody can place a link there for it to be written through.
+/// A temporary file next to `path` that becomes `path` once it is complete, and is removed if it never is. Its name is
+/// unpredictable, so nobody can plant a link there for it to be written through.
 pub struct Partial {
     file: NamedTempFile,
     path: PathBuf,
 }
 
 impl Partial {
-    /// Makes the file, empty.
+    /// Creates an empty file.
     pub fn create(path: &Path) -> Result<Self> {
         let mut builder = Builder::new();
         builder.prefix(PARTIAL[0]).suffix(PARTIAL[1]);
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let file = builder.tempfile_in(folder(path)).with_context(|| format!("writing {}", path.display()))?;
-        // It tells others that somebody writes here; where there are no locks, its age does.
+        // The lock tells others that the file is in use; where there are no locks, its age does.
         let _ = file.as_file().try_lock();
         Ok(Self { file, path: path.into() })
     }
 
-    /// The same, with these bytes in it.
+    /// Creates a file with these bytes in it.
     pub fn of(path: &Path, bytes: &[u8]) -> Result<Self> {
         let mut partial = Self::create(path)?;
         partial.file.write_all(bytes).with_context(|| partial.doing())?;
         Ok(partial)
     }
 
-    /// The file, to be written to and read.
+    /// Returns a handle to write and read the file.
     pub fn file(&self) -> Result<File> {
         self.file.as_file().try_clone().with_context(|| self.doing())
     }
 
-    /// What is being done with it, for an error.
+    /// Returns the context for an error.
     pub fn doing(&self) -> String {
         format!("writing {}", self.path.display())
     }
@@ -91,14 +92,14 @@ impl Partial {
         &self.path
     }
 
-    /// Flushes it to the disk and renames it, whatever is there.
+    /// Flushes the file to disk and renames it to its final path, replacing what is there.
     pub fn publish(self) -> Result<()> {
         let doing = self.doing();
         self.file.as_file().sync_all().with_context(|| doing.clone())?;
         self.file.persist(&self.path).map(drop).map_err(|error| error.error).context(doing)
     }
 
-    /// Complains where something is at its place that `replace` does not allow to be replaced.
+    /// Fails if the final path exists and `replace` does not allow replacing it.
     pub fn check(&self, replace: Replace) -> Result<()> {
         if fs::symlink_metadata(&self.path).is_ok() && !replace.allows(&self.path) {
             let path = self.path.display();
@@ -107,7 +108,8 @@ impl Partial {
         Ok(())
     }
 
-    /// Publishes it where nothing is there, or what was [checked](Self::check). What was made since then stays.
+    /// Publishes the file. Replaces what is at its path, which must have been [checked](Self::check); if the path is
+    /// free, a file that is created there meanwhile stays.
     pub fn place(self) -> Result<()> {
         if fs::symlink_metadata(&self.path).is_ok() {
             return self.publish();
@@ -118,7 +120,7 @@ impl Partial {
     }
 }
 
-/// Removes from `folder` what killed processes left half made at least `age` ago.
+/// Removes the partial files that killed processes left in `folder` at least `age` ago.
 pub fn clean(folder: &Path, age: Duration) {
     let left = |path: &Path| {
         let about = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?;
@@ -129,13 +131,13 @@ pub fn clean(folder: &Path, age: Duration) {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         if name.starts_with(PARTIAL[0]) && name.ends_with(PARTIAL[1]) && left(&entry.path()).is_some() {
-            // It is in nobody's way.
+            // A failure is harmless: the file is in nobody's way.
             let _ = fs::remove_file(entry.path());
         }
     }
 }
 
-/// The folder that a file is in.
+/// Returns the folder of a file.
 pub fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -1,8 +1,8 @@
-//! The network as a graph that TensorBoard draws.
+//! Converts the network to a graph for TensorBoard.
 //!
-//! libtorch follows the network in evaluation mode, as for a file of `app export`: BatchNorm is part of the convolution before it
-//! where there is one. Operators that follow each other at one height and width are in one box, so that the collapsed graph
-//! shows the way down and up again.
+//! libtorch traces the network in evaluation mode, as for a file of `app export`: BatchNorm is folded into the
+//! convolution before it, if there is one. Consecutive operators at the same height and width share a box, so that the
+//! collapsed graph shows encoder and decoder.
 
 use crate::config::Config;
 use crate::parts::Network;
@@ -12,10 +12,10 @@ use summary::{Graph, Node};
 use tch::{Device, Kind, Tensor};
 use torch_ext::{Constant, Operation};
 
-/// The graph of the network of a configuration, for one image of the size that it is trained with. Initial weights are drawn
-/// for it, and the random generators are afterwards as they were.
+/// Returns the graph of a configuration's network, for one image of its training size. Draws initial weights for it,
+/// and restores the random generators afterwards.
 pub fn of(config: &Config) -> Result<Graph> {
-    // A seed is one for the GPU too. The second device may be the first.
+    // Seeding affects the GPU too. The two devices may be the same.
     let kept = [Device::Cpu, config.train.device()?].map(|device| Ok((device, torch_ext::generator_state(device)?)));
     let kept: Vec<(Device, Tensor)> = kept.into_iter().collect::<Result<_>>()?;
     let graph = followed(config);
@@ -36,7 +36,7 @@ fn followed(config: &Config) -> Result<Graph> {
     Ok(drawn(&torch_ext::Graph::with_shapes(&script, &shape)?, &shape))
 }
 
-/// The nodes of what libtorch followed with an input of this `shape`.
+/// Returns the nodes of a graph that libtorch traced with an input of this `shape`.
 fn drawn(read: &torch_ext::Graph, shape: &[i64]) -> Graph {
     let input = Node { name: "input".into(), op: "Placeholder".into(), shape: shape.into(), ..Node::default() };
     let mut known = Known::new();
@@ -79,20 +79,20 @@ fn drawn(read: &torch_ext::Graph, shape: &[i64]) -> Graph {
     Graph { nodes }
 }
 
-/// By value: the nodes that it comes from, and its shape.
+/// Source nodes and shape by value.
 type Known<'r> = BTreeMap<&'r str, (Vec<String>, &'r [i64])>;
 
-/// The nodes that values come from. Constants come from none.
+/// Returns the nodes that values come from. Constants have none.
 fn sources(values: &[String], known: &Known) -> Vec<String> {
     values.iter().filter_map(|value| known.get(value.as_str())).flat_map(|(nodes, _)| nodes.clone()).collect()
 }
 
-/// Whether an operator gives what it is given: in a list, in another layout, or of another kind of number.
+/// Returns whether an operator only passes on its input: in a list, in another layout, or as another dtype.
 fn only_passes_on(kind: &str) -> bool {
     ["prim::ListConstruct", "aten::contiguous", "aten::to", "aten::detach"].contains(&kind)
 }
 
-/// The boxes: one for each height and width, and another one where the network comes back to it.
+/// Boxes of the graph: one for each height and width, and another one whenever the network returns to it.
 #[derive(Default)]
 struct Scopes {
     current: String,
@@ -101,7 +101,7 @@ struct Scopes {
 }
 
 impl Scopes {
-    /// Goes to the box of what has this shape; stays where that is no `[N, C, H, W]`.
+    /// Enters the box of this shape; stays in the current one if the shape is not `[N, C, H, W]`.
     fn enter(&mut self, shape: &[i64]) {
         let &[_, _, height, width] = shape else { return };
         let size = Some([height, width]);
@@ -115,7 +115,7 @@ impl Scopes {
     }
 }
 
-/// What an operator is called in names, and what it is.
+/// Returns an operator's name in node names, and its type.
 fn called<'o>(operation: &'o Operation, graph: &torch_ext::Graph) -> (&'o str, &'o str) {
     let kind = operation.kind.rsplit("::").next().unwrap_or_default().trim_matches('_');
     match kind {
@@ -139,7 +139,7 @@ fn constant<'g>(operation: &Operation, graph: &'g torch_ext::Graph, position: us
     graph.constants.get(operation.inputs.get(position)?)
 }
 
-/// What is known of an operator beside its shape.
+/// Returns an operator's attributes, in addition to its shape.
 fn attributes(operation: &Operation, graph: &torch_ext::Graph) -> Vec<(String, String)> {
     let ints = |position: usize| match constant(operation, graph, position)? {
         Constant::Int(value) => Some(value.to_string()),
@@ -165,7 +165,7 @@ fn attributes(operation: &Operation, graph: &torch_ext::Graph) -> Vec<(String, S
                 ("groups", ints(8)),
             ]
         }
-        // Without a stride it is the kernel's size.
+        // The stride defaults to the kernel's size.
         "aten::max_pool2d" => vec![("kernel", ints(1)), ("stride", ints(2).or_else(|| ints(1))), ("padding", ints(3))],
         "aten::cat" => vec![("dimension", ints(1))],
         _ => Vec::new(),
@@ -173,7 +173,7 @@ fn attributes(operation: &Operation, graph: &torch_ext::Graph) -> Vec<(String, S
     pairs.into_iter().filter_map(|(name, value)| Some((name.into(), value?))).collect()
 }
 
-/// Such as `3x3`.
+/// Formats sizes, such as `3x3`.
 fn sides(sides: &[i64]) -> String {
     sides.iter().map(ToString::to_string).collect::<Vec<_>>().join("x")
 }
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(node("32x48/relu_1").inputs, ["32x48/conv_1"]);
         assert_eq!(node("16x24/max_pool_1").shape, [1, 8, 16, 24]);
         assert_eq!(attribute("16x24/max_pool_1", "stride"), "2x2");
-        // The way up: boxes of their own, and skips that lead into them.
+        // The decoder has boxes of its own, with skip connections into them.
         assert_eq!(node("16x24_2/conv_transpose_1").inputs, ["8x12/relu_6"]);
         assert_eq!(attribute("16x24_2/conv_transpose_1", "channels"), "32 to 16");
         assert_eq!(node("32x48_2/cat_2").inputs, ["32x48/relu_2", "32x48_2/conv_transpose_2"]);
@@ -240,7 +240,7 @@ mod tests {
     fn a_graph_leaves_generator_and_grad_mode_as_they_were() {
         let config = config(r#"{"kind": "unet", "width": 4, "depth": 1}"#, "[16, 16]");
         let state = || torch_ext::generator_state(Device::Cpu).unwrap();
-        // Other tests draw from the generator at the same time, but not each time; a seed would be seen each time.
+        // Other tests draw from the generator at the same time, but not in every try; a seed would show in every try.
         let same = (0..20).any(|_| {
             let _ = Tensor::rand([1], (Kind::Float, Device::Cpu));
             let before = state();

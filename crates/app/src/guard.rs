@@ -1,6 +1,6 @@
-//! Watches for losses and gradients that are not finite, and says which samples they came from.
+//! Detects losses and gradients that are not finite, and names the samples they came from.
 //!
-//! The optimizer has already refused to apply them (on the device, without a word); this is where a person hears of it.
+//! The optimizer has already refused to apply them, silently and on the device; this module reports them.
 
 use anyhow::Result;
 use contract::{Progress, TorchError, Update, listed};
@@ -8,19 +8,19 @@ use std::collections::VecDeque;
 use std::fmt;
 use tch::{Device, Kind, Tensor};
 
-/// Steps between two looks at a GPU, which has to be waited for.
+/// Steps between two looks at a GPU, each of which waits for it.
 const GPU_INTERVAL: u64 = 20;
-/// Samples that a message names.
+/// Maximum number of samples named in a message.
 const NAMED: usize = 32;
-/// Losses before the trouble that a message shows.
+/// Number of losses before the trouble shown in a message.
 const HISTORY: usize = 5;
 
-/// What was seen since the last look.
+/// Steps since the last look, and the losses before them.
 pub struct Guard {
     device: Device,
     steps: Vec<Step>,
     history: VecDeque<f32>,
-    /// The sum of the finite norms of gradients since they were last asked for, and how many they are.
+    /// Sum and number of the finite gradient norms since they were last taken.
     norms: (f64, u64),
 }
 
@@ -31,43 +31,43 @@ struct Step {
     update: Option<Update>,
 }
 
-/// What a look at the device showed.
+/// Result of a look at the device.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// The loss of the last step; `None` where it was not time for a look.
+    /// Loss of the last step; `None` if no look was due.
     pub loss: Option<f64>,
-    /// The norm of the gradients of the last update, where there was one since the last look.
+    /// Gradient norm of the last update, if there was one since the last look.
     pub gradient_norm: Option<f64>,
-    /// Updates that were refused.
+    /// Rejected updates.
     pub troubles: Vec<Trouble>,
 }
 
-/// An update that was refused, since the loss or its gradient was not finite.
+/// An update that was rejected because the loss or its gradient was not finite.
 #[derive(Debug)]
 pub struct Trouble {
-    /// The batches that it may have come from: those whose loss is not finite, or all that went into the gradient.
+    /// Batches that may have caused it: those whose loss is not finite, or else all that went into the gradient.
     pub suspects: Vec<Suspect>,
-    /// The losses of the steps before, oldest first.
+    /// Losses of the preceding steps, oldest first.
     pub history: Vec<f32>,
-    /// The norm of the gradients.
+    /// Gradient norm.
     pub gradient_norm: f32,
-    /// The learning rate that would have been used.
+    /// Learning rate that would have been used.
     pub learning_rate: f64,
 }
 
-/// A batch that trouble may have come from.
+/// A batch that may have caused trouble.
 #[derive(Debug)]
 pub struct Suspect {
-    /// Where training stood after it.
+    /// Progress of training after the batch.
     pub at: Progress,
-    /// Its samples.
+    /// Names of its samples.
     pub names: Vec<String>,
     /// Its loss.
     pub loss: f32,
 }
 
 impl Trouble {
-    /// The first step that is suspected.
+    /// Returns the first suspected step.
     pub fn step(&self) -> u64 {
         self.suspects.first().map_or(0, |suspect| suspect.at.step)
     }
@@ -89,19 +89,18 @@ impl fmt::Display for Trouble {
 }
 
 impl Guard {
-    /// A guard of training on `device`.
+    /// Creates a guard for training on `device`.
     pub fn new(device: Device) -> Self {
         Self { device, steps: Vec::new(), history: VecDeque::new(), norms: (0.0, 0) }
     }
 
-    /// The mean norm of the gradients since the last call, of those that were looked at and are finite.
+    /// Returns the mean of the finite gradient norms that were read since the last call.
     pub fn take_gradient_norm(&mut self) -> f64 {
         let (sum, count) = std::mem::take(&mut self.norms);
         sum / count as f64
     }
 
-    /// Takes note of a step. Looks at the device where that is free, from time to time where it is not, and where
-    /// `look` asks for it.
+    /// Records a step. Looks at a CPU every time, at a GPU every `GPU_INTERVAL` steps, and always if `look` is set.
     pub fn step(
         &mut self,
         at: Progress,
@@ -117,7 +116,7 @@ impl Guard {
         Ok(Seen::default())
     }
 
-    /// Takes note of an epoch's end, with the update that it may have made, and looks.
+    /// Records the end of an epoch, with the update that it may have made, and looks at the device.
     pub fn epoch(&mut self, update: Option<Update>) -> Result<Seen> {
         if let Some(last) = self.steps.last_mut().filter(|last| last.update.is_none()) {
             last.update = update;
@@ -125,7 +124,7 @@ impl Guard {
         self.look()
     }
 
-    /// Reads what the steps left on the device, all at once. Steps whose gradients wait for the next update are kept.
+    /// Reads the results of all steps from the device at once. Keeps steps whose gradients wait for the next update.
     fn look(&mut self) -> Result<Seen> {
         let losses = read(self.steps.iter().map(|step| &step.loss))?;
         let updates = || self.steps.iter().filter_map(|step| step.update.as_ref());
@@ -146,7 +145,7 @@ impl Guard {
             let of_window = window..=index;
             window = index + 1;
             let (rejected, norm) = outcomes.next().unwrap_or((f32::NAN, f32::NAN));
-            // Not "is 1": what cannot be understood is no reason to trust it.
+            // Not "is 1": an unexpected value counts as a rejection.
             if rejected == 0.0 {
                 for loss in &losses[of_window] {
                     self.history.push_back(*loss);
@@ -175,7 +174,7 @@ impl Guard {
     }
 }
 
-/// The values of scalars, in one transfer.
+/// Returns the values of scalars, read in one transfer.
 fn read<'t>(scalars: impl Iterator<Item = &'t Tensor>) -> Result<Vec<f32>, TorchError> {
     let scalars: Vec<&Tensor> = scalars.collect();
     if scalars.is_empty() {
@@ -190,11 +189,7 @@ mod tests {
     use super::*;
 
     fn take(guard: &mut Guard, step: u64, loss: f32, rejected: Option<f32>) -> Seen {
-        let update = rejected.map(|rejected| Update {
-            learning_rate: 1e-3,
-            gradient_norm: Tensor::from(f32::NAN),
-            rejected: Tensor::from(rejected),
-        });
+        let update = rejected.map(|rejected| Update::new(1e-3, Tensor::from(f32::NAN), Tensor::from(rejected)));
         let at = Progress { step, ..Progress::default() };
         guard.step(at, vec![format!("sample{step}")], Tensor::from(loss), update, false).unwrap()
     }

@@ -1,4 +1,4 @@
-//! What a checkpoint comes from (configuration, data, programs), and whether a run may go on from it.
+//! Origin of a checkpoint (configuration, data, programs), and the check that a run may resume from it.
 
 use crate::config::{self, Config};
 use crate::kernels;
@@ -10,18 +10,18 @@ use data::{Fingerprint, Split};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// What a key may do between the runs that a checkpoint connects.
+/// Rule for a key that changes between a checkpoint and the run that resumes from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
-    /// Changes no weight that is already there, and nothing of what the network is fed.
+    /// May change freely: affects neither existing weights nor the network's input.
     TakenOver,
-    /// Makes another training of it: somebody has to say that this is meant.
+    /// Changes the training: needs `--allow`.
     Asked,
-    /// The weights, or the optimizer's state, would mean something else, or not fit.
+    /// May not change: weights or optimizer state would mean something else, or not fit.
     Refused,
 }
 
-/// Keys, or sections where they end in a dot, that are taken over.
+/// Keys that may change freely; a trailing dot makes it a section.
 const TAKEN_OVER: [&str; 17] = [
     "train.epochs",
     "train.device",
@@ -42,7 +42,7 @@ const TAKEN_OVER: [&str; 17] = [
     "libtorch",
 ];
 
-/// Keys that are refused. All others are asked about.
+/// Keys that may not change. All others need `--allow`.
 const REFUSED: [&str; 13] = [
     "data.kind",
     "data.target",
@@ -69,7 +69,7 @@ fn rule(key: &str) -> Rule {
     }
 }
 
-/// What a checkpoint says it comes from; `data` are the fingerprints of the training and the validation data.
+/// Returns a checkpoint's record of its origin; `data` are the fingerprints of the training and the validation data.
 pub fn about(config: &Config, data: &[Fingerprint; 2], network: &Network) -> Result<Value> {
     Ok(json!({
         "oxiseg": env!("CARGO_PKG_VERSION"),
@@ -82,12 +82,12 @@ pub fn about(config: &Config, data: &[Fingerprint; 2], network: &Network) -> Res
     }))
 }
 
-/// The configuration that a checkpoint was trained with.
+/// Returns the configuration that a checkpoint was trained with.
 pub fn config(snapshot: &Snapshot, origin: &str) -> Result<Config> {
     recorded(&snapshot.about, origin)
 }
 
-/// The configuration in what a checkpoint or a saved network says of itself.
+/// Returns the configuration in the record of a checkpoint or a saved network.
 pub fn recorded(about: &Value, origin: &str) -> Result<Config> {
     let config = about.get("config").ok_or_else(|| {
         usage(format!("{origin} does not say with which configuration it was trained: app train did not write it"))
@@ -95,9 +95,9 @@ pub fn recorded(about: &Value, origin: &str) -> Result<Config> {
     Config::parse_saved(&config.to_string(), origin)
 }
 
-/// The configuration that a network of the folder `run` is used with: that of its checkpoint. What changes neither
-/// weights nor what the network is fed (where the data lie, the device, the cache, what is exported) is as
-/// `config.json` of the run has it now.
+/// Returns the configuration for using a network of the folder `run`: that of its checkpoint. Keys that affect neither
+/// the weights nor the network's input (location of the data, device, cache, export) are taken from the present
+/// `config.json` of the run.
 pub fn used(snapshot: &Snapshot, origin: &str, run: &Config) -> Result<Config> {
     let (mut own, run) = (config(snapshot, origin)?.saved()?, run.saved()?);
     for key in TAKEN_OVER {
@@ -109,10 +109,10 @@ pub fn used(snapshot: &Snapshot, origin: &str, run: &Config) -> Result<Config> {
     Config::parse_saved(&own.to_string(), origin)
 }
 
-/// Warns where the weights at `path`, which a new training starts from, stood for other classes or met images that were
-/// normalised otherwise.
+/// Warns if the weights at `path`, which a new training starts from, were trained for other classes or with another
+/// normalisation.
 pub fn compare_start(path: &Path, snapshot: &Snapshot, config: &Config) {
-    // Checkpoints of other programs say nothing of it.
+    // Checkpoints of other programs have no such record.
     let Ok(before) = self::config(snapshot, &path.display().to_string()) else { return };
     let (path, classes) = (path.display(), [&before, config].map(|config| config.data.classes()));
     let head = config.model.common().weights.as_ref().is_none_or(|weights| !weights.skip_head && !weights.encoder_only);
@@ -131,23 +131,23 @@ pub fn compare_start(path: &Path, snapshot: &Snapshot, config: &Config) {
     }
 }
 
-/// A value that is not what it was: `(key, before, after)`.
+/// A changed value: `(key, before, after)`.
 type Difference = (String, String, String);
 
-/// A difference that may be, in words, and the reason before it.
+/// A permitted difference in words, after its reason.
 pub type Passed = (&'static str, String);
 
-/// Refuses to go on from the checkpoint at `path` with a configuration that makes something else of it, unless it is
-/// among the keys that `allow` names (a key, or a section with all its keys). Gives those that pass.
+/// Refuses to resume from the checkpoint at `path` with a configuration that differs in a key that matters, unless
+/// `allow` names it (a key, or a section with all its keys). Returns the differences that pass.
 pub fn compare_config(path: &Path, snapshot: &Snapshot, config: &Config, allow: &[String]) -> Result<Vec<Passed>> {
     let before = self::config(snapshot, &path.display().to_string())?;
     let mut differences = config::differences(&before, config);
-    // By their names, which `compare_about` compares for every kind of data: a colour is nobody's weight.
+    // Class names are compared by `compare_about`, for every kind of data; colours do not affect the weights.
     differences.retain(|(key, ..)| key != "data.classes");
     admit(path, differences, allow)
 }
 
-/// The same for what is known once data and network are built: data sets, classes, versions.
+/// Does the same as [`compare_config`] for what is known once data and network are built: data sets, classes, versions.
 pub fn compare_about(path: &Path, snapshot: &Snapshot, about: &Value, allow: &[String]) -> Result<Vec<Passed>> {
     let pointers = [
         ("data.train", "/data/train"),
@@ -165,7 +165,7 @@ pub fn compare_about(path: &Path, snapshot: &Snapshot, about: &Value, allow: &[S
     admit(path, differs.map(|(key, before, after)| (key.into(), shown(before), shown(after))).collect(), allow)
 }
 
-/// The same for the data sets alone, of which no sample is decoded.
+/// Does the same as [`compare_about`] for the data sets alone, without decoding a sample.
 pub fn compare_data(path: &Path, snapshot: &Snapshot, config: &Config, allow: &[String]) -> Result<Vec<Passed>> {
     let found = |split| -> Result<Fingerprint, data::Error> { data::fingerprint(config.data.open(split)?.as_ref()) };
     let mut about = snapshot.about.clone();
@@ -182,7 +182,7 @@ fn admit(path: &Path, differences: Vec<Difference>, allow: &[String]) -> Result<
     for (key, before, after) in &differences {
         let change = format!("{key}: {before} -> {after}");
         match rule(key) {
-            Rule::TakenOver => passed.push(("Taken over", change)),
+            Rule::TakenOver => passed.push(("Changed (safe)", change)),
             Rule::Asked if allowed(key) => passed.push(("Allowed", change)),
             Rule::Asked => complaints.push(format!("{change} (if it is meant: --allow {key})")),
             Rule::Refused => {
@@ -200,7 +200,8 @@ fn admit(path: &Path, differences: Vec<Difference>, allow: &[String]) -> Result<
     )))
 }
 
-/// Refuses an `--allow` that names nothing, which would otherwise be a slip that nobody sees.
+/// Refuses an `--allow` that names no known key, a slip that would otherwise go unnoticed, or only keys that may not
+/// change.
 pub fn check_allowed(config: &Config, allow: &[String]) -> Result<()> {
     let known: Vec<String> =
         config::keys(config).into_iter().chain(["data.train", "data.validation"].map(String::from)).collect();
@@ -250,7 +251,7 @@ mod tests {
         let saved = found.saved().unwrap();
         assert_eq!((&saved["data"]["root"], &saved["data"]["loader"]["cache"]), (&json!("moved"), &json!("disk")));
         assert_eq!(found.export.samples, 3);
-        // Other data have no such place.
+        // Other data have no such key.
         let found = used(&snapshot, "x", &config(json!({ "kind": "shapes" }), 4)).unwrap();
         assert_eq!((found.export.samples, found.data.size()), (4, [8, 8]));
         assert_eq!(found.saved().unwrap()["data"]["root"], "data");

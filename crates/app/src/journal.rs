@@ -1,4 +1,4 @@
-//! What is seen, timed and written down of a training as it goes on.
+//! Logs, times and displays a training as it goes on.
 
 use crate::guard::Seen;
 use crate::neighbours::Neighbours;
@@ -8,20 +8,20 @@ use crate::times::{Phase, Times, memory_mb};
 use anyhow::Result;
 use contract::{Progress, Scores};
 
-/// The parts of it.
+/// Log, display, timing and load monitor of a training.
 pub struct Journal {
-    /// What is written down.
+    /// Log of the run.
     pub notes: Notes,
-    /// What a person sees.
+    /// Progress display.
     pub screen: Screen,
-    /// Where the time goes.
+    /// Time spent in each phase.
     pub times: Times,
-    /// Who else wants the processor.
+    /// Monitor of other programs that use the processor.
     pub neighbours: Neighbours,
 }
 
 impl Journal {
-    /// A training step on so many `samples`, of which this was `seen`.
+    /// Records a training step on `samples` samples, with what the guard has `seen`.
     pub fn step(&mut self, at: Progress, samples: usize, seen: &Seen, learning_rate: f64) -> Result<()> {
         self.screen.step(samples, seen, learning_rate, self.times.waited());
         let seconds = self.times.take_step();
@@ -40,8 +40,8 @@ impl Journal {
         Ok(())
     }
 
-    /// The end of an epoch, of which training had this `pace`. The time since the last end belongs to it, with all that
-    /// came after that: a checkpoint for example.
+    /// Records the end of an epoch, in which training had this `pace`. All time since the last end of an epoch belongs
+    /// to it, e.g. that of a checkpoint.
     pub fn epoch(
         &mut self,
         at: Progress,

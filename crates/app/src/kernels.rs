@@ -1,4 +1,4 @@
-//! The kernels that a network computes with, from one checkpoint to the next: they round differently.
+//! Keeps a network's kernels from one checkpoint to the next, since kernels differ in rounding.
 
 use crate::config::Config;
 use crate::identity;
@@ -22,7 +22,7 @@ pub fn record(kernels: Kernels, device: Device) -> Value {
     if device == Device::Cpu { name.into() } else { Value::Null }
 }
 
-/// The kernels in words, for people.
+/// Describes the kernels for people.
 pub fn in_words(kernels: Kernels, device: Device) -> String {
     match kernels {
         _ if device != Device::Cpu => "libtorch's",
@@ -33,8 +33,8 @@ pub fn in_words(kernels: Kernels, device: Device) -> String {
     .into()
 }
 
-/// The kernels to go on with from the checkpoint at `path`: those it was trained with, where the configuration asks
-/// for the same as before and this processor has them.
+/// Returns the kernels to resume with from the checkpoint at `path`: those it was trained with, if the configuration
+/// asks for the same as before and this processor has them.
 pub fn of_checkpoint(path: &Path, snapshot: &Snapshot, config: &Config) -> Result<Kernels> {
     let before = identity::config(snapshot, &path.display().to_string())?;
     let (before, now) = (before.model.common(), config.model.common());

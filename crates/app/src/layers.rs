@@ -1,4 +1,4 @@
-//! `app model summary`: what a network is made of, and what it costs.
+//! `app model summary`: the layers of a network and their cost.
 
 use crate::cli;
 use crate::config::Config;
@@ -14,21 +14,21 @@ use torch_ext::{Operator, Operators};
 /// A layer, or an operation between layers.
 #[derive(Debug, Serialize)]
 struct Row {
-    /// Where its parameters are; empty for an operation that has none.
+    /// Name of the layer that holds its parameters; empty for an operation that has none.
     layer: String,
-    /// libtorch's name of it.
+    /// libtorch's name of the operation.
     operation: String,
-    /// The shape of what it gives.
+    /// Shape of its output.
     output: Vec<i64>,
-    /// How many numbers it learns.
+    /// Number of parameters.
     parameters: usize,
-    /// Floating-point operations, of convolutions only: two for each multiplication with a weight.
+    /// Floating-point operations of convolutions only: two for each multiplication with a weight.
     flops: u64,
-    /// Bytes of what it gives, all of which training keeps for the way back.
+    /// Bytes of its output, all of which training keeps for the backward pass.
     bytes: u64,
 }
 
-/// What shows every layer as an operator of libtorch's.
+/// Changes that make every layer an operator of libtorch's.
 const SEEN: [&str; 2] = ["train.device=cpu", "model.fused=false"];
 
 /// `app model summary`
@@ -76,7 +76,7 @@ fn line([layer, operation, output, parameters, flops, bytes]: [String; 6]) -> St
     format!("{layer:<36} {operation:<22} {output:>18} {parameters:>11} {flops:>9} {bytes:>9}").trim_end().into()
 }
 
-/// The parameters of each layer, by the name of the layer.
+/// Returns the number of parameters of each layer, by its name.
 fn parameters(network: &Network, trained: bool) -> BTreeMap<String, usize> {
     let mut layers = BTreeMap::new();
     for (name, variable) in network.store.variables() {
@@ -87,12 +87,12 @@ fn parameters(network: &Network, trained: bool) -> BTreeMap<String, usize> {
     layers
 }
 
-/// The layer that a variable belongs to.
+/// Returns the name of a variable's layer.
 fn layer(name: &str) -> String {
     name.rsplit_once('.').map_or(name, |(layer, _)| layer).into()
 }
 
-/// What the network does with an image of this shape.
+/// Returns the operations of the network on an image of this shape.
 fn rows(network: &Network, input: [i64; 4]) -> Result<Vec<Row>> {
     let _no_grad = tch::no_grad_guard();
     let image = Tensor::f_zeros(input, (Kind::Float, Device::Cpu))?;
@@ -111,7 +111,7 @@ fn rows(network: &Network, input: [i64; 4]) -> Result<Vec<Row>> {
         Some(Row {
             operation: operator.name.trim_start_matches("aten::").into(),
             output: output.size.clone(),
-            // A layer that is used twice has its parameters once.
+            // The parameters of a layer that is used twice count once.
             parameters: parameters.remove(&layer).unwrap_or_default(),
             flops: flops(operator).unwrap_or_default(),
             bytes: output.bytes,
@@ -121,17 +121,17 @@ fn rows(network: &Network, input: [i64; 4]) -> Result<Vec<Row>> {
     Ok(seen.iter().filter(|operator| computes(operator)).filter_map(row).collect())
 }
 
-/// Whether an operator gives something new, and is not a change in place, a view, or another layout of the same.
+/// Returns whether an operator computes something new, rather than a change in place, a view, or another layout.
 fn computes(operator: &Operator) -> bool {
     let addresses: BTreeSet<usize> = operator.inputs.iter().flatten().map(|input| input.address).collect();
     let new = operator.output.as_ref().is_some_and(|output| !addresses.contains(&output.address));
     new && !operator.name.ends_with('_') && !["aten::to", "aten::contiguous", "aten::clone"].contains(&&*operator.name)
 }
 
-/// Two for each multiplication with a weight.
+/// Returns two operations for each multiplication with a weight; None for other operators than convolutions.
 fn flops(operator: &Operator) -> Option<u64> {
     let [input, weight] = &operator.inputs;
-    // Every number of the one is met by all weights of its channel.
+    // Every value of this tensor is multiplied with all weights of its channel.
     let met = match operator.name.as_str() {
         "aten::conv2d" => operator.output.as_ref()?,
         "aten::conv_transpose2d" => input.as_ref()?,
@@ -152,9 +152,9 @@ mod tests {
         rows(&Network::build(&config).unwrap(), [1, 3, size[0], size[1]]).unwrap()
     }
 
-    /// Of torchvision, for 224×224: 1.814 and 4.089 billion multiplications and additions for ResNet-18 and -50, of which
-    /// 512,000 and 2,048,000 are the classifier's; 0.301 for MobileNetV2, of which 1,280,000 are, and 20,070,400 of its
-    /// last convolution, which a UNet has not.
+    /// torchvision's numbers for 224×224: 1.814 and 4.089 billion multiply-adds for ResNet-18 and -50, including
+    /// 512,000 and 2,048,000 of the classifier; 0.301 billion for MobileNetV2, including 1,280,000 of the classifier
+    /// and 20,070,400 of its last convolution, which a UNet does not have.
     #[test]
     fn encoders_cost_what_is_published() {
         for (model, published, without) in [
@@ -187,7 +187,7 @@ mod tests {
         );
         assert_eq!((conv.flops, conv.bytes), (2 * 16 * 16 * 9 * 16 * 24, 4 * 16 * 16 * 24));
         let up = row("up0");
-        // Each of 8 × 12 × … outputs of a transposed 2×2 with stride 2 is met by the weights of one place.
+        // Each output of a transposed 2×2 convolution with stride 2 uses the weights of one kernel position.
         assert_eq!((&up.output[..], up.flops), (&[1, 8, 32, 48][..], 2 * 16 * 8 * 32 * 48));
         assert!(rows.iter().any(|row| row.operation == "cat" && row.output == [1, 16, 32, 48]));
         assert!(rows.iter().all(|row| !row.operation.ends_with('_')));

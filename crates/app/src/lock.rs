@@ -1,4 +1,4 @@
-//! One process a run folder: two that write one run would spoil it for both.
+//! Locks a run folder for one process: two that write one run would spoil it for both.
 
 use anyhow::{Context, Result, bail};
 use std::fmt;
@@ -9,18 +9,18 @@ use std::thread::sleep;
 use std::time::Duration;
 
 const NAME: &str = "lock";
-/// Longer than a look at a lock takes.
+/// Longer than another process takes to look at a lock.
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// The right to write into a run folder. The system itself takes it back when the process ends, however it ends, so a
-/// lock is never stale.
+/// Exclusive right to write into a run folder. The system itself takes it back when the process ends, however it ends,
+/// so a lock is never stale.
 #[derive(Debug)]
 pub struct Lock {
     folder: PathBuf,
     file: File,
 }
 
-/// The folder of a run is not where it was when the run began: nothing may be written there any more, since what lies
+/// The run folder is no longer where it was when the run began. Nothing may be written there any more, since what lies
 /// there now may be another run.
 #[derive(Debug)]
 pub struct Gone {
@@ -62,7 +62,7 @@ impl fmt::Display for Gone {
 impl std::error::Error for Gone {}
 
 impl Lock {
-    /// Takes the lock of `folder`, which exists. Where another process holds it, the error names that process.
+    /// Takes the lock of `folder`, which must exist. If another process holds it, the error names that process.
     pub fn take(folder: &Path) -> Result<Self> {
         let path = folder.join(NAME);
         let at = || format!("locking {}", path.display());
@@ -71,7 +71,7 @@ impl Lock {
         let mut file = opened.and_then(regular::checked).with_context(at)?;
         let mut locked = file.try_lock();
         if let Err(TryLockError::WouldBlock) = locked {
-            // It may have been somebody who only looked; see `held`.
+            // Another process may just have looked at the lock; see `held`.
             sleep(GLANCE);
             locked = file.try_lock();
         }
@@ -91,10 +91,7 @@ impl Lock {
             }
             Err(TryLockError::Error(error)) => {
                 // Some network file systems have no locks. Training on them must still be possible.
-                log::warn!(
-                    "{}: no lock ({error}): see to it yourself that no two processes train here",
-                    path.display()
-                );
+                log::warn!("{}: no lock ({error}): make sure that no two processes train here", path.display());
             }
         }
         let holder = format!("process {} on {}\n", std::process::id(), gethostname::gethostname().display());
@@ -107,12 +104,12 @@ impl Lock {
         Ok(lock)
     }
 
-    /// An error where the folder's name no longer leads to the folder that was locked. The open lock file is the same
-    /// file as long as this process lives, whatever else comes to have its name.
+    /// Fails if the folder's path no longer leads to the locked folder. The open lock file stays the same as long as
+    /// this process lives, whatever else comes to have its name.
     pub fn check(&self) -> Result<(), Gone> {
         let there = match fs::metadata(self.folder.join(NAME)) {
             Err(error) if [ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()) => None,
-            // Where nobody can tell, nothing can be written either, and whoever tries says why.
+            // Unknown. Nothing can be written then either, and the attempt says why.
             Err(_) => return Ok(()),
             Ok(there) => Some(there),
         };
@@ -132,12 +129,12 @@ impl Lock {
     fn moved(&self) -> Option<PathBuf> {
         use std::os::fd::AsRawFd;
         let lock = fs::read_link(format!("/proc/self/fd/{}", self.file.as_raw_fd())).ok()?;
-        // A name that ends in " (deleted)" is none.
+        // A path that ends in " (deleted)" is none.
         let found = same(&fs::metadata(&lock).ok()?, &self.file.metadata().ok()?);
         lock.parent().filter(|_| found).map(PathBuf::from)
     }
 
-    /// Elsewhere a file does not know its name.
+    /// Returns None: on other systems an open file does not know its path.
     #[cfg(not(target_os = "linux"))]
     fn moved(&self) -> Option<PathBuf> {
         None
@@ -150,14 +147,14 @@ fn same(a: &Metadata, b: &Metadata) -> bool {
     (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 
-/// Elsewhere nobody can tell.
+/// Returns true: other systems cannot tell.
 #[cfg(not(unix))]
 fn same(_: &Metadata, _: &Metadata) -> bool {
     true
 }
 
-/// Whether a living process holds the lock of the run. The file is opened for reading and its lock shared, and given back
-/// at once: nothing is written, and two that look at the same time do not see each other.
+/// Returns whether a living process holds the run's lock. Opens the file for reading, takes a shared lock and releases
+/// it at once: nothing is written, and two that look at the same time do not see each other.
 pub fn held(folder: &Path) -> bool {
     let file = regular::open(&folder.join(NAME));
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
@@ -206,7 +203,7 @@ mod tests {
         let other = Lock::take(&run).unwrap();
         assert!(lock.check().is_err() && said().contains("left alone"), "{}", said());
         other.check().unwrap();
-        // A link to another folder, and one to itself: that is still the folder.
+        // A link to another folder is noticed; one to the same folder is fine.
         fs::remove_dir_all(&run).unwrap();
         #[cfg(unix)]
         {

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use contract::Progress;
 
-/// Logs the learning rate at which training goes on `from` there, if the new number of epochs changes it.
+/// Logs the learning rate at which training resumes at `from`, if the new number of epochs changes it.
 pub fn tell(before: &Config, after: &Config, from: Progress, batches: u64) {
     if let Some((last, next, words)) = change(before, after, from, batches) {
         if next > last { log::warn!("{words}") } else { log::info!("{words}") }

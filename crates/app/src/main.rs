@@ -58,11 +58,11 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process::{self, ExitCode};
 
 fn main() -> ExitCode {
-    // Before anything that takes time: a training that is still starting is told to stop in order too.
+    // Before anything that takes time, so that a training can be stopped in order while it starts.
     let signals = (env::args_os().nth(1).as_deref() == Some("train".as_ref())).then(Signals::listen);
     let command = command();
     start_log();
-    // What a model panics with becomes an error of its loop; the place in the source is for whoever debugs it.
+    // A model's panic becomes an error of its loop; the location in the source is for debugging.
     panic::set_hook(Box::new(|info| log::debug!("{info}")));
     let result = panic::catch_unwind(AssertUnwindSafe(|| run(&command, signals))).unwrap_or_else(|_| {
         Err(anyhow::anyhow!("internal error; please report it, with what RUST_LOG=debug prints before this line"))
@@ -91,19 +91,19 @@ fn command() -> Command {
     )
 }
 
-/// Lines on stderr, of the levels that RUST_LOG asks for.
+/// Starts logging to stderr, at the levels that RUST_LOG asks for.
 fn start_log() {
     let environment = env_logger::Env::default().default_filter_or("info");
     let mut builder = env_logger::Builder::from_env(environment);
     builder.format_target(false).target(Target::Pipe(Box::new(terminal::Stderr)));
-    // Of a pipe it cannot know whether it ends at a terminal.
+    // The logger cannot know whether its pipe ends at a terminal.
     let asked = env::var("RUST_LOG_STYLE").is_ok_and(|style| style == "always" || style == "never");
     if !asked && AutoStream::choice(&stderr()) != ColorChoice::Never {
         builder.write_style(WriteStyle::Always);
     }
     let logger = builder.build();
     let level = logger.filter();
-    // It fails only where there is a log already.
+    // Fails only if there is a logger already.
     if log::set_boxed_logger(Box::new(bounds::Bounded(terminal::Lines(logger)))).is_ok() {
         log::set_max_level(level);
     }
@@ -126,7 +126,7 @@ fn run(command: &Command, signals: Option<anyhow::Result<Signals>>) -> anyhow::R
     Ok(ExitCode::SUCCESS)
 }
 
-/// The error and its causes on one line. Typed errors already say their cause, which is not repeated.
+/// Formats the error and its causes on one line. Typed errors already contain their cause, which is not repeated.
 fn in_words(error: &anyhow::Error) -> String {
     let mut said = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {

@@ -1,27 +1,28 @@
-//! Other programs that take this one's processor time: a training beside them is slower, and nothing else tells why.
+//! Detects other programs that take this one's processor time: they slow a training down, and nothing else shows why.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
 /// Length of a measuring window. In a shorter one start-up and single events would dominate.
 const WINDOW: Duration = Duration::from_secs(20);
-/// The share of their time that our threads wait for a core, from which on it is worth a word.
+/// Share of their time that our threads must wait for a core before a warning.
 const WAITING: f64 = 0.15;
-/// Cores that others use meanwhile. Our own threads, more than there are cores, wait for each other too.
+/// Number of cores that others must use meanwhile. Our own threads also wait for each other if they outnumber the
+/// cores.
 const OTHERS: f64 = 0.3;
 
-/// Watches over a training, and says once that others slow it down.
+/// Watches a training, and warns once if others slow it down.
 pub struct Neighbours {
     since: Option<(Instant, Counters)>,
 }
 
 impl Neighbours {
-    /// Begins to watch. Where the system has no such counters (they are Linux's) it never says anything.
+    /// Starts to watch. Never warns where the system has no such counters, which are Linux's.
     pub fn watch() -> Self {
         Self { since: Counters::read().map(|counters| (Instant::now(), counters)) }
     }
 
-    /// Looks, if it is time to.
+    /// Reads the counters once a window has passed, and warns if others slow the training down.
     pub fn look(&mut self) {
         let Some((since, before)) = &self.since else { return };
         if since.elapsed() < WINDOW {
@@ -37,13 +38,13 @@ impl Neighbours {
     }
 }
 
-/// Counters of the system, cumulative.
+/// Cumulative counters of the system.
 #[derive(Debug, Clone, PartialEq)]
 struct Counters {
     /// Nanoseconds that our threads ran, and that they waited for a core.
     ran: u64,
     waited: u64,
-    /// Ticks: of this process, and of all processors, with work or without.
+    /// Ticks of this process, of all processors while busy, and of all processors.
     own: u64,
     busy: u64,
     all: u64,
@@ -59,7 +60,7 @@ impl Counters {
         Self::parse(&threads, &fs::read_to_string("/proc/self/stat").ok()?, &fs::read_to_string("/proc/stat").ok()?)
     }
 
-    /// Of the texts of `schedstat` of each thread, of `stat` of the process, and of `stat` of the system; see proc(5).
+    /// Parses the `schedstat` of each thread, the `stat` of the process, and the `stat` of the system; see proc(5).
     fn parse(threads: &[String], process: &str, system: &str) -> Option<Self> {
         let (mut ran, mut waited) = (0, 0);
         for thread in threads {
@@ -67,7 +68,8 @@ impl Counters {
             ran += numbers.next()?.ok()?;
             waited += numbers.next()?.ok()?;
         }
-        // The name before it may hold anything, blanks and parentheses too. Then the 12th and 13th are utime and stime.
+        // The process name may hold anything, blanks and parentheses too. After it, fields 12 and 13 are utime and
+        // stime.
         let fields = process.rsplit_once(')')?.1.split_whitespace().skip(11).take(2);
         let own = fields.map(str::parse::<u64>).sum::<Result<u64, _>>().ok()?;
         let cpus: Vec<&str> = system.lines().take_while(|line| line.starts_with("cpu")).collect();
@@ -90,7 +92,7 @@ impl Counters {
         .map(|count| count as f64);
         let share = waited / (ran + waited);
         let others = (busy - own) / all * after.cores as f64;
-        // Also where nothing ran, and these are no numbers.
+        // False, too, if nothing ran and the values are NaN.
         let slowed = share >= WAITING && others >= OTHERS;
         slowed.then(|| {
             format!(
@@ -124,7 +126,7 @@ mod tests {
             (before.ran, before.waited, before.own, before.busy, before.all),
             (2_000_000_000, 500_000_000, 200, 400, 1350)
         );
-        // 20 s on 2 cores: half of the time waited, and a core used by others.
+        // 20 s on 2 cores: our threads waited half of the time, and others used one core.
         let busy = counters(
             &["11000000000 10000000000 9\n", "11000000000 10500000000 9\n"],
             [2050, 150],
@@ -132,7 +134,7 @@ mod tests {
         );
         let said = before.slowed_down(&busy).unwrap();
         assert!(said.contains("waited 50 % of their time for a core, while others used 1.0 of 2 cores"), "{said}");
-        // As long a wait, but for threads of our own: nobody else ran.
+        // As long a wait, but for our own threads: nobody else ran.
         let alone = counters(
             &["21000000000 10000000000 9\n", "21000000000 10500000000 9\n"],
             [4050, 150],
@@ -149,7 +151,7 @@ mod tests {
     #[test]
     fn what_the_system_tells_is_read_and_grows() {
         let Some(before) = Counters::read() else {
-            // Past the test harness, which shows nothing of tests that pass.
+            // Bypasses the test harness, which hides the output of tests that pass.
             let _ = writeln!(std::io::stderr(), "SKIPPED: this system has no /proc with counters");
             return;
         };

@@ -1,4 +1,4 @@
-//! `app report`: one page about a run, which opens anywhere.
+//! `app report`: one self-contained HTML page about a run.
 
 use crate::cli::{self, Which};
 use crate::closer::{self, Best, Closer, Look};
@@ -14,7 +14,7 @@ use crate::trained::{Trained, build, find, load};
 use crate::usage::usage;
 use ::report::{Bin, Class, Evaluation, Picture, Report, Sample, Status};
 use anyhow::{Context, Result};
-use contract::Progress;
+use contract::{Plain, Progress};
 use data::Loader;
 use executors::Validator;
 use metric::{Confusion, Predicted};
@@ -23,7 +23,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use terminal::{Step, Watch};
 
-/// How many of the best samples the page shows, and of the worst.
+/// Maximum number of best samples on the page, and of worst samples.
 pub const SAMPLES: usize = 8;
 
 /// `app report`
@@ -40,8 +40,8 @@ pub fn run(args: &cli::Report) -> Result<()> {
     Ok(())
 }
 
-/// Sees that the page may be written to `output`: there is nothing, or a page that this program made, or what a
-/// person wants to be replaced and is not part of one of `runs`.
+/// Checks that the page may be written to `output`: the path is free, or holds a page that this program made, or holds
+/// a file that `overwrite` allows to replace and that is not part of one of `runs`.
 fn check<'a>(output: &Path, mut runs: impl Iterator<Item = &'a Path>, overwrite: bool) -> Result<()> {
     let shown = output.display();
     let about = match fs::symlink_metadata(output) {
@@ -71,8 +71,8 @@ pub fn is_due(run: &Run, config: &Config) -> Result<bool> {
     Ok(!run.report().is_file() || written(&run.report()) < newest)
 }
 
-/// Writes the page of a run that is finished into its folder. It shows the `best` look of the training, with its
-/// validation data, where that is one at the best checkpoint, and else looks at that itself. `lock` is the run's.
+/// Writes the page of a finished run into its folder. Shows the `best` look of the training, with its validation data,
+/// if that is one at the best checkpoint; else evaluates that checkpoint. `lock` is the run's.
 pub fn finished(run: &Run, config: &Config, lock: Option<&Lock>, best: Option<(&Best, &Loader)>) -> Result<()> {
     let look = || {
         let (checkpoint, snapshot) = find(run, &Which::Best, config)?;
@@ -85,7 +85,7 @@ pub fn finished(run: &Run, config: &Config, lock: Option<&Lock>, best: Option<(&
         }
     };
     let look = look();
-    // That took a while.
+    // Checked again, since the look takes a while.
     lock.map_or(Ok(()), Lock::check)?;
     let written = write(run, Some(Status::Finished), &[], None, look);
     let path = written.with_context(|| {
@@ -114,9 +114,9 @@ fn write(
             about.classes = classes;
             Some(evaluation)
         }
-        // The curves are there all the same.
+        // The page still has its curves.
         Err(error) => {
-            log::warn!("The report has no predictions, since the best checkpoint could not be looked at: {error:#}");
+            log::warn!("The report has no predictions, since the best checkpoint could not be evaluated: {error:#}");
             None
         }
     };
@@ -126,7 +126,7 @@ fn write(
     Ok(path)
 }
 
-/// What a run's folder says of it.
+/// Reads a run from its folder.
 fn read(run: &Run) -> Result<::report::Run> {
     let mut about = ::report::Run::read(&run.folder)?;
     let config = run.config()?;
@@ -144,7 +144,7 @@ fn classes(data: &data::Config) -> Vec<Class> {
     data.classes().into_iter().zip(data.colors()).map(|(name, color)| Class { name, color: color.0 }).collect()
 }
 
-/// Looks at a network on its validation data.
+/// Evaluates a network on its validation data.
 fn evaluate(trained: &Trained) -> Result<Looked> {
     let Trained { config, network, checkpoint, progress, .. } = trained;
     let input = input_of_validation(config, network.device)?;
@@ -152,16 +152,16 @@ fn evaluate(trained: &Trained) -> Result<Looked> {
     let (mut scores, mut look) = (network.metric()?, Look::new(network, 0, SAMPLES)?);
     let mut watch = Watch::new("Report", 0, input.samples());
     let mut closer = Closer { scores: &mut scores, look: Some(&mut look) };
-    let measured = Validator::new(network.model.as_ref(), &input, &loss_fn, &mut closer).test(|samples| {
+    let measured = Validator::new(&Plain(network.model.as_ref()), &input, &loss_fn, &mut closer).test(|samples| {
         watch.step(&Step { samples, ..Step::default() });
         ControlFlow::Continue(())
     })?;
-    measured.context("the validation was broken off")?;
+    measured.context("the validation was interrupted")?;
     drop(watch);
     evaluation(checkpoint, *progress, &input, &config.data, &scores.confusion()?, &look)
 }
 
-/// What the page shows of a look.
+/// Converts a look to the evaluation that the page shows.
 fn evaluation(
     checkpoint: &Path,
     at: Progress,
@@ -176,7 +176,7 @@ fn evaluation(
     let pixels = u64::from(height) * u64::from(width) * scores.len() as u64;
     let count = |target, predicted| u64::try_from(matrix.count(target, predicted)).unwrap_or(0);
     let row = |target| (0..classes).map(|predicted| count(target, predicted)).collect();
-    // A small data set has no sample among the best and the worst.
+    // In a small data set, no sample is among both the best and the worst.
     let scored = scores.iter().filter(|score| !score.is_nan()).count();
     let samples = |mut predicted: Vec<Predicted>, most: usize| -> Result<Vec<Sample>> {
         predicted.truncate(most.min(SAMPLES));

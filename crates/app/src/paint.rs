@@ -1,4 +1,4 @@
-//! Class maps as pictures.
+//! Draws class maps as pictures.
 
 use anyhow::{Context, Result};
 use data::{Color, IGNORE, Split};
@@ -6,21 +6,21 @@ use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use std::io::Cursor;
 use tch::{Device, Kind, Tensor};
 
-/// The share of the class's colour in an overlay, of 256.
+/// Opacity of the class's colour in an overlay, of 256.
 const OPACITY: u16 = 110;
 
-/// Every so manyth diagonal of ignored pixels is drawn over, in this colour.
+/// Every HATCH-th diagonal of ignored pixels is drawn over, in the colour HATCHED.
 const HATCH: usize = 6;
 const HATCHED: [u8; 3] = [255, 255, 255];
 
-/// `[H, W]` i64 class ids as a picture whose grey values are the ids.
+/// Converts `[H, W]` i64 class ids to a picture whose grey values are the ids.
 pub fn class_map(classes: &Tensor) -> Result<GrayImage> {
     let (height, width) = classes.size2()?;
     let ids = Vec::<u8>::try_from(classes.f_to_device(Device::Cpu)?.f_to_kind(Kind::Uint8)?.f_flatten(0, -1)?)?;
     GrayImage::from_raw(width.try_into()?, height.try_into()?, ids).context("a class map of the wrong size")
 }
 
-/// Inputs of a network (`[N, C, H, W]` f32, normalised) as the pictures that they were.
+/// Converts inputs of a network (`[N, C, H, W]` f32, normalised) back to pictures.
 pub fn photographs(config: &data::Config, inputs_nchw: &Tensor) -> Result<Vec<RgbImage>> {
     let [height, width] = config.size();
     let mut inputs_nchw = inputs_nchw.f_to_device(Device::Cpu)?.f_contiguous()?;
@@ -37,15 +37,14 @@ pub fn photographs(config: &data::Config, inputs_nchw: &Tensor) -> Result<Vec<Rg
     rgb_nhwc.f_unbind(0)?.iter().map(picture).collect()
 }
 
-/// How classes are drawn.
+/// Drawing style of classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
-    /// Their colours over the photograph, and a line of full colour where two classes meet. Pixels of no class, which are ignored,
-    /// are hatched.
+    /// Class colours over the photograph, and a line of full colour where two classes meet. Ignored pixels are hatched.
     Overlay,
     /// The photograph with the lines alone.
     Contour,
-    /// Their colours alone; what is ignored is black.
+    /// Class colours alone; ignored pixels are black.
     Color,
 }
 
@@ -70,7 +69,7 @@ pub fn draw(style: Style, rgb: &mut [u8], ids: &[u8], above: Option<&[u8]>, y: u
     }
 }
 
-/// The photograph with the `colors` of the classes over it.
+/// Draws the class `colors` over the photograph.
 pub fn overlay(mut photograph: RgbImage, classes: &GrayImage, colors: &[Color]) -> RgbImage {
     let width = classes.width() as usize;
     let mut above = None;
@@ -82,7 +81,7 @@ pub fn overlay(mut photograph: RgbImage, classes: &GrayImage, colors: &[Color]) 
     photograph
 }
 
-/// The bytes of a PNG file.
+/// Encodes a picture as a PNG file.
 pub fn png(picture: impl Into<DynamicImage>) -> Result<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());
     picture.into().write_to(&mut bytes, ImageFormat::Png).context("encoding a PNG")?;

@@ -1,4 +1,4 @@
-//! From a configuration to the objects that a loop needs.
+//! Builds the objects that a loop needs from a configuration.
 
 use crate::bounds;
 use crate::config::Config;
@@ -14,7 +14,6 @@ use contract::{Input, Stateful};
 use data::{Fingerprint, Loader, Moving, Order, Skipped, Split, Tell, Told};
 use metric::Segmentation;
 use optim::{Average, Gradients, Optim};
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tch::Device;
@@ -22,32 +21,32 @@ use tch::nn::{ModuleT, VarStore};
 use terminal::{Step, Watch};
 use torch_ext::Kernels;
 
-/// A network and where its variables are.
+/// A network and its variables.
 pub struct Network {
-    /// The variables.
+    /// Variables of the network.
     pub store: VarStore,
-    /// The network.
+    /// The network's forward pass.
     pub model: Box<dyn ModuleT>,
-    /// The device it is on.
+    /// Device that it is on.
     pub device: Device,
-    /// The kernels that it computes with on a CPU.
+    /// Kernels that it computes with on a CPU.
     pub kernels: Kernels,
-    /// The names of the classes, by id.
+    /// Names of the classes, by id.
     pub classes: Vec<String>,
 }
 
 impl Network {
-    /// Draws the initial weights from the seed. Its kernels are those that are best on this processor.
+    /// Builds a network with the kernels that are best on this processor, and draws its initial weights from the seed.
     pub fn build(config: &Config) -> Result<Self> {
         let common = config.model.common();
         Self::build_with(config, common.fused.kernels(common.precision))
     }
 
-    /// [`build`](Self::build) with given kernels.
+    /// Does the same as [`build`](Self::build), with given kernels.
     pub fn build_with(config: &Config, kernels: Kernels) -> Result<Self> {
         let device = config.train.device()?;
         bounds::remember(config);
-        // It keeps what is freed: a step is faster, and the program larger.
+        // Keeps freed memory: a step is faster, and the program larger.
         if !config.model.common().recompute {
             torch_ext::tune_allocator();
         }
@@ -61,7 +60,7 @@ impl Network {
         Ok(Self { store, model, device, kernels, classes })
     }
 
-    /// Puts the weights that the configuration starts from in the place of those that were drawn.
+    /// Replaces the drawn weights by those that the configuration starts from, if any.
     fn warm_start(&self, config: &Config) -> Result<()> {
         let Some(weights) = &config.model.common().weights else { return Ok(()) };
         let path = &weights.path;
@@ -81,49 +80,45 @@ impl Network {
         Ok(())
     }
 
-    /// An empty metric for its classes.
+    /// Returns an empty metric for the network's classes.
     pub fn metric(&self) -> Result<Segmentation> {
         Ok(Segmentation::new(self.classes.clone(), self.device)?)
     }
-
-    fn parameters(&self) -> BTreeMap<String, tch::Tensor> {
-        self.store.variables().into_iter().filter(|(_, variable)| variable.requires_grad()).collect()
-    }
 }
 
-/// What training needs.
+/// Everything that training needs.
 pub struct Parts {
-    /// The network.
+    /// Network, with its initial weights.
     pub network: Network,
     /// Training data: shuffled, augmented.
     pub input: Box<dyn Input>,
-    /// How long its batches take to the device.
+    /// Time that it takes to move its batches to the device.
     pub moving: Arc<Moving>,
-    /// Validation data: as it is.
+    /// Validation data: in order, not augmented.
     pub validation_input: Loader,
-    /// The samples that training and validation leave out.
+    /// Samples that training and validation leave out.
     pub skipped: [Arc<Skipped>; 2],
-    /// Warnings that scores say little, since the labels leave too little of the data.
+    /// Warnings that scores mean little, since the labels leave too little of the data.
     pub doubts: Vec<String>,
-    /// What the training and the validation data are.
+    /// Fingerprints of the training and the validation data.
     pub fingerprints: [Fingerprint; 2],
-    /// The loss.
+    /// Loss function.
     pub loss_fn: loss::Sum,
-    /// The optimizer with its schedule.
+    /// Optimizer with its schedule.
     pub optimizer: Optim,
-    /// Where the optimizer's gradients can be asked for.
+    /// Handle to request the optimizer's gradients.
     pub gradients: Gradients,
-    /// The moving average of the weights.
+    /// Moving average of the weights.
     pub average: Option<Average>,
-    /// The metric of training epochs.
+    /// Metric of training epochs.
     pub metric: Segmentation,
-    /// The metric of validations.
+    /// Metric of validations.
     pub validation_metric: Segmentation,
 }
 
 impl Parts {
-    /// Builds everything, and looks at every mask of the data once. What goes on from a checkpoint keeps its kernels,
-    /// and begins with its weights.
+    /// Builds all parts, and reads every mask of the data once. A run that resumes `from` a checkpoint keeps its
+    /// kernels, and will have its weights, so `model.weights` is not read.
     pub fn build(config: &Config, from: Option<&(PathBuf, Snapshot)>) -> Result<Self> {
         let network = match from {
             Some((path, snapshot)) => Network::build_with(config, kernels::of_checkpoint(path, snapshot, config)?)?,
@@ -135,13 +130,13 @@ impl Parts {
         };
         let (input, doubt) = judged(config, Split::Train, network.device)?;
         let (validation_input, of_validation) = judged(config, Split::Validation, network.device)?;
-        let updates = config.optimizer.updates_per_epoch(input.len());
-        let parameters = network.parameters();
-        let fit = config.optimizer.check_groups(parameters.keys().map(String::as_str));
-        fit.map_err(|invalid| usage(format!("optimizer.{invalid}")))?;
-        let parameters = parameters.into_iter().collect();
-        let optimizer = config.optimizer.build(parameters, config.schedule.clone(), updates, config.train.epochs);
-        let mut optimizer = optimizer.context("building the optimizer")?;
+        let updates_per_epoch = config.optimizer.updates_per_epoch(input.len());
+        let length = optim::Length { updates_per_epoch, epochs: config.train.epochs };
+        let built = config.optimizer.build(contract::parameters(&network.store), config.schedule.clone(), length);
+        let mut optimizer = built.map_err(|error| match error {
+            optim::Error::Invalid(invalid) => usage(format!("optimizer.{invalid}")),
+            error => anyhow::Error::new(error).context("building the optimizer"),
+        })?;
         if config.model.common().precision.needs_loss_scale() {
             optimizer = optimizer.scaling_the_loss()?;
         }
@@ -156,24 +151,24 @@ impl Parts {
             gradients: optimizer.asked_gradients(),
             optimizer,
             average: config.optimizer.average(Stateful::state(&network.store))?,
-            metric: network.metric()?.of_training(),
+            metric: network.metric()?,
             validation_metric: network.metric()?,
             network,
         })
     }
 }
 
-/// The validation data.
+/// Opens the validation data.
 pub fn input_of_validation(config: &Config, device: Device) -> Result<Loader> {
     input(config, Split::Validation, device)
 }
 
-/// The data of a split, looked at once: every mask, and the beginning and end of every image.
+/// Opens the data of a split and verifies it: every mask, and the beginning and end of every image.
 pub fn input(config: &Config, split: Split, device: Device) -> Result<Loader> {
     judged(config, split, device).map(|(input, _)| input)
 }
 
-/// The same, with what there is to doubt about what labels leave of it. It has been warned of.
+/// Does the same as [`input`]. Also returns, after warning of it, the doubt that labels leave too little of the data.
 fn judged(config: &Config, split: Split, device: Device) -> Result<(Loader, Option<String>)> {
     let dataset = config.data.open_cached(split, &tell())?;
     let (loader, seed) = (config.data.loader(), config.train.seed);
@@ -200,7 +195,7 @@ fn judged(config: &Config, split: Split, device: Device) -> Result<(Loader, Opti
     Ok((input, doubt))
 }
 
-/// Shows what happens to a cache on disk: a bar while it is made, lines for the rest.
+/// Returns a callback that shows the state of a cache on disk: a bar while it is made, lines for the rest.
 fn tell() -> Tell {
     let watch = Mutex::new(None::<Watch>);
     Arc::new(move |told| {

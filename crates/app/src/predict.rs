@@ -1,4 +1,4 @@
-//! `app predict`: class maps for images, in the images' own size.
+//! `app predict`: writes class maps of images, at the images' own size.
 
 mod earlier;
 mod enlarge;
@@ -34,10 +34,10 @@ pub use find::{Picture, Pictures};
 pub use outputs::Rows;
 pub use writer::{Work, Writer, beside};
 
-/// The file beside the class maps that says what their values mean.
+/// Name of the file next to the class maps that explains their values.
 const LEGEND: &str = "classes.json";
 
-/// The sides of tiles are multiples of it.
+/// Tile sides are multiples of this number of pixels.
 const GRID: i64 = 32;
 
 /// `app predict`
@@ -82,8 +82,7 @@ pub fn run(args: &cli::Predict) -> Result<()> {
     complain(&[found.broken, broken].concat(), images)
 }
 
-/// Predicts `pictures` and hands what comes of it to `writer`; gives those that cannot be read. `told` is called
-/// after each.
+/// Predicts `pictures` and hands the results to `writer`. Returns those that cannot be read. Calls `told` after each.
 pub fn each(
     network: Network,
     data: &data::Config,
@@ -113,19 +112,19 @@ pub fn each(
 }
 
 impl How {
-    /// Complains about values that cannot work.
+    /// Rejects values that cannot work.
     pub fn check(&self) -> Result<()> {
         self.tiling([1, 1]).check().map_err(|invalid| usage(format!("--{invalid}")))
     }
 
-    /// The tiles that were asked for, or those that hold a sample of `size`.
+    /// Returns the tiles that were asked for, or tiles that hold a sample of `size`.
     fn tiling(&self, size: [u32; 2]) -> Tiling {
         let side = i64::from(size[0].max(size[1]));
         Tiling { tile: self.tile.unwrap_or((side + GRID - 1) / GRID * GRID), overlap: self.overlap }
     }
 }
 
-/// Sees that every file that will be written may be, before the first is. Whether the legend is one of them.
+/// Checks that every output file may be written, before the first one is. Returns whether the legend is one of them.
 fn check(pictures: &Pictures, plan: &Plan, output: &Path, legend: &str) -> Result<bool> {
     let mut inputs = Inputs::default();
     pictures.values().for_each(|picture| inputs.add(&picture.file));
@@ -166,7 +165,7 @@ fn noted(pictures: &Pictures) -> Noted {
     noted
 }
 
-/// What is written of `[K, rows, W]` probabilities.
+/// Converts `[K, rows, W]` probabilities to the rows that are written.
 fn rows(probabilities: &Tensor, with_probabilities: bool) -> Result<Rows> {
     let ids = probabilities.f_argmax(0, false)?.f_to_kind(Kind::Uint8)?.f_to_device(Device::Cpu)?;
     let probabilities = match with_probabilities {

@@ -1,4 +1,4 @@
-//! What becomes of a run whose loss or gradient was not finite, by policy: it stops, passes over the batch, or goes back.
+//! Recovers from a loss or gradient that is not finite, by policy: stops the run, skips the batch, or rolls back.
 
 use crate::config::{NonFinite, Policy};
 use crate::guard::Trouble;
@@ -15,34 +15,35 @@ use std::path::PathBuf;
 use tch::Tensor;
 
 const TIMES: &str = "times";
-/// The state that holds a batch that was refused.
+/// Name of the state that holds a rejected batch.
 pub const BATCH: &str = "batch";
-/// Batches that are kept for a look at them; each is kept with the weights it met.
+/// Number of rejected batches that are kept for inspection, each with the weights it met.
 const KEPT: u64 = 5;
 
-/// Decides, counts, and keeps the evidence.
+/// Applies the policy, counts recoveries, and keeps rejected batches.
 pub struct Recovery {
     config: NonFinite,
-    /// How often the run has recovered: a scalar i64.
+    /// Number of recoveries of the run: a scalar i64.
     times: Tensor,
     kept: Store,
     about: Value,
 }
 
 impl Recovery {
-    /// A recovery by `config` that keeps batches in the folder `rejected`; `about` is what their checkpoints say.
+    /// Creates a recovery by `config` that keeps batches in the folder `rejected`; `about` is the record in their
+    /// checkpoints.
     pub fn new(config: &NonFinite, rejected: PathBuf, about: Value) -> Self {
         let upkeep = Config { keep_last: KEPT, keep_best: false, ..Config::default() };
         Self { config: config.clone(), times: Tensor::from(0i64), kept: Store::new(rejected, &upkeep), about }
     }
 
-    /// Keeps no batch without this permit.
+    /// Makes this permit a condition for keeping batches.
     pub fn permitted(&mut self, permit: &Permit) {
         self.kept = self.kept.clone().permitted(permit);
     }
 
-    /// Keeps the batches that each of the `troubles` came from, for a replay, and does what the policy says. An error
-    /// where the run has to stop.
+    /// Keeps the batches that each of the `troubles` came from, for a replay, and applies the policy. Fails if the run
+    /// has to stop.
     pub fn recover(
         &mut self,
         troubles: &[Trouble],
@@ -56,7 +57,7 @@ impl Recovery {
         for trouble in troubles {
             let replay = match self.keep(trouble, input, network) {
                 Ok(path) => format!("To see what happened: app train --replay {}", path.display()),
-                // Whether the run stops or goes on must not depend on it.
+                // The decision to stop or go on must not depend on it.
                 Err(error) => format!("The batch could not be kept: {error:#}"),
             };
             match self.config.policy {
@@ -74,7 +75,7 @@ impl Recovery {
                     }
                     log::warn!("{trouble}. Skipped, {so_far}. {replay}");
                 }
-                // What came after the first trouble goes back with it.
+                // Troubles after the first are rolled back with it.
                 Policy::Rollback if back.is_some() => {}
                 Policy::Rollback => {
                     back = Some(format!("{trouble}. Rolled back, {}. {replay}", self.count(trouble, &replay)?))
@@ -89,7 +90,7 @@ impl Recovery {
         Ok(())
     }
 
-    /// Counts a recovery; an error if it is one too many.
+    /// Counts a recovery; fails if it is one too many.
     fn count(&mut self, trouble: &Trouble, replay: &str) -> Result<String> {
         let (times, limit) = (self.times.f_int64_value(&[])?.saturating_add(1), self.config.limit);
         if u64::try_from(times)? > limit {
@@ -101,8 +102,8 @@ impl Recovery {
         Ok(format!("{times} of at most {limit} times"))
     }
 
-    /// Writes down the batches and the weights they met. The input is a function of the place, so it gives the batches
-    /// once more, and none need be held while training goes on. On a GPU the weights are those of the look, a few steps
+    /// Saves the batches and the weights they met. The input is a function of the place, so it gives the batches once
+    /// more, and none need be held while training goes on. On a GPU the weights are those of the look, a few steps
     /// later.
     fn keep(&self, trouble: &Trouble, input: &dyn Input, network: &Network) -> Result<PathBuf> {
         let mut first = None;
@@ -144,7 +145,7 @@ fn first_not_finite(state: &StateDict) -> Result<Option<&String>> {
     Ok(None)
 }
 
-/// Whether all values are finite. Waits for the device.
+/// Returns whether all values are finite. Waits for the device.
 pub fn finite(tensor: &Tensor) -> Result<bool, TorchError> {
     Ok(tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? != 0)
 }

@@ -1,4 +1,4 @@
-//! `app train --replay`: a batch that was refused, run once more with the weights it met, to see where it breaks.
+//! `app train --replay`: reruns a rejected batch with the weights it met, to see where it breaks.
 
 use crate::identity;
 use crate::kernels;
@@ -7,20 +7,20 @@ use crate::recovery::{BATCH, finite};
 use crate::report;
 use crate::snapshot::restore_weights;
 use anyhow::{Context, Result, bail};
-use contract::{Loss, TorchError, caught};
+use contract::{Batch, Loss, TorchError, caught};
 use std::path::Path;
 use std::process::ExitCode;
 use tch::{IndexOp, Kind, Tensor};
 
-/// Prints what of the batch, of the network's outputs and of the gradients is not finite, sample by sample. `changes` are
-/// those of `--set`: to replay on another device, or in another precision.
+/// Prints which values are not finite: of the batch and the network's outputs, sample by sample, and of the gradients.
+/// `changes` are those of `--set`: to replay on another device, or in another precision.
 pub fn run(rejected: &Path, changes: &[String]) -> Result<ExitCode> {
     let snapshot = checkpoint::load(rejected)?;
     let (Some(batch), Some(about)) = (snapshot.states.get(BATCH), snapshot.about.get("rejected")) else {
         bail!("{} holds no batch: take a folder that a run left under rejected/", rejected.display());
     };
     let config = identity::config(&snapshot, &rejected.display().to_string())?.with(changes)?;
-    // As in the run that refused it.
+    // With the kernels of the run that rejected it.
     let network = Network::build_with(&config, kernels::of_checkpoint(rejected, &snapshot, &config)?)?;
     restore_weights(&snapshot, &network)?;
     let tensor = |name: &str| -> Result<Tensor> {
@@ -35,7 +35,8 @@ pub fn run(rejected: &Path, changes: &[String]) -> Result<ExitCode> {
         caught(|| network.model.forward_t(&inputs, true)).map_err(|said| anyhow::anyhow!("the model: {said}"))?;
     let loss_of = |at: Option<i64>| -> Result<Tensor> {
         let part = |of: &Tensor| at.map_or_else(|| of.shallow_clone(), |at| of.i(at..at + 1));
-        loss_fn.loss(&part(&outputs), &part(&targets)).map_err(anyhow::Error::from_boxed)
+        let batch = Batch::new(part(&inputs), part(&targets), Vec::new());
+        loss_fn.loss(&part(&outputs).into(), &batch).map_err(anyhow::Error::from_boxed)
     };
     let mut lines = vec![format!("{:<24} {:<28} {:<28} loss", "sample", "input", "logits")];
     for (at, name) in (0..).zip(&names) {
@@ -66,7 +67,7 @@ pub fn run(rejected: &Path, changes: &[String]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The least and the greatest value, or how many are not finite.
+/// Formats the smallest and the largest value, or the number of values that are not finite.
 fn range(tensor: &Tensor) -> Result<String, TorchError> {
     let tensor = tensor.detach();
     let bad = tensor.numel() as i64 - tensor.f_isfinite()?.f_sum(Kind::Int64)?.f_int64_value(&[])?;

@@ -1,16 +1,17 @@
-//! Scores in words: for the log, for stdout, for programs.
+//! Formats scores for the log, for stdout and for programs.
 
 use anyhow::{Context, Result};
 use contract::{Scores, listed};
 use data::{Noted, Passed, Split};
 use serde_json::{Map, Value, json};
 use std::io::ErrorKind;
+use terminal::Columns;
 
 /// Maximum number of samples named in a log line.
 const NAMED: usize = 50;
 
-/// Prints to stdout, without what a terminal would obey in it ([`terminal::clean`]; JSON keeps its meaning). A reader
-/// that has gone away (`| head`) is no error.
+/// Prints to stdout, with terminal control characters escaped ([`terminal::clean`]; JSON keeps its meaning). A closed
+/// pipe (`| head`) is no error.
 pub fn print(text: &str) -> Result<()> {
     match terminal::print(&terminal::clean(text)) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("writing to stdout"),
@@ -18,7 +19,7 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Prints what came of work that is done and kept elsewhere. Where stdout takes nothing, that is only a warning.
+/// Prints the result of work that is done and saved elsewhere. A failure to print is only a warning.
 pub fn show(text: &str) {
     match terminal::show(&terminal::clean(text)) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -28,12 +29,12 @@ pub fn show(text: &str) {
     }
 }
 
-/// ` at RATE images/s`; nothing where no rate is known.
+/// Returns ` at RATE images/s`, or nothing if the rate is not known.
 pub fn at_rate(rate: f64, digits: usize) -> String {
     if rate.is_finite() { format!(" at {rate:.digits$} images/s") } else { String::new() }
 }
 
-/// The lines of a table, each on a line of its own whatever the names in it hold.
+/// Joins the lines of a table. Line breaks in names are escaped.
 pub fn lines(lines: &[String]) -> String {
     lines.iter().map(|line| terminal::clean_line(line)).collect::<Vec<_>>().join("\n")
 }
@@ -52,7 +53,7 @@ pub fn skipped_of<'p>(split: Split, passed: impl IntoIterator<Item = &'p Passed>
     }
 }
 
-/// Warns of what image files hold that is not seen of them, once for all files.
+/// Warns of contents of image files that are ignored, once for all files.
 pub fn noted(noted: &Noted) {
     noted.lines().iter().for_each(|line| log::warn!("{line}"));
 }
@@ -70,18 +71,18 @@ pub fn all_skipped(passed: &[Passed]) {
     }
 }
 
-/// The score of this name; NaN where there is none.
+/// Returns the score of this name; NaN if there is none.
 pub fn score(scores: &Scores, name: &str) -> f64 {
     scores.iter().find(|(known, _)| known == name).map_or(f64::NAN, |(_, value)| *value)
 }
 
-/// The scores that a person looks at first, on one line.
-pub fn brief(scores: &Scores) -> String {
+/// The scores of the columns, on one line.
+pub fn brief(scores: &Scores, columns: &Columns) -> String {
     let short = |name: &str| format!("{name} {:.4}", score(scores, name));
-    ["loss", "accuracy", "mean_iou"].map(short).join(", ")
+    columns.names().map(short).collect::<Vec<_>>().join(", ")
 }
 
-/// A table: the totals, then a row for each class.
+/// Formats a table: the totals, then a row for each class.
 pub fn table(scores: &Scores, classes: &[String]) -> String {
     let mut lines: Vec<String> = Vec::new();
     for (name, value) in scores.iter().filter(|(name, _)| !name.contains('/')) {
@@ -100,7 +101,7 @@ pub fn table(scores: &Scores, classes: &[String]) -> String {
     lines.join("\n")
 }
 
-/// One JSON object: the totals by name, `iou` and `dice` by class. A class that does not occur is null.
+/// Returns one JSON object: the totals by name, `iou` and `dice` by class. A class that does not occur is null.
 pub fn object(scores: &Scores) -> Map<String, Value> {
     let mut object = Map::new();
     for (name, value) in scores {
@@ -116,7 +117,7 @@ pub fn object(scores: &Scores) -> Map<String, Value> {
     object
 }
 
-/// The classes, each with the value that stands for it in class maps and the colour that it is drawn in.
+/// Returns the classes, each with its value in class maps and its colour.
 pub fn classes(config: &data::Config) -> Value {
     let class = |(id, (name, color))| json!({ "id": id, "name": name, "color": color });
     (0..).zip(config.classes().into_iter().zip(config.colors())).map(class).collect::<Vec<Value>>().into()

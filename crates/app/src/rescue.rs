@@ -1,48 +1,10 @@
-//! Ends a training after an error: restores the state before the failed step and says how to resume.
+//! Ends a training after an error: says what is saved and how to resume.
 
 use crate::files::shown;
 use crate::lock::Gone;
-use crate::parts::Network;
 use crate::run::Run;
-use anyhow::{Error, Result, anyhow};
-use contract::{Progress, StateDict};
-use model::Statistics;
-use tch::Tensor;
-
-/// Snapshot of the running statistics and random generators, which a training step changes before the weights. It is
-/// taken before each step, so that a failed step can be undone.
-pub struct Undo {
-    statistics: Statistics,
-    before: Option<Before>,
-}
-
-struct Before {
-    statistics: Option<Tensor>,
-    generators: StateDict,
-}
-
-impl Undo {
-    /// Keeps nothing yet.
-    pub fn new(network: &Network) -> Self {
-        Self { statistics: Statistics::of(&network.store), before: None }
-    }
-
-    /// Keeps what there is before a step.
-    pub fn keep(&mut self, network: &Network) -> Result<()> {
-        let generators = crate::snapshot::generators(network.device)?;
-        self.before = Some(Before { statistics: self.statistics.remember()?, generators });
-        Ok(())
-    }
-
-    /// Puts back what was kept.
-    pub fn back(&self, network: &Network) -> Result<()> {
-        let Some(Before { statistics, generators }) = &self.before else { return Ok(()) };
-        if let Some(statistics) = statistics {
-            self.statistics.restore(statistics)?;
-        }
-        crate::snapshot::set_generators(generators, network.device)
-    }
-}
+use anyhow::{Error, anyhow};
+use contract::Progress;
 
 /// The error that ends a training whose folder is `gone`: nothing can be saved.
 pub fn gone(gone: &Gone, now: Progress, saved: Option<u64>) -> Error {

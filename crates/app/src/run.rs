@@ -10,31 +10,31 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Where runs are kept unless a person says otherwise.
+/// Default folder of runs.
 pub const RUNS: &str = "runs";
 
 /// A run folder.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// The folder.
+    /// Path of the folder.
     pub folder: PathBuf,
 }
 
 impl Run {
-    /// The folder `runs/NAME`.
+    /// Returns the run in `runs/NAME`.
     pub fn named(name: &str) -> Self {
         Self { folder: Path::new(RUNS).join(name) }
     }
 
-    /// The run in the folder that a person named: without what a path may have behind or between its names, and in full
-    /// where it ends in no name (`.`, `..`), since a run is called, moved aside and published by it.
+    /// Returns the run in a folder that the user named. Removes redundant parts of the path, and resolves one that ends
+    /// in no name (`.`, `..`), since the run is listed, moved aside and exported by that name.
     pub fn at(folder: &Path) -> Self {
         let plain: PathBuf = folder.components().collect();
         let named = plain.file_name().is_some();
         Self { folder: if named { plain } else { fs::canonicalize(&plain).unwrap_or(plain) } }
     }
 
-    /// The folder that a person named, or the run under `runs/` that last wrote a checkpoint.
+    /// Returns the run in the folder that the user named, or the one under `runs/` that last wrote a checkpoint.
     pub fn trained(folder: Option<&Path>) -> Result<Self> {
         match folder {
             Some(folder) => Ok(Self::at(folder)),
@@ -62,7 +62,7 @@ impl Run {
         }
     }
 
-    /// When the run last published a checkpoint; None where it has none, or where this is no run.
+    /// Returns the time of the run's last checkpoint; None if it has none, or if this is no run.
     fn saved_at(&self) -> io::Result<Option<SystemTime>> {
         let none = |error: io::Error| match error.kind() {
             ErrorKind::NotFound | ErrorKind::NotADirectory => Ok(None),
@@ -83,7 +83,7 @@ impl Run {
         self.folder.join("config.json")
     }
 
-    /// Where its scalars are written down.
+    /// Returns the path of its scalars.
     pub fn metrics(&self) -> PathBuf {
         self.folder.join("metrics.jsonl")
     }
@@ -116,7 +116,7 @@ impl Run {
         self.exists() || has_lines() || has_saved()
     }
 
-    /// The configuration of the run.
+    /// Reads the configuration of the run.
     pub fn config(&self) -> Result<Config> {
         let folder = self.folder.display();
         if !self.is_there()? {
@@ -128,13 +128,13 @@ impl Run {
         Config::read_saved(&self.config_file())
     }
 
-    /// Refuses a folder whose `config.json` somebody wrote who did not train here: training would replace it.
+    /// Refuses a folder with a `config.json` but without a training, which would replace that file.
     pub fn refuse_foreign(&self) -> Result<()> {
         let has_begun = [self.checkpoints(), self.metrics(), self.folder.join("environment.json")];
         if !self.exists() || has_begun.iter().any(|path| path.exists()) {
             return Ok(());
         }
-        // A training that ended right after it had written this.
+        // A training may have ended right after it had written this.
         let file = self.config_file();
         let text = regular::open(&file).and_then(io::read_to_string).with_context(|| file.display().to_string())?;
         let saved = Config::parse_saved(&text, "").and_then(|config| config.resolved());
@@ -147,7 +147,7 @@ impl Run {
         )))
     }
 
-    /// Makes the folder.
+    /// Creates the folder.
     pub fn create(&self) -> Result<()> {
         fs::create_dir_all(&self.folder).with_context(|| format!("making {}", self.folder.display()))
     }
@@ -157,28 +157,28 @@ impl Run {
         publish(&self.config_file(), config.resolved()?.as_bytes())
     }
 
-    /// The checkpoints of the run.
+    /// Returns the store of the run's checkpoints.
     pub fn store(&self, config: &checkpoint::Config) -> Store {
         Store::new(self.checkpoints(), config)
     }
 
-    /// Where batches are kept that were refused, each with the weights it met.
+    /// Returns the folder of rejected batches, each kept with the weights it met.
     pub fn rejected(&self) -> PathBuf {
         self.folder.join("rejected")
     }
 
-    /// The page about the run.
+    /// Returns the path of the report.
     pub fn report(&self) -> PathBuf {
         self.folder.join("report.html")
     }
 
-    /// Writes the configuration again where a person removed it meanwhile.
+    /// Writes the configuration again if somebody removed it meanwhile.
     pub fn keep_if_missing(&self, config: &Config) -> Result<()> {
         if self.exists() { Ok(()) } else { self.keep(config) }
     }
 
-    /// Renames the folder to the first free `NAME.1`, `NAME.2`, … Of a link, it is the folder that is renamed, and the
-    /// link leads to the new one; the old one has a link beside it.
+    /// Renames the folder to the first free `NAME.1`, `NAME.2`, … If it is a link, renames the folder it leads to,
+    /// makes it lead to a new one, and places a link to the old one next to it.
     pub fn move_aside(&self) -> Result<()> {
         let doing = || format!("moving {} aside", self.folder.display());
         let folder = fs::canonicalize(&self.folder).with_context(doing)?;
@@ -200,7 +200,7 @@ impl Run {
         }
         let aside = numbered(&folder, n);
         fs::rename(&folder, &aside).with_context(doing)?;
-        // What is left is a link to nowhere, which `create` would stumble over.
+        // Without it the link would lead nowhere, and `create` would fail.
         fs::create_dir(&folder).with_context(doing)?;
         log::info!("Moved the old run to {}; the new one is in {}", aside.display(), folder.display());
         #[cfg(unix)]
@@ -210,7 +210,8 @@ impl Run {
         Ok(())
     }
 
-    /// Refuses to go on here from a checkpoint of elsewhere, where that would mix two runs in one folder.
+    /// Refuses to resume here from a checkpoint of another run if this one has checkpoints too, which would mix two
+    /// runs in one folder.
     pub fn refuse_mixture(&self, checkpoint: &Path) -> Result<()> {
         let empty = self.store(&checkpoint::Config::default()).list()?.is_empty();
         if empty || !checkpoint.exists() || self.holds(checkpoint) {
@@ -222,7 +223,7 @@ impl Run {
         )))
     }
 
-    /// Refuses a checkpoint of elsewhere as one of this run.
+    /// Refuses a checkpoint that is not of this run.
     pub fn refuse_stranger(&self, checkpoint: &Path) -> Result<()> {
         if !checkpoint.exists() || self.holds(checkpoint) {
             return Ok(());
@@ -238,7 +239,7 @@ impl Run {
         own() == Some(true)
     }
 
-    /// Renames checkpoints later than `step`, which a run that starts over from there would otherwise come back to.
+    /// Renames checkpoints later than `step`, which a run that resumes from there would otherwise return to.
     pub fn supersede_after(&self, config: &checkpoint::Config, step: u64) -> Result<()> {
         for later in self.store(config).list()?.into_iter().filter(|path| checkpoint::step_of(path) > Some(step)) {
             let name = later.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -253,7 +254,7 @@ impl Run {
     }
 }
 
-/// The checkpoint that was found; damaged ones that were passed over are logged, and are an error if there is no other.
+/// Returns the checkpoint that was found. Logs damaged ones that were skipped, and fails if there is no other.
 pub fn valid(found: Found) -> Result<Option<(PathBuf, Snapshot)>> {
     let (found, damaged) = found;
     for damaged in &damaged {

@@ -1,4 +1,4 @@
-//! `app runs`: the runs of a folder beside each other, and in what they differ.
+//! `app runs`: lists the runs of a folder, and their differences.
 
 mod differences;
 mod look;
@@ -16,9 +16,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// How many folders deep a run may lie: `runs/group/a`.
+/// Maximum depth of a run below the folder: `runs/group/a`.
 const DEPTH: usize = 2;
-/// Characters on a line of the last column, which has more lines where these do not suffice.
+/// Characters on a line of the last column, which wraps.
 const WIDTH: usize = 72;
 
 /// `app runs`
@@ -32,7 +32,7 @@ pub fn run(args: &cli::Runs) -> Result<()> {
         fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
     }
     let mut runs: Vec<Looked> = find(folder, DEPTH).iter().map(|run| look(run, name(folder, run))).collect();
-    // Those that are equally old stay in the order of their names.
+    // Runs of the same age stay in the order of their names.
     runs.sort_by_key(|run| Reverse(run.written));
     let configs: Vec<Option<&Value>> = runs.iter().map(|run| run.config.as_ref()).collect();
     let differing = differing(&configs);
@@ -49,8 +49,8 @@ pub fn run(args: &cli::Runs) -> Result<()> {
     report::print(&table(&runs, &differing, SystemTime::now()))
 }
 
-/// The folders that hold a `config.json`: those inside `folder`, or else itself. A folder of runs is no run, whatever
-/// else it holds.
+/// Returns the folders that hold a `config.json`: those inside `folder`, or else `folder` itself. A folder of runs is
+/// no run, whatever else it holds.
 fn find(folder: &Path, depth: usize) -> Vec<PathBuf> {
     let mut inside: Vec<PathBuf> = match fs::read_dir(folder) {
         Ok(entries) if depth > 0 => entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect(),
@@ -62,13 +62,13 @@ fn find(folder: &Path, depth: usize) -> Vec<PathBuf> {
     if found.is_empty() && run.exists() { vec![run.folder] } else { found }
 }
 
-/// What a run is called in the list: its path within `folder`.
+/// Returns the name of a run in the list: its path within `folder`.
 fn name(folder: &Path, run: &Path) -> String {
     let inside = run.strip_prefix(folder).ok().filter(|path| *path != Path::new(""));
     inside.unwrap_or(run).display().to_string()
 }
 
-/// All that is known of a run, for programs.
+/// Returns everything known about a run, for programs.
 fn object((run, differing): (&Looked, &Differing), now: SystemTime) -> Value {
     let best = run.best.as_ref().map(|best| {
         let mode = if best.greatest { "max" } else { "min" };
@@ -89,7 +89,7 @@ fn object((run, differing): (&Looked, &Differing), now: SystemTime) -> Value {
     })
 }
 
-/// A line for each run, more where it differs in much; then what is wrong with any of them.
+/// Formats a row for each run, with further lines for many differences, and then the problems of the runs.
 fn table(runs: &[Looked], differing: &[Differing], now: SystemTime) -> String {
     let mut rows = vec![["name", "state", "epoch", "best", "age", "size"].map(String::from)];
     let mut last = vec![vec!["differs in".to_string()]];
@@ -109,7 +109,7 @@ fn table(runs: &[Looked], differing: &[Differing], now: SystemTime) -> String {
     let mut lines = Vec::new();
     for (row, last) in rows.iter().zip(&last) {
         for line in 0..last.len().max(1) {
-            // Only the first line of a run says more than in what it differs.
+            // Further lines of a run hold only its differences.
             let cell = |(cell, width)| format!("{:<width$}  ", if line == 0 { cell } else { "" });
             let cells: String = row.iter().map(String::as_str).zip(widths).map(cell).collect();
             let last = last.get(line).map_or("", String::as_str);
@@ -137,12 +137,12 @@ fn row(run: &Looked, now: SystemTime) -> [String; 6] {
     ]
 }
 
-/// Nothing, where another computer's clock is ahead.
+/// Returns the time since `written`; zero if another computer's clock is ahead.
 fn since(written: SystemTime, now: SystemTime) -> Duration {
     now.duration_since(written).unwrap_or_default()
 }
 
-/// A time in its greatest unit: `12 s`, `3 min`, `5 h`, `1 day`, `2 days`.
+/// Formats a time in its greatest unit: `12 s`, `3 min`, `5 h`, `1 day`, `2 days`.
 fn age(time: Duration) -> String {
     let seconds = time.as_secs();
     match (seconds / 86_400, seconds / 3600, seconds / 60) {

@@ -1,4 +1,4 @@
-//! `model.json`: what a saved network is, for those who run it, ourselves among them.
+//! `model.json`: the description of a saved network, for all who run it, this program included.
 
 use crate::config::Config;
 use crate::identity;
@@ -21,16 +21,16 @@ use tch::nn::VarStore;
 use tch::{Kind, Tensor};
 use torch_ext::Kernels;
 
-/// The file's name.
+/// Name of the file.
 pub const DESCRIPTION: &str = "model.json";
 
-/// The version of what is in it.
+/// Version of its format.
 const VERSION: u64 = 1;
 
-/// The most bytes of it that are read: thousands of times what is written.
+/// Maximum number of bytes that are read of it: thousands of times what is written.
 const LONGEST: u64 = 16 << 20;
 
-/// What we read of it again.
+/// Fields of it that this program reads.
 #[derive(Debug, Deserialize)]
 struct Known {
     format: u64,
@@ -45,7 +45,7 @@ struct Sum {
     blake3: String,
 }
 
-/// Where the network comes from.
+/// Origin of the network.
 #[derive(Debug, Deserialize)]
 struct Origin {
     epoch: u64,
@@ -53,7 +53,7 @@ struct Origin {
     about: Value,
 }
 
-/// What the network is and comes from; `parity` and `files` are added once they are known.
+/// Returns the description of the network and its origin; `parity` and `files` are added once they are known.
 pub fn description(trained: &Trained) -> Value {
     let Trained { config, checkpoint, progress, scores, about, .. } = trained;
     let data = &config.data;
@@ -109,10 +109,10 @@ fn sum(content: impl Read) -> Result<Sum> {
     Ok(Sum { bytes: hasher.count(), blake3: hasher.finalize().to_hex().to_string() })
 }
 
-/// Reads a saved network. Its data are those that it was trained with, with `changes`.
+/// Loads a saved network. Its configuration, data included, is the one it was trained with, with `changes`.
 ///
-/// Nothing in it is executed, and it names no place that anything is written to. The network is made anew with the
-/// weights of `model.safetensors`; only where that was not saved, its `model.pt` is read, as data too.
+/// Nothing in it is executed, and it names no place that anything is written to. The network is rebuilt with the
+/// weights of `model.safetensors`; only if that was not saved, its `model.pt` is read, as data too.
 pub fn load(folder: &Path, changes: &[String]) -> Result<Trained> {
     let path = folder.join(DESCRIPTION);
     let none = |error| usage(format!("{} is no saved network: {DESCRIPTION}: {error}", folder.display()));
@@ -152,7 +152,7 @@ pub fn load(folder: &Path, changes: &[String]) -> Result<Trained> {
     Ok(Trained { config, network, checkpoint: folder.into(), progress, scores: BTreeMap::new(), about: run.about })
 }
 
-/// The network of a configuration with the weights of a `model.safetensors`, which may have 16 bits.
+/// Builds the network of a configuration with the weights of a `model.safetensors`, which may have 16 bits.
 pub fn rebuilt(config: &Config, weights: StateDict) -> Result<Network> {
     let network = Network::build(config)?;
     let float = |(name, tensor): (String, Tensor)| Ok((name, tensor.f_to_kind(Kind::Float)?));
@@ -160,7 +160,7 @@ pub fn rebuilt(config: &Config, weights: StateDict) -> Result<Network> {
     Ok(network)
 }
 
-/// The content of a regular file of `most` bytes at most: one that grows, or a pipe, would take memory or time without
+/// Reads at most `most` + 1 bytes of a regular file: a file that grows, or a pipe, would take memory or time without
 /// end.
 fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();

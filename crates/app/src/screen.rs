@@ -1,4 +1,5 @@
-//! What a person sees of a training: a bar and a row an epoch, or the dashboard; where nobody looks, a line an epoch.
+//! Progress display of a training: a bar and a table row per epoch, or the dashboard; without a terminal, a log line
+//! per epoch.
 
 use crate::config::Config;
 use crate::guard::Seen;
@@ -6,63 +7,76 @@ use crate::report::{brief, score};
 use crate::run::Run;
 use ::report::{History, Stage};
 use anyhow::Result;
+use checkpoint::Mode;
 use contract::{Progress, Scores};
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
-use terminal::{Class, Command, Dashboard, Epoch, Look, Measured, Setup, Step, Table, Watch};
+use terminal::{Class, Columns, Command, Dashboard, Epoch, Look, Setup, Step, Table, Watch};
 
-/// The screen of a training.
+/// Progress display of a training.
 pub struct Screen {
     dashboard: Option<Dashboard>,
-    /// Rows where a person looks, else lines of the log.
+    /// Rows on a terminal; None for lines of the log.
     table: Option<Table>,
     watch: Watch,
     epochs: u64,
-    /// Of training and of validation.
+    /// Number of training and of validation samples.
     samples: [u64; 2],
     batch_size: u64,
+    columns: Columns,
     classes: Vec<String>,
     since: Instant,
     stop_after_epoch: bool,
-    /// The mean IoU of the last validation.
+    /// The score of the last validation.
     score: Option<f64>,
 }
 
-/// How a training went.
+/// Speed of a training.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// Images a second.
+    /// Images per second.
     pub rate: f64,
-    /// The part of the time that was spent waiting for data, from 0 to 1.
+    /// Fraction of the time spent waiting for data, from 0 to 1.
     pub waiting: f64,
 }
 
-/// What a person asked for by a key.
+/// Requests made by key.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Asked {
-    /// A checkpoint.
+    /// Save a checkpoint.
     pub save: bool,
-    /// A validation, now.
+    /// Validate now.
     pub validate: bool,
-    /// The end, now.
+    /// Stop now.
     pub stop: bool,
 }
 
 impl Screen {
     /// The screen of the run, or the dashboard over the whole terminal. What the run wrote down before is on it too.
-    pub fn open(tui: bool, run: &Run, config: &Config, from: Progress, samples: [u64; 2]) -> Result<Self> {
+    /// `scores` are those that a person looks at first.
+    pub fn open(
+        tui: bool,
+        run: &Run,
+        config: &Config,
+        from: Progress,
+        samples: [u64; 2],
+        scores: Vec<String>,
+    ) -> Result<Self> {
         let (epochs, classes) = (config.train.epochs, config.data.classes());
+        let columns = Columns::new(scores, &config.checkpoint.best, config.checkpoint.mode == Mode::Max);
         let history = History::read(&run.metrics())?;
-        let dashboard = if tui { Some(Dashboard::open(setup(run, config, samples))?) } else { None };
+        let dashboard = if tui { Some(Dashboard::open(setup(run, config, samples, columns.clone()))?) } else { None };
         if let Some(dashboard) = &dashboard {
-            before(dashboard, &history, &classes);
+            before(dashboard, &history, &columns, &classes);
         }
-        let best = history.scores(Stage::Validation, "mean_iou").into_iter().map(|(_, iou)| iou);
+        let of_before = |name: &str| history.scores(Stage::Validation, name).into_iter().map(|(_, score)| score);
+        let better = |best: f64, score: f64| if columns.is_better(score, best) { score } else { best };
+        let best = of_before(&config.checkpoint.best).fold(f64::NAN, better);
         let look = Look::of_environment();
         let rows = dashboard.is_none() && stderr().is_terminal() && look.moves && log::max_level() == log::Level::Info;
         let mut screen = Self {
             dashboard,
-            table: rows.then(|| Table::new(epochs, best.fold(f64::NAN, f64::max), look)),
+            table: rows.then(|| Table::new(columns.clone(), epochs, best, look)),
             watch: Watch::new("", 0, 0),
             epochs,
             samples,
@@ -70,13 +84,14 @@ impl Screen {
             classes,
             since: Instant::now(),
             stop_after_epoch: false,
-            score: history.scores(Stage::Validation, "mean_iou").pop().map(|(_, iou)| iou),
+            score: of_before(columns.score()).last(),
+            columns,
         };
         screen.start_epoch(from);
         Ok(screen)
     }
 
-    /// Training of an epoch begins or goes on.
+    /// Shows that the training of an epoch begins or resumes.
     pub fn start_epoch(&mut self, at: Progress) {
         log::debug!("Start epoch {}", at.epoch + 1);
         self.since = Instant::now();
@@ -93,7 +108,7 @@ impl Screen {
         }
     }
 
-    /// A training step is done.
+    /// Shows a training step.
     pub fn step(&mut self, samples: usize, seen: &Seen, learning_rate: f64, waited: Duration) {
         let (learning_rate, waited) = (Some(learning_rate), Some(waited));
         self.tell(&Step { samples, loss: seen.loss, score: self.score, learning_rate, waited });
@@ -106,7 +121,7 @@ impl Screen {
         }
     }
 
-    /// What was asked for since the last call.
+    /// Returns the requests since the last call.
     pub fn asked(&mut self) -> Asked {
         let mut asked = Asked::default();
         for command in self.dashboard.iter().flat_map(Dashboard::commands) {
@@ -120,17 +135,17 @@ impl Screen {
         asked
     }
 
-    /// Whether the run shall stop at the end of this epoch.
+    /// Returns whether the run shall stop at the end of this epoch.
     pub fn stops_after_epoch(&self) -> bool {
         self.stop_after_epoch
     }
 
-    /// How this epoch's training went so far.
+    /// Returns the speed of this epoch's training so far.
     pub fn pace(&self) -> Pace {
         Pace { rate: self.watch.rate(), waiting: self.watch.waiting() }
     }
 
-    /// A validation begins, which is shown in the place of the training.
+    /// Starts the display of a validation, in the place of the training.
     pub fn validation(&mut self) -> Validation<'_> {
         self.watch.finish();
         if let Some(dashboard) = &self.dashboard {
@@ -139,24 +154,24 @@ impl Screen {
         Validation { dashboard: self.dashboard.as_ref(), watch: Watch::new("Validation", 0, self.samples[1]) }
     }
 
-    /// A validation that was asked for in the middle of an epoch is over; training goes on.
+    /// Shows the scores of a validation that was requested in the middle of an epoch, and returns to the training.
     pub fn validated(&mut self, at: Progress, scores: &Scores) {
-        log::info!("Step {} | validation: {}", at.step, brief(scores));
-        self.score = Some(score(scores, "mean_iou"));
+        log::info!("Step {} | validation: {}", at.step, brief(scores, &self.columns));
+        self.score = Some(score(scores, self.columns.score()));
         if let Some(dashboard) = &self.dashboard {
-            dashboard.validated(&measured(|name| score(scores, name)), &self.ious(scores));
+            dashboard.validated(&self.measured(scores), &self.ious(scores));
         }
         self.train(at);
     }
 
-    /// An epoch is over.
+    /// Shows the results of an epoch.
     pub fn end_epoch(&mut self, at: Progress, pace: Pace, [training, validation]: [&Scores; 2]) {
         let Pace { rate, waiting } = pace;
-        self.score = Some(score(validation, "mean_iou"));
+        self.score = Some(score(validation, self.columns.score()));
         let epoch = Epoch {
             epoch: at.epoch,
-            training: measured(|name| score(training, name)),
-            validation: measured(|name| score(validation, name)),
+            training: self.measured(training),
+            validation: self.measured(validation),
             seconds: self.since.elapsed().as_secs_f64(),
             rate,
             waiting,
@@ -170,13 +185,17 @@ impl Screen {
                 "Epoch {}/{} | Training acc over epoch: {:.4}, loss {:.4} | validation: {}{}",
                 at.epoch,
                 self.epochs,
-                epoch.training.accuracy,
-                epoch.training.loss,
-                brief(validation),
+                score(training, "accuracy"),
+                score(training, "loss"),
+                brief(validation, &self.columns),
                 // A run that went on at the end of an epoch trained nothing of it.
                 if rate.is_finite() { format!(" | {rate:.0} images/s") } else { String::new() },
             ),
         }
+    }
+
+    fn measured(&self, scores: &Scores) -> Vec<f64> {
+        self.columns.names().map(|name| score(scores, name)).collect()
     }
 
     fn ious(&self, scores: &Scores) -> Vec<f64> {
@@ -184,14 +203,14 @@ impl Screen {
     }
 }
 
-/// A validation under way.
+/// Progress display of a validation.
 pub struct Validation<'s> {
     dashboard: Option<&'s Dashboard>,
     watch: Watch,
 }
 
 impl Validation<'_> {
-    /// So many samples more are measured.
+    /// Shows that `samples` more are measured.
     pub fn step(&mut self, samples: usize) {
         let step = Step { samples, ..Step::default() };
         self.watch.step(&step);
@@ -201,7 +220,7 @@ impl Validation<'_> {
     }
 }
 
-fn setup(run: &Run, config: &Config, [samples, validation_samples]: [u64; 2]) -> Setup {
+fn setup(run: &Run, config: &Config, [samples, validation_samples]: [u64; 2], columns: Columns) -> Setup {
     let classes = config.data.classes().into_iter().zip(config.data.colors());
     Setup {
         title: run.folder.display().to_string(),
@@ -209,24 +228,21 @@ fn setup(run: &Run, config: &Config, [samples, validation_samples]: [u64; 2]) ->
         epochs: config.train.epochs,
         samples,
         validation_samples,
+        columns,
         classes: classes.map(|(name, color)| Class { name, color: color.0 }).collect(),
     }
 }
 
-fn measured(score: impl Fn(&str) -> f64) -> Measured {
-    Measured { loss: score("loss"), accuracy: score("accuracy"), mean_iou: score("mean_iou") }
-}
-
 /// Tells the dashboard of the epochs that were before.
-fn before(dashboard: &Dashboard, history: &History, classes: &[String]) {
+fn before(dashboard: &Dashboard, history: &History, columns: &Columns, classes: &[String]) {
     for line in history.of(Stage::Train) {
         let Some(validation) = history.of(Stage::Validation).find(|other| other.epoch == line.epoch) else { continue };
         let of = |name: &str| line.get(name).unwrap_or(f64::NAN);
         let of_validation = |name: &str| validation.get(name).unwrap_or(f64::NAN);
         let epoch = Epoch {
             epoch: line.epoch,
-            training: measured(of),
-            validation: measured(of_validation),
+            training: columns.names().map(of).collect(),
+            validation: columns.names().map(of_validation).collect(),
             seconds: of("seconds/epoch"),
             rate: of("images_per_second"),
             waiting: of("seconds/data") / of("seconds/epoch"),

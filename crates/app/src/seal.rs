@@ -9,18 +9,18 @@ use std::path::{Path, PathBuf};
 /// Suffix of files of probabilities, after the name of the image.
 pub const PROBABILITIES: &str = "_probabilities.npy";
 
-/// The keywords of the text chunks that hold checksums, each with its end: of the picture itself, and of the
-/// probabilities that belong to it, since NumPy's format has no place for one.
+/// Keywords, with their end, of the text chunks that hold checksums: of the picture itself, and of the probabilities
+/// that belong to it, since NumPy's format has no place for one.
 const PICTURE: &[u8] = b"oxiseg\0";
 const NUMBERS: &[u8] = b"oxiseg-npy\0";
 
 /// The last chunk of every PNG file.
 const END: &[u8] = b"\0\0\0\0IEND\xaeB`\x82";
 
-/// Digits of a checksum.
+/// Number of digits of a checksum.
 const DIGITS: usize = 64;
 
-/// Seals a PNG file that is complete, with the checksum of the probabilities that belong to it.
+/// Seals a complete PNG file, with the checksum of the probabilities that belong to it.
 pub fn seal(file: &mut File, probabilities: Option<&str>) -> io::Result<()> {
     let mut end = file.seek(SeekFrom::End(-(END.len() as i64)))?;
     let mut last = [0; END.len()];
@@ -40,7 +40,7 @@ pub fn seal(file: &mut File, probabilities: Option<&str>) -> io::Result<()> {
     file.write_all(END)
 }
 
-/// The checksum of the first `bytes` of a file.
+/// Returns the checksum of the first `bytes` of a file.
 pub fn checksum(file: &mut File, bytes: u64) -> io::Result<String> {
     file.rewind()?;
     let mut hasher = blake3::Hasher::new();
@@ -58,7 +58,7 @@ pub fn is_ours(path: &Path) -> bool {
     ours.unwrap_or(false)
 }
 
-/// The checksum of the probabilities that belong to the picture at `path`, if it is ours.
+/// Returns the checksum of the probabilities that belong to the picture at `path`, if it is ours.
 pub fn probabilities_of(path: &Path) -> Option<String> {
     if !is_ours(path) {
         return None;
@@ -92,7 +92,7 @@ fn belongs(path: &Path) -> io::Result<bool> {
     Ok(expected.is_some() && checksum(&mut file, bytes).ok() == expected)
 }
 
-/// The class map that probabilities belong to.
+/// Returns the class map that probabilities belong to.
 fn map_of(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.as_encoded_bytes().strip_suffix(PROBABILITIES.as_bytes())?;
     #[cfg(unix)]
@@ -104,13 +104,13 @@ fn map_of(path: &Path) -> Option<PathBuf> {
     Some(path.with_file_name(name))
 }
 
-/// The file and its length, if it is one and no link to it.
+/// Opens the file and returns it with its length, if it is a regular file and not a link.
 fn regular(path: &Path) -> io::Result<Option<(File, u64)>> {
     let about = fs::symlink_metadata(path)?;
     if about.is_file() { Ok(Some((File::open(path)?, about.len()))) } else { Ok(None) }
 }
 
-/// A text chunk.
+/// Builds a text chunk.
 fn chunk(keyword: &[u8], text: &str) -> Vec<u8> {
     let mut chunk = ((keyword.len() + text.len()) as u32).to_be_bytes().to_vec();
     for part in [b"tEXt", keyword, text.as_bytes()] {
@@ -125,7 +125,7 @@ const fn chunk_length(keyword: &[u8]) -> usize {
     12 + keyword.len() + DIGITS
 }
 
-/// The checksum in a chunk that [`chunk`] made.
+/// Returns the checksum in a chunk that [`chunk`] built.
 fn read_chunk(keyword: &[u8], found: &[u8]) -> Option<String> {
     let text = found.get(8 + keyword.len()..8 + keyword.len() + DIGITS)?;
     let text = str::from_utf8(text).ok()?;

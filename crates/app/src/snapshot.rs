@@ -1,4 +1,4 @@
-//! What a checkpoint holds, taken from the parts and put back into them.
+//! Takes the states that a checkpoint holds from the parts, and restores them.
 
 use crate::parts::{Network, Parts};
 use crate::recovery::Recovery;
@@ -10,7 +10,7 @@ use optim::Average;
 use std::collections::BTreeMap;
 use tch::Device;
 
-/// The state that holds the weights.
+/// Name of the state that holds the weights.
 pub const MODEL: &str = "model";
 const OPTIMIZER: &str = "optimizer";
 const METRIC: &str = "metric";
@@ -18,7 +18,7 @@ const GENERATOR: &str = "generator";
 const AVERAGE: &str = "average";
 const RECOVERY: &str = "recovery";
 
-/// The state of all that training changes, between two events. The tensors are those of the parts.
+/// Returns the state of all that training changes, between two events. The tensors are those of the parts.
 pub fn take(
     network: &Network,
     training: &Training,
@@ -36,7 +36,7 @@ pub fn take(
     Ok(states.into_iter().map(|(name, state)| (name.to_string(), state)).collect())
 }
 
-/// Puts back all that [`take`] took.
+/// Restores all that [`take`] returned.
 pub fn restore(snapshot: &Snapshot, parts: &mut Parts, recovery: &mut Recovery) -> Result<()> {
     let Parts { network, optimizer, metric, average, .. } = parts;
     restore_learnt(snapshot, network, optimizer, average.as_mut())?;
@@ -45,7 +45,7 @@ pub fn restore(snapshot: &Snapshot, parts: &mut Parts, recovery: &mut Recovery) 
     set_generators(state(snapshot, GENERATOR)?, network.device)
 }
 
-/// Puts back what was learnt: weights, the optimizer's state, the average.
+/// Restores what was learnt: the weights, the optimizer's state, the average.
 pub fn restore_learnt(
     snapshot: &Snapshot,
     network: &Network,
@@ -62,12 +62,12 @@ pub fn restore_learnt(
     }
 }
 
-/// Puts back the weights that training goes on with.
+/// Restores the weights that training goes on with.
 pub fn restore_weights(snapshot: &Snapshot, network: &Network) -> Result<()> {
     contract::load(&Stateful::state(&network.store), state(snapshot, MODEL)?).context("the model's weights")
 }
 
-/// Puts back the weights that predictions are made with: the average, where there is one.
+/// Restores the weights that predictions are made with: the average, if there is one.
 pub fn restore_for_use(snapshot: &Snapshot, network: &Network) -> Result<()> {
     restore_weights(snapshot, network)?;
     let Some(state) = snapshot.states.get(AVERAGE) else { return Ok(()) };
@@ -80,7 +80,7 @@ fn state<'s>(snapshot: &'s Snapshot, name: &str) -> Result<&'s StateDict> {
     snapshot.states.get(name).with_context(|| format!("the checkpoint holds no {name}.safetensors"))
 }
 
-/// The states of the generators of random numbers.
+/// Returns the states of the random generators.
 pub fn generators(device: Device) -> Result<StateDict> {
     let mut states = StateDict::from([("cpu".into(), torch_ext::generator_state(Device::Cpu)?)]);
     if let Device::Cuda(_) = device {
@@ -89,7 +89,7 @@ pub fn generators(device: Device) -> Result<StateDict> {
     Ok(states)
 }
 
-/// Puts back what [`generators`] gave. A run that moves between CPU and GPU has no state for the other's generator.
+/// Restores what [`generators`] returned. A run that moves between CPU and GPU has no state for the other's generator.
 pub fn set_generators(states: &StateDict, device: Device) -> Result<()> {
     for (name, generator) in states {
         match (name.as_str(), device) {

@@ -1,4 +1,4 @@
-//! Where a training starts from: which folder, which configuration, which checkpoint.
+//! Finds the starting point of a training: folder, configuration and checkpoint.
 
 use crate::cli;
 use crate::cli::Resume;
@@ -17,13 +17,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where a training starts from.
+/// Starting point of a training.
 pub struct Start {
-    /// The run folder.
+    /// Run folder.
     pub run: Run,
-    /// The configuration, with the changes of the command line.
+    /// Configuration, with the changes of the command line.
     pub config: Config,
-    /// The checkpoint to continue from.
+    /// Checkpoint to continue from.
     pub checkpoint: Option<(PathBuf, Snapshot)>,
     /// Permitted differences between the configuration and that of the checkpoint.
     pub changes: Vec<Passed>,
@@ -31,10 +31,10 @@ pub struct Start {
     lock: Option<Arc<Lock>>,
 }
 
-/// Reads what there is, and changes nothing.
+/// Finds the starting point. Only reads, and takes the lock of an existing folder.
 pub fn start(args: &cli::Train) -> Result<Start> {
     let run = folder(args);
-    // Before anything is read: what another process is writing would soon be no longer true.
+    // Locked before anything is read: another process would soon make it outdated.
     let is_there = run.is_there()?;
     run.refuse_foreign()?;
     let lock = if is_there { Some(Arc::new(Lock::take(&run.folder)?)) } else { None };
@@ -47,7 +47,7 @@ pub fn start(args: &cli::Train) -> Result<Start> {
     };
     let config = match (&args.config, &named) {
         (Some(file), named) => {
-            // One that cannot be read says so where it is needed.
+            // A configuration that cannot be read is reported where it is needed.
             let before = match named {
                 _ if args.resume == Resume::Never => None,
                 Some((path, snapshot)) => identity::config(snapshot, &path.display().to_string()).ok(),
@@ -73,20 +73,20 @@ pub fn start(args: &cli::Train) -> Result<Start> {
 }
 
 impl Start {
-    /// How far training has come.
+    /// Returns the progress of the training.
     pub fn progress(&self) -> Progress {
         self.checkpoint.as_ref().map(|(_, snapshot)| snapshot.progress).unwrap_or_default()
     }
 
-    /// Says that all epochs are done already, and what of the configuration that was asked for is not that of the run.
+    /// Logs that all epochs are done already, and which requested changes of the configuration were not applied.
     ///
     /// # Errors
     ///
-    /// Fails where the run was trained with other data.
+    /// Fails if the run was trained with other data.
     pub fn say_finished(&self, allow: &[String]) -> Result<()> {
         let Some((path, snapshot)) = &self.checkpoint else { return Ok(()) };
         let data = identity::compare_data(path, snapshot, &self.config, allow);
-        // A run of which nothing else is asked is finished also where its data are gone.
+        // If nothing else is asked of it, a run is finished even if its data are gone.
         let gone = |error: &anyhow::Error| !error.is::<Usage>() && self.changes.is_empty();
         let of_data = match data {
             Err(error) if gone(&error) => {
@@ -100,16 +100,16 @@ impl Start {
         let changes: Vec<&str> = self.changes.iter().chain(&of_data).map(|(_, change)| change.as_str()).collect();
         if !changes.is_empty() {
             log::warn!(
-                "It was trained with another configuration, and nothing was done about that: {}. For a run of its own, \
-                 name a folder with --run",
+                "It was trained with another configuration, and these changes were not applied: {}. To train \
+                 with them, name another folder with --run",
                 changes.join("; ")
             );
         }
         Ok(())
     }
 
-    /// Makes the run folder ready, once everything that may fail early has not failed: an old run that shall not go on
-    /// is moved aside, and so are checkpoints later than the one to continue from. The lock is held as long as this
+    /// Prepares the run folder, once everything that may fail early has succeeded: moves aside an old run that shall
+    /// not go on, and renames checkpoints later than the one to continue from. The lock is held as long as `self`
     /// lives.
     pub fn enter(&mut self, from: Progress) -> Result<Arc<Lock>> {
         self.lock.iter().try_for_each(|lock| lock.check())?;
@@ -134,17 +134,17 @@ impl Start {
         Ok(lock)
     }
 
-    /// The lock, where the folder was there from the start or is ready.
+    /// Returns the lock, if the folder existed from the start or is prepared.
     pub fn lock(&self) -> Option<&Lock> {
         self.lock.as_deref()
     }
 }
 
-/// The run folder: the one named, that of the checkpoint named, or the configuration's own.
+/// Returns the run folder: the one named, the configuration's own, or that of the checkpoint named.
 fn folder(args: &cli::Train) -> Run {
     let of_checkpoint = |path: &Path| {
         let of = |path: &Path| path.parent()?.parent().filter(|run| *run != Path::new("")).map(Run::at);
-        // A path that begins inside the run says nothing of its folder.
+        // A path that begins inside the run does not name its folder.
         of(path).or_else(|| of(&fs::canonicalize(path).ok()?))
     };
     let own = match (&args.run, &args.config, &args.resume) {

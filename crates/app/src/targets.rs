@@ -1,5 +1,4 @@
-//! The files that a command is about to write: all are known, and none is where it should not be, before the first is
-//! written.
+//! Checks the files that a command is about to write: all are known, and each may be written, before the first one is.
 
 use crate::files::{Replace, folder};
 use crate::usage::usage;
@@ -18,21 +17,21 @@ type Identity = (u64, u64);
 #[cfg(not(unix))]
 type Identity = PathBuf;
 
-/// Files that are read, and so are never written.
+/// Input files, which are never written.
 #[derive(Debug, Default)]
 pub struct Inputs {
     known: HashMap<Identity, PathBuf>,
 }
 
 impl Inputs {
-    /// Takes in a file: itself, and what it links to.
+    /// Adds a file: itself, and what it links to.
     pub fn add(&mut self, path: &Path) {
         for identity in identities(path) {
             self.known.entry(identity).or_insert_with(|| path.into());
         }
     }
 
-    /// The file that `path` is too.
+    /// Returns the input file that `path` is, too.
     fn at(&self, path: &Path) -> Option<&Path> {
         identities(path).into_iter().find_map(|identity| self.known.get(&identity)).map(PathBuf::as_path)
     }
@@ -50,30 +49,30 @@ fn identities(path: &Path) -> Vec<Identity> {
     path.canonicalize().into_iter().collect()
 }
 
-/// The files that are about to be written.
+/// Files that are about to be written.
 #[derive(Debug)]
 pub struct Targets {
     inputs: Inputs,
     replace: Replace,
-    /// The source of each file by its canonical path, and by that path in lower case.
+    /// Source of each file by its canonical path, and by that path in lower case.
     all: HashMap<PathBuf, PathBuf>,
     small: HashMap<String, PathBuf>,
-    /// Those that are there already, and what they are made of.
+    /// Sources of files that exist already.
     there: HashMap<Identity, PathBuf>,
-    /// The folders that they are in, as they are called and where they really are.
+    /// Folders of the files: the canonical path by the given one.
     folders: HashMap<PathBuf, PathBuf>,
-    /// Those that are there and may not be replaced.
+    /// Existing files that may not be replaced.
     foreign: Vec<PathBuf>,
 }
 
 impl Targets {
-    /// None yet.
+    /// Creates an empty set.
     pub fn new(inputs: Inputs, replace: Replace) -> Self {
         let (all, small, there, folders) = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
         Self { inputs, replace, all, small, there, folders, foreign: Vec::new() }
     }
 
-    /// Adds a file that is made of `source`, or of nothing that has a name.
+    /// Adds a file that is made from `source` (`path` itself, if the source has no name).
     ///
     /// # Errors
     ///
@@ -99,7 +98,7 @@ impl Targets {
             if !about.is_file() && !about.is_symlink() {
                 return Err(usage(format!("{shown} is no file and cannot be replaced: name another --output")));
             }
-            // A file that is no link is known by one identity, twice.
+            // A file that is no link has the same identity twice.
             let identities: HashSet<Identity> = identities(path).into_iter().collect();
             for identity in identities {
                 other = self.there.insert(identity, source.into()).or(other);
@@ -113,7 +112,7 @@ impl Targets {
         Err(usage(format!("{one} and {other} would both be written to {shown}: predict them into different folders")))
     }
 
-    /// Complains of all files that are there and may not be replaced.
+    /// Fails if there are files that may not be replaced.
     pub fn check(&self) -> Result<()> {
         if self.foreign.is_empty() {
             return Ok(());
@@ -218,7 +217,7 @@ mod tests {
         assert!(add("out/a") && add("out/deep/er/a") && add("out/there"));
         assert!(!add("out/a") && !add("link/a") && !add("link/deep/er/a") && !add("out/there too"));
         assert!(add("out/b") && add("out/B"), "capitals make a difference here");
-        // Where they make none, a folder is known by both names.
+        // Where they make no difference, a folder is known by both names.
         fs::create_dir(path("lower")).unwrap();
         symlink(path("lower"), path("LOWER")).unwrap();
         assert!(!ignores_case(&path("out/b")) && ignores_case(&path("lower").join("b")));

@@ -1,7 +1,7 @@
-//! Where the time of a training goes.
+//! Measures the time that a training spends in each phase.
 //!
-//! **Invariant:** all of it is counted, once: a lap goes from where the last one ended. Nothing waits for a GPU to be measured; what
-//! it computes meanwhile shows where the program waits for it anyway.
+//! **Invariant:** all time is counted exactly once: a lap starts where the last one ended. Measuring never waits for a
+//! GPU; its computing time shows where the program waits for it anyway.
 
 use contract::{Batches, Input};
 use data::Moving;
@@ -9,20 +9,20 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What time is spent on.
+/// Phase of a training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Waiting for the threads that load data.
     Data,
     /// Bringing batches to the device.
     Transfer,
-    /// Forward, backward, update, and the look at what came of it.
+    /// Forward, backward, update, and the check of the results.
     Compute,
     /// Validation at the end of an epoch.
     Validation,
-    /// Writing down and showing.
+    /// Logging and display.
     Logging,
-    /// Saving; most of it is done by another thread.
+    /// Saving; another thread does most of it.
     Checkpoint,
 }
 
@@ -44,19 +44,19 @@ pub struct Times {
 }
 
 impl Times {
-    /// Starts.
+    /// Starts the stopwatch.
     pub fn start() -> Self {
         Self { last: Instant::now(), step: Default::default(), epoch: Default::default() }
     }
 
-    /// The time since the last lap was spent on `phase`.
+    /// Counts the time since the last lap towards `phase`.
     pub fn lap(&mut self, phase: Phase) {
         let now = Instant::now();
         self.add(phase, now - self.last);
         self.last = now;
     }
 
-    /// The time since the last lap was a training step, of which `waits` knows how long it waited for its batch.
+    /// Counts the time since the last lap as a training step; `waits` knows how long it waited for its batch.
     pub fn lap_of_step(&mut self, waits: &Timed) {
         let (data, transfer) = waits.take();
         self.add(Phase::Data, data);
@@ -71,17 +71,17 @@ impl Times {
         self.epoch[phase as usize] += time;
     }
 
-    /// What was waited for the last batch, since the last [`take_step`](Self::take_step).
+    /// Returns the time spent waiting for the last batch, since the last [`take_step`](Self::take_step).
     pub fn waited(&self) -> Duration {
         self.step[Phase::Data as usize]
     }
 
-    /// Seconds of each phase since the last call.
+    /// Returns the seconds of each phase since the last call.
     pub fn take_step(&mut self) -> Vec<(String, f64)> {
         named(&std::mem::take(&mut self.step))
     }
 
-    /// Seconds of each phase since the last call, and of all together.
+    /// Returns the seconds of each phase since the last call, and their sum.
     pub fn take_epoch(&mut self) -> Vec<(String, f64)> {
         let epoch = std::mem::take(&mut self.epoch);
         let mut all = named(&epoch);
@@ -94,22 +94,22 @@ fn named(times: &[Duration]) -> Vec<(String, f64)> {
     NAMES.iter().map(|(phase, name)| ((*name).to_string(), times[*phase as usize].as_secs_f64())).collect()
 }
 
-/// An input that knows how long it was waited for.
+/// An input that measures how long callers wait for it.
 pub struct Timed<'a> {
     input: &'a dyn Input,
     moving: Arc<Moving>,
-    /// When the counting of moves began, or was last asked for.
+    /// Value of `moving` at the start, or at the last [`take`](Self::take).
     moved: Cell<Duration>,
     waited: Cell<Duration>,
 }
 
 impl<'a> Timed<'a> {
-    /// Times `input`, whose batches take the device the time that `moving` counts.
+    /// Times `input`; `moving` counts the time that it takes to move its batches to the device.
     pub fn new(input: &'a dyn Input, moving: Arc<Moving>) -> Self {
         Self { input, moved: Cell::new(moving.so_far()), moving, waited: Cell::default() }
     }
 
-    /// How long batches were waited for, and brought to the device, since the last call.
+    /// Returns the time spent waiting for batches, and moving them to the device, since the last call.
     fn take(&self) -> (Duration, Duration) {
         let so_far = self.moving.so_far();
         let transfer = so_far - self.moved.replace(so_far);
@@ -133,7 +133,7 @@ impl Input for Timed<'_> {
     }
 }
 
-/// The memory that this process has, in megabytes, where the system tells.
+/// Returns the resident memory of this process, in megabytes, if the system tells.
 pub fn memory_mb() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
@@ -154,7 +154,7 @@ mod tests {
             Box::new((skip..2).map(|_| {
                 sleep(Duration::from_millis(20));
                 let inputs = Tensor::f_zeros([1, 1, 1, 1], (Kind::Float, Device::Cpu))?;
-                Ok(Batch { targets: inputs.f_zeros_like()?, inputs, names: vec!["a".into()] })
+                Ok(Batch::new(inputs.shallow_clone(), inputs.f_zeros_like()?, vec!["a".into()]))
             }))
         }
 

@@ -17,7 +17,7 @@ use crate::parts::Parts;
 use crate::recovery::Recovery;
 use crate::replay;
 use crate::report;
-use crate::rescue::{self, Undo};
+use crate::rescue;
 use crate::saver::Saver;
 use crate::screen::{Screen, Validation};
 use crate::signals::{RESUMABLE, Signals};
@@ -27,7 +27,7 @@ use crate::times::{Phase, Timed, Times};
 use crate::usage::usage;
 use anyhow::{Error, Result};
 use checkpoint::Mode;
-use contract::{Event, Input, Metric, Progress, Scores};
+use contract::{Event, Input, Metric, Plain, Progress, Scores};
 use executors::{Trainer, Validator};
 use metric::Segmentation;
 use optim::Average;
@@ -119,8 +119,8 @@ pub fn train(start: &mut Start, parts: &mut Parts, signals: &Signals, args: &cli
         ..
     } = parts;
     let input = Timed::new(input.as_ref(), moving.clone());
-    let (model, batches) = (network.model.as_ref(), input.len());
-    let mut trainer = Trainer::new(model, &input, loss_fn, optimizer, metric, epochs);
+    let (model, batches) = (&Plain(network.model.as_ref()), input.len());
+    let mut trainer = Trainer::new(model, &input, loss_fn, optimizer, metric, epochs).protect(&network.store);
     let mut training = trainer.train(from);
     saver.prepare(snapshot::take(network, &training, average.as_ref(), &recovery)?, epochs, batches)?;
     let has_begun = run.has_begun();
@@ -143,9 +143,9 @@ pub fn train(start: &mut Start, parts: &mut Parts, signals: &Signals, args: &cli
         // Something to go back to from the first step on.
         saver.save(snapshot::take(network, &training, average.as_ref(), &recovery)?, from, &validation)?;
     }
-    let screen = Screen::open(args.tui, run, config, from, samples)?;
+    let columns = validation_metric.columns().map_err(Error::from_boxed)?;
+    let screen = Screen::open(args.tui, run, config, from, samples, columns)?;
     let mut journal = Journal { notes, screen, times: Times::start(), neighbours: Neighbours::watch() };
-    let mut undo = Undo::new(network);
     let mut has_validated = false;
     // Where a checkpoint of the present state continues; nowhere while that is being changed.
     let mut sound = Some(from);
@@ -159,13 +159,12 @@ pub fn train(start: &mut Start, parts: &mut Parts, signals: &Signals, args: &cli
                 // that at the end.
                 gradients.ask();
             }
-            undo.keep(network)?;
             let Some(event) = training.next() else { break };
             let now = training.progress();
             if let Err(error) = &event {
                 let in_update = matches!(error, executors::Error::Optimizer { .. });
                 let unchanged = !in_update || training.trainer.optimizer.is_unchanged();
-                sound = sound.filter(|_| unchanged && undo.back(network).is_ok());
+                sound = sound.filter(|_| unchanged);
             }
             let event = event?;
             sound = None;

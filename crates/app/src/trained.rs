@@ -1,5 +1,5 @@
-//! A trained network: the weights of a checkpoint and the configuration that it was trained with; or what was saved of
-//! the two.
+//! Loads a trained network: the weights of a checkpoint and the configuration that it was trained with, or both as
+//! saved by an export.
 
 use crate::cli;
 use crate::cli::Which;
@@ -20,21 +20,20 @@ use std::path::{Path, PathBuf};
 
 /// A trained network.
 pub struct Trained {
-    /// The configuration that it was trained with, with the changes of the command line.
+    /// Configuration that it was trained with, with the changes of the command line.
     pub config: Config,
-    /// The network.
     pub network: Network,
-    /// Where its weights come from: the folder of a checkpoint, or of a saved network.
+    /// Folder of the checkpoint or the saved network that its weights come from.
     pub checkpoint: PathBuf,
-    /// How far it was trained.
+    /// Progress of its training.
     pub progress: Progress,
-    /// The validation scores of the checkpoint.
+    /// Validation scores of the checkpoint.
     pub scores: BTreeMap<String, f64>,
-    /// What the checkpoint comes from.
+    /// Record of the checkpoint's origin.
     pub about: Value,
 }
 
-/// Reads what the command line names: a run's network, or a saved one.
+/// Loads the network that the command line names: a run's, or a saved one.
 pub fn used(which: &cli::Used, changes: &[String]) -> Result<Trained> {
     match &which.model {
         Some(folder) => saved::load(folder, changes),
@@ -42,8 +41,8 @@ pub fn used(which: &cli::Used, changes: &[String]) -> Result<Trained> {
     }
 }
 
-/// Reads the network that the command line names. Weights and configuration come from the same checkpoint, so they
-/// cannot disagree. A checkpoint that is named by its path needs no run: its own record is enough.
+/// Loads the network of a run or a checkpoint that the command line names. Weights and configuration come from the same
+/// checkpoint, so they cannot disagree. A checkpoint that is named by its path needs no run: its own record is enough.
 pub fn load(which: &cli::Trained, changes: &[String]) -> Result<Trained> {
     let run = match (&which.checkpoint, &which.run) {
         (Which::At(path), None) => {
@@ -64,7 +63,7 @@ pub fn load(which: &cli::Trained, changes: &[String]) -> Result<Trained> {
     build(config, checkpoint, snapshot)
 }
 
-/// The checkpoint of a run that the command line names.
+/// Returns the checkpoint of a run that the command line names.
 pub fn find(run: &Run, which: &Which, config: &Config) -> Result<(PathBuf, Snapshot)> {
     let store = run.store(&config.checkpoint);
     let found = match which {
@@ -84,7 +83,7 @@ pub fn find(run: &Run, which: &Which, config: &Config) -> Result<(PathBuf, Snaps
     found.ok_or_else(|| usage(format!("{} holds no checkpoint yet: train it first", run.folder.display())))
 }
 
-/// Reads the checkpoint at `path`, which a person named; where there is none, the error says what lies there.
+/// Reads the checkpoint at `path`, which the user named. If there is none, the error says what lies there.
 pub fn read(path: &Path) -> Result<Snapshot> {
     let shown = path.display();
     let name_one = "name the folder of a checkpoint, such as runs/shapes/checkpoints/step-0000000100";
@@ -109,7 +108,7 @@ pub fn read(path: &Path) -> Result<Snapshot> {
     }))
 }
 
-/// The network of a checkpoint.
+/// Builds the network of a checkpoint.
 pub fn build(config: Config, checkpoint: PathBuf, snapshot: Snapshot) -> Result<Trained> {
     let network = Network::build(&config)?;
     snapshot::restore_for_use(&snapshot, &network)?;

@@ -1,4 +1,4 @@
-//! `app validate`: a trained network measured on the validation data that it was trained with.
+//! `app validate`: measures a trained network on the validation data that it was trained with.
 
 mod full;
 
@@ -8,7 +8,7 @@ use crate::report;
 use crate::trained::{Trained, used};
 use crate::usage::usage;
 use anyhow::{Context, Result};
-use contract::Scores;
+use contract::{Plain, Scores};
 use executors::Validator;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
@@ -18,7 +18,7 @@ use terminal::{Step, Watch};
 struct Measured {
     scores: Scores,
     samples: u64,
-    /// On which pixels, in words.
+    /// Description of the pixels that are scored.
     scored_on: String,
 }
 
@@ -53,12 +53,13 @@ fn measure(trained: Trained) -> Result<Measured> {
     let mut metric = trained.network.metric()?;
 
     let mut watch = Watch::new("Validation", 0, input.samples());
-    let mut validator = Validator::new(model.as_ref(), &input, &loss_fn, &mut metric);
+    let model = Plain(model.as_ref());
+    let mut validator = Validator::new(&model, &input, &loss_fn, &mut metric);
     let scores = validator.test(|samples| {
         watch.step(&Step { samples, ..Step::default() });
         ControlFlow::Continue(())
     })?;
-    let scores = scores.context("the validation was broken off")?;
+    let scores = scores.context("the validation was interrupted")?;
     log::info!("{} samples{}", input.samples(), report::at_rate(watch.rate(), 0));
     drop(watch);
     report::all_skipped(&input.skipped().all());

@@ -1,7 +1,8 @@
-//! `app verify-resume`: the promise of exact resume, put to the test on a person's own configuration and machine.
+//! `app verify-resume`: tests exact resume on the user's own configuration and machine.
 //!
 //! One training runs undisturbed, another is killed (SIGKILL, as a power cut would) at random places and started again
-//! until it is through. Then every tensor of their last checkpoints and every line of their `metrics.jsonl` is compared.
+//! until it is through. Then every tensor of their last checkpoints and every line of their `metrics.jsonl` is
+//! compared.
 
 use crate::cli;
 use crate::config::Config;
@@ -21,16 +22,16 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tch::Tensor;
 
-/// How often the run that is to be killed is looked at.
+/// Interval between two looks at the run that is to be killed.
 const POLL: Duration = Duration::from_millis(2);
-/// Differing tensors that are listed.
+/// Maximum number of differing tensors listed.
 const MOST_DIFFERING: usize = 10;
-/// Scalars that an interruption may change, beside all seconds.
+/// Scalars that an interruption may change, in addition to all seconds.
 const HOW: [&str; 3] = ["images_per_second", "memory_mb", "gradient_norm"];
 
 /// `app verify-resume`
 pub fn run(args: &cli::VerifyResume) -> Result<ExitCode> {
-    // Checkpoints often enough that a killed run gets on, and every step on record.
+    // Checkpoints are frequent enough for a killed run to get on, and every step is logged.
     let every = (args.steps / 10).max(1);
     let config = Config::given(args.config.as_deref(), &args.set, None)?.with(&[
         "summary.per_step=true".into(),
@@ -54,7 +55,7 @@ pub fn run(args: &cli::VerifyResume) -> Result<ExitCode> {
     let mut places: Vec<u64> = (0..args.interrupts).map(|_| random.below(args.steps)).collect();
     places.sort_unstable();
     for (kill, at) in (1..).zip(places) {
-        // Somewhere within the step, or within the start-up.
+        // At a random time within the step, or within the whole time for a kill at the start.
         let whole = if at == 0 { time } else { time / u32::try_from(args.steps)? };
         trial.kill_at(&interrupted, at, whole.mul_f64(random.below(1000) as f64 / 1000.0))?;
         log::info!(
@@ -76,7 +77,7 @@ pub fn run(args: &cli::VerifyResume) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A training that is started again and again.
+/// A training that is started repeatedly.
 struct Trial<'t> {
     file: &'t Path,
     steps: u64,
@@ -93,7 +94,7 @@ impl Trial<'_> {
     /// Trains to the last step.
     fn finish(&self, run: &Path) -> Result<()> {
         let output = self.start(run)?.wait_with_output().context("waiting for a training")?;
-        // 0 where the configuration itself ends before that step.
+        // The status is 0 if the configuration itself ends before that step.
         if ![Some(0), Some(RESUMABLE.into())].contains(&output.status.code()) {
             bail!("a training ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
         }
@@ -117,13 +118,13 @@ impl Trial<'_> {
     }
 }
 
-/// The greatest step in `metrics.jsonl`; the last line may be half written.
+/// Returns the last step in `metrics.jsonl`, whose last line may be half written.
 fn last_step(lines: &Path) -> Option<u64> {
     let text = regular::open(lines).and_then(io::read_to_string).ok()?;
     text.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok()?.get("step")?.as_u64())
 }
 
-/// A linear congruential generator (Knuth's MMIX), of which the high half is taken: good enough for places.
+/// Linear congruential generator (Knuth's MMIX) that returns the high half: good enough for places.
 struct Random(u64);
 
 impl Random {
@@ -133,7 +134,7 @@ impl Random {
     }
 }
 
-/// A table of what is the same in the last checkpoints and the lines of two runs, and whether all is.
+/// Compares the last checkpoints and the lines of two runs. Returns a table, and whether all is the same.
 fn compare(a: &Path, b: &Path) -> Result<(String, bool)> {
     let last = |folder: &Path| -> Result<Snapshot> {
         let run = Run { folder: folder.into() };
@@ -196,7 +197,7 @@ fn lines(run: &Path) -> Result<Vec<Value>> {
         let mut value: Value = serde_json::from_str(line).with_context(|| format!("a line of {}", path.display()))?;
         let object = value.as_object_mut().with_context(|| format!("a line of {} is no object", path.display()))?;
         ensure!(object.remove("time").is_some(), "a line of {} has no time", path.display());
-        // How it went is another thing than what came of it; the mean norm is that since the run went on.
+        // Speed is no result; the mean norm is that since the run resumed.
         object.retain(|key, _| !key.starts_with("seconds/") && !HOW.contains(&key.as_str()));
         Ok(value)
     };

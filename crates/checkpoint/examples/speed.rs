@@ -1,5 +1,5 @@
-//! What writing a checkpoint takes beside the disk's own rate, in a few seconds: for work on the writing itself. What it
-//! costs a training is measured by `scripts/bench checkpoint`.
+//! Compares the rate of checkpoint writing with the disk's own rate, in a few seconds: for work on the writing itself.
+//! Its cost to a training is measured by `scripts/bench checkpoint`.
 //!
 //! `cargo run --release -p checkpoint --example speed -- FOLDER` writes 370 MB into FOLDER, again and again.
 
@@ -8,7 +8,7 @@ use contract::{Progress, StateDict};
 use std::{error::Error, fs, fs::File, io::Write, path::Path, time::Instant};
 use tch::{Device, Kind, Tensor};
 
-/// 31 million weights as a UNet has them, channels-last, and two moments of each.
+/// Returns two states of the size of a UNet's 31 million weights and Adam's two moments of each, channels-last.
 fn states(device: Device) -> Vec<(String, StateDict)> {
     let layers = [(1024, 1024), (1024, 512), (512, 1024), (512, 512), (256, 512), (256, 256), (128, 256)];
     let state = || -> StateDict {
@@ -19,7 +19,7 @@ fn states(device: Device) -> Vec<(String, StateDict)> {
     ["model", "optimizer"].map(|name| (name.into(), state())).into()
 }
 
-/// Seconds to write `bytes` in two files, the plainest way there is.
+/// Returns the seconds to write `bytes` to two files in the simplest way.
 fn plainly(folder: &Path, bytes: &[u8]) -> Result<f64, Box<dyn Error>> {
     let start = Instant::now();
     for (name, half) in ["a", "b"].iter().zip(bytes.chunks(bytes.len().div_ceil(2))) {

@@ -1,25 +1,24 @@
-//! What must hold for any bytes in a checkpoint: [`checkpoint::load`] gives an error or a snapshot, never panics, and a
-//! snapshot that was loaded can be saved and loaded again and is the same.
+//! Invariants for any bytes in a checkpoint: [`checkpoint::load`] returns an error or a snapshot and never panics, and
+//! a loaded snapshot survives another save and load unchanged.
 //!
-//! The fuzz targets and `tests/corpus.rs` both include this file, so they cannot come to mean different things.
+//! The fuzz targets and `tests/corpus.rs` both include this file, so that they cannot diverge.
 
 use checkpoint::{Config, Error, Snapshot, Store, load};
 use std::{fs, path::Path};
 use tch::Tensor;
 use tempfile::TempDir;
 
-/// How a manifest begins; its checksum comes next. See `src/manifest.rs`.
+/// Start of every manifest, up to its checksum. See `src/manifest.rs`.
 pub const PREFIX: &[u8] = b"{\n  \"blake3\": \"";
 const SEAL: std::ops::Range<usize> = PREFIX.len()..PREFIX.len() + 64;
 
-/// A scalar and two truth values: the file that lies beside the manifest.
+/// Safetensors file of a scalar and two booleans, stored next to the manifest.
 pub const MODEL: &[u8] = b"\x6b\0\0\0\0\0\0\0\
     {\"w\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]},\
     \"b\":{\"dtype\":\"BOOL\",\"shape\":[2],\"data_offsets\":[4,6]}}\
     \0\0\x80\x3f\x01\0";
 
-/// Takes `bytes` for a manifest, as they are and with a checksum that is right. Whether the one and the other was
-/// loaded.
+/// Loads `bytes` as a manifest, first unchanged, then with a correct checksum. Returns whether each of them loaded.
 pub fn manifest(bytes: &[u8]) -> [bool; 2] {
     [bytes.to_vec(), sealed(bytes)].map(|manifest| {
         let folder = memory();
@@ -31,21 +30,21 @@ pub fn manifest(bytes: &[u8]) -> [bool; 2] {
     })
 }
 
-/// Takes `bytes` for the file of a state, as they are and with a length of the header that may be right. The manifest
-/// is right for it. Whether the one and the other was loaded.
+/// Loads `bytes` as the file of a state under a correct manifest, first unchanged, then with a plausible header length.
+/// Returns whether each of them loaded.
 pub fn tensors(bytes: &[u8]) -> [bool; 2] {
     [bytes.to_vec(), framed(bytes)].map(|file| {
         let folder = memory();
         let path = folder.path().join("any");
         fs::create_dir(&path).unwrap();
-        // In a state by this name NaN is allowed, so it can be saved again whatever the values are.
+        // A state of this name may hold NaN, so it can be saved again whatever its values.
         fs::write(path.join("metric.safetensors"), &file).unwrap();
         fs::write(path.join("manifest.json"), sealed(manifest_of(&[("metric", &file)]).as_bytes())).unwrap();
         loads(folder.path(), &path)
     })
 }
 
-/// The manifest of these files, without a right checksum.
+/// Returns the manifest of these files, with zeros for a checksum.
 pub fn manifest_of(files: &[(&str, &[u8])]) -> String {
     let record = |(state, bytes): &(&str, &[u8])| {
         let (length, sum) = (bytes.len(), blake3::hash(bytes).to_hex());
@@ -61,7 +60,7 @@ pub fn manifest_of(files: &[(&str, &[u8])]) -> String {
     )
 }
 
-/// The same with the checksum that is right; where `bytes` have no place for one, it goes before them.
+/// Returns `bytes` with a correct checksum, which goes before them if they have no place for one.
 pub fn sealed(bytes: &[u8]) -> Vec<u8> {
     let mut sealed = bytes.to_vec();
     if !(bytes.starts_with(PREFIX) && bytes.len() >= SEAL.end) {
@@ -73,7 +72,7 @@ pub fn sealed(bytes: &[u8]) -> Vec<u8> {
     sealed
 }
 
-/// The same with a header that ends at the last `}`, so that the length need not be guessed too.
+/// Returns `bytes` with a header that ends at the last `}`, so that the fuzzer need not guess its length.
 pub fn framed(bytes: &[u8]) -> Vec<u8> {
     let mut framed = bytes.to_vec();
     if let Some(end) = bytes.iter().rposition(|byte| *byte == b'}').filter(|end| *end > 8) {
@@ -82,13 +81,13 @@ pub fn framed(bytes: &[u8]) -> Vec<u8> {
     framed
 }
 
-/// A folder in memory where the system has one, for the fuzzer makes thousands a second.
+/// Returns a temporary folder, in memory if the system has `/dev/shm`: the fuzzer makes thousands a second.
 fn memory() -> TempDir {
     let shared = Path::new("/dev/shm");
     if shared.is_dir() { tempfile::tempdir_in(shared).unwrap() } else { tempfile::tempdir().unwrap() }
 }
 
-/// Whether the checkpoint `path` can be loaded. Then it must also be the same after one more way through the disk.
+/// Returns true if the checkpoint `path` loads. Asserts that it then survives another save and load unchanged.
 fn loads(folder: &Path, path: &Path) -> bool {
     let first = match load(path) {
         Ok(snapshot) => snapshot,
@@ -99,7 +98,7 @@ fn loads(folder: &Path, path: &Path) -> bool {
     };
     match Store::new(folder.join("again"), &Config::default()).save(&first) {
         Ok(again) => same(&first, &load(&again).unwrap()),
-        // Nobody could have written these values, and nobody can again.
+        // `save` refuses these values, so no run can have written them.
         Err(Error::NotFinite { .. }) => {}
         Err(error) => panic!("loaded, but cannot be saved: {error}"),
     }
@@ -108,7 +107,7 @@ fn loads(folder: &Path, path: &Path) -> bool {
 
 fn same(a: &Snapshot, b: &Snapshot) {
     assert_eq!((a.progress, &a.about), (b.progress, &b.about));
-    // By their text, for NaN is not equal to itself.
+    // Compared as text, because NaN is not equal to itself.
     assert_eq!(format!("{:?}", a.scores), format!("{:?}", b.scores));
     assert!(a.states.keys().eq(b.states.keys()));
     for (state, tensors) in &a.states {
@@ -119,7 +118,7 @@ fn same(a: &Snapshot, b: &Snapshot) {
     }
 }
 
-/// All there is to know of a tensor.
+/// Returns a tensor's kind, shape and bytes.
 fn values(tensor: &Tensor) -> (tch::Kind, Vec<i64>, Vec<u8>) {
     let (kind, size) = (tensor.f_kind().unwrap(), tensor.size());
     let mut bytes = vec![0; tensor.numel() * kind.elt_size_in_bytes()];

@@ -1,5 +1,5 @@
-//! What the fuzzer starts from: small files of every kind that is right, and of every kind of wrong that somebody
-//! thought of. `tests/corpus.rs` writes them to `corpus/` and checks which of them can be loaded.
+//! Seeds of the fuzzer: small valid files of every kind, and invalid ones of every kind that somebody thought of.
+//! `tests/corpus.rs` writes them to `corpus/` and checks which of them load.
 
 use super::check::{MODEL, PREFIX, framed, manifest_of, sealed};
 
@@ -7,7 +7,7 @@ use super::check::{MODEL, PREFIX, framed, manifest_of, sealed};
 pub struct Seed {
     pub name: String,
     pub bytes: Vec<u8>,
-    /// Whether it is a whole checkpoint, as it is.
+    /// True if it loads unchanged.
     pub whole: bool,
 }
 
@@ -15,7 +15,7 @@ fn seed(name: impl Into<String>, bytes: impl Into<Vec<u8>>, whole: bool) -> Seed
     Seed { name: name.into(), bytes: bytes.into(), whole }
 }
 
-/// For the target `manifest`.
+/// Returns the seeds of the target `manifest`.
 pub fn manifests() -> Vec<Seed> {
     let good = manifest_of(&[("model", MODEL)]);
     let changed = |name: &str, from: &str, to: &str, whole| {
@@ -61,7 +61,7 @@ pub fn manifests() -> Vec<Seed> {
     ]
 }
 
-/// For the target `tensors`.
+/// Returns the seeds of the target `tensors`.
 pub fn tensors() -> Vec<Seed> {
     let one = |dtype: &str, shape: &str, bytes: usize| {
         format!("{{\"t\":{{\"dtype\":\"{dtype}\",\"shape\":[{shape}],\"data_offsets\":[0,{bytes}]}}}}")

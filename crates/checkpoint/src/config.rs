@@ -4,58 +4,58 @@ use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// When checkpoints are written and which of them are kept.
+/// Schedule and retention of checkpoints.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Checkpoint")]
 pub struct Config {
-    /// Epochs from one checkpoint to the next; at least 1.
+    /// Interval between checkpoints in epochs; at least 1.
     pub every_epochs: u64,
-    /// Steps (batches) from one checkpoint to the next, also within an epoch; at least 1, null for none.
+    /// Interval between checkpoints in steps (batches), also within an epoch; at least 1, null for none.
     pub every_steps: Option<u64>,
-    /// Minutes from one checkpoint to the next, also within an epoch; above 0, null for none.
+    /// Interval between checkpoints in minutes, also within an epoch; above 0, null for none.
     pub every_minutes: Option<f64>,
-    /// How many of the newest checkpoints are kept; at least 1.
+    /// Number of newest checkpoints to keep; at least 1.
     pub keep_last: u64,
-    /// Checkpoints at the end of every so many epochs are kept for good; at least 1, null for none.
+    /// Interval in epochs of the checkpoints that are kept for good, each at an epoch's end; at least 1, null for none.
     pub keep_every: Option<u64>,
-    /// Whether the checkpoint with the best score is kept too.
+    /// Keeps the checkpoint with the best score too.
     pub keep_best: bool,
-    /// The validation score that decides which checkpoint is the best.
+    /// Validation score that decides which checkpoint is the best.
     pub best: String,
-    /// Whether a higher or a lower score is better.
+    /// Direction of a better score: higher (`max`) or lower (`min`).
     pub mode: Mode,
-    /// What becomes of the training when a checkpoint cannot be written, e.g. on a full disk.
+    /// Reaction to a checkpoint that cannot be written, e.g. on a full disk.
     pub on_error: OnError,
-    /// Seconds that the system leaves a run between the request to stop and the end (SLURM and Kubernetes: 30); a save
-    /// that takes longer is warned of.
+    /// Seconds between the system's request to stop and its kill (SLURM and Kubernetes: 30); a save that takes longer
+    /// logs a warning.
     pub grace_seconds: u64,
 }
 
-/// Which scores are better.
+/// Direction of a better score.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// The higher the better, as with accuracy.
+    /// Higher is better, as with accuracy.
     #[default]
     Max,
-    /// The lower the better, as with a loss.
+    /// Lower is better, as with a loss.
     Min,
 }
 
-/// What becomes of the training when a checkpoint cannot be written.
+/// Reaction to a checkpoint that cannot be written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnError {
-    /// It goes on, and the next checkpoint is tried in its time.
+    /// Training continues, and the next checkpoint is tried on schedule.
     #[default]
     Continue,
-    /// It stops.
+    /// Training stops.
     Stop,
 }
 
 impl Mode {
-    /// Whether `score` beats `other`. Equal scores do not.
+    /// Returns true if `score` beats `other`. Equal scores do not.
     pub fn prefers(self, score: f64, other: f64) -> bool {
         match self {
             Mode::Max => score > other,
@@ -82,7 +82,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Whether the values can work.
+    /// Checks the values; the error names the first invalid one.
     pub fn check(&self) -> Result<(), Invalid> {
         let counts = [
             ("every_epochs", Some(self.every_epochs)),

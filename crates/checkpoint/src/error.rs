@@ -1,37 +1,37 @@
-//! What can go wrong with a checkpoint.
+//! Errors of checkpoints.
 
 use crate::readable;
-use contract::{BoxError, TorchError};
+use contract::{BoxError, StateError, TorchError};
 use std::{
     io,
     path::{Path, PathBuf},
 };
 
-/// Why a checkpoint was not written or not read. What had been published before is as it was.
+/// Failure to write or read a checkpoint. Checkpoints published earlier are unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file system refused.
     #[error("cannot {doing} {path}: {source}{}", advice(.source))]
     Io {
-        /// What was tried.
+        /// Operation that failed.
         doing: &'static str,
-        /// On which file or folder.
+        /// Its file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A [`Permit`](crate::Permit) was refused. Nothing was changed since.
+    /// A [`Permit`](crate::Permit) was refused. Nothing was changed after that.
     #[error("{source}")]
     Refused {
-        /// Why.
+        /// Reason.
         source: BoxError,
     },
-    /// A file is not what was written. Nothing of the checkpoint was loaded.
+    /// A file differs from what was written. Nothing of the checkpoint was loaded.
     #[error("{path} is damaged: {problem}; take another checkpoint")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Kind of damage.
         problem: String,
     },
     /// The checkpoint has a format that this version does not read.
@@ -44,7 +44,7 @@ pub enum Error {
         /// The format of this version.
         known: u64,
     },
-    /// The weights are spoilt. Nothing was published.
+    /// A state holds NaN or infinity. Nothing was published.
     #[error(
         "state '{state}', tensor '{tensor}': NaN or infinity at step {step}, so no checkpoint was written; \
          continue from the one before, perhaps with a lower learning rate"
@@ -57,39 +57,53 @@ pub enum Error {
         /// The step of the snapshot.
         step: u64,
     },
-    /// A tensor that the format has no place for. Nothing was published.
+    /// The format cannot hold a tensor. Nothing was published.
     #[error("state '{state}', tensor '{tensor}': {problem}, which a checkpoint cannot hold")]
     Tensor {
         /// The state of the snapshot.
         state: String,
         /// The tensor in it.
         tensor: String,
-        /// What is special about it.
+        /// Property that the format cannot hold.
         problem: String,
     },
-    /// A state whose name cannot be a file's. Nothing was published.
+    /// A state's name is not a valid file name. Nothing was published.
     #[error("state '{state}': a name may have 1 to 64 letters, digits, '_' and '-', and no other character")]
     Name {
         /// The name.
         state: String,
     },
-    /// What the snapshot says about itself cannot be read back. Nothing was published.
+    /// The snapshot's manifest could not be read back. Nothing was published.
     #[error("the manifest of step {step} would be unreadable: {problem}")]
     About {
         /// The step of the snapshot.
         step: u64,
-        /// Why.
+        /// Reason.
         problem: String,
     },
-    /// libtorch could not give the values of a tensor.
+    /// libtorch failed to return the values of a tensor.
     #[error("state '{state}', tensor '{tensor}': {source}")]
     Torch {
         /// The state of the snapshot.
         state: String,
         /// The tensor in it.
         tensor: String,
-        /// What libtorch said.
+        /// libtorch's error.
         source: TorchError,
+    },
+    /// A part has no state in the checkpoint.
+    #[error("the checkpoint holds no {state}.safetensors")]
+    Missing {
+        /// The name of the state.
+        state: String,
+    },
+    /// The state of a part does not fit it. Nothing of the part was changed.
+    #[error("the state '{state}': {source}")]
+    State {
+        /// The name of the state.
+        state: String,
+        /// Why.
+        source: StateError,
     },
     /// The disk is too full for one single checkpoint.
     #[error(
@@ -104,7 +118,7 @@ pub enum Error {
         /// Bytes of one checkpoint.
         needed: u64,
     },
-    /// The system gave no thread to write with. Nothing was written.
+    /// The writing thread could not be started. Nothing was written.
     #[error(
         "no thread could be started to write the checkpoint of step {step}: {source}; \
          free some memory or raise the limit of threads (ulimit -u)"
@@ -112,7 +126,7 @@ pub enum Error {
     Thread {
         /// The step of the snapshot.
         step: u64,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The thread that wrote the checkpoint panicked, so it may be missing.
@@ -123,13 +137,13 @@ pub enum Error {
     Panicked {
         /// The step of the snapshot.
         step: u64,
-        /// What the thread said.
+        /// The panic's message.
         problem: String,
     },
 }
 
 impl Error {
-    /// For `map_err`: the system refused `doing` on `path`.
+    /// Returns a closure for `map_err`: the system refused `doing` on `path`.
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { doing, path: path.into(), source }
     }
@@ -139,7 +153,7 @@ impl Error {
     }
 }
 
-/// What a person can do about the failures of a file system that are the most likely.
+/// Returns advice for the most likely failures of a file system.
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

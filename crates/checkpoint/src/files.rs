@@ -1,4 +1,4 @@
-//! Files whose sizes and checksums are known, and folders.
+//! Files of known size and checksum, and folders.
 
 use crate::Error;
 use serde::{Deserialize, Serialize};
@@ -10,14 +10,14 @@ use std::{
 
 const BUFFER: usize = 1 << 20;
 
-/// The size and BLAKE3 checksum of a file.
+/// Size and BLAKE3 checksum of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     pub bytes: u64,
     pub blake3: String,
 }
 
-/// Opens `path` for reading if it is a regular file; a pipe by that name would block for ever.
+/// Opens the regular file `path` for reading; returns it and its size. A pipe of that name would block for ever.
 pub fn open(path: &Path) -> Result<(File, u64), Error> {
     let file = regular::open(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Error::damaged(path, "it is missing"),
@@ -32,7 +32,7 @@ pub fn open(path: &Path) -> Result<(File, u64), Error> {
 
 #[cfg(test)]
 thread_local! {
-    /// Files that this thread has opened for reading.
+    /// Number of files that this thread has opened for reading.
     pub static OPENED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
@@ -44,7 +44,7 @@ fn open_sized(path: &Path, record: &Record) -> Result<File, Error> {
     }
 }
 
-/// Checks that `path` has the bytes of `record`, in constant memory whatever size it claims, and rewinds it.
+/// Opens `path`, verifies its bytes against `record`, in constant memory whatever its size, and rewinds it.
 pub fn open_verified(path: &Path, record: &Record) -> Result<File, Error> {
     let mut file = open_sized(path, record)?;
     let mut hasher = blake3::Hasher::new();
@@ -64,7 +64,7 @@ pub fn open_verified(path: &Path, record: &Record) -> Result<File, Error> {
     Ok(file)
 }
 
-/// The bytes of an open file, at most `limit` of them.
+/// Reads an open file, at most `limit` bytes of it.
 pub fn read(path: &Path, file: File, limit: u64) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     let room = usize::try_from(limit).ok().and_then(|limit| bytes.try_reserve_exact(limit).ok());
@@ -73,7 +73,7 @@ pub fn read(path: &Path, file: File, limit: u64) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// Makes the names in `folder` survive a loss of power.
+/// Flushes `folder`, so that the names in it survive a power loss.
 pub fn sync_folder(folder: &Path) -> Result<(), Error> {
     // Only unix lets a program open a folder and flush it.
     if cfg!(unix) {
@@ -86,7 +86,7 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), Error> {
     fs::rename(from, to).map_err(Error::io("rename", from))
 }
 
-/// Removes a folder, if it is there.
+/// Removes a folder if it exists.
 pub fn remove(folder: &Path) -> Result<(), Error> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", folder)(error)),

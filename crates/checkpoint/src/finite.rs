@@ -1,18 +1,22 @@
-//! Whether floats are finite, told from their bytes: a few instructions on the way to the file, and none of libtorch's.
+//! Checks in the raw bytes that floats are finite: a few instructions on the way to the file, without libtorch.
 
 use safetensors::tensor::Dtype;
 
-/// The states in which one NaN spoils all that comes after.
-const STATES: [&str; 3] = ["model", "optimizer", "average"];
+/// States that hold what was measured or refused, and may hold NaN. In all others one NaN spoils all that comes after.
+const MEASURED: [&str; 2] = ["metric", "batch"];
 
-/// Whether all floats of `state` must be finite.
-pub fn required(state: &str) -> bool {
-    STATES.contains(&state)
+/// The states of oxiseg itself that must be finite to the last value.
+const LEARNT: [&str; 3] = ["model", "optimizer", "average"];
+
+/// Returns whether all floats of a tensor of `state` with so many values must be finite. A single value of somebody
+/// else's state may be a bound that nothing has reached yet, such as the best loss so far.
+pub fn required(state: &str, values: usize) -> bool {
+    LEARNT.contains(&state) || !MEASURED.contains(&state) && values > 1
 }
 
 /// A float is NaN or infinity if and only if all bits of its exponent are 1 (IEEE 754, section 3.4; bfloat16 alike).
-/// Then, and only then, adding 1 to the exponent carries into the place of the sign. Gathered over all values without a
-/// branch, which a compiler can do for many of them at once.
+/// Then, and only then, adding 1 to the exponent carries into the sign bit. The carries are OR-ed over all values
+/// without a branch, which a compiler can vectorise.
 macro_rules! all {
     ($bytes:expr, $bits:ty, $exponent:expr) => {{
         const EXPONENT: $bits = $exponent;
@@ -23,7 +27,7 @@ macro_rules! all {
     }};
 }
 
-/// Whether the values of `bytes` are finite. Whole numbers are.
+/// Returns true if all values of `bytes` are finite. Integers always are.
 pub fn all(dtype: Dtype, bytes: &[u8]) -> bool {
     match dtype {
         Dtype::F64 => all!(bytes, u64, 0x7ff0_0000_0000_0000),
@@ -38,7 +42,7 @@ pub fn all(dtype: Dtype, bytes: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// 100 values of which the one at `place` has `bits`, in little-endian bytes cut to `width`.
+    /// Returns 100 values, `bits` at `place` and `one` elsewhere, as little-endian bytes cut to `width`.
     fn among_ones(one: u64, bits: u64, width: usize, place: usize) -> Vec<u8> {
         let value = |i| if i == place { bits } else { one };
         (0..100).flat_map(|i| u64::to_le_bytes(value(i))[..width].to_vec()).collect()
@@ -46,7 +50,7 @@ mod tests {
 
     #[test]
     fn the_edges_of_every_kind_are_told_apart() {
-        // The kind, its width, one, and the bits of the largest finite value and of infinity.
+        // The kind, its width, and the bits of one, of the largest finite value and of infinity.
         let kinds = [
             (Dtype::F64, 8, 1f64.to_bits(), f64::MAX.to_bits(), f64::INFINITY.to_bits()),
             (Dtype::F32, 4, 1f32.to_bits().into(), f32::MAX.to_bits().into(), f32::INFINITY.to_bits().into()),
@@ -56,7 +60,7 @@ mod tests {
         for (dtype, width, one, largest, infinity) in kinds {
             let sign = 1 << (8 * width - 1);
             let finite = [0, sign, 1, sign | 1, largest, sign | largest];
-            // The quietest and the loudest NaN, of either sign.
+            // Both infinities, and NaNs with the smallest and the largest mantissa.
             let not = [infinity, sign | infinity, infinity | 1, sign - 1, sign | (sign - 1)];
             for place in [0, 1, 50, 99] {
                 for bits in finite {

@@ -1,7 +1,7 @@
-//! New files whose bytes are counted and checksummed on their way to the disk, and are there when the writing ends.
+//! Writes new files: counts and checksums their bytes on the way, and flushes them to the disk.
 //!
-//! To make and checksum the bytes, to hand them to the system, and the disk's own work take about equally long. So each
-//! has a thread, and a file takes as long as the slowest of them and not their sum.
+//! Making and checksumming the bytes, handing them to the system, and the disk's own work take about equally long. Each
+//! has a thread, so a file takes as long as the slowest of them and not their sum.
 
 use crate::{Error, files::Record};
 use std::{
@@ -14,12 +14,12 @@ use std::{
     thread::{Builder, Scope, ScopedJoinHandle, scope},
 };
 
-/// Bytes that are made, checksummed and written in one go, while they are in the processor's cache. A multiple of every
-/// kind's size.
+/// Size of a buffer, whose bytes are made, checksummed and written while they are in the processor's cache. A multiple
+/// of every kind's size.
 const BUFFER: usize = 1 << 20;
-/// So many are on their way at most, whatever the size of the file.
+/// Maximum number of buffers in flight, whatever the size of the file.
 const BUFFERS: usize = 4;
-/// After so many bytes the disk is told to begin. Left to itself the system would begin when the file is complete.
+/// Bytes after which a flush is started. Left to itself, the system would begin when the file is complete.
 const FLUSH: usize = 32 << 20;
 
 /// A file that is being written.
@@ -34,8 +34,8 @@ pub struct Hashed<'a> {
 }
 
 impl Hashed<'_> {
-    /// Makes the file `path` of what `make` puts into it, and flushes it to the disk. Whatever comes of it, nothing
-    /// works on the file afterwards.
+    /// Creates the file `path`, lets `make` fill it, and flushes it to the disk. After the return, even with an error,
+    /// no thread works on the file.
     pub fn create(path: &Path, make: impl FnOnce(&mut Hashed) -> Result<(), Error>) -> Result<Record, Error> {
         let file = File::create_new(path).map_err(Error::io("create", path))?;
         let record = scope(|scope| {
@@ -48,7 +48,7 @@ impl Hashed<'_> {
             let (hasher, buffer) = (blake3::Hasher::new(), vec![0; BUFFER]);
             let mut this = Hashed { path, hasher, bytes: 0, buffer, used: 0, full, empty };
             let made = make(&mut this).and_then(|()| this.finish());
-            // Where both failed, this is the reason.
+            // If both failed, the writing thread's error is the cause.
             join(writer)?;
             made
         })?;
@@ -56,12 +56,12 @@ impl Hashed<'_> {
         Ok(record)
     }
 
-    /// How many bytes [`Self::fill`] takes now; at least 1.
+    /// Returns how many bytes [`Self::fill`] accepts now; at least 1.
     pub fn room(&self) -> usize {
         BUFFER - self.used
     }
 
-    /// Appends the `length` bytes that `fill` puts into the slice it is given.
+    /// Appends `length` bytes, which `fill` writes into the slice it receives.
     pub fn fill(&mut self, length: usize, fill: impl FnOnce(&mut [u8]) -> Result<(), Error>) -> Result<(), Error> {
         fill(&mut self.buffer[self.used..self.used + length])?;
         self.used += length;
@@ -92,32 +92,32 @@ impl Hashed<'_> {
         Ok(Record { bytes: self.bytes, blake3: self.hasher.finalize().to_hex().to_string() })
     }
 
-    /// Hands the buffer on.
+    /// Checksums the buffer and hands it to the writing thread.
     fn send(&mut self) -> Result<(), Error> {
-        // Not before it is full: the checksum is quickest in pieces of a power of two.
+        // Not before it is full: the checksum is fastest in pieces of a power of two.
         self.hasher.update(&self.buffer);
         self.bytes += self.buffer.len() as u64;
         self.used = 0;
         self.full.send(mem::take(&mut self.buffer)).map_err(|_| self.ended())
     }
 
-    /// What there is to say where the thread that writes has ended; it knows better why.
+    /// Returns the error for a writing thread that has ended. That thread's own error takes precedence.
     fn ended(&self) -> Error {
         Error::io("write", self.path)(io::ErrorKind::BrokenPipe.into())
     }
 }
 
-/// Writes what comes in, and has the disk begin with it meanwhile.
+/// Writes the buffers as they come, and meanwhile flushes them to the disk on another thread.
 fn write(file: &File, path: &Path, full: &Receiver<Vec<u8>>, empty: &Sender<Vec<u8>>) -> Result<(), Error> {
     scope(|scope| {
         let (flush, asked) = sync_channel(1);
-        // A flush that fails may be the only one that is told of it, so what it says must not be lost.
+        // A disk error may be reported to a single flush only, so no flush's error must be lost.
         let flusher = start(scope, path, move || asked.iter().try_for_each(|()| file.sync_data()))?;
         let mut waiting = 0;
         let written = full.iter().try_for_each(|buffer| {
             (&*file).write_all(&buffer)?;
             waiting += buffer.len();
-            // Where it is still busy with the bytes before, these can wait.
+            // While the last flush is still running, these bytes wait.
             if waiting >= FLUSH && flush.try_send(()).is_ok() {
                 waiting = 0;
             }
@@ -185,7 +185,7 @@ mod tests {
         full.send(vec![1; 10]).unwrap();
         let said = write(&file, &path, &to_write, &written).unwrap_err().to_string();
         assert!(said.starts_with("cannot write") && said.contains("Bad file descriptor"), "{said}");
-        // Where it has ended, the maker is not left waiting.
+        // Once the thread has ended, the maker does not wait for it.
         drop((to_write, written));
         let hasher = blake3::Hasher::new();
         let mut file = Hashed { path: &path, hasher, bytes: 0, buffer: vec![0; BUFFER], used: 0, full, empty };

@@ -21,7 +21,7 @@ pub(crate) struct Known(Arc<Mutex<BTreeMap<PathBuf, Option<Kept>>>>);
 pub(crate) struct Kept {
     /// Progress of training.
     pub progress: Progress,
-    /// The score that decides which is the best, if it has one.
+    /// Score that decides which is the best, if it has one.
     pub score: Option<f64>,
     /// Bytes of its states.
     pub bytes: u64,
@@ -54,12 +54,12 @@ impl Store {
         self.known.lock().insert(folder.into(), Kept::new(folder, manifest, &self.best));
     }
 
-    /// Returns the checkpoints whose manifest is, or was once, valid, oldest first. Reads a manifest only the first
-    /// time that it meets it.
+    /// Returns the checkpoints whose manifest is, or once was, valid, oldest first. Reads each manifest only the first
+    /// time.
     pub(crate) fn kept(&self) -> Result<Vec<(PathBuf, Kept)>, Error> {
         let list = self.list()?;
         let mut known = self.known.lock();
-        // What was removed or renamed meanwhile may come back as another one.
+        // Another checkpoint may later take the name of one that was removed or renamed.
         let there: BTreeSet<&PathBuf> = list.iter().collect();
         known.retain(|folder, _| there.contains(folder));
         let kept = list.into_iter().filter_map(|folder| {
@@ -73,7 +73,7 @@ impl Store {
 
 impl Known {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Option<Kept>>> {
-        // What a thread that panicked has put in is whole.
+        // Entries are inserted whole, so the map is valid even after a panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! The durable store of training runs.
+//! Durable store of a training run's checkpoints.
 //!
 //! A checkpoint is a folder `step-NNNNNNNNNN` that exists whole or not at all:
 //!
@@ -9,18 +9,18 @@
 //!   optimizer.safetensors
 //! ```
 //!
-//! [`Store::save`] writes `.step-NNNNNNNNNN.partial`, every file flushed to the disk and checksummed on the way, the
-//! manifest last, then renames the folder and flushes its parent: a run that is killed at any moment leaves all that
-//! was published as it was. NaN and infinity in weights are noticed on the way too, and then nothing is published. Only
-//! after the publication outdated checkpoints are removed.
+//! [`Store::save`] writes `.step-NNNNNNNNNN.partial`, the manifest last, and flushes and checksums every file on the
+//! way. It then renames the folder and flushes its parent, so a run killed at any moment leaves all published
+//! checkpoints intact. NaN or infinity in weights is detected on the way too, and then nothing is published. Outdated
+//! checkpoints are removed only after the publication.
 //!
-//! [`Writer`] does the same in the background while training goes on with its own tensors ([`Snapshot::copied`]), and
-//! tells of every checkpoint exactly once what became of it. [`Store::prepare`] finds out before the first step whether
-//! the folder can be written and the disk has [`Room`].
+//! [`Writer`] does the same in the background while training continues with its own tensors ([`Snapshot::copied`]), and
+//! returns the outcome of every checkpoint exactly once. [`Store::prepare`] checks before the first step that the
+//! folder is writable and that the disk has [`Room`].
 //!
-//! [`load`] checks sizes and checksums of all files before it makes the first tensor; [`Store::newest`] and
-//! [`Store::best`] pass over what is damaged or unreadable and name it. Nothing is written down outside the checkpoints
-//! themselves: which is the best is read from their manifests, by each process once.
+//! [`load`] verifies the sizes and checksums of all files before it creates the first tensor; [`Store::newest`] and
+//! [`Store::best`] skip damaged or unreadable checkpoints and name them. Nothing is recorded outside the checkpoints:
+//! the best one is found from their manifests, which the saves of a process read only once.
 
 mod config;
 mod error;

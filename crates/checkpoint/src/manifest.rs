@@ -1,7 +1,7 @@
-//! `manifest.json`: what a checkpoint says about itself, and what its other files must be.
+//! `manifest.json`: the description of a checkpoint, with the sizes and checksums of its other files.
 //!
-//! Its first entry is the checksum of the file itself, taken with zeros in the checksum's place. So one changed bit is
-//! noticed before anything is parsed.
+//! Its first entry is the checksum of the file itself, computed with zeros in the checksum's place, so a single changed
+//! bit is detected before anything is parsed.
 
 use crate::{
     Error,
@@ -12,11 +12,11 @@ use contract::Progress;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::Path, time::SystemTime};
 
-/// The file that makes a folder a checkpoint.
+/// Name of the file that makes a folder a checkpoint.
 pub const NAME: &str = "manifest.json";
 const SUFFIX: &str = ".safetensors";
 const FORMAT: u64 = 1;
-/// 16 MiB: thousands of times what a manifest needs.
+/// Maximum size of a manifest: 16 MiB, thousands of times what it needs.
 const LIMIT: u64 = 16 << 20;
 const PREFIX: &[u8] = b"{\n  \"blake3\": \"";
 const SEAL: std::ops::Range<usize> = PREFIX.len()..PREFIX.len() + 64;
@@ -51,23 +51,23 @@ impl Manifest {
         Self { blake3: "0".repeat(64), format: FORMAT, created, progress, scores, files: BTreeMap::new(), about }
     }
 
-    /// Whether both are checkpoints of the same thing, whenever they were written.
+    /// Returns true if both describe the same content, whenever they were written.
     pub fn same_content(&self, other: &Self) -> bool {
         let timeless = |manifest: &Self| Self { created: 0, blake3: String::new(), ..manifest.clone() };
         timeless(self) == timeless(other)
     }
 
-    /// The scores, NaN where they were not finite.
+    /// Returns the scores, NaN for those that were not finite.
     pub fn scores(&self) -> BTreeMap<String, f64> {
         self.scores.iter().map(|(name, score)| (name.clone(), score.unwrap_or(f64::NAN))).collect()
     }
 
-    /// A score that can be compared.
+    /// Returns the score `name`, or `None` if it is missing or was not finite.
     pub fn score(&self, name: &str) -> Option<f64> {
         self.scores.get(name).copied().flatten()
     }
 
-    /// Writes the manifest into `folder`, once it is sure that it can be read again.
+    /// Writes the manifest into `folder`, after checking that it can be read back.
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
         let path = folder.join(NAME);
         let refuse = |problem: String| Error::About { step: self.progress.step, problem };
@@ -81,7 +81,7 @@ impl Manifest {
         Hashed::create(&path, |file| file.write(&bytes)).map(drop)
     }
 
-    /// Reads the manifest of `folder`. The files that it lists have plain names and sit in that folder.
+    /// Reads the manifest of `folder`. The files that it lists have plain names, so they lie in that folder.
     pub fn read(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(NAME);
         let (file, bytes) = files::open(&path)?;
@@ -121,7 +121,7 @@ impl Manifest {
     }
 }
 
-/// The checksum of a manifest that is long enough to hold one.
+/// Returns the checksum of a manifest that is long enough to hold one.
 fn checksum(manifest: &[u8]) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&manifest[..SEAL.start]).update(&[b'0'; 64]).update(&manifest[SEAL.end..]);
@@ -134,13 +134,14 @@ pub fn seal(manifest: &mut [u8]) {
     manifest[SEAL].copy_from_slice(checksum.as_bytes());
 }
 
-/// The name of the file that holds a state.
+/// Returns the name of the file that holds a state.
 pub fn file_of(state: &str) -> Result<String, Error> {
     let name = format!("{state}{SUFFIX}");
     state_of(&name).is_some().then_some(name).ok_or_else(|| Error::Name { state: state.into() })
 }
 
-/// The state that a file holds: a name that means the same on every file system and leads out of no folder.
+/// Returns the state that a file holds, or `None` if its name could differ between file systems or lead out of the
+/// folder.
 pub fn state_of(file: &str) -> Option<&str> {
     let plain = |state: &&str| {
         (1..=64).contains(&state.len())

@@ -4,15 +4,15 @@ use crate::Error;
 use contract::BoxError;
 use std::{fmt, sync::Arc};
 
-/// Asked before every change of a file or folder; a refusal keeps the change from being made. The default allows all.
+/// Callback before every change of a file or folder; a refusal prevents the change. The default allows all.
 ///
-/// A run asks whether its folder is still the one that it was started in: after a person moved it, another run may lie
-/// there, and retention would remove that one's checkpoints.
+/// A run checks that its folder is still the one that it was started in: if a person has moved it, another run may lie
+/// there, whose checkpoints retention would remove.
 #[derive(Clone, Default)]
 pub struct Permit(Option<Arc<dyn Fn() -> Result<(), BoxError> + Send + Sync>>);
 
 impl Permit {
-    /// Asks `allowed` each time, from any thread.
+    /// Creates a permit that calls `allowed` before each change, from any thread.
     pub fn new(allowed: impl Fn() -> Result<(), BoxError> + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(allowed)))
     }

@@ -1,4 +1,4 @@
-//! Which checkpoints are kept.
+//! Retention of checkpoints.
 
 use crate::{
     Error, Store, files,
@@ -12,20 +12,20 @@ use std::{
 };
 
 impl Store {
-    /// The second half of a save: removes what is outdated now that `saved` is published.
+    /// Removes the checkpoints that are outdated now that `saved` is published: the second half of a save.
     pub(crate) fn tidy(&self, saved: &Path) {
         match self.remove_outdated(saved) {
-            // Who refuses says so.
+            // The permit's owner reports the refusal.
             Ok(()) | Err(Error::Refused { .. }) => {}
-            Err(error) => log::warn!("an outdated checkpoint is still there: {error}"),
+            Err(error) => log::warn!("an outdated checkpoint was not removed, the next save tries again: {error}"),
         }
     }
 
-    /// Removes all checkpoints but those that the configuration keeps, the one just `saved`, and damaged ones: they do
-    /// not count among those to keep, and whoever wants to know what happened to them still can.
+    /// Removes all checkpoints except those that the configuration keeps, the one just `saved`, and damaged ones.
+    /// Damaged ones do not count as kept; they stay for inspection.
     ///
-    /// Looks only at the checkpoints that the decision depends on, and opens none of their files: those kept for good
-    /// cost a save nothing, however many they are. A damaged file of the right size is noticed when it is loaded.
+    /// Checks only the checkpoints that the decision depends on, and opens none of their files, so those kept for good
+    /// cost a save nothing, however many they are. A damaged file of the right size is detected when it is loaded.
     fn remove_outdated(&self, saved: &Path) -> Result<(), Error> {
         let all = self.kept()?;
         let whole = |(path, kept): &&(PathBuf, Kept)| kept.is_whole(path);
@@ -34,13 +34,13 @@ impl Store {
         keep.extend(all.iter().filter(|(_, kept)| self.is_for_good(kept.progress)).map(|(path, _)| &**path));
         if self.keep_best {
             let mut scored: Vec<_> = all.iter().filter_map(|one| Some((one, one.1.score?))).collect();
-            // The sort is stable, and the earliest comes first.
+            // The sort is stable, so the earliest of equal scores comes first.
             scored.sort_by(|(_, a), (_, b)| self.order(*a, *b));
             keep.extend(scored.iter().map(|(one, _)| *one).find(whole).map(|(path, _)| &**path));
         }
         for (path, _) in all.iter().filter(|(path, _)| !keep.contains(path.as_path())).filter(whole) {
             let Some(step) = step_of(path) else { continue };
-            // Renamed first: a removal that is interrupted leaves no damaged checkpoint behind.
+            // Renamed first, so that an interrupted removal leaves no damaged checkpoint behind.
             let removed = self.folder.join(hidden(step, "removed"));
             self.permit.ask()?;
             files::rename(path, &removed)?;
@@ -49,7 +49,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether `keep_every` says so.
+    /// Returns true for a checkpoint at the end of a `keep_every`-th epoch.
     fn is_for_good(&self, Progress { epoch, batch, .. }: Progress) -> bool {
         self.keep_every.is_some_and(|every| batch == 0 && epoch > 0 && epoch.is_multiple_of(every))
     }

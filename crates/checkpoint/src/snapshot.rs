@@ -1,24 +1,47 @@
-//! What a checkpoint holds, and reading it: all or nothing.
+//! The content of a checkpoint, and loading it: all or nothing.
 
 use crate::{Error, files, manifest::Manifest, manifest::state_of, tensors};
-use contract::{Progress, StateDict};
+use contract::{Progress, StateDict, Stateful};
 use std::{collections::BTreeMap, fs::File, path::Path};
 use tch::{Device, Tensor};
 
-/// What a checkpoint holds: all that a run needs to go on as if it had never stopped.
+/// The content of a checkpoint: all that a run needs to resume as if it had never stopped.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// How far training had come.
+    /// Progress of training.
     pub progress: Progress,
-    /// The states of the parts by name, e.g. `model`, `optimizer`, `metric`, `generator`. Loaded ones are on the CPU.
+    /// States of the parts by name, e.g. `model`, `optimizer`, `metric`, `generator`. Loaded ones are on the CPU.
     pub states: BTreeMap<String, StateDict>,
-    /// The validation scores by name. One that is not finite comes back as NaN and is never the best.
+    /// Validation scores by name. One that is not finite is loaded as NaN and is never the best.
     pub scores: BTreeMap<String, f64>,
-    /// Whatever else the program wants to know again: resolved configuration, fingerprint of the data, versions.
+    /// Further information of the program: resolved configuration, fingerprint of the data, versions.
     pub about: serde_json::Value,
 }
 
 impl Snapshot {
+    /// Makes a snapshot without states or scores.
+    pub fn new(progress: Progress) -> Self {
+        Self { progress, states: BTreeMap::new(), scores: BTreeMap::new(), about: serde_json::Value::Null }
+    }
+
+    /// Adds the state of a part under a name, which becomes a file's. The tensors are those of the part: take
+    /// [`copied`](Self::copied) before the part goes on changing.
+    #[must_use]
+    pub fn with(mut self, name: &str, part: &dyn Stateful) -> Self {
+        self.states.insert(name.into(), part.state());
+        self
+    }
+
+    /// Puts the state of this name back into a part.
+    ///
+    /// # Errors
+    ///
+    /// Fails, and changes nothing of the part, where there is no such state or it does not fit.
+    pub fn restore(&self, name: &str, part: &mut dyn Stateful) -> Result<(), Error> {
+        let state = self.states.get(name).ok_or_else(|| Error::Missing { state: name.into() })?;
+        part.load_state(state).map_err(|source| Error::State { state: name.into(), source })
+    }
+
     /// The bytes of all tensors: what the files of the checkpoint take, but for names and shapes.
     pub fn bytes(&self) -> u64 {
         let of =
@@ -26,8 +49,8 @@ impl Snapshot {
         self.states.values().flat_map(StateDict::values).filter(|tensor| tensor.defined()).map(of).sum()
     }
 
-    /// The same with tensors of its own: contiguous, on the CPU, without gradients. Training may go on while they are
-    /// written. Takes as much memory again, and waits for the device.
+    /// Returns a copy with its own tensors: contiguous, on the CPU, without gradients. Training may continue while they
+    /// are written. Takes as much memory again, and waits for the device.
     pub fn copied(&self) -> Result<Self, Error> {
         let mut states = BTreeMap::new();
         for (state, tensors) in &self.states {
@@ -41,7 +64,7 @@ impl Snapshot {
 fn copy(state: &str, name: &str, tensor: &Tensor) -> Result<Tensor, Error> {
     tensors::require_defined(state, name, tensor)?;
     let copy = || {
-        // Empty, so that its memory is touched for the first time by the copying itself, which has many threads.
+        // Empty, so that its memory is first touched by the copy itself, which is multi-threaded.
         let mut copy = Tensor::f_empty(tensor.size(), (tensor.f_kind()?, Device::Cpu))?;
         copy.f_copy_(&tensor.f_detach()?)?;
         Ok(copy)
@@ -62,8 +85,8 @@ pub fn load(folder: &Path) -> Result<Snapshot, Error> {
     Ok(Snapshot { progress: manifest.progress, states, scores, about: manifest.about })
 }
 
-/// Checks the sizes and checksums of all files of the checkpoint in `folder`, without a word to libtorch. Gives the open
-/// files in the order of the manifest.
+/// Verifies the sizes and checksums of all files of the checkpoint in `folder`, without libtorch. Returns the manifest
+/// and the open files, in the manifest's order.
 pub(crate) fn verify(folder: &Path) -> Result<(Manifest, Vec<File>), Error> {
     let manifest = Manifest::read(folder)?;
     let files = manifest.files.iter().map(|(name, record)| files::open_verified(&folder.join(name), record));

@@ -1,4 +1,4 @@
-//! Whether the disk can take what a run will write, asked before the first step and not after the first epoch.
+//! Checks the disk's space for what a run will write, before the first step and not after the first epoch.
 
 use crate::{Error, Store};
 use std::{
@@ -8,15 +8,14 @@ use std::{
     path::Path,
 };
 
-/// What checkpoints of a run will take, and what the disk has.
+/// Space that a run's checkpoints need, and space on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
     /// Bytes of one checkpoint.
     pub checkpoint: u64,
     /// Bytes that the disk has left for this user.
     pub free: u64,
-    /// Bytes that the run will need at most beyond what its intact checkpoints already take. More than `free` is a
-    /// reason to warn.
+    /// Bytes that the run needs at most in addition to its intact checkpoints. More than `free` is a reason to warn.
     pub needed: u64,
 }
 
@@ -28,17 +27,21 @@ impl fmt::Display for Room {
 }
 
 impl Store {
-    /// Before the first step: makes the folder (but not its parent), clears what a killed run left half written, writes
-    /// a small trial file into it (flushed to the disk) and removes it, and compares the free space with what
-    /// checkpoints of `bytes` bytes will take: the newest `keep_last`, the best, the `for_good` that `keep_every` will
-    /// have kept at the end, and one that is being written, but no more than there are and the `saves` that the run
-    /// will make at most; less what intact checkpoints already take. The best and those for good may be among the
-    /// newest, so less may do.
+    /// Prepares the folder before the first step, and compares the free space with that of checkpoints of `bytes`
+    /// bytes.
+    ///
+    /// Creates the folder (but not its parent), removes what a killed run left half written, and writes a small trial
+    /// file, flushed to the disk, and removes it.
+    ///
+    /// Counts the newest `keep_last`, the best, the `for_good` that `keep_every` will have kept at the end, and one
+    /// that is being written, but at most the existing ones plus the `saves` that the run will make. Subtracts what
+    /// intact checkpoints already take. The best and those for good may be among the newest, so less may do.
     ///
     /// Must not be called while a checkpoint is being written.
     ///
-    /// Errors: the folder cannot be made or written ([`Error::Io`]), or not even one checkpoint fits
-    /// ([`Error::NoRoom`]).
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the folder cannot be created or written, [`Error::NoRoom`] if not even one checkpoint fits.
     pub fn prepare(&self, bytes: u64, for_good: u64, saves: u64) -> Result<Room, Error> {
         self.permit.ask()?;
         self.create_folder()?;
@@ -58,11 +61,11 @@ impl Store {
     }
 }
 
-/// Writes a file down to the disk, and removes it whatever comes of that.
+/// Writes a file, flushes it to the disk, and removes it, even after an error.
 fn try_to_write(path: &Path) -> Result<(), Error> {
     remove_file(path)?;
     let written = File::create_new(path).and_then(|mut file| {
-        // As long as the smallest piece that file systems give out: an empty file may fit where nothing else does.
+        // One block of common file systems: an empty file may fit where nothing else does.
         file.write_all(&[0; 4096])?;
         file.sync_all()
     });
@@ -71,7 +74,7 @@ fn try_to_write(path: &Path) -> Result<(), Error> {
     removed
 }
 
-/// Removes a file, if it is there.
+/// Removes a file if it exists.
 fn remove_file(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
@@ -79,7 +82,7 @@ fn remove_file(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// A number of bytes as a person reads it, in powers of 1000: `370.2 MB`.
+/// Formats a number of bytes in powers of 1000: `370.2 MB`.
 pub fn readable(bytes: u64) -> String {
     if bytes < 1000 {
         return format!("{bytes} B");
@@ -87,7 +90,7 @@ pub fn readable(bytes: u64) -> String {
     let mut size = bytes as f64;
     let mut unit = "";
     for next in ["kB", "MB", "GB", "TB", "PB", "EB"] {
-        // What would be rounded to 1000.0 is 1.0 of the next.
+        // A size that would round to 1000.0 becomes 1.0 of the next unit.
         if !unit.is_empty() && size < 999.95 {
             break;
         }

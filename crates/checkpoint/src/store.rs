@@ -1,10 +1,10 @@
-//! The checkpoints of a run: publishing, choosing and removing them.
+//! Publishing, finding and removing the checkpoints of a run.
 //!
-//! Beside `step-NNNNNNNNNN` the folder may hold what a killed run left behind. Each has a meaning:
+//! Next to `step-NNNNNNNNNN`, the folder may hold leftovers of a killed run:
 //!
 //! - `.step-N.partial`: being written. Never read; removed by the next save.
-//! - `.step-N.replaced`: what `step-N` was before it was saved again. It stands in for `step-N` while that is missing,
-//!   so there is no moment without the one or the other.
+//! - `.step-N.replaced`: the former `step-N`, while it is saved again. It stands in for `step-N` while that is missing,
+//!   so one of the two always exists.
 //! - `.step-N.removed`: outdated and half deleted. Never read; removed by the next save.
 
 use crate::{
@@ -36,56 +36,57 @@ pub struct Store {
     pub(crate) known: Known,
 }
 
-/// A checkpoint with its folder, if there is a valid one, and the damaged ones that were passed over on the way.
+/// A checkpoint with its folder, if there is a valid one, and the damaged ones that were skipped on the way.
 pub type Found = (Option<(PathBuf, Snapshot)>, Vec<Damaged>);
 
 /// A checkpoint that cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 #[error("passed over checkpoint {}: {reason}", path.display())]
 pub struct Damaged {
-    /// Its folder. It is left as it is.
+    /// Its folder, left unchanged.
     pub path: PathBuf,
-    /// Why not, naming the file.
+    /// Reason, naming the file.
     pub reason: Error,
 }
 
 impl Store {
-    /// The checkpoints in `folder`, which need not exist yet; its parent must when something is saved.
+    /// Creates a store for the checkpoints in `folder`, which need not exist yet; its parent must exist by the first
+    /// save.
     pub fn new(folder: impl Into<PathBuf>, config: &Config) -> Self {
-        // The newest is always kept, also where nobody has checked the configuration.
+        // The newest is always kept, even if nobody has checked the configuration.
         let keep_last = usize::try_from(config.keep_last).unwrap_or(usize::MAX).max(1);
         let Config { keep_every, keep_best, best, mode, .. } = config.clone();
         let (folder, known, permit) = (folder.into(), Known::default(), Permit::default());
         Self { folder, keep_last, keep_every, keep_best, best, permit, mode, known }
     }
 
-    /// Changes nothing without this permit.
+    /// Returns the store with `permit`, which it asks before every change.
     #[must_use]
     pub fn permitted(self, permit: &Permit) -> Self {
         Self { permit: permit.clone(), ..self }
     }
 
-    /// Keeps all checkpoints, whatever the configuration says: for a save that must cost no other one.
+    /// Returns a store that keeps all checkpoints, whatever the configuration: for a save that must cost no other one.
     #[must_use]
     pub fn keeping_all(self) -> Self {
         Self { keep_last: usize::MAX, ..self }
     }
 
-    /// Publishes `snapshot` as `step-NNNNNNNNNN` and gives the path. On an error, what was published before is as it
-    /// was. A `model`, `optimizer` or `average` with NaN or infinity is refused.
+    /// Publishes `snapshot` as `step-NNNNNNNNNN` and returns the path. On an error, earlier checkpoints are unchanged.
+    /// Refuses a `model`, `optimizer` or `average` with NaN or infinity.
     ///
-    /// A step that is there already is left alone where it is valid and holds the same; else it is replaced.
+    /// An existing checkpoint of the step stays if it is valid and holds the same; otherwise it is replaced.
     ///
-    /// Afterwards outdated checkpoints are removed: all but the newest `keep_last`, the best, those of every
-    /// `keep_every` epochs, this one, and damaged ones. One that cannot be removed is a warning in the log: nothing is
-    /// lost by it, and the next save tries again.
+    /// Removes outdated checkpoints afterwards: all but the newest `keep_last`, the best, those of every `keep_every`
+    /// epochs, this one, and damaged ones. A failed removal only logs a warning: nothing is lost, and the next save
+    /// tries again.
     pub fn save(&self, snapshot: &Snapshot) -> Result<PathBuf, Error> {
         let path = self.write(snapshot)?;
         self.tidy(&path);
         Ok(path)
     }
 
-    /// The first half of [`Store::save`]: `snapshot` is published, and nothing is removed yet.
+    /// Publishes `snapshot` and removes nothing yet: the first half of [`Store::save`].
     pub(crate) fn write(&self, snapshot: &Snapshot) -> Result<PathBuf, Error> {
         let step = snapshot.progress.step;
         self.permit.ask()?;
@@ -98,15 +99,16 @@ impl Store {
             Ok(path)
         });
         if published.is_err() {
-            // In a folder that was put in this one's place it would be another run's; and that is the reason, then.
+            // If another run's folder has taken this one's place, `partial` would be that run's, and the refusal is the
+            // error to return.
             self.permit.ask()?;
-            // Best effort, so that a full disk is not kept full; the next save removes it anyway.
+            // Best effort, to free a full disk; the next save removes it anyway.
             files::remove(&partial).ok();
         }
         published
     }
 
-    /// The folders of the published checkpoints, oldest first, valid or not.
+    /// Returns the folders of the published checkpoints, oldest first, valid or not.
     pub fn list(&self) -> Result<Vec<PathBuf>, Error> {
         let mut steps = BTreeMap::new();
         for path in self.entries()? {
@@ -120,12 +122,12 @@ impl Store {
         Ok(steps.into_values().collect())
     }
 
-    /// The newest valid checkpoint.
+    /// Loads the newest valid checkpoint.
     pub fn newest(&self) -> Result<Found, Error> {
         Ok(first_valid(self.list()?.into_iter().rev(), Vec::new()))
     }
 
-    /// The valid checkpoint with the best score; of equal ones the earliest. None where none has the score.
+    /// Loads the valid checkpoint with the best score, the earliest of equal ones. `None` if none has the score.
     pub fn best(&self) -> Result<Found, Error> {
         let mut damaged = Vec::new();
         let mut scored = Vec::new();
@@ -135,17 +137,17 @@ impl Store {
                 Err(reason) => damaged.push(Damaged { path, reason }),
             }
         }
-        // The sort is stable, and the list has the earliest first.
+        // The sort is stable and the list is oldest first, so ties go to the earliest.
         scored.sort_by(|(_, a), (_, b)| self.order(*a, *b));
         Ok(first_valid(scored.into_iter().map(|(path, _)| path), damaged))
     }
 
-    /// The better score first.
+    /// Orders scores, the better one first.
     pub(crate) fn order(&self, a: f64, b: f64) -> Ordering {
         self.mode.prefers(b, a).cmp(&self.mode.prefers(a, b))
     }
 
-    /// Makes the folder, but never its parent: where a person removed a run, none comes into being again.
+    /// Creates the folder but never its parent, so that a run that a person removed does not reappear.
     pub(crate) fn create_folder(&self) -> Result<(), Error> {
         if self.folder.is_dir() {
             return Ok(());
@@ -166,7 +168,7 @@ impl Store {
         paths.map_err(Error::io("read", &self.folder))
     }
 
-    /// Removes what a killed run left behind, and brings back what it was about to replace.
+    /// Removes what a killed run left behind, and restores a checkpoint that it was about to replace.
     pub(crate) fn clean(&self) -> Result<(), Error> {
         for path in self.entries()? {
             match parse(&path) {
@@ -191,7 +193,7 @@ impl Store {
             return Ok(path);
         }
         if verify(&path).is_ok_and(|(old, _)| old.same_content(manifest)) {
-            // The checkpoint is there: what is left of the new one costs space until the next save, and nothing else.
+            // The checkpoint exists: the rest of the new one only costs space until the next save.
             files::remove(partial).ok();
             return Ok(path);
         }
@@ -199,17 +201,17 @@ impl Store {
         self.permit.ask()?;
         files::rename(&path, &replaced)?;
         files::rename(partial, &path).inspect_err(|_| {
-            // Without it the old one is still found under its other name.
+            // Best effort: the old one is found under its other name too.
             fs::rename(&replaced, &path).ok();
         })?;
         files::sync_folder(&self.folder)?;
-        // It stands in for nothing any more, so a failure only costs space until the next save.
+        // It is no longer needed, so a failure only costs space until the next save.
         files::remove(&replaced).ok();
         Ok(path)
     }
 }
 
-/// Writes a whole checkpoint into `folder`, down to the disk.
+/// Writes a whole checkpoint into the new folder `folder`, and flushes it to the disk.
 fn write(snapshot: &Snapshot, folder: &Path) -> Result<Manifest, Error> {
     fs::create_dir(folder).map_err(Error::io("create", folder))?;
     let mut manifest = Manifest::new(snapshot.progress, &snapshot.scores, snapshot.about.clone());
@@ -242,12 +244,12 @@ pub(crate) fn hidden(step: u64, state: &str) -> String {
     format!(".{}.{state}", name(step))
 }
 
-/// The step of a checkpoint's folder, whatever its state; None where the name says nothing of a step.
+/// Returns the step in the name of a checkpoint's folder, in any state; `None` if the name has no step.
 pub fn step_of(folder: &Path) -> Option<u64> {
     parse(folder).map(|(step, _)| step)
 }
 
-/// `step-N` is (N, None), and `.step-N.state` is (N, Some(state)).
+/// Parses `step-N` into (N, None) and `.step-N.state` into (N, Some(state)).
 fn parse(path: &Path) -> Option<(u64, Option<&str>)> {
     let file = path.file_name()?.to_str()?;
     let (visible, state) = match file.strip_prefix('.') {

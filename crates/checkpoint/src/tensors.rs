@@ -1,4 +1,4 @@
-//! A state as a safetensors file, and back. The kinds, shapes and bits of all tensors are the same after.
+//! Writes a state as a safetensors file and reads it back, with the kinds, shapes and bits of all tensors unchanged.
 
 use crate::{Error, finite, hashed::Hashed};
 use contract::{StateDict, TorchError};
@@ -18,23 +18,24 @@ const KINDS: [(Kind, Dtype); 10] = [
     (Kind::Uint8, Dtype::U8),
     (Kind::Bool, Dtype::BOOL),
 ];
-/// The format's word for its own entry in the header, so no tensor can have this name.
+/// Header key that the format reserves for its own entry, so no tensor can have this name.
 const RESERVED: &str = "__metadata__";
-/// libtorch works with no more dimensions than this.
+/// Maximum number of dimensions in libtorch.
 const MAX_DIMENSIONS: usize = 64;
 
-/// A tensor and how the file describes it.
+/// A tensor and its description in the file.
 struct Entry<'a> {
     name: &'a str,
     tensor: &'a Tensor,
     info: TensorInfo,
 }
 
-/// Writes the tensors of `state`, a small part of one in memory at a time. `step` is for the error where they must be
+/// Writes the tensors of `state`, a small part of one in memory at a time. `step` is for the error if they must be
 /// finite and are not.
 ///
-/// Where they are contiguous and on the CPU, libtorch only copies their bytes, with the calling thread alone: a second
-/// thread that starts libtorch's parallel work gets a pool of its own, which takes the processor from the training.
+/// If they are contiguous and on the CPU, libtorch only copies their bytes, on the calling thread alone. A second
+/// thread that starts libtorch's parallel work gets its own thread pool, which competes with the training for the
+/// processor.
 pub fn write(state: &str, tensors: &StateDict, step: u64, to: &mut Hashed) -> Result<(), Error> {
     let mut entries = tensors.iter().map(|(name, tensor)| entry(state, name, tensor)).collect::<Result<Vec<_>, _>>()?;
     // The format wants wide kinds first, so that every tensor is aligned.
@@ -48,8 +49,8 @@ pub fn write(state: &str, tensors: &StateDict, step: u64, to: &mut Hashed) -> Re
     entries.iter().try_for_each(|entry| write_values(state, entry, step, to))
 }
 
-/// Writes the values of one tensor, a buffer at a time: what is copied into it is looked at and checksummed while it is
-/// still in the processor's cache.
+/// Writes the values of one tensor, a buffer at a time: each is checked and checksummed while it is still in the
+/// processor's cache.
 fn write_values(state: &str, entry: &Entry, step: u64, to: &mut Hashed) -> Result<(), Error> {
     let Entry { name, tensor, info } = entry;
     let (start, end) = info.data_offsets;
@@ -62,12 +63,12 @@ fn write_values(state: &str, entry: &Entry, step: u64, to: &mut Hashed) -> Resul
     let flat = flat().map_err(torch(state, name))?;
     let mut at = 0;
     while at < elements {
-        // Every tensor begins at a multiple of its width, so there is room for one value at least.
+        // Every tensor begins at a multiple of its width, so at least one value fits.
         let length = (elements - at).min(to.room() / width);
         let part = flat.f_narrow(0, at as i64, length as i64).map_err(torch(state, name))?;
         to.fill(length * width, |bytes| {
             part.f_copy_data_u8(bytes, length).map_err(torch(state, name))?;
-            if finite::required(state) && !finite::all(info.dtype, bytes) {
+            if finite::required(state, elements) && !finite::all(info.dtype, bytes) {
                 return Err(Error::NotFinite { state: state.into(), tensor: (*name).into(), step });
             }
             Ok(())
@@ -77,7 +78,7 @@ fn write_values(state: &str, entry: &Entry, step: u64, to: &mut Hashed) -> Resul
     Ok(())
 }
 
-/// The entry of a tensor, as if it were the only one of its file.
+/// Returns the entry of a tensor, as if it were the only one of its file.
 fn entry<'a>(state: &str, name: &'a str, tensor: &'a Tensor) -> Result<Entry<'a>, Error> {
     let refuse = |problem: String| Error::Tensor { state: state.into(), tensor: name.into(), problem };
     if name == RESERVED {
@@ -92,7 +93,7 @@ fn entry<'a>(state: &str, name: &'a str, tensor: &'a Tensor) -> Result<Entry<'a>
     Ok(Entry { name, tensor, info: TensorInfo { dtype, shape, data_offsets: (0, bytes) } })
 }
 
-/// Whether `tensor` is one at all: of one that is not, libtorch can tell nothing.
+/// Checks that `tensor` is defined: libtorch cannot query one that is not.
 pub fn require_defined(state: &str, name: &str, tensor: &Tensor) -> Result<(), Error> {
     let undefined = || Error::Tensor { state: state.into(), tensor: name.into(), problem: "it is undefined".into() };
     tensor.defined().then_some(()).ok_or_else(undefined)
@@ -110,7 +111,7 @@ fn header(state: &str, entries: &[Entry]) -> Result<Vec<u8>, Error> {
     Ok([&(json.len() as u64).to_le_bytes(), json.as_slice()].concat())
 }
 
-/// The tensors of a safetensors file, on the CPU. Lengths, offsets, names and shapes may be anything.
+/// Reads the tensors of a safetensors file, on the CPU. Lengths, offsets, names and shapes may be anything.
 pub fn read(path: &Path, bytes: &[u8]) -> Result<StateDict, Error> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| Error::damaged(path, error.to_string()))?;
     let mut state = StateDict::new();
@@ -126,7 +127,7 @@ fn tensor(view: &TensorView) -> Result<Tensor, String> {
     let kind = KINDS.iter().find(|(_, known)| *known == dtype).map(|(kind, _)| *kind);
     let kind = kind.ok_or_else(|| format!("kind {dtype:?} is not one that a checkpoint holds"))?;
     let size: Option<Vec<i64>> = shape.iter().map(|&n| i64::try_from(n).ok()).collect();
-    // The crate has checked the number of bytes, but 0 elements are also 0 × 2^62 × 4 of them: too much for strides.
+    // The crate has checked the number of bytes, but 0 × 2^62 × 4 elements are also 0, and their strides overflow.
     let fits = |size: &Vec<i64>| size.iter().try_fold(8i64, |bytes, &n| bytes.checked_mul(n.max(1))).is_some();
     let size = size.filter(|size| size.len() <= MAX_DIMENSIONS && fits(size));
     let size = size.ok_or_else(|| format!("a tensor cannot have {} dimensions of these sizes", shape.len()))?;

@@ -1,4 +1,4 @@
-//! Writing checkpoints while training goes on.
+//! Writes checkpoints while training continues.
 
 use crate::{Error, Snapshot, Store};
 use std::{
@@ -7,15 +7,15 @@ use std::{
     time::Instant,
 };
 
-/// Writes checkpoints in the background, one at a time. Dropping it waits for the one that is being written; an error
-/// that nobody has asked for then goes to the log.
+/// Writer of checkpoints in the background, one at a time. Dropping it waits for the one that is being written, and
+/// logs an error that was not returned by then.
 #[derive(Debug)]
 pub struct Writer {
     store: Store,
     last: Option<Last>,
 }
 
-/// What became of a checkpoint that was handed to a [`Writer`].
+/// A checkpoint that a [`Writer`] has published.
 #[derive(Debug)]
 pub struct Saved {
     /// The folder of the checkpoint.
@@ -30,7 +30,7 @@ pub struct Saved {
 
 type Outcome = Result<Saved, Error>;
 
-/// The last checkpoint, as long as nobody knows what became of it.
+/// The last checkpoint, until its outcome is returned.
 #[derive(Debug)]
 enum Last {
     Writing { step: u64, thread: JoinHandle<Outcome> },
@@ -38,18 +38,18 @@ enum Last {
 }
 
 impl Writer {
-    /// Writes into `store`. Nothing else may save into it meanwhile.
+    /// Creates a writer into `store`. Nothing else may save into it meanwhile.
     pub fn new(store: Store) -> Self {
         Self { store, last: None }
     }
 
-    /// Where the checkpoints are.
+    /// Returns the store.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Starts to write `snapshot`, whose tensors nobody may change any more: see [`Snapshot::copied`]. Where another is
-    /// still being written, waits for it first; gives what became of that one, if nobody has asked yet.
+    /// Starts to write `snapshot`, whose tensors must not change any more: see [`Snapshot::copied`]. Waits first for a
+    /// checkpoint that is still being written. Returns the previous outcome, if it was not returned yet.
     pub fn save(&mut self, snapshot: Snapshot) -> Option<Result<Saved, Error>> {
         let before = self.wait();
         let (store, step, start) = (self.store.clone(), snapshot.progress.step, Instant::now());
@@ -62,7 +62,7 @@ impl Writer {
         before
     }
 
-    /// What became of the last one, if its writing has ended and nobody has asked yet. Does not wait.
+    /// Returns the outcome of the last checkpoint, if its writing has ended and it was not returned yet. Does not wait.
     pub fn poll(&mut self) -> Option<Result<Saved, Error>> {
         match &self.last {
             Some(Last::Writing { thread, .. }) if !thread.is_finished() => None,
@@ -70,12 +70,12 @@ impl Writer {
         }
     }
 
-    /// Waits for the end of the last one, and gives what became of it, if nobody has asked yet.
+    /// Waits for the last checkpoint and returns its outcome, if it was not returned yet.
     pub fn wait(&mut self) -> Option<Result<Saved, Error>> {
         let outcome = match self.last.take()? {
             Last::NotStarted(error) => Err(error),
             Last::Writing { step, thread } => thread.join().unwrap_or_else(|panic| {
-                // Thrown and caught once more, because what was said is taken from a panic in one place only.
+                // Thrown and caught once more, because only `caught` extracts the message of a panic.
                 let said = contract::caught(|| std::panic::resume_unwind(panic));
                 Err(Error::Panicked { step, problem: said.unwrap_or_else(|said| said) })
             }),
@@ -83,7 +83,7 @@ impl Writer {
         Some(outcome)
     }
 
-    /// Starts `work` on a thread of its own. The last one's outcome must have been taken.
+    /// Starts `work` on its own thread. The last one's outcome must have been taken.
     pub(crate) fn start(&mut self, thread: Builder, step: u64, work: impl FnOnce() -> Outcome + Send + 'static) {
         self.last = Some(match thread.name("checkpoint".into()).spawn(work) {
             Ok(thread) => Last::Writing { step, thread },

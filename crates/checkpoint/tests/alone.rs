@@ -1,5 +1,5 @@
-//! Writing a checkpoint starts none of libtorch's threads: in the background they would be a second set of them, beside
-//! the one that trains. The test has a process of its own, so that nobody else's threads are counted.
+//! Writing a checkpoint must not start libtorch's threads: in the background they would be a second pool that competes
+//! with the training's. The test has its own process, so that no other test's threads are counted.
 
 #![cfg(target_os = "linux")]
 
@@ -27,10 +27,10 @@ fn a_background_save_needs_no_other_thread() {
         let before = threads();
         store.save(&copied).unwrap();
         let saved = threads();
-        // The same step again: what is on the disk is compared.
+        // Saving the same step again compares it with the disk.
         store.save(&copied).unwrap();
         let compared = threads();
-        // The count can notice what it is for.
+        // Parallel work does raise the count.
         let _ = copied.states["model"]["w"].isfinite().all();
         (before, saved, compared, threads())
     });

@@ -1,4 +1,4 @@
-//! What the fuzzer checks for any bytes, checked for the files of its corpus: see `fuzz/README.md`.
+//! Runs the fuzzer's checks on the files of its corpus: see `fuzz/README.md`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 

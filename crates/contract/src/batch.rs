@@ -1,21 +1,65 @@
-//! What an input gives and a model takes.
+//! Batches and what a network makes of them.
 
-use crate::BoxError;
+use crate::{BoxError, StateDict, TorchError};
 use tch::Tensor;
 
-/// The class id of a pixel that counts in no loss and no metric (the convention of Cityscapes and torchvision).
+/// Class id of a pixel that counts in no loss and no metric (the convention of Cityscapes and torchvision).
 pub const IGNORE_INDEX: i64 = 255;
 
 /// Samples that go through the network together, on the model's device.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Batch {
     /// `[N, C, H, W]` f32, normalised.
     pub inputs: Tensor,
-    /// `[N, H, W]` i64 class ids, or [`IGNORE_INDEX`].
+    /// Targets in the form that loss and metric agree on: class ids `[N, H, W]` i64 (or [`IGNORE_INDEX`]),
+    /// probabilities `[N, K, H, W]` f32, depths `[N, H, W]` f32, ….
     pub targets: Tensor,
-    /// The names of the N samples: for errors, for forensics, for the files that a prediction is written to.
+    /// Names of the N samples, for errors, forensics and the files that a prediction is written to.
     pub names: Vec<String>,
+    /// Further tensors by name: sample weights, second inputs. Empty unless the input adds some.
+    pub extra: StateDict,
 }
 
-/// The batches of one epoch, in order.
+impl Batch {
+    /// Makes a batch without extra tensors.
+    pub fn new(inputs: Tensor, targets: Tensor, names: Vec<String>) -> Self {
+        Self { inputs, targets, names, extra: StateDict::new() }
+    }
+}
+
+/// Batches of one epoch, in order.
 pub type Batches<'a> = Box<dyn Iterator<Item = Result<Batch, BoxError>> + 'a>;
+
+/// Outputs of a network for one batch.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Outputs {
+    /// The prediction, e.g. logits `[N, K, H, W]`.
+    pub prediction: Tensor,
+    /// Outputs of auxiliary heads, for losses alone. Empty for most networks.
+    pub auxiliary: Vec<Tensor>,
+}
+
+impl Outputs {
+    /// Makes outputs with auxiliary ones beside the prediction.
+    pub fn new(prediction: Tensor, auxiliary: Vec<Tensor>) -> Self {
+        Self { prediction, auxiliary }
+    }
+
+    /// Returns the same values without their graph.
+    ///
+    /// # Errors
+    ///
+    /// What libtorch reports.
+    pub fn detach(&self) -> Result<Self, TorchError> {
+        let auxiliary = self.auxiliary.iter().map(Tensor::f_detach).collect::<Result<_, _>>()?;
+        Ok(Self { prediction: self.prediction.f_detach()?, auxiliary })
+    }
+}
+
+impl From<Tensor> for Outputs {
+    fn from(prediction: Tensor) -> Self {
+        Self { prediction, auxiliary: Vec::new() }
+    }
+}

@@ -1,25 +1,25 @@
-//! Errors that more than one crate speaks of.
+//! Errors that several crates share.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tch::TchError;
 
-/// Whatever went wrong in a part that somebody else wrote.
+/// Error of any type, from a part that may be foreign code.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// An error of libtorch, in one line. The C++ stack trace that comes with it goes to the log at debug level.
+/// Error of libtorch, in one line. Its C++ stack trace goes to the log at debug level.
 #[derive(Debug, thiserror::Error)]
 #[error("libtorch: {0}")]
 pub struct TorchError(String);
 
 impl TorchError {
-    /// Takes libtorch's message apart: what a person can use stays, the stack trace is logged.
+    /// Creates an error from libtorch's message without the stack trace, which is logged.
     pub fn new(message: &str) -> Self {
         let (said, trace) = message.split_once("Exception raised from").unwrap_or((message, ""));
         if !trace.is_empty() {
             log::debug!("libtorch raised an exception from{trace}");
         }
-        // What tch's plain methods panic with is the Debug text of the error.
+        // tch's plain methods panic with the Debug text of the error.
         let said =
             said.trim_start_matches("called `Result::unwrap()` on an `Err` value: Torch(\"").replace("\\n", "\n");
         let said = said.trim_start_matches("libtorch: ").trim_start_matches("Internal torch error: ");
@@ -32,7 +32,7 @@ impl TorchError {
 /// Phrase that marks an out-of-memory error in its message.
 pub const OUT_OF_MEMORY: &str = "out of memory";
 
-/// The words for a lack of memory, where libtorch speaks of one: its allocators' messages, and C++'s.
+/// Returns the message for a lack of memory, if libtorch's allocators or C++ report one.
 fn without_memory(said: &str) -> Option<String> {
     let asked = |before: &str| {
         let number: String = said.split_once(before)?.1.chars().take_while(char::is_ascii_digit).collect();
@@ -43,11 +43,12 @@ fn without_memory(said: &str) -> Option<String> {
             asked("tried to allocate ").map(|bytes| format!(" ({:.2} GB more were asked for)", bytes as f64 / 1e9));
         return Some(format!("{OUT_OF_MEMORY}{}", asked.unwrap_or_default()));
     }
-    // oneDNN says no more where it gets no memory, and hardly ever for another reason.
+    // oneDNN says no more than this when it gets no memory, and hardly ever for another reason.
     if said.contains("could not create a primitive") || said.contains("could not create a memory object") {
-        return Some(format!("{said}, as where it is {OUT_OF_MEMORY}"));
+        return Some(format!("{said}, which usually means {OUT_OF_MEMORY}"));
     }
-    // "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has …" is a text of advice about allocators.
+    // "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has …" continues with advice about allocators, which is
+    // cut off.
     let cuda = said.find("CUDA out of memory")?;
     let of_device: String = said[cuda..].split_inclusive(". ").skip(1).take(2).collect();
     Some(format!("{OUT_OF_MEMORY} on the GPU: {}", of_device.trim_end().trim_end_matches('.')))
@@ -59,8 +60,8 @@ impl From<TchError> for TorchError {
     }
 }
 
-/// What `run` gives, or what it said when it panicked: code of tch that cannot return an error (a module's forward pass,
-/// the making of a layer) reports a wrong shape or a lack of memory by a panic only.
+/// Returns the result of `run`, or the message of its panic. Code of tch that cannot return an error (a module's
+/// forward pass, the creation of a layer) reports a wrong shape or a lack of memory only by a panic.
 pub fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
         let said = panic.downcast_ref::<String>().map(String::as_str);
@@ -70,18 +71,18 @@ pub fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// A value of a configuration that cannot work. Whoever reads the file adds its name and the section's.
+/// Invalid value of a configuration. The reader of the file adds the file's name and the section's.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {problem}")]
 pub struct Invalid {
-    /// The key, relative to the struct that was checked, with dots for nesting: `rule.beta1`.
+    /// Key, relative to the struct that was checked, with dots for nesting: `rule.beta1`.
     pub key: String,
-    /// What is wrong, what was found, and what would be right.
+    /// The problem, with the value found and a valid one.
     pub problem: String,
 }
 
 impl Invalid {
-    /// Ok if `valid`; else the complaint `problem` about `key`.
+    /// Returns Ok if `valid`, else an error about `key` with the text of `problem`.
     ///
     /// ```
     /// # let epochs = 3;
@@ -93,8 +94,8 @@ impl Invalid {
     }
 }
 
-/// The first `most` of `items`, parted by commas, and how many more there are: "a, b and 12,345 more". Messages list
-/// what data holds with it, so that they stay messages however much that is.
+/// Lists the first `most` of `items`, separated by commas, and the number of the others: "a, b and 12,345 more". Keeps
+/// messages about data short, however large the data is.
 ///
 /// ```
 /// assert_eq!(contract::listed(["a", "b"], 2), "a, b");
@@ -107,7 +108,7 @@ pub fn listed<T: fmt::Display>(items: impl IntoIterator<Item = T>, most: usize) 
     if more == 0 { shown } else { format!("{shown} and {} more", counted(more)) }
 }
 
-/// A number with commas between its thousands.
+/// Formats a number with commas between its thousands.
 fn counted(number: usize) -> String {
     let digits = number.to_string();
     let comma = |(place, digit): (usize, char)| {
@@ -137,7 +138,7 @@ mod tests {
         assert_eq!(said, "libtorch: out of memory (4503599.63 GB more were asked for)");
         assert_eq!(TorchError::new("std::bad_alloc").to_string(), "libtorch: out of memory");
         let primitive = TorchError::new("could not create a primitive").to_string();
-        assert_eq!(primitive, "libtorch: could not create a primitive, as where it is out of memory");
+        assert_eq!(primitive, "libtorch: could not create a primitive, which usually means out of memory");
         let cuda = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.79 GiB of which \
                     1.04 GiB is free. Of the allocated memory 5 GiB is allocated by PyTorch. See documentation";
         assert_eq!(

@@ -1,8 +1,8 @@
-//! What a training run reports while it goes on.
+//! Events of a training run.
 
 use tch::Tensor;
 
-/// How far training has come. It names the next batch, so training `from` it continues without a gap or a repeat.
+/// Progress of training. It names the next batch, so that training resumes from it without a gap or a repeat.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Finished epochs; also the index of the epoch under way.
@@ -15,42 +15,65 @@ pub struct Progress {
     pub samples: u64,
 }
 
-/// Named results in the order in which a person wants to read them, e.g. `("mean_iou", 0.62)`.
+/// Named results in reading order, e.g. `("mean_iou", 0.62)`.
 pub type Scores = Vec<(String, f64)>;
 
-/// What one update of the weights was like. The tensors stay on the device until somebody reads them.
+/// Statistics of one update of the weights. The tensors stay on the device until they are read.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Update {
-    /// The learning rate that was used.
+    /// Learning rate of the update.
     pub learning_rate: f64,
-    /// Scalar f32: the norm of all gradients together, before clipping.
+    /// Scalar f32: the global norm of the gradients, before clipping.
     pub gradient_norm: Tensor,
-    /// Scalar f32: 1 if the loss or the gradient was not finite, so that the weights were left as they are; else 0. (Where the
-    /// loss is scaled for f16 and the scale was too large, the weights are left too, and this is 0: it heals by itself.)
+    /// Scalar f32: 1 if the loss or the gradient was not finite and the weights were therefore left unchanged, else 0.
+    /// (If the loss is scaled for f16 and the scale was too large, the weights are left unchanged too, but this is 0:
+    /// the scale adapts by itself.)
     pub rejected: Tensor,
+}
+
+impl Update {
+    /// Makes an update of these values.
+    pub fn new(learning_rate: f64, gradient_norm: Tensor, rejected: Tensor) -> Self {
+        Self { learning_rate, gradient_norm, rejected }
+    }
 }
 
 /// One thing that happened in training.
 #[derive(Debug)]
 pub enum Event {
     /// A batch was trained on.
+    #[non_exhaustive]
     Step {
-        /// Where training stands after it.
+        /// Progress after it.
         progress: Progress,
         /// Scalar f32 on the device, detached; reading it waits for the device.
         loss: Tensor,
-        /// What happened to the weights; `None` where gradients are still being accumulated.
+        /// Update of the weights; `None` while gradients are being accumulated.
         update: Option<Update>,
-        /// The samples of the batch.
+        /// Names of the batch's samples.
         names: Vec<String>,
     },
     /// An epoch ended.
+    #[non_exhaustive]
     Epoch {
-        /// Where training stands after it: `progress.epoch` epochs are finished.
+        /// Progress after it: `progress.epoch` epochs are finished.
         progress: Progress,
-        /// The metric over the whole epoch.
+        /// Scores over the whole epoch.
         scores: Scores,
-        /// The update from gradients that accumulation had left over.
+        /// Update from gradients that accumulation left over.
         update: Option<Update>,
     },
+}
+
+impl Event {
+    /// Makes a [`Step`](Self::Step).
+    pub fn step(progress: Progress, loss: Tensor, update: Option<Update>, names: Vec<String>) -> Self {
+        Self::Step { progress, loss, update, names }
+    }
+
+    /// Makes an [`Epoch`](Self::Epoch).
+    pub fn epoch(progress: Progress, scores: Scores, update: Option<Update>) -> Self {
+        Self::Epoch { progress, scores, update }
+    }
 }

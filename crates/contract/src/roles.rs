@@ -1,64 +1,123 @@
-//! The parts that a loop is built from. The model is [`tch::nn::ModuleT`], so any tch or TorchScript model fits as it is.
+//! The parts that a loop is built from.
 
-use crate::{Batches, BoxError, Scores, Stateful, Update};
+use crate::{Batch, Batches, BoxError, Outputs, Scores, StateDict, StateError, Stateful, Update, state::check};
 use tch::Tensor;
+use tch::nn::ModuleT;
 
-/// Where batches come from.
+/// A network. Every tch module is one: it is given the batch's inputs, and gives the prediction.
+///
+/// Implement it for a network that needs more of the batch than its inputs, or that has auxiliary heads.
+pub trait Model {
+    /// Returns the outputs for a batch, in training mode (dropout, batch statistics) or in evaluation mode.
+    ///
+    /// # Panics
+    ///
+    /// May panic, as tch's modules do: the executors turn a panic into an error. (Where the program is compiled with
+    /// `panic = "abort"`, it ends there.)
+    fn outputs(&self, batch: &Batch, train: bool) -> Outputs;
+}
+
+impl<M: ModuleT + ?Sized> Model for M {
+    fn outputs(&self, batch: &Batch, train: bool) -> Outputs {
+        self.forward_t(&batch.inputs, train).into()
+    }
+}
+
+/// A boxed or borrowed tch module as a [`Model`]: `&Plain(model.as_ref())`.
+pub struct Plain<'m>(pub &'m dyn ModuleT);
+
+impl Model for Plain<'_> {
+    fn outputs(&self, batch: &Batch, train: bool) -> Outputs {
+        self.0.outputs(batch, train)
+    }
+}
+
+/// Source of batches.
 pub trait Input {
-    /// The batches of epoch `epoch` from batch `skip` on. Order and augmentation are a pure function of the seed,
-    /// `epoch` and the sample's place, so skipping costs nothing and a resumed epoch sees what it would have seen.
+    /// Returns the batches of epoch `epoch` from batch `skip` on. Order and augmentation are a pure function of the
+    /// seed, `epoch` and the sample's position, so skipping costs nothing and a resumed epoch sees the same batches.
     fn epoch(&self, epoch: u64, skip: u64) -> Batches<'_>;
 
-    /// Batches in an epoch.
+    /// Returns the number of batches in an epoch.
     fn len(&self) -> u64;
 
-    /// Whether an epoch has no batch at all.
+    /// Returns true if an epoch has no batch.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// What training minimises. Closures `Fn(&Tensor, &Tensor) -> Result<Tensor, BoxError>` are losses too.
+/// Loss that training minimises. Closures `Fn(&Tensor, &Tensor) -> Result<Tensor, BoxError>` of prediction and targets are
+/// losses too.
 pub trait Loss {
-    /// The mean loss, a differentiable scalar, of `outputs` (logits `[N, K, H, W]`) against `targets` (`[N, H, W]`
-    /// i64). Pixels whose target is [`IGNORE_INDEX`](crate::IGNORE_INDEX) must not count.
-    fn loss(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor, BoxError>;
+    /// Returns the mean loss of `outputs`, a differentiable scalar. Targets that are
+    /// [`IGNORE_INDEX`](crate::IGNORE_INDEX) must not count, where the targets are class ids.
+    fn loss(&self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError>;
 }
 
 impl<F: Fn(&Tensor, &Tensor) -> Result<Tensor, BoxError>> Loss for F {
-    fn loss(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor, BoxError> {
-        self(outputs, targets)
+    fn loss(&self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
+        self(&outputs.prediction, &batch.targets)
     }
 }
 
-/// What changes the weights.
+/// Optimizer of the weights.
 pub trait Optimizer: Stateful {
-    /// Backward, finite check, clip, update, schedule: one fixed order. `None` while gradients are being accumulated.
-    /// Must not wait for the device, and must leave the weights alone where the loss or a gradient is not finite.
+    /// Runs backward, finite check, clip, update and schedule, in this order. Returns `None` while gradients are being
+    /// accumulated. Must not wait for the device, and must leave the weights unchanged if the loss or a gradient is not
+    /// finite.
     fn minimize(&mut self, loss: &Tensor) -> Result<Option<Update>, BoxError>;
 
     /// Applies gradients that are still accumulated, so that the last batches of an epoch are not lost.
     fn flush(&mut self) -> Result<Option<Update>, BoxError>;
 
-    /// Returns whether the last call, which failed, left parameters and state as they were before it. Returns
-    /// `false` where that is unknown: then nothing of them is saved.
+    /// Returns true if the last call, which failed, left parameters and state unchanged. Returns false also if this is
+    /// unknown: then neither is saved.
     fn is_unchanged(&self) -> bool {
         false
     }
 
-    /// The learning rate of the last update; before the first update that of the first.
+    /// Returns the learning rate of the last update; before any update, that of the first.
     fn learning_rate(&self) -> f64;
 }
 
-/// What measures predictions, over as many batches as it is shown.
+/// Metric of predictions, over any number of batches.
 pub trait Metric: Stateful {
-    /// Forgets everything.
+    /// Forgets all batches.
     fn reset(&mut self);
 
-    /// Takes a batch into account: its mean `loss` (scalar), `outputs` (logits `[N, K, H, W]`) and `targets`
-    /// (`[N, H, W]` i64). Must not wait for the device.
-    fn update(&mut self, loss: &Tensor, outputs: &Tensor, targets: &Tensor) -> Result<(), BoxError>;
+    /// Takes a batch into account, with its mean `loss` (scalar). Must not wait for the device.
+    fn update(&mut self, loss: &Tensor, outputs: &Outputs, batch: &Batch) -> Result<(), BoxError>;
 
-    /// The scores over everything since the last reset. Waits for the device.
+    /// Returns the scores over everything since the last reset. Waits for the device.
     fn compute(&self) -> Result<Scores, BoxError>;
+
+    /// Returns the names of the scores that a person looks at first, in order. The provided method names all but those of
+    /// a group (`iou/cat`).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`compute`](Self::compute).
+    fn columns(&self) -> Result<Vec<String>, BoxError> {
+        Ok(self.compute()?.into_iter().map(|(name, _)| name).filter(|name| !name.contains('/')).collect())
+    }
+
+    /// Takes in what another metric of the same kind saw: the [`state`](Stateful::state) of one on another rank. The
+    /// provided method adds its tensors to this one's, which is right for counts and sums.
+    ///
+    /// # Errors
+    ///
+    /// Fails, and changes nothing, where names, shapes or kinds differ.
+    fn merge(&mut self, other: &StateDict) -> Result<(), StateError> {
+        let own = self.state();
+        check(&own, other)?;
+        let _no_grad = tch::no_grad_guard();
+        let sum = |name: &String, own: &Tensor, other: &Tensor| {
+            let sum = other.f_to_device(own.device()).and_then(|other| own.f_add(&other));
+            sum.map_err(|error| StateError::Torch { name: name.clone(), source: error.into() })
+        };
+        let sums = own.iter().zip(other.values());
+        let sums = sums.map(|((name, own), other)| Ok((name.clone(), sum(name, own, other)?)));
+        self.load_state(&sums.collect::<Result<_, StateError>>()?)
+    }
 }

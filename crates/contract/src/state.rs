@@ -1,40 +1,41 @@
-//! What a checkpoint keeps of a part, and how it is put back: whole or not at all.
+//! State of a part in a checkpoint, loaded whole or not at all.
 
 use crate::{TorchError, listed};
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor, nn};
 
-/// Maximum number of tensors named in a list of a message.
+/// Maximum number of tensors listed in a message.
 const NAMED: usize = 10;
 
-/// Named tensors, in the order of their names.
+/// Named tensors, sorted by name.
 pub type StateDict = BTreeMap<String, Tensor>;
 
-/// Something whose state a checkpoint keeps.
+/// Part whose state a checkpoint keeps.
 pub trait Stateful {
-    /// The state. Its tensors may share memory with the part: copy them where the part goes on changing.
+    /// Returns the state. Its tensors may share memory with the part: copy them if the part keeps changing.
     fn state(&self) -> StateDict;
 
-    /// Checks every name, shape and kind before it writes the first value; never casts, never half-loads.
+    /// Loads `state`. Checks every name, shape and kind before it writes the first value; never casts, never
+    /// half-loads.
     fn load_state(&mut self, state: &StateDict) -> Result<(), StateError>;
 }
 
-/// Why a state was not loaded. Nothing was changed.
+/// Failure to load a state. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// The names are not the same on both sides.
+    /// The names differ.
     #[error(
         "the tensors are not the same: missing [{}], unexpected [{}]",
         listed(missing, NAMED),
         listed(unexpected, NAMED)
     )]
     Names {
-        /// Names that the part has and the state has not.
+        /// Names that only the part has.
         missing: Vec<String>,
-        /// Names that the state has and the part has not.
+        /// Names that only the state has.
         unexpected: Vec<String>,
     },
-    /// A tensor has another shape or kind.
+    /// The shape or kind of a tensor differs.
     #[error("tensor '{name}': expected {expected:?} {expected_kind:?}, found {found:?} {found_kind:?}")]
     Shape {
         /// The tensor.
@@ -48,26 +49,39 @@ pub enum StateError {
         /// The kind in the state.
         found_kind: Kind,
     },
-    /// A value that the part cannot have.
+    /// A value is not valid for the part.
     #[error("tensor '{name}': {problem}")]
     Value {
         /// The tensor.
         name: String,
-        /// What is wrong with it.
+        /// Description of the problem.
         problem: String,
     },
-    /// libtorch could not copy.
+    /// libtorch failed to copy a tensor.
     #[error("tensor '{name}': {source}")]
     Torch {
         /// The tensor.
         name: String,
-        /// What libtorch said.
+        /// libtorch's error.
         source: TorchError,
     },
 }
 
-/// Copies `state` into the tensors of `into`, across devices, once every name, shape and kind is seen to be the same.
+/// Copies `state` into the tensors of `into`, across devices, after checking that every name, shape and kind is the
+/// same.
 pub fn load(into: &StateDict, state: &StateDict) -> Result<(), StateError> {
+    check(into, state)?;
+    let _no_grad = tch::no_grad_guard();
+    for ((name, to), from) in into.iter().zip(state.values()) {
+        to.shallow_clone()
+            .f_copy_(from)
+            .map_err(|error| StateError::Torch { name: name.clone(), source: error.into() })?;
+    }
+    Ok(())
+}
+
+/// Compares names, shapes and kinds.
+pub(crate) fn check(into: &StateDict, state: &StateDict) -> Result<(), StateError> {
     let only_in = |a: &StateDict, b: &StateDict| -> Vec<String> {
         a.keys().filter(|name| !b.contains_key(*name)).cloned().collect()
     };
@@ -82,13 +96,13 @@ pub fn load(into: &StateDict, state: &StateDict) -> Result<(), StateError> {
             return Err(StateError::Shape { name: name.clone(), expected, expected_kind, found, found_kind });
         }
     }
-    let _no_grad = tch::no_grad_guard();
-    for ((name, to), from) in into.iter().zip(state.values()) {
-        to.shallow_clone()
-            .f_copy_(from)
-            .map_err(|error| StateError::Torch { name: name.clone(), source: error.into() })?;
-    }
     Ok(())
+}
+
+/// Returns the variables of `store` that require a gradient, by name and in the order of their names. (The order matters:
+/// sums over all of them, such as a norm, round differently in another one, and `VarStore::variables` has none.)
+pub fn parameters(store: &nn::VarStore) -> BTreeMap<String, Tensor> {
+    store.variables().into_iter().filter(|(_, variable)| variable.requires_grad()).collect()
 }
 
 impl Stateful for nn::VarStore {

@@ -1,6 +1,6 @@
 //! Draws pictures of the generated data set into a folder: `cargo run -p data --example draw_shapes -- FOLDER [COUNT]`.
 //!
-//! They are those that a network is validated on, so `app predict` shows on them what it has learned.
+//! They are the validation samples, so `app predict` shows on them what a network has learned.
 
 use data::{Config, Sample, Split};
 use image::RgbImage;

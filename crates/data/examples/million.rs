@@ -1,7 +1,7 @@
-//! What a long list costs: `cargo run --release -p data --example million -- [SAMPLES]`.
+//! Cost of a long list: `cargo run --release -p data --example million -- [SAMPLES]`.
 //!
-//! Writes a list of SAMPLES lines (1,000,000 unless told) with two paths of about 40 bytes into a temporary folder, opens
-//! it, and shuffles it for one epoch; prints how long each takes and the most memory that the process had by then.
+//! Writes a list of SAMPLES lines (default 1,000,000), each with two paths of about 40 bytes, into a temporary folder,
+//! opens it, and shuffles it for one epoch. Prints the time of each step and the peak memory of the process so far.
 
 use contract::Input;
 use data::{Config, Loader, LoaderConfig, Order, Split};
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let dataset = config.open(Split::Train)?;
         report(&format!("open {} samples", dataset.len()), start);
         let samples = dataset.len();
-        // Without workers an epoch that nobody takes a batch of is its permutation.
+        // Without workers an epoch from which no batch is taken is only its permutation.
         let alone = LoaderConfig { workers: 0, ..LoaderConfig::default() };
         let pipeline = config.pipeline(Split::Train);
         let loader = Loader::new(dataset.into(), pipeline, &alone, Order::Shuffled, 0, Device::Cpu)?;
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Prints the time since `start` and the high-water mark of the memory, which only Linux tells.
+/// Prints the time since `start` and the peak memory, which only Linux reports.
 fn report(what: &str, start: Instant) {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).map_or("unknown", str::trim);

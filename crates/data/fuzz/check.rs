@@ -1,18 +1,18 @@
-//! What must hold for any bytes that are taken for a file of a data set: they are decoded or refused, never with a panic,
-//! and what is decoded is all there and does not depend on what was decoded before.
+//! Properties that hold for any bytes read as a file of a data set: they are decoded or refused, never with a panic,
+//! and the decoded result is complete and independent of what was decoded before.
 //!
-//! The fuzz targets and `tests/corpus.rs` both include this file, so they cannot come to mean different things.
+//! Included by both the fuzz targets and `tests/corpus.rs`, so the two cannot diverge.
 
 use data::{Class, Config, Error, IGNORE, Labels, Split, parse_list};
 use serde_json::{Value, from_slice, from_value, json};
 use std::path::Path;
 
-/// Takes `bytes` for an image. Whether it was decoded in colours and in grey.
+/// Decodes `bytes` as an image. Returns whether that succeeded in colour and in grey.
 pub fn image(bytes: &[u8]) -> [bool; 2] {
     [3, 1].map(|channels| decoded(channels, |pixels| data::decode_image(bytes, channels as u32, pixels)).is_some())
 }
 
-/// Takes `bytes` for a mask. Whether it was decoded with values and with colours as labels.
+/// Decodes `bytes` as a mask. Returns whether that succeeded with values and with colours as labels.
 pub fn mask(bytes: &[u8]) -> [bool; 2] {
     let classes: Vec<Class> = ["a", "b", "c"].map(Class::from).into();
     let values = json!({"map": {"0": 0, "1": "b", "255": "c", "60000": 0}, "ignore": [7], "unlisted": "ignore"});
@@ -26,7 +26,7 @@ pub fn mask(bytes: &[u8]) -> [bool; 2] {
     [values, colors].map(read)
 }
 
-/// Takes `bytes` for a list of samples, as text and as CSV. Whether there are samples in it, read in each of four ways.
+/// Parses `bytes` as a list of samples, as text and as CSV. Returns for each of four formats whether it found samples.
 pub fn list(bytes: &[u8]) -> [bool; 4] {
     let how = ["list.txt", "list.csv"]
         .map(|file| [(file, ["/a/", "{}", "{}"]), (file, ["", "images/{}.jpg", "masks/{}.png"])]);
@@ -43,7 +43,8 @@ pub fn list(bytes: &[u8]) -> [bool; 4] {
     })
 }
 
-/// Takes `bytes` for the data section of a configuration. Whether it is one, and one that can work. Nothing is opened.
+/// Parses `bytes` as the data section of a configuration. Returns whether it parses and whether it passes its checks.
+/// Opens nothing.
 pub fn config(bytes: &[u8]) -> [bool; 2] {
     let Ok(config) = from_slice::<Config>(bytes) else { return [false; 2] };
     let checked = config.check();
@@ -58,7 +59,8 @@ pub fn config(bytes: &[u8]) -> [bool; 2] {
     [true, checked.is_ok()]
 }
 
-/// What `decode` puts into a buffer, `channels` bytes a pixel, whatever that held before.
+/// Returns what `decode` puts into a buffer, `channels` bytes a pixel, after checking that it does not depend on the
+/// buffer's previous content.
 fn decoded(channels: usize, decode: impl Fn(&mut Vec<u8>) -> Result<[u32; 2], Error>) -> Option<Vec<u8>> {
     let [clean, used] = [vec![], vec![171; 5000]].map(|mut buffer| {
         let size = decode(&mut buffer).ok()?;

@@ -1,8 +1,8 @@
-//! Samples kept as a data set gives them (decoded, resized, before any transform), so that each is decoded once: in
-//! memory for this process, or in a file for all of them.
+//! Caches of samples as a data set gives them (decoded, resized, before any transform), so that each is decoded once:
+//! in memory for this process, or in a file for all processes.
 //!
-//! A cache is a [`Dataset`] over another one. Whatever it cannot give, the other one is asked for, so samples and errors
-//! are the same with and without.
+//! A cache is a [`Dataset`] over another one. It asks its source for everything that it cannot give, so samples and
+//! errors are the same with and without it.
 
 mod build;
 mod disk;
@@ -23,42 +23,43 @@ use std::env;
 use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
 
-/// Where samples are kept once they are decoded and resized.
+/// Storage of decoded and resized samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Cache {
-    /// Nowhere: each is decoded whenever it is needed.
+    /// No cache: each sample is decoded whenever it is needed.
     #[default]
     None,
-    /// In memory, as they are first needed.
+    /// In memory, filled as samples are first needed.
     Memory,
-    /// In a file that is made at the start and mapped into memory; processes share it, and later runs find it.
+    /// In a memory-mapped file that is built at the start; processes share it, and later runs reuse it.
     Disk,
 }
 
-/// What happens to a cache on disk.
+/// An event of a cache on disk.
 #[derive(Debug, Clone, Copy)]
 pub enum Told<'a> {
-    /// Another process is making it.
+    /// Another process is building it.
     Waiting(&'a Path),
-    /// A file that was there does not serve any more.
+    /// An existing file cannot be used any more.
     Unfit {
         /// The file.
         path: &'a Path,
-        /// Why.
+        /// The reason.
         reason: &'a str,
     },
-    /// It is being made.
+    /// It is being built.
     Building {
-        /// Samples that are in it.
+        /// Number of samples in it.
         done: u64,
-        /// Samples that there are.
+        /// Total number of samples.
         total: u64,
     },
     /// It is ready.
     Ready(&'a Path),
-    /// The bytes of a sample are not what was written: it, and any other like it, is loaded from its source from now on.
-    /// The file was removed, so that the next run makes it anew. Told of the first such sample only.
+    /// The bytes of a sample are not those that were written: from now on it, and any other damaged sample, is loaded
+    /// from its source. The file was removed, so that the next run builds it anew. Reported for the first damaged
+    /// sample only.
     Damaged {
         /// The file.
         path: &'a Path,
@@ -67,10 +68,10 @@ pub enum Told<'a> {
     },
 }
 
-/// Whoever wants to hear of it, from any thread.
+/// Receiver of cache events, called from any thread.
 pub type Tell = Arc<dyn Fn(Told<'_>) + Send + Sync>;
 
-/// What keeps samples: it gives them, or asks the data set that they come from.
+/// Storage of samples: returns a stored one, or loads it from the source data set.
 trait Store: Send + Sync {
     /// As [`Dataset::load`].
     fn load(&self, source: &dyn Dataset, index: u64, sample: &mut Sample) -> Result<(), Error>;
@@ -128,11 +129,13 @@ impl<S: Store> Dataset for Cached<S> {
 }
 
 impl Config {
-    /// [`open`](Self::open), with the cache that the configuration asks for. One on disk is made first, if there is none
-    /// yet: that decodes everything.
+    /// Opens a split as [`open`](Self::open) does, with the cache that the configuration asks for. Builds a cache on
+    /// disk first if there is none yet, which decodes every sample.
     ///
-    /// Errors: those of `open`; [`Error::Memory`] and [`Error::NoRoom`] where the cache would not fit; [`Error::Cache`]
-    /// where its file cannot be written. A sample that cannot be loaded is none: loading it is.
+    /// # Errors
+    ///
+    /// Those of `open`; [`Error::Memory`] and [`Error::NoRoom`] where the cache would not fit; [`Error::Cache`] where
+    /// its file cannot be written. A sample that cannot be loaded is no error here; loading it is.
     pub fn open_cached(&self, split: Split, tell: &Tell) -> Result<Arc<dyn Dataset>, Error> {
         let dataset: Arc<dyn Dataset> = self.open(split)?.into();
         Ok(match self.loader().cache {
@@ -150,7 +153,7 @@ impl Config {
         })
     }
 
-    /// All that decides on what the samples of a split are beside the files, and the name of its cache.
+    /// Returns a description of everything but the files that decides on a split's samples, and the name of its cache.
     fn described(&self, split: Split) -> Result<(String, String), Invalid> {
         let invalid = |problem: String| Invalid { key: "loader.cache".into(), problem };
         let mut value = serde_json::to_value(self).map_err(|error| invalid(error.to_string()))?;

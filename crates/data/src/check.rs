@@ -1,8 +1,8 @@
-//! A look at every sample of a data set, whole and as it lies in its files: what is broken, what is there twice, and what
-//! the classes and colours are like.
+//! Inspection of every sample of a data set, uncropped and at the size in its files: finds broken files and duplicates,
+//! and measures classes and colours.
 //!
-//! Where [`verify`](crate::verify) stops at the first mask that training could not go on with, this finds everything,
-//! and takes the time to decode every image.
+//! [`verify`](crate::verify) stops at the first mask that training could not use; this finds every problem, and takes
+//! the time to decode every image.
 
 mod duplicates;
 mod finding;
@@ -24,23 +24,23 @@ use statistics::Tally;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// What was found in a data set.
+/// Result of checking a data set.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// What is odd, the worst first.
+    /// Findings, the worst first.
     pub findings: Vec<Finding>,
-    /// What the training and the validation data are like.
+    /// Statistics of the training and the validation data.
     pub splits: Vec<Statistics>,
 }
 
 impl Report {
-    /// How many findings are of this severity.
+    /// Returns the number of findings of this severity.
     pub fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|finding| finding.severity == severity).count()
     }
 
-    /// With what was found besides, in order. A name that is listed twice is a sample that everything is found out about
-    /// twice; what several look at, too.
+    /// Adds `findings`, sorts all and removes duplicates: a sample that is listed twice is inspected twice, and several
+    /// checks may find the same thing.
     fn with(mut self, findings: impl IntoIterator<Item = Finding>) -> Self {
         self.findings.extend(findings);
         self.findings.sort_by(|a, b| (a.kind, &a.samples, &a.files).cmp(&(b.kind, &b.samples, &b.files)));
@@ -49,19 +49,19 @@ impl Report {
     }
 }
 
-/// A sample, and what is left of it to compare; nothing of one that could not be decoded.
+/// A sample and what later comparisons need of it; `None` for one that could not be decoded.
 struct Seen {
     split: Split,
     name: String,
     prints: Option<Prints>,
 }
 
-/// Looks at all that a configuration means: its samples as [`check`] does, its folders, its labels. `progress` is told of
-/// each sample that is done, and how many there are.
+/// Checks everything that a configuration refers to: its samples as [`check`] does, its folders and its labels. Calls
+/// `progress` with the number of all samples after each sample.
 ///
 /// # Errors
 ///
-/// What leaves no samples to look at: a configuration that cannot work, a missing folder, a list that cannot be read.
+/// Whatever leaves no samples to check: a configuration that cannot work, a missing folder, a list that cannot be read.
 pub fn check_config(config: &Config, workers: u64, mut progress: impl FnMut(u64)) -> Result<Report, Error> {
     let (mut splits, mut findings) = (Vec::new(), Vec::new());
     for split in [Split::Train, Split::Validation] {
@@ -86,12 +86,12 @@ pub fn check_config(config: &Config, workers: u64, mut progress: impl FnMut(u64)
     Ok(report.with(findings))
 }
 
-/// Decodes every sample of `splits` with `workers` threads; they should be all that there are, since files of others pass for
-/// strays. `progress` is told of each sample that is done.
+/// Decodes every sample of `splits` with `workers` threads. `splits` should be all splits of the data set, since files
+/// of the others would count as strays. Calls `progress` after each sample.
 ///
 /// # Errors
 ///
-/// Only where nothing can be looked at, for want of a thread. What is wrong with a sample is a finding.
+/// Fails only if no thread can be started. A problem with a sample is a finding.
 pub fn check(
     splits: &[(Split, Arc<dyn Dataset>)],
     classes: &[String],
@@ -105,7 +105,7 @@ pub fn check(
         let mut tally = Tally::new(*split, classes, dataset.channels());
         let (source, ids) = (Arc::clone(dataset), classes.len());
         let job = move |index| Ok(inspect(source.as_ref(), index, ids));
-        // Two for each worker: one in the making, one that waits to be looked at.
+        // Two for each worker: one being inspected, one waiting to be collected.
         let inspections = Ordered::new(0..dataset.len(), workers, workers.saturating_mul(2).max(1), Box::new(job));
         for (index, inspection) in (0..).zip(inspections) {
             let mut inspection = inspection?;
@@ -125,7 +125,7 @@ pub fn check(
     Ok(Report { findings: Vec::new(), splits: statistics }.with(findings))
 }
 
-/// Names that stand in a list more than once, or in both.
+/// Finds names that are listed more than once, in one split or in both.
 fn repeated(seen: &[Seen]) -> Vec<Finding> {
     let mut places: HashMap<&str, Vec<&Seen>> = HashMap::new();
     for sample in seen {

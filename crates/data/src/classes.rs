@@ -1,4 +1,4 @@
-//! The classes of a data set: their names, and the colours that they are drawn in.
+//! The classes of a data set: their names and colours.
 
 use contract::Invalid;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -8,10 +8,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-/// The most classes: a mask is bytes, and 255 is [`IGNORE`](crate::IGNORE).
+/// Maximum number of classes: a mask is bytes, and 255 is [`IGNORE`](crate::IGNORE).
 const MOST_CLASSES: usize = 255;
 
-/// Colours that the colour-blind tell apart too (Okabe & Ito, 2008), grey in the place of their black.
+/// Colours that colour-blind people can tell apart too (Okabe & Ito, 2008), with grey instead of their black.
 pub const PALETTE: [Color; 8] = [
     Color([230, 159, 0]),
     Color([86, 180, 233]),
@@ -29,7 +29,7 @@ pub const PALETTE: [Color; 8] = [
 pub struct Color(pub [u8; 3]);
 
 impl Color {
-    /// The colour of a class that has none of its own, from [`PALETTE`]; beyond eight classes they repeat.
+    /// Returns the default colour of a class, from [`PALETTE`]; beyond eight classes the colours repeat.
     pub fn of_class(id: u8) -> Self {
         PALETTE[usize::from(id) % PALETTE.len()]
     }
@@ -85,19 +85,19 @@ impl JsonSchema for Color {
 /// A class: its name, or an object with its name and a colour.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Class {
-    /// What reports call it.
+    /// Name in reports.
     pub name: String,
-    /// What it is drawn in; without one [`Color::of_class`] is.
+    /// Colour in pictures; [`Color::of_class`] if `None`.
     pub color: Option<Color>,
 }
 
-/// How a class that is more than its name stands in a configuration.
+/// A class with a colour, as a configuration writes it.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Described {
-    /// What reports call it.
+    /// Name in reports.
     name: String,
-    /// What it is drawn in.
+    /// Colour in pictures.
     #[serde(default)]
     color: Option<Color>,
 }
@@ -125,7 +125,7 @@ impl Serialize for Class {
 
 impl<'de> Deserialize<'de> for Class {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // By hand: an untagged enum would not say which key is unknown or which colour is none.
+        // By hand: an untagged enum would not report the unknown key or the invalid colour.
         struct Either;
         impl<'de> Visitor<'de> for Either {
             type Value = Class;
@@ -162,7 +162,7 @@ impl JsonSchema for Class {
     }
 }
 
-/// Complains about classes that cannot work; the key is `classes` or one of them.
+/// Refuses invalid classes; the error's key is `classes` or one of them.
 pub fn check_classes(classes: &[Class]) -> Result<(), Invalid> {
     Invalid::unless((1..=MOST_CLASSES).contains(&classes.len()), "classes", || {
         format!("must name 1 to {MOST_CLASSES} classes, names {}", classes.len())

@@ -1,4 +1,4 @@
-//! The configuration of the data: which set, of what size, loaded how.
+//! The configuration of the data: the data set, the size of its samples, and their loading.
 
 use crate::classes::{Class, Color};
 use crate::dataset::Dataset;
@@ -20,35 +20,35 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The largest height and width that a network is fed with; more is a slip of the keyboard.
+/// Maximum height and width of the network's input, in pixels; more is a typing error.
 pub(crate) const LARGEST: u32 = 8192;
 
-/// Which data set, named by the key `kind`.
+/// The data set, named by the key `kind`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[schemars(rename = "Data")]
 pub enum Config {
-    /// Circles, squares and triangles, drawn on demand: needs no file.
+    /// Circles, squares and triangles, drawn on demand; needs no files.
     Shapes(Shapes),
     /// The Oxford-IIIT Pet data set.
     OxfordPets(OxfordPets),
     /// A folder of images and one of masks, matched by name.
     Folders(Folders),
-    /// Images and masks that stand in a list.
+    /// Images and masks named in a list.
     List(List),
 }
 
 /// The two parts of a data set. No sample is in both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
-    /// What the weights are fitted to.
+    /// The samples that the weights are fitted to.
     Train,
-    /// What they are measured on.
+    /// The samples that the network is evaluated on.
     Validation,
 }
 
 impl Split {
-    /// `train` or `validation`.
+    /// Returns `train` or `validation`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Train => "train",
@@ -73,7 +73,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Complains about values that cannot work, without touching the disk; keys are relative to the data section.
+    /// Refuses invalid values, without touching the disk; keys are relative to the data section.
     pub fn check(&self) -> Result<(), Invalid> {
         for (side, length) in ["height", "width"].into_iter().zip(self.size()) {
             Invalid::unless((1..=LARGEST).contains(&length), "size", || {
@@ -99,7 +99,7 @@ impl Config {
         within("loader", self.loader().check())
     }
 
-    /// The keys that all data sets of files have, or the only one that has no files.
+    /// Returns the keys that all data sets of files share, or `Shapes`, the only data set without files.
     fn preparation(&self) -> Result<&Preparation, &Shapes> {
         match self {
             Self::Shapes(shapes) => Err(shapes),
@@ -109,7 +109,7 @@ impl Config {
         }
     }
 
-    /// The classes of the configuration and what masks say of them; of the sets that know their own, only the classes.
+    /// Returns the classes and the labels of the masks; of data sets that define their own classes, default labels.
     pub(crate) fn labelled(&self) -> (Vec<Class>, Labels) {
         match self {
             Self::Shapes(_) => (Shapes::CLASSES.map(Class::from).to_vec(), Labels::default()),
@@ -121,23 +121,23 @@ impl Config {
         }
     }
 
-    /// The names of the classes, in the order of their ids.
+    /// Returns the names of the classes, in the order of their ids.
     pub fn classes(&self) -> Vec<String> {
         self.labelled().0.into_iter().map(|class| class.name).collect()
     }
 
-    /// The colours that the classes are drawn in, in the order of their ids.
+    /// Returns the colours of the classes, in the order of their ids.
     pub fn colors(&self) -> Vec<Color> {
         let (classes, labels) = self.labelled();
         labels.colors_of(&classes)
     }
 
-    /// Height and width of what the network sees, in pixels.
+    /// Returns height and width of the network's input, in pixels.
     pub fn size(&self) -> [u32; 2] {
         self.preparation().map_or_else(|shapes| shapes.size, |preparation| preparation.size)
     }
 
-    /// Bytes a pixel of what the network sees.
+    /// Returns the channels of the network's input, each a byte a pixel.
     pub fn channels(&self) -> u32 {
         self.preparation().map_or(3, |preparation| preparation.channels)
     }
@@ -147,12 +147,12 @@ impl Config {
         self.preparation().map_or_else(|_| Orientation::default(), |preparation| preparation.orientation)
     }
 
-    /// How images are brought to the size that the network sees.
+    /// Returns the resizing of images to the network's input.
     pub fn resize(&self) -> Resize {
         self.preparation().map_or_else(|_| Resize::default(), |preparation| preparation.resize)
     }
 
-    /// The pixels that a validation scores, in words.
+    /// Describes the pixels that a validation scores.
     pub fn scored_on(&self) -> String {
         let size = self.size();
         let shown = |[height, width]: [u32; 2]| format!("{height} x {width} pixels");
@@ -173,12 +173,12 @@ impl Config {
         }
     }
 
-    /// How samples are put together into batches.
+    /// Returns the configuration of batching and loading.
     pub fn loader(&self) -> &LoaderConfig {
         self.preparation().map_or_else(|shapes| &shapes.loader, |preparation| &preparation.loader)
     }
 
-    /// What becomes of the samples of a split.
+    /// Returns the processing of a split's samples.
     pub fn pipeline(&self, split: Split) -> Pipeline {
         let (transforms, normalize) = match self.preparation() {
             Err(shapes) => (&shapes.transforms, &shapes.normalize),
@@ -189,7 +189,7 @@ impl Config {
         Pipeline { size: self.size(), transforms, normalize: normalize.clone() }.of(split)
     }
 
-    /// Opens a part of the data set: finds its folders and reads its list, but no sample yet.
+    /// Opens a split of the data set: finds its folders or reads its list, but loads no sample yet.
     pub fn open(&self, split: Split) -> Result<Box<dyn Dataset>, Error> {
         self.check()?;
         Ok(match self {
@@ -204,8 +204,8 @@ impl Config {
         })
     }
 
-    /// The same for looking at it: without the images and masks that cannot be told to belong together, and with an error
-    /// for each kind of these.
+    /// Opens a split for inspection: leaves out images and masks that cannot be matched, and returns an error for each
+    /// kind of mismatch.
     pub(crate) fn open_sound(&self, split: Split) -> Result<(Arc<dyn Dataset>, Vec<Error>), Error> {
         self.check()?;
         let Self::Folders(all) = self else { return Ok((self.open(split)?.into(), Vec::new())) };
@@ -213,7 +213,7 @@ impl Config {
         Ok((Arc::new(Files::new(paths, all.labels.table(&all.classes)?, &all.preparation)), unmatched))
     }
 
-    /// The mask files that no image belongs to, of a data set that looks for its files itself.
+    /// Returns the mask files without an image, of a data set that searches its files itself.
     pub fn unused_masks(&self) -> Result<Vec<PathBuf>, Error> {
         match self {
             Self::Folders(folders) => folders.unused_masks(),
@@ -222,7 +222,7 @@ impl Config {
     }
 }
 
-/// The complaint with the section that its key is in.
+/// Prefixes the key of an error with its section.
 pub(crate) fn within(section: &str, result: Result<(), Invalid>) -> Result<(), Invalid> {
     result.map_err(|Invalid { key, problem }| Invalid { key: format!("{section}.{key}"), problem })
 }

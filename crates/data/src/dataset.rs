@@ -1,4 +1,4 @@
-//! What a data set is: a number of named samples, each to be had by its index from any thread.
+//! The trait of a data set: named samples that any thread can load by index.
 
 use crate::decode::Remark;
 use crate::error::Error;
@@ -9,12 +9,12 @@ use std::time::UNIX_EPOCH;
 /// The class id of mask pixels that count in no loss and no metric: [`contract::IGNORE_INDEX`] as a byte.
 pub const IGNORE: u8 = 255;
 
-/// An image and what each of its pixels shows.
+/// An image and the class of each of its pixels.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sample {
     /// Height and width, in pixels.
     pub size: [u32; 2],
-    /// `H×W×C` bytes, row by row: red, green, blue of each pixel, or its grey value.
+    /// `H×W×C` bytes, row by row: red, green and blue of each pixel, or its grey value.
     pub image: Vec<u8>,
     /// `H×W` class ids, or [`IGNORE`].
     pub mask: Vec<u8>,
@@ -23,69 +23,69 @@ pub struct Sample {
 /// The files that a sample comes from, as the file system describes them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Source {
-    /// Their sizes together, in bytes.
+    /// Sum of their sizes, in bytes.
     pub bytes: u64,
-    /// When the last of them was written to, in nanoseconds since 1970; 0 where nobody knows.
+    /// Latest modification time, in nanoseconds since 1970; 0 if unknown.
     pub modified: u64,
 }
 
-/// Samples to train on, to validate with or to predict. Loading must depend on nothing but the index.
+/// Samples for training, validation or prediction. Loading must depend on nothing but the index.
 pub trait Dataset: Send + Sync {
-    /// How many samples there are.
+    /// Returns the number of samples.
     fn len(&self) -> u64;
 
-    /// Whether there is no sample at all.
+    /// Returns whether there are no samples.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Height and width of every sample, in pixels; `None` where they differ.
+    /// Returns height and width of every sample, in pixels; `None` where they differ.
     fn size(&self) -> Option<[u32; 2]>;
 
-    /// Bytes a pixel of the images: 3 for colours, 1 for grey scale.
+    /// Returns the bytes a pixel of the images: 3 for colours, 1 for greyscale.
     fn channels(&self) -> u32 {
         3
     }
 
-    /// The name of a sample, for messages and for the files that predictions go to.
+    /// Returns the name of a sample, for messages and for the files of its predictions.
     fn name(&self, index: u64) -> String;
 
-    /// Puts a sample into `sample`, whatever that holds: its buffers are there to be used again. After an error what it
-    /// holds means nothing. An index that is not there is [`Error::Index`].
+    /// Loads a sample into `sample`, reusing its buffers whatever they hold. After an error their content is
+    /// unspecified. An index out of range is [`Error::Index`].
     fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error>;
 
-    /// Only the mask of a sample. Sources that can say more about whether the sample is sound than the values of the
-    /// mask (does its image have the same size?) do so here: it is what [`verify`](crate::verify) calls.
+    /// Loads only the mask of a sample. [`verify`](crate::verify) calls this, so sources that can check more than the
+    /// mask's values (does the image have the same size?) do it here.
     fn mask(&self, index: u64) -> Result<Vec<u8>, Error> {
         let mut sample = Sample::default();
         self.load(index, &mut sample).map(|()| sample.mask)
     }
 
-    /// A sample as its source has it, before it is brought to a size: what [`check`](crate::check()) looks at. Sources that
-    /// have no other size leave it as it is.
+    /// Loads a sample at the size in its source, for [`check`](crate::check()). Sources that know only one size keep
+    /// this default.
     fn whole(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
         self.load(index, sample)
     }
 
-    /// The mask alone of a sample as its source has it, with its height and width.
+    /// Loads only the mask of a sample at the size in its source, with that height and width.
     fn whole_mask(&self, index: u64) -> Result<([u32; 2], Vec<u8>), Error> {
         let mut sample = Sample::default();
         self.whole(index, &mut sample).map(|()| (sample.size, sample.mask))
     }
 
-    /// The files of a sample: its image, then its mask. Sources without files leave it as it is.
+    /// Returns the files of a sample: its image, then its mask. Sources without files keep this default.
     fn paths(&self, _index: u64) -> Result<Vec<PathBuf>, Error> {
         Ok(Vec::new())
     }
 
-    /// Returns remarks on a sample's files, each with its file: what the decoded sample does not show. Reads their
-    /// headers. Sources without files keep this default.
+    /// Returns remarks on a sample's files, each with its file, about properties that the decoded sample does not show.
+    /// Reads the files' headers. Sources without files keep this default.
     fn remarks(&self, _index: u64) -> Vec<(Remark, PathBuf)> {
         Vec::new()
     }
 
-    /// What the file system knows of the sample's files, without opening one: part of the
-    /// [`fingerprint`](crate::fingerprint()). Sources without files leave it as it is: what they give is all in the
+    /// Returns size and time of the sample's files from the file system, without opening one: part of the
+    /// [`fingerprint`](crate::fingerprint()). Sources without files keep this default: their content follows from the
     /// configuration.
     fn source(&self, _index: u64) -> Result<Source, Error> {
         Ok(Source::default())
@@ -93,12 +93,12 @@ pub trait Dataset: Send + Sync {
 }
 
 impl Source {
-    /// Of the files at `paths` together.
+    /// Describes the files at `paths` together.
     pub(crate) fn of<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Self, Error> {
         let mut all = Self::default();
         for path in paths {
             let about = fs::metadata(path).map_err(|source| Error::Io { path: path.into(), source })?;
-            // A file system without times, or one before 1970, says nothing.
+            // A missing time, or one before 1970, counts as unknown.
             let modified = about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
             all.bytes = all.bytes.saturating_add(about.len());
             all.modified = all.modified.max(modified.map_or(0, |since| since.as_nanos() as u64));
@@ -107,12 +107,12 @@ impl Source {
     }
 }
 
-/// Pixels of an image of `size`.
+/// Returns the number of pixels of an image of `size`.
 pub(crate) fn pixels([height, width]: [u32; 2]) -> usize {
     height as usize * width as usize
 }
 
-/// The item at `index` of a data set's list.
+/// Returns the item at `index` of a data set's list.
 pub(crate) fn item<T>(items: &[T], index: u64) -> Result<&T, Error> {
     let found = usize::try_from(index).ok().and_then(|index| items.get(index));
     found.ok_or(Error::Index { index, len: items.len() as u64 })

@@ -1,8 +1,8 @@
-//! Image files to pixels. What a file is, is read from its first bytes: data sets hold GIFs and PNGs called `.jpg`.
+//! Decoding of image files. The format is read from the first bytes: data sets hold GIFs and PNGs called `.jpg`.
 //!
-//! JPEG is decoded by `zune-jpeg`, TIFF by `tiff`, the PNGs of masks by `png`, everything else by `image`. Of several
-//! frames the first counts. Transparency is dropped, and of 16 bits the upper 8 stay (as OpenCV reads PNGs);
-//! [`remarks()`] says what else a file holds. Images are brought upright as their notes say ([`Orientation`]).
+//! JPEG is decoded by `zune-jpeg`, TIFF by `tiff`, PNG masks by `png`, everything else by `image`. Of several frames
+//! the first is used. Transparency is dropped, and of 16 bits the upper 8 are kept (as OpenCV reads PNGs);
+//! [`remarks()`] reports what else a file holds. Images are turned upright by their orientation tags ([`Orientation`]).
 
 mod grey;
 mod header;
@@ -30,13 +30,14 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::Path;
 
-/// The largest width and height that are decoded, in pixels. A header can claim anything; no photograph is larger.
+/// Maximum width and height of a decoded image, in pixels. A header can claim anything; no photograph is larger.
 const LARGEST_SIDE: u32 = 32_768;
 
-/// The most memory that a file or a decoded image may take, in bytes.
+/// Maximum size of a file or a decoded image, in bytes.
 const MOST_MEMORY: u64 = 512 << 20;
 
-/// How many times smaller than its pixels a JPEG may be where those may take more. (A block of 8×8 pixels takes 6 bits at least.)
+/// Maximum ratio of decoded to compressed bytes for JPEGs that exceed [`MOST_MEMORY`]. (A block of 8×8 pixels takes at
+/// least 6 bits.)
 const MOST_PACKED: u64 = 400;
 
 pub use header::dimensions;
@@ -47,33 +48,33 @@ pub use remarks::{Noted, Remark, remarks};
 pub use strips::Strips;
 pub use turn::Orientation;
 
-/// The image at `path`, its transparency dropped, its grey scale or palette turned into colours; of several frames the
-/// first.
+/// Reads the image at `path` as RGB: transparency is dropped, greyscale and palettes become colours; of several frames
+/// the first is used.
 pub fn read_rgb(path: &Path, orientation: Orientation) -> Result<RgbImage, Error> {
     let ([height, width], rgb) = read_pixels(path, 3, orientation)?;
     let problem = || Problem::Refused("has another number of pixels than its size says: get the file again".into());
     RgbImage::from_raw(width, height, rgb).ok_or_else(|| problem().of(path))
 }
 
-/// The same as a network with this many `channels` sees it: height and width, and `H×W×C` bytes.
+/// Reads an image for a network with this many `channels`: height and width, and `H×W×C` bytes.
 pub fn read_pixels(path: &Path, channels: u32, orientation: Orientation) -> Result<([u32; 2], Vec<u8>), Error> {
     let mut pixels = Vec::new();
     let size = Decoder::default().image(path, channels, orientation, &mut pixels)?;
     Ok((size, pixels))
 }
 
-/// Decodes one file after the other into buffers that the caller keeps.
+/// Decodes one file after another into buffers of the caller.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     /// The bytes of the file.
     file: Vec<u8>,
-    /// Pixels as the file has them, where the caller wants others.
+    /// Pixels as stored in the file, where the caller wants another layout.
     raw: Vec<u8>,
 }
 
 impl Decoder {
-    /// Puts the image at `path` into `pixels`, H×W×`channels` bytes, and gives its height and width. One channel is
-    /// grey: a file's own grey values, else what its colours weigh.
+    /// Decodes the image at `path` into `pixels`, `H×W×channels` bytes, and returns its height and width. One channel
+    /// is grey: the file's own grey values, or the luma of its colours.
     pub(crate) fn image(
         &mut self,
         path: &Path,
@@ -86,7 +87,7 @@ impl Decoder {
             .map_err(|problem| problem.of(path))
     }
 
-    /// The same, for a JPEG that may be larger than all others: as large as its file makes believable.
+    /// Decodes as [`image`](Self::image) does, but lets a JPEG exceed the usual limit in proportion to its file size.
     pub(crate) fn large_image(
         &mut self,
         path: &Path,
@@ -99,8 +100,8 @@ impl Decoder {
         image_of(&self.file, channels, orientation, &mut self.raw, pixels, most).map_err(|problem| problem.of(path))
     }
 
-    /// Puts the class ids of the mask at `path` into `ids`, H×W bytes, and gives its height and width. Every pixel of
-    /// the file must be a label. It is turned by no note but its own.
+    /// Decodes the mask at `path` into class ids, `H×W` bytes, and returns its height and width. Every pixel must be a
+    /// label. Only the mask's own orientation tag turns it.
     pub(crate) fn mask(
         &mut self,
         path: &Path,
@@ -113,21 +114,21 @@ impl Decoder {
         Ok(turn.wanted(orientation).apply(ids, size, 1, &mut self.raw))
     }
 
-    /// Gives back what one unusually large file has left here.
+    /// Frees buffers that one unusually large file has left behind.
     pub(crate) fn trim(&mut self) {
         trim(&mut self.file);
         trim(&mut self.raw);
     }
 }
 
-/// Gives back a buffer that is larger than most photographs need.
+/// Frees a buffer that is larger than most photographs need.
 pub(crate) fn trim(buffer: &mut Vec<u8>) {
     if buffer.capacity() > 128 << 20 {
         *buffer = Vec::new();
     }
 }
 
-/// The image that a `file` holds.
+/// Decodes the image in `file`.
 fn image_of(
     file: &[u8],
     channels: u32,
@@ -147,14 +148,14 @@ fn image_of(
     Ok(turn.wanted(orientation).apply(pixels, size, channels, raw))
 }
 
-/// What [`Dataset::load`](crate::Dataset::load) does with the bytes of an image file: for the fuzzer.
+/// Decodes the bytes of an image file as [`Dataset::load`](crate::Dataset::load) does: for the fuzzer.
 #[doc(hidden)]
 pub fn decode_image(file: &[u8], channels: u32, pixels: &mut Vec<u8>) -> Result<[u32; 2], Error> {
     let decoded = image_of(file, channels, Orientation::Apply, &mut Vec::new(), pixels, MOST_MEMORY);
     decoded.map_err(|problem| problem.of(Path::new("any")))
 }
 
-/// What it does with those of a mask file.
+/// Decodes the bytes of a mask file as [`Dataset::load`](crate::Dataset::load) does: for the fuzzer.
 #[doc(hidden)]
 pub fn decode_mask(file: &[u8], labels: &Labels, classes: &[Class], ids: &mut Vec<u8>) -> Result<[u32; 2], Error> {
     let (size, turn) = mask::decode(file, Path::new("any"), &labels.table(classes)?, &mut Vec::new(), ids)?;

@@ -1,7 +1,7 @@
 //! Finds truncated image files before training. Reads a few kilobytes of each file and decodes hardly any.
 //!
-//! A truncated file nearly always has a sound header, so the end of the file is looked at. Where the end leaves it
-//! open, the file is decoded, so that none is refused that training could read.
+//! A truncated file nearly always has a sound header, so the end of the file is examined. If the end is inconclusive,
+//! the file is decoded, so that no file is refused that training could read.
 
 use crate::error::Error;
 use crate::reader::with_reader;
@@ -11,11 +11,11 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use tiff::tags::Tag;
 
-/// Bytes at the end of a file that are looked at. What cameras and downloads leave behind an image is mostly less.
+/// Number of bytes at the end of a file that are examined. Trailing data of cameras and downloads is mostly shorter.
 const TAIL: u64 = 16 << 10;
 
-/// Looks at the end of the image at `path`, and decodes it, `channels` bytes a pixel, where that does not show it to be
-/// whole.
+/// Examines the end of the image at `path`. Where that does not prove it complete, decodes it with `channels` bytes a
+/// pixel.
 ///
 /// # Errors
 ///
@@ -27,7 +27,7 @@ pub(crate) fn look(path: &Path, channels: u32) -> Result<(), Error> {
     with_reader(|reader| reader.decodes(path, channels))
 }
 
-/// Returns whether the file is shown to be whole without decoding it. `false` leaves it open.
+/// Returns whether the file is proven complete without decoding it. `false` is inconclusive.
 fn is_whole(path: &Path) -> io::Result<bool> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
@@ -38,7 +38,7 @@ fn is_whole(path: &Path) -> io::Result<bool> {
         Ok(ImageFormat::Jpeg) => has_marker(&tail(&mut file, length)?, b"\xff\xd9"),
         Ok(ImageFormat::Png) => has_marker(&tail(&mut file, length)?, b"IEND\xaeB`\x82"),
         Ok(ImageFormat::Gif) => tail(&mut file, length)?.iter().rev().find(|byte| **byte != 0) == Some(&0x3b),
-        // The length that the header states, which in a WebP does not count its first 8 bytes.
+        // The length in the header, which for WebP excludes the first 8 bytes.
         Ok(ImageFormat::WebP) => stated(4).is_some_and(|bytes| u64::from(bytes) + 8 <= length),
         Ok(ImageFormat::Bmp) => stated(2).is_some_and(|bytes| bytes > 0 && u64::from(bytes) <= length),
         Ok(ImageFormat::Tiff) => holds_its_pieces(file, length).unwrap_or(false),
@@ -57,7 +57,7 @@ fn has_marker(tail: &[u8], marker: &[u8]) -> bool {
     tail.windows(marker.len()).rev().any(|bytes| bytes == marker)
 }
 
-/// Returns whether all strips or tiles of the first picture in a TIFF lie within the file.
+/// Returns whether all strips or tiles of the first image in a TIFF lie within the file.
 fn holds_its_pieces(mut file: File, length: u64) -> tiff::TiffResult<bool> {
     file.seek(SeekFrom::Start(0))?;
     let mut decoder = tiff::decoder::Decoder::new(BufReader::new(file))?;

@@ -1,4 +1,4 @@
-//! Everything that can go wrong between a folder and a batch. Each variant names the file or the sample.
+//! Errors between a folder and a batch. Each variant names the file or the sample.
 
 use crate::config::Split;
 use crate::dataset::IGNORE;
@@ -7,20 +7,20 @@ use contract::{Invalid, OUT_OF_MEMORY, TorchError, caught};
 use image::ImageError;
 use std::{io, path::PathBuf};
 
-/// Why a data set, a sample or a batch could not be had.
+/// Reason why a data set, a sample or a batch is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The configuration cannot work.
     #[error(transparent)]
     Config(#[from] Invalid),
-    /// A part of a data set is not where it should be.
+    /// A part of a data set was not found.
     #[error("looked for the {what} at {path} and found none; {hint}", path = path.display())]
     Missing {
-        /// What was looked for.
+        /// Description of the part.
         what: &'static str,
-        /// Where, as an absolute path if the system can tell.
+        /// Path that was searched, absolute if the system can resolve it.
         path: PathBuf,
-        /// What to do about it.
+        /// Advice.
         hint: &'static str,
     },
     /// The operating system could not read a file.
@@ -28,7 +28,7 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A file is not an image that can be decoded, or is larger than any image should be.
@@ -36,15 +36,15 @@ pub enum Error {
     Image {
         /// The file.
         path: PathBuf,
-        /// What the decoder said.
+        /// The decoder's error.
         source: ImageError,
     },
-    /// A file is an image of a kind that is not read, too large, or none at all.
+    /// A file is an image of an unsupported kind, too large, or no image at all.
     #[error("{path} {problem}", path = path.display())]
     Refused {
         /// The file.
         path: PathBuf,
-        /// The kind of file it is, and what to do.
+        /// Kind of the file, and what to do.
         problem: String,
     },
     /// A file ends before its image does.
@@ -53,12 +53,12 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// A mask is stored in a way that has no labels in it.
+    /// A mask is stored in a format that cannot hold labels.
     #[error("the mask {path} {problem}", path = path.display())]
     MaskFormat {
         /// The file.
         path: PathBuf,
-        /// How it is stored, and how it should be.
+        /// Format of the mask, and the one it should have.
         problem: String,
     },
     /// A mask file holds a value or a colour that is no label.
@@ -68,11 +68,11 @@ pub enum Error {
         path: PathBuf,
         /// The value or colour.
         found: Label,
-        /// The first pixel that has it: its row, from 0.
+        /// Row of the first pixel that has it, from 0.
         row: usize,
-        /// Its column, from 0.
+        /// Column of that pixel, from 0.
         column: usize,
-        /// The labels there are.
+        /// The valid labels.
         expected: String,
     },
     /// An image and its mask differ in size.
@@ -93,45 +93,45 @@ pub enum Error {
         /// Advice if an orientation note is the reason, else empty.
         hint: &'static str,
     },
-    /// A line of a list of samples is not what it should be.
+    /// A line of a list of samples is malformed.
     #[error("{path}, line {line}: {problem}", path = path.display())]
     List {
         /// The list.
         path: PathBuf,
-        /// The line, from 1.
+        /// Line number, from 1.
         line: usize,
-        /// What is wrong, and what would be right.
+        /// The problem, and its correction.
         problem: String,
     },
-    /// A list of samples, or the names in a folder, are more than can be kept.
+    /// The names in a list of samples or in a folder take too much space.
     #[error("{path} is too large: names and paths may have {largest} bytes in all; split it", path = path.display())]
     TooLarge {
         /// The list or folder.
         path: PathBuf,
-        /// The most bytes there may be.
+        /// Maximum size, in bytes.
         largest: u64,
     },
-    /// Images and masks in folders cannot be told to belong together.
+    /// Images and masks in folders cannot be matched.
     #[error("{} {what}: {}; {hint}", groups.len(), shown(groups))]
     Unmatched {
-        /// What is wrong with them.
+        /// The problem.
         what: &'static str,
-        /// The folder that they are in.
+        /// Folder that holds them.
         folder: PathBuf,
-        /// Each of them, or those that belong together; below `folder`.
+        /// Paths below `folder`: each file alone, or those that belong together.
         groups: Vec<Vec<String>>,
-        /// What to do about it.
+        /// Advice.
         hint: String,
     },
-    /// The rule that splits a data set leaves a part without samples.
+    /// The splitting rule leaves a split without samples.
     #[error(
         "the {split} split has none of the {samples} samples: add samples, take fewer folds in data.split.fold, or \
          name the samples of each split (which may share some) in data.split.train and data.split.validation"
     )]
     EmptySplit {
-        /// The part.
+        /// The empty split.
         split: Split,
-        /// How many samples both parts have together.
+        /// Number of samples in both splits together.
         samples: u64,
     },
     /// A list names no sample.
@@ -140,24 +140,24 @@ pub enum Error {
         /// The list.
         path: PathBuf,
     },
-    /// A sample that a data set does not have was asked for.
+    /// The index of a requested sample is out of range.
     #[error("there is no sample {index}: the data set has {len}")]
     Index {
-        /// What was asked for.
+        /// The requested index.
         index: u64,
-        /// How many samples there are.
+        /// Number of samples.
         len: u64,
     },
-    /// A data set gave a sample of another shape than it said.
+    /// A data set returned a sample of another shape than it declares.
     #[error("sample '{name}': its {what} has {found} bytes, expected {expected}")]
     Shape {
         /// The sample.
         name: String,
         /// `image` or `mask`.
         what: &'static str,
-        /// Bytes that the data set's size asks for.
+        /// Bytes that follow from the data set's size.
         expected: usize,
-        /// Bytes that it gave.
+        /// Bytes that it returned.
         found: usize,
     },
     /// A mask holds a class that the model does not have.
@@ -169,51 +169,51 @@ pub enum Error {
         name: String,
         /// The class id.
         found: u8,
-        /// How many classes there are.
+        /// Number of classes.
         classes: u64,
     },
-    /// An image could not be brought to the wanted size.
+    /// An image could not be resized.
     #[error("cannot resize {}x{} pixels (height x width) to {}x{}: {problem}", from[0], from[1], to[0], to[1])]
     Resize {
         /// Height and width before.
         from: [u32; 2],
-        /// Height and width that were wanted.
+        /// Requested height and width.
         to: [u32; 2],
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
-    /// One sample more cannot be loaded than may be skipped.
+    /// The number of unreadable samples exceeds the limit.
     #[error(
-        "sample '{name}': {source}; {most} others were skipped before it, more than data.loader.max_skipped allows would be"
+        "sample '{name}': {source}; {most} others were skipped before it, which is all that data.loader.max_skipped allows"
     )]
     TooManySkipped {
         /// The sample.
         name: String,
-        /// How many others were skipped.
+        /// Number of samples skipped before it.
         most: u64,
-        /// Why it cannot be loaded.
+        /// Reason why it cannot be loaded.
         source: Box<Self>,
     },
-    /// The system gives no memory for a batch.
+    /// There is not enough memory for a batch.
     #[error("{OUT_OF_MEMORY} ({:.2} GB more were asked for a batch)", *bytes as f64 / 1e9)]
     OutOfMemory {
-        /// Bytes that were asked for.
+        /// Requested bytes.
         bytes: u64,
     },
-    /// A cache in memory would be larger than what the machine has left.
+    /// A cache in memory would exceed the available memory.
     #[error(
         "data.loader.cache is \"memory\" and needs {:.1} GB for {samples} samples, but {:.1} GB are available: \
          take \"disk\" or \"none\"", *needed as f64 / 1e9, *available as f64 / 1e9
     )]
     Memory {
-        /// Bytes of all samples.
+        /// Size of all samples, in bytes.
         needed: u64,
-        /// Bytes that the system says can be had without swapping.
+        /// Bytes available without swapping, according to the system.
         available: u64,
-        /// How many samples there are.
+        /// Number of samples.
         samples: u64,
     },
-    /// A cache would be larger than what the disk has left.
+    /// A cache would exceed the free disk space.
     #[error(
         "a cache in {folder} needs {:.1} GB, the disk has {:.1} GB left: name another folder in \
          data.loader.cache_folder, or take another data.loader.cache",
@@ -222,59 +222,59 @@ pub enum Error {
     NoRoom {
         /// The folder.
         folder: PathBuf,
-        /// Bytes that the cache takes.
+        /// Size of the cache, in bytes.
         needed: u64,
-        /// Bytes that the disk has left.
+        /// Free disk space, in bytes.
         free: u64,
     },
-    /// The system could not do something with the file of a cache.
+    /// An operation on a cache file failed.
     #[error(
         "cannot {doing} {path}: {source}; data.loader.cache_folder may name another folder, and data.loader.cache \"none\" needs none",
         path = path.display()
     )]
     Cache {
-        /// What was to be done.
+        /// The failed operation.
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// libtorch could not take a batch.
+    /// libtorch failed on a batch.
     #[error("the batch that begins with sample '{first}': {source}")]
     Torch {
         /// The first sample of the batch.
         first: String,
-        /// What libtorch said.
+        /// libtorch's error.
         source: TorchError,
     },
     /// Code that loads samples panicked.
     #[error("loading {what} panicked: {message}")]
     Panic {
-        /// What was being loaded.
+        /// Description of what was being loaded.
         what: String,
         /// The panic's message.
         message: String,
     },
-    /// The system gave no thread.
+    /// A thread could not be started.
     #[error("cannot start a loader thread: {source}; fewer data.loader.workers may help, 0 needs none")]
     Thread {
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// How many of many a message names.
+/// Maximum number of groups that a message names.
 const NAMED: usize = 3;
 
-/// The first of the groups of files.
+/// Lists the first groups of files.
 fn shown(groups: &[Vec<String>]) -> String {
     let named: Vec<String> = groups.iter().take(NAMED).map(|group| group.join(" and ")).collect();
     named.join(", ") + if groups.len() > NAMED { ", …" } else { "" }
 }
 
-/// Runs `load`; a panic in it becomes an error about `what`, so that no thread dies with somebody waiting for it.
+/// Runs `load` and turns a panic into an error about `what`, so that no thread dies while another waits for it.
 pub(crate) fn guarded<T>(what: impl FnOnce() -> String, load: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    // Nothing that `load` can leave half-changed is looked at afterwards: the error ends the epoch.
+    // State that `load` left half-changed is never read afterwards: the error ends the epoch.
     caught(load).unwrap_or_else(|message| Err(Error::Panic { what: what(), message }))
 }

@@ -1,4 +1,4 @@
-//! A data set of image files with mask files, wherever its list of paths comes from.
+//! A data set of image and mask files, whatever the source of its paths.
 
 use crate::dataset::{Dataset, Sample, Source};
 use crate::decode::{Orientation, Remark, dimensions, remarks, remarks_of_mask};
@@ -16,23 +16,23 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// How files become what the network is fed with: the keys that all data sets of files have.
+/// Conversion of files to the network's input: the keys that all data sets of files share.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Preparation {
-    /// Height and width of what the network is fed with, in pixels.
+    /// Height and width of the network's input, in pixels.
     pub size: [u32; 2],
-    /// What the network sees of an image: 3 for red, green and blue, 1 for grey.
+    /// Channels of the network's input: 3 for red, green and blue, 1 for grey.
     pub channels: u32,
-    /// What becomes of the orientation that an image file notes.
+    /// Handling of the orientation noted in an image file.
     pub orientation: Orientation,
-    /// How images and masks are brought to `size`.
+    /// Resizing of images and masks to `size`.
     pub resize: Resize,
-    /// How training samples are varied: a list of transforms, applied one after the other.
+    /// Augmentation of training samples: a list of transforms, applied in order.
     pub transforms: Vec<Transform>,
-    /// Mean and standard deviation of the channels; without them values are divided by 255.
+    /// Mean and standard deviation of the channels; without them, values are divided by 255.
     pub normalize: Option<Normalize>,
-    /// How samples are put together into batches.
+    /// Batching and loading of samples.
     pub loader: LoaderConfig,
 }
 
@@ -51,8 +51,8 @@ impl Default for Preparation {
 }
 
 impl Preparation {
-    /// Complains about `channels` and `resize`; the other keys all data sets have, and [`Config`](crate::Config) checks
-    /// them.
+    /// Refuses invalid `channels` and `resize`; the other keys are common to all data sets, and
+    /// [`Config`](crate::Config) checks them.
     pub(crate) fn check(&self) -> Result<(), Invalid> {
         Invalid::unless(matches!(self.channels, 1 | 3), "channels", || {
             format!("must be 3 (red, green, blue) or 1 (grey), is {}", self.channels)
@@ -64,28 +64,28 @@ impl Preparation {
 
 /// One split of a data set of files.
 pub(crate) struct Files {
-    /// Which files.
+    /// Paths of images and masks.
     paths: Paths,
-    /// What their masks' pixels mean.
+    /// Meaning of the masks' pixels.
     labels: LabelTable,
-    /// What they are brought to.
+    /// Height and width of the network's input, in pixels.
     size: [u32; 2],
     /// Bytes a pixel of the images.
     channels: u32,
-    /// Policy for the orientation that they note.
+    /// Handling of the orientation that the files note.
     orientation: Orientation,
-    /// How they are brought there.
+    /// Resizing to `size`.
     resize: Resize,
 }
 
 impl Files {
-    /// The samples at `paths`.
+    /// Creates a data set of the samples at `paths`.
     pub(crate) fn new(paths: Paths, labels: LabelTable, preparation: &Preparation) -> Self {
         let Preparation { size, channels, orientation, resize, .. } = *preparation;
         Self { paths, labels, size, channels, orientation, resize }
     }
 
-    /// Puts a sample into `sample`, where `place` says for the size of its image.
+    /// Loads a sample, placed as `place` decides from the size of its image.
     fn read(
         &self,
         index: u64,
@@ -100,7 +100,7 @@ impl Files {
         })
     }
 
-    /// Reads the mask of a sample, where `place` says for the size of its image, which is given too.
+    /// Loads the mask of a sample, placed as `place` decides from the size of its image, and returns that size too.
     fn read_mask(
         &self,
         index: u64,

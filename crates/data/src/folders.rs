@@ -1,7 +1,7 @@
-//! A data set of two folders: the images in one, and in the other a mask for each, matched by name.
+//! A data set of two folders: images in one, and in the other a mask for each, matched by name.
 //!
-//! A sample's name is the folder it lies in below `images` and what its file's name has in the place of `{}`. Samples are
-//! in the order of their names, byte by byte, which is the same on every machine.
+//! A sample's name is the folder below `images` that holds its file, and the part of the file's name that stands for
+//! `{}`. Samples are in the order of their names, byte by byte, which is the same on every machine.
 
 mod forms;
 mod scan;
@@ -24,38 +24,38 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-/// What to do where a folder is missing.
+/// Advice where a folder is missing.
 const HINT: &str = "data.root must name the folder that holds data.images and data.masks; data.split.train and \
                     data.split.validation name folders below both, or lists of names below data.root";
 
-/// The configuration of a data set of two folders.
+/// Configuration of a data set of two folders.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Folders {
-    /// The folder that holds the other two; relative to where the program is started.
+    /// Folder that holds the other two; relative to the working directory.
     pub root: PathBuf,
-    /// The folder of the images, below `root`; they may lie in folders of it.
+    /// Folder of the images, below `root`; images may lie in subfolders.
     #[serde(default = "images")]
     pub images: String,
-    /// The folder of the masks, below `root`, with the same folders in it.
+    /// Folder of the masks, below `root`, with the same subfolders.
     #[serde(default = "masks")]
     pub masks: String,
-    /// What the name of an image's file is, without its extension, with `{}` for what its mask's has too. Other files are
-    /// passed over.
+    /// Pattern of an image file's name without its extension, with `{}` for the part that its mask shares. Other files
+    /// are skipped.
     #[serde(default = "whole")]
     pub image_name: String,
-    /// What the name of a mask's file is.
+    /// Pattern of a mask file's name, in the same form.
     #[serde(default = "whole")]
     pub mask_name: String,
     /// The classes, in the order of their ids.
     pub classes: Vec<Class>,
-    /// What the values or colours of the masks mean.
+    /// Meaning of the masks' values or colours.
     #[serde(default)]
     pub labels: Labels,
-    /// Which samples are for training and which for validation.
+    /// Split into training and validation samples.
     #[serde(default)]
     pub split: SplitConfig,
-    /// How the files become what the network is fed with.
+    /// Conversion of the files to the network's input.
     #[serde(flatten)]
     pub preparation: Preparation,
 }
@@ -72,7 +72,7 @@ fn masks() -> String {
 type Both = [Vec<Found>; 2];
 
 impl Folders {
-    /// Complains about values that cannot work; keys are relative to this struct.
+    /// Refuses invalid values; keys are relative to this struct.
     pub(crate) fn check(&self) -> Result<(), Invalid> {
         for (key, text) in [("image_name", &self.image_name), ("mask_name", &self.mask_name)] {
             Pattern::parse(key, text)?;
@@ -97,14 +97,14 @@ impl Folders {
         }
     }
 
-    /// The same, without those that do not belong together, and an error for each kind of these.
+    /// Does the same, but leaves out files without a match, and returns an error for each kind of mismatch.
     pub(crate) fn sound_paths(&self, split: Split) -> Result<(Paths, Vec<Error>), Error> {
         let (paths, unmatched) = self.matched(split)?;
         let paths = if paths.len() == 0 { paths } else { self.kept(paths, split)? };
         Ok((paths, unmatched))
     }
 
-    /// What of all samples is in a split.
+    /// Keeps the samples of a split.
     fn kept(&self, mut paths: Paths, split: Split) -> Result<Paths, Error> {
         if let Splitting::Hashed(rule) = self.split.check()? {
             paths.keep(rule, split)?;
@@ -112,7 +112,7 @@ impl Folders {
         Ok(paths)
     }
 
-    /// The masks that no image belongs to. They are no error: nothing is trained on them.
+    /// Returns the masks without an image. They are no error: nothing is trained on them.
     pub fn unused_masks(&self) -> Result<Vec<PathBuf>, Error> {
         let parts = match self.split.check()? {
             Splitting::Named { train, validation } if self.is_folder(train) => vec![train, validation],
@@ -135,7 +135,7 @@ impl Folders {
         self.root.join(&self.images).join(part).is_dir()
     }
 
-    /// What lies in the folder `part` of images and masks.
+    /// Returns the images and masks in the subfolder `part` of their folders.
     fn scan(&self, part: &str) -> Result<Both, Error> {
         let (images, masks) = (self.root.join(&self.images), self.root.join(&self.masks));
         let [image, mask] =
@@ -148,12 +148,12 @@ impl Folders {
         Ok([found, scan(&masks, part, &mask, ["folder of masks", HINT])?])
     }
 
-    /// What lies in the folders `part`, or what the list of that name names.
+    /// Returns the files of the subfolders `part`, or of the samples in the list of that name.
     fn named(&self, part: &str) -> Result<Both, Error> {
         if self.is_folder(part) { self.scan(part) } else { self.listed(part) }
     }
 
-    /// The samples that a list names.
+    /// Returns the samples that a list names, with all masks.
     fn listed(&self, list: &str) -> Result<Both, Error> {
         let path = self.root.join(list);
         let text = read("list of names, or folder of images,", &path, HINT)?;
@@ -188,7 +188,8 @@ impl Folders {
         Ok([images, masks])
     }
 
-    /// The samples (each image with its mask) of what a split is taken from, and what is wrong with the other files.
+    /// Matches images with masks, in the folders or the list that a split comes from, and returns the samples and an
+    /// error for each kind of mismatch.
     fn matched(&self, split: Split) -> Result<(Paths, Vec<Error>), Error> {
         let [images, masks] = match (self.split.check()?, split) {
             (Splitting::Hashed(_), _) => self.scan("")?,
@@ -207,7 +208,7 @@ impl Folders {
                     [_, []] => without.push(together([image])),
                     [[_], [mask]] => paths.push([&image.name, &image.path, &mask.path], &self.root)?,
                     [[] | [_], masks] => several.push(together(masks.iter().copied())),
-                    // Said of the first of them.
+                    // Reported once, with the first of them.
                     [images, _] if images[0] == image => same.push(together(images.iter().copied())),
                     _ => {}
                 },
@@ -238,14 +239,14 @@ impl Folders {
     }
 }
 
-/// Those of a sorted list that have this name.
+/// Returns the files of this name in a sorted list.
 fn find<'f>(sorted: &'f [Found], name: &str) -> &'f [Found] {
     let start = sorted.partition_point(|found| *found.name < *name);
     let rest = &sorted[start..];
     &rest[..rest.partition_point(|found| found.name == name)]
 }
 
-/// The paths of files that should be one.
+/// Returns the paths of a group of files.
 fn together<'f>(files: impl IntoIterator<Item = &'f Found>) -> Vec<String> {
     files.into_iter().map(|file| file.path.clone()).collect()
 }

@@ -1,15 +1,15 @@
-//! Names that look the same and are written otherwise: "é" as one character, or as "e" and an accent. macOS and
-//! archives turn one form into the other, so files are matched in either, and keep the names that they have.
+//! Unicode forms of names that look the same: "é" as one character, or as "e" and an accent. macOS and archives convert
+//! one form to the other, so files are matched in either form and keep their names.
 
 use std::path::{Path, PathBuf};
 use unicode_normalization::UnicodeNormalization;
 
-/// The name in its composed form (NFC): the same for names that look the same.
+/// Returns the composed form of the name (NFC), which names that look the same share.
 pub(crate) fn composed(name: &str) -> String {
     name.nfc().collect()
 }
 
-/// The path `below` of `root` in the form in which there is such a file; as it is written where there is in none.
+/// Returns the path `below` of `root` in the Unicode form that exists on disk; unchanged if none exists.
 pub(crate) fn on_disk(root: &Path, below: &str) -> PathBuf {
     let path = root.join(below);
     if below.is_ascii() || path.exists() {

@@ -1,4 +1,4 @@
-//! Image files without masks, to predict.
+//! Image files without masks, for prediction.
 
 use crate::dataset::{Dataset, IGNORE, Sample, Source, item, pixels};
 use crate::decode::Orientation;
@@ -7,10 +7,10 @@ use crate::reader::with_reader;
 use crate::resize::{Rectangle, Resize};
 use std::path::PathBuf;
 
-/// Named image files. Their masks are all [`IGNORE`]: nobody knows what the pixels show.
+/// Named image files. Their masks are [`IGNORE`] throughout, since the classes are unknown.
 ///
-/// All of an image is seen, at the scale of training. Where training cuts pieces of one size out of larger images,
-/// these come whole, and are of several sizes.
+/// An image is predicted as a whole, at the scale of training. Where training cuts pieces of one size out of larger
+/// images, these stay whole and vary in size.
 #[derive(Debug)]
 pub struct Images {
     files: Vec<(String, PathBuf)>,
@@ -21,8 +21,8 @@ pub struct Images {
 }
 
 impl Images {
-    /// Takes the (name, path) of each image, the `size` of the data, its channels (3 or 1), whether images are brought
-    /// upright, and how they are brought to the scale of training. Reads nothing yet.
+    /// Takes the (name, path) of each image, the `size` of the data, its channels (3 or 1), the handling of
+    /// orientation, and the resizing to the scale of training. Reads nothing yet.
     pub fn new(
         files: Vec<(String, PathBuf)>,
         size: [u32; 2],
@@ -33,7 +33,7 @@ impl Images {
         Self { files, size, channels, orientation, resize }
     }
 
-    /// The part of its sample that an image of this height and width takes up; around it there is nothing.
+    /// Returns the part of its sample that an image of this height and width covers; the rest is padding.
     ///
     /// # Errors
     ///
@@ -49,7 +49,7 @@ impl Dataset for Images {
     }
 
     fn size(&self) -> Option<[u32; 2]> {
-        // The room around an image is as large as the data's size: what is larger stays so, what is smaller does not.
+        // Samples smaller than the data's size are padded to it; larger ones stay as they are.
         let size = self.resize.size(self.size)?;
         Some([size[0].max(self.size[0]), size[1].max(self.size[1])])
     }

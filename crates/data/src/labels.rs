@@ -1,4 +1,4 @@
-//! What the pixels of mask files mean: numbers or colours on the one side, classes on the other.
+//! The mapping from the values or colours of mask files to classes.
 
 mod left;
 mod table;
@@ -15,20 +15,20 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Which class a pixel of a mask file means. Without `map` and `colors` its value is the id of its class.
+/// Mapping of a mask file's pixels to classes. Without `map` and `colors`, a pixel's value is its class id.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Labels {
-    /// For masks that hold numbers (grey values, indices of a palette): the class of each value, by id or name. Other
-    /// values are not listed, even where there is a class of that id.
+    /// For masks that hold numbers (grey values, palette indices): the class of each value, by id or name. Other values
+    /// are unlisted, even if there is a class with that id.
     #[serde(deserialize_with = "by_value")]
     pub map: BTreeMap<u16, ClassRef>,
-    /// For masks that hold colours: the class of each colour, by id or name. Several colours may mean one class.
+    /// For masks that hold colours: the class of each colour, by id or name. Several colours may map to one class.
     pub colors: BTreeMap<Color, ClassRef>,
-    /// Values or colours of pixels that count in no loss and no metric. Where it is empty, and masks hold numbers, that
-    /// is 255, unless `map` says what that means.
+    /// Values or colours of pixels that count in no loss and no metric. If empty, and if masks hold numbers, 255 is
+    /// ignored unless `map` lists it.
     pub ignore: Vec<Label>,
-    /// What becomes of values and colours that are neither a class's nor to be ignored.
+    /// Handling of values and colours that are neither a class's nor ignored.
     pub unlisted: Unlisted,
 }
 
@@ -36,30 +36,30 @@ pub struct Labels {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected the id or the name of a class")]
 pub enum ClassRef {
-    /// Its place in `classes`, from 0.
+    /// Its position in `classes`, from 0.
     Id(u64),
     /// Its name.
     Name(String),
 }
 
-/// What a pixel of a mask file holds.
+/// The content of a mask file's pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a value from 0 to 65535, or a colour such as \"#ffffff\"")]
 pub enum Label {
-    /// A number: a grey value, or the index of a palette's colour.
+    /// A number: a grey value or a palette index.
     Value(u16),
     /// A colour.
     Color(Color),
 }
 
-/// What becomes of what is not listed.
+/// Handling of unlisted values and colours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Unlisted {
-    /// It is an error that names file and place.
+    /// Fails with an error that names the file and the pixel.
     #[default]
     Error,
-    /// It counts in no loss and no metric.
+    /// Counts them in no loss and no metric.
     Ignore,
 }
 
@@ -73,7 +73,7 @@ impl fmt::Display for Label {
 }
 
 impl ClassRef {
-    /// The id of the class, or a complaint about what stands under `key`.
+    /// Returns the id of the class, or an error for the value of `key`.
     pub(crate) fn id<C: AsRef<str>>(&self, key: &str, classes: &[C]) -> Result<u8, Invalid> {
         let found = match self {
             Self::Id(id) => (*id < classes.len() as u64).then_some(*id as usize),
@@ -94,7 +94,7 @@ fn names<C: AsRef<str>>(classes: &[C]) -> String {
 }
 
 impl Labels {
-    /// Complains about what cannot work with these `classes`; keys are relative to this struct.
+    /// Refuses settings that do not fit these `classes`; keys are relative to this struct.
     pub fn check(&self, classes: &[Class]) -> Result<(), Invalid> {
         Invalid::unless(self.map.is_empty() || self.colors.is_empty(), "colors", || {
             "map is for masks that hold numbers, colors for masks that hold colours: give only one of them; for a mask \
@@ -134,13 +134,13 @@ impl Labels {
         }
     }
 
-    /// Whether 255 is ignored for no other reason than that nothing is said of it. Masks of 0 and 255 are then all
-    /// background and ignored, which is hardly ever what they mean.
+    /// Returns whether 255 is ignored only because the configuration does not mention it. Masks of 0 and 255 then
+    /// consist of background and ignored pixels, which is hardly ever intended.
     pub fn assumes_255(&self) -> bool {
         self.colors.is_empty() && self.ignore.is_empty() && !self.map.contains_key(&u16::from(IGNORE))
     }
 
-    /// The colour that each class is drawn in: its own, else the first of `colors` that means it, else the palette's.
+    /// Returns the colour of each class: its own, else the first of `colors` that maps to it, else the palette's.
     pub fn colors_of(&self, classes: &[Class]) -> Vec<Color> {
         let of_labels = |id| {
             let means = |class: &ClassRef| class.id("", classes) == Ok(id);
@@ -151,7 +151,7 @@ impl Labels {
         classes.iter().zip(ids).map(color).collect()
     }
 
-    /// The values of numbers and the classes that they mean.
+    /// Returns the values and the classes that they mean.
     fn values(&self, classes: &[Class]) -> Result<Vec<(u16, u8)>, Invalid> {
         if self.map.is_empty() {
             return Ok((0..classes.len().min(usize::from(IGNORE))).map(|id| (id as u16, id as u8)).collect());
@@ -160,13 +160,13 @@ impl Labels {
         self.map.iter().map(of).collect()
     }
 
-    /// The colours and the classes that they mean.
+    /// Returns the colours and the classes that they mean.
     fn colors(&self, classes: &[Class]) -> Result<Vec<(Color, u8)>, Invalid> {
         let of = |(color, class): (&Color, &ClassRef)| Ok((*color, class.id(&format!("colors.{color}"), classes)?));
         self.colors.iter().map(of).collect()
     }
 
-    /// The class id of everything that a mask file may hold.
+    /// Returns the class id of every value or colour of a mask file.
     pub(crate) fn table(&self, classes: &[Class]) -> Result<LabelTable, Invalid> {
         self.check(classes)?;
         let unlisted = (self.unlisted == Unlisted::Ignore).then_some(IGNORE);
@@ -193,7 +193,7 @@ impl Labels {
         Ok(LabelTable::of_values(self.expected(classes)?, listed, unlisted))
     }
 
-    /// What a mask may hold, for messages about what it holds instead.
+    /// Describes the valid content of a mask, for messages about invalid content.
     fn expected(&self, classes: &[Class]) -> Result<String, Invalid> {
         let class = |id: u8| classes.get(usize::from(id)).map(|class| class.name.as_str()).unwrap_or_default();
         let labels: Vec<String> = match self.colors.is_empty() {
@@ -215,10 +215,10 @@ impl Labels {
     }
 }
 
-/// The most labels that a message lists.
+/// Maximum number of labels that a message lists.
 const MOST_SHOWN: usize = 20;
 
-/// The keys of a JSON object are text, and serde leaves them text wherever a section has a `kind`.
+/// Parses the keys of `map`, which are text in JSON and stay so for serde wherever a section has a `kind`.
 fn by_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u16, ClassRef>, D::Error> {
     let map = BTreeMap::<String, ClassRef>::deserialize(deserializer)?;
     let number = |(key, class): (String, ClassRef)| match key.parse::<u16>() {

@@ -1,13 +1,13 @@
-//! Where samples come from and how they become batches: data sets, joint transforms, sampling, the loader.
+//! Data sets, joint transforms, sampling and the loader: everything from files to batches.
 //!
-//! A [`Config`] opens a [`Dataset`] for a [`Split`]; [`verify`] looks at every mask of it before training starts; a
-//! [`Loader`] turns it into [`contract::Input`]; a [`fingerprint()`] is what the data is known by again. A data set gives
-//! RGB bytes and class ids of one size, so whoever has other data implements [`Dataset`] (four short methods, and
-//! [`Dataset::source`] where it lies in files) and keeps the rest.
+//! A [`Config`] opens a [`Dataset`] for a [`Split`]; [`verify`] checks every mask of it before training starts; a
+//! [`Loader`] turns it into [`contract::Input`]; a [`fingerprint()`] identifies the data. A data set gives RGB bytes
+//! and class ids of one size, so to use other data, implement [`Dataset`] (four short methods, and [`Dataset::source`]
+//! for data in files) and use the rest as it is.
 //!
-//! **Invariant:** nothing here depends on history. Order and augmentation are a function of (seed, epoch, index)
-//! alone, so there is no loader state to save, any number of worker threads gives the same batches, and an
-//! interrupted epoch continues by seeking.
+//! **Invariant:** nothing here depends on history. Order and augmentation are a function of (seed, epoch, index) alone,
+//! so there is no loader state to save, any number of worker threads gives the same batches, and an interrupted epoch
+//! resumes by seeking.
 //!
 //! Sizes are `[height, width]` in pixels everywhere; images are `H×W×3` or `H×W` bytes, masks `H×W` bytes, row by row.
 //!

@@ -1,7 +1,7 @@
-//! A data set whose images and masks stand in a list: CamVid's and SegNet's, Pascal VOC's, Cityscapes', or anyone's.
+//! A data set of images and masks named in a list: CamVid's and SegNet's, Pascal VOC's, Cityscapes', or anyone's.
 //!
-//! Opening it reads the list and touches no other file, but for the first one where the list begins with an absolute
-//! path that may not be meant so. The list is taken at its word: a sample that it names twice is trained on twice.
+//! Opening it reads the list and touches no other file, except the first one if the list begins with an absolute path
+//! that may be meant as a relative one. The list is not questioned: a sample that it names twice is trained on twice.
 
 mod parse;
 
@@ -19,50 +19,51 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// What to do where a list is missing.
+/// Advice where a list is missing.
 const HINT: &str = "data.list, or data.split.train and data.split.validation, must name text files or .csv files below \
                     data.root";
 
-/// The configuration of a data set whose files stand in a list.
+/// Configuration of a data set whose files are named in a list.
 ///
-/// A line has two columns, the paths of an image and of its mask, or one, which `image` and `mask` make paths of.
+/// A line has two columns, the paths of an image and of its mask, or one column, from which `image` and `mask` make
+/// both paths.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct List {
-    /// What lists and paths are relative to; itself relative to where the program is started.
+    /// Folder that lists and paths are relative to; itself relative to the working directory.
     pub root: PathBuf,
-    /// The list of all samples, where `split` is by `validation_fraction` or `fold`.
+    /// List of all samples, if `split` uses `validation_fraction` or `fold`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list: Option<String>,
-    /// What is taken away from the beginning of the paths in the list, such as `/SegNet/CamVid/`.
+    /// Prefix that is removed from the paths in the list, such as `/SegNet/CamVid/`.
     #[serde(default)]
     pub strip_prefix: String,
-    /// The path of an image, with `{}` for what stands in the first column.
+    /// Path of an image, with `{}` for the content of the first column.
     #[serde(default = "whole")]
     pub image: String,
-    /// The path of a mask, with `{}` for what stands in the second column; in the first where there is only one.
+    /// Path of a mask, with `{}` for the content of the second column, or of the only one.
     #[serde(default = "whole")]
     pub mask: String,
     /// The classes, in the order of their ids.
     pub classes: Vec<Class>,
-    /// What the values or colours of the masks mean.
+    /// Meaning of the masks' values or colours.
     #[serde(default)]
     pub labels: Labels,
-    /// Which samples are for training and which for validation.
+    /// Split into training and validation samples.
     #[serde(default)]
     pub split: SplitConfig,
-    /// How the files become what the network is fed with.
+    /// Conversion of the files to the network's input.
     #[serde(flatten)]
     pub preparation: Preparation,
 }
 
-/// The pattern that is nothing but the part that differs.
+/// Returns the pattern that consists of the variable part alone.
 pub(crate) fn whole() -> String {
     "{}".into()
 }
 
 impl List {
-    /// Complains about values that cannot work; keys are relative to this struct.
+    /// Refuses invalid values; keys are relative to this struct.
     pub(crate) fn check(&self) -> Result<(), Invalid> {
         Pattern::parse("image", &self.image)?;
         Pattern::parse("mask", &self.mask)?;
@@ -94,7 +95,7 @@ impl List {
         Ok(paths)
     }
 
-    /// Complains where the first path of the list is absolute and leads nowhere, but would below `root`.
+    /// Refuses a list whose first path is absolute and missing, but exists below `root`.
     fn check_root(&self, paths: &Paths, list: &Path) -> Result<(), Error> {
         let image = paths.image(0)?;
         let Ok(below) = image.strip_prefix("/") else { return Ok(()) };
@@ -111,8 +112,8 @@ impl List {
     }
 }
 
-/// What the list `path` of these bytes says: name, image and mask of each sample, or the first thing that is wrong. For
-/// the fuzzer.
+/// Parses the `bytes` of the list `path`: returns name, image and mask of each sample, or the first error. For the
+/// fuzzer.
 #[doc(hidden)]
 pub fn parse_list(path: &Path, bytes: Vec<u8>, [strip_prefix, image, mask]: [&str; 3]) -> Result<Vec<String>, Error> {
     let (image, mask) = (Pattern::parse("image", image)?, Pattern::parse("mask", mask)?);

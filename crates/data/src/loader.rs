@@ -1,11 +1,11 @@
-//! Samples to batches on the model's device, loaded ahead by threads.
+//! Loads samples in threads, ahead of time, and batches them on the model's device.
 //!
 //! A thread puts the samples of a batch into one block of bytes, `N×H×W×C`, and makes tensors of it (`tensors.rs`); the
-//! thread that takes the batch moves them to the device. What the threads work in, they hand on from batch to batch.
+//! thread that takes the batch moves them to the device. Work buffers are passed on from batch to batch.
 //!
-//! **Invariant:** what is in a batch depends on nothing but the data set, the seed, the epoch and its place. A sample
-//! that may be skipped is missing wherever it cannot be loaded, and counted by the thread that takes the batches, in
-//! their order.
+//! **Invariant:** the content of a batch depends on nothing but the data set, the seed, the epoch and the batch's
+//! position. A sample that may be skipped is missing wherever it cannot be loaded. The thread that takes the batches
+//! counts skipped samples, in the batches' order.
 
 mod config;
 mod tensors;
@@ -26,48 +26,48 @@ use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
 use tensors::Converter;
 
-/// The name of the sample that stands where all samples of a batch were skipped: black, and of no class.
+/// Name of the placeholder sample in a batch whose samples were all skipped: black, and of no class.
 const BLANK: &str = "(all skipped)";
 
 /// The order of the samples within an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// As the data set has them: for validation and prediction.
+    /// The order of the data set: for validation and prediction.
     Sequential,
-    /// Another permutation every epoch: for training.
+    /// A new permutation every epoch: for training.
     Shuffled,
 }
 
-/// The batches of a data set: what a Trainer, Validator or Predictor calls its input.
+/// The batches of a data set: the input of a Trainer, Validator or Predictor.
 pub struct Loader {
     source: Arc<Source>,
     config: LoaderConfig,
     order: Order,
 }
 
-/// What a batch is made from.
+/// Everything that a batch is made from.
 struct Source {
     dataset: Arc<dyn Dataset>,
     pipeline: Pipeline,
     seed: u64,
     device: Device,
     skipped: Arc<Skipped>,
-    /// What no thread is working in at the moment: never more than there were threads at once.
+    /// Work buffers that no thread is using: never more than there were threads at once.
     rooms: Mutex<Vec<Room>>,
-    /// Room for whole batches that nobody has begun to fill, made by the thread that takes the batches.
+    /// Unused tensors for whole batches, allocated by the thread that takes the batches.
     empty: Mutex<Vec<[Tensor; 2]>>,
     batch_size: i64,
     moving: Arc<Moving>,
 }
 
-/// How long batches took to the device so far, as the thread that takes them sees it. (A GPU fetches them while that goes on.)
+/// Time spent moving batches to the device, as seen by the thread that takes them. (A GPU fetches them asynchronously.)
 #[derive(Debug, Default)]
 pub struct Moving {
     nanoseconds: AtomicU64,
 }
 
 impl Moving {
-    /// The time so far.
+    /// Returns the total so far.
     pub fn so_far(&self) -> Duration {
         Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed))
     }
@@ -77,7 +77,7 @@ impl Moving {
     }
 }
 
-/// What a thread works in.
+/// Work buffers of a thread.
 struct Room {
     buffers: Buffers,
     /// `N×H×W×C`
@@ -90,15 +90,15 @@ struct Room {
 /// A batch on the host.
 struct Block {
     names: Vec<String>,
-    /// Images and masks, as [`Converter::on_host`] gives them.
+    /// Images and masks, as returned by [`Converter::on_host`].
     tensors: [Tensor; 2],
-    /// Samples that could not be loaded: index, name, why.
+    /// Samples that could not be loaded: index, name and error.
     broken: Vec<(u64, String, Error)>,
 }
 
 impl Loader {
-    /// Batches of `dataset`, put through `pipeline`, on `device`. `seed` alone decides on order and transforms, which are
-    /// those of no other seed; with [`Order::Sequential`] and without transforms it does nothing.
+    /// Creates the batches of `dataset`, processed by `pipeline`, on `device`. `seed` alone decides on order and
+    /// transforms, and no two seeds share theirs; with [`Order::Sequential`] and without transforms it has no effect.
     pub fn new(
         dataset: Arc<dyn Dataset>,
         pipeline: Pipeline,
@@ -127,32 +127,32 @@ impl Loader {
         Ok(Self { source: Arc::new(source), config: config.clone(), order })
     }
 
-    /// Samples in an epoch.
+    /// Returns the number of samples in an epoch.
     pub fn samples(&self) -> u64 {
         self.source.dataset.len()
     }
 
-    /// What the data set is known by again; see [`fingerprint`]. Looks at every file of it, decodes none.
+    /// Returns the data set's identity; see [`fingerprint`]. Looks up the size of every file, decodes none.
     pub fn fingerprint(&self) -> Result<Fingerprint, Error> {
         fingerprint(self.source.dataset.as_ref())
     }
 
-    /// The samples that were left out, as they become known.
+    /// Returns the skipped samples, updated as they become known.
     pub fn skipped(&self) -> Arc<Skipped> {
         Arc::clone(&self.source.skipped)
     }
 
-    /// How long batches took to the device.
+    /// Returns the time spent moving batches to the device.
     pub fn moving(&self) -> Arc<Moving> {
         Arc::clone(&self.source.moving)
     }
 
-    /// The sample at place `at` of batch number `batch` in the order of the data set, alone and made by the calling thread: for a
-    /// second look. No batch where there is none.
+    /// Loads only the sample at place `at` of batch number `batch`, in the order of the data set and in the calling
+    /// thread: for a second look. Returns `None` if it does not exist.
     pub fn sample(&self, batch: u64, at: u64) -> Result<Option<Batch>, Error> {
         let first = batch.saturating_mul(self.config.batch_size).min(self.samples());
         let batch = first..self.samples().min(first.saturating_add(self.config.batch_size));
-        // Where samples may be missing, only the whole batch tells which is at this place.
+        // If samples may be missing, only the whole batch tells which one is at this place.
         let (indices, at) = match self.source.skipped.allowed() {
             true => (batch, at as i64),
             false => {
@@ -164,10 +164,10 @@ impl Loader {
         }
         let block = self.source.block(indices, 0)?;
         let converter = self.source.converter().map_err(|error| torch(&block.names, error))?;
-        let Batch { inputs, targets, names } = self.source.batch(block, &converter, 0)?;
+        let Batch { inputs, targets, names, .. } = self.source.batch(block, &converter, 0)?;
         let Some(name) = names.get(at as usize).cloned() else { return Ok(None) };
         let alone = |tensor: &Tensor| tensor.f_narrow(0, at, 1).map_err(|error| torch(&names, error));
-        Ok(Some(Batch { inputs: alone(&inputs)?, targets: alone(&targets)?, names: vec![name] }))
+        Ok(Some(Batch::new(alone(&inputs)?, alone(&targets)?, vec![name])))
     }
 
     fn blocks(&self, epoch: u64, skip: u64) -> Ordered<Block> {
@@ -230,7 +230,7 @@ impl Source {
         let Room { buffers, images, masks, converter } = room;
         images.clear();
         masks.clear();
-        // Asked for rather than taken: where there is not so much, that is an error, and not the end of the program.
+        // Reserved with an error: lack of memory must not end the program.
         let area = pixels(self.pipeline.size) * indices.size_hint().0.max(1);
         let bytes = area * self.dataset.channels() as usize;
         let room = images.try_reserve(bytes).and_then(|()| masks.try_reserve(area));
@@ -250,7 +250,7 @@ impl Source {
             }
         }
         if names.is_empty() {
-            // The number of batches is what schedules and progress are computed from.
+            // Schedules and progress depend on the number of batches, so the batch is kept.
             images.resize(pixels(self.pipeline.size) * self.dataset.channels() as usize, 0);
             masks.resize(pixels(self.pipeline.size), IGNORE);
             names.push(BLANK.into());
@@ -266,13 +266,13 @@ impl Source {
         Converter::new(self.pipeline.normalize.as_ref(), self.device)
     }
 
-    /// `[N, H, W, C]` of a whole batch.
+    /// Returns `[N, H, W, C]` of a whole batch.
     fn shape(&self) -> [i64; 4] {
         let [height, width] = self.pipeline.size.map(i64::from);
         [self.batch_size, height, width, self.dataset.channels().into()]
     }
 
-    /// Sees that there is room for `ahead` batches.
+    /// Allocates tensors for up to `ahead` batches.
     fn make_room(&self, converter: &Converter, ahead: usize) -> Result<(), TorchError> {
         let mut empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner);
         while empty.len() < ahead {
@@ -281,7 +281,7 @@ impl Source {
         Ok(())
     }
 
-    /// The batch of a block on the device. What it was made in goes away with it, so there is new room for another.
+    /// Moves a block to the device. Its host tensors are used up, so new ones are allocated for another batch.
     fn batch(&self, block: Block, converter: &Converter, ahead: usize) -> Result<Batch, Error> {
         let Block { names, tensors, broken } = block;
         for (index, name, error) in broken {
@@ -291,13 +291,13 @@ impl Source {
         let batch = converter.on_device(tensors);
         self.moving.add(since.elapsed());
         match batch.and_then(|batch| self.make_room(converter, ahead.min(1)).map(|()| batch)) {
-            Ok([inputs, targets]) => Ok(Batch { inputs, targets, names }),
+            Ok([inputs, targets]) => Ok(Batch::new(inputs, targets, names)),
             Err(error) => Err(torch(&names, error)),
         }
     }
 }
 
-/// An error of libtorch about the batch of the samples `names`.
+/// Returns an error of libtorch about the batch of the samples `names`.
 fn torch(names: &[String], error: impl Into<TorchError>) -> Error {
     Error::Torch { first: names.first().cloned().unwrap_or_default(), source: error.into() }
 }

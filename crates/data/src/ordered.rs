@@ -1,8 +1,8 @@
-//! Work done ahead by threads and handed out in order: an iterator over `job(0), job(1), …` with a bound on how far
-//! the threads run ahead of whoever takes the results.
+//! Work done ahead by threads and returned in order: an iterator over `job(0), job(1), …` with a limit on how far the
+//! threads run ahead of the consumer.
 //!
-//! **Invariant:** there is no channel and no queue of requests, only one counter that workers claim the next number
-//! from. So results cannot depend on the number of workers, and dropping the iterator has one thing to do: say stop.
+//! **Invariant:** there is no channel and no queue of requests, only one counter from which workers claim the next
+//! number. So results cannot depend on the number of workers, and dropping the iterator only has to signal stop.
 
 use crate::error::{Error, guarded};
 use std::collections::BTreeMap;
@@ -10,11 +10,11 @@ use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-/// What the threads do: the result of one number, the same whenever and wherever it is asked for.
+/// Work of the threads: the result for one number, the same whenever and wherever it is computed.
 pub(crate) type Job<T> = Box<dyn Fn(u64) -> Result<T, Error> + Send + Sync>;
 
-/// The results of a job for a range of numbers, in order. It ends after the first error. Dropping it waits for the
-/// results under way, but for no others.
+/// Iterator over the results of a job for a range of numbers, in order. It ends after the first error. Dropping it
+/// waits for the results in progress, but for no others.
 pub(crate) struct Ordered<T> {
     shared: Arc<Shared<T>>,
     threads: Vec<JoinHandle<()>>,
@@ -26,24 +26,24 @@ struct Shared<T> {
     job: Job<T>,
     ahead: u64,
     state: Mutex<State<T>>,
-    /// A result is there.
+    /// Signals that a result is available.
     ready: Condvar,
-    /// A result was taken, or there is no more work to do.
+    /// Signals that a result was taken, or that no work is left.
     room: Condvar,
 }
 
 struct State<T> {
-    /// The next number that a worker claims.
+    /// Next number that a worker claims.
     next: u64,
-    /// The next number that is handed out.
+    /// Next number that is returned.
     taken: u64,
     end: u64,
     done: BTreeMap<u64, Result<T, Error>>,
 }
 
 impl<T: Send + 'static> Ordered<T> {
-    /// Starts `workers` threads on `range` that keep at most `ahead` results finished or under way; without workers
-    /// each result is made when it is asked for.
+    /// Starts `workers` threads on `range` that keep at most `ahead` results finished or in progress; without workers,
+    /// each result is computed on demand.
     pub(crate) fn new(range: Range<u64>, workers: u64, ahead: u64, job: Job<T>) -> Self {
         let useful = workers.min(ahead).min(range.end.saturating_sub(range.start));
         let state = State { next: range.start, taken: range.start, end: range.end, done: BTreeMap::new() };
@@ -90,7 +90,7 @@ impl<T> Shared<T> {
         }
     }
 
-    /// Lets no worker claim anything any more.
+    /// Keeps workers from claiming further numbers.
     fn stop(&self) {
         let mut state = self.lock();
         state.end = state.taken;
@@ -139,7 +139,7 @@ impl<T> Drop for Ordered<T> {
     fn drop(&mut self) {
         self.shared.stop();
         for thread in self.threads.drain(..) {
-            // A worker catches the panics of its job, so there is nothing left for it to die of.
+            // A worker catches the panics of its job, so it cannot panic itself.
             let _ = thread.join();
         }
     }

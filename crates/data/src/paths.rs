@@ -1,4 +1,5 @@
-//! Which files the samples of a data set are made of. A list of a million samples is one text and a few numbers for each.
+//! Paths of the samples' files, stored compactly: a list of a million samples is one text and a few numbers for each
+//! sample.
 
 use crate::config::Split;
 use crate::dataset::item;
@@ -9,17 +10,17 @@ use contract::Invalid;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// What a path is made of, around a part that differs from sample to sample.
+/// Pattern of a path: the text around the part that varies from sample to sample.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Pattern {
-    /// Before it.
+    /// Text before it.
     pub(crate) prefix: String,
-    /// After it.
+    /// Text after it.
     pub(crate) suffix: String,
 }
 
 impl Pattern {
-    /// The pattern that `text` writes with `{}` for the part that differs; `key` names it in complaints.
+    /// Parses a pattern with `{}` for the variable part; `key` names it in errors.
     pub(crate) fn parse(key: &str, text: &str) -> Result<Self, Invalid> {
         let mut parts = text.split("{}");
         match (parts.next(), parts.next(), parts.next()) {
@@ -28,55 +29,55 @@ impl Pattern {
         }
     }
 
-    /// What stands for `{}` in `text`; nothing where the pattern does not fit.
+    /// Returns the part of `text` that stands for `{}`; `None` if the pattern does not match.
     pub(crate) fn part<'t>(&self, text: &'t str) -> Option<&'t str> {
         text.strip_prefix(&*self.prefix)?.strip_suffix(&*self.suffix).filter(|part| !part.is_empty())
     }
 }
 
-/// Where in the text the parts of one sample stand, in bytes.
+/// Spans of one sample's parts in the text, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// Its name.
+    /// Name.
     pub(crate) name: [u32; 2],
-    /// What differs in the path of its image.
+    /// Variable part of the image's path.
     pub(crate) image: [u32; 2],
-    /// What differs in the path of its mask.
+    /// Variable part of the mask's path.
     pub(crate) mask: [u32; 2],
 }
 
 /// The files of a split, by index.
 #[derive(Debug, Clone)]
 pub(crate) struct Paths {
-    /// What all paths are relative to.
+    /// Folder that all paths are relative to.
     pub(crate) root: PathBuf,
-    /// All names and paths, as [`Entry`] cuts them out.
+    /// All names and paths, which [`Entry`] refers to.
     pub(crate) text: String,
     /// The samples.
     pub(crate) entries: Vec<Entry>,
-    /// What the paths of images have in common.
+    /// Common pattern of the images' paths.
     pub(crate) image: Pattern,
-    /// What the paths of masks have in common.
+    /// Common pattern of the masks' paths.
     pub(crate) mask: Pattern,
 }
 
-/// The most bytes that the names and paths of a split may have.
+/// Maximum size of the names and paths of a split, in bytes.
 pub(crate) const LARGEST_TEXT: u64 = u32::MAX as u64;
 
-/// Says that the paths of a split, as `list` gives them, are more than [`LARGEST_TEXT`].
+/// Returns the error that the paths of a split, from `list`, exceed [`LARGEST_TEXT`].
 pub(crate) fn too_large(list: &Path) -> Error {
     Error::TooLarge { path: list.into(), largest: LARGEST_TEXT }
 }
 
 impl Paths {
-    /// No samples, of files below `root` whose paths are whole.
+    /// Creates an empty split of files below `root`, with complete paths.
     pub(crate) fn new(root: &Path) -> Self {
         let whole = Pattern::default();
         Self { root: root.into(), text: String::new(), entries: Vec::new(), image: whole.clone(), mask: whole }
     }
 
-    /// One more sample: what differs in its paths, and its name. `list`, where they come from, is named where there is no
-    /// room for it.
+    /// Appends a sample: its name, and the variable parts of its paths. `list`, the source of the paths, is named in
+    /// the error if there is no space left.
     pub(crate) fn push(&mut self, [name, image, mask]: [&str; 3], list: &Path) -> Result<(), Error> {
         let image = self.place(image, None, list)?;
         let mask = self.place(mask, Some(image), list)?;
@@ -85,7 +86,8 @@ impl Paths {
         Ok(())
     }
 
-    /// Where `part` stands: at the beginning of `before`, or at the end of the text, to which it is added.
+    /// Returns the span of `part`: the beginning of `before` if that starts with `part`, else the end of the text, to
+    /// which it is appended.
     fn place(&mut self, part: &str, before: Option<[u32; 2]>, list: &Path) -> Result<[u32; 2], Error> {
         let end = |start: u32| u32::try_from(start as usize + part.len()).map_err(|_| too_large(list));
         if let Some([start, _]) = before.filter(|span| self.cut(*span).starts_with(part)) {
@@ -97,7 +99,7 @@ impl Paths {
         Ok(span)
     }
 
-    /// Keeps the samples of `split`. Where that leaves none, it is an error.
+    /// Keeps the samples of `split`; an error if none is left.
     pub(crate) fn keep(&mut self, rule: Rule, split: Split) -> Result<(), Error> {
         let samples = self.len();
         let mut splits = rule.splits(self.entries.iter().map(|entry| self.cut(entry.name))).into_iter();
@@ -112,7 +114,7 @@ impl Paths {
         self.entries.len() as u64
     }
 
-    /// The name of a sample; empty for one that is not there.
+    /// Returns the name of a sample; empty for an index out of range.
     pub(crate) fn name(&self, index: u64) -> &str {
         item(&self.entries, index).map(|entry| self.cut(entry.name)).unwrap_or_default()
     }
@@ -183,7 +185,7 @@ mod tests {
             assert_eq!(train.len() + validation.len(), 4);
             assert!(train.iter().all(|name| !validation.contains(name)), "{train:?} {validation:?}");
         }
-        // A larger share takes the stand-in first, so it is no other sample then.
+        // A larger share takes the stand-in first, so the stand-in stays the same sample.
         let stand_in = of(Rule::Fraction(1e-9), Split::Validation);
         let more = (1..100).map(|percent| of(Rule::Fraction(f64::from(percent) / 100.0), Split::Validation));
         assert!(more.into_iter().all(|more| stand_in.iter().all(|name| more.contains(name))));

@@ -14,29 +14,29 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// What to do where a part of the data set is missing.
+/// Advice where a part of the data set is missing.
 const HINT: &str = "data.root must name the folder that holds images/ and annotations/ of the Oxford-IIIT Pet data set; its \
                     two archives are at https://www.robots.ox.ac.uk/~vgg/data/pets/ and unpack into one folder";
 
-/// The values of a trimap, for messages.
+/// Values of a trimap, for messages.
 const LABELS: &str = "a trimap has 1 (pet), 2 (background) and 3 (border)";
 
-/// The configuration of the Oxford-IIIT Pet data set. Training uses its list `trainval`, validation its list `test`.
+/// Configuration of the Oxford-IIIT Pet data set. Training uses its list `trainval`, validation its list `test`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OxfordPets {
-    /// The folder that holds `images/` and `annotations/`, or `oxford-iiit-pet/` with both; relative to where the program
-    /// is started.
+    /// Folder that holds `images/` and `annotations/`, or `oxford-iiit-pet/` with both; relative to the working
+    /// directory.
     pub root: PathBuf,
-    /// What is to be told apart.
+    /// Classes to distinguish.
     #[serde(default)]
     pub target: Target,
-    /// How the files become what the network is fed with.
+    /// Conversion of the files to the network's input.
     #[serde(flatten)]
     pub preparation: Preparation,
 }
 
-/// What is to be told apart in a photograph.
+/// Classes to distinguish in a photograph.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
@@ -48,7 +48,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// The names of the classes, in the order of their ids.
+    /// Returns the names of the classes, in the order of their ids.
     pub(crate) fn classes(self) -> &'static [&'static str] {
         match self {
             Self::Trimap => &["pet", "background", "border"],
@@ -56,7 +56,7 @@ impl Target {
         }
     }
 
-    /// The class id of a value of a trimap, if it is a label.
+    /// Returns the class id of a trimap value, if it is a label.
     fn class(self, label: u8) -> Option<u8> {
         let class = match self {
             Self::Trimap => label.saturating_sub(1),
@@ -67,13 +67,13 @@ impl Target {
 }
 
 impl OxfordPets {
-    /// Finds the folders and reads the list of a split.
+    /// Checks that the folders exist and reads the list of a split.
     pub(crate) fn open(&self, split: Split) -> Result<Files, Error> {
         let (what, list) = match split {
             Split::Train => ("training list", "annotations/trainval.txt"),
             Split::Validation => ("validation list", "annotations/test.txt"),
         };
-        // Some programs that fetch the set make a folder of this name.
+        // Some download tools make a folder of this name.
         let nested = self.root.join("oxford-iiit-pet");
         let root = if nested.is_dir() && !self.root.join("images").is_dir() { nested } else { self.root.clone() };
         let folders = [
@@ -98,7 +98,7 @@ impl OxfordPets {
     }
 }
 
-/// The names in a list: the first of four words a line; lines that begin with `#` are comments.
+/// Reads the names in a list: the first of four words a line; lines that begin with `#` are comments.
 fn read_list(what: &'static str, path: &Path) -> Result<Vec<String>, Error> {
     let text = read(what, path, HINT)?;
     let mut names = Vec::new();

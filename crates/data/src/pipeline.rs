@@ -1,4 +1,4 @@
-//! What becomes of a sample on its way into a batch: transforms, the network's size, normalisation.
+//! Processing of a sample on its way into a batch: transforms, the network's size, normalisation.
 
 use crate::config::Split;
 use crate::dataset::{Dataset, Sample, pixels};
@@ -9,31 +9,31 @@ use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What becomes of a sample on its way into a batch.
+/// Processing of a sample on its way into a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pipeline {
-    /// Height and width of what the network is fed with, in pixels. What comes out of the transforms larger is cut at the
-    /// centre, what comes out smaller is padded there with black and [`IGNORE`](crate::IGNORE).
+    /// Height and width of the network's input, in pixels. Larger results of the transforms are cropped to their
+    /// centre, smaller ones are centred and padded with black and [`IGNORE`](crate::IGNORE).
     pub size: [u32; 2],
-    /// Applied one after the other.
+    /// Transforms, applied in order.
     pub transforms: Vec<Transform>,
-    /// What the values of the channels are brought to; `None` divides them by 255.
+    /// Normalisation of the channels; `None` only divides values by 255.
     pub normalize: Option<Normalize>,
 }
 
-/// Mean and standard deviation of each channel over a data set, of values from 0 to 1: from each value the mean is taken
-/// away, and the rest divided by the deviation.
+/// Mean and standard deviation of each channel over a data set, for values from 0 to 1. The mean is subtracted from
+/// each value, and the result divided by the deviation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Normalize {
-    /// The means: red, green, blue, or of the only channel.
+    /// Means: red, green, blue, or of the only channel.
     pub mean: Vec<f64>,
-    /// The standard deviations.
+    /// Standard deviations, likewise.
     pub std: Vec<f64>,
 }
 
 impl Normalize {
-    /// Complains about numbers that are not one for each of `channels`, or that nothing can be divided by.
+    /// Refuses a number of values other than `channels`, values that are not finite, and deviations of 0 or below.
     pub(crate) fn check(&self, channels: u32) -> Result<(), Invalid> {
         for (key, values) in [("mean", &self.mean), ("std", &self.std)] {
             Invalid::unless(values.len() == channels as usize, key, || {
@@ -49,24 +49,24 @@ impl Normalize {
     }
 }
 
-/// Buffers of one thread, used for one sample after the other.
+/// Buffers of one thread, reused from sample to sample.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
     /// The sample.
     pub(crate) sample: Sample,
-    /// The one that is pasted over it.
+    /// The sample pasted over it.
     partner: Sample,
-    /// What transforms work in.
+    /// Work buffers of transforms.
     room: Room,
 }
 
 impl Pipeline {
-    /// Samples as they are, at `size`.
+    /// Creates a pipeline that leaves samples as they are, at `size`.
     pub fn plain(size: [u32; 2]) -> Self {
         Self { size, transforms: Vec::new(), normalize: None }
     }
 
-    /// What is left of it for a split: only training samples are varied.
+    /// Returns the pipeline of a split: only training samples are augmented.
     pub fn of(mut self, split: Split) -> Self {
         if split == Split::Validation {
             self.transforms.clear();
@@ -74,7 +74,7 @@ impl Pipeline {
         self
     }
 
-    /// Loads the sample at `index` of `dataset` into `buffers.sample` and varies it as (seed, epoch, index) say.
+    /// Loads the sample at `index` of `dataset` into `buffers.sample`, with the augmentation of (seed, epoch, index).
     pub(crate) fn load(
         &self,
         dataset: &dyn Dataset,
@@ -88,7 +88,7 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Loads the sample at `index` and applies `transforms`, the first ones of the list. Without room for a `partner`
+    /// Loads the sample at `index` and applies `transforms`, the first ones of the list. Without a `partner` buffer
     /// nothing is pasted over it.
     fn vary(
         &self,
@@ -117,7 +117,7 @@ impl Pipeline {
     }
 }
 
-/// Loads a sample and sees that it is as large as it says.
+/// Loads a sample and checks that it has the size it declares.
 fn load_checked(dataset: &dyn Dataset, index: u64, sample: &mut Sample) -> Result<(), Error> {
     dataset.load(index, sample)?;
     let area = pixels(dataset.size().unwrap_or(sample.size));
@@ -130,7 +130,7 @@ fn load_checked(dataset: &dyn Dataset, index: u64, sample: &mut Sample) -> Resul
     Ok(())
 }
 
-/// Cuts or pads `sample` at its centre to `size`.
+/// Crops or pads `sample` at its centre to `size`.
 fn fit(sample: &mut Sample, spare: &mut Sample, size: [u32; 2], channels: u32) {
     let start = [0, 1].map(|axis| sample.size[axis].saturating_sub(size[axis]) / 2);
     window(sample, spare, size, start, channels as usize);

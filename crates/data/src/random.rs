@@ -1,16 +1,16 @@
-//! Random numbers that are a function of where they are used, not of what was drawn before.
+//! Random numbers as a function of the place of use, not of earlier draws.
 //!
 //! A ChaCha8 generator has a key of 256 bits: the four numbers (seed, purpose, epoch, index) are that key, so two
 //! different places never share a stream and no hashing is needed. Everything drawn from it is defined here in terms of
-//! the cipher's 32-bit words, not by the distributions of the rand crate, which are free to change between versions.
-//! Only additions, multiplications, divisions and square roots are used, which IEEE 754 rounds the same everywhere.
+//! the cipher's 32-bit words, not by the distributions of the rand crate, which may change between versions. Only
+//! additions, multiplications, divisions and square roots are used, which IEEE 754 rounds identically everywhere.
 
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
 };
 
-/// What random numbers are for. The values are part of what a seed means: never change or reuse one.
+/// Purpose of random numbers. The values are part of the meaning of a seed: never change or reuse one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// The order of the samples of an epoch.
@@ -27,12 +27,13 @@ pub(crate) enum Purpose {
 pub(crate) struct Random(ChaCha8Rng);
 
 impl Random {
-    /// The stream of one place. What has no epoch or index takes 0.
+    /// Creates the stream of one place. Uses without an epoch or index pass 0.
     pub(crate) fn new(seed: u64, purpose: Purpose, epoch: u64, index: u64) -> Self {
         Self::of_key([seed, purpose as u64, epoch, index])
     }
 
-    /// The stream of the transform at `position` of a list, for one sample. That of position 0 is `Purpose::Augment`'s.
+    /// Creates the stream of the transform at `position` of a list, for one sample. At position 0 it is that of
+    /// `Purpose::Augment`.
     pub(crate) fn of_transform(seed: u64, position: u64, epoch: u64, index: u64) -> Self {
         Self::of_key([seed, Purpose::Augment as u64 | position << 8, epoch, index])
     }
@@ -45,28 +46,29 @@ impl Random {
         Self(ChaCha8Rng::from_seed(key))
     }
 
-    /// 32 random bits.
+    /// Returns 32 random bits.
     pub(crate) fn bits(&mut self) -> u32 {
         self.0.next_u32()
     }
 
-    /// True with this probability, from 0 to 1.
+    /// Returns true with this probability, from 0 to 1.
     pub(crate) fn chance(&mut self, probability: f32) -> bool {
         self.between(0.0, 1.0) >= 1.0 - probability
     }
 
-    /// An integer from `0` to `bound - 1`; 0 for a bound of 0. The bias of the multiplication is below bound / 2^64.
+    /// Returns an integer from `0` to `bound - 1`; 0 for a bound of 0. The multiplication's bias is below bound / 2^64.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         let wide = u64::from(self.bits()) << 32 | u64::from(self.bits());
         ((u128::from(wide) * u128::from(bound)) >> 64) as u64
     }
 
-    /// A number from `low` up to, but not including, `high`, in steps of 2^-24 of the range.
+    /// Returns a number from `low` up to, but not including, `high`, in steps of 2^-24 of the range.
     pub(crate) fn between(&mut self, low: f32, high: f32) -> f32 {
         low + (high - low) * ((self.bits() >> 8) as f32 / (1 << 24) as f32)
     }
 
-    /// A unit vector in the plane, every direction equally likely; no trigonometry, whose rounding systems differ in.
+    /// Returns a unit vector in the plane, every direction equally likely. Avoids trigonometry, which systems round
+    /// differently.
     pub(crate) fn direction(&mut self) -> [f32; 2] {
         loop {
             let [x, y] = [self.between(-1.0, 1.0), self.between(-1.0, 1.0)];
@@ -78,7 +80,7 @@ impl Random {
         }
     }
 
-    /// The numbers from 0 to `len - 1`, every order equally likely (Fisher and Yates).
+    /// Returns the numbers from 0 to `len - 1` in random order, every order equally likely (Fisher and Yates).
     pub(crate) fn permutation(&mut self, len: u64) -> Vec<u64> {
         let mut order: Vec<u64> = (0..len).collect();
         for last in (1..order.len()).rev() {
@@ -130,7 +132,7 @@ mod tests {
         let mut seen = vec![false; order.len()];
         order.iter().for_each(|index| seen[*index as usize] = true);
         assert!(seen.into_iter().all(|seen| seen));
-        // One fixed point is expected; and of the first half, a half comes from the first half: 250,000, deviation 250.
+        // One fixed point is expected; half of the first half stays in it: 250,000, standard deviation 250.
         let stay = (0..).zip(&order).filter(|(place, index)| place == *index).count();
         let half = order[..500_000].iter().filter(|index| **index < 500_000).count();
         assert!(stay < 12 && half.abs_diff(250_000) < 1_500, "{stay}, {half}");

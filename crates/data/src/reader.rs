@@ -1,5 +1,5 @@
-//! From an image or mask file to pixels of the wanted size, in buffers that each thread keeps: the files of a data set
-//! are about as large as each other, so after the first ones little more is asked of the allocator.
+//! Reads image and mask files at the wanted size, into buffers that each thread keeps: the files of a data set have
+//! similar sizes, so after the first ones the allocator has little to do.
 
 use crate::decode::{Decoder, Orientation, dimensions, trim};
 use crate::error::Error;
@@ -12,16 +12,16 @@ thread_local! {
     static READER: RefCell<Reader> = RefCell::default();
 }
 
-/// What one thread needs to read one file after the other.
+/// Buffers of one thread for reading files.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     decoder: Decoder,
     scaler: Scaler,
-    /// What was decoded, in its own size.
+    /// The decoded file, at its own size.
     decoded: Vec<u8>,
 }
 
-/// Does `work` with this thread's reader. It must not ask for it again.
+/// Runs `work` with this thread's reader. `work` must not call this function again.
 pub(crate) fn with_reader<T>(work: impl FnOnce(&mut Reader) -> T) -> T {
     READER.with_borrow_mut(|reader| {
         let done = work(reader);
@@ -32,8 +32,8 @@ pub(crate) fn with_reader<T>(work: impl FnOnce(&mut Reader) -> T) -> T {
 }
 
 impl Reader {
-    /// Puts the image at `path` into `image`, `channels` bytes a pixel, where `place` says for its height and width.
-    /// These and the place are what comes back.
+    /// Reads the image at `path` into `image`, `channels` bytes a pixel, placed as `place` decides from its height and
+    /// width. Returns that size and the placement.
     pub(crate) fn image(
         &mut self,
         path: &Path,
@@ -48,13 +48,13 @@ impl Reader {
         Ok((size, place))
     }
 
-    /// Decodes the image at `path` for nothing but to see that it can be done.
+    /// Decodes the image at `path` only to check that it can be decoded.
     pub(crate) fn decodes(&mut self, path: &Path, channels: u32) -> Result<(), Error> {
         self.decoder.image(path, channels, Orientation::Ignore, &mut self.decoded).map(drop)
     }
 
-    /// Puts the class ids of the mask at `path` into `mask`, at `place`. The file must be of `size`; `image` says what
-    /// is, for the message.
+    /// Reads the class ids of the mask at `path` into `mask`, at `place`. The file must have the `size` of its `image`,
+    /// whose path is for the error.
     pub(crate) fn mask(
         &mut self,
         path: &Path,
@@ -64,7 +64,7 @@ impl Reader {
         place: Placement,
         mask: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        // Every pixel of the file counts, those too that resizing drops.
+        // Every pixel of the file is checked, even those that resizing drops.
         let mask_size = self.decoder.mask(path, labels, orientation, &mut self.decoded)?;
         if mask_size != size {
             let hint = hint(image, orientation, mask_size);
@@ -82,7 +82,7 @@ impl Reader {
 }
 
 /// Returns advice on a mask of another size than its image, if the other `data.orientation` gives the image the mask's
-/// size; else returns an empty text.
+/// size; else an empty text.
 fn hint(image: &Path, orientation: Orientation, mask_size: [u32; 2]) -> &'static str {
     let (other, hint) = match orientation {
         Orientation::Apply => (

@@ -1,4 +1,4 @@
-//! Images and masks to the size that the network sees. Both give what Pillow gives (`reference/resize.py`).
+//! Resizing of images and masks to the network's input. Both match Pillow (`reference/resize.py`).
 
 use crate::config::LARGEST;
 use crate::dataset::{IGNORE, pixels};
@@ -11,30 +11,30 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::mem::swap;
 
-/// The longest side that an image grows to where only its shorter side is given, in pixels.
+/// Maximum length of an image's longer side, in pixels, when only the shorter side is given.
 const LONGEST: u32 = 32_768;
 
-/// How images and masks are brought to a size, before any transform. Images are blended (bilinear, with the filter
-/// widened where they shrink), masks take the nearest pixel.
+/// Resizing of images and masks before any transform. Images are interpolated (bilinear, with antialiasing when they
+/// shrink), masks take the nearest pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Resize {
-    /// Height and width each become what they should be, whatever becomes of the shape of things.
+    /// Resizes height and width independently; the aspect ratio is not kept.
     Stretch {
-        /// Height and width, in pixels; without it the `size` of the data.
+        /// Height and width, in pixels; defaults to the `size` of the data.
         #[serde(default)]
         to: Option<[u32; 2]>,
     },
-    /// As large as it fits in, the shape of things kept. What is left over on both sides is black and ignored.
+    /// Fits the image into the size and keeps its aspect ratio. Padding on both sides is black and ignored.
     Fit {
-        /// Height and width, in pixels; without it the `size` of the data.
+        /// Height and width, in pixels; defaults to the `size` of the data.
         #[serde(default)]
         to: Option<[u32; 2]>,
     },
-    /// The shorter side becomes as long as it should be, the shape of things is kept. Sizes then differ; the `size` of
-    /// the data is cut from the centre, or by a transform.
+    /// Resizes the shorter side to a length and keeps the aspect ratio. Sizes then differ; the `size` of the data is
+    /// cropped from the centre, or by a transform.
     ShorterSide {
-        /// Its length in pixels; without it the smaller side of the `size` of the data.
+        /// Length of the shorter side, in pixels; defaults to the smaller side of the `size` of the data.
         #[serde(default)]
         to: Option<u32>,
     },
@@ -49,27 +49,27 @@ impl Default for Resize {
 /// A part of an image, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rectangle {
-    /// Rows above it.
+    /// Number of rows above it.
     pub top: u32,
-    /// Columns to the left of it.
+    /// Number of columns to the left of it.
     pub left: u32,
-    /// Its rows.
+    /// Number of rows.
     pub height: u32,
-    /// Its columns.
+    /// Number of columns.
     pub width: u32,
 }
 
-/// Where an image lies in what it is resized to.
+/// Position of an image in the result of resizing it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Placement {
-    /// Height and width of the whole.
+    /// Height and width of the result.
     pub(crate) size: [u32; 2],
-    /// The image in it.
+    /// The part that the image covers.
     pub(crate) image: Rectangle,
 }
 
 impl Placement {
-    /// The image is all of it.
+    /// Lets the image cover the whole result.
     pub(crate) fn filling([height, width]: [u32; 2]) -> Self {
         Self { size: [height, width], image: Rectangle { top: 0, left: 0, height, width } }
     }
@@ -78,11 +78,10 @@ impl Placement {
         *self == Self::filling(self.size)
     }
 
-    /// An image of size `from`, as large as it fits into `size` and in its centre; an odd pixel is left over below and
-    /// to the right.
+    /// Fits an image of size `from` into `size` and centres it; an odd pixel is left over below and to the right.
     fn fitting(from: [u32; 2], size: [u32; 2]) -> Self {
         let [by_height, by_width] = [0, 1].map(|side| (size[side], from[side]));
-        // Whether by_height.0 / by_height.1 is the smaller scale.
+        // True if by_height.0 / by_height.1 is the smaller scale.
         let high = u64::from(by_height.0) * u64::from(by_width.1) <= u64::from(by_width.0) * u64::from(by_height.1);
         let [height, width] = from.map(|length| scaled(length, if high { by_height } else { by_width }));
         let (height, width) = (height.min(size[0]), width.min(size[1]));
@@ -91,14 +90,14 @@ impl Placement {
     }
 }
 
-/// A length times a fraction, rounded to the nearest integer, halves upwards, but at least 1.
+/// Multiplies a length by a fraction, rounded to the nearest integer, halves up, but at least 1.
 fn scaled(length: u32, (numerator, denominator): (u32, u32)) -> u32 {
     let (product, denominator) = (u64::from(length) * u64::from(numerator), u64::from(denominator).max(1));
     ((2 * product + denominator) / (2 * denominator)).clamp(1, u32::MAX.into()) as u32
 }
 
 impl Resize {
-    /// Complains about sizes that cannot work; keys are relative to this section.
+    /// Refuses invalid sizes; keys are relative to this section.
     pub fn check(&self) -> Result<(), Invalid> {
         let sides = match *self {
             Self::Stretch { to } | Self::Fit { to } => to.into_iter().flatten().collect(),
@@ -110,7 +109,7 @@ impl Resize {
         })
     }
 
-    /// The size that all images become where the data's is `size`; `None` where they differ.
+    /// Returns the size of all resized images, where the data's size is `size`; `None` where they differ.
     pub(crate) fn size(&self, size: [u32; 2]) -> Option<[u32; 2]> {
         match self {
             Self::Stretch { to } | Self::Fit { to } => Some(to.unwrap_or(size)),
@@ -118,7 +117,7 @@ impl Resize {
         }
     }
 
-    /// Where an image of size `from` lies in what becomes of it where the data's size is `size`.
+    /// Returns the placement of an image of size `from`, where the data's size is `size`.
     pub(crate) fn place(&self, from: [u32; 2], size: [u32; 2]) -> Result<Placement, Error> {
         match *self {
             Self::Stretch { to } => Ok(Placement::filling(to.unwrap_or(size))),
@@ -145,17 +144,18 @@ impl Resize {
     }
 }
 
-/// Resizes one image after the other, with buffers of its own.
+/// Resizes images, with buffers of its own.
 #[derive(Debug, Default)]
 pub(crate) struct Scaler {
     resizer: Resizer,
-    /// For each column of what a mask becomes, the one that it is taken from.
+    /// Source column of each column of a resized mask.
     columns: Vec<usize>,
 }
 
 impl Scaler {
-    /// Puts an image, H×W×`channels` bytes, where it belongs in `to`, black around it. `image` is then used up. Where it
-    /// shrinks, fine texture becomes its mean and not noise (Pillow's `BILINEAR`, torchvision's `antialias=True`).
+    /// Resizes an image, `H×W×channels` bytes, to its place in `to`, with black around it. Consumes the content of
+    /// `image`. When it shrinks, fine texture becomes its mean and not noise (Pillow's `BILINEAR`, torchvision's
+    /// `antialias=True`).
     pub(crate) fn image(
         &mut self,
         image: &mut Vec<u8>,
@@ -171,7 +171,8 @@ impl Scaler {
         self.part_of_image(image, from, Placement::filling(from).image, channels, place, to)
     }
 
-    /// Puts `part` of an image where it belongs in `to`, black around it. What lies beside the part has no influence.
+    /// Resizes `part` of an image to its place in `to`, with black around it. Pixels outside the part have no
+    /// influence.
     pub(crate) fn part_of_image(
         &mut self,
         image: &[u8],
@@ -192,8 +193,8 @@ impl Scaler {
         resized.map_err(|problem| Error::Resize { from, to: place.size, problem })
     }
 
-    /// Puts class ids, H×W bytes, where they belong in `to`, [`IGNORE`] around them. `mask` is then used up. Each pixel
-    /// takes the class at its centre, since classes have no mean.
+    /// Resizes class ids, `H×W` bytes, to their place in `to`, with [`IGNORE`] around them. Consumes the content of
+    /// `mask`. Each pixel takes the class at its centre, since classes have no mean.
     pub(crate) fn mask(&mut self, mask: &mut Vec<u8>, from: [u32; 2], place: Placement, to: &mut Vec<u8>) {
         if from == place.size && place.is_filled() {
             swap(mask, to);
@@ -202,7 +203,7 @@ impl Scaler {
         self.part_of_mask(mask, from, Placement::filling(from).image, place, to);
     }
 
-    /// Puts `part` of the class ids, H×W bytes, where it belongs in `to`, [`IGNORE`] around it.
+    /// Resizes `part` of the class ids, `H×W` bytes, to its place in `to`, with [`IGNORE`] around it.
     pub(crate) fn part_of_mask(
         &mut self,
         mask: &[u8],
@@ -230,8 +231,8 @@ impl Scaler {
 
 /// Resizes a part of an image into a part of another.
 ///
-/// The resizer is generic over pixels and over what they lie in, and made anew for each combination, with all its
-/// kernels: naming one combination here, and never the untyped `resize`, keeps minutes out of every build.
+/// The resizer is generic over pixels and their containers, and compiled anew for each combination, with all its
+/// kernels: naming one combination here, and never the untyped `resize`, saves minutes in every build.
 fn blend<P: PixelTrait>(
     resizer: &mut Resizer,
     (image, from, part): (&[u8], [u32; 2], Rectangle),
@@ -248,8 +249,8 @@ fn blend<P: PixelTrait>(
     resizer.resize_typed(&source, &mut to, &options).map_err(|error| said(&error))
 }
 
-/// The pixel of `from` in a line that lies under the centre of pixel `i` of `to`: floor((i + 1/2) from / to), which is
-/// exact in integers.
+/// Returns the pixel of a line of `from` pixels under the centre of pixel `i` of `to`: floor((i + 1/2) from / to),
+/// which is exact in integers.
 fn centre(i: u32, from: u32, to: u32) -> usize {
     ((2 * u64::from(i) + 1) * u64::from(from) / (2 * u64::from(to))) as usize
 }

@@ -1,7 +1,7 @@
-//! Circles, squares and triangles on a textured ground, drawn on demand: a problem that needs no file, that a small
-//! UNet solves in minutes, and that a constant guess or a look at the colours alone does not.
+//! Circles, squares and triangles on a textured ground, drawn on demand: a problem that needs no files, that a small
+//! UNet solves in minutes, and that neither a constant guess nor the colours alone solve.
 //!
-//! A sample is a function of (seed, split, index) and nothing else, the same on every machine.
+//! A sample is a function of (seed, split, index) alone, the same on every machine.
 
 mod draw;
 
@@ -16,29 +16,29 @@ use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The smallest height and width, in pixels, at which the shapes can be told apart.
+/// Minimum height and width, in pixels, at which the shapes can be distinguished.
 const SMALLEST: u32 = 16;
 
-/// The most samples: every epoch's order of them is a list in memory.
+/// Maximum number of samples: every epoch's order of them is a list in memory.
 const MOST_SAMPLES: u64 = 100_000_000;
 
-/// The configuration of the generated data set.
+/// Configuration of the generated data set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shapes {
-    /// Which of the many data sets of this kind: another seed draws other samples.
+    /// Seed of the data set: another seed draws other samples.
     pub seed: u64,
     /// Height and width of the images, in pixels.
     pub size: [u32; 2],
-    /// Samples to train on.
+    /// Number of training samples.
     pub train_samples: u64,
-    /// Samples to validate with.
+    /// Number of validation samples.
     pub validation_samples: u64,
-    /// How samples are put together into batches.
+    /// Batching and loading of samples.
     pub loader: LoaderConfig,
-    /// How training samples are varied: a list of transforms, applied one after the other.
+    /// Augmentation of training samples: a list of transforms, applied in order.
     pub transforms: Vec<Transform>,
-    /// Mean and standard deviation of the channels; without them values are divided by 255.
+    /// Mean and standard deviation of the channels; without them, values are divided by 255.
     pub normalize: Option<Normalize>,
 }
 
@@ -57,10 +57,10 @@ impl Default for Shapes {
 }
 
 impl Shapes {
-    /// The names of the classes, in the order of their ids.
+    /// Names of the classes, in the order of their ids.
     pub(crate) const CLASSES: [&str; 4] = ["background", "circle", "square", "triangle"];
 
-    /// Complains about values that only this data set cannot have.
+    /// Refuses values that are invalid for this data set in particular.
     pub(crate) fn check(&self) -> Result<(), Invalid> {
         let [height, width] = self.size;
         Invalid::unless(height.min(width) >= SMALLEST, "size", || {
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn samples_are_what_they_were_in_every_version_before() {
-        // FNV-1a over image and mask. Published results are worth nothing if a seed comes to mean other pictures.
+        // FNV-1a over image and mask. Published results are worthless if a seed comes to mean other pictures.
         let [train, _] = both();
         let sample = load(&train, 0).unwrap();
         let bytes = sample.image.iter().chain(&sample.mask);
@@ -169,7 +169,7 @@ mod tests {
                 split.mask(index).unwrap().iter().for_each(|class| counts[*class as usize] += 1);
             }
             let share = counts.map(|count| count as f64 / counts.iter().sum::<u64>() as f64);
-            // Guessing one class everywhere: its IoU is its share, that of the other three is 0.
+            // A constant guess has the IoU of its class's share, and 0 for the other three classes.
             let best = share.into_iter().fold(0.0, f64::max) / 4.0;
             assert!(best < 0.25, "{share:?}");
             assert!((0.55..0.85).contains(&share[0]), "{share:?}");

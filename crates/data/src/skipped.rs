@@ -1,19 +1,19 @@
-//! Samples that could not be loaded and were left out, with the reason of each, for whoever reports them.
+//! Samples that could not be loaded and were skipped, each with the reason, for reports.
 
 use crate::error::Error;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A sample that was left out.
+/// A skipped sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Passed {
     /// Its name.
     pub name: String,
-    /// Why it could not be loaded.
+    /// Reason why it could not be loaded.
     pub reason: String,
 }
 
-/// The samples that a loader left out so far, each once, however many epochs met it.
+/// The samples that a loader has skipped so far, each once, in however many epochs it occurred.
 #[derive(Debug)]
 pub struct Skipped {
     most: u64,
@@ -23,7 +23,7 @@ pub struct Skipped {
 #[derive(Debug, Default)]
 struct State {
     by_index: BTreeMap<u64, Passed>,
-    /// Those that [`Skipped::fresh`] has not given yet.
+    /// Samples that [`Skipped::fresh`] has not returned yet.
     fresh: Vec<Passed>,
 }
 
@@ -32,12 +32,12 @@ impl Skipped {
         Self { most, state: Mutex::default() }
     }
 
-    /// Whether any sample may be left out.
+    /// Returns whether any sample may be skipped.
     pub(crate) fn allowed(&self) -> bool {
         self.most > 0
     }
 
-    /// Remembers that the sample at `index` was left out; an error if that is one too many.
+    /// Records that the sample at `index` was skipped; an error if that is one too many.
     pub(crate) fn add(&self, index: u64, name: String, error: Error) -> Result<(), Error> {
         let mut state = self.lock();
         if state.by_index.contains_key(&index) {
@@ -52,17 +52,18 @@ impl Skipped {
         Ok(())
     }
 
-    /// Counts samples that were found before, by index: no batch with them is news, and fewer others may be left out.
+    /// Adds samples that were found unreadable before, by index: they are not reported again, but count towards the
+    /// limit.
     pub fn remember(&self, found: impl IntoIterator<Item = (u64, Passed)>) {
         self.lock().by_index.extend(found);
     }
 
-    /// Those that were left out since this was last asked, in the order in which their batches came.
+    /// Returns the samples skipped since the last call, in the order of their batches.
     pub fn fresh(&self) -> Vec<Passed> {
         std::mem::take(&mut self.lock().fresh)
     }
 
-    /// All of them, in the order of the data set.
+    /// Returns all skipped samples, in the order of the data set.
     pub fn all(&self) -> Vec<Passed> {
         self.lock().by_index.values().cloned().collect()
     }

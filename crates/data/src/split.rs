@@ -1,36 +1,38 @@
-//! Which samples are trained on and which are measured on: by a hash of their names, or as files and folders say.
+//! Splits samples into training and validation: by a hash of their names, or by files and folders.
 //!
-//! **Invariant:** by the hash, where a sample goes depends on its own name alone. Adding, removing or reordering others
-//! moves none, but for the one that stands in where a share leaves a split without any ([`Rule::splits`]).
+//! **Invariant:** by hash, the split of a sample depends on its own name alone. Adding, removing or reordering others
+//! moves none, except the one that stands in where a share leaves a split empty ([`Rule::splits`]).
 
 use crate::config::Split;
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The ways to split, for messages.
+/// Ways to split, for messages.
 const WAYS: &str = "give validation_fraction, or fold, or train and validation";
 
-/// The most folds; more is a slip of the keyboard.
+/// Maximum number of folds; more is a typing error.
 const MOST_FOLDS: u64 = 1000;
 
-/// How samples are split into those to train on and those to validate with: exactly one of `validation_fraction`, `fold`,
-/// and `train` together with `validation`.
+/// Split of the samples into training and validation: exactly one of `validation_fraction`, `fold`, and `train`
+/// together with `validation`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "SplitBy")]
 pub struct SplitConfig {
-    /// About this share of the samples, chosen by a hash of their names, is for validation; above 0 and below 1. Of two
-    /// samples or more, each split has at least one.
+    /// Approximate share of the samples for validation, chosen by a hash of their names; above 0 and below 1. With at
+    /// least two samples, each split has at least one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_fraction: Option<f64>,
-    /// `"1/5"`: of five parts, chosen by a hash of the names, the first is for validation and the others for training.
+    /// Fold such as `"1/5"`: of five parts, chosen by a hash of the names, the first is for validation and the others
+    /// for training.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fold: Option<String>,
-    /// What names the training samples: a list file below `root`, or (`folders` only) a folder below `images` and `masks`.
+    /// Source of the training samples: a list file below `root`, or (`folders` only) a folder below `images` and
+    /// `masks`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train: Option<String>,
-    /// What names the validation samples, like `train`.
+    /// Source of the validation samples, like `train`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<String>,
 }
@@ -46,16 +48,16 @@ impl Default for SplitConfig {
 pub(crate) enum Splitting<'a> {
     /// By a hash of the name.
     Hashed(Rule),
-    /// As lists or folders say.
+    /// By lists or folders.
     Named {
-        /// The list or folder of the training samples.
+        /// List or folder of the training samples.
         train: &'a str,
-        /// That of the validation samples.
+        /// List or folder of the validation samples.
         validation: &'a str,
     },
 }
 
-/// What the hash of a name means.
+/// Rule from the hash of a name to a split.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Rule {
     /// This share is for validation.
@@ -70,8 +72,8 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
-    /// The split of the sample `name`: from the first 8 bytes of the name's BLAKE3, as a little-endian number `h`, it is
-    /// for validation where `h / 2^64 < fraction`, or `h mod of = part`.
+    /// Returns the split of the sample `name`: with `h` the first 8 bytes of the name's BLAKE3 as a little-endian
+    /// number, it is for validation if `h / 2^64 < fraction`, or if `h mod of = part`.
     #[cfg(test)]
     pub(crate) fn split(self, name: &str) -> Split {
         self.of_number(number(name))
@@ -85,9 +87,9 @@ impl Rule {
         if validation { Split::Validation } else { Split::Train }
     }
 
-    /// The split of each of `names`. A share leaves no split empty where there are two names: the one with the smallest
-    /// number, which a larger share would take first, validates where none would, and the one with the largest trains
-    /// where all would validate. Folds are left as they are: a sample that stands in would be in two of them.
+    /// Returns the split of each of `names`. With at least two names, a share leaves no split empty: if none would
+    /// validate, the one with the smallest number does, which a larger share would take first; if all would validate,
+    /// the one with the largest number trains. Folds stay as they are: a stand-in would be in two of them.
     pub(crate) fn splits<'n>(self, names: impl Iterator<Item = &'n str>) -> Vec<Split> {
         let numbers: Vec<u64> = names.map(number).collect();
         let mut splits: Vec<Split> = numbers.iter().map(|number| self.of_number(*number)).collect();
@@ -95,8 +97,8 @@ impl Rule {
         if let (Self::Fraction(_), Some(least), Some(most)) = (self, least, most)
             && least != most
         {
-            // Both follow the number, so the extremes tell whether all are in one split. A name that is listed twice
-            // stays in one.
+            // Both are monotonic in the number, so the extremes show whether all are in one split. A name that is
+            // listed twice stays in one.
             let lacking = match (self.of_number(*least), self.of_number(*most)) {
                 (Split::Train, _) => Some((least, Split::Validation)),
                 (_, Split::Validation) => Some((most, Split::Train)),
@@ -117,7 +119,7 @@ fn number(name: &str) -> u64 {
 }
 
 impl SplitConfig {
-    /// Complains about ways to split that are none; keys are relative to the section that `split` is a key of.
+    /// Refuses invalid ways to split; keys are relative to the section that contains `split`.
     pub(crate) fn check(&self) -> Result<Splitting<'_>, Invalid> {
         let invalid = |key: &str, problem: String| Err(Invalid { key: key.into(), problem });
         match (self.validation_fraction, &self.fold, &self.train, &self.validation) {

@@ -1,9 +1,9 @@
-//! Changes to a sample that leave what it shows true: the image and its mask move together.
+//! Label-preserving changes to a sample: the image and its mask are transformed together.
 //!
-//! **Invariant:** what a transform does is a function of the sample and of the random stream of its place alone (for
-//! [`CutMix`] also of its partner). Masks take the nearest pixel, never a mean of classes; where nothing is known any
-//! more, the image is black and the mask [`IGNORE`](crate::IGNORE). Sines, powers and logarithms are those of the crate
-//! `libm`, which are the same on every machine; those of the standard library are the system's.
+//! **Invariant:** the effect of a transform is a function of the sample and of the random stream of its place alone
+//! (for [`CutMix`] also of its partner). Masks take the nearest pixel, never a mean of classes; where the content is
+//! unknown, the image is black and the mask [`IGNORE`](crate::IGNORE). Sines, powers and logarithms come from the crate
+//! `libm`, which is the same on every machine; those of the standard library are the system's.
 
 mod affine;
 mod color;
@@ -28,33 +28,34 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
-/// A way to vary training samples, named by its key `kind`. Validation and prediction see samples as they are.
+/// A random change to training samples, named by its key `kind`. Validation and prediction use unchanged samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Transform {
     /// Mirrors left to right.
     HorizontalFlip {
-        /// How often, from 0 to 1.
+        /// Probability of applying it, from 0 to 1.
         #[serde(default = "half")]
         probability: f32,
     },
     /// Mirrors top to bottom.
     VerticalFlip {
-        /// How often, from 0 to 1.
+        /// Probability of applying it, from 0 to 1.
         #[serde(default = "half")]
         probability: f32,
     },
-    /// Turns by one, two or three quarters, each as often as the others. A sample that is not square changes its sides.
+    /// Rotates by 90, 180 or 270 degrees with equal probability. A sample that is not square swaps its sides.
     Rotate90 {
-        /// How often, from 0 to 1; at the usual 0.75 each of the four orientations is equally likely.
+        /// Probability of applying it, from 0 to 1; at the default 0.75 each of the four orientations is equally
+        /// likely.
         #[serde(default = "three_quarters")]
         probability: f32,
     },
-    /// Brings a random part of the sample to the network's size.
+    /// Resizes a random part of the sample to the network's size.
     RandomResizedCrop(RandomResizedCrop),
-    /// Cuts a piece of the network's size out at random.
+    /// Crops a random piece of the network's size.
     RandomCrop(RandomCrop),
-    /// Turns, shears, scales and moves, about the centre.
+    /// Rotates, shears, scales and translates about the centre.
     Affine(Affine),
     /// Changes gamma, brightness, contrast, saturation and hue.
     ColorJitter(ColorJitter),
@@ -76,24 +77,23 @@ fn three_quarters() -> f32 {
     0.75
 }
 
-/// What training samples are varied with unless the configuration says otherwise: half of them are mirrored.
+/// Returns the default transforms of training samples: half of them are mirrored.
 pub fn usual() -> Vec<Transform> {
     vec![Transform::HorizontalFlip { probability: half() }]
 }
 
-/// What transforms work in, used for one sample after the other.
+/// Work buffers of transforms, reused from sample to sample.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
-    /// Where a changed sample is put together before it takes the place of the old one.
+    /// Buffer for a changed sample, which then takes the place of the old one.
     pub(crate) spare: Sample,
-    /// A few rows of an image, as numbers.
+    /// A few rows of an image, as floats.
     rows: Vec<f32>,
     scaler: Scaler,
 }
 
 impl Transform {
-    /// Complains about values that cannot work with these classes and this many bytes a pixel; keys are relative to this
-    /// transform.
+    /// Refuses values that are invalid for these classes and this many channels; keys are relative to this transform.
     pub fn check(&self, classes: &[String], channels: u32) -> Result<(), Invalid> {
         match self {
             Self::HorizontalFlip { probability }
@@ -110,7 +110,7 @@ impl Transform {
         }
     }
 
-    /// The same with the ids of `classes` in place of their names.
+    /// Replaces the names of `classes` by their ids.
     pub(crate) fn resolved(&self, classes: &[String]) -> Self {
         match self {
             Self::RandomCrop(crop) => Self::RandomCrop(crop.resolved(classes)),
@@ -118,8 +118,8 @@ impl Transform {
         }
     }
 
-    /// Changes `sample` as `random` says, for a network that is fed with `size`. [`CutMix`], which takes a data set, is
-    /// the pipeline's to apply.
+    /// Changes `sample` with the numbers of `random`, for a network with inputs of `size`. [`CutMix`], which needs a
+    /// data set, is applied by the pipeline.
     pub(crate) fn apply(
         &self,
         sample: &mut Sample,
@@ -159,12 +159,12 @@ impl Transform {
     }
 }
 
-/// Bytes a pixel of a sample that is not empty.
+/// Returns the bytes a pixel of a sample that is not empty.
 fn channels(sample: &Sample) -> usize {
     sample.image.len() / sample.mask.len().max(1)
 }
 
-/// Makes `spare` a sample of `size` whose every byte is still to be written.
+/// Gives `spare` the dimensions of a sample of `size`, for the caller to overwrite every byte.
 fn reserve(spare: &mut Sample, size: [u32; 2], channels: usize) {
     spare.size = size;
     spare.image.resize(pixels(size) * channels, 0);
@@ -179,7 +179,7 @@ fn within(key: &str, value: f32, range: RangeInclusive<f32>) -> Result<(), Inval
     Invalid::unless(range.contains(&value), key, || format!("must be {} to {}, is {value}", range.start(), range.end()))
 }
 
-/// Complains about two numbers that are no interval within `range`.
+/// Refuses two numbers that are no interval within `range`.
 fn interval(key: &str, [low, high]: [f32; 2], range: RangeInclusive<f32>) -> Result<(), Invalid> {
     Invalid::unless(range.contains(&low) && range.contains(&high) && low <= high, key, || {
         let (least, most) = (range.start(), range.end());

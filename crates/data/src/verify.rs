@@ -1,5 +1,5 @@
-//! A look at every mask, and at the beginning and end of every image, before the first step: a wrong label or a
-//! photograph that was cut off costs seconds and not half a night.
+//! Checks every mask, and the beginning and end of every image, before the first step: a wrong label or a truncated
+//! photograph costs seconds and not half a night.
 
 use crate::dataset::{Dataset, IGNORE, pixels};
 use crate::decode::Noted;
@@ -12,32 +12,32 @@ use std::sync::{
 };
 use std::thread;
 
-/// What a look at every mask showed.
+/// Result of checking every mask.
 #[derive(Debug)]
 pub struct Verified {
-    /// The samples that cannot be loaded, with their indices, in order.
+    /// Samples that cannot be loaded, with their indices, in order.
     pub passed: Vec<(u64, Passed)>,
-    /// Whether any mask holds this id.
+    /// True for each id that occurs in any mask.
     pub shown: [bool; 256],
     /// Remarks on the files.
     pub noted: Noted,
 }
 
-/// Loads every mask of `dataset` with `workers` threads and sees that it holds ids below `classes`, or [`IGNORE`], and
-/// nothing else. Of several unsound samples the one with the lowest index is the error.
+/// Loads every mask of `dataset` with `workers` threads and checks that it holds only ids below `classes`, or
+/// [`IGNORE`]. Of several invalid samples, the error is that of the lowest index.
 pub fn verify(dataset: &dyn Dataset, classes: u64, workers: u64) -> Result<(), Error> {
     verify_all_but(0, dataset, classes, workers).map(drop)
 }
 
-/// The same, but that `most` samples may be such that they cannot be loaded. A wrong class id is an error in any case: a
-/// sample that has one can be loaded, and would be trained on.
+/// Does the same, but tolerates up to `most` unreadable samples. A wrong class id is an error in any case: its sample
+/// can be loaded, and would be trained on.
 pub fn verify_all_but(most: u64, dataset: &dyn Dataset, classes: u64, workers: u64) -> Result<Verified, Error> {
     let shown = [const { AtomicBool::new(false) }; 256];
     let next = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
     let unsound: Mutex<BTreeMap<u64, Error>> = Mutex::default();
     let noted: Mutex<Noted> = Mutex::default();
-    // Indices are claimed in order, so when one turns out bad, every lower one has been claimed and will be looked at.
+    // Indices are claimed in order, so once one is bad, every lower one has been claimed and will be checked.
     let work = || {
         while !stop.load(Ordering::Relaxed) {
             let index = next.fetch_add(1, Ordering::Relaxed);
@@ -61,7 +61,7 @@ pub fn verify_all_but(most: u64, dataset: &dyn Dataset, classes: u64, workers: u
     };
     thread::scope(|scope| {
         for _ in 1..workers.min(dataset.len()) {
-            // A thread that the system does not give leaves more to the others; this one works in any case.
+            // If a thread cannot be started, the others do its work; this one works in any case.
             if thread::Builder::new().name("verify".into()).spawn_scoped(scope, work).is_err() {
                 break;
             }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use crate::dataset::Sample;
 
-    /// 100 masks of one pixel that are sound, but for those from 40 on that 7 divides.
+    /// 100 masks of one pixel that are valid, except the multiples of 7 from 40 on.
     struct Spoilt(fn(u64) -> Result<Vec<u8>, Error>);
 
     impl Dataset for Spoilt {

@@ -1,13 +1,13 @@
-//! The files of a folder: one rule, for training and for prediction.
+//! Lists the files of a folder, by one rule for training and prediction.
 
 use crate::error::Error;
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
-/// Walks the files in `folder` and in the folders below it, in the order of their names, byte by byte. Links are
-/// followed, except those to a folder that they lie in. Passes over what is hidden (names that begin with a dot) and
-/// what systems and archives leave behind (`Thumbs.db`, `__MACOSX`, `@eaDir`); `folder` itself may be hidden. What is
-/// no folder is not opened, so pipes and devices come along.
+/// Walks the files in `folder` and its subfolders, in the order of their names, byte by byte. Follows links, except
+/// those to a folder that contains them. Skips hidden files and folders (names that begin with a dot) and those that
+/// systems and archives leave behind (`Thumbs.db`, `__MACOSX`, `@eaDir`); `folder` itself may be hidden. Opens only
+/// folders, so pipes and devices are included.
 ///
 /// # Errors
 ///
@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(found, expected.map(|name: &OsStr| top.join(name)));
         let errors: Vec<String> = errors.into_iter().map(|error| error.unwrap_err().to_string()).collect();
         assert!(errors.len() == 1 && errors[0].contains("gone.png"), "{errors:?}");
-        // What a person names is looked through, hidden or not.
+        // A folder that the caller names is searched, hidden or not.
         assert_eq!(walk(&top.join(".thumbnails")).count(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! What the fuzzer checks for any bytes, checked for the files that it begins with: see `fuzz/README.md`.
+//! Runs the fuzzer's checks on the files of its corpus: see `fuzz/README.md`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
@@ -8,7 +8,7 @@ mod check;
 use std::fs;
 use std::path::Path;
 
-/// Runs `check` over all files of `folder`; how many files there are, and how many of them `check` can do with.
+/// Runs `check` on all files of `folder`. Returns the number of files, and how many of them each check accepts.
 fn run<const N: usize>(folder: &str, check: fn(&[u8]) -> [bool; N]) -> [usize; 2] {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let (mut files, mut good, mut bytes) = (0, 0, 0);
@@ -35,7 +35,7 @@ fn images_are_decoded_or_refused() {
 #[test]
 fn masks_are_decoded_or_refused() {
     let [files, good] = run("reference/images", check::mask);
-    // JPEGs, lossy WebP and wide colours are no masks.
+    // JPEGs, lossy WebP and 16-bit colours are no masks.
     assert!((20..files - 10).contains(&good), "{good} of {files}");
     assert!(run("fuzz/corpus/mask", check::mask)[0] > 0);
 }

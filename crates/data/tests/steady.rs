@@ -1,4 +1,4 @@
-//! What loading costs in the long run: nothing that grows, and nothing that is thrown away sample by sample.
+//! Long-run cost of loading: memory does not grow, and buffers are reused from sample to sample.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
@@ -11,10 +11,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use tch::Device;
 
-/// One at a time: the memory that is measured is that of the process.
+/// Serialises the tests: the measured memory is that of the whole process.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// Two folders of photographs (JPEG) and masks, `samples` of each, all for training but one or a few.
+/// Writes two folders of photographs (JPEG) and masks, `samples` of each, all for training but one or a few.
 fn write(root: &Path, samples: u32) {
     for folder in ["images", "masks"] {
         fs::create_dir_all(root.join(folder)).unwrap();
@@ -29,7 +29,7 @@ fn write(root: &Path, samples: u32) {
     }
 }
 
-/// Batches of that folder with every transform but those in `without`.
+/// Returns batches of that folder with every transform except those in `without`.
 fn loader(root: &Path, loader: Value, without: &[&str]) -> Loader {
     let mut config = json!({
         "kind": "folders", "root": root, "classes": ["a", "b"], "size": [64, 64], "split": {"validation_fraction": 0.1},
@@ -51,7 +51,7 @@ fn run(loader: &Loader, epoch: u64) -> u64 {
     loader.epoch(epoch, 0).map(|batch| batch.unwrap().names.len() as u64).sum()
 }
 
-/// Kilobytes of memory that the process has at the moment, where the system tells.
+/// Returns the process's resident memory in kilobytes, where the system reports it.
 fn resident() -> Option<f64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB")?.trim().parse().ok())
@@ -86,7 +86,7 @@ fn a_sample_of_a_cache_costs_no_memory_but_its_name() {
         if cache == "disk" {
             options["cache_folder"] = json!(folder.path().join("cache"));
         }
-        // To resize, fast_image_resize makes a table of weights anew for every picture.
+        // When resizing, fast_image_resize makes a new table of weights for every picture.
         let loader = loader(folder.path(), options, &["random_resized_crop"]);
         (0..5).for_each(|epoch| _ = run(&loader, epoch));
         let mut samples = 0;

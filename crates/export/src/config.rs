@@ -9,13 +9,13 @@ use tch::Kind;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Whether a training that comes to its end saves the network of its best checkpoint, as `app export` does.
+    /// Saves the network of the best checkpoint when training ends, as `app export` does.
     pub at_end: bool,
-    /// What is written.
+    /// Formats to write.
     pub formats: Vec<Format>,
-    /// The precision of the weights in `model.safetensors`; the other formats compute in f32 and have theirs so.
+    /// Precision of the weights in `model.safetensors`; the other formats compute in f32 and store f32 weights.
     pub weights: Weights,
-    /// Validation samples on which each format is compared with the live network.
+    /// Number of validation samples on which each format is compared with the live network.
     pub samples: u64,
 }
 
@@ -32,7 +32,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The name of its file.
+    /// Returns the name of its file.
     pub fn file(self) -> &'static str {
         match self {
             Self::TorchScript => "model.pt",
@@ -42,7 +42,7 @@ impl Format {
     }
 }
 
-/// The precision of weights.
+/// Precision of weights.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Weights {
@@ -56,7 +56,7 @@ pub enum Weights {
 }
 
 impl Weights {
-    /// libtorch's name.
+    /// Returns libtorch's name for it.
     pub fn kind(self) -> Kind {
         match self {
             Self::Fp32 => Kind::Float,
@@ -65,8 +65,8 @@ impl Weights {
         }
     }
 
-    /// What weights of this precision may change: the difference of two logits, of the largest; and the share of pixels that get
-    /// another class.
+    /// Returns the tolerance for weights of this precision: the largest difference of two logits, relative to the
+    /// largest logit, and the largest share of pixels that may change class.
     pub fn tolerance(self) -> f64 {
         match self {
             Self::Fp32 => 1e-3,
@@ -84,7 +84,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Refuses what cannot work.
+    /// Refuses settings that cannot work.
     pub fn check(&self) -> Result<(), Invalid> {
         Invalid::unless(!self.formats.is_empty(), "formats", || "must name at least one".into())?;
         Invalid::unless(self.samples > 0, "samples", || "must be at least 1, is 0: nothing would be compared".into())

@@ -1,30 +1,30 @@
-//! Why a network was not saved, or not read again.
+//! Errors of saving a network and of reading it back.
 
 use contract::TorchError;
 use std::io;
 use std::path::PathBuf;
 use tch::TchError;
 
-/// Why a network was not saved, or not read again.
+/// Failure to save a network or to read it back.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// libtorch could not follow the network on the example.
-    #[error("following the network: {0}")]
+    /// libtorch could not trace the network on the example.
+    #[error("tracing the network: {0}")]
     Follow(#[source] TorchError),
-    /// libtorch refused.
+    /// libtorch reported an error.
     #[error("{doing} {}: {source}", path.display())]
     Torch {
-        /// What was being done.
+        /// Operation that failed.
         doing: &'static str,
-        /// To which file.
+        /// Path of the file.
         path: PathBuf,
-        /// What it said.
+        /// Error of libtorch.
         source: TorchError,
     },
-    /// A `model.pt` that is not as this crate writes it. It is a program, so nothing of it was run.
+    /// A `model.pt` that differs from what this crate writes. It is a program, so none of it was run.
     #[error("{} is not run, for it is no model.pt as oxiseg saves it: {problem}", path.display())]
     Foreign {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// Description of the deviation.
         problem: String,
@@ -40,18 +40,18 @@ pub enum Error {
     Argument {
         /// The operator's name in libtorch.
         name: String,
-        /// What is in the way.
+        /// Reason.
         what: String,
     },
-    /// The network has more than images for its input and logits for its output.
+    /// The network does not have exactly one input (images) and one output (logits).
     #[error("a network with one input and one output was expected, this one has {inputs} and {outputs}")]
     Interface {
-        /// Inputs.
+        /// Number of inputs.
         inputs: usize,
-        /// Outputs.
+        /// Number of outputs.
         outputs: usize,
     },
-    /// More than fits into an ONNX file.
+    /// The network is too large for an ONNX file.
     #[error("the network has {size} bytes, and an ONNX file can have no more than 2 GB: leave that format out")]
     TooLarge {
         /// Its size in bytes.
@@ -60,17 +60,17 @@ pub enum Error {
     /// A file could not be written.
     #[error("writing {}: {source}", path.display())]
     Write {
-        /// Which.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Error of the system.
         source: io::Error,
     },
-    /// ONNX Runtime refused.
+    /// ONNX Runtime reported an error.
     #[error("ONNX Runtime on {}: {said}", path.display())]
     Onnx {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// What it said.
+        /// Message of ONNX Runtime.
         said: String,
     },
 }

@@ -1,8 +1,8 @@
 //! A `model.pt` that this crate wrote, read as data.
 //!
-//! TorchScript is a program, and libtorch's loader runs what a file says: that may read and write any file. So the code
-//! is parsed here instead, and only what [`torchscript`](crate::torchscript) writes is known: one function without
-//! branches and loops, made of the operators in [`operator`]. libtorch never sees the file.
+//! TorchScript is a program, and libtorch's loader runs it with access to every file. So the code is parsed here
+//! instead, and only what [`torchscript`](crate::torchscript) writes is accepted: one function without branches and
+//! loops, made of the operators in [`operator`]. libtorch never sees the file.
 
 mod code;
 mod operator;
@@ -17,7 +17,7 @@ use std::path::Path;
 use tch::nn::ModuleT;
 use tch::{Device, Tensor};
 
-/// A network from a `model.pt`, for evaluation: it takes images from 0 to 1 and gives logits.
+/// A network from a `model.pt`, for evaluation: it takes images from 0 to 1 and returns logits.
 #[derive(Debug)]
 pub struct Frozen {
     code: Code,
@@ -25,8 +25,8 @@ pub struct Frozen {
 }
 
 impl Frozen {
-    /// Reads the network from the `bytes` of a file and moves its `constants`, which a reader of weights found in the
-    /// same bytes, to `device`. `path` names the file in errors.
+    /// Reads the network from the `bytes` of a file and moves its `constants` to `device`. A reader of weights found
+    /// the constants in the same bytes. `path` names the file in errors.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl Frozen {
             };
             let inputs = step.inputs.iter().map(get).collect::<Result<Vec<_>, _>>()?;
             let made = step.operator.run(&inputs)?;
-            // Large pictures fill the memory.
+            // Freed early: activations of large images fill the memory.
             step.last_uses.iter().for_each(|number| locals[*number] = None);
             locals[step.output] = Some(made);
         }

@@ -1,7 +1,7 @@
-//! Networks as files that others run.
+//! Export of networks to files that other programs run.
 //!
-//! A saved network takes images as they are, RGB from 0 to 1 (`[N, C, H, W]` f32), and gives logits (`[N, K, H, W]` f32):
-//! what the data was normalised with is part of it.
+//! A saved network takes unnormalised images, RGB from 0 to 1 (`[N, C, H, W]` f32), and returns logits (`[N, K, H, W]`
+//! f32): the normalisation is a part of it.
 
 mod config;
 mod error;
@@ -20,8 +20,8 @@ pub use parity::Parity;
 pub use torch_ext::Script;
 pub use torchscript::{Normalized, follow, torchscript};
 
-/// The name of a saved network's input: Triton's for TorchScript, which has none.
+/// Name of a saved network's input: Triton's for TorchScript, which has no names.
 pub const INPUT: &str = "input__0";
 
-/// The name of a saved network's output.
+/// Name of a saved network's output.
 pub const OUTPUT: &str = "output__0";

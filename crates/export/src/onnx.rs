@@ -17,16 +17,17 @@ use std::path::Path;
 use tch::{Kind, Tensor};
 use torch_ext::{Graph, Script};
 
-/// The set of operators that are used: the newest that runtimes of the year 2022 know too.
+/// Operator set of the files: the newest that runtimes of the year 2022 know too.
 const OPSET: i64 = 17;
 
-/// The version of the file format that came with it.
+/// Version of the file format that came with the operator set.
 const FORMAT: i64 = 8;
 
-/// What a file of protobuf messages can be at most.
+/// Maximum size of a protobuf file in bytes.
 const LARGEST: usize = i32::MAX as usize;
 
-/// Writes a network that was [followed](crate::follow) to the file `path` as ONNX: of `channels` channels, for `classes` classes.
+/// Writes a [traced](crate::follow) network with `channels` input channels and `classes` classes to the file `path` as
+/// ONNX.
 ///
 /// # Errors
 ///
@@ -54,13 +55,13 @@ pub fn onnx(script: &Script, channels: i64, classes: i64, path: &Path) -> Result
     fs::write(path, model.encode_to_vec()).map_err(|source| Error::Write { path: path.into(), source })
 }
 
-/// Any number of images of any size, with so many channels.
+/// Describes any number of images of any size with `channels` channels.
 fn images(name: &str, channels: i64) -> ValueInfoProto {
     let shape = [Dimension::Any("N"), Dimension::Known(channels), Dimension::Any("H"), Dimension::Any("W")];
     ValueInfoProto { name: Some(name.into()), r#type: Some(TypeProto::f32(&shape)) }
 }
 
-/// The numbers of a tensor as f32, in order.
+/// Returns the values of a tensor as f32, in order.
 fn numbers(tensor: &Tensor) -> Result<Vec<f32>, tch::TchError> {
     let flat = tensor.f_to_kind(Kind::Float)?.f_contiguous()?.f_view(-1)?;
     Vec::try_from(flat)

@@ -1,18 +1,18 @@
-//! Whether a saved network is the network that was saved.
+//! Comparison of a saved network with the live one.
 
 use contract::TorchError;
 use tch::{Kind, Tensor};
 
-/// How far a saved network is from the one that was saved, over some samples.
+/// Differences between a saved network and the live one, over some samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Parity {
-    /// Samples that were compared.
+    /// Number of samples that were compared.
     pub samples: i64,
     pixels: f64,
     same: f64,
-    /// The greatest difference between two logits.
+    /// Greatest difference of two logits.
     pub max_error: f64,
-    /// The greatest logit, without its sign.
+    /// Greatest absolute value of a logit.
     pub largest: f64,
 }
 
@@ -24,20 +24,20 @@ impl Parity {
         self.samples += expected.size()[0];
         self.pixels += same.numel() as f64;
         self.same += number(same.f_sum(Kind::Double)?)?;
-        // A number that is none is far from any other.
+        // NaN counts as infinitely far off.
         let error = number(expected.f_sub(found)?.f_abs()?.f_max()?)?;
         self.max_error = if error.is_nan() { f64::INFINITY } else { self.max_error.max(error) };
         self.largest = self.largest.max(number(expected.f_abs()?.f_max()?)?);
         Ok(())
     }
 
-    /// The share of pixels that have the same class, from 0 to 1.
+    /// Returns the share of pixels that have the same class, from 0 to 1.
     pub fn agreement(&self) -> f64 {
         if self.pixels > 0.0 { self.same / self.pixels } else { 0.0 }
     }
 
-    /// Whether the two are the same but for rounding: no difference of logits is more than `tolerance` of the largest logit, and no
-    /// larger share of pixels has another class.
+    /// Returns true if the two are the same but for rounding: no difference of logits is more than `tolerance` of the
+    /// largest logit, and no larger share of pixels has another class.
     pub fn holds(&self, tolerance: f64) -> bool {
         self.agreement() >= 1.0 - tolerance && self.max_error <= tolerance * self.largest
     }

@@ -17,7 +17,7 @@ pub struct Normalized {
 }
 
 impl Normalized {
-    /// `network` after mean and standard deviation of each channel, if there are any, on the network's `device`.
+    /// Wraps `network`, which is on `device`, and normalises by mean and standard deviation of each channel, if given.
     pub fn new(network: Box<dyn ModuleT>, constants: Option<[&[f64]; 2]>, device: Device) -> Result<Self, TorchError> {
         let tensor = |values: &[f64]| {
             Tensor::f_from_slice(values)?.f_to_kind(Kind::Float)?.f_view([1, -1, 1, 1])?.f_to_device(device)
@@ -36,15 +36,15 @@ impl ModuleT for Normalized {
     }
 }
 
-/// `network` as libtorch follows it in evaluation mode on `example`, an input `[1, C, H, W]`: with its parameters as constants (which
-/// must not want gradients any more) and BatchNorm folded into convolutions. Then it takes any number of images, and any size
-/// whose sides are as divisible as the example's.
+/// Traces `network` in evaluation mode on `example`, an input `[1, C, H, W]`. Its parameters become constants (they
+/// must no longer require gradients), and BatchNorm is folded into convolutions. The script takes any number of images,
+/// of any size whose sides are as divisible as the example's.
 pub fn follow(network: &dyn ModuleT, example: &Tensor) -> Result<Script, Error> {
     let _no_grad = tch::no_grad_guard();
     Script::follow(example, |images| network.forward_t(images, false)).map_err(Error::Follow)
 }
 
-/// Writes a network that was followed to the file `path`.
+/// Writes a traced network to the file `path`.
 pub fn torchscript(script: &Script, path: &Path) -> Result<(), Error> {
     let bytes = script.bytes().map_err(Error::Follow)?;
     fs::write(path, bytes).map_err(|source| Error::Write { path: path.into(), source })
@@ -88,7 +88,7 @@ mod tests {
         let mut store = VarStore::new(Device::Cpu);
         let network = Config::default().build(&store, 3, 3).unwrap();
         let image = |channels: i64| Tensor::rand([1, channels, 32, 32], (Kind::Float, Device::Cpu));
-        // Its weights want gradients.
+        // Its weights require gradients.
         let error = follow(network.as_ref(), &image(3)).unwrap_err().to_string();
         assert!(error.contains("requires grad") && !error.contains('\n'), "{error}");
         store.freeze();

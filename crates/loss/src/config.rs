@@ -1,7 +1,7 @@
 //! The `loss` section of a configuration: a weighted sum of the losses.
 
 use crate::{CrossEntropy, Dice};
-use contract::{BoxError, Invalid, Loss, TorchError};
+use contract::{Batch, BoxError, Invalid, Loss, Outputs, TorchError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
@@ -11,11 +11,11 @@ use tch::{Device, Tensor};
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Loss")]
 pub struct Config {
-    /// The share of the cross entropy; 0 leaves it out.
+    /// Weight of the cross entropy in the sum; 0 leaves it out.
     pub cross_entropy: f64,
-    /// The share of the soft Dice loss; 0 leaves it out.
+    /// Weight of the soft Dice loss in the sum; 0 leaves it out.
     pub dice: f64,
-    /// A weight for each class in the cross entropy, in the order of the class ids; without it all weigh the same.
+    /// Weight of each class in the cross entropy, in the order of the class ids; null weighs all equally.
     pub class_weights: Option<Vec<f64>>,
     /// Smoothing of the Dice loss, in pixels.
     pub smooth: f64,
@@ -28,26 +28,26 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Refuses what cannot work for `classes` classes.
+    /// Checks the values for `classes` classes; the error names the first invalid one.
     pub fn check(&self, classes: usize) -> Result<(), Invalid> {
         for (key, value) in [("cross_entropy", self.cross_entropy), ("dice", self.dice), ("smooth", self.smooth)] {
             Invalid::unless(value.is_finite() && value >= 0.0, key, || format!("must be 0 or more, is {value}"))?;
         }
         Invalid::unless(self.cross_entropy + self.dice > 0.0, "cross_entropy", || {
-            "is 0 and so is dice: nothing is left to minimise; give one of them a share".into()
+            "is 0 and so is dice: nothing is left to minimise; set one of them above 0".into()
         })?;
         let Some(weights) = &self.class_weights else { return Ok(()) };
         Invalid::unless(weights.len() == classes, "class_weights", || {
             format!("must hold one weight for each of the {classes} classes, holds {}", weights.len())
         })?;
         Invalid::unless(self.cross_entropy > 0.0, "class_weights", || {
-            "weigh the cross entropy only, and cross_entropy is 0: remove them or give it a share".into()
+            "weigh the cross entropy only, and cross_entropy is 0: remove them or set it above 0".into()
         })?;
         let good = weights.iter().all(|w| w.is_finite() && *w >= 0.0) && weights.iter().any(|w| *w > 0.0);
         Invalid::unless(good, "class_weights", || format!("must be 0 or more, one of them above 0; are {weights:?}"))
     }
 
-    /// The loss on `device`.
+    /// Builds the loss on `device`.
     pub fn build(&self, device: Device) -> Result<Sum, TorchError> {
         let mut terms: Vec<(f64, Box<dyn Loss>)> = Vec::new();
         if self.cross_entropy > 0.0 {
@@ -66,15 +66,15 @@ impl Config {
 
 /// A weighted sum of losses.
 pub struct Sum {
-    /// The shares and what they are of; at least one.
+    /// Losses with their weights; at least one.
     pub terms: Vec<(f64, Box<dyn Loss>)>,
 }
 
 impl Loss for Sum {
-    fn loss(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor, BoxError> {
+    fn loss(&self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
         let mut sum: Option<Tensor> = None;
         for (share, term) in &self.terms {
-            let loss = term.loss(outputs, targets)? * *share;
+            let loss = term.loss(outputs, batch)? * *share;
             sum = Some(match sum {
                 None => loss,
                 Some(sum) => sum.f_add(&loss).map_err(TorchError::from)?,

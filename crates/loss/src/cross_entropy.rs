@@ -1,9 +1,9 @@
 //! Sparse categorical cross entropy from logits.
 
-use contract::{BoxError, IGNORE_INDEX, Loss, TorchError};
+use contract::{Batch, BoxError, IGNORE_INDEX, Loss, Outputs, TorchError};
 use tch::{Kind, Reduction, TchError, Tensor};
 
-/// The mean over valid pixels of `-log softmax(outputs)[target]`.
+/// Mean over valid pixels of `-log softmax(outputs)[target]`.
 ///
 /// With class weights it is the weighted mean, `sum(w[target] * loss) / sum(w[target])`, as in PyTorch's
 /// `CrossEntropyLoss`. Unlike there, a batch without a valid pixel has the loss 0, not NaN.
@@ -14,7 +14,7 @@ pub struct CrossEntropy {
 }
 
 impl CrossEntropy {
-    /// The sum of the weights of all valid pixels: their number where there are no class weights.
+    /// Returns the sum of the class weights of all valid pixels, or their number without class weights.
     fn weight(&self, targets: &Tensor) -> Result<Tensor, TchError> {
         let Some(weights) = &self.class_weights else { return targets.f_ne(IGNORE_INDEX)?.f_sum(Kind::Float) };
         let classes = weights.size()[0];
@@ -25,7 +25,8 @@ impl CrossEntropy {
 }
 
 impl Loss for CrossEntropy {
-    fn loss(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor, BoxError> {
+    fn loss(&self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
+        let (outputs, targets) = (&outputs.prediction, &batch.targets);
         let mean = || {
             let weights = self.class_weights.as_ref();
             let sum = outputs.f_cross_entropy_loss(targets, weights, Reduction::Sum, IGNORE_INDEX, 0.0)?;

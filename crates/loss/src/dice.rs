@@ -1,16 +1,16 @@
 //! Soft Dice loss from logits.
 
-use contract::{BoxError, IGNORE_INDEX, Loss, TorchError};
+use contract::{Batch, BoxError, IGNORE_INDEX, Loss, Outputs, TorchError};
 use tch::{Kind, TchError, Tensor};
 
-/// One minus the mean soft Dice coefficient of the classes that the batch holds.
+/// One minus the mean soft Dice coefficient of the classes in the batch's targets.
 ///
 /// With `p` the softmax of the outputs and `t` the one-hot targets, summed over all valid pixels of the batch, a class
-/// has the coefficient `(2 * sum(p * t) + smooth) / (sum(p) + sum(t) + smooth)` (Milletari et al., V-Net, 2016, with the
-/// plain sums of Sudre et al., 2017). A batch without a valid pixel has the loss 0.
+/// has the coefficient `(2 * sum(p * t) + smooth) / (sum(p) + sum(t) + smooth)` (Milletari et al., V-Net, 2016, with
+/// the plain sums of Sudre et al., 2017). A batch without a valid pixel has the loss 0.
 #[derive(Debug)]
 pub struct Dice {
-    /// Pixels that are added above and below, so that a class of few pixels does not jump.
+    /// Pixels added to numerator and denominator, so that the coefficient of a class of few pixels does not jump.
     pub smooth: f64,
 }
 
@@ -18,7 +18,8 @@ impl Dice {
     fn f_loss(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor, TchError> {
         let classes = outputs.size().get(1).copied().unwrap_or_default();
         let mask = targets.f_ne(IGNORE_INDEX)?.f_unsqueeze(1)?;
-        // Compared rather than made with one_hot, which reads the largest id first. An ignored pixel is of no class.
+        // Compared rather than made with one_hot, which reads the largest id from the device first. An ignored pixel is
+        // of no class.
         let ids = Tensor::f_arange(classes, (Kind::Int64, targets.device()))?.f_view([1, -1, 1, 1])?;
         let one_hot = targets.f_unsqueeze(1)?.f_eq_tensor(&ids)?.f_to_kind(Kind::Float)?;
         let probabilities = outputs.f_softmax(1, Kind::Float)?.f_mul(&mask)?;
@@ -27,7 +28,7 @@ impl Dice {
         let hits = over_pixels(probabilities.f_mul(&one_hot)?)?;
         let predicted = over_pixels(probabilities)?;
         let real = over_pixels(one_hot)?;
-        // Without smoothing a class that is nowhere is 0 / 0.
+        // Without smoothing, an absent class is 0 / 0.
         let pixels = (predicted + &real + self.smooth).f_clamp_min(f64::from(f32::MIN_POSITIVE))?;
         let dice = (hits * 2.0 + self.smooth) / pixels;
 
@@ -37,7 +38,7 @@ impl Dice {
 }
 
 impl Loss for Dice {
-    fn loss(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor, BoxError> {
-        self.f_loss(outputs, targets).map_err(|error| TorchError::from(error).into())
+    fn loss(&self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
+        self.f_loss(&outputs.prediction, &batch.targets).map_err(|error| TorchError::from(error).into())
     }
 }

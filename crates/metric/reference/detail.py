@@ -1,8 +1,8 @@
-"""Writes detail.json: what NumPy counts of a random batch, pixel by pixel.
+"""Writes detail.json: NumPy's counts of a random batch, pixel by pixel.
 
     python detail.py > detail.json        (made with numpy 2.4)
 
-Probabilities that are nearer to an edge of a bin than f32 can tell are avoided.
+Avoids probabilities that are too close to the edge of a bin for f32.
 """
 
 import json

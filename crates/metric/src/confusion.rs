@@ -1,13 +1,15 @@
-//! The metric of segmentation, as it is collected.
+//! The segmentation metric, collected batch by batch.
 
 use crate::Confusion;
-use contract::{BoxError, IGNORE_INDEX, Metric, Scores, StateDict, StateError, Stateful, TorchError, load};
+use contract::{
+    Batch, BoxError, IGNORE_INDEX, Metric, Outputs, Scores, StateDict, StateError, Stateful, TorchError, load,
+};
 use tch::{Device, Kind, TchError, Tensor};
 
-/// The confusion matrix and the mean loss over everything since the last reset, kept on the device.
+/// Confusion matrix and mean loss over all batches since the last reset, kept on the device.
 ///
 /// Its scores are `loss`, `accuracy`, `mean_iou`, `mean_dice`, `iou/CLASS`, `dice/CLASS` for each class, and `pixels`.
-/// `loss` is the mean of the batches' losses weighted by their valid pixels, so that a last batch of one sample does not
+/// `loss` is the mean of the batches' losses weighted by their valid pixels, so a last batch of one sample does not
 /// count as much as a full one.
 #[derive(Debug)]
 pub struct Segmentation {
@@ -16,53 +18,43 @@ pub struct Segmentation {
     counts: Tensor,
     /// Scalar f64: the sum over batches of loss times valid pixels.
     weighted_loss: Tensor,
-    /// Whether batches whose loss is not finite are left out.
-    finite_only: bool,
 }
 
-/// What a batch was counted by, on the device.
+/// Predictions and counts of a batch, on the device.
 #[derive(Debug)]
 pub struct Counted {
     /// `[N, H, W]` i64: the class of each pixel.
     pub predicted: Tensor,
-    /// `[N, K * K + 1]` i64: the counts of each sample, as those of the whole.
+    /// `[N, K * K + 1]` i64: the counts of each sample, in the layout of [`Segmentation`]'s counts.
     of_samples: Tensor,
 }
 
 impl Counted {
-    /// `[N]` f64: the mean IoU of each sample over the classes that are in its target or prediction; NaN where nothing counts.
+    /// Returns the mean IoU of each sample, `[N]` f64, over the classes in its target or prediction; NaN for a sample
+    /// without valid pixels.
     pub fn scores(&self) -> Result<Tensor, TchError> {
         let cells = self.of_samples.size()[1] - 1;
         let k = cells.isqrt();
         let matrices = self.of_samples.f_narrow(1, 0, cells)?.f_view([-1, k, k])?;
         let sum = |dim: i64| matrices.f_sum_dim_intlist([dim].as_slice(), false, Kind::Int64);
         let hits = matrices.f_diagonal(0, 1, 2)?;
-        // A class that is in neither is 0 / 0, and none of the sample's.
+        // A class in neither is 0 / 0 and does not count for the sample.
         let iou = hits.f_to_kind(Kind::Double)?.f_div(&sum(1)?.f_add(&sum(2)?)?.f_sub(&hits)?)?;
         iou.f_nanmean([1i64].as_slice(), false, Kind::Double)
     }
 }
 
 impl Segmentation {
-    /// An empty metric for the classes of these names, in the order of their ids. It counts every batch: a model that
-    /// gives NaN must not look healthy in validation.
+    /// Creates an empty metric for the classes of these names, in the order of their ids. It counts every batch: a
+    /// model that outputs NaN must not look healthy in validation.
     pub fn new(classes: Vec<String>, device: Device) -> Result<Self, TorchError> {
         let k = classes.len() as i64;
         let counts = Tensor::f_zeros([k * k + 1], (Kind::Int64, device))?;
         let weighted_loss = Tensor::f_zeros([0i64; 0], (Kind::Double, device))?;
-        Ok(Self { classes, counts, weighted_loss, finite_only: false })
+        Ok(Self { classes, counts, weighted_loss })
     }
 
-    /// The same for training: leaves out batches whose loss is not finite, pixels and all. Nothing was learnt from them,
-    /// since the optimizer rejects their update; counted, one of them would make the epoch's mean loss NaN although the
-    /// run went on. (A finite loss whose gradient is not finite counts: it is a true measurement.) The state has the same
-    /// form as without, and the numbers are the same where every loss is finite.
-    #[must_use]
-    pub fn of_training(self) -> Self {
-        Self { finite_only: true, ..self }
-    }
-
-    /// Takes a batch into account, as [`Metric::update`] does, and gives back what it was counted by.
+    /// Counts a batch, like [`Metric::update`], and returns its predictions and counts.
     pub fn count(&mut self, loss: &Tensor, outputs: &Tensor, targets: &Tensor) -> Result<Counted, BoxError> {
         let _no_grad = tch::no_grad_guard();
         let (k, shape) = (self.classes.len() as i64, outputs.size());
@@ -79,11 +71,7 @@ impl Segmentation {
     fn f_count(&mut self, loss: &Tensor, outputs: &Tensor, targets: &Tensor) -> Result<Counted, TchError> {
         let k = self.classes.len() as i64;
         let predicted = outputs.f_argmax(1, false)?;
-        let mut valid = targets.f_ne(IGNORE_INDEX)?;
-        if self.finite_only {
-            // A scalar on the device, spread over all pixels: nobody on the host needs to know.
-            valid = valid.f_logical_and(&loss.f_isfinite()?)?;
-        }
+        let valid = targets.f_ne(IGNORE_INDEX)?;
         // Scattered rather than counted with bincount, which asks the device how many bins it needs.
         let cell = targets.f_mul_scalar(k)?.f_add(&predicted)?;
         let cell = cell.f_where_self(&valid, &targets.f_full_like(k * k)?)?.f_flatten(1, -1)?;
@@ -92,14 +80,13 @@ impl Segmentation {
         let _ = self.counts.f_add_(&of_samples.f_sum_dim_intlist([0i64].as_slice(), false, Kind::Int64)?)?;
         let pixels = valid.f_sum(Kind::Double)?;
         let weighted = loss.f_to_kind(Kind::Double)?.f_mul(&pixels)?;
-        // A batch without a valid pixel has no loss to speak of, whatever the loss function made of it. Multiplied by 0
-        // a loss that is not finite would still be NaN.
+        // A batch without a valid pixel has no meaningful loss. Multiplied by 0, a non-finite loss would still be NaN.
         let nothing = weighted.f_zeros_like()?;
         let _ = self.weighted_loss.f_add_(&weighted.f_where_self(&pixels.f_gt(0.0)?, &nothing)?)?;
         Ok(Counted { predicted, of_samples })
     }
 
-    /// The matrix so far. Waits for the device.
+    /// Returns the matrix so far. Waits for the device.
     pub fn confusion(&self) -> Result<Confusion, TorchError> {
         let k = self.classes.len();
         let counts = Vec::<i64>::try_from(self.counts.f_to_device(Device::Cpu)?)?;
@@ -113,8 +100,8 @@ impl Metric for Segmentation {
         let _ = self.weighted_loss.zero_();
     }
 
-    fn update(&mut self, loss: &Tensor, outputs: &Tensor, targets: &Tensor) -> Result<(), BoxError> {
-        self.count(loss, outputs, targets).map(drop)
+    fn update(&mut self, loss: &Tensor, outputs: &Outputs, batch: &Batch) -> Result<(), BoxError> {
+        self.count(loss, &outputs.prediction, &batch.targets).map(drop)
     }
 
     fn compute(&self) -> Result<Scores, BoxError> {
@@ -123,6 +110,10 @@ impl Metric for Segmentation {
         let mut scores: Scores = vec![("loss".into(), loss / confusion.pixels() as f64)];
         scores.extend(confusion.scores(&self.classes));
         Ok(scores)
+    }
+
+    fn columns(&self) -> Result<Vec<String>, BoxError> {
+        Ok(["loss", "accuracy", "mean_iou"].map(String::from).into())
     }
 }
 

@@ -1,30 +1,31 @@
-//! What the classes of the pixels alone do not show: how sure the network was.
+//! Counts of pixels by the network's confidence, which the predicted classes alone do not show.
 
 use crate::Counted;
 use contract::{BoxError, IGNORE_INDEX, TorchError};
 use std::num::NonZeroU16;
 use tch::{Device, Kind, TchError, Tensor};
 
-/// Bins of the probability of a class, between thresholds.
+/// Number of bins of a class's probability, between thresholds.
 const BINS: i64 = 100;
-/// Bins of the probability of the predicted class.
+/// Number of bins of the predicted class's probability.
 const CALIBRATION: i64 = 15;
-/// Probabilities that are counted at once.
+/// Number of probabilities that are counted at once.
 const AT_ONCE: i64 = 1 << 22;
 
-/// Counts over everything since it was made, kept on the device: of pixels by how probable each class was held, and by how sure the
-/// network was. Of every so manyth row and column, since neighbours know little of each other that is new.
+/// Counts of pixels since creation, kept on the device: by the probability of each class, and by the confidence of the
+/// network. Only every STRIDE-th row and column counts, because neighbours add little information.
 #[derive(Debug)]
 pub struct Detail {
     classes: i64,
     stride: i64,
-    /// `[K, 2 * BINS + 1]` i64: pixels of other classes and of this one, by this one's probability; last the ignored.
+    /// `[K, 2 * BINS + 1]` i64: pixels of other classes, then of this one, by this one's probability; last the ignored
+    /// ones.
     probabilities: Tensor,
-    /// `[3, CALIBRATION + 1]` f64: sum of confidences, right pixels, pixels; last the ignored.
+    /// `[3, CALIBRATION + 1]` f64: sum of confidences, correct pixels, all pixels; last the ignored ones.
     calibration: Tensor,
 }
 
-/// The pixels of one class and of the others, with a threshold for the probability of that class.
+/// Numbers of pixels of one class and of the others, at a threshold on the probability of that class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Threshold {
     /// Of the class, at or above the threshold.
@@ -37,19 +38,19 @@ pub struct Threshold {
     pub false_negatives: u64,
 }
 
-/// The pixels whose predicted class was held so probable.
+/// Pixels in one bin of the predicted class's probability.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Confidence {
-    /// The sum of the probabilities.
+    /// Sum of the probabilities.
     pub sum: f64,
-    /// Pixels whose predicted class is right.
+    /// Number of pixels with the correct class.
     pub correct: u64,
-    /// All of the pixels.
+    /// Number of all pixels.
     pub count: u64,
 }
 
 impl Detail {
-    /// An empty one for so many classes, which looks at every `stride`th row and column of pixels.
+    /// Creates empty counts for `classes` classes, over every `stride`-th row and column of pixels.
     pub fn new(classes: usize, stride: NonZeroU16, device: Device) -> Result<Self, TorchError> {
         let classes = classes as i64;
         Ok(Self {
@@ -60,8 +61,8 @@ impl Detail {
         })
     }
 
-    /// Takes a batch into account: `outputs` (logits `[N, K, H, W]`), `targets` (`[N, H, W]` i64) and what they were counted by. Does not
-    /// wait for the device.
+    /// Counts a batch: `outputs` (logits `[N, K, H, W]`), `targets` (`[N, H, W]` i64) and its predictions in `counted`.
+    /// Does not wait for the device.
     pub fn update(&mut self, outputs: &Tensor, targets: &Tensor, counted: &Counted) -> Result<(), BoxError> {
         let _no_grad = tch::no_grad_guard();
         self.f_update(outputs, targets, &counted.predicted).map_err(|error| TorchError::from(error).into())
@@ -73,7 +74,7 @@ impl Detail {
         };
         let (outputs, targets, predicted) = (some(outputs)?, some(targets)?, some(predicted)?);
         let (samples, classes, height, width) = outputs.size4()?;
-        // Where there are many classes a few samples at a time, since what is made on the way takes several times their memory.
+        // With many classes a few samples at a time, because intermediate tensors take several times their memory.
         let few = (AT_ONCE / (classes * height * width).max(1)).max(1);
         for start in (0..samples).step_by(few as usize) {
             let part = |tensor: &Tensor| tensor.f_narrow(0, start, few.min(samples - start));
@@ -85,7 +86,7 @@ impl Detail {
     fn f_count(&mut self, outputs: &Tensor, targets: &Tensor, predicted: &Tensor) -> Result<(), TchError> {
         let probabilities = outputs.f_softmax(1, Kind::Float)?.f_nan_to_num_(0.0, None, None)?;
         let ignored = targets.f_eq(IGNORE_INDEX)?;
-        // Whole numbers as f32, which are exact up to 2^24.
+        // Integers as f32, which are exact up to 2^24.
         let class = Tensor::f_arange(self.classes, (Kind::Float, outputs.device()))?.f_view([1, -1, 1, 1])?;
         let mut of_class = targets.f_unsqueeze(1)?.f_eq_tensor(&class)?.f_to_kind(Kind::Float)?;
         let mut bin = binned(&probabilities, BINS)?.f_add_(&of_class.f_mul_scalar_(BINS as f64)?)?;
@@ -105,7 +106,7 @@ impl Detail {
         Ok(())
     }
 
-    /// For each class its counts at 101 thresholds that lie evenly from 0 to 1. Waits for the device.
+    /// Returns the counts of each class at 101 thresholds, evenly spaced from 0 to 1. Waits for the device.
     pub fn thresholds(&self) -> Result<Vec<Vec<Threshold>>, TorchError> {
         let bins = BINS as usize;
         let counts = Vec::<i64>::try_from(self.probabilities.f_to_device(Device::Cpu)?.f_flatten(0, -1)?)?;
@@ -124,7 +125,8 @@ impl Detail {
         Ok(counts.chunks_exact(2 * bins + 1).map(of_class).collect())
     }
 
-    /// Pixels by how probable their predicted class was held, in 15 bins of equal width from 0 to 1. Waits for the device.
+    /// Returns the pixels by the probability of their predicted class, in 15 bins of equal width from 0 to 1. Waits for
+    /// the device.
     pub fn calibration(&self) -> Result<Vec<Confidence>, TorchError> {
         let rows = Vec::<f64>::try_from(self.calibration.f_to_device(Device::Cpu)?.f_flatten(0, -1)?)?;
         let (bins, width) = (CALIBRATION as usize, CALIBRATION as usize + 1);
@@ -136,7 +138,7 @@ impl Detail {
     }
 }
 
-/// Which of `bins` from 0 to 1 each probability is in.
+/// Returns the index of each probability's bin, among `bins` from 0 to 1.
 fn binned(probabilities: &Tensor, bins: i64) -> Result<Tensor, TchError> {
     probabilities.f_mul_scalar(bins as f64)?.f_floor_()?.f_clamp_max_((bins - 1) as f64)
 }

@@ -1,48 +1,49 @@
-//! What a network made of some samples, kept from the pass that measured it: the first, the worst and the best.
+//! A network's predictions for some samples, kept from the pass that measured it: the first, the worst and the best.
 
 use crate::Counted;
 use contract::{BoxError, TorchError};
 use tch::{Device, Kind, TchError, Tensor};
 
-/// Samples of everything since it was made, kept on the device with what was predicted for them.
+/// Selected samples since creation, kept on the device with their predictions.
 #[derive(Debug)]
 pub struct Gallery {
     first: Kept,
     worst: Kept,
     best: Kept,
-    /// `[N]` f64 of each batch.
+    /// Scores of each batch, `[N]` f64.
     scores: Vec<Tensor>,
 }
 
-/// A sample and what was predicted for it.
+/// A sample and its prediction.
 #[derive(Debug)]
 pub struct Predicted {
-    /// The batch that it was in.
+    /// Index of its batch.
     pub batch: u64,
-    /// Its place in that.
+    /// Its index in the batch.
     pub at: u64,
-    /// Its mean IoU over the classes that are in its target or in what was predicted; NaN where nothing of it counts.
+    /// Its mean IoU over the classes in its target or prediction; NaN without valid pixels.
     pub score: f64,
-    /// `[H, W]` u8 on the device: the classes of its pixels.
+    /// `[H, W]` u8 on the device: the predicted classes of its pixels.
     pub classes: Tensor,
 }
 
-/// Those samples of which a key is lowest; of equal ones the earliest. Never those whose key is NaN, where there are others.
+/// The `count` samples with the smallest key, the earliest of equal ones. One with a NaN key only for lack of others.
 #[derive(Debug)]
 struct Kept {
     count: i64,
-    /// Keys, numbers (batch, place, `[k, 2]`) and classes (`[k, H, W]`) of at most `count`, in the order of the keys.
+    /// Keys, indices (of batch and sample, `[k, 2]`) and classes (`[k, H, W]`) of at most `count` samples, sorted by
+    /// key.
     tensors: Option<[Tensor; 3]>,
 }
 
 impl Gallery {
-    /// An empty one that keeps so many of the first, and so many each of the worst and of the best.
+    /// Creates an empty gallery for the first `first`, the worst `extremes` and the best `extremes` samples.
     pub fn new(first: usize, extremes: usize) -> Self {
         let kept = |count: usize| Kept { count: i64::try_from(count).unwrap_or(i64::MAX), tensors: None };
         Self { first: kept(first), worst: kept(extremes), best: kept(extremes), scores: Vec::new() }
     }
 
-    /// Takes a batch into account. Its samples have the size of those before. Does not wait for the device.
+    /// Counts a batch, whose samples must have the size of earlier ones. Does not wait for the device.
     pub fn update(&mut self, counted: &Counted) -> Result<(), BoxError> {
         let _no_grad = tch::no_grad_guard();
         self.f_update(counted).map_err(|error| TorchError::from(error).into())
@@ -54,7 +55,7 @@ impl Gallery {
         let batch = places.f_full_like(self.scores.len() as i64)?;
         let numbers = Tensor::f_stack(&[&batch, &places], 1)?;
         let classes = counted.predicted.f_to_kind(Kind::Uint8)?;
-        // Later batches never are among the first again.
+        // Once full, it never changes again.
         if !self.first.is_full() {
             self.first.update(&scores.f_zeros_like()?, &numbers, &classes)?;
         }
@@ -64,22 +65,22 @@ impl Gallery {
         Ok(())
     }
 
-    /// All scores: of each batch those of its samples. Waits for the device.
+    /// Returns the scores of all samples, by batch. Waits for the device.
     pub fn scores(&self) -> Result<Vec<Vec<f64>>, TorchError> {
         self.scores.iter().map(|scores| Ok(Vec::try_from(scores.f_to_device(Device::Cpu)?)?)).collect()
     }
 
-    /// The first samples. Waits for the device.
+    /// Returns the first samples. Waits for the device.
     pub fn first(&self) -> Result<Vec<Predicted>, TorchError> {
         self.predicted(&self.first)
     }
 
-    /// Those with the lowest scores, the worst first. Waits for the device.
+    /// Returns the samples with the lowest scores, the worst first. Waits for the device.
     pub fn worst(&self) -> Result<Vec<Predicted>, TorchError> {
         self.scored(&self.worst)
     }
 
-    /// Those with the highest scores, the best first. Waits for the device.
+    /// Returns the samples with the highest scores, the best first. Waits for the device.
     pub fn best(&self) -> Result<Vec<Predicted>, TorchError> {
         self.scored(&self.best)
     }
@@ -115,7 +116,7 @@ impl Kept {
                 [keys?, numbers?, classes?]
             }
         };
-        // Stable, and what was kept is earlier than what is new. NaN comes last.
+        // The sort is stable, and kept samples come before new ones. NaN comes last.
         let order = all[0].f_argsort_stable(true, 0, false)?;
         let order = order.f_narrow(0, 0, order.size()[0].min(self.count))?;
         let [keys, numbers, classes] = all.map(|part| part.f_index_select(0, &order));

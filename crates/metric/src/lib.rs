@@ -1,5 +1,5 @@
-//! What predictions are worth: one confusion matrix on the device, and everything that can be read from it; and for a closer
-//! look, how sure the network was, and what it made of which samples.
+//! Metrics of predictions: one confusion matrix on the device with all scores derived from it; and for a closer look,
+//! the network's confidence and its predictions for selected samples.
 
 mod confusion;
 mod detail;

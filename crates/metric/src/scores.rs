@@ -1,8 +1,8 @@
-//! What is read from a confusion matrix.
+//! Scores of a confusion matrix.
 
 use contract::Scores;
 
-/// How often a pixel of one class was taken for another: `K` rows of targets, `K` columns of predictions.
+/// Confusion matrix in pixels: `K` rows of targets, `K` columns of predictions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confusion {
     classes: usize,
@@ -10,48 +10,50 @@ pub struct Confusion {
 }
 
 impl Confusion {
-    /// A matrix from its rows, one after the other: `classes * classes` counts; missing ones are 0.
+    /// Creates a matrix from its rows in order: `classes * classes` counts; missing ones are 0.
     pub fn new(classes: usize, counts: &[i64]) -> Self {
         let mut counts = counts.to_vec();
         counts.resize(classes * classes, 0);
         Self { classes, counts }
     }
 
-    /// Pixels of class `target` that were taken for class `predicted`.
+    /// Returns the number of pixels of class `target` that were predicted as class `predicted`.
     pub fn count(&self, target: usize, predicted: usize) -> i64 {
         self.counts[target * self.classes + predicted]
     }
 
-    /// All counted pixels.
+    /// Returns the number of all counted pixels.
     pub fn pixels(&self) -> i64 {
         self.counts.iter().sum()
     }
 
-    /// The share of pixels whose class was found (Keras' SparseCategoricalAccuracy); NaN where nothing was counted.
+    /// Returns the fraction of pixels with the correct class (Keras' SparseCategoricalAccuracy); NaN if none was
+    /// counted.
     pub fn accuracy(&self) -> f64 {
         let right: i64 = (0..self.classes).map(|k| self.count(k, k)).sum();
         right as f64 / self.pixels() as f64
     }
 
-    /// Intersection over union for each class: `hits / (hits + misses + false alarms)` (Jaccard). `None` for a class
-    /// that neither targets nor predictions hold.
+    /// Returns the intersection over union of each class: `hits / (hits + misses + false alarms)` (Jaccard). `None` for
+    /// a class in neither targets nor predictions.
     pub fn iou(&self) -> Vec<Option<f64>> {
         self.of_classes(|hits, wrong| hits / (hits + wrong))
     }
 
-    /// The Dice coefficient (F1) for each class: `2 hits / (2 hits + misses + false alarms)`. `None` as in [`Self::iou`].
+    /// Returns the Dice coefficient (F1) of each class: `2 hits / (2 hits + misses + false alarms)`. `None` as in
+    /// [`Self::iou`].
     pub fn dice(&self) -> Vec<Option<f64>> {
         self.of_classes(|hits, wrong| 2.0 * hits / (2.0 * hits + wrong))
     }
 
-    /// The mean over the classes that have a value; NaN where none has.
+    /// Returns the mean over the classes that have a value; NaN if none has.
     pub fn mean(of_classes: &[Option<f64>]) -> f64 {
         let known: Vec<f64> = of_classes.iter().flatten().copied().collect();
         known.iter().sum::<f64>() / known.len() as f64
     }
 
-    /// All of these by their names: `accuracy`, `mean_iou`, `mean_dice`, `iou/CLASS` and `dice/CLASS` for each class,
-    /// NaN where there is none, and `pixels`.
+    /// Returns all scores by name: `accuracy`, `mean_iou`, `mean_dice`, `iou/CLASS` and `dice/CLASS` for each class,
+    /// NaN without a value, and `pixels`.
     pub fn scores(&self, classes: &[String]) -> Scores {
         let (iou, dice) = (self.iou(), self.dice());
         let mut scores: Scores = vec![

@@ -1,21 +1,22 @@
-//! What the networks are made of.
+//! Building blocks of the networks.
 
 use crate::part::Buffers;
 use tch::Tensor;
 use tch::nn::{self, ModuleT};
 use torch_ext::{self as ext, Geometry, Relu};
 
-/// He et al., 2015, for layers that a ReLU follows; `fan_in` counts the inputs that one output sees.
+/// Returns the initialisation of He et al. (2015) for a layer that a ReLU follows; `fan_in` is the number of inputs per
+/// output.
 pub(crate) fn he(fan_in: i64) -> nn::Init {
     nn::Init::Randn { mean: 0.0, stdev: (2.0 / fan_in as f64).sqrt() }
 }
 
-/// A convolution.
+/// A convolution, computed by [`ext::conv3x3`] if it can be.
 #[derive(Debug)]
 pub(crate) struct Conv {
     conv: nn::Conv2D,
     how: Geometry,
-    /// Whether it is one of [`ext::conv3x3`]'s.
+    /// True if [`ext::conv3x3`] takes it: 3×3, stride 1, one group, no bias.
     plain3x3: bool,
 }
 
@@ -28,7 +29,8 @@ impl nn::Module for Conv {
     }
 }
 
-/// A convolution that keeps height and width; without `bias` where a BatchNorm follows, which would take it off again.
+/// Makes a convolution that keeps height and width. Set `bias` to false if a BatchNorm follows, which would subtract it
+/// again.
 pub(crate) fn conv(path: &nn::Path, inputs: i64, outputs: i64, kernel: i64, bias: bool) -> Conv {
     let ws_init = he(inputs * kernel * kernel);
     let config = nn::ConvConfig { padding: kernel / 2, bias, ws_init, ..Default::default() };
@@ -36,7 +38,8 @@ pub(crate) fn conv(path: &nn::Path, inputs: i64, outputs: i64, kernel: i64, bias
     Conv { conv: nn::conv2d(path, inputs, outputs, kernel, config), how, plain3x3: kernel == 3 && !bias }
 }
 
-/// A convolution without bias whose outputs are `stride` pixels apart, of `groups` that see channels of their own only.
+/// Makes a convolution without bias whose outputs are `stride` pixels apart, in `groups` of channels that see only
+/// their own inputs.
 pub(crate) fn strided(path: &nn::Path, [inputs, outputs]: [i64; 2], kernel: i64, stride: i64, groups: i64) -> Conv {
     let ws_init = he(inputs / groups * kernel * kernel);
     let config = nn::ConvConfig { padding: kernel / 2, stride, groups, bias: false, ws_init, ..Default::default() };
@@ -49,14 +52,14 @@ pub(crate) fn strided(path: &nn::Path, [inputs, outputs]: [i64; 2], kernel: i64,
 #[derive(Debug)]
 pub(crate) struct ConvTranspose {
     conv: nn::ConvTranspose2D,
-    /// What is cut off at the top and the left, and not at the bottom and the right.
+    /// Rows and columns cropped at the top and the left, but not at the bottom and the right.
     padding: i64,
 }
 
 impl ConvTranspose {
-    /// With a kernel of 2×2 or 3×3.
+    /// Makes one with a kernel of 2×2 or 3×3.
     pub(crate) fn new(path: &nn::Path, inputs: i64, outputs: i64, kernel: i64, bias: bool) -> Self {
-        // Of the weights between two channels an output sees a quarter, more or less.
+        // Each output sees about a quarter of the weights between two channels.
         let ws_init = he(inputs * kernel * kernel / 4);
         let padding = kernel - 2;
         let config = nn::ConvTransposeConfig {
@@ -81,11 +84,11 @@ impl nn::Module for ConvTranspose {
     }
 }
 
-/// The share of a batch in BatchNorm's running statistics, and what is added to a variance: PyTorch's.
+/// BatchNorm's momentum (a batch's share in the running statistics) and epsilon (added to the variance), as in PyTorch.
 const MOMENTUM: f64 = 0.1;
 const EPSILON: f64 = 1e-5;
 
-/// BatchNorm, its weight 1 and its bias 0.
+/// Makes a BatchNorm with weight 1 and bias 0.
 pub(crate) fn norm(path: &nn::Path, channels: i64) -> nn::BatchNorm {
     // tch would draw the weight from U(0, 1).
     let ws_init = nn::Init::Const(1.0);
@@ -93,18 +96,18 @@ pub(crate) fn norm(path: &nn::Path, channels: i64) -> nn::BatchNorm {
     nn::batch_norm2d(path, channels, config)
 }
 
-/// The parts of a BatchNorm that [`norm`] made.
+/// Returns the parts of a BatchNorm made by [`norm`].
 fn parts(norm: &nn::BatchNorm) -> Option<ext::BatchNorm<'_>> {
     let (running_mean, running_var) = (&norm.running_mean, &norm.running_var);
     let (weight, bias) = (norm.ws.as_ref()?, norm.bs.as_ref()?);
     Some(ext::BatchNorm { weight, bias, running_mean, running_var, momentum: MOMENTUM, epsilon: EPSILON })
 }
 
-/// BatchNorm and ReLU: one operator where [`ext::Fusion`] says so.
+/// Applies BatchNorm and ReLU, as one operator where [`ext::Fusion`] says so.
 ///
 /// # Panics
 ///
-/// Where libtorch reports an error, as every tch module does.
+/// Panics if libtorch reports an error, as every tch module does.
 pub(crate) fn norm_relu(x_nchw: Tensor, norm: &nn::BatchNorm, relu: Relu, train: bool) -> Tensor {
     let y = match parts(norm) {
         Some(norm) => ext::batch_norm_relu(x_nchw, norm, relu, train),
@@ -113,13 +116,14 @@ pub(crate) fn norm_relu(x_nchw: Tensor, norm: &nn::BatchNorm, relu: Relu, train:
     y.unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Sets whole channels to zero with this probability in training, and scales the others up for it (Tompson et al., 2015).
+/// In training, sets whole channels to zero with this probability and scales the others up accordingly (Tompson et al.,
+/// 2015).
 pub(crate) fn dropout(x_nchw: Tensor, probability: f64, train: bool) -> Tensor {
     if train && probability > 0.0 { x_nchw.feature_dropout(probability, train) } else { x_nchw }
 }
 
-/// Runs `network` on `x_nchw`, padded at the right and the bottom to a multiple of `multiple` by repeating the border, and
-/// crops what it gives to the size of `x_nchw`.
+/// Pads `x_nchw` at the right and the bottom to a multiple of `multiple` by repeating the border, runs `network` on it,
+/// and crops the output to the size of `x_nchw`.
 pub(crate) fn padded(x_nchw: &Tensor, multiple: i64, network: impl FnOnce(Tensor) -> Tensor) -> Tensor {
     let (height, width) = (x_nchw.size()[2], x_nchw.size()[3]);
     let missing = |size: i64| (multiple - size % multiple) % multiple;
@@ -131,7 +135,7 @@ pub(crate) fn padded(x_nchw: &Tensor, multiple: i64, network: impl FnOnce(Tensor
     network(x_nchw).narrow(2, 0, height).narrow(3, 0, width)
 }
 
-/// A convolution with BatchNorm.
+/// A convolution followed by BatchNorm.
 #[derive(Debug)]
 pub(crate) struct ConvNorm {
     conv: Conv,
@@ -143,7 +147,8 @@ impl ConvNorm {
         Self { conv, norm }
     }
 
-    /// The convolution with BatchNorm folded into its weight, and ReLU if any, where [`ext::folded`] has that.
+    /// Runs the convolution with BatchNorm folded into its weight, and ReLU if given; `None` where [`ext::folded`]
+    /// returns it.
     fn folded(&self, x_nchw: &Tensor, relu: Option<Relu>, train: bool) -> Option<Tensor> {
         // A bias would have to be folded too; none of ours has one before a BatchNorm.
         let norm = parts(&self.norm).filter(|_| !train && self.conv.conv.bs.is_none())?;
@@ -151,11 +156,11 @@ impl ConvNorm {
         ext::folded(x_nchw, &conv.ws, *how, norm, relu).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// With ReLU behind it: one or two operators where [`ext::Fusion`] says so.
+    /// Runs convolution, BatchNorm and ReLU, as one or two operators where [`ext::Fusion`] says so.
     ///
     /// # Panics
     ///
-    /// Where libtorch reports an error, as every tch module does.
+    /// Panics if libtorch reports an error, as every tch module does.
     pub(crate) fn relu(&self, x_nchw: &Tensor, relu: Relu, train: bool) -> Tensor {
         if let Some(y) = self.folded(x_nchw, Some(relu), train) {
             return y;
@@ -168,12 +173,12 @@ impl ConvNorm {
     }
 }
 
-/// What `first`, ReLU and the convolution of `second` make of `x_nchw`, without the BatchNorm of `second`. In training all behind the
-/// first convolution is one operator where [`ext::Fusion`] says so.
+/// Runs `first`, ReLU and the convolution of `second`, but not the BatchNorm of `second`. In training everything after
+/// the first convolution is one operator where [`ext::Fusion`] says so.
 ///
 /// # Panics
 ///
-/// Where libtorch reports an error, as every tch module does.
+/// Panics if libtorch reports an error, as every tch module does.
 fn chained(x_nchw: &Tensor, [first, second]: [&ConvNorm; 2], relu: Relu, train: bool) -> Tensor {
     match parts(&first.norm).filter(|_| train && second.conv.plain3x3) {
         Some(norm) => ext::norm_relu_conv3x3(&x_nchw.apply(&first.conv), norm, relu, &second.conv.conv.ws)
@@ -182,7 +187,7 @@ fn chained(x_nchw: &Tensor, [first, second]: [&ConvNorm; 2], relu: Relu, train: 
     }
 }
 
-/// Two convolutions with BatchNorm and ReLU each.
+/// Runs two convolutions, each with BatchNorm and ReLU.
 pub(crate) fn twice(x_nchw: &Tensor, [first, second]: [&ConvNorm; 2], train: bool) -> Tensor {
     let relu = Relu::Plain;
     if !train {
@@ -191,7 +196,7 @@ pub(crate) fn twice(x_nchw: &Tensor, [first, second]: [&ConvNorm; 2], train: boo
     norm_relu(chained(x_nchw, [first, second], relu, train), &second.norm, relu, train)
 }
 
-/// The same, with something added before the last ReLU.
+/// Like [`twice`], but adds `beside` before the last ReLU.
 pub(crate) fn twice_beside(x_nchw: &Tensor, [first, second]: [&ConvNorm; 2], beside: &Tensor, train: bool) -> Tensor {
     (chained(x_nchw, [first, second], Relu::Plain, train).apply_t(&second.norm, train) + beside).relu_()
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tch::nn::{ModuleT, Path, VarStore};
 use torch_ext::Kernels;
 
-/// The most channels that a layer may have: a convolution between two such takes 10 GB.
+/// Maximum number of channels of a layer. A convolution between two layers of this width takes 10 GB.
 const MOST_CHANNELS: i64 = 16_384;
 
 /// The network, named by the key `kind`.
@@ -17,29 +17,29 @@ const MOST_CHANNELS: i64 = 16_384;
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[schemars(rename = "Model")]
 pub enum Config {
-    /// The classic UNet, trained from nothing.
+    /// The classic UNet, trained from scratch.
     Unet(UNetConfig),
-    /// A UNet with the encoder MobileNetV2.
+    /// A UNet with a MobileNetV2 encoder.
     MobilenetV2Unet(MobileNetV2UNetConfig),
-    /// A UNet with the encoder ResNet.
+    /// A UNet with a ResNet encoder.
     ResnetUnet(ResNetUNetConfig),
 }
 
-/// What all networks have.
+/// Settings common to all networks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Common {
-    /// The share of channels that are left out in training before the last layer (of the classic UNet at the bottom too).
+    /// Share of channels dropped in training before the last layer (in the classic UNet also at the bottom).
     pub dropout: f64,
-    /// The precision of convolutions.
+    /// Precision of convolutions.
     pub precision: Precision,
-    /// Whose kernels compute on a CPU: ours where they are faster on this processor (`auto`), ours wherever there are
-    /// such (`on`), or libtorch's alone (`off`).
+    /// Kernels used on a CPU: ours where they are faster on this processor (`auto`), ours wherever it has the
+    /// instructions for them (`on`), or only libtorch's (`off`).
     pub fused: Fused,
-    /// Whether training computes the activations within a block once more in the backward pass instead of keeping them: for inputs that
-    /// memory is too small for. It changes no result, but for the last bits of gradients that are added in another order.
+    /// Recomputes the activations within a block in the backward pass instead of keeping them, for inputs that memory
+    /// is too small for. Results stay the same, except for the last bits of gradients that are summed in another order.
     pub recompute: bool,
-    /// Weights to start from; without them they are drawn.
+    /// Weights to start from; without them, weights are initialised at random.
     pub weights: Option<WeightsConfig>,
 }
 
@@ -53,22 +53,22 @@ impl Default for Common {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct UNetConfig {
-    /// Channels at full size; each step down doubles them.
+    /// Number of channels at full size; each step down doubles it.
     pub width: i64,
-    /// Steps down (and up again).
+    /// Number of steps down (and up again).
     pub depth: i64,
-    /// How the way up doubles height and width.
+    /// Method of doubling height and width on the way up.
     pub upsampling: Upsampling,
-    /// What is between two steps.
+    /// Block between two steps.
     pub block: Block,
-    /// Whether gates decide what of the way down is let through to the way up.
+    /// Enables attention gates, which decide how much of each skip connection is let through.
     pub attention: bool,
-    /// What all networks have.
+    /// Settings common to all networks.
     #[serde(flatten)]
     pub common: Common,
 }
 
-/// How height and width are doubled.
+/// Method of doubling height and width.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Upsampling {
@@ -79,44 +79,44 @@ pub enum Upsampling {
     Bilinear,
 }
 
-/// What is between two steps: two convolutions 3×3, each with BatchNorm and ReLU.
+/// Block between two steps: two convolutions 3×3, each with BatchNorm and ReLU.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Block {
-    /// Nothing else.
+    /// Only the two convolutions.
     #[default]
     Plain,
-    /// Before the last ReLU a convolution 1×1 of the block's input is added.
+    /// Adds a convolution 1×1 of the block's input before the last ReLU.
     Residual,
 }
 
-/// A UNet with the encoder MobileNetV2.
+/// A UNet with a MobileNetV2 encoder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MobileNetV2UNetConfig {
-    /// How many times the encoder's channels are those of the paper.
+    /// Multiplier on the encoder's channels; 1 gives those of the paper.
     pub width_multiplier: f64,
-    /// What becomes of the encoder in training.
+    /// Settings of the encoder in training.
     pub encoder: EncoderConfig,
-    /// What all networks have.
+    /// Settings common to all networks.
     #[serde(flatten)]
     pub common: Common,
 }
 
-/// A UNet with the encoder ResNet.
+/// A UNet with a ResNet encoder.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResNetUNetConfig {
-    /// Layers of the encoder: 18, 34 or 50.
+    /// Number of layers of the encoder: 18, 34 or 50.
     pub layers: Layers,
-    /// What becomes of the encoder in training.
+    /// Settings of the encoder in training.
     pub encoder: EncoderConfig,
-    /// What all networks have.
+    /// Settings common to all networks.
     #[serde(flatten)]
     pub common: Common,
 }
 
-/// Which ResNet.
+/// Depth of a ResNet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u8", into = "u8")]
 pub enum Layers {
@@ -125,7 +125,7 @@ pub enum Layers {
     /// ResNet-34.
     #[default]
     ThirtyFour,
-    /// ResNet-50, of bottlenecks.
+    /// ResNet-50, with bottleneck blocks.
     Fifty,
 }
 
@@ -188,7 +188,7 @@ impl Default for MobileNetV2UNetConfig {
 }
 
 impl Config {
-    /// Refuses what cannot work.
+    /// Refuses settings that cannot work.
     pub fn check(&self) -> Result<(), Invalid> {
         let within = |key: &str, value: i64, low: i64, high: i64| {
             Invalid::unless((low..=high).contains(&value), key, || format!("must be from {low} to {high}, is {value}"))
@@ -221,7 +221,7 @@ impl Config {
         })
     }
 
-    /// What all networks have.
+    /// Returns the settings common to all networks.
     pub fn common(&self) -> &Common {
         match self {
             Self::Unet(config) => &config.common,
@@ -230,14 +230,15 @@ impl Config {
         }
     }
 
-    /// Makes the network's variables in `store`, initialised from libtorch's generator (seed it first), for images of
-    /// `channels` channels and `classes` classes. Its kernels are those of `fused` for this processor.
+    /// Makes the network's variables in `store`, initialised from libtorch's generator (seed it first), for images with
+    /// `channels` channels and `classes` classes. The network computes with the kernels that `fused` chooses for this
+    /// processor.
     pub fn build(&self, store: &VarStore, channels: i64, classes: i64) -> Result<Box<dyn ModuleT>, TorchError> {
         let Common { precision, fused, .. } = *self.common();
         self.build_with(store, channels, classes, fused.kernels(precision))
     }
 
-    /// [`build`](Self::build) with given kernels.
+    /// Like [`build`](Self::build), with the given kernels.
     pub fn build_with(
         &self,
         store: &VarStore,

@@ -1,27 +1,27 @@
-//! What networks with an encoder from elsewhere have in common.
+//! Settings shared by networks with an encoder from elsewhere.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
 
-/// Where the encoder's variables are, of every network that has one.
+/// Path of the encoder's variables in every network that has one.
 pub(crate) const ENCODER: &str = "encoder";
 
-/// What becomes of the encoder in training.
+/// Settings of the encoder in training.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EncoderConfig {
-    /// Whether its weights stay as they are.
+    /// Freezes the encoder's weights.
     pub frozen: bool,
-    /// What its BatchNorm normalises with in training.
+    /// Statistics that its BatchNorm normalises with in training.
     pub batch_norm: BatchNorm,
 }
 
-/// What BatchNorm normalises with in training. In validation and prediction it is the running statistics.
+/// Statistics that BatchNorm normalises with in training. Validation and prediction use the running statistics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BatchNorm {
-    /// The batch's own statistics, which the running ones follow.
+    /// The batch's own statistics, which also update the running ones.
     #[default]
     Batch,
     /// The running statistics, which stay as they are: for small batches and for weights from elsewhere.
@@ -29,12 +29,12 @@ pub enum BatchNorm {
 }
 
 impl EncoderConfig {
-    /// Whether the encoder runs as in training where the network does.
+    /// Returns true if the encoder runs in training mode, given the network's mode.
     pub(crate) fn trains(&self, train: bool) -> bool {
         train && self.batch_norm == BatchNorm::Batch
     }
 
-    /// Takes the gradients from the encoder's weights in `store`, if it is frozen.
+    /// Turns off gradients of the encoder's weights in `store`, if it is frozen.
     pub(crate) fn freeze(&self, store: &VarStore) {
         let of_encoder = |name: &str| name.split('.').next() == Some(ENCODER);
         if self.frozen {

@@ -1,11 +1,11 @@
-//! Whose kernels a network computes with on a CPU.
+//! Choice of the kernels that a network computes with on a CPU.
 
 use crate::Precision;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use torch_ext::{self as ext, Kernels};
 
-/// Whose kernels a network computes with on a CPU: what a person asks for.
+/// Kernels that a network computes with on a CPU, as a configuration asks for them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", from = "Said")]
 pub enum Fused {
@@ -14,7 +14,7 @@ pub enum Fused {
     Auto,
     /// Ours wherever the processor has the instructions for them.
     On,
-    /// libtorch's alone.
+    /// Only libtorch's.
     Off,
 }
 
@@ -58,8 +58,8 @@ impl JsonSchema for Fused {
 }
 
 impl Fused {
-    /// The kernels that this means on this processor in this precision. With AMX libtorch's convolutions in bf16 are
-    /// more than twice as fast as ours.
+    /// Returns the kernels that this choice means on this processor, in this precision. With AMX, libtorch's
+    /// convolutions in bf16 are more than twice as fast as ours.
     pub fn kernels(self, precision: Precision) -> Kernels {
         let left_to_libtorch = precision == Precision::Bf16 && ext::has_amx();
         match self {
@@ -71,7 +71,7 @@ impl Fused {
     }
 }
 
-/// Returns whether this processor can compute with these `kernels` in this precision.
+/// Returns true if this processor can compute with these `kernels` in this precision.
 pub fn is_here(kernels: Kernels, precision: Precision) -> bool {
     match (kernels, precision) {
         (Kernels::Libtorch | Kernels::Own, _) => true,

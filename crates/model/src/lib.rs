@@ -1,4 +1,4 @@
-//! Segmentation networks: plain structs over tch layers, and what runs them in a given precision.
+//! Segmentation networks: plain structs over tch layers, and a wrapper that runs them in a given precision.
 //!
 //! **Invariant:** a batch that is not finite leaves no trace in the running statistics.
 
@@ -10,7 +10,6 @@ mod mobilenet;
 mod part;
 mod precision;
 mod resnet;
-mod statistics;
 mod unet;
 mod weights;
 
@@ -20,6 +19,5 @@ pub use fused::{Fused, is_here};
 pub use mobilenet::MobileNetV2UNet;
 pub use precision::{Precise, Precision};
 pub use resnet::ResNetUNet;
-pub use statistics::Statistics;
 pub use unet::UNet;
 pub use weights::{Mismatch, WeightsConfig, adopt};

@@ -1,4 +1,4 @@
-//! A UNet with the encoder MobileNetV2 (Sandler et al., 2018), and the way up of TensorFlow's tutorial on segmentation.
+//! A UNet with a MobileNetV2 encoder (Sandler et al., 2018) and the decoder of TensorFlow's tutorial on segmentation.
 //!
 //! The encoder's variables have torchvision's names below `encoder`.
 
@@ -10,31 +10,31 @@ use tch::Tensor;
 use tch::nn::{self, ModuleT};
 use torch_ext::Relu;
 
-/// Of each group of blocks: how much the first convolution widens, channels, blocks, stride of the first one (table 2 of
-/// the paper).
+/// Expansion factor, channels, number of blocks and stride of the first block, for each group of blocks (table 2 of the
+/// paper).
 const GROUPS: [[i64; 4]; 7] =
     [[1, 16, 1, 1], [6, 24, 2, 2], [6, 32, 3, 2], [6, 64, 4, 2], [6, 96, 3, 1], [6, 160, 3, 2], [6, 320, 1, 1]];
 
-/// The blocks whose widened activations, at 1/2, 1/4, 1/8 and 1/16, are skips; counted from the first convolution.
+/// Blocks whose widened activations are the skips at 1/2, 1/4, 1/8 and 1/16; the first convolution counts as 0.
 const SKIPS: [usize; 4] = [2, 4, 7, 14];
 
-/// Channels of the way up, from the deepest.
+/// Channels of the decoder's steps, deepest first.
 const UP: [i64; 4] = [512, 256, 128, 64];
 
-/// `channels` times `multiplier`, as a multiple of 8 that is not more than a tenth below.
+/// Returns `channels` times `multiplier`, rounded to a multiple of 8 that is at most a tenth below.
 fn scaled(channels: i64, multiplier: f64) -> i64 {
     let wanted = channels as f64 * multiplier;
     let nearest = ((wanted + 4.0) as i64 / 8 * 8).max(8);
     if (nearest as f64) < 0.9 * wanted { nearest + 8 } else { nearest }
 }
 
-/// An inverted residual: widened by a convolution 1×1, one 3×3 channel by channel, narrowed by a linear one 1×1.
+/// Inverted residual block: a 1×1 convolution that widens, a depthwise 3×3 one, and a linear 1×1 one that narrows.
 #[derive(Debug)]
 struct Inverted {
     widen: Option<ConvNorm>,
     depthwise: ConvNorm,
     narrow: ConvNorm,
-    /// Whether the input is added, of the same size as the output.
+    /// True if the input is added to the output, which has the same size.
     residual: bool,
 }
 
@@ -45,7 +45,7 @@ impl Inverted {
             let path = &path / name;
             ConvNorm::new(strided(&(&path / 0), [inputs, outputs], kernel, stride, groups), norm(&(&path / 1), outputs))
         };
-        // torchvision counts the layers that there are.
+        // torchvision numbers only the layers that exist.
         let first = usize::from(times > 1);
         let last = strided(&(&path / (first + 1)), [wide, outputs], 1, 1, 1);
         Self {
@@ -56,7 +56,7 @@ impl Inverted {
         }
     }
 
-    /// The input as wide as the convolution in the middle takes it.
+    /// Returns the input at the width of the depthwise convolution.
     fn widened(&self, x_nchw: &Tensor, train: bool) -> Tensor {
         match &self.widen {
             Some(widen) => widen.relu(x_nchw, Relu::Six, train),
@@ -64,7 +64,7 @@ impl Inverted {
         }
     }
 
-    /// The output, of the widened input.
+    /// Returns the block's output, given the input and the widened input.
     fn narrowed(&self, x_nchw: &Tensor, wide_nchw: &Tensor, train: bool) -> Tensor {
         let y = self.depthwise.relu(wide_nchw, Relu::Six, train).apply_t(&self.narrow, train);
         if self.residual { y + x_nchw } else { y }
@@ -77,10 +77,11 @@ impl Buffers for Inverted {
     }
 }
 
-/// MobileNetV2 down, transposed convolutions up, the encoder's widened activations beside them.
+/// UNet with MobileNetV2 as the encoder, transposed convolutions as the decoder, and the encoder's widened activations
+/// as skips.
 ///
-/// Takes `[N, C, H, W]` f32 of any height and width, gives logits `[N, K, H, W]`. Sizes that 32 does not divide are padded at
-/// the right and the bottom by repeating the border, and the logits are cropped back.
+/// Maps `[N, C, H, W]` f32 of any height and width to logits `[N, K, H, W]`. Sizes that are no multiple of 32 are
+/// padded at the right and the bottom by repeating the border, and the logits are cropped back.
 #[derive(Debug)]
 pub struct MobileNetV2UNet {
     stem: ConvNorm,
@@ -93,7 +94,7 @@ pub struct MobileNetV2UNet {
 }
 
 impl MobileNetV2UNet {
-    /// For images of `channels` channels and `classes` classes.
+    /// Makes the network for images with `channels` channels and `classes` classes.
     pub fn new(path: &nn::Path, channels: i64, classes: i64, config: &MobileNetV2UNetConfig) -> Self {
         let scaled = |channels| scaled(channels, config.width_multiplier);
         let features = path / ENCODER / "features";
@@ -132,7 +133,7 @@ impl MobileNetV2UNet {
         let mut skips = Vec::new();
         for (block, place) in self.blocks.iter().zip(1..) {
             x = if SKIPS.contains(&place) {
-                // It is kept in any case.
+                // The widened activation is a skip, so it is kept in any case.
                 let wide = block.run(again, [&x], move |block, [x]| block.widened(x, encoding));
                 let narrow = block.run(again, [&x, &wide], move |block, [x, wide]| block.narrowed(x, wide, encoding));
                 skips.push(wide);

@@ -1,18 +1,18 @@
-//! Parts of a network whose activations training need not keep.
+//! Parts of a network that the backward pass can recompute.
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tch::Tensor;
 use torch_ext as ext;
 
-/// What a part of a network changes by itself in training.
+/// State that a part of a network changes by itself in training.
 pub(crate) trait Buffers {
-    /// The running statistics of all BatchNorms within.
+    /// Returns the running statistics of all BatchNorms within.
     fn buffers(&self) -> Vec<Tensor>;
 }
 
-/// A part of a network that a backward pass may run once more: until then the graph owns it too. (It is never run by two threads at
-/// once; the lock is what makes that safe to say.)
+/// A part of a network that a backward pass may run once more; until then the graph owns it too. (Two threads never run
+/// it at once; the lock makes that safe to claim.)
 #[derive(Debug)]
 pub(crate) struct Part<T>(Arc<Mutex<T>>);
 
@@ -21,12 +21,12 @@ impl<T: Buffers + Debug + Send + 'static> Part<T> {
         Self(Arc::new(Mutex::new(part)))
     }
 
-    /// What `run` makes of the part and of `inputs`. With `recompute` only these are kept for the backward pass, else all that is
-    /// computed on the way.
+    /// Calls `run` with the part and the `inputs`. With `recompute` only the inputs are kept for the backward pass,
+    /// otherwise all intermediate activations.
     ///
     /// # Panics
     ///
-    /// Where libtorch reports an error, as every tch module does.
+    /// Panics if libtorch reports an error, as every tch module does.
     pub(crate) fn run<const N: usize>(
         &self,
         recompute: bool,
@@ -43,7 +43,7 @@ impl<T: Buffers + Debug + Send + 'static> Part<T> {
         y.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// A panic half-way leaves nothing half-done in a part: what it holds is tensors.
+    /// Locks the part, also after a panic: a part holds only tensors, so a panic leaves nothing half done.
     fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

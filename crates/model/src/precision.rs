@@ -1,6 +1,5 @@
-//! In which precision and memory layout a network runs.
+//! Precision and memory layout in which a network runs.
 
-use crate::statistics::Statistics;
 use contract::TorchError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,28 +7,29 @@ use tch::nn::{ModuleT, VarStore};
 use tch::{Kind, Tensor};
 use torch_ext::{self as ext, Kernels};
 
-/// The precision of convolutions and matrix products. Weights, BatchNorm statistics and the loss are f32 in any case.
+/// Precision of convolutions and matrix products. Weights, BatchNorm statistics and the loss are f32 in any case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32-bit floats.
     #[default]
     Fp32,
-    /// The same, but products of 19 bits on a GPU that has TensorFloat-32 (Ampere and later). Elsewhere as `fp32`.
+    /// The same, but with products of 19 bits on a GPU that has TensorFloat-32 (Ampere and later). Elsewhere the same
+    /// as `fp32`.
     Tf32,
     /// Brain floats: half the memory traffic, and much faster where the processor has instructions for them.
     Bf16,
-    /// Half floats: for GPUs without bf16. The loss is scaled in training, so that gradients do not become zero.
+    /// Half floats: for GPUs without bf16. The loss is scaled in training, so that gradients do not underflow.
     Fp16,
 }
 
 impl Precision {
-    /// Whether gradients are lost unless the loss is scaled.
+    /// Returns true if gradients underflow unless the loss is scaled.
     pub fn needs_loss_scale(self) -> bool {
         self == Self::Fp16
     }
 
-    /// The kind of numbers that convolutions and matrix products are computed in, where that is not f32.
+    /// Returns the kind in which convolutions and matrix products are computed, unless that is f32.
     fn narrow(self) -> Option<Kind> {
         match self {
             Self::Fp32 | Self::Tf32 => None,
@@ -39,36 +39,36 @@ impl Precision {
     }
 }
 
-/// A network that runs in a given precision and in the channels-last layout, and gives f32.
+/// A network that runs in a given precision and in the channels-last layout, and returns f32.
 ///
-/// A pass in training that makes any running statistic of BatchNorm NaN or infinite leaves all of them as they were: the
-/// pass writes them before an optimizer can refuse the batch, and every evaluation from then on would be NaN.
+/// A training pass that makes any running statistic of BatchNorm NaN or infinite leaves all of them as they were: the
+/// pass writes them before an optimizer can refuse the batch, and every later evaluation would be NaN.
 #[derive(Debug)]
 pub struct Precise {
     network: Box<dyn ModuleT>,
-    statistics: Statistics,
+    statistics: ext::Statistics,
     /// The precision of the next pass.
     pub precision: Precision,
-    /// The kernels that compute on a CPU.
+    /// Kernels that compute on a CPU.
     pub kernels: Kernels,
 }
 
 impl Precise {
-    /// Wraps `network`, whose variables are in `store`: its 4-d weights are laid out channels-last, in place. Make the
+    /// Wraps `network`, whose variables are in `store`, and lays out its 4-d weights channels-last, in place. Make the
     /// optimizer afterwards, so that its state has the same layout.
     pub fn new(network: Box<dyn ModuleT>, store: &VarStore, precision: Precision) -> Result<Self, TorchError> {
         for weight in store.variables().values().filter(|weight| weight.dim() == 4) {
             ext::make_channels_last(weight)?;
         }
         let kernels = crate::Fused::Auto.kernels(precision);
-        Ok(Self { network, statistics: Statistics::of(store), precision, kernels })
+        Ok(Self { network, statistics: ext::Statistics::of(store), precision, kernels })
     }
 
     fn forward(&self, x_nchw: &Tensor, train: bool) -> Result<Tensor, TorchError> {
         let x_nchw = ext::channels_last(x_nchw)?;
         let _fusion = ext::Fusion::new(self.kernels);
         let before = if train { self.statistics.remember()? } else { None };
-        // Not by thread and not for a while: the backward pass comes after this, and must follow it.
+        // Set for the whole process and not reset: the backward pass comes later and needs the same setting.
         ext::allow_tf32(self.precision == Precision::Tf32)?;
         let outputs = {
             let narrow = self.precision.narrow();
@@ -85,8 +85,12 @@ impl Precise {
 impl ModuleT for Precise {
     /// # Panics
     ///
-    /// Where libtorch reports an error, as every tch module does: the trait has no other way. The executors catch it.
+    /// Panics if libtorch reports an error, as every tch module does: the trait has no other way. The executors catch
+    /// it.
     fn forward_t(&self, x_nchw: &Tensor, train: bool) -> Tensor {
         self.forward(x_nchw, train).unwrap_or_else(|error| panic!("{error}"))
     }
 }
+
+#[cfg(test)]
+mod statistics;

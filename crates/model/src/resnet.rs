@@ -1,6 +1,6 @@
-//! A UNet with the encoder ResNet (He et al., 2016) and the way up of segmentation_models.pytorch.
+//! A UNet with a ResNet encoder (He et al., 2016) and the decoder of segmentation_models.pytorch.
 //!
-//! The encoder's variables have torchvision's names below `encoder`; all together have those of
+//! The encoder's variables have torchvision's names under `encoder`. Together, all variables have the names of
 //! segmentation_models.pytorch's `Unet`.
 
 use crate::blocks::{Conv, ConvNorm, conv, dropout, norm, padded, strided, twice};
@@ -11,14 +11,15 @@ use tch::Tensor;
 use tch::nn::{self, ModuleT};
 use torch_ext::Relu;
 
-/// Channels of the way up, from the deepest.
+/// Channels of the decoder's steps, deepest first.
 const UP: [i64; 5] = [256, 128, 64, 32, 16];
 
-/// What a bottleneck gives is so many times wider than it is itself.
+/// Ratio of a bottleneck's output channels to its inner channels.
 const EXPANSION: i64 = 4;
 
 impl Layers {
-    /// Blocks of each of the four groups, and whether they are bottlenecks (table 1 of the paper).
+    /// Returns the number of blocks in each of the four groups, and true if they are bottlenecks (table 1 of the
+    /// paper).
     fn blocks(self) -> ([i64; 4], bool) {
         match self {
             Self::Eighteen => ([2, 2, 2, 2], false),
@@ -28,7 +29,7 @@ impl Layers {
     }
 }
 
-/// Two or three convolutions with BatchNorm, and what goes by them.
+/// Residual block: two or three convolutions with BatchNorm, and the shortcut past them.
 #[derive(Debug)]
 struct Residual {
     convs: Vec<ConvNorm>,
@@ -36,10 +37,10 @@ struct Residual {
 }
 
 impl Residual {
-    /// Of `inputs` channels, `width` within.
+    /// Makes a block of `inputs` channels, with `width` channels within.
     fn new(path: &nn::Path, inputs: i64, width: i64, stride: i64, bottleneck: bool) -> Self {
         let outputs = if bottleneck { width * EXPANSION } else { width };
-        // Kernel and stride of each; torchvision has the stride of a bottleneck in its middle.
+        // Channels, kernel and stride of each. As in torchvision, a bottleneck strides in its middle convolution.
         let shapes: &[([i64; 2], i64, i64)] = if bottleneck {
             &[([inputs, width], 1, 1), ([width, width], 3, stride), ([width, outputs], 1, 1)]
         } else {
@@ -76,7 +77,8 @@ impl Buffers for Residual {
     }
 }
 
-/// A step up: nearest neighbours, the skip beside them, two convolutions 3×3 with BatchNorm and ReLU.
+/// A decoder step: nearest-neighbour upsampling, concatenation with the skip, two convolutions 3×3 with BatchNorm and
+/// ReLU.
 #[derive(Debug)]
 struct Step {
     convs: [ConvNorm; 2],
@@ -92,7 +94,7 @@ impl Step {
     }
 
     fn forward(&self, x_nchw: &Tensor, skip_nchw: Option<&Tensor>, train: bool) -> Tensor {
-        // By a factor: a size would become a constant where libtorch follows the network.
+        // By a factor: a size would become a constant of the trace.
         let mut x = x_nchw.upsample_nearest2d_vec(None::<&[i64]>, [2.0, 2.0].as_slice());
         if let Some(skip) = skip_nchw {
             x = Tensor::cat(&[&x, skip], 1);
@@ -107,10 +109,11 @@ impl Buffers for Step {
     }
 }
 
-/// ResNet down, nearest neighbours and convolutions up, the encoder's activations beside them.
+/// UNet with ResNet as the encoder, nearest-neighbour upsampling and convolutions as the decoder, and the encoder's
+/// activations as skips.
 ///
-/// Takes `[N, C, H, W]` f32 of any height and width, gives logits `[N, K, H, W]`. Sizes that 32 does not divide are padded at
-/// the right and the bottom by repeating the border, and the logits are cropped back.
+/// Maps `[N, C, H, W]` f32 of any height and width to logits `[N, K, H, W]`. Sizes that are no multiple of 32 are
+/// padded at the right and the bottom by repeating the border, and the logits are cropped back.
 #[derive(Debug)]
 pub struct ResNetUNet {
     stem: ConvNorm,
@@ -123,7 +126,7 @@ pub struct ResNetUNet {
 }
 
 impl ResNetUNet {
-    /// For images of `channels` channels and `classes` classes.
+    /// Makes the network for images with `channels` channels and `classes` classes.
     pub fn new(path: &nn::Path, channels: i64, classes: i64, config: &ResNetUNetConfig) -> Self {
         let (counts, bottleneck) = config.layers.blocks();
         let encoder = path / ENCODER;
@@ -143,7 +146,7 @@ impl ResNetUNet {
         }
         let blocks = path / "decoder" / "blocks";
         let mut decoder = Vec::new();
-        // The deepest is where the way up begins; the first step up to full size has no skip.
+        // The deepest width is the decoder's input, not a skip; the last step, to full size, has no skip.
         let skips = widths.iter().rev().skip(1).copied().chain([0]);
         for (number, (outputs, skip)) in UP.into_iter().zip(skips).enumerate() {
             decoder.push(Part::new(Step::new(&(&blocks / number), inputs + skip, outputs)));

@@ -1,4 +1,4 @@
-//! The classic UNet (Ronneberger, Fischer & Brox, 2015) with same-size convolutions and BatchNorm; if asked for, with
+//! The classic UNet (Ronneberger, Fischer & Brox, 2015) with same-size convolutions and BatchNorm; optionally with
 //! residual blocks (He et al., 2016) and attention gates (Oktay et al., 2018).
 
 use crate::blocks::{Conv, ConvNorm, ConvTranspose, conv, dropout, norm, padded, strided, twice, twice_beside};
@@ -8,12 +8,12 @@ use tch::Tensor;
 use tch::nn::{self, ModuleT};
 use torch_ext as ext;
 
-/// Two times convolution 3×3, BatchNorm, ReLU.
+/// Two convolutions 3×3, each with BatchNorm and ReLU.
 #[derive(Debug)]
 struct DoubleConv {
     first: ConvNorm,
     second: ConvNorm,
-    /// What is added before the last ReLU, of a residual block.
+    /// Convolution of the input that a residual block adds before the last ReLU.
     shortcut: Option<ConvNorm>,
 }
 
@@ -48,12 +48,12 @@ impl Buffers for DoubleConv {
     }
 }
 
-/// A convolution 1×1 with BatchNorm.
+/// Makes a convolution 1×1 with BatchNorm.
 fn conv_norm(path: &nn::Path, inputs: i64, outputs: i64) -> ConvNorm {
     ConvNorm::new(strided(&(path / "conv"), [inputs, outputs], 1, 1, 1), norm(&(path / "norm"), outputs))
 }
 
-/// Doubles height and width and halves the channels.
+/// A layer that doubles height and width and halves the channels.
 #[derive(Debug)]
 enum Up {
     Transposed(ConvTranspose),
@@ -72,14 +72,14 @@ impl Up {
         match self {
             Self::Transposed(conv) => x_nchw.apply(conv),
             Self::Bilinear(conv) => {
-                // By a factor: a size would become a constant where libtorch follows the network.
+                // By a factor: a size would become a constant of the trace.
                 x_nchw.apply(conv).upsample_bilinear2d_vec(None::<&[i64]>, false, [2.0, 2.0].as_slice())
             }
         }
     }
 }
 
-/// An additive attention gate: how much of each pixel of a skip is let through, as the skip and what comes up say.
+/// Additive attention gate: weights each pixel of a skip, judging by the skip and the upsampled activation.
 #[derive(Debug)]
 struct Gate {
     skip: ConvNorm,
@@ -103,7 +103,7 @@ impl Gate {
     }
 }
 
-/// A step up: what comes from below doubled, the skip beside it (through the gate, if there is one), and the block.
+/// A decoder step: upsampling, concatenation with the skip (through the gate, if any), and the block.
 #[derive(Debug)]
 struct Step {
     up: Up,
@@ -129,15 +129,15 @@ impl Buffers for Step {
     }
 }
 
-/// A UNet: `depth` times down by 2, and up again with the activations of the way down beside those of the way up.
+/// UNet of `depth` steps down by 2 and up again, with the encoder's activations as skips.
 ///
-/// Takes `[N, C, H, W]` f32 of any height and width, gives logits `[N, K, H, W]`. Sizes that `2^depth` does not divide are
-/// padded at the right and the bottom by repeating the border, and the logits are cropped back.
+/// Maps `[N, C, H, W]` f32 of any height and width to logits `[N, K, H, W]`. Sizes that are no multiple of `2^depth`
+/// are padded at the right and the bottom by repeating the border, and the logits are cropped back.
 #[derive(Debug)]
 pub struct UNet {
     encoder: Vec<Part<DoubleConv>>,
     bottom: Part<DoubleConv>,
-    /// From the deepest up.
+    /// Deepest first.
     decoder: Vec<Part<Step>>,
     dropout: f64,
     recompute: bool,
@@ -145,7 +145,7 @@ pub struct UNet {
 }
 
 impl UNet {
-    /// For images of `channels` channels and `classes` classes.
+    /// Makes the network for images with `channels` channels and `classes` classes.
     pub fn new(path: &nn::Path, channels: i64, classes: i64, config: &UNetConfig) -> Self {
         let &UNetConfig { width, depth, upsampling, block, attention, .. } = config;
         let at = |level: i64| width << level;
@@ -155,7 +155,7 @@ impl UNet {
         let up = |level| Up::new(&numbered("up", level), at(level + 1), at(level), upsampling);
         let merge = |level| DoubleConv::new(&numbered("decoder", level), 2 * at(level), at(level), block);
         let gate = |level| attention.then(|| Gate::new(&numbered("gate", level), at(level)));
-        // In this order, which initial weights are drawn in.
+        // This order decides the initial weights, which are drawn from one generator.
         let encoder = (0..depth).map(down).collect();
         let bottom = Part::new(DoubleConv::new(&(path / "bottom"), before(depth), at(depth), block));
         let ups: Vec<Up> = (0..depth).rev().map(up).collect();

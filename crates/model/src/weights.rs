@@ -1,4 +1,4 @@
-//! Weights from elsewhere under the names of a network here.
+//! Weights from elsewhere, renamed to fit a network here.
 
 use crate::encoder::ENCODER;
 use contract::{StateDict, TorchError};
@@ -12,29 +12,29 @@ use tch::{Kind, Tensor};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WeightsConfig {
-    /// A file (`.safetensors`, or a state dict of `torch.save`), or the folder of a checkpoint.
+    /// Path of a file (`.safetensors`, or a state dict of `torch.save`) or of a checkpoint's folder.
     pub path: PathBuf,
-    /// Whether only the encoder's are taken.
+    /// Takes only the encoder's weights.
     #[serde(default)]
     pub encoder_only: bool,
-    /// Whether the last layer is left as it was drawn: for other classes.
+    /// Leaves the last layer at its initial weights: for other classes.
     #[serde(default)]
     pub skip_head: bool,
 }
 
-/// What the names of whole networks begin with when they were part of something else.
+/// Prefixes of all names if the network was part of a wrapper.
 const WRAPPERS: [&str; 2] = ["module.", "model."];
 
-/// What is counted by PyTorch's BatchNorm and used by none here.
+/// Counter of PyTorch's BatchNorm, which no network here uses.
 const COUNTER: &str = "num_batches_tracked";
 
-/// The last layers of torchvision's networks that classify, which an encoder ends before.
+/// Prefixes of the last layers of torchvision's classifiers, which an encoder does not have.
 const CLASSIFIERS: [&str; 3] = ["fc.", "classifier.", "features.18."];
 
-/// The last layers of the networks here.
+/// Prefixes of the last layers of the networks here.
 const HEADS: [&str; 2] = ["head.", "segmentation_head."];
 
-/// How weights do not fit a network. Nothing was changed.
+/// Weights that do not fit a network. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the weights are not those of this network{}{}{}",
@@ -43,11 +43,11 @@ const HEADS: [&str; 2] = ["head.", "segmentation_head."];
     list("of another shape", misshapen)
 )]
 pub struct Mismatch {
-    /// What the network has and the weights have not.
+    /// Names that only the network has.
     pub missing: Vec<String>,
-    /// What the weights have and the network has not, by the weights' own names.
+    /// Names that only the weights have, as spelled there.
     pub unexpected: Vec<String>,
-    /// What both have, and with which shapes.
+    /// Names that both have with different shapes, and the shapes.
     pub misshapen: Vec<String>,
 }
 
@@ -58,15 +58,15 @@ fn list(what: &str, names: &[String]) -> String {
     }
 }
 
-/// The tensors of `found` under the names that they have in `network`, as f32. All of the network's are there, or all that
-/// `config` asks for.
+/// Returns the tensors of `found` as f32, under their names in `network`: all of the network's, or all that `config`
+/// asks for.
 ///
-/// Names of torchvision's classifiers become the encoder's, those of segmentation_models.pytorch's `Unet` with a ResNet are the
-/// same here; a `module.` or `model.` before every name is taken off.
+/// Names of torchvision's classifiers become the encoder's. Those of segmentation_models.pytorch's `Unet` with a ResNet
+/// are the same here. A `module.` or `model.` before every name is stripped.
 ///
 /// # Errors
 ///
-/// A list of every tensor that is missing, unexpected, or of another shape.
+/// Fails with a list of every tensor that is missing, unexpected, or of another shape.
 pub fn adopt(found: StateDict, network: &StateDict, config: &WeightsConfig) -> Result<StateDict, Mismatch> {
     let wanted = |name: &str| {
         let of_head = HEADS.iter().any(|head| name.starts_with(head));
@@ -98,7 +98,7 @@ fn of_encoder(name: &str) -> bool {
     name.strip_prefix(ENCODER).is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// The tensors by the names that they would have in the network, each with the name that it has.
+/// Returns the tensors by their names in the network, each with its original name.
 fn named(found: StateDict, network: &StateDict) -> BTreeMap<String, (String, Tensor)> {
     let counted = found.into_iter().filter(|(name, _)| !name.ends_with(COUNTER));
     let mut tensors: Vec<_> = counted.map(|(name, tensor)| (name.clone(), (name, tensor))).collect();
@@ -170,7 +170,7 @@ mod tests {
             let mut wrapped = renamed(&found, |name| Some(format!("module.model.{name}")));
             wrapped.insert("module.model.encoder.bn1.num_batches_tracked".into(), Tensor::from(3i64));
             assert!(same(&adopt(wrapped, &network, &all).unwrap(), &found));
-            // A network of torchvision, with what it classifies with.
+            // A torchvision network with its classifier.
             let mut classifier = encoder(&found);
             for (name, size) in [("fc.weight", 1000), ("classifier.1.bias", 1000), ("features.18.0.weight", 1280)] {
                 classifier.insert(name.into(), zeros(&[size]));

@@ -1,4 +1,4 @@
-"""Writes average.json: a variable that walks at random, and its moving average after each step.
+"""Writes average.json: a variable on a random walk, and its moving average after each step.
 
     python average.py > average.json        (made with numpy 2.4)
 
@@ -12,14 +12,14 @@ import numpy
 
 random = numpy.random.default_rng(1)
 cases = []
-# Warm-up throughout; warm-up until the eighth step; as good as no memory.
+# Warm-up throughout; warm-up until the eighth step; almost no memory.
 for decay, steps in [(0.999, 12), (0.5, 20), (0.01, 5)]:
     values = numpy.cumsum(random.standard_normal((steps + 1, 4)), axis=0).astype(numpy.float32)
     n = numpy.arange(1, steps + 1)
     decays = numpy.minimum(decay, (1 + n) / (10 + n))
     averages = []
     for step in range(1, steps + 1):
-        # What value k (0 is the start) has kept of its weight by now.
+        # The weight that value k (0 is the start) has by now.
         own = numpy.concatenate([[1.0], 1 - decays[:step]])
         since = numpy.array([numpy.prod(decays[k:step]) for k in range(step + 1)])
         averages.append((own * since) @ values[: step + 1].astype(numpy.float64))

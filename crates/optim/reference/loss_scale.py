@@ -16,12 +16,12 @@ weight = torch.nn.Parameter(torch.zeros(1))
 optimizer = torch.optim.SGD([weight], lr=0.0)
 changes, before = [], scaler.get_scale()
 for update in range(updates):
-    # The scaler has to see a scaled loss before it makes its factor.
+    # The scaler creates its factor only when it sees a loss to scale.
     scaler.scale(torch.ones(1))
     weight.grad = torch.full((1,), float("inf") if update in overflows else 0.0)
     scaler.step(optimizer)
     scaler.update()
-    # It knows no least factor; ours is 1.
+    # The scaler has no minimum factor; ours is 1.
     if scaler.get_scale() < 1.0:
         scaler.update(1.0)
     if scaler.get_scale() != before:

@@ -8,28 +8,28 @@ use torch_ext as ext;
 const UPDATES: &str = "updates";
 const AVERAGE: &str = "average";
 
-/// An exponential moving average of a network's variables: weights and running statistics (Polyak & Juditsky, 1992, with
+/// Exponential moving average of a network's variables: weights and running statistics (Polyak & Juditsky, 1992, with
 /// the exponential weights of Adam's paper, Kingma & Ba, 2015, section 7.2).
 ///
-/// What is not a floating number is not averaged: the latest value is kept. Wherever the variables stay finite, so does
-/// the average.
+/// Variables that are not floating-point are not averaged: the latest value is kept. As long as the variables stay
+/// finite, so does the average.
 #[derive(Debug)]
 pub struct Average {
     decay: f64,
     names: Vec<String>,
     /// Parallel to the names. They share memory with the network.
     variables: Vec<Tensor>,
-    /// Parallel to the names; while `swapped`, what the network had.
+    /// Parallel to the names; while `swapped`, the network's values.
     averages: Vec<Tensor>,
-    /// Whether the averages are in the network.
+    /// True while the averages are in the network.
     swapped: bool,
     updates: u64,
 }
 
 impl Average {
-    /// Starts at the present values of `variables`, which must share memory with the network's (as those that
-    /// [`Stateful::state`] of a `VarStore` gives do) and have their final memory layout. `decay`, above 0 and below 1, is
-    /// the weight of the past.
+    /// Starts an average at the current values of `variables`, which must share memory with the network's (as those
+    /// from [`Stateful::state`] of a `VarStore` do) and have their final memory layout. `decay`, above 0 and below 1,
+    /// is the weight of the past.
     pub fn new(decay: f64, variables: StateDict) -> Result<Self, TorchError> {
         if !Self::valid(decay) {
             return Err(TorchError::new(&format!("the decay of an average must be above 0 and below 1, is {decay}")));
@@ -40,23 +40,23 @@ impl Average {
         Ok(Self { decay, names, variables, averages, swapped: false, updates: 0 })
     }
 
-    /// Whether a decay can work.
+    /// Returns true if `decay` is above 0 and below 1.
     pub(crate) fn valid(decay: f64) -> bool {
         decay > 0.0 && decay < 1.0
     }
 
-    /// Starts once more at the present values.
+    /// Restarts at the current values.
     pub fn restart(&mut self) -> Result<(), TorchError> {
         self.averages = copies(&self.variables)?;
         self.updates = 0;
         Ok(())
     }
 
-    /// Takes the present values in: call it after each update of the optimizer.
+    /// Adds the current values to the average: call it after each update of the optimizer.
     ///
     /// `average = d * average + (1 - d) * value` with `d = min(decay, (1 + n) / (10 + n))` at the n-th call, from 1
     /// (the warm-up of TensorFlow's `ExponentialMovingAverage`, so that the random start is soon forgotten). Does not
-    /// wait for the device. An error while the averages are [swapped](Self::swap) into the network.
+    /// wait for the device. Fails while the averages are [swapped](Self::swap) into the network.
     pub fn update(&mut self) -> Result<(), TorchError> {
         if self.swapped {
             return Err(TorchError::new("the averages are in the network: swap them back before it is trained on"));
@@ -77,8 +77,8 @@ impl Average {
         Ok(())
     }
 
-    /// Exchanges the averages and the network's values; a second call exchanges them back, to the bit. Needs memory for
-    /// another copy of the values while it runs, and changes nothing where there is none.
+    /// Swaps the averages and the network's values; a second call swaps them back, to the bit. Needs memory for another
+    /// copy of the values while it runs, and changes nothing if it gets none.
     pub fn swap(&mut self) -> Result<(), TorchError> {
         let values = copies(&self.variables)?;
         ext::copy(&self.variables, &self.averages)?;
@@ -87,7 +87,7 @@ impl Average {
         Ok(())
     }
 
-    /// The averages under their names in the state, wherever they are.
+    /// Returns the averages by their names in the state, swapped or not.
     fn tensors(&self) -> StateDict {
         let averages = if self.swapped { &self.variables } else { &self.averages };
         let named = self.names.iter().zip(averages);
@@ -101,7 +101,8 @@ fn copies(tensors: &[Tensor]) -> Result<Vec<Tensor>, TorchError> {
     Ok(like)
 }
 
-/// The averages as `average.NAME`, so that no variable's name meets that of the number of `updates` (scalar i64).
+/// State: the averages as `average.NAME`, so that no variable's name collides with that of the number of `updates`
+/// (scalar i64).
 impl Stateful for Average {
     fn state(&self) -> StateDict {
         let mut state = self.tensors();

@@ -1,32 +1,39 @@
 //! The `optimizer` section of a configuration.
 
 use crate::groups;
-use crate::{Average, GroupConfig, Optim, Rule, Schedule};
+use crate::{Average, Error, GroupConfig, Optim, Rule, Schedule};
 use contract::{Invalid, StateDict, TorchError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 
-/// The optimizer.
+/// Length of a training, over which a schedule runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Length {
+    /// Updates in an epoch; see [`Config::updates_per_epoch`].
+    pub updates_per_epoch: u64,
+    /// Epochs in all.
+    pub epochs: u64,
+}
+
+/// Options of the optimizer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Optimizer")]
 pub struct Config {
-    /// The update rule and its options.
+    /// Update rule and its options.
     pub rule: Rule,
-    /// The step size before the schedule's factor.
+    /// Learning rate before the schedule's factor.
     pub learning_rate: f64,
-    /// Decay of all weights, also of those that the loss does not reach; how it acts depends on the rule. 0 for none.
+    /// Weight decay, also of weights that the loss does not reach; its effect depends on the rule. 0 for none.
     pub weight_decay: f64,
-    /// The largest norm that all gradients together may have; larger ones are scaled down. `null` for no clipping.
+    /// Maximum global norm of the gradients; larger ones are scaled down. `null` for no clipping.
     pub clip_norm: Option<f64>,
-    /// Batches whose gradients are averaged for one update of the weights.
+    /// Number of batches whose gradients are averaged for one update of the weights.
     pub accumulate: u64,
-    /// Decay of a moving average of the weights, which validation and prediction then use: 0.999 for example; `null` for
-    /// none.
+    /// Decay of a moving average of the weights, which validation and prediction then use, e.g. 0.999; `null` for none.
     pub ema: Option<f64>,
-    /// Parameters that are trained in another way than the rest: slower, later, or not at all. The first group that names a
-    /// parameter has it.
+    /// Groups of parameters that are trained slower, later or not at all. A parameter belongs to the first group that
+    /// names it.
     pub groups: Vec<GroupConfig>,
 }
 
@@ -45,7 +52,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Refuses what cannot work.
+    /// Checks the values; the error names the first invalid one.
     pub fn check(&self) -> Result<(), Invalid> {
         self.rule.check().map_err(|invalid| Invalid { key: format!("rule.{}", invalid.key), ..invalid })?;
         let positive = |key: &str, value: f64| {
@@ -67,29 +74,37 @@ impl Config {
         })
     }
 
-    /// The updates that an epoch of `batches` batches makes: a left-over of accumulation is one too.
+    /// Returns the number of updates in an epoch of `batches` batches, including the flush of leftover gradients.
     pub fn updates_per_epoch(&self, batches: u64) -> u64 {
         batches.div_ceil(self.accumulate.max(1))
     }
 
-    /// Refuses groups that do not fit the parameters of these names.
+    /// Checks the groups against the parameters of these names: each must have one, and some parameter must be trained
+    /// from the beginning.
     pub fn check_groups<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<(), Invalid> {
         groups::check(&self.groups, names)
     }
 
-    /// An optimizer of the named parameters, whose `schedule` runs over `epochs` epochs of `updates_per_epoch` updates. It takes the
-    /// gradients from parameters as long as they are frozen.
-    pub fn build(
-        &self,
-        parameters: Vec<(String, Tensor)>,
-        schedule: Schedule,
-        updates_per_epoch: u64,
-        epochs: u64,
-    ) -> Result<Optim, TorchError> {
-        Optim::new(self.clone(), schedule, [updates_per_epoch, epochs], parameters)
+    /// Builds an optimizer of those of the named `parameters` that require a gradient; `contract::parameters` gives those
+    /// of a `VarStore`. Others (running statistics, what somebody froze) are left alone. Parameters of a group that is
+    /// frozen at first require none until their time has come.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the configuration cannot work, or not with these parameters.
+    pub fn build(&self, parameters: StateDict, schedule: Schedule, length: Length) -> Result<Optim, Error> {
+        self.check()?;
+        schedule.check().map_err(|invalid| Invalid { key: format!("schedule.{}", invalid.key), ..invalid })?;
+        let trained: Vec<_> = parameters.into_iter().filter(|(_, parameter)| parameter.requires_grad()).collect();
+        if trained.is_empty() {
+            return Err(Error::Nothing);
+        }
+        self.check_groups(trained.iter().map(|(name, _)| name.as_str()))?;
+        Ok(Optim::new(self.clone(), schedule, length, trained)?)
     }
 
-    /// The moving average of `variables` (weights and running statistics) that `ema` asks for, from their present values.
+    /// Builds the moving average of `variables` (weights and running statistics) from their current values, if `ema` is
+    /// set.
     pub fn average(&self, variables: StateDict) -> Result<Option<Average>, TorchError> {
         self.ema.map(|decay| Average::new(decay, variables)).transpose()
     }
@@ -99,6 +114,8 @@ impl Config {
 mod tests {
     use super::*;
     use crate::{Adam, Sgd};
+    use contract::Stateful;
+    use tch::{Device, Kind, Tensor};
 
     #[test]
     fn impossible_values_are_named() {
@@ -122,5 +139,43 @@ mod tests {
         ] {
             assert_eq!(config.check().unwrap_err().key, key);
         }
+    }
+
+    /// A weight, a running statistic and a frozen weight.
+    fn variables() -> StateDict {
+        let ones = |trained: bool| Tensor::ones([2], (Kind::Float, Device::Cpu)).set_requires_grad(trained);
+        [("weight", true), ("norm.running_mean", false), ("encoder.frozen", false)]
+            .map(|(name, trained)| (name.to_string(), ones(trained)))
+            .into()
+    }
+
+    const LENGTH: Length = Length { updates_per_epoch: 1, epochs: 1 };
+
+    #[test]
+    fn an_optimizer_takes_only_what_requires_a_gradient() {
+        let variables = variables();
+        let shared = variables.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
+        let optim = Config::default().build(shared, Schedule::default(), LENGTH).unwrap();
+        let of = |name: &str| Stateful::state(&optim).keys().any(|key| key.contains(name));
+        assert!(of("weight") && !of("running_mean") && !of("frozen"));
+        assert!(!variables["encoder.frozen"].requires_grad(), "it was unfrozen");
+    }
+
+    #[test]
+    fn what_cannot_work_is_not_built() {
+        let error = |config: &Config, schedule: Schedule, variables| {
+            config.build(variables, schedule, LENGTH).unwrap_err().to_string()
+        };
+        let negative = Config { learning_rate: -1.0, ..Config::default() };
+        assert_eq!(error(&negative, Schedule::default(), variables()), "learning_rate: must be above 0, is -1");
+        let frozen = GroupConfig { parameters: "encoder.*".into(), factor: 0.1, frozen_epochs: 0 };
+        let groups = Config { groups: vec![frozen], ..Config::default() };
+        let said = error(&groups, Schedule::default(), variables());
+        assert!(said.starts_with("groups[0].parameters: ") && said.contains("encoder.*"), "{said}");
+        let polynomial = Schedule { decay: crate::Decay::Polynomial { power: 0.0 }, ..Schedule::default() };
+        let said = error(&Config::default(), polynomial, variables());
+        assert!(said.starts_with("schedule.decay.power: "), "{said}");
+        let said = error(&Config::default(), Schedule::default(), StateDict::new());
+        assert_eq!(said, "no parameter requires a gradient, so there is nothing to train");
     }
 }

@@ -1,10 +1,10 @@
-//! The gradients of an update, for whoever asked for them before it.
+//! Gradients of an update, on request.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tch::{TchError, Tensor};
 
-/// A question to an optimizer, and its answer. Gradients live only from a backward pass to the update, which clears them: who wants
-/// to see them asks first. Clones share the question.
+/// One-shot request for the next update's gradients. Gradients exist only from the backward pass to the update, which
+/// clears them, so they must be requested before. Clones share the request.
 #[derive(Debug, Clone, Default)]
 pub struct Gradients(Arc<Mutex<Asked>>);
 
@@ -17,7 +17,7 @@ enum Asked {
 }
 
 impl Gradients {
-    /// Asks for the gradients of the next update. An answer that nobody has taken yet stays.
+    /// Requests the gradients of the next update. Gradients that were not taken yet are kept.
     pub fn ask(&self) {
         let mut asked = self.lock();
         if let Asked::Not = *asked {
@@ -25,8 +25,8 @@ impl Gradients {
         }
     }
 
-    /// The gradients of the update after [`ask`](Self::ask), by the names of the parameters: averaged over accumulated batches,
-    /// before clipping. Empty where there was no update since. The question is forgotten.
+    /// Takes the gradients of the update after [`ask`](Self::ask), by parameter name: averaged over accumulated
+    /// batches, before clipping. Empty if there was no update since. Clears the request.
     pub fn take(&self) -> Vec<(String, Tensor)> {
         match std::mem::take(&mut *self.lock()) {
             Asked::Answered(gradients) => gradients,
@@ -34,7 +34,7 @@ impl Gradients {
         }
     }
 
-    /// Keeps the gradients, which are `multiple` (scalar) times too large, if they were asked for.
+    /// Keeps the gradients, divided by `multiple` (scalar), if they were requested.
     pub(crate) fn answer(&self, names: &[String], gradients: &[Tensor], multiple: &Tensor) -> Result<(), TchError> {
         let mut asked = self.lock();
         if let Asked::Yes = *asked {

@@ -1,4 +1,4 @@
-//! Parameters that are trained in another way than the rest: slower, later, or not at all.
+//! Groups of parameters that are trained slower, later or not at all.
 
 use contract::{Invalid, TorchError};
 use glob::Pattern;
@@ -6,17 +6,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-/// Parameters, by their names, that are trained in another way than the rest.
+/// Group of parameters, selected by name, that is trained slower, later or not at all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "ParameterGroup")]
 pub struct GroupConfig {
-    /// Their names: `*` stands for anything, `?` for one character, `[0-4]` for one of these.
+    /// Pattern of their names: `*` stands for anything, `?` for one character, `[0-4]` for one of these.
     pub parameters: String,
-    /// How many times the rest's their learning rate is; 0 leaves them as they are.
+    /// Multiplier on the learning rate; 0 freezes the parameters.
     #[serde(default = "one")]
     pub factor: f64,
-    /// Epochs at the beginning in which they are left as they are.
+    /// Number of epochs at the beginning in which the parameters are frozen.
     #[serde(default)]
     pub frozen_epochs: u64,
 }
@@ -26,11 +26,11 @@ fn one() -> f64 {
 }
 
 impl GroupConfig {
-    /// Refuses what cannot work.
+    /// Checks the values; the error names the first invalid one.
     pub fn check(&self) -> Result<(), Invalid> {
         let pattern = Pattern::new(&self.parameters);
         Invalid::unless(pattern.is_ok(), "parameters", || {
-            format!("'{}' is no pattern: {}", self.parameters, pattern.err().map_or("", |error| error.msg))
+            format!("'{}' is not a valid pattern: {}", self.parameters, pattern.err().map_or("", |error| error.msg))
         })?;
         let factor = self.factor;
         Invalid::unless(factor.is_finite() && factor >= 0.0, "factor", || format!("must be 0 or more, is {factor}"))
@@ -41,15 +41,15 @@ impl GroupConfig {
     }
 }
 
-/// Refuses groups that no parameter belongs to, and parameters of which none is trained from the beginning. A parameter belongs to
-/// the first group whose pattern its name matches.
+/// Checks that every group has a parameter and that some parameter is trained from the beginning. A parameter belongs
+/// to the first group whose pattern its name matches.
 pub fn check<'a>(groups: &[GroupConfig], names: impl Iterator<Item = &'a str>) -> Result<(), Invalid> {
     let of_each = divide(groups, names);
     let (rest, named) = of_each.split_last().map_or((&[][..], &[][..]), |(rest, named)| (&**rest, named));
     for (number, (group, members)) in groups.iter().zip(named).enumerate() {
         Invalid::unless(!members.is_empty(), &format!("groups[{number}].parameters"), || {
             let pattern = &group.parameters;
-            format!("no parameter that is trained is called '{pattern}' and belongs to no earlier group")
+            format!("no trained parameter outside earlier groups is called '{pattern}'")
         })?;
     }
     let trained = |(group, members): (&GroupConfig, &Vec<usize>)| group.frozen_for(1) == 0 && !members.is_empty();
@@ -58,7 +58,7 @@ pub fn check<'a>(groups: &[GroupConfig], names: impl Iterator<Item = &'a str>) -
     })
 }
 
-/// The numbers of the parameters of each group, and last of the rest.
+/// Returns the indices of each group's parameters, and last those of the rest.
 fn divide<'a>(groups: &[GroupConfig], names: impl Iterator<Item = &'a str>) -> Vec<Vec<usize>> {
     let mut members = vec![Vec::new(); groups.len() + 1];
     for (number, name) in names.enumerate() {
@@ -68,7 +68,7 @@ fn divide<'a>(groups: &[GroupConfig], names: impl Iterator<Item = &'a str>) -> V
 }
 
 impl GroupConfig {
-    /// The updates for which it is left as it is.
+    /// Returns the number of updates for which the group is frozen.
     fn frozen_for(&self, updates_per_epoch: u64) -> u64 {
         if self.factor == 0.0 { u64::MAX } else { self.frozen_epochs.saturating_mul(updates_per_epoch) }
     }
@@ -77,19 +77,19 @@ impl GroupConfig {
 /// Parameters that are trained alike.
 #[derive(Debug)]
 pub(crate) struct Group {
-    /// Their numbers.
+    /// Indices of the parameters.
     pub members: Vec<usize>,
-    /// How many times the optimizer's their learning rate is.
+    /// Multiplier on the optimizer's learning rate.
     pub factor: f64,
-    /// How many updates pass before the first one of theirs.
+    /// Number of updates before the group's first one.
     pub frozen_for: u64,
-    /// Scalar f32 on the device: updates that were not rejected, which Adam's bias correction counts. Those that begin later count
-    /// for themselves.
+    /// Scalar f32 on the device: updates that were not rejected, which Adam's bias correction counts. Each group counts
+    /// its own.
     pub step: Tensor,
 }
 
 impl Group {
-    /// The groups of the named parameters, and last the rest.
+    /// Returns the groups of the named parameters, and last the rest.
     pub fn all(
         groups: &[GroupConfig],
         names: &[String],
@@ -105,7 +105,7 @@ impl Group {
         members.into_iter().zip(kinds).map(group).collect()
     }
 
-    /// Its items of a list that is parallel to the parameters.
+    /// Returns the group's items of a list that is parallel to the parameters.
     pub fn of(&self, all: &[Tensor]) -> Vec<Tensor> {
         self.members.iter().map(|member| all[*member].shallow_clone()).collect()
     }

@@ -1,12 +1,13 @@
-//! What changes the weights: Adam, AdamW and SGD over libtorch's fused kernels, learning-rate schedules, clipping by the
-//! global norm, gradient accumulation, parameters that learn slower or later, a scaled loss for f16; and a moving average of the
-//! weights. Every bit of its state can be saved.
+//! The optimizer: Adam, AdamW and SGD over libtorch's fused kernels, learning-rate schedules, clipping by the global
+//! norm, gradient accumulation, parameters that learn slower or later, loss scaling for f16, and a moving average of
+//! the weights. Every bit of its state can be saved.
 //!
-//! **Invariant:** nothing here waits for the device, and a loss or gradient that is not finite, or too large for 32 bits
-//! once the learning rate is on it, changes no weight.
+//! **Invariant:** nothing here waits for the device, and a loss or gradient that is not finite, or overflows f32 once
+//! the learning rate is applied, changes no weight.
 
 mod average;
 mod config;
+mod error;
 mod gradients;
 mod groups;
 mod loss_scale;
@@ -15,7 +16,8 @@ mod rule;
 mod schedule;
 
 pub use average::Average;
-pub use config::Config;
+pub use config::{Config, Length};
+pub use error::Error;
 pub use gradients::Gradients;
 pub use groups::GroupConfig;
 pub use optimizer::Optim;

@@ -1,25 +1,26 @@
-//! Dynamic scaling of the loss (Micikevicius et al., 2018): gradients that f16 would round to zero are multiplied to where it
-//! has numbers, and divided again before they are used.
+//! Dynamic loss scaling (Micikevicius et al., 2018): gradients that f16 would round to zero are multiplied into its
+//! range, and divided again before they are used.
 
 use contract::{StateDict, TorchError};
 use tch::{Device, Kind, TchError, Tensor};
 
-/// PyTorch's `GradScaler` begins with this, doubles it after so many updates without an overflow, and halves it at one.
+/// Initial factor and growth interval of PyTorch's `GradScaler`: it doubles the factor after INTERVAL updates without
+/// an overflow, and halves it on one.
 const INITIAL: f64 = 65_536.0;
 const INTERVAL: f64 = 2_000.0;
-/// Below this the scale is not to blame.
+/// Minimum factor: the scale is not to blame for an overflow here.
 const LEAST: f64 = 1.0;
 
 const SCALE: &str = "loss_scale";
 const CLEAN: &str = "loss_scale_clean";
 
-/// The factor of the loss. It is a power of two, so multiplying and dividing by it rounds nothing; and it stays on the device, so
-/// that nothing waits.
+/// The loss scale. It is a power of two, so multiplying and dividing by it is exact, and it stays on the device, so
+/// that nothing waits for it.
 #[derive(Debug)]
 pub(crate) struct LossScale {
     /// Scalar f32.
     scale: Tensor,
-    /// Scalar f32: updates without an overflow since the scale was changed.
+    /// Scalar f32: updates without an overflow since the last change of the scale.
     clean: Tensor,
 }
 
@@ -29,41 +30,41 @@ impl LossScale {
         Ok(Self { scale: scalar(INITIAL)?, clean: scalar(0.0)? })
     }
 
-    /// The factor at the moment: scalar f32.
+    /// Returns the current factor: scalar f32.
     pub fn factor(&self) -> &Tensor {
         &self.scale
     }
 
-    /// Scalar f32: of `overflowed` (1 or 0), what a smaller scale would not have helped.
+    /// Returns 1 if an update `overflowed` (1 or 0) and no smaller scale could have helped, else 0: scalar f32.
     pub fn beyond_help(&self, overflowed: &Tensor) -> Result<Tensor, TchError> {
         overflowed.f_mul(&self.scale.f_le(LEAST)?.f_to_kind(Kind::Float)?)
     }
 
-    /// The next factor, in the place of this one, after an update whose gradients `overflowed` (1 or 0).
+    /// Replaces the factor by the next one, after an update whose gradients `overflowed` (1 or 0).
     pub fn follow(&mut self, overflowed: &Tensor) -> Result<(), TchError> {
         let clean = self.clean.f_add_scalar(1.0)?.f_mul(&(1.0 - overflowed))?;
         let grown = clean.f_ge(INTERVAL)?.f_to_kind(Kind::Float)?;
-        // Twice, half or once.
+        // 2, 0.5 or 1.
         let factor = (&grown + 1.0).f_mul(&(1.0 - overflowed * 0.5))?;
         let scale = self.scale.f_mul(&factor)?.f_clamp_min(LEAST)?;
-        // Twice the largest there is would be infinite.
+        // Twice the largest power of two would be infinite.
         let scale = scale.f_where_self(&scale.f_isfinite()?, &self.scale)?;
         self.scale.f_copy_(&scale)?;
         self.clean.f_copy_(&clean.f_mul(&(1.0 - grown))?)
     }
 
-    /// Both numbers, under their names in a checkpoint; they share memory with this.
+    /// Returns both tensors by their names in a checkpoint; they share memory with `self`.
     pub fn state(&self) -> StateDict {
         [(SCALE, &self.scale), (CLEAN, &self.clean)].map(|(name, t)| (name.to_string(), t.shallow_clone())).into()
     }
 
-    /// Takes what [`state`](Self::state) named out of a state that came from a run in another precision.
+    /// Removes the tensors of [`state`](Self::state) from a state that came from a run in another precision.
     pub fn remove_from(state: &mut StateDict) {
         state.remove(SCALE);
         state.remove(CLEAN);
     }
 
-    /// What a state from a run in another precision lacks: as at the start.
+    /// Adds the tensors that a state from a run in another precision lacks, with their initial values.
     pub fn add_to(&self, state: &mut StateDict) -> Result<(), TorchError> {
         for (name, value) in Self::new(self.scale.device())?.state() {
             state.entry(name).or_insert(value);
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
     use serde::Deserialize;
 
-    /// What reference/loss_scale.py wrote.
+    /// Output of reference/loss_scale.py.
     #[derive(Deserialize)]
     struct Reference {
         updates: u64,

@@ -3,7 +3,7 @@
 use crate::gradients::Gradients;
 use crate::groups::Group;
 use crate::loss_scale::LossScale;
-use crate::{Config, Rule, Schedule};
+use crate::{Config, Length, Rule, Schedule};
 use contract::{BoxError, Optimizer, StateDict, StateError, Stateful, TorchError, Update, load};
 use tch::{Kind, TchError, Tensor};
 use torch_ext as ext;
@@ -14,7 +14,7 @@ const ACCUMULATED: &str = "accumulated";
 const FOUND_INF: &str = "found_inf";
 const GRADIENT: &str = "gradient";
 
-/// Changes named parameters by an update [`Rule`].
+/// Optimizer of named parameters with an update [`Rule`].
 #[derive(Debug)]
 pub struct Optim {
     config: Config,
@@ -24,16 +24,16 @@ pub struct Optim {
     parameters: Vec<Tensor>,
     /// One list, parallel to the parameters, for each slot of the rule.
     slots: Vec<Vec<Tensor>>,
-    /// Which parameters are trained how; last those that no group names.
+    /// Parameter groups; last the parameters that no group names.
     groups: Vec<Group>,
     /// Scalar f32 on the device: 1 if a loss since the last update was not finite.
     found_inf: Tensor,
-    /// The factor of the loss, where gradients have to be brought to where f16 has numbers.
+    /// Loss scale, if gradients must be brought into the range of f16.
     loss_scale: Option<LossScale>,
     asked: Gradients,
-    /// Updates, rejected ones too, which the schedule counts.
+    /// Number of updates, rejected ones included, which the schedule counts.
     updates: u64,
-    /// Batches whose gradients are waiting.
+    /// Number of batches whose gradients are accumulated.
     accumulated: u64,
     /// True if an update has begun to change parameters and state since the last call began.
     changing: bool,
@@ -45,12 +45,9 @@ impl Optim {
     pub(crate) fn new(
         config: Config,
         schedule: Schedule,
-        [updates_per_epoch, epochs]: [u64; 2],
+        Length { updates_per_epoch, epochs }: Length,
         parameters: Vec<(String, Tensor)>,
     ) -> Result<Self, TorchError> {
-        if parameters.is_empty() {
-            return Err(TorchError::new("an optimizer needs at least one parameter"));
-        }
         let (names, parameters): (Vec<_>, Vec<_>) = parameters.into_iter().unzip();
         let device = parameters[0].device();
         let zeros = |_| parameters.iter().map(|p| p.detach().f_zeros_like()).collect::<Result<Vec<_>, _>>();
@@ -76,24 +73,24 @@ impl Optim {
         Ok(optim)
     }
 
-    /// Scales the loss so that gradients survive f16, by a factor that finds its size by itself: an update whose gradients
-    /// overflow is left out, and not reported as rejected, unless the factor is down to 1.
+    /// Enables dynamic loss scaling, so that gradients survive f16. An update whose gradients overflow is left out, and
+    /// not reported as rejected unless the factor is down to 1.
     pub fn scaling_the_loss(mut self) -> Result<Self, TorchError> {
         self.loss_scale = Some(LossScale::new(self.found_inf.device())?);
         Ok(self)
     }
 
-    /// Where the gradients of an update can be asked for.
+    /// Returns the handle to request the gradients of an update.
     pub fn asked_gradients(&self) -> Gradients {
         self.asked.clone()
     }
 
-    /// The groups that the next update changes.
+    /// Returns the groups that the next update changes.
     fn active(&self) -> impl Iterator<Item = &Group> {
         self.groups.iter().filter(|group| group.frozen_for <= self.updates && !group.members.is_empty())
     }
 
-    /// Parameters have gradients from their first update on.
+    /// Makes parameters require gradients from their first update on.
     fn freeze_and_thaw(&self) -> Result<(), TorchError> {
         for group in &self.groups {
             for parameter in group.of(&self.parameters) {
@@ -103,7 +100,7 @@ impl Optim {
         Ok(())
     }
 
-    /// The learning rate of update number `update`, from 0.
+    /// Returns the learning rate of update number `update`, from 0.
     fn learning_rate_of(&self, update: u64) -> f64 {
         self.config.learning_rate * self.schedule.factor(update, self.total_updates)
     }
@@ -117,7 +114,8 @@ impl Optim {
         self.parameters.iter().map(gradient).collect()
     }
 
-    /// What the gradients that wait were multiplied with: the number of batches that they are a sum over, and the loss' factor.
+    /// Returns the factor by which the accumulated gradients exceed their mean: the number of summed batches times the
+    /// loss scale.
     fn multiple(&self) -> Result<Tensor, TchError> {
         let count = self.accumulated.max(1) as f64;
         match &self.loss_scale {
@@ -126,7 +124,7 @@ impl Optim {
         }
     }
 
-    /// The norm of all gradients that are used now, over the mean of the accumulated batches.
+    /// Returns the global norm of the gradients of active groups, averaged over the accumulated batches.
     fn norm(&self, gradients: &[Tensor], multiple: &Tensor) -> Result<Tensor, TorchError> {
         let mut active: Vec<usize> = self.active().flat_map(|group| &group.members).copied().collect();
         active.sort_unstable();
@@ -137,7 +135,7 @@ impl Optim {
     fn update(&mut self) -> Result<Update, TorchError> {
         let _no_grad = tch::no_grad_guard();
         let gradients = self.gradients()?;
-        // The kernels divide by `scale`, which averages, takes the loss' factor back, and clips.
+        // The kernels divide by `scale`, which averages, undoes the loss scale, and clips.
         let multiple = self.multiple()?;
         let norm = self.norm(&gradients, &multiple)?;
         let excess = match self.config.clip_norm {
@@ -150,7 +148,7 @@ impl Optim {
         let finite = self.reach(&norm.f_div(&excess)?, fastest)?.f_isfinite()?.f_to_kind(Kind::Float)?;
         let overflowed = 1.0 - finite;
         let left_out = self.found_inf.f_maximum(&overflowed)?;
-        // Before the kernels, which write the gradients anew.
+        // Before the kernels, which overwrite the gradients.
         self.asked.answer(&self.names, &gradients, &multiple)?;
         self.changing = true;
         for group in self.active() {
@@ -175,15 +173,15 @@ impl Optim {
         if self.groups.iter().any(|group| group.frozen_for == self.updates) {
             self.freeze_and_thaw()?;
         }
-        Ok(Update { learning_rate, gradient_norm: norm, rejected })
+        Ok(Update::new(learning_rate, norm, rejected))
     }
 
-    /// As large as what the kernels make of gradients of the norm `clipped`, which may overflow where they do not. (NaN
-    /// and infinity are told as such also where the learning rate is 0.)
+    /// Returns a value as large as those that the kernels compute from gradients of the norm `clipped`, which may
+    /// overflow although the gradients do not. NaN and infinity propagate even if the learning rate is 0.
     fn reach(&self, clipped: &Tensor, learning_rate: f64) -> Result<Tensor, TchError> {
         match self.config.rule {
             Rule::Sgd(_) => clipped.f_mul_scalar(learning_rate),
-            // The second moment takes in the squares. The norm of a lone number is found without squaring it.
+            // The second moment takes in the squares. The norm of a single number is computed without squaring it.
             Rule::Adam(_) | Rule::AdamW(_) => clipped.f_add_scalar(learning_rate)?.f_mul(clipped),
         }
     }
@@ -235,7 +233,8 @@ impl Optim {
         if self.accumulated < self.config.accumulate { Ok(None) } else { Ok(Some(self.update()?)) }
     }
 
-    /// Takes back what a failed call did to the gradients, if that is all it did and no others were waiting.
+    /// Undoes what a failed call did to the gradients, and returns true, if that is all it did and no others were
+    /// accumulated before.
     fn take_back(&mut self, waiting: u64, found_inf: Tensor) -> Result<bool, TorchError> {
         if self.changing || waiting > 0 {
             return Ok(false);
@@ -254,7 +253,7 @@ impl Optimizer for Optim {
         self.changing = false;
         let done = self.take_in(loss);
         if done.is_err() {
-            // The error that led here says more than one about this.
+            // The error that led here matters more than one of this call.
             self.unchanged = self.take_back(waiting, found_inf).unwrap_or(false);
         }
         Ok(done?)
@@ -280,14 +279,15 @@ impl Optimizer for Optim {
 }
 
 impl Optim {
-    /// What [`Stateful::load_state`] writes to: all tensors of the state but the counts and the waiting gradients.
+    /// Returns the tensors that [`Stateful::load_state`] writes to: all of the state but the counts and the accumulated
+    /// gradients.
     fn tensors(&self) -> StateDict {
         let mut state = StateDict::new();
         for (slot, tensors) in self.config.rule.slots().iter().zip(&self.slots) {
             let named = self.names.iter().zip(tensors).map(|(name, t)| (format!("{slot}.{name}"), t.shallow_clone()));
             state.extend(named);
         }
-        // The rest's is `step`, those of groups `step.0`, `step.1`, …
+        // The count of the rest is `step`, those of groups are `step.0`, `step.1`, …
         let rest = self.groups.len() - 1;
         for (number, group) in self.groups.iter().enumerate() {
             let name = if number == rest { STEP.into() } else { format!("{STEP}.{number}") };
@@ -303,7 +303,7 @@ impl Optim {
     }
 }
 
-/// A count that was saved as a scalar i64.
+/// Returns a count that was saved as a scalar i64.
 pub(crate) fn count(state: &StateDict, name: &str) -> Result<u64, StateError> {
     let missing = || StateError::Names { missing: vec![name.into()], unexpected: vec![] };
     let tensor = state.get(name).ok_or_else(missing)?;

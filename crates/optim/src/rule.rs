@@ -4,13 +4,13 @@ use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How a gradient becomes a change of the weights.
+/// Update rule of the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Rule {
     /// Adam (Kingma & Ba, 2015); weight decay is added to the gradient.
     Adam(Adam),
-    /// AdamW (Loshchilov & Hutter, 2019): Adam whose weight decay is taken off the weights.
+    /// AdamW (Loshchilov & Hutter, 2019): Adam with weight decay applied to the weights, not to the gradient.
     AdamW(Adam),
     /// Stochastic gradient descent with momentum, as PyTorch computes it: `v = momentum * v + g; w -= lr * v`.
     Sgd(Sgd),
@@ -24,7 +24,7 @@ pub struct Adam {
     pub beta1: f64,
     /// Decay of the second moment.
     pub beta2: f64,
-    /// Added to the root of the second moment, which is corrected for its bias first (PyTorch's reading).
+    /// Term added to the root of the bias-corrected second moment (as in PyTorch).
     pub epsilon: f64,
 }
 
@@ -51,7 +51,7 @@ impl Default for Rule {
 }
 
 impl Rule {
-    /// Refuses what cannot work.
+    /// Checks the values; the error names the first invalid one.
     pub fn check(&self) -> Result<(), Invalid> {
         let share = |key: &str, value: f64| {
             Invalid::unless((0.0..1.0).contains(&value), key, || format!("must be in [0, 1), is {value}"))
@@ -74,7 +74,7 @@ impl Rule {
         }
     }
 
-    /// The names of the tensors that the rule keeps beside each parameter.
+    /// Returns the names of the tensors that the rule keeps for each parameter.
     pub(crate) fn slots(&self) -> &'static [&'static str] {
         match self {
             Self::Adam(_) | Self::AdamW(_) => &["first_moment", "second_moment"],

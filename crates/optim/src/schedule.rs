@@ -11,33 +11,34 @@ use std::f64::consts::PI;
 pub struct Schedule {
     /// Updates over which the learning rate rises linearly from 0 (excluded) to its full value.
     pub warmup: u64,
-    /// What follows.
+    /// Decay after the warm-up.
     pub decay: Decay,
 }
 
-/// How the learning rate falls after the warm-up. Each gives a factor on `optimizer.learning_rate`.
+/// Decay of the learning rate after the warm-up, as a factor on `optimizer.learning_rate`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Decay {
-    /// It stays. (Braces, because serde lets a unit variant pass with any key beside its kind.)
+    /// Constant learning rate.
+    // Braces, because serde accepts a unit variant with any other key next to its kind.
     Constant {},
     /// Half a cosine wave from 1 down to `floor` at the end of training (Loshchilov & Hutter, SGDR, 2017).
     Cosine {
-        /// The factor that is left at the end.
+        /// Factor at the end of training.
         #[serde(default)]
         floor: f64,
     },
     /// `(1 - t) ^ power`, with t running from 0 to 1 over the training (DeepLab's "poly").
     Polynomial {
-        /// The exponent; 1 is a straight line.
+        /// Exponent; 1 is a straight line.
         #[serde(default = "Decay::default_power")]
         power: f64,
     },
-    /// Multiplied by `factor` after every `every` updates.
+    /// Multiplication by `factor` after every `every` updates.
     Step {
         /// Updates between two drops.
         every: u64,
-        /// What the learning rate is multiplied by.
+        /// Multiplier on the learning rate at each drop.
         #[serde(default = "Decay::default_factor")]
         factor: f64,
     },
@@ -60,7 +61,7 @@ impl Decay {
 }
 
 impl Schedule {
-    /// Refuses what cannot work.
+    /// Checks the values; the error names the first invalid one.
     pub fn check(&self) -> Result<(), Invalid> {
         let within = |key: &str, value: f64, low: f64, high: f64| {
             Invalid::unless((low..=high).contains(&value), key, || format!("must be in [{low}, {high}], is {value}"))
@@ -76,7 +77,8 @@ impl Schedule {
         }
     }
 
-    /// The factor on the learning rate for update number `update` (from 0) of `total`. Past the end it stays as it was.
+    /// Returns the factor on the learning rate for update number `update` (from 0) of `total`. Past the end,
+    /// [`Decay::Step`] keeps falling and the others stay at their final factor.
     pub fn factor(&self, update: u64, total: u64) -> f64 {
         if update < self.warmup {
             return (update + 1) as f64 / self.warmup as f64;

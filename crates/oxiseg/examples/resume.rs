@@ -1,10 +1,12 @@
+//! A training that goes on where it was stopped: `cargo run -p oxiseg --example resume -- FOLDER`.
+
 use oxiseg::checkpoint::{self, Snapshot, Store};
 use oxiseg::contract::{self, Batch, Batches, Event, Input, Progress};
 use oxiseg::executors::Trainer;
 use oxiseg::tch::{Device, Kind, Tensor, nn};
 use oxiseg::{loss, metric, optim};
 
-/// Which pixels are brighter than the middle?
+/// Data: which pixels are brighter than the middle?
 struct Noise;
 
 impl Input for Noise {
@@ -71,6 +73,7 @@ pub fn train(folder: &str, epochs: u64) -> Result<(), contract::BoxError> {
     Ok(())
 }
 
+/// Reads the arguments and trains.
 pub fn main() -> Result<(), contract::BoxError> {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().ok_or("usage: resume FOLDER [EPOCHS]")?;

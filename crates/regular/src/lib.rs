@@ -1,4 +1,4 @@
-//! Opens files that a person or a data set names.
+//! Opens files named by a user or a data set.
 //!
 //! ```
 //! let error = regular::open(std::path::Path::new("/")).unwrap_err();
@@ -9,22 +9,22 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// Opens the regular file at `path` for reading. Anything else is an error at once: a FIFO that nobody writes to would
-/// be waited for without end, and a device can be read without end.
+/// Opens the regular file at `path` for reading. Anything else is an error at once: a FIFO without a writer would block
+/// without end, and a device can be read without end.
 pub fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        /// `O_NONBLOCK`, of Linux on the processors that libtorch runs on, and of the systems that descend from BSD.
+        /// `O_NONBLOCK` on Linux, for the processors that libtorch runs on, and on the systems that descend from BSD.
         const NONBLOCK: i32 = if cfg!(target_os = "linux") { 0o4000 } else { 4 };
         options.custom_flags(NONBLOCK);
     }
     options.open(path).and_then(checked)
 }
 
-/// Refuses an open file that is no regular one. Since it is open, nobody can put another in its place.
+/// Refuses an open file that is not regular. Since it is open, nobody can put another in its place.
 pub fn checked(file: File) -> io::Result<File> {
     let kind = file.metadata()?.file_type();
     if kind.is_file() {

@@ -1,4 +1,4 @@
-"""The expected numbers of src/scores/tests.rs, from scikit-learn and NumPy.
+"""Prints the expected numbers of src/scores/tests.rs, computed by scikit-learn and NumPy.
 
     pip install numpy scikit-learn && python3 scores.py
 """

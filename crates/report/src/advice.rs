@@ -1,7 +1,7 @@
-//! What is wrong with a run, and what to change.
+//! Checks for problems of a run, with advice on what to change.
 //!
-//! Each check is a pure function of a [`Run`] with its threshold in its doc comment. It gives evidence in numbers, or says
-//! why it could not look.
+//! Each check is a pure function of a [`Run`] with its threshold in its doc comment. It returns evidence in numbers, or
+//! the reason why it could not check.
 
 mod classes;
 mod curves;
@@ -17,38 +17,38 @@ pub use speed::data_bound;
 
 use crate::Run;
 
-/// Something that a person should know of, and can change.
+/// Problem that the user can fix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// What it is, in a few words.
+    /// Short description.
     pub title: String,
-    /// What it was seen by, with numbers.
+    /// Evidence, with numbers.
     pub evidence: String,
-    /// What to do.
+    /// Advice.
     pub advice: String,
 }
 
-/// What a check found.
+/// Result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
-    /// Nothing.
+    /// No problem.
     Fine,
-    /// Something.
+    /// A problem.
     Warning(Warning),
-    /// The run did not write down what the check looks at: this.
+    /// The check was impossible, for this reason.
     Unknown(String),
 }
 
-/// A check and what it found.
+/// Check with its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// What was looked for.
+    /// Name of the problem.
     pub name: &'static str,
-    /// What was found.
+    /// Result.
     pub finding: Finding,
 }
 
-/// All checks, in the order of what ruins a run most.
+/// Runs all checks, the most harmful problems first.
 pub fn examine(run: &Run) -> Vec<Check> {
     type Look = fn(&Run) -> Finding;
     let checks: [(&'static str, Look); 8] = [
@@ -64,7 +64,7 @@ pub fn examine(run: &Run) -> Vec<Check> {
     checks.into_iter().map(|(name, check)| Check { name, finding: check(run) }).collect()
 }
 
-/// A warning, or nothing.
+/// Converts a warning, or none, to a finding.
 fn warn(found: Option<Warning>) -> Finding {
     found.map_or(Finding::Fine, Finding::Warning)
 }

@@ -1,18 +1,18 @@
-//! Where the time of the epochs went.
+//! Time budget of the epochs.
 
 use crate::{History, Stage};
 
-/// What time is spent on, in the order in which the page stacks it; the names behind `seconds/` in `metrics.jsonl`.
-/// What an epoch took beyond these comes last, as [`OTHER`].
+/// Parts of an epoch's time, in the order in which the page stacks them; the names after `seconds/` in `metrics.jsonl`.
+/// The remainder of an epoch comes last, as [`OTHER`].
 pub(crate) const PARTS: [&str; 6] = ["compute", "data", "transfer", "validation", "logging", "checkpoint"];
 
-/// What the parts do not cover.
+/// Name of the time that the parts do not cover.
 pub(crate) const OTHER: &str = "other";
 
-/// The seconds of some epochs.
+/// Seconds of consecutive epochs.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Slice {
-    /// The first and the last of them, counted from 1.
+    /// First and last epoch, counted from 1.
     pub epochs: (u64, u64),
     /// Seconds for each of [`PARTS`], then for [`OTHER`].
     pub seconds: [f64; PARTS.len() + 1],
@@ -23,13 +23,13 @@ impl Slice {
         self.seconds.iter().sum()
     }
 
-    /// Adds the seconds of the epochs that follow.
+    /// Adds the seconds of the epochs of `next`, which follow.
     fn extend(&mut self, next: &Slice) {
         self.epochs.1 = next.epochs.1;
         self.seconds.iter_mut().zip(next.seconds).for_each(|(sum, seconds)| *sum += seconds);
     }
 
-    /// Several slices as one; `None` if there are none.
+    /// Merges several slices into one; `None` if there are none.
     pub fn sum(slices: &[Slice]) -> Option<Slice> {
         let (first, rest) = slices.split_first()?;
         let mut sum = first.clone();
@@ -38,8 +38,8 @@ impl Slice {
     }
 }
 
-/// A slice for each epoch that was timed. `seconds/epoch` is all of an epoch, its validation and saving included; where it
-/// is not written, or less than its parts, the epoch is the sum of the parts.
+/// Returns a slice for each timed epoch. `seconds/epoch` is the whole epoch, including validation and saving; if it is
+/// missing, or less than its parts, the sum of the parts is used.
 pub(crate) fn epochs(history: &History) -> Vec<Slice> {
     let slice = |line: &crate::Line| {
         let known = PARTS.map(|part| line.get(&format!("seconds/{part}")));
@@ -56,7 +56,7 @@ pub(crate) fn epochs(history: &History) -> Vec<Slice> {
     history.of(Stage::Train).filter_map(slice).collect()
 }
 
-/// At most `most` slices, each of as many epochs that follow on each other as it takes.
+/// Merges consecutive slices, the same number each time, so that at most `most` remain.
 pub(crate) fn grouped(slices: &[Slice], most: usize) -> Vec<Slice> {
     let size = slices.len().div_ceil(most.max(1)).max(1);
     slices.chunks(size).filter_map(Slice::sum).collect()

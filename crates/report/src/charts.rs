@@ -1,17 +1,17 @@
-//! The curves: which scalars share a chart, and their points as the page's script wants them.
+//! Curves: the scalars of each chart, and their points in the form that the page's script expects.
 
 use crate::{Best, History, Line, Report, Run, Stage, decimate};
 use serde::Serialize;
 
-/// As many points as a curve has at most. A chart is about 700 pixels wide.
+/// Maximum number of points of a curve. A chart is about 700 pixels wide.
 const POINTS: usize = 2000;
-/// As many classes are switched on at first where there are more: those with the lowest IoU.
+/// Number of classes visible at first if there are more: those with the lowest IoU.
 const CLASSES: usize = 8;
 
-/// What the script draws.
+/// Charts that the script draws.
 #[derive(Debug, Serialize)]
 pub(crate) struct Charts {
-    /// Whether the run wrote single steps down; then steps are the first choice for the horizontal axis.
+    /// True if the run logged single steps; then steps are the default of the horizontal axis.
     pub steps: bool,
     pub charts: Vec<Chart>,
     pub best: Option<Mark>,
@@ -30,32 +30,32 @@ pub(crate) struct Mark {
 pub(crate) struct Chart {
     pub id: &'static str,
     pub title: &'static str,
-    /// Whether a logarithmic axis is on offer.
+    /// Enables the choice of a logarithmic axis.
     pub log: bool,
-    /// Whether the best epoch is marked.
+    /// Enables the mark of the best epoch.
     pub marked: bool,
     pub series: Vec<Series>,
 }
 
-/// A curve. Its points are those of `y`, each at an epoch and a step.
+/// Curve. Each point is one element of `y`, at an epoch and a step.
 #[derive(Debug, Serialize)]
 pub(crate) struct Series {
     pub label: String,
-    /// Which of the page's colours.
+    /// Index into the page's colours.
     pub color: usize,
-    /// 0 drawn through; 1 and more: dashes of some kind.
+    /// 0 for a solid line; from 1 on, a dash pattern.
     pub dash: usize,
-    /// Of single steps: many points, drawn thin.
+    /// True for single steps: many points, drawn thin.
     pub thin: bool,
-    /// Off until a person switches it on.
+    /// Hidden until the user switches it on.
     pub hidden: bool,
     pub epoch: Vec<f64>,
     pub step: Vec<u64>,
-    /// `None` where it was not finite.
+    /// Values; `None` if not finite.
     pub y: Vec<Option<f64>>,
 }
 
-/// Identifier, title, scalar, whether a logarithmic axis is on offer, whether the best epoch is marked, stages.
+/// Identifier, title, scalar, logarithmic axis offered, best epoch marked, stages.
 type Kind = (&'static str, &'static str, &'static str, bool, bool, &'static [Stage]);
 
 const ALL: &[Stage] = &[Stage::Step, Stage::Train, Stage::Validation];
@@ -72,7 +72,7 @@ const KINDS: [Kind; 8] = [
     ("memory", "Memory (MB)", "memory_mb", false, false, TRAINING),
 ];
 
-/// All charts that have points, in the order in which they are shown.
+/// Returns all charts that have points, in display order.
 pub(crate) fn charts(report: &Report) -> Charts {
     let (mut charts, mut missing) = (Vec::new(), Vec::new());
     for (id, title, scalar, log, marked, stages) in KINDS {
@@ -100,7 +100,8 @@ pub(crate) fn charts(report: &Report) -> Charts {
     Charts { steps: report.run.history.of(Stage::Step).next().is_some(), charts, best, missing }
 }
 
-/// One run, one stage. Alone, a run has a colour for each stage; beside others, each run has one.
+/// Returns the curve of one stage of one run. A single run has a colour per stage; with several runs, each has one
+/// colour.
 fn of_stage(report: &Report, index: usize, run: &Run, stage: Stage, scalar: &str) -> Option<Series> {
     let words = match stage {
         Stage::Train => "train",
@@ -114,8 +115,8 @@ fn of_stage(report: &Report, index: usize, run: &Run, stage: Stage, scalar: &str
     Some(Series { label, color, dash: usize::from(stage == Stage::Train), thin: stage == Stage::Step, ..points })
 }
 
-/// The IoU of each class on the validation data, with a colour for each class and dashes for each run but the first. Other
-/// runs are off at first: all at once would be a thicket.
+/// Returns the validation IoU of each class, with a colour per class, and dashes for each run but the first. Other runs
+/// are hidden at first, to avoid clutter.
 fn of_classes(report: &Report) -> Vec<Series> {
     let last = report.run.history.of(Stage::Validation).next_back();
     let score = |name: &str| last.and_then(|line| line.get(&format!("iou/{name}"))).unwrap_or(f64::INFINITY);
@@ -134,7 +135,7 @@ fn of_classes(report: &Report) -> Vec<Series> {
     series.collect()
 }
 
-/// The points of one scalar; `None` if it is never finite.
+/// Returns the points of one scalar; `None` if it is never finite.
 fn points(history: &History, stage: Stage, scalar: &str) -> Option<Series> {
     let lines: Vec<(&Line, Option<f64>)> =
         history.of(stage).filter_map(|line| Some((line, *line.scalars.get(scalar)?))).collect();
@@ -161,15 +162,15 @@ fn points(history: &History, stage: Stage, scalar: &str) -> Option<Series> {
     Some(series)
 }
 
-/// Where epochs end: epoch and step of each, from (0, 0) on.
+/// Returns epoch and step of the end of each epoch, beginning with (0, 0).
 fn ends(history: &History) -> Vec<(u64, u64)> {
     let mut ends = vec![(0, 0)];
     ends.extend(history.of(Stage::Train).map(|line| (line.epoch, line.step)));
     ends
 }
 
-/// A step as a fraction of epochs. After the last end epochs are taken to be as long as the last one; before the first
-/// there is nothing to go by, and all steps are the start of the first epoch.
+/// Converts a step to fractional epochs. Steps after the last end are extrapolated with the length of the last epoch;
+/// before the first end there is no length to use, and all steps map to the start of the first epoch.
 fn within(ends: &[(u64, u64)], step: u64) -> f64 {
     let after = ends.partition_point(|(_, end)| *end < step).clamp(1, (ends.len() - 1).max(1));
     let (Some((before, from)), Some((epoch, to))) = (ends.get(after - 1), ends.get(after)) else { return 0.0 };

@@ -1,7 +1,7 @@
-//! Fewer points that look the same: what is drawn for a hundred thousand steps.
+//! Decimation of curves for drawing.
 
-/// The places of at most `most` of the `values` (and at least five, however small `most` is) that keep the curve's shape:
-/// the first, the last, and from each of equally long stretches its smallest, its greatest and one that is missing.
+/// Returns the indices of at most `most` of the `values` (but at least five) that preserve the shape of the curve: the
+/// first, the last, and from each of equally long stretches its minimum, its maximum and one missing value.
 pub(crate) fn places(values: &[Option<f64>], most: usize) -> Vec<usize> {
     if values.len() <= most.max(5) {
         return (0..values.len()).collect();

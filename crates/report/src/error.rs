@@ -1,53 +1,53 @@
-//! What can go wrong when a report is made.
+//! Errors of making a report.
 
 use std::{
     io,
     path::{Path, PathBuf},
 };
 
-/// Why there is no report.
+/// Error of making a report.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file system refused.
+    /// An operation of the file system failed.
     #[error("cannot {doing} {path}: {source}")]
     Io {
-        /// What was tried.
+        /// Operation, as a verb.
         doing: &'static str,
-        /// On which file.
+        /// File or folder.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
     /// The folder does not hold a run.
     #[error("{folder} is no run: it has no config.json; name a folder that was given to `app train --run`")]
     NoRun {
-        /// The folder.
+        /// Path of the folder.
         folder: PathBuf,
     },
     /// A file of the run is not JSON.
     #[error("{path} is not valid JSON ({problem}); restore it, or report on another run")]
     Config {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the parser said.
+        /// Error of the parser.
         problem: String,
     },
     /// Parts of an evaluation do not fit together.
     #[error("{what}: expected {expected}, found {found}")]
     Shape {
-        /// What was looked at.
+        /// Part that does not fit.
         what: String,
-        /// What would fit.
+        /// Expected shape.
         expected: String,
-        /// What is there.
+        /// Actual shape.
         found: String,
     },
     /// A picture could not be encoded.
     #[error("cannot encode the picture '{name}': {problem}")]
     Picture {
-        /// The sample's name.
+        /// Name of the sample.
         name: String,
-        /// What the encoder said.
+        /// Error of the encoder.
         problem: String,
     },
     /// The page's numbers could not be written as JSON.
@@ -56,7 +56,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// For `map_err`: the system refused `doing` on `path`.
+    /// Returns a closure for `map_err` that says that `doing` on `path` failed.
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { doing, path: path.into(), source }
     }

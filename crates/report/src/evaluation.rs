@@ -1,73 +1,73 @@
-//! A checkpoint looked at closely: where its errors lie, how far its confidence can be trusted, and pictures.
+//! Evaluation of a checkpoint: confusion matrix, calibration, and sample predictions.
 
 use crate::Error;
 
-/// The id of pixels in a target that do not count.
+/// Class id of ignored pixels in a target.
 pub const IGNORED: u8 = 255;
 
-/// What a checkpoint does on the validation data.
+/// Results of a checkpoint on the validation data.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
-    /// The checkpoint's name.
+    /// Name of the checkpoint.
     pub checkpoint: String,
-    /// Finished epochs of the checkpoint.
+    /// Number of finished epochs of the checkpoint.
     pub epoch: u64,
-    /// Pixels by their class in the target (row) and in the prediction (column); `[K, K]`.
+    /// Pixel counts by class in the target (row) and in the prediction (column); `[K, K]`.
     pub confusion: Vec<Vec<u64>>,
-    /// Pixels of the targets that do not count.
+    /// Number of ignored pixels in the targets.
     pub ignored: u64,
-    /// Valid pixels, all or some of them, by the probability of the predicted class, in bins of equal width from 0 to 1.
+    /// Valid pixels, all or a subset, by the probability of the predicted class, in bins of equal width from 0 to 1.
     pub calibration: Vec<Bin>,
-    /// The samples with the best scores, the best first.
+    /// Samples with the best scores, the best first.
     pub best: Vec<Sample>,
-    /// The samples with the worst scores, the worst first.
+    /// Samples with the worst scores, the worst first.
     pub worst: Vec<Sample>,
 }
 
-/// The pixels whose greatest probability falls between two limits.
+/// Pixels whose greatest class probability lies between two limits.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Bin {
-    /// The sum of these probabilities.
+    /// Sum of these probabilities.
     pub confidence_sum: f64,
-    /// How many of the pixels are of the predicted class.
+    /// Number of correctly predicted pixels.
     pub correct: u64,
-    /// How many pixels there are.
+    /// Number of pixels.
     pub count: u64,
 }
 
-/// A sample and what the checkpoint makes of it.
+/// Sample with the prediction of the checkpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// The sample's name.
+    /// Name of the sample.
     pub name: String,
-    /// What it was chosen by, such as its own mean IoU.
+    /// Score by which it was chosen, for example its own mean IoU.
     pub score: f64,
-    /// What the network sees.
+    /// Input of the network.
     pub input: Picture,
-    /// Class ids, row by row, with [`IGNORED`]; as many as the input has pixels.
+    /// Class ids, row by row, including [`IGNORED`]; one per pixel of the input.
     pub target: Vec<u8>,
-    /// Class ids, row by row; as many as the input has pixels.
+    /// Class ids, row by row; one per pixel of the input.
     pub prediction: Vec<u8>,
 }
 
-/// A picture of eight bits a channel.
+/// Image with eight bits per channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
-    /// In pixels.
+    /// Width in pixels.
     pub width: usize,
-    /// In pixels.
+    /// Height in pixels.
     pub height: usize,
-    /// Row by row, three bytes a pixel.
+    /// RGB bytes, row by row, three per pixel.
     pub rgb: Vec<u8>,
 }
 
 impl Evaluation {
-    /// The best and the worst samples.
+    /// Returns the best samples, then the worst.
     pub fn samples(&self) -> impl Iterator<Item = &Sample> {
         self.best.iter().chain(&self.worst)
     }
 
-    /// Whether the parts fit together and to this number of classes.
+    /// Checks that the parts fit together and match this number of classes.
     pub(crate) fn check(&self, classes: usize) -> Result<(), Error> {
         let rows = self.confusion.iter().map(Vec::len);
         if self.confusion.len() != classes || rows.clone().any(|columns| columns != classes) {

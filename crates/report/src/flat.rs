@@ -1,9 +1,9 @@
-//! A configuration as a list of dotted keys, and several beside each other.
+//! Configurations as lists of dotted keys, and their comparison.
 
 use crate::text;
 use serde_json::Value;
 
-/// One key, and what each of the configurations has there; `None` where one has no such key.
+/// One key with its value in each configuration; `None` if a configuration lacks the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
     pub key: String,
@@ -11,13 +11,13 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Whether the configurations say different things here.
+    /// Returns true if the configurations differ here.
     pub fn differs(&self) -> bool {
         self.values.windows(2).any(|pair| pair[0] != pair[1])
     }
 }
 
-/// All keys of the configurations, in the order in which they first come.
+/// Returns all keys of the configurations, sorted by section and within a section in the order of first occurrence.
 pub(crate) fn beside(configs: &[&Value]) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for (column, config) in configs.iter().enumerate() {
@@ -29,13 +29,13 @@ pub(crate) fn beside(configs: &[&Value]) -> Vec<Row> {
             rows[place].values[column] = Some(text::value(value));
         }
     }
-    // A key that only a later configuration has stands among its siblings, not at the end.
+    // A key that only a later configuration has stands in its section, not at the end.
     rows.sort_by(|a, b| a.key.split('.').next().cmp(&b.key.split('.').next()));
     rows
 }
 
-/// Every value of a configuration under its dotted key, in the order in which they stand there. Lists of plain values are one value,
-/// as people think of a size; others are taken apart.
+/// Returns every value of a configuration with its dotted key, in the order of the configuration. A list of plain
+/// values is one value, for example a size; other lists are taken apart.
 pub fn flat(config: &Value) -> Vec<(String, &Value)> {
     let mut leaves = Vec::new();
     flatten("", config, &mut leaves);

@@ -1,4 +1,4 @@
-//! What a run wrote down while it trained: `metrics.jsonl`, read back.
+//! Training log of a run, read back from `metrics.jsonl`.
 
 use crate::Error;
 use serde::Deserialize;
@@ -8,42 +8,42 @@ use std::{
     path::Path,
 };
 
-/// The lines of `metrics.jsonl`, in their order.
+/// Lines of `metrics.jsonl`, in order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct History {
-    /// One for each epoch and stage, and one for each training step if the run wrote those.
+    /// One line per epoch and stage, and one per training step if the run logged those.
     pub lines: Vec<Line>,
 }
 
-/// One line: scalars of a stage.
+/// One line: the scalars of a stage.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Line {
-    /// What was measured.
+    /// Source of the scalars.
     pub stage: Stage,
-    /// Finished epochs; in lines of single steps the epoch under way. Counted from 1.
+    /// Number of finished epochs; in lines of single steps, the epoch under way, counted from 1.
     pub epoch: u64,
-    /// Training steps done.
+    /// Number of training steps done.
     pub step: u64,
-    /// When it was written, in seconds since 1970.
+    /// Time of writing, in seconds since 1970.
     pub time: f64,
-    /// The scalars by name. One that was not finite stands in the file as `null` and is `None` here.
+    /// Scalars by name. A value that was not finite is `null` in the file and `None` here.
     #[serde(flatten)]
     pub scalars: BTreeMap<String, Option<f64>>,
 }
 
-/// What a line is about.
+/// Source of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
-    /// The model on the data it learns from, over an epoch.
+    /// The model on the training data, over an epoch.
     Train,
-    /// The model on other data, at the end of an epoch.
+    /// The model on the validation data, at the end of an epoch.
     Validation,
-    /// A single training step.
+    /// Single training step.
     Step,
 }
 
-/// All bytes of a regular file.
+/// Returns all bytes of a regular file.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     regular::open(path)?.read_to_end(&mut bytes)?;
@@ -51,10 +51,9 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 impl History {
-    /// Reads `metrics.jsonl`. A file that is not there has no lines. What stands behind the last line's end was torn by
-    /// a crash, or is being written at this moment, and is left out unless it is a whole object. Other lines that say
-    /// nothing are passed over, with a warning in the log: what a person did to the file must not keep its rest from
-    /// being read.
+    /// Reads `metrics.jsonl`; a missing file has no lines. Text after the last newline was torn by a crash or is being
+    /// written right now: it is skipped unless it is a whole object. Other malformed lines are skipped with a warning
+    /// in the log, so that an edit by hand does not make the rest unreadable.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let bytes = match read(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
@@ -62,7 +61,7 @@ impl History {
         };
         let (mut lines, mut broken) = (Vec::new(), Vec::new());
         for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
-            // Whoever wrote on in a file that was cut left a hole there.
+            // A program that kept writing after the file was truncated leaves a hole of zeros.
             let text = &line[line.iter().take_while(|byte| **byte == 0).count()..];
             if text.trim_ascii().is_empty() {
                 continue;
@@ -80,27 +79,28 @@ impl History {
         Ok(Self { lines })
     }
 
-    /// The lines of one stage.
+    /// Returns the lines of one stage.
     pub fn of(&self, stage: Stage) -> impl DoubleEndedIterator<Item = &Line> + Clone {
         self.lines.iter().filter(move |line| line.stage == stage)
     }
 
-    /// The values of a scalar in the lines of a stage: epoch and value, where there is one and it is finite.
+    /// Returns the finite values of a scalar in the lines of a stage, each with its epoch.
     pub fn scores(&self, stage: Stage, name: &str) -> Vec<(u64, f64)> {
         self.of(stage).filter_map(|line| Some((line.epoch, line.get(name)?))).collect()
     }
 
-    /// Finished epochs.
+    /// Returns the number of finished epochs.
     pub fn epochs(&self) -> u64 {
         self.of(Stage::Train).map(|line| line.epoch).max().unwrap_or(0)
     }
 
-    /// Training steps done.
+    /// Returns the number of training steps done.
     pub fn steps(&self) -> u64 {
         self.lines.iter().map(|line| line.step).max().unwrap_or(0)
     }
 
-    /// Names behind `prefix` that occur in any epoch's line, such as the classes behind `iou/`; each once, sorted.
+    /// Returns the names after `prefix` in the lines of all epochs, for example the classes after `iou/`; each once,
+    /// sorted.
     pub fn names(&self, prefix: &str) -> Vec<String> {
         let lines = self.lines.iter().filter(|line| line.stage != Stage::Step);
         let mut names: Vec<String> = lines
@@ -114,7 +114,7 @@ impl History {
 }
 
 impl Line {
-    /// The value of a scalar, if it was written and is finite.
+    /// Returns the value of a scalar, if it was logged and is finite.
     pub fn get(&self, name: &str) -> Option<f64> {
         self.scalars.get(name).copied().flatten().filter(|value| value.is_finite())
     }

@@ -1,4 +1,4 @@
-//! The page: its frame, and the numbers that its scripts draw.
+//! Frame of the page, and the numbers that its scripts draw.
 
 mod advice;
 mod budget;
@@ -14,7 +14,8 @@ use crate::{Error, Report};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::Serialize;
 
-/// Nothing is loaded, sent or framed, whatever the page's text comes to hold. Pictures are part of the page.
+/// Content-Security-Policy: nothing is loaded, sent or framed, whatever text the page contains. Pictures are part of
+/// the page.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
                       base-uri 'none'; form-action 'none'";
 
@@ -23,7 +24,7 @@ pub(crate) const GENERATOR: &str = "<meta name=\"generator\" content=\"oxiseg\">
 
 const STYLES: [&str; 2] = [include_str!("page/page.css"), include_str!("page/parts.css")];
 
-/// In this order, inside of one function: each may use those before it.
+/// Scripts, concatenated in this order inside one function: each may use those before it.
 const SCRIPTS: [&str; 7] = [
     include_str!("page/errors.js"),
     include_str!("page/scale.js"),
@@ -34,7 +35,7 @@ const SCRIPTS: [&str; 7] = [
     include_str!("page/page.js"),
 ];
 
-/// The numbers behind what the scripts draw.
+/// Numbers that the scripts draw.
 #[derive(Serialize)]
 struct Numbers<'a> {
     charts: &'a Charts,
@@ -43,7 +44,7 @@ struct Numbers<'a> {
     samples: Vec<gallery::Masks>,
 }
 
-/// The whole page.
+/// Returns the whole page.
 pub(crate) fn page(report: &Report) -> Result<String, Error> {
     let run = &report.run;
     let charts = charts(report);
@@ -82,16 +83,16 @@ pub(crate) fn page(report: &Report) -> Result<String, Error> {
     Ok(page.into_string())
 }
 
-/// A part of the page, which the links at its head lead to.
+/// Returns a section of the page, which the links at the top lead to.
 fn section(id: &str, title: &str, content: Markup) -> Markup {
     html! { section id=(id) aria-labelledby={ (id) "-title" } { h2 id={ (id) "-title" } { (title) } (content) } }
 }
 
-/// The place of the curves, which the script fills.
+/// Returns the container of the curves, which the script fills.
 fn curves(charts: &Charts) -> Markup {
     html! {
         @if charts.charts.is_empty() {
-            p.note { "Nothing was written down yet: there is a point after the first epoch." }
+            p.note { "Nothing logged yet: there is a point after the first epoch." }
         } @else {
             div.tools {
                 fieldset {
@@ -106,35 +107,35 @@ fn curves(charts: &Charts) -> Markup {
             div #charts {}
         }
         @if !charts.missing.is_empty() {
-            p.note { "Not written down by this run: " (charts.missing.join(", ")) "." }
+            p.note { "Not logged by this run: " (charts.missing.join(", ")) "." }
         }
     }
 }
 
-/// JSON that may stand inside of `<script>`: nothing in it ends the element or opens a comment.
+/// Returns JSON that is safe inside `<script>`: nothing in it ends the element or opens a comment.
 fn for_script(numbers: &impl Serialize) -> Result<String, serde_json::Error> {
     let json = serde_json::to_string(numbers)?;
-    // Outside of strings JSON has none of these, and inside of strings the escape means the same.
+    // JSON has none of these characters outside strings, and inside strings the escape means the same.
     Ok(json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"))
 }
 
-/// What stands where there is no number.
+/// Placeholder for a missing number.
 const NONE: &str = "–";
 
-/// A share as percent, or a dash.
+/// Formats a share as percent, or as a dash.
 fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| NONE.into(), crate::text::percent)
 }
 
-/// A number, or a dash.
+/// Formats a number, or a dash.
 fn number(value: Option<f64>) -> String {
     value.map_or_else(|| NONE.into(), crate::text::number)
 }
 
-/// The page's colour of this number, as a style.
+/// Returns the style of the page's colour number `index`.
 fn color(index: usize) -> String {
     format!("--color: var(--s{})", index % COLORS)
 }
 
-/// How many colours `page.css` has.
+/// Number of colours in `page.css`.
 const COLORS: usize = 7;

@@ -1,9 +1,9 @@
-//! Pictures and masks as text that a page can carry.
+//! Images and masks as text for the page.
 
 use crate::{Error, Picture};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-/// A picture as the address of an `<img>`: a PNG in base 64. The name is for the error.
+/// Returns an image as a PNG in a base64 `data:` URL, for an `<img>`. The name is for the error.
 pub(crate) fn address(name: &str, picture: &Picture) -> Result<String, Error> {
     let wrong = |problem: String| Error::Picture { name: name.into(), problem };
     let side = |pixels: usize| u32::try_from(pixels).map_err(|error| wrong(error.to_string()));
@@ -17,9 +17,9 @@ pub(crate) fn address(name: &str, picture: &Picture) -> Result<String, Error> {
     Ok(format!("data:image/png;base64,{}", STANDARD.encode(bytes)))
 }
 
-/// A mask as runs in base 64: a class id, then how many pixels follow of it, seven bits a byte, the lowest first, the
-/// eighth bit set where more follow. Masks are almost all runs, and no browser changes these numbers, as some do with
-/// the pixels of a canvas.
+/// Encodes a mask as run lengths in base64: a class id, then the number of its pixels as a varint (seven bits per byte,
+/// the lowest first, the eighth bit set if more follow). Masks consist almost entirely of long runs, and no browser
+/// changes these numbers, as some do with the pixels of a canvas.
 pub(crate) fn runs(mask: &[u8]) -> String {
     let mut bytes = Vec::new();
     for run in mask.chunk_by(|a, b| a == b) {
@@ -55,7 +55,7 @@ mod tests {
         assert_eq!(runs(&[]), "");
     }
 
-    /// As `page/gallery.js` does it.
+    /// Decodes as `page/gallery.js` does.
     fn decode(text: &str) -> Vec<u8> {
         let mut mask = Vec::new();
         let mut bytes = STANDARD.decode(text).unwrap().into_iter();

@@ -1,4 +1,4 @@
-//! A run as plain data, and how it is read from its folder.
+//! A run as plain data, read from its folder.
 
 use crate::{Error, Evaluation, History, Stage, history::read, text};
 use serde_json::Value;
@@ -7,73 +7,73 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What is known of one run.
+/// Everything known about one run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
-    /// What the page calls it.
+    /// Name on the page.
     pub name: String,
-    /// Where it lies.
+    /// Folder of the run.
     pub folder: PathBuf,
-    /// Whether it is at its end.
+    /// Progress of the run.
     pub status: Status,
-    /// The resolved configuration.
+    /// Resolved configuration.
     pub config: Value,
-    /// What it wrote down while it trained.
+    /// Training log.
     pub history: History,
-    /// What it ran on: names and values, in the order in which the page shows them.
+    /// Hardware and software it ran on: names and values, in the order of the page.
     pub environment: Vec<(String, String)>,
-    /// The classes, in the order of their ids.
+    /// Classes, in the order of their ids.
     pub classes: Vec<Class>,
-    /// A checkpoint looked at closely; without one the page has no confusion matrix, calibration and predictions.
+    /// Evaluation of a checkpoint; without one the page has no confusion matrix, calibration and predictions.
     pub evaluation: Option<Evaluation>,
 }
 
-/// Whether a run is at its end.
+/// Progress of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// All epochs are done.
     Finished,
-    /// A process trains it now.
+    /// A process is training it.
     Running,
-    /// Epochs are missing, and nothing trains it.
+    /// Epochs are missing, and no process is training it.
     Stopped,
 }
 
-/// A class.
+/// Class of pixels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Class {
-    /// As in the names of scalars, `iou/NAME`.
+    /// Name, as in the scalars `iou/NAME`.
     pub name: String,
-    /// RGB, as in predicted masks.
+    /// RGB colour, as in predicted masks.
     pub color: [u8; 3],
 }
 
-/// The best epoch of a run.
+/// Best epoch of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Best {
-    /// The score that decides.
+    /// Name of the deciding score.
     pub metric: String,
-    /// Whether the greatest value is the best.
+    /// True if a greater score is better.
     pub greatest: bool,
-    /// Its best value on the validation data.
+    /// Best score on the validation data.
     pub score: f64,
-    /// When that was, counted from 1.
+    /// Epoch of that score, counted from 1.
     pub epoch: u64,
-    /// Training steps done by then.
+    /// Number of training steps done by then.
     pub step: u64,
 }
 
-/// Colours for classes that came without: Okabe and Ito's, which people with a colour-blindness tell apart.
+/// Colours for classes without one: the palette of Okabe and Ito, distinguishable with colour blindness.
 const COLORS: [[u8; 3]; 7] =
     [[230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [0, 114, 178], [213, 94, 0], [204, 121, 167]];
 
 impl Run {
-    /// Reads `config.json` and `metrics.jsonl` of a run folder. The classes are those with a scalar `iou/NAME`, in the
-    /// order of their names; the status follows from the epochs; there is neither environment nor evaluation. A caller
-    /// that knows more of these overwrites them.
+    /// Reads `config.json` and `metrics.jsonl` of a run folder. The classes are those with a scalar `iou/NAME`, sorted
+    /// by name; the status follows from the epochs; environment and evaluation stay empty. A caller that knows more
+    /// overwrites these.
     ///
-    /// Of `config.json` the page puts into words, where they are there: `train.epochs`, `checkpoint.best`,
-    /// `checkpoint.mode`, and what the sentence at its head names.
+    /// The page uses these keys of `config.json`, if present: `train.epochs`, `checkpoint.best`, `checkpoint.mode`, and
+    /// those in the sentence at its head.
     pub fn read(folder: &Path) -> Result<Self, Error> {
         let path = folder.join("config.json");
         let config = match read(&path) {
@@ -103,28 +103,28 @@ impl Run {
         Ok(run)
     }
 
-    /// The epochs that it is to have in all, by its configuration.
+    /// Returns the configured number of epochs.
     pub fn planned(&self) -> Option<u64> {
         self.config.pointer("/train/epochs")?.as_u64()
     }
 
-    /// The score that decides what is best, and whether its greatest value is.
+    /// Returns the score that decides which epoch is best, and true if greater is better.
     pub(crate) fn deciding(&self) -> (&str, bool) {
         let of = |key| self.config.pointer(key).and_then(Value::as_str);
         (of("/checkpoint/best").unwrap_or("mean_iou"), of("/checkpoint/mode").unwrap_or("max") == "max")
     }
 
-    /// The best epoch on the validation data; the first of those that are equal.
+    /// Returns the best epoch on the validation data; the first on a tie.
     pub fn best(&self) -> Option<Best> {
         let (metric, greatest) = self.deciding();
         let lines = self.history.of(Stage::Validation).filter_map(|line| Some((line, line.get(metric)?)));
         let sign = if greatest { 1.0 } else { -1.0 };
-        // `max_by` takes the last of equals.
+        // `max_by` returns the last of equal elements.
         let (line, score) = lines.rev().max_by(|(_, a), (_, b)| (sign * a).total_cmp(&(sign * b)))?;
         Some(Best { metric: metric.into(), greatest, score, epoch: line.epoch, step: line.step })
     }
 
-    /// Model, optimizer and data in one sentence, as far as the configuration names them.
+    /// Describes model, optimizer and data in one sentence, as far as the configuration names them.
     pub(crate) fn sentence(&self) -> String {
         let of = |key: &str| self.config.pointer(key).filter(|value| !value.is_null()).map(text::value);
         let with = |key: &str, before: &str, after: &str| of(key).map(|value| format!("{before}{value}{after}"));
@@ -161,8 +161,8 @@ impl Run {
         parts.join("; ")
     }
 
-    /// Seconds of training, and whether the run timed its epochs itself. Where it did not, this is from its first line
-    /// to its last, so without its first epoch and with the pauses.
+    /// Returns the seconds of training, and true if the run timed its epochs itself. If not, the time is that from its
+    /// first line to its last, so without the first epoch but with all pauses.
     pub(crate) fn duration(&self) -> Option<(f64, bool)> {
         let timed = self.history.scores(Stage::Train, "seconds/epoch");
         if !timed.is_empty() && timed.len() == self.history.of(Stage::Train).count() {

@@ -1,26 +1,26 @@
-//! Scores that follow from an evaluation's counts.
+//! Scores computed from an evaluation's counts.
 
 use crate::Bin;
 
-/// How well one class is found. A score is `None` where it would be 0/0.
+/// Scores of one class. A score is `None` if it would be 0/0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClassScores {
     /// `TP / (TP + FP + FN)`, the Jaccard index.
     pub iou: Option<f64>,
     /// `2 TP / (2 TP + FP + FN)`, which is F1.
     pub dice: Option<f64>,
-    /// `TP / (TP + FP)`: how much of what was predicted is right.
+    /// `TP / (TP + FP)`: the share of the predicted pixels that is correct.
     pub precision: Option<f64>,
-    /// `TP / (TP + FN)`: how much of what is there was found.
+    /// `TP / (TP + FN)`: the share of the target's pixels that is found.
     pub recall: Option<f64>,
-    /// Pixels of this class in the targets.
+    /// Number of pixels of this class in the targets.
     pub support: u64,
-    /// Pixels of this class in the predictions.
+    /// Number of pixels of this class in the predictions.
     pub predicted: u64,
 }
 
-/// The scores of each class, from a square matrix of pixels: rows the target's class, columns the predicted one. What a
-/// row lacks counts as 0.
+/// Returns the scores of each class from a square confusion matrix in pixels, `[target, prediction]`. Missing entries
+/// of a row count as 0.
 pub fn class_scores(confusion: &[Vec<u64>]) -> Vec<ClassScores> {
     let of = |class: usize| {
         let hits = at(&confusion[class], class);
@@ -38,21 +38,21 @@ pub fn class_scores(confusion: &[Vec<u64>]) -> Vec<ClassScores> {
     (0..confusion.len()).map(of).collect()
 }
 
-/// The expected calibration error: the mean distance between confidence and accuracy, weighted by pixels. `None` without
-/// pixels. Guo et al., "On Calibration of Modern Neural Networks", 2017, equation 3.
+/// Returns the expected calibration error: the mean distance between confidence and accuracy, weighted by pixels;
+/// `None` without pixels. Guo et al., "On Calibration of Modern Neural Networks", 2017, equation 3.
 pub fn calibration_error(bins: &[Bin]) -> Option<f64> {
     let pixels: u64 = bins.iter().map(|bin| bin.count).sum();
     let distances = bins.iter().map(|bin| (bin.correct as f64 - bin.confidence_sum).abs());
     (pixels > 0).then(|| distances.sum::<f64>() / pixels as f64)
 }
 
-/// The share of valid pixels whose class was found.
+/// Returns the share of valid pixels that are predicted correctly.
 pub(crate) fn accuracy(confusion: &[Vec<u64>]) -> Option<f64> {
     let hits = confusion.iter().enumerate().map(|(class, row)| at(row, class)).sum();
     ratio(hits, confusion.iter().flatten().sum())
 }
 
-/// The mean of the IoU of all classes that have one.
+/// Returns the mean IoU of all classes that have one.
 pub(crate) fn mean_iou(scores: &[ClassScores]) -> Option<f64> {
     let values: Vec<f64> = scores.iter().filter_map(|class| class.iou).collect();
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)

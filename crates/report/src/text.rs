@@ -1,8 +1,8 @@
-//! Numbers in words, for people.
+//! Formatting of numbers for readers.
 
 use serde_json::Value;
 
-/// A whole number with its thousands apart: `1,234,567`.
+/// Formats an integer with thousands separators: `1,234,567`.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -15,12 +15,12 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
-/// A share as percent: `12.3 %`, with a space that does not break.
+/// Formats a share as percent: `12.3 %`, with a non-breaking space.
 pub(crate) fn percent(share: f64) -> String {
     format!("{:.1}\u{a0}%", share * 100.0)
 }
 
-/// A score, loss or rate: four digits behind the point, or scientific where those would say nothing.
+/// Formats a score, loss or rate: four decimals, or scientific notation for very small and very large values.
 pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".into(),
@@ -29,9 +29,9 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
-/// A time in its two greatest units: `1 h 05 min`, `6 min 12 s`, `3.4 s`.
+/// Formats a duration in its two largest units: `1 h 05 min`, `6 min 12 s`, `3.4 s`.
 pub(crate) fn duration(seconds: f64) -> String {
-    // Rounded first, so that 59.97 s become one minute.
+    // Round first, so that 59.97 s become one minute.
     if (seconds * 10.0).round() < 600.0 {
         return format!("{seconds:.1}\u{a0}s");
     }
@@ -44,7 +44,7 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// A value of the configuration: strings without quotes, all else as JSON.
+/// Formats a value of the configuration: strings without quotes, all else as JSON.
 pub(crate) fn value(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -52,7 +52,7 @@ pub(crate) fn value(value: &Value) -> String {
     }
 }
 
-/// Names in a row for a sentence, the first few of them if there are many.
+/// Lists quoted names for a sentence, only the first few if there are many.
 pub(crate) fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const MOST: usize = 8;
     let names: Vec<&str> = names.into_iter().collect();

@@ -1,11 +1,11 @@
-//! A file that is there whole or not at all.
+//! Atomic writing of a file.
 
 use crate::Error;
 use std::{io::Write, path::Path};
 use tempfile::Builder;
 
-/// Writes aside, under a name that cannot be foreseen and so cannot be a link that somebody placed there; flushes to
-/// the disk, then renames. What was written aside is removed if that fails.
+/// Writes to a temporary file with an unpredictable name, so that no one can place a link there; flushes it to the
+/// disk, then renames it. Removes the temporary file if that fails.
 pub(crate) fn whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = Builder::new();

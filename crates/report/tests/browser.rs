@@ -1,7 +1,7 @@
-//! The page in a real browser: what is there, what a person can do with it, and that data stays text.
+//! Tests of the page in a real browser: its content, its interaction, and the escaping of data.
 //!
-//! The browser is `$CHROMIUM`, or the first of `chromium`, `chromium-browser` and `google-chrome` on the path. Without one
-//! these tests say `SKIPPED` and pass.
+//! The browser is `$CHROMIUM`, or the first of `chromium`, `chromium-browser` and `google-chrome` on the path. Without
+//! one these tests print `SKIPPED` and pass.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -17,7 +17,7 @@ use serde_json::json;
 
 const WIDE: u32 = 1400;
 
-/// The page as the browser has it after `script`; `None` and a word on stderr without a browser.
+/// Returns the page in the browser after `script`; without a browser, prints `SKIPPED` and returns `None`.
 fn show(run: Run, compare: Vec<Run>, width: u32, script: &str) -> Option<Dom> {
     let html = Report { run, compare }.html().unwrap();
     let dom = open(&html, width, script);
@@ -49,7 +49,8 @@ fn everything_is_there_and_nothing_goes_wrong() {
     let charts =
         ["loss", "mean_iou", "accuracy", "class_iou", "learning_rate", "gradient_norm", "throughput", "memory"];
     assert_eq!(found["charts"], json!(charts));
-    // Train and validation in three charts, three classes, and one curve in each of four charts: 30 points each.
+    // Two curves (train, validation) in three charts, three classes in one, and one curve in each of four charts: 30
+    // points each.
     assert_eq!(found["curves"], json!(vec![30; 2 * 3 + 3 + 4]));
     assert_eq!(found["cells"], 9);
     assert_eq!(found["canvases"], json!([true, true, true, true]));
@@ -277,7 +278,7 @@ fn a_run_without_anything_and_a_narrow_window_are_fine() {
     };
     assert_eq!(dom.result()["warnings"], 0);
     dom.is_clean();
-    // No window of Chromium's is as narrow as this; the page can be made to.
+    // Chromium cannot make its window this narrow, but the page can be.
     let script = r#"
         document.documentElement.style.width = "390px";
         await new Promise((done) => setTimeout(done, 300));

@@ -1,4 +1,4 @@
-//! The linker's arguments for programs that run libtorch, from the build script of their package:
+//! Link arguments for the programs of a package that runs libtorch, printed by its build script:
 //!
 //! ```no_run
 //! rpath::link();
@@ -10,15 +10,15 @@
 
 use std::{env, path::Path};
 
-/// Writes libtorch's folder into the programs of the package whose build script this is. The package must depend on
-/// torch-sys itself (`links = "tch"`), which tells the folder to its direct dependents only; otherwise nothing is done.
+/// Writes libtorch's folder into the programs of the package whose build script calls this. Does nothing unless the
+/// package depends on torch-sys itself (`links = "tch"`), which passes the folder to its direct dependents only.
 pub fn link() {
     let Ok(lib) = env::var("DEP_TCH_LIBTORCH_LIB") else { return };
     if env::var("CARGO_CFG_TARGET_FAMILY").is_ok_and(|family| family != "unix") {
         return;
     }
     println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
-    // Nothing names a symbol of the CUDA library, so the linker would drop it, and with it every GPU.
+    // Nothing refers to a symbol of the CUDA library, so the linker would drop it, and with it every GPU.
     if Path::new(&lib).join("libtorch_cuda.so").exists() {
         println!("cargo:rustc-link-arg=-Wl,--no-as-needed,-ltorch_cuda,--as-needed");
     }

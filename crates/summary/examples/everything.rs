@@ -1,4 +1,4 @@
-//! Writes a run with something of every kind: `cargo run -p summary --example everything -- FOLDER`, then
+//! Writes a run with records of every kind: `cargo run -p summary --example everything -- FOLDER`, then
 //! `tensorboard --logdir FOLDER/logs`.
 
 use std::{env, f64::consts::PI, process::ExitCode};
@@ -9,7 +9,7 @@ const EPOCHS: u64 = 10;
 
 fn main() -> ExitCode {
     let Some(folder) = env::args_os().nth(1) else {
-        eprintln!("which folder?");
+        eprintln!("usage: everything FOLDER");
         return ExitCode::from(2);
     };
     match write(folder.as_ref()) {
@@ -64,7 +64,7 @@ fn write(folder: &std::path::Path) -> Result<(), Error> {
     summary.flush()
 }
 
-/// A disc of this radius on 128×96 pixels.
+/// Returns an image of 128×96 pixels with a disc of this radius.
 fn disc(radius: f64) -> Result<Image, Error> {
     let pixel = |x: u32, y: u32| match (f64::from(x) - 64.0).hypot(f64::from(y) - 48.0) < radius {
         true => [230, 120, 40],
@@ -73,13 +73,13 @@ fn disc(radius: f64) -> Result<Image, Error> {
     Image::new(128, 96, (0..96).flat_map(|y| (0..128).flat_map(move |x| pixel(x, y))).collect())
 }
 
-/// Something like a normal distribution, from evenly spread numbers.
+/// Returns roughly normally distributed numbers for consecutive `n` (Box-Muller on a low-discrepancy sequence).
 fn bell(n: u32) -> f64 {
     let [u, v] = [0.754_877_666, 0.569_840_291].map(|step: f64| (f64::from(n) * step + 0.5).fract());
     (-2.0 * u.max(1e-9).ln()).sqrt() * (2.0 * PI * v).cos()
 }
 
-/// Counts at 101 thresholds of something that is right to the degree of `skill`.
+/// Returns the counts at 101 thresholds of a classifier with this `skill`, from 0 to 1.
 fn curve(skill: f64) -> Vec<Counts> {
     let at = |threshold: f64| {
         let [hits, alarms] = [1.0 - threshold.powf(1.0 + 5.0 * skill), (1.0 - threshold).powf(1.0 + 5.0 * skill)];
@@ -90,7 +90,7 @@ fn curve(skill: f64) -> Vec<Counts> {
     (0..=100).map(|percent| at(f64::from(percent) / 100.0)).collect()
 }
 
-/// A small network with boxes within boxes.
+/// Returns a small network with nested boxes.
 fn graph() -> Graph {
     let mut nodes = vec![node("input", "Input", &[], &[-1, 3, 128, 128])];
     let mut last = "input".to_string();

@@ -1,7 +1,7 @@
 """Prints the values that the tests in src/histogram.rs expect: python3 reference/buckets.py
 
-TensorFlow's histograms (tensorflow/core/lib/histogram/histogram.cc, InitDefaultBucketsInner) have limits that begin at 1e-12 and
-grow by a tenth while they are below 1e20, then the largest double; the same below zero; and zero.
+TensorFlow's histograms (tensorflow/core/lib/histogram/histogram.cc, InitDefaultBucketsInner) have limits that begin at
+1e-12 and grow by a tenth while they are below 1e20, then the largest double; the same below zero; and zero.
 """
 
 import sys

@@ -1,4 +1,7 @@
-"""Prints the steps of all points in NAME/train for each NAME in a folder, as TensorBoard reads it: {NAME: {tag: [step, ...]}}."""
+"""Prints the steps of all points in NAME/train for each NAME in a folder, as TensorBoard reads them.
+
+The output is JSON: {NAME: {tag: [step, ...]}}.
+"""
 
 import json
 import logging
@@ -7,7 +10,7 @@ import sys
 
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
-# A torn file is what this is about.
+# Torn files are expected here.
 logging.disable(logging.ERROR)
 read = {}
 for name in os.listdir(sys.argv[1]):

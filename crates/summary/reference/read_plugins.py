@@ -1,4 +1,4 @@
-"""Prints what TensorBoard's own plugins make of a log folder, as JSON: {plugin: what it would send to the browser}."""
+"""Prints a log folder as TensorBoard's own plugins read it, as JSON: {plugin: its response to the browser}."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-//! A writer in a thread of its own.
+//! A writer that runs in a thread of its own.
 
 use crate::{Error, Record, Writer};
 use std::{
@@ -7,16 +7,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many records wait for the thread at most.
+/// Capacity of the queue in records.
 const QUEUE: usize = 256;
-/// How soon what failed is tried again at the earliest, where nobody asks for it.
+/// Minimum delay before a failed flush is retried, unless a caller flushes.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Another writer, at work in a thread of its own. It never fails: what the other one cannot do is said once in the log, with
-/// its reason, and once more when it works again.
+/// Runs another writer in a thread of its own. It never returns an error: a failure of the inner writer is logged once,
+/// with its reason, and once more when writing works again.
 ///
-/// Where the queue is full, images and histograms are dropped, and how many is said at the end; all else waits for room.
-/// Dropping it writes what is left, and waits for that.
+/// When the queue is full, images and histograms are dropped, and their number is logged at the end; all other records
+/// wait for room. Dropping a `Background` writes all remaining records and waits for that.
 #[derive(Debug)]
 pub struct Background {
     name: String,
@@ -28,12 +28,12 @@ pub struct Background {
 
 enum Message {
     Record(Record),
-    /// Everything before this is to be flushed, and then an answer given.
+    /// Request to flush all records before it, answered once done.
     Flush(SyncSender<()>),
 }
 
 impl Background {
-    /// Sends `writer`, which messages call `name`, into a thread that flushes it `every` so often.
+    /// Moves `writer` into a thread that flushes it at intervals of `every`. Messages call it `name`.
     pub fn new(name: &str, writer: impl Writer + 'static, every: Duration) -> Result<Self, Error> {
         let (queue, messages) = sync_channel(QUEUE);
         let name = name.to_string();
@@ -43,10 +43,10 @@ impl Background {
         Ok(Self { name, queue: Some(queue), thread: Some(thread), dropped: 0 })
     }
 
-    /// The thread panicked, which only a writer with a fault can make it do.
+    /// Gives up on the thread, which panicked because of a bug in its writer.
     fn lost(&mut self) {
         if self.queue.take().is_some() {
-            log::warn!("{}: its writer ended with a panic, and nothing more is written there", self.name);
+            log::warn!("{}: its writer panicked; nothing more is written there", self.name);
         }
     }
 }
@@ -67,7 +67,7 @@ impl Writer for Background {
         Ok(())
     }
 
-    /// Waits until everything so far was handed to the system, as far as that is possible now.
+    /// Waits until all records so far are handed to the system, or have failed to be.
     fn flush(&mut self) -> Result<(), Error> {
         let Some(queue) = &self.queue else { return Ok(()) };
         let (answer, done) = sync_channel(1);
@@ -82,7 +82,7 @@ impl Drop for Background {
     fn drop(&mut self) {
         self.queue.take();
         if let Some(thread) = self.thread.take() {
-            // A panic has been printed already.
+            // The panic was printed already.
             thread.join().ok();
         }
         if self.dropped > 0 {
@@ -104,7 +104,7 @@ struct Worker<W> {
 
 impl<W: Writer> Worker<W> {
     fn run(mut self, messages: &Receiver<Message>) {
-        // When what was written is to be flushed.
+        // Time of the next flush, if one is due.
         let mut due: Option<Instant> = None;
         loop {
             let message = match due {
@@ -119,7 +119,7 @@ impl<W: Writer> Worker<W> {
                 }
                 Ok(Message::Flush(answer)) => {
                     due = self.flush();
-                    // Who does not wait any more needs no answer.
+                    // An error means that the caller no longer waits.
                     answer.send(()).ok();
                 }
                 Err(RecvTimeoutError::Timeout) => (),
@@ -132,31 +132,31 @@ impl<W: Writer> Worker<W> {
         if let Err(error) = self.writer.flush()
             && !matches!(error, Error::Refused { .. })
         {
-            log::warn!("{}: {error}. What was waiting to be written is lost", self.name);
+            log::warn!("{}: {error}. Everything still waiting to be written is lost", self.name);
         }
     }
 
-    /// Flushes, and says when to try again if that failed.
+    /// Flushes the writer. Returns the time of the next attempt if that failed.
     fn flush(&mut self) -> Option<Instant> {
         let flushed = self.writer.flush();
         let again = flushed.as_ref().err().and_then(|_| Instant::now().checked_add(self.every.max(AGAIN)));
-        // Only this tells that a writer which buffers works again.
+        // Only a flush shows that a buffering writer works again: its `write` succeeds regardless.
         if flushed.is_ok() && self.failing {
             self.failing = false;
-            log::info!("{}: what was waiting is written now", self.name);
+            log::info!("{}: writing works again; everything that was waiting is written now", self.name);
         }
         self.hear(flushed);
         again
     }
 
     fn hear(&mut self, written: Result<(), Error>) {
-        // Who refuses says so.
+        // A refusal is reported by the permit's owner.
         if let Err(error) = written
             && !self.failing
             && !matches!(error, Error::Refused { .. })
         {
             self.failing = true;
-            log::warn!("{}: {error}. Training goes on; what is to be written there waits in memory", self.name);
+            log::warn!("{}: {error}. Training goes on; records for it wait in memory", self.name);
         }
     }
 }

@@ -3,24 +3,25 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a run writes down beside `metrics.jsonl`, which it always writes.
+/// Log of a run in addition to `metrics.jsonl`, which is always written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Summary")]
 pub struct Config {
-    /// Whether TensorBoard event files are written to `logs/` in the run's folder.
+    /// Enables TensorBoard event files, written to `logs/` in the run's folder.
     pub tensorboard: bool,
-    /// Whether scalars are written for every training step too, and not for every epoch only.
+    /// Enables scalars for every training step, in addition to those for every epoch.
     pub per_step: bool,
-    /// How many validation samples TensorBoard shows as images after each epoch, the same ones every time; 0 for none.
+    /// Number of validation samples shown as images in TensorBoard after each epoch, the same ones every time; 0 for
+    /// none.
     pub images: u64,
-    /// After every how many epochs TensorBoard gets histograms; 0 for never.
+    /// Interval in epochs of TensorBoard's histograms; 0 for never.
     pub histograms: u64,
-    /// After how many seconds TensorBoard sees what was written down, at the latest.
+    /// Longest delay in seconds before TensorBoard sees new data.
     pub flush_seconds: u64,
-    /// The size in megabytes from which on TensorBoard's event files are continued in a new one; 0 for never.
+    /// Size in megabytes at which TensorBoard's event files are continued in a new one; 0 for never.
     pub rotate_mb: u64,
-    /// Whether a page about the run, `report.html`, is written into its folder at its end.
+    /// Enables a page about the run, `report.html`, written into its folder at its end.
     pub report: bool,
 }
 

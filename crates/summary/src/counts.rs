@@ -1,31 +1,31 @@
-//! Right and wrong answers at a threshold.
+//! Binary confusion counts at a threshold.
 
-/// How many answers were what, where those with a probability from a threshold on count as positive.
+/// Binary confusion counts; a prediction is positive if its probability is at least the threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Positive, and rightly so.
+    /// Predicted positive, correctly.
     pub true_positives: u64,
-    /// Positive, and wrongly so.
+    /// Predicted positive, wrongly.
     pub false_positives: u64,
-    /// Negative, and rightly so.
+    /// Predicted negative, correctly.
     pub true_negatives: u64,
-    /// Negative, and wrongly so.
+    /// Predicted negative, wrongly.
     pub false_negatives: u64,
 }
 
 impl Counts {
-    /// The share of what is positive that is so rightly; 0 where nothing is positive.
+    /// Returns TP / (TP + FP), or 0 if nothing is predicted positive.
     pub fn precision(&self) -> f64 {
         ratio(self.true_positives, self.false_positives)
     }
 
-    /// The share of what ought to be positive that is; 0 where nothing ought to be.
+    /// Returns TP / (TP + FN), or 0 if the truth has no positives.
     pub fn recall(&self) -> f64 {
         ratio(self.true_positives, self.false_negatives)
     }
 }
 
-/// `part / (part + rest)`.
+/// Returns `part / (part + rest)`, or 0 if both are 0.
 fn ratio(part: u64, rest: u64) -> f64 {
     if part == 0 { 0.0 } else { part as f64 / (part as f64 + rest as f64) }
 }

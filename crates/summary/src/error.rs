@@ -1,61 +1,61 @@
-//! What can go wrong when a run writes something down.
+//! Errors of writing a run's log.
 
 use std::{
     io,
     path::{Path, PathBuf},
 };
 
-/// Why something was not written down.
+/// Error of writing a run's log.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file system refused.
+    /// An operation of the file system failed.
     #[error("cannot {doing} {path}: {source}")]
     Io {
-        /// What was tried.
+        /// Operation, as a verb.
         doing: &'static str,
-        /// On which file or folder.
+        /// File or folder.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
     /// A [`Permit`](crate::Permit) was refused. Nothing was changed.
     #[error("{source}")]
     Refused {
-        /// Why.
+        /// Reason.
         source: crate::permit::Refusal,
     },
-    /// Something has no form in the file's format.
+    /// The data cannot be represented in the file's format.
     #[error("cannot write to {path}: {problem}")]
     Encode {
-        /// The file or folder.
+        /// File or folder.
         path: PathBuf,
-        /// What does not fit.
+        /// Description of the problem.
         problem: String,
     },
-    /// The bytes of an image are not as many as its size says.
+    /// The number of bytes of an image does not match its size, or is 0.
     #[error(
         "an RGB image of {width} by {height} has {width} * {height} * 3 bytes, and at least one pixel; these are {bytes}"
     )]
     Image {
-        /// Pixels in a row.
+        /// Pixels per row.
         width: u32,
-        /// Rows.
+        /// Number of rows.
         height: u32,
-        /// Bytes that there are.
+        /// Number of bytes given.
         bytes: usize,
     },
-    /// The system gave no thread.
+    /// The system could not start a thread.
     #[error("cannot start the thread that writes {name}: {source}")]
     Thread {
-        /// What the thread would have written.
+        /// Destination that the thread would have written to.
         name: String,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
 }
 
 impl Error {
-    /// For `map_err`: the system refused `doing` on `path`.
+    /// Returns a closure for `map_err` that says that `doing` on `path` failed.
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { doing, path: path.into(), source }
     }

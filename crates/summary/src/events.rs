@@ -1,6 +1,6 @@
 //! TensorBoard event files: protocol buffers in checksummed records.
 //!
-//! They are only ever written here, never parsed.
+//! This crate only writes them, and never parses them.
 
 use crate::{
     Error, Permit,
@@ -20,52 +20,52 @@ use std::{
 use tensorboard_proto::event::Event;
 
 const PREFIX: &str = "events.out.tfevents.";
-/// Files of this process so far, so that two of one second have different names.
+/// Number of files that this process created so far, so that two of the same second have different names.
 static FILES: AtomicU64 = AtomicU64::new(0);
-/// What is waiting is handed over by itself from this size on.
+/// Size in bytes at which the buffer is handed to the system without a request.
 const ENOUGH: usize = 8 << 10;
-/// What waits at most while nothing can be written.
+/// Maximum size in bytes of the buffer while writing fails.
 const BOUND: usize = 64 << 20;
 
 /// The event files of one folder, `events.out.tfevents.<unix seconds>.<host>.<process>.<n><suffix>`; the first is
-/// created when there is something to write. Events are buffered until [`hand_over`](Self::hand_over) or until it is
-/// dropped, where an error would go unseen. What could not be written is kept, within bounds, and comes with the next.
-/// A file that somebody else removed, replaced or changed is left alone, and a new one begun.
+/// created with the first event. Events are buffered until [`hand_over`](Self::hand_over) or until the value is
+/// dropped, which ignores errors. Events that could not be written are kept, up to `BOUND` bytes, and written with the
+/// next. A file that another program removed, replaced or changed is left alone, and a new one begun.
 #[derive(Debug)]
 pub struct EventFile {
     folder: PathBuf,
     suffix: &'static str,
-    /// The size from which on a new file is begun.
+    /// Size in bytes at which a new file is begun.
     rotate: u64,
     file: Option<Growing>,
     waiting: Waiting,
     permit: Permit,
-    /// Whether it could not be written when that was tried last.
+    /// True if the last attempt to write failed.
     failing: bool,
 }
 
 impl EventFile {
-    /// Nothing is touched yet.
+    /// Does not touch the disk yet.
     pub fn new(folder: PathBuf, suffix: &'static str, rotate: u64) -> Self {
         let (waiting, permit) = (Waiting::new(BOUND), Permit::default());
         Self { folder, suffix, rotate, file: None, waiting, permit, failing: false }
     }
 
-    /// Changes nothing without this permit.
+    /// Asks `permit` before each change of a file or folder.
     pub fn permitted(&mut self, permit: &Permit) {
         self.permit = permit.clone();
     }
 
-    /// Takes an event; a `bulky` one may be dropped.
+    /// Buffers an event; a `bulky` one may be dropped.
     pub fn push(&mut self, event: &Event, bulky: bool) -> Result<(), Error> {
         let bytes = event.write_to_bytes().map_err(|error| Error::encode(&self.folder, error))?;
         self.waiting.push(&frame(&bytes), bulky);
-        // To fill a disk to its last byte and cut that off again, for every event, would help nobody: a failure is tried
-        // again only when that is asked for.
+        // A retry for every event would fill the disk to its last byte and cut that off again, each time. So a failure
+        // is retried only on request.
         if self.waiting.bytes().len() < ENOUGH || self.failing { Ok(()) } else { self.hand_over() }
     }
 
-    /// Hands what is buffered to the system, so that TensorBoard sees it.
+    /// Hands the buffered events to the system, so that TensorBoard sees them.
     pub fn hand_over(&mut self) -> Result<(), Error> {
         let written = if self.waiting.bytes().is_empty() { Ok(()) } else { self.append() };
         self.failing = written.is_err();
@@ -74,10 +74,10 @@ impl EventFile {
 
     fn append(&mut self) -> Result<(), Error> {
         self.permit.ask()?;
-        // Where nobody can tell, it is as we left it.
+        // If the file cannot be inspected, assume that it is unchanged.
         let changed = |file: &mut Growing| file.found().is_ok_and(|found| found != Found::Same);
         if let Some(file) = self.file.take_if(changed) {
-            log::warn!("{} was changed or removed by somebody else: going on in a new file", file.path().display());
+            log::warn!("{} was changed or removed by another program: going on in a new file", file.path().display());
         }
         let file = match self.file.take_if(|file| file.length() < self.rotate) {
             Some(file) => self.file.insert(file),
@@ -88,18 +88,19 @@ impl EventFile {
         Ok(())
     }
 
-    /// Whether there is no event file in the folder, and nothing waits for one. Where nobody can tell, there is.
+    /// Returns true if the folder has no event file and no event waits to be written. False if the folder cannot be
+    /// read.
     pub fn is_untouched(&self) -> bool {
         self.waiting.bytes().is_empty() && files(&self.folder).is_ok_and(|files| files.is_empty())
     }
 
-    /// Begins a new file with what comes, and forgets what was waiting.
+    /// Begins a new file with the next event, and discards all buffered events.
     pub fn begin_anew(&mut self) {
         self.file = None;
         self.waiting.clear();
     }
 
-    /// How many events were dropped because too much was waiting.
+    /// Returns the number of events that were dropped because the buffer was full.
     pub fn dropped(&self) -> u64 {
         self.waiting.dropped()
     }
@@ -111,10 +112,10 @@ impl Drop for EventFile {
     }
 }
 
-/// Starts a new file in `folder`, which is created if need be. TensorBoard reads it after those already there.
+/// Starts a new file in `folder`, which is created if missing. TensorBoard reads it after the existing ones.
 fn create(folder: &Path, suffix: &str) -> Result<Growing, Error> {
     fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-    // TensorBoard reads files in the order of their names, so a clock that was set back must not show in them.
+    // TensorBoard reads files in the order of their names, so these must ascend even if the clock was set back.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let latest = files(folder)?.iter().filter_map(|name| seconds(name)).max();
     let seconds = now.as_secs().max(latest.map_or(0, |latest| u64::from(latest) + 1));
@@ -127,14 +128,14 @@ fn create(folder: &Path, suffix: &str) -> Result<Growing, Error> {
     let version = event.write_to_bytes().map_err(|error| Error::encode(&path, error))?;
     let mut file = Growing::new(path, file, 0)?;
     if let Err(error) = file.append(&frame(&version)) {
-        // It is tried again, and every attempt would leave an empty file.
+        // Creation will be retried, and every attempt would leave an empty file.
         fs::remove_file(file.path()).ok();
         return Err(error);
     }
     Ok(file)
 }
 
-/// The names of the event files in `folder`; a folder that is not there has none.
+/// Returns the names of the event files in `folder`; none if the folder is missing.
 pub fn files(folder: &Path) -> Result<Vec<String>, Error> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -148,12 +149,12 @@ pub fn files(folder: &Path) -> Result<Vec<String>, Error> {
     Ok(files)
 }
 
-/// The seconds in the name of an event file.
+/// Parses the seconds in the name of an event file.
 fn seconds(name: &str) -> Option<u32> {
     name.strip_prefix(PREFIX)?.split('.').next()?.parse().ok()
 }
 
-/// The name of this machine with no character that could not be in a file's name.
+/// Returns the host name with each character but ASCII letters, digits and `-` replaced by `_`.
 fn host() -> String {
     let name = gethostname::gethostname();
     let name = name.to_string_lossy();

@@ -1,22 +1,22 @@
-//! The records of an event file, as TensorFlow defines them in `tensorflow/core/lib/io/record_writer.h`:
+//! Framing of the records of an event file, as TensorFlow defines it in `tensorflow/core/lib/io/record_writer.h`:
 //!
 //! ```text
 //! u64 length, little endian | u32 masked CRC-32C of the length | the bytes | u32 masked CRC-32C of the bytes
 //! ```
 
-/// `data` as one record.
+/// Returns `data` as one record.
 pub fn frame(data: &[u8]) -> Vec<u8> {
     let length = (data.len() as u64).to_le_bytes();
     let checksum = |bytes: &[u8]| mask(crc32c::crc32c(bytes)).to_le_bytes();
     [&length, checksum(&length).as_slice(), data, &checksum(data)].concat()
 }
 
-/// A checksum that is stored beside the bytes it is of: masked, so that a checksum of both means something.
+/// Masks a checksum that is stored next to its data, so that a checksum of both is not degenerate.
 fn mask(crc: u32) -> u32 {
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// The records of a file; panics where the framing is wrong.
+/// Returns the records of a file; panics if the framing is wrong.
 #[cfg(test)]
 pub fn unframe(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut records = Vec::new();

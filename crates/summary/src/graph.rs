@@ -1,4 +1,4 @@
-//! The network as a graph.
+//! Graph of the network.
 
 use protobuf::{Message, ProtobufError};
 use tensorboard_proto::{
@@ -8,30 +8,30 @@ use tensorboard_proto::{
     tensor_shape::{TensorShapeProto, TensorShapeProto_Dim},
 };
 
-/// A network as TensorBoard draws it.
+/// Graph of a network, as TensorBoard draws it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Graph {
-    /// Its nodes, in any order.
+    /// Nodes, in any order.
     pub nodes: Vec<Node>,
 }
 
-/// A node of a [`Graph`].
+/// Node of a [`Graph`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Node {
-    /// A name that no other node has, of letters, digits and `_-.`. Nodes whose names begin alike up to a `/` are in one box.
+    /// Unique name, of letters, digits and `_-.`. Nodes that share a prefix up to a `/` are drawn in one box.
     pub name: String,
-    /// What it does, such as `Conv2d`.
+    /// Operation, for example `Conv2d`.
     pub op: String,
-    /// The names of the nodes that it takes its input from.
+    /// Names of the nodes that feed it.
     pub inputs: Vec<String>,
-    /// The shape of what it gives, -1 where a size is not known. Empty: nothing is said of it.
+    /// Shape of the output, -1 for an unknown size. Empty if unknown altogether.
     pub shape: Vec<i64>,
-    /// Whatever else there is to say, by name.
+    /// Other attributes by name.
     pub attributes: Vec<(String, String)>,
 }
 
 impl Graph {
-    /// A serialised `GraphDef`.
+    /// Returns a serialised `GraphDef`.
     pub(crate) fn bytes(&self) -> Result<Vec<u8>, ProtobufError> {
         let mut graph = GraphDef::new();
         graph.mut_versions().set_producer(22);
@@ -56,14 +56,14 @@ impl Node {
             list.mut_shape().push(shape(&self.shape));
             let mut value = AttrValue::new();
             value.set_list(list);
-            // The attribute from which TensorBoard writes sizes at edges.
+            // TensorBoard labels edges with the sizes in this attribute.
             node.mut_attr().insert("_output_shapes".into(), value);
         }
         node
     }
 }
 
-/// A shape by its sizes.
+/// Returns the shape with these sizes.
 pub fn shape(sizes: &[i64]) -> TensorShapeProto {
     let mut shape = TensorShapeProto::new();
     for size in sizes {

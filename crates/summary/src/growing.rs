@@ -1,4 +1,4 @@
-//! A file that grows by whole pieces, and that other programs may cut, replace or remove meanwhile.
+//! An append-only file that grows by whole pieces, and that other programs may truncate, replace or remove meanwhile.
 
 use crate::Error;
 use std::{
@@ -7,17 +7,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A file that is only written at its end.
+/// File that is only written at its end.
 ///
-/// **Invariant:** a piece of ours is in the file whole or not at all. What a write that failed left behind is cut off
-/// at once, and if that fails too, before the next.
+/// **Invariant:** the file holds each of our pieces whole or not at all. The remains of a failed write are cut off at
+/// once or, if that fails too, before the next write.
 #[derive(Debug)]
 pub struct Growing {
     path: PathBuf,
     file: File,
     /// Bytes after our last write.
     length: u64,
-    /// True if a half-written piece of ours stands behind `length`.
+    /// True if a half-written piece of ours follows `length`.
     torn: bool,
 }
 
@@ -37,29 +37,29 @@ pub enum Found {
 }
 
 impl Growing {
-    /// Goes on with `file`, which was opened for appending, from its first `length` bytes.
+    /// Continues `file`, opened for appending, after its first `length` bytes; cuts off the rest.
     pub fn new(path: PathBuf, file: File, length: u64) -> Result<Self, Error> {
         file.set_len(length).map_err(Error::io("cut", &path))?;
         Ok(Self { path, file, length, torn: false })
     }
 
-    /// Goes on with `file`, which was opened for appending, from its end.
+    /// Continues `file`, opened for appending, at its end.
     pub fn at_its_end(path: PathBuf, file: File) -> Result<Self, Error> {
         let length = file.metadata().map_err(Error::io("look at", &path))?.len();
         Ok(Self { path, file, length, torn: false })
     }
 
-    /// The file.
+    /// Path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Its size in bytes after our last write.
+    /// Size in bytes after our last write.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// The open file, for reading.
+    /// Open file, for reading.
     pub fn file(&self) -> &File {
         &self.file
     }
@@ -81,18 +81,18 @@ impl Growing {
         })
     }
 
-    /// Takes the file's end as it is now for the place of the next piece.
+    /// Moves the place of the next piece to the current end of the file.
     pub fn go_on_at_its_end(&mut self) -> Result<(), Error> {
         self.length = self.file.metadata().map_err(Error::io("look at", &self.path))?.len();
         self.torn = false;
         Ok(())
     }
 
-    /// Hands `pieces` to the system. On an error nothing of them is in the file.
+    /// Hands `pieces` to the system. On an error the file holds none of them.
     pub fn append(&mut self, pieces: &[u8]) -> Result<(), Error> {
         let whole = if self.torn { self.file.set_len(self.length) } else { Ok(()) };
         if let Err(error) = whole.and_then(|()| self.file.write_all(pieces)) {
-            // Half a piece would spoil the file for whoever reads it meanwhile.
+            // Half a piece would corrupt the file for a concurrent reader.
             self.torn = self.file.set_len(self.length).is_err()
                 && self.file.metadata().is_ok_and(|about| about.len() > self.length);
             return Err(Error::io("write", &self.path)(error));
@@ -103,14 +103,14 @@ impl Growing {
     }
 }
 
-/// Returns whether both are the same file.
+/// Returns true if both are the same file.
 #[cfg(unix)]
 fn same(a: &Metadata, b: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
     (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 
-/// Elsewhere nobody can tell.
+/// Assumes the same file, which only Unix can tell.
 #[cfg(not(unix))]
 fn same(_: &Metadata, _: &Metadata) -> bool {
     true
@@ -118,7 +118,7 @@ fn same(_: &Metadata, _: &Metadata) -> bool {
 
 #[cfg(test)]
 impl Growing {
-    /// A device that is always full, where there is one: what it takes is not cut.
+    /// Returns a device that is always full, if the system has one; it cannot be truncated.
     pub fn full() -> Option<Self> {
         let path = PathBuf::from("/dev/full");
         let file = File::options().append(true).open(&path).ok()?;
@@ -162,7 +162,7 @@ mod tests {
         let path = folder.path().join("file");
         let mut growing = Growing::new(path.clone(), open(&path), 0).unwrap();
         growing.append(b"whole").unwrap();
-        // As if a write had failed half way, and the cutting too.
+        // As if both a write and the truncation after it had failed half way.
         growing.file.write_all(b"to").unwrap();
         growing.torn = true;
         assert_eq!(growing.found().unwrap(), Found::Same);

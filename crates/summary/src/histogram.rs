@@ -1,14 +1,14 @@
-//! How values are distributed.
+//! Histograms with TensorFlow's buckets.
 
 use std::sync::LazyLock;
 use tensorboard_proto::summary::HistogramProto;
 
-/// The smallest limit above zero, the largest, and by what each is larger than the one before it: TensorFlow's convention.
+/// TensorFlow's convention: the smallest and the largest limit above zero, and the ratio of successive limits.
 const SMALLEST: f64 = 1e-12;
 const LARGEST: f64 = 1e20;
 const GROWTH: f64 = 1.1;
 
-/// The upper limits of all buckets, ascending; a bucket begins where the one before it ends.
+/// Upper limits of all buckets, ascending; a bucket begins at the limit of the one before it.
 static LIMITS: LazyLock<Vec<f64>> = LazyLock::new(|| {
     let above: Vec<f64> = std::iter::successors(Some(SMALLEST), |limit| Some(limit * GROWTH))
         .take_while(|limit| *limit < LARGEST)
@@ -18,27 +18,27 @@ static LIMITS: LazyLock<Vec<f64>> = LazyLock::new(|| {
     below.chain([0.0]).chain(above.iter().copied()).collect()
 });
 
-/// The distribution of many values, in a few hundred numbers.
+/// Distribution of many values, in a few hundred numbers.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Histogram {
-    /// The smallest value.
+    /// Smallest value.
     pub min: f64,
-    /// The largest value.
+    /// Largest value.
     pub max: f64,
-    /// How many values there are.
+    /// Number of values.
     pub num: f64,
-    /// Their sum.
+    /// Sum of the values.
     pub sum: f64,
-    /// The sum of their squares.
+    /// Sum of their squares.
     pub sum_squares: f64,
-    /// The upper limit of each bucket and how many values are in it, in ascending order. A value that is the limit of one
-    /// bucket belongs to the next. The last limit need not be finite.
+    /// Upper limit and number of values of each bucket, ascending. A value equal to a limit belongs to the next bucket.
+    /// The last limit may be infinite.
     pub buckets: Vec<(f64, f64)>,
 }
 
 impl Histogram {
-    /// The distribution of the finite ones among `values`. Buckets grow by a tenth each, so small values are told apart as
-    /// well as large ones.
+    /// Returns the histogram of the finite values among `values`. Each bucket limit is a tenth larger than the one
+    /// before, so that small values are resolved as well as large ones.
     pub fn of(values: &[f32]) -> Self {
         let mut counts = vec![0u64; LIMITS.len()];
         let mut all = Self { min: f64::INFINITY, max: f64::NEG_INFINITY, ..Self::default() };
@@ -56,7 +56,7 @@ impl Histogram {
         let mut buckets: Vec<(f64, f64)> = Vec::new();
         for (limit, count) in LIMITS.iter().zip(counts) {
             match buckets.last_mut() {
-                // Empty buckets in a row are one.
+                // Merge consecutive empty buckets.
                 Some((last, 0.0)) if count == 0 => *last = *limit,
                 None if count == 0 => (),
                 _ => buckets.push((*limit, count as f64)),

@@ -1,4 +1,4 @@
-//! What a run was started with and how it ended, for TensorBoard's HParams.
+//! Hyper-parameters and outcome of a run, for TensorBoard's HParams plugin.
 
 use protobuf::{Message, ProtobufError, well_known_types::Value};
 use tensorboard_proto::{
@@ -6,23 +6,23 @@ use tensorboard_proto::{
     plugin_hparams::{HParamsPluginData, SessionEndInfo, SessionStartInfo},
 };
 
-/// The value of a hyper-parameter.
+/// Value of a hyper-parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Hyper {
-    /// A number.
+    /// Number.
     Number(f64),
-    /// A word.
+    /// String.
     Text(String),
-    /// Yes or no.
+    /// Boolean.
     Flag(bool),
 }
 
-/// How a run ended.
+/// Outcome of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// It did what it was asked to.
+    /// The run completed.
     Success,
-    /// It did not.
+    /// The run failed.
     Failure,
 }
 
@@ -46,12 +46,12 @@ impl Hyper {
     }
 }
 
-/// The tag of the final score `name`.
+/// Returns the tag of the final score `name`.
 pub fn final_tag(name: &str) -> String {
     format!("final/{name}")
 }
 
-/// Which hyper-parameters and scores there are.
+/// Serialises the names and types of the hyper-parameters, and the names of the scores.
 pub fn experiment(values: &[(String, Hyper)], scores: &[String], time: f64) -> Result<Vec<u8>, ProtobufError> {
     let mut experiment = Experiment::new();
     experiment.set_time_created_secs(time);
@@ -72,7 +72,7 @@ pub fn experiment(values: &[(String, Hyper)], scores: &[String], time: f64) -> R
     data.write_to_bytes()
 }
 
-/// What this run was started with.
+/// Serialises the start of this run with its hyper-parameters.
 pub fn start(values: &[(String, Hyper)], time: f64) -> Result<Vec<u8>, ProtobufError> {
     let mut start = SessionStartInfo::new();
     start.set_start_time_secs(time);
@@ -82,7 +82,7 @@ pub fn start(values: &[(String, Hyper)], time: f64) -> Result<Vec<u8>, ProtobufE
     data.write_to_bytes()
 }
 
-/// How this run ended.
+/// Serialises the end of this run with its status.
 pub fn end(status: Status, time: f64) -> Result<Vec<u8>, ProtobufError> {
     let mut end = SessionEndInfo::new();
     end.set_end_time_secs(time);

@@ -1,8 +1,8 @@
-//! Pictures.
+//! RGB images.
 
 use crate::Error;
 
-/// A picture of RGB bytes, row by row from the top.
+/// RGB image, row by row from the top.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     width: u32,
@@ -11,7 +11,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// A picture of `width * height` pixels, three bytes each: [H, W, 3].
+    /// Returns an image of `width * height` pixels from its bytes, `[H, W, 3]`.
     pub fn new(width: u32, height: u32, rgb: Vec<u8>) -> Result<Self, Error> {
         let bytes = u64::from(width) * u64::from(height) * 3;
         match bytes > 0 && bytes == rgb.len() as u64 {
@@ -20,22 +20,22 @@ impl Image {
         }
     }
 
-    /// Pixels in a row.
+    /// Pixels per row.
     pub fn width(&self) -> u32 {
         self.width
     }
 
-    /// Rows.
+    /// Number of rows.
     pub fn height(&self) -> u32 {
         self.height
     }
 
-    /// The bytes.
+    /// Bytes, `[H, W, 3]`.
     pub fn rgb(&self) -> &[u8] {
         &self.rgb
     }
 
-    /// The picture as a PNG file.
+    /// Encodes the image as a PNG file.
     pub(crate) fn png(&self) -> Result<Vec<u8>, png::EncodingError> {
         let mut file = Vec::new();
         let mut encoder = png::Encoder::new(&mut file, self.width, self.height);
@@ -60,7 +60,7 @@ mod tests {
         let error = Image::new(2, 3, vec![0; 17]).unwrap_err().to_string();
         assert!(error.contains("2 by 3") && error.ends_with("these are 17"), "{error}");
         assert!(Image::new(0, 3, Vec::new()).is_err());
-        // A size whose bytes would not fit into 32 bits.
+        // A size whose number of bytes overflows 32 bits.
         assert!(Image::new(1 << 31, 1 << 31, Vec::new()).is_err());
     }
 

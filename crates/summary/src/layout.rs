@@ -1,16 +1,16 @@
-//! Which scalars are drawn into which chart of TensorBoard's Custom Scalars.
+//! Layout of TensorBoard's Custom Scalars: the scalars of each chart.
 //!
-//! It draws a line for every tag of every run. Training and validation are two runs with the same tags, so that a chart of
-//! one tag has a line of each.
+//! The plugin draws a line for every tag of every run. Training and validation are two runs with the same tags, so a
+//! chart of one tag has a line for each.
 
 use protobuf::{Message, ProtobufError};
 use tensorboard_proto::layout::{Category, Chart, Layout};
 
-/// From so many classes on their charts are folded away at first.
+/// Number of classes from which on their charts are collapsed at first.
 const MANY: usize = 12;
 const SCORES: [&str; 4] = ["loss", "accuracy", "mean_iou", "mean_dice"];
 
-/// A serialised `Layout`.
+/// Returns a serialised `Layout`.
 pub fn bytes(classes: &[String]) -> Result<Vec<u8>, ProtobufError> {
     let scores = SCORES.iter().map(|name| chart(name, &[name]));
     let mut categories = vec![category("Scores", scores, false)];
@@ -40,11 +40,12 @@ fn chart(title: &str, tags: &[impl AsRef<str>]) -> Chart {
     chart
 }
 
-/// The regular expression, in Python's and JavaScript's syntax, of this tag and no other.
+/// Returns a regular expression, valid in Python and JavaScript, that matches this tag only.
 fn exactly(tag: &str) -> String {
     let mut expression = String::from("^");
     for c in tag.chars() {
-        // A backslash before a letter or a digit would mean something, and before these it means the character.
+        // Before a letter or digit a backslash would have a meaning of its own; before punctuation it makes the
+        // character literal.
         if c.is_ascii_punctuation() && !"_-/".contains(c) {
             expression.push('\\');
         }

@@ -1,18 +1,18 @@
-//! What a run writes down about itself: TensorBoard event files and `metrics.jsonl`.
+//! The log of a run: TensorBoard event files and `metrics.jsonl`.
 //!
 //! ```text
-//! RUN/logs/train/events.out.tfevents.*          by epoch: scalars such as `loss`, images, histograms, PR curves
+//! RUN/logs/train/events.out.tfevents.*          by epoch: scalars (`loss`, ...), images, histograms, PR curves
 //! RUN/logs/validation/events.out.tfevents.*     the same names, so that TensorBoard draws both into one chart
-//! RUN/logs/train/steps/events.out.tfevents.*    by training step: scalars such as `step/loss`
-//! RUN/logs/events.out.tfevents.*.about          of the run as a whole: text, graph, hyper-parameters, outcome, layout
-//! RUN/metrics.jsonl                             all scalars, one JSON object a line
+//! RUN/logs/train/steps/events.out.tfevents.*    by training step: scalars (`step/loss`, ...)
+//! RUN/logs/events.out.tfevents.*.about          the run as a whole: text, graph, hyper-parameters, outcome, layout
+//! RUN/metrics.jsonl                             all scalars, one JSON object per line
 //! ```
 //!
-//! [`Summary`] is what a training loop calls. It makes a [`Record`] of everything and hands it to each [`Writer`]: to
-//! [`JsonLines`] at once, whose errors it returns, and to [`TensorBoard`] in a thread of its own ([`Background`]), which
-//! never stops the run. Your own writer is one `impl` and [`Summary::add`]. What a full disk does not take is kept in memory
-//! and tried again, so that a run may go on and nothing is missing afterwards. This crate knows nothing of tensors: it takes
-//! plain numbers, strings and RGB bytes.
+//! [`Summary`] is the interface of a training loop. It turns every call into a [`Record`] and passes it to each
+//! [`Writer`]: to [`JsonLines`] synchronously, whose errors it returns, and to [`TensorBoard`] in a thread of its own
+//! ([`Background`]), which never stops the run. A new kind of writer takes one `impl` and [`Summary::add`]. Data that
+//! does not fit on a full disk is kept in memory and retried, so that the run goes on and its log is complete
+//! afterwards. This crate does not depend on tensors: it takes plain numbers, strings and RGB bytes.
 
 mod background;
 mod config;

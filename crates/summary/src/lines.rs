@@ -1,4 +1,4 @@
-//! A file of one JSON object a line, which only grows, and whose lines are whole.
+//! An append-only file of one JSON object per line, whose lines are whole.
 
 use crate::{
     Error, Permit, Record, Stage, Value, Writer,
@@ -11,16 +11,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The keys that every line of a record has.
+/// Keys of every line.
 const KEYS: [&str; 4] = ["stage", "epoch", "step", "time"];
 
-/// A file such as `metrics.jsonl`. As a [`Writer`] it takes scalars, a line for each record, and is cut back at a restart.
+/// A JSON lines file, for example `metrics.jsonl`. As a [`Writer`] it takes scalars, one line per record, and is
+/// truncated at a restart.
 ///
-/// A line is handed to the system at once. One that could not be written is kept and comes with the next, so that nothing
-/// is missing once there is room. NaN and infinity become `null`, since JSON has neither.
+/// Each line is handed to the system at once. A line that could not be written is kept and comes with the next, so that
+/// nothing is missing once the disk has room. NaN and infinity become `null`, since JSON has neither.
 ///
-/// A person may cut, replace or remove the file meanwhile, as editors do: lines then go on at the end of the file that
-/// has the name, and that is said once in the log.
+/// If someone truncates, replaces or removes the file meanwhile, as editors do, the next lines go to the end of the
+/// file that has the name then, and one warning is logged.
 #[derive(Debug)]
 pub struct JsonLines {
     file: Growing,
@@ -29,7 +30,7 @@ pub struct JsonLines {
     told: bool,
 }
 
-/// What a line says it is about.
+/// Position of a line in the run.
 #[derive(Deserialize)]
 struct Mark {
     stage: Option<String>,
@@ -38,12 +39,12 @@ struct Mark {
 }
 
 impl JsonLines {
-    /// Opens `path` for more lines, creating it if need be. A last line that was torn by a crash is cut off.
+    /// Opens `path` for appending, creating it if missing. Cuts off a last line that was torn by a crash.
     pub fn append(path: impl Into<PathBuf>) -> Result<Self, Error> {
         Ok(Self { file: whole(path.into())?, waiting: Vec::new(), permit: Permit::default(), told: false })
     }
 
-    /// Changes nothing without this permit.
+    /// Asks `permit` before each change of the file.
     #[must_use]
     pub fn permitted(mut self, permit: &Permit) -> Self {
         self.permit = permit.clone();
@@ -57,18 +58,18 @@ impl JsonLines {
         self.flush()
     }
 
-    /// Cuts the file back to what was written down before `epochs` epochs were finished and `step` steps done.
+    /// Removes all lines that came after `epochs` finished epochs and `step` steps.
     fn restart(&mut self, epochs: u64, step: u64) -> Result<(), Error> {
         self.flush()?;
         self.permit.ask()?;
         let path = self.file.path().to_path_buf();
         Self::cut_back(&path, |mark| is_before(mark, epochs, step))?;
-        // It is another file now.
+        // `cut_back` replaced the file.
         self.file = whole(path)?;
         Ok(())
     }
 
-    /// Finds the place for the next line: the end of the file that has the name now.
+    /// Moves to the place for the next line: the end of the file that has the name now.
     fn find_end(&mut self) -> Result<(), Error> {
         let (found, path) = (self.file.found()?, self.file.path().to_path_buf());
         match found {
@@ -91,16 +92,15 @@ impl JsonLines {
         Ok(())
     }
 
-    /// Removes the lines of `path` that `keep` does not want, all at once or none. Lines that are no objects, or not
-    /// whole, are removed too: they come from a crash, or from a hole that was left where somebody cut the file. A file
-    /// that is not there has no lines.
+    /// Removes the lines of `path` that `keep` rejects, atomically. Also removes lines that are incomplete or not JSON
+    /// objects: they come from a crash, or from the hole left where someone truncated the file. Accepts a missing file.
     fn cut_back(path: &Path, keep: impl Fn(&Mark) -> bool) -> Result<(), Error> {
         let file = match regular::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             file => file.map_err(Error::io("open", path))?,
         };
         let partial = path.with_extension("jsonl.partial");
-        // What a killed process left, or a link that somebody placed there, is not written to.
+        // Remove the remains of a killed process, and do not write through a link that someone placed there.
         let left = fs::remove_file(&partial).err().filter(|error| error.kind() != io::ErrorKind::NotFound);
         left.map_or(Ok(()), |error| Err(Error::io("remove", &partial)(error)))?;
         let mut kept = BufWriter::new(File::create_new(&partial).map_err(Error::io("create", &partial))?);
@@ -122,7 +122,7 @@ impl JsonLines {
         kept.sync_all().map_err(Error::io("flush", &partial))?;
         fs::rename(&partial, path).map_err(Error::io("rename", &partial))?;
         if removed > 0 {
-            log::info!("removed {removed} lines from {}: what they say comes again", path.display());
+            log::info!("removed {removed} lines from {}: the run will log them again", path.display());
         }
         if broken > 0 {
             log::warn!("removed {broken} broken lines from {}", path.display());
@@ -139,7 +139,7 @@ impl Writer for JsonLines {
             _ => return Ok(()),
         };
         if let Some((name, _)) = scalars.iter().find(|(name, _)| KEYS.contains(&name.as_str())) {
-            let problem = format!("'{name}' is no name for a scalar, since every line has that key");
+            let problem = format!("'{name}' cannot name a scalar, since every line has that key");
             return Err(Error::encode(self.file.path(), problem));
         }
         self.line(&Line { record, scalars })
@@ -162,7 +162,7 @@ impl Drop for JsonLines {
     }
 }
 
-/// One line, its keys in an order for people.
+/// One line, with its keys in a readable order.
 struct Line<'a> {
     record: &'a Record,
     scalars: &'a [(String, f64)],
@@ -183,26 +183,28 @@ impl Serialize for Line<'_> {
     }
 }
 
-/// Whether a line was written down before `epochs` epochs were finished and `step` training steps done.
+/// Returns true if a line belongs to the first `step` training steps and, unless it is of a single step, to the first
+/// `epochs` epochs.
 fn is_before(mark: &Mark, epochs: u64, step: u64) -> bool {
-    // A run that is interrupted while it validates at the end of an epoch goes on from a checkpoint at that very step
-    // whose epoch is not finished. The lines of the epoch may be there, and they come again: the step alone would keep
-    // them, and they would be there twice. Lines of single steps count the epoch under way and have no such trouble.
+    // A run that is interrupted during the validation at the end of an epoch resumes from a checkpoint of that very
+    // step, whose epoch is not finished. The lines of the epoch may exist, and will come again: a test of the step
+    // alone would keep them, and they would stand twice. Lines of single steps count the epoch under way and are not
+    // affected.
     let of_step = mark.stage.as_deref() == Some(Stage::Step.name());
     let epoch_is_finished = mark.epoch.is_some_and(|epoch| epoch <= epochs);
     mark.step.is_some_and(|at| at <= step) && (of_step || epoch_is_finished)
 }
 
-/// Opens `path` for lines at its end, creating it if need be.
+/// Opens `path` for appending, creating it if missing.
 fn open(path: &Path) -> Result<File, Error> {
-    // Opening a pipe would wait for whoever reads it.
+    // Opening a pipe would block until someone reads it.
     if fs::metadata(path).is_ok_and(|about| !about.is_file()) {
         return Err(Error::io("open", path)(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")));
     }
     OpenOptions::new().read(true).append(true).create(true).open(path).map_err(Error::io("open", path))
 }
 
-/// The file `path` from the end of its last whole line on.
+/// Opens `path`, truncated to its last whole line.
 fn whole(path: PathBuf) -> Result<Growing, Error> {
     let file = open(&path)?;
     let (length, lacks_end) = whole_lines(&file).map_err(Error::io("read", &path))?;
@@ -213,7 +215,8 @@ fn whole(path: PathBuf) -> Result<Growing, Error> {
     Ok(file)
 }
 
-/// The length of the file up to its last whole line, and whether that lacks its line's end, as an editor may leave it.
+/// Returns the length of the file up to its last whole line, and true if that line lacks its newline, as an editor may
+/// leave it.
 fn whole_lines(file: &File) -> io::Result<(u64, bool)> {
     let mut reader = BufReader::new(file);
     let (mut length, mut line) = (0, Vec::new());
@@ -228,7 +231,7 @@ fn whole_lines(file: &File) -> io::Result<(u64, bool)> {
     }
 }
 
-/// Returns whether the file is empty or ends with a newline, so that appended text begins a line.
+/// Returns true if the file is empty or ends with a newline, so that appended text begins a line.
 fn ends_a_line(mut file: &File) -> io::Result<bool> {
     if file.seek(SeekFrom::End(0))? == 0 {
         return Ok(true);
@@ -303,7 +306,7 @@ mod tests {
         expect(0, "0\n");
         fs::write(&path, "").unwrap();
         expect(1, "1\n");
-        // As editors do, one of which ends no line.
+        // As editors do, one of which omits the last newline.
         let other = folder.path().join("other");
         fs::write(&other, "note").unwrap();
         fs::rename(&other, &path).unwrap();

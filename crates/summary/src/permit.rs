@@ -3,18 +3,18 @@
 use crate::Error;
 use std::{fmt, sync::Arc};
 
-/// Why something may not be changed.
+/// Reason of a refusal.
 pub type Refusal = Box<dyn std::error::Error + Send + Sync>;
 
-/// Asked before every change of a file or folder; a refusal keeps the change from being made. The default allows all.
+/// Check before every change of a file or folder; a refusal prevents the change. The default allows all.
 ///
-/// A run asks whether its folder is still the one that it was started in: after a person moved it, another run may lie
+/// A run checks that its folder is still the one it was started in: after someone moved that, another run may lie
 /// there.
 #[derive(Clone, Default)]
 pub struct Permit(Option<Arc<dyn Fn() -> Result<(), Refusal> + Send + Sync>>);
 
 impl Permit {
-    /// Asks `allowed` each time, from any thread.
+    /// Calls `allowed` before each change, from any thread.
     pub fn new(allowed: impl Fn() -> Result<(), Refusal> + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(allowed)))
     }

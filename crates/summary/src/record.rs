@@ -1,9 +1,9 @@
-//! What can be written down, and the trait of all who do.
+//! Records, and the trait of their writers.
 
 use crate::{Counts, Error, Graph, Histogram, Hyper, Image, Status};
 use std::time::{Duration, SystemTime};
 
-/// Takes what a run writes down, one record after the other: a folder of event files, a file of lines, or what you need.
+/// Destination of a run's records: a folder of event files, a file of JSON lines, or your own.
 ///
 /// ```
 /// use summary::{Config, Error, Record, Stage, Summary, Value, Writer};
@@ -32,29 +32,29 @@ use std::time::{Duration, SystemTime};
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Writer: Send {
-    /// Takes one record. What it has no place for it passes over. After an error it is up to the writer whether it keeps the
-    /// record and tries again.
+    /// Takes one record, ignoring kinds that it cannot represent. After an error the writer may keep the record and
+    /// retry it.
     fn write(&mut self, record: &Record) -> Result<(), Error>;
 
-    /// Hands everything taken so far to the system, so that nothing of it is lost if this process is killed.
+    /// Hands all records taken so far to the system, so that none of them is lost if this process is killed.
     fn flush(&mut self) -> Result<(), Error>;
 }
 
-/// What was measured.
+/// Source of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// The model on the data it learns from, while it learns.
+    /// The model on the training data, during training.
     Train,
-    /// The model on other data, at the end of an epoch.
+    /// The model on the validation data, at the end of an epoch.
     Validation,
-    /// A single training step.
+    /// Single training step.
     Step,
-    /// The run as a whole. What is written down of it is written anew by every process that goes on with the run.
+    /// The run as a whole. Every process that resumes the run writes its records anew.
     Run,
 }
 
 impl Stage {
-    /// The name of the stage in `metrics.jsonl`.
+    /// Returns the name of the stage in `metrics.jsonl`.
     pub fn name(self) -> &'static str {
         match self {
             Stage::Train => "train",
@@ -65,78 +65,77 @@ impl Stage {
     }
 }
 
-/// Something to be written down, and where in the run it was.
+/// Data to be logged, with its place in the run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// What was measured.
+    /// Source of the data.
     pub stage: Stage,
-    /// The epoch that ends here; for a single step those that are finished.
+    /// Epoch that ends here; for a single step, the number of finished epochs.
     pub epoch: u64,
-    /// Training steps done.
+    /// Number of training steps done.
     pub step: u64,
     /// Seconds since 1970.
     pub time: f64,
-    /// What it is.
+    /// Data.
     pub value: Value,
 }
 
-/// The kinds of things that can be written down.
+/// Kinds of data that can be logged.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// Numbers with names, such as `loss` or `iou/cat`.
+    /// Named numbers, for example `loss` or `iou/cat`.
     Scalars(Vec<(String, f64)>),
-    /// Pictures that belong together.
+    /// Group of images.
     Images {
-        /// Their name.
+        /// Name of the group.
         name: String,
-        /// One or more.
+        /// One or more images.
         images: Vec<Image>,
     },
-    /// How values such as the weights of a layer are distributed, with the name of each.
+    /// Named distributions of values, for example the weights of each layer.
     Histograms(Vec<(String, Histogram)>),
-    /// For each name the counts at thresholds that lie evenly from 0 to 1, both included.
+    /// For each name, the counts at thresholds evenly spaced from 0 to 1, both included.
     PrCurves(Vec<(String, Vec<Counts>)>),
-    /// Something to read.
+    /// Text.
     Text {
-        /// Its name.
+        /// Name of the text.
         name: String,
-        /// The text, with Markdown's marks.
+        /// Text in Markdown.
         markdown: String,
     },
-    /// The network.
+    /// Graph of the network.
     Graph(Graph),
-    /// What the run was started with.
+    /// Hyper-parameters of the run.
     Hparams {
-        /// The hyper-parameters by name.
+        /// Hyper-parameters by name.
         values: Vec<(String, Hyper)>,
-        /// The names of the scores that its [`Outcome`](Value::Outcome) will have.
+        /// Names of the scores that its [`Outcome`](Value::Outcome) will have.
         scores: Vec<String>,
     },
-    /// How the run ended.
+    /// Outcome of the run.
     Outcome {
-        /// Whether it was a success.
+        /// Success or failure.
         status: Status,
-        /// The final scores.
+        /// Final scores by name.
         scores: Vec<(String, f64)>,
     },
     /// Charts that show training and validation together, for scores and for the IoU of each class.
     Layout {
-        /// The names of the classes, as in `iou/NAME`.
+        /// Names of the classes, as in `iou/NAME`.
         classes: Vec<String>,
     },
-    /// The run goes on from where `epoch` epochs were finished and `step` steps done: what was written down after that
-    /// comes again.
+    /// The run resumes after `epoch` finished epochs and `step` steps; everything logged after that will come again.
     Restart,
 }
 
 impl Record {
-    /// A record of this moment.
+    /// Returns a record with the current time.
     pub fn new(stage: Stage, epoch: u64, step: u64, value: Value) -> Self {
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
         Self { stage, epoch, step, time: since_1970.as_secs_f64(), value }
     }
 
-    /// Whether it is large and can be done without: then it is dropped rather than that training waits or memory runs out.
+    /// Returns true if the record is large and expendable: it is dropped before training waits or memory runs out.
     pub(crate) fn is_bulky(&self) -> bool {
         matches!(self.value, Value::Images { .. } | Value::Histograms(_))
     }

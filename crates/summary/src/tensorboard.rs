@@ -1,4 +1,4 @@
-//! A folder of TensorBoard event files.
+//! Writer of a folder of TensorBoard event files.
 
 use crate::{
     Counts, Error, Permit, Record, Stage, Value, Writer,
@@ -20,20 +20,20 @@ use tensorboard_proto::{
     types::DataType,
 };
 
-/// The files with what is said of the run as a whole end so: every process that goes on with the run writes them anew.
+/// Suffix of the files about the run as a whole, which every process that resumes the run writes anew.
 const ABOUT: &str = ".about";
 
-/// Writes all kinds of records for TensorBoard. Each stage has a folder, and TensorBoard calls it a run:
+/// Writer of all kinds of records for TensorBoard. Each stage has a folder, which TensorBoard calls a run:
 ///
 /// ```text
 /// train/        Stage::Train, by epoch
 /// validation/   Stage::Validation, by epoch
-/// train/steps/  Stage::Step, by step: a restart names one step for all of a folder, and these count other steps
+/// train/steps/  Stage::Step, by step: a restart names one step for a whole folder, and these count steps, not epochs
 /// .             Stage::Run
 /// ```
 ///
-/// A folder is created with its first record. What cannot be written waits, within bounds of memory, and is tried again with
-/// the next record and by [`flush`](Writer::flush).
+/// A folder is created with its first record. Records that cannot be written wait in memory, up to a limit, and are
+/// retried with the next record and by [`flush`](Writer::flush).
 #[derive(Debug)]
 pub struct TensorBoard {
     logs: PathBuf,
@@ -45,7 +45,8 @@ pub struct TensorBoard {
 const STAGES: [Stage; 4] = [Stage::Train, Stage::Validation, Stage::Step, Stage::Run];
 
 impl TensorBoard {
-    /// A writer into the folder `logs`, with files of about `rotate` bytes at most. Nothing is touched yet.
+    /// Returns a writer into the folder `logs` that starts a new file after about `rotate` bytes. Does not touch the
+    /// disk yet.
     pub fn new(logs: &Path, rotate: u64) -> Self {
         let file = |stage| {
             let suffix = if stage == Stage::Run { ABOUT } else { "" };
@@ -54,7 +55,7 @@ impl TensorBoard {
         Self { logs: logs.into(), permit: Permit::default(), files: STAGES.map(file) }
     }
 
-    /// Changes nothing without this permit.
+    /// Asks `permit` before each change of a file or folder.
     #[must_use]
     pub fn permitted(mut self, permit: &Permit) -> Self {
         self.files.iter_mut().for_each(|file| file.permitted(permit));
@@ -74,14 +75,15 @@ impl TensorBoard {
         file.push(event, record.is_bulky())
     }
 
-    /// Makes TensorBoard forget what came after `epoch` finished epochs and `step` training steps, and all that was said of
-    /// the run as a whole. This is not read from `metrics.jsonl`: points that are right stay even where that file was lost.
+    /// Makes TensorBoard discard all points after `epoch` finished epochs and `step` training steps, and everything
+    /// about the run as a whole. The two numbers do not come from `metrics.jsonl`, so correct points stay even if that
+    /// file was lost.
     fn restart(&mut self, record: &Record) -> Result<(), Error> {
         self.permit.ask()?;
         let mut done = Ok(());
         let begun = self.files.each_ref().map(|file| !file.is_untouched());
-        // How a run ended and with what it was started cannot be said twice: of what is in a run's metadata TensorBoard
-        // believes the first. So this is the one thing that is removed.
+        // Hyper-parameters and outcome cannot be overwritten: TensorBoard uses the first metadata it finds in a run. So
+        // these are the only files that are removed.
         let [.., run] = &mut self.files;
         run.begin_anew();
         let about = files(&self.logs).unwrap_or_else(|error| {
@@ -103,8 +105,8 @@ impl TensorBoard {
                 Stage::Run => 0,
             }));
             let record = Record { stage, ..record.clone() };
-            // TensorBoard takes the first one of a folder for its beginning, where there is nothing to forget. (That is its
-            // reader in Python. The one in Rust forgets the later points of a tag when an earlier one comes again.)
+            // Two of them: TensorBoard's reader in Python takes the first START of a folder for its beginning and
+            // discards nothing. (The one in Rust discards the later points of a tag when an earlier step comes again.)
             for _ in 0..2 {
                 done = done.and(self.push(&record, &mut event));
             }
@@ -183,7 +185,7 @@ impl Drop for TensorBoard {
         let dropped: u64 = self.files.iter().map(EventFile::dropped).sum();
         if dropped > 0 {
             log::warn!(
-                "{} lacks {dropped} records: they could not be written for so long that memory was full of them",
+                "{} lacks {dropped} records: writing failed for so long that the buffer in memory was full",
                 self.logs.display()
             );
         }
@@ -199,21 +201,21 @@ fn folder(logs: &Path, stage: Stage) -> PathBuf {
     }
 }
 
-/// TensorBoard counts with a sign. No run comes to the end of it.
+/// Converts to the signed step of TensorBoard, saturating.
 fn signed(step: u64) -> i64 {
     i64::try_from(step).unwrap_or(i64::MAX)
 }
 
-/// A point of a curve. TensorBoard keeps f32; NaN and infinity are allowed and shown as such.
+/// Returns a point of a curve. TensorBoard stores f32; NaN and infinity are allowed and shown.
 fn scalar(stage: Stage, name: &str, value: f64) -> Summary_Value {
     let mut point = Summary_Value::new();
-    // Beside the curves by epoch, so that nobody takes one for the other.
+    // Another tag than the curve by epoch, so that the two cannot be confused.
     point.set_tag(if stage == Stage::Step { format!("step/{name}") } else { name.into() });
     point.set_simple_value(value as f32);
     point
 }
 
-/// A tensor for one of TensorBoard's plugins.
+/// Returns a tensor for the TensorBoard plugin `plugin`, whose metadata is `content`.
 fn tensor(tag: &str, plugin: &str, content: Vec<u8>, tensor: TensorProto) -> Summary_Value {
     let mut metadata = SummaryMetadata::new();
     metadata.mut_plugin_data().set_plugin_name(plugin.into());
@@ -225,7 +227,7 @@ fn tensor(tag: &str, plugin: &str, content: Vec<u8>, tensor: TensorProto) -> Sum
     value
 }
 
-/// A row of strings.
+/// Returns a 1-D tensor of strings.
 fn texts(strings: Vec<Vec<u8>>) -> TensorProto {
     let mut tensor = TensorProto::new();
     tensor.set_dtype(DataType::DT_STRING);
@@ -234,7 +236,7 @@ fn texts(strings: Vec<Vec<u8>>) -> TensorProto {
     tensor
 }
 
-/// A tensor beside which all is in the metadata.
+/// Returns an empty tensor, for values that are stored in the metadata.
 fn nothing() -> TensorProto {
     let mut tensor = TensorProto::new();
     tensor.set_dtype(DataType::DT_FLOAT);
@@ -242,7 +244,8 @@ fn nothing() -> TensorProto {
     tensor
 }
 
-/// True positives, false positives, true negatives, false negatives, precision, recall: [6, thresholds].
+/// Returns a PR curve as `[6, thresholds]`: true positives, false positives, true negatives, false negatives,
+/// precision, recall.
 fn pr_curve(name: &str, thresholds: &[Counts]) -> Result<Summary_Value, ProtobufError> {
     let rows: [fn(&Counts) -> f64; 6] = [
         |counts| counts.true_positives as f64,

@@ -1,25 +1,25 @@
-//! What has not been written yet, within bounds.
+//! Bounded buffer of data that is not written yet.
 
 use std::{collections::VecDeque, ops::Range};
 
-/// Pieces that wait, in their order. Where they become too many, bulky ones are dropped, the oldest first; and if there is
-/// none, the one that comes.
+/// Pieces that wait, in order. At the bound, bulky pieces are dropped, the oldest first; if none is left, the new piece
+/// is dropped.
 #[derive(Debug)]
 pub struct Waiting {
     bytes: Vec<u8>,
-    /// Where in `bytes` the bulky pieces are.
+    /// Ranges of the bulky pieces in `bytes`.
     bulky: VecDeque<Range<usize>>,
     bound: usize,
     dropped: u64,
 }
 
 impl Waiting {
-    /// At most `bound` bytes wait.
+    /// Returns an empty buffer of at most `bound` bytes.
     pub fn new(bound: usize) -> Self {
         Self { bytes: Vec::new(), bulky: VecDeque::new(), bound, dropped: 0 }
     }
 
-    /// Takes a piece.
+    /// Appends a piece.
     pub fn push(&mut self, piece: &[u8], bulky: bool) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(piece);
@@ -39,20 +39,20 @@ impl Waiting {
         }
     }
 
-    /// All that is waiting.
+    /// Returns all bytes that wait.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Forgets what was waiting, because it is written.
+    /// Empties the buffer, after its bytes were written or given up.
     pub fn clear(&mut self) {
         self.bytes.clear();
-        // Images come seldom: their memory need not be kept until then.
+        // Images are rare: their memory need not be kept until the next.
         self.bytes.shrink_to(64 << 10);
         self.bulky.clear();
     }
 
-    /// How many pieces were dropped.
+    /// Returns the number of dropped pieces.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }

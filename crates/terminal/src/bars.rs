@@ -1,4 +1,4 @@
-//! A progress bar at a terminal, nothing in a file (lines are logged instead).
+//! Progress bar, shown at a terminal only (a file gets log lines instead).
 
 use crate::{
     clean::clean_line,
@@ -11,17 +11,17 @@ use std::io::{IsTerminal, stderr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Every bar has a number of its own.
+/// Number of bars so far, to give each a unique number.
 static BARS: AtomicU64 = AtomicU64::new(0);
 
-/// How wide the bar itself is, and how narrow it becomes before words are left out.
+/// Width of the bar itself, and the minimum before words are omitted.
 const BAR: [usize; 2] = [24, 8];
-/// Nobody reads faster.
+/// Minimum interval between redraws; people read no faster.
 const FRESH: Duration = Duration::from_millis(100);
 
-/// A stretch of work on samples, as it goes on.
+/// Progress of a stretch of work on samples.
 pub struct Watch {
-    /// The number of the bar, where one is shown.
+    /// Number of the bar, if one is shown.
     bar: Option<u64>,
     words: Words,
     pace: Pace,
@@ -30,7 +30,7 @@ pub struct Watch {
     told: Option<Instant>,
 }
 
-/// What is said beside the bar.
+/// Words next to the bar.
 #[derive(Debug, Clone, Default)]
 struct Words {
     title: String,
@@ -38,13 +38,13 @@ struct Words {
     samples: u64,
     loss: Option<f64>,
     score: Option<f64>,
-    /// Training samples and seconds of other work that come after this stretch.
+    /// Training samples and seconds of other work after this stretch.
     then: Option<(u64, f64)>,
 }
 
 impl Watch {
-    /// Starts: `done` of `samples` are behind us. Nothing is drawn where stderr is no terminal, where lines for every
-    /// step would tear the bar, and while a dashboard covers the terminal.
+    /// Starts with `done` of `samples` completed. Draws nothing if stderr is not a terminal, if log lines for every
+    /// step would corrupt the bar, or while a dashboard covers the terminal.
     pub fn new(title: &str, done: u64, samples: u64) -> Self {
         let look = Look::of_environment();
         let quiet = log::max_level() <= log::LevelFilter::Info && !screen::is_open();
@@ -55,13 +55,14 @@ impl Watch {
         watch
     }
 
-    /// After this stretch come `samples` more to train on, and `seconds` of other work: the run's time left is shown too.
+    /// Announces `samples` more training samples and `seconds` of other work after this stretch, so that the remaining
+    /// time of the run is shown too.
     pub fn then(mut self, samples: u64, seconds: f64) -> Self {
         self.words.then = Some((samples, seconds));
         self
     }
 
-    /// Another step is done.
+    /// Records another step.
     pub fn step(&mut self, step: &Step) {
         let now = Instant::now();
         self.pace.step((now - self.last).as_secs_f64(), step);
@@ -79,22 +80,22 @@ impl Watch {
 
     fn tell(&mut self) {
         let Some(bar) = self.bar.filter(|_| !screen::is_open()) else { return };
-        // In the last column some terminals begin a new line.
+        // Some terminals wrap at the last column.
         let [width, _] = screen::size();
         output::bar(bar, Some(self.words.line(&self.pace, usize::from(width.saturating_sub(1)), self.look)));
     }
 
-    /// Samples a second.
+    /// Returns samples per second.
     pub fn rate(&self) -> f64 {
         self.pace.rate()
     }
 
-    /// The part of the time that was spent waiting for data, from 0 to 1; NaN where nobody measures it.
+    /// Returns the share of time spent waiting for data, from 0 to 1; NaN if it is not measured.
     pub fn waiting(&self) -> f64 {
         self.pace.waiting()
     }
 
-    /// Takes the bar off the terminal, so that lines can be written.
+    /// Removes the bar from the terminal, so that lines can be written.
     pub fn finish(&self) {
         if let Some(bar) = self.bar {
             output::bar(bar, None);
@@ -109,7 +110,7 @@ impl Drop for Watch {
 }
 
 impl Words {
-    /// The whole line, in `width` columns.
+    /// Returns the whole line, in `width` columns.
     fn line(&self, pace: &Pace, width: usize, look: Look) -> String {
         let (length, said) = self.fit(pace, width);
         let part = self.done.min(self.samples) as f64 / self.samples.max(1) as f64;
@@ -117,7 +118,7 @@ impl Words {
         let [full, empty] = if look.unicode { ['█', '░'] } else { ['#', ' '] };
         let [full, empty] =
             [(full, filled), (empty, length - filled)].map(|(sign, count)| String::from(sign).repeat(count));
-        // Cyan, and the grey of a palette of 256.
+        // Cyan, and grey of the 256-colour palette.
         let bar = match look.paint {
             Paint::None => format!("{full}{empty}"),
             _ => format!("\x1b[36m{full}\x1b[38;5;8m{empty}\x1b[0m"),
@@ -125,12 +126,12 @@ impl Words {
         format!("{} {bar} {said}", self.title)
     }
 
-    /// The length of the bar and the words after it, in `width` columns: first the bar becomes shorter, then the words
-    /// that matter least are left out.
+    /// Returns the length of the bar and the words after it, in `width` columns: the bar is shortened first, then the
+    /// least important words are omitted.
     fn fit(&self, pace: &Pace, width: usize) -> (usize, String) {
         let left = pace.left(self.samples.saturating_sub(self.done));
         let known = |value: f64| (!value.is_nan()).then_some(value);
-        // In the order in which they stand, each with how much it matters.
+        // In display order, each with its importance.
         let mut parts: Vec<(u8, String)> = [
             self.loss
                 .map(|loss| (7, format!("loss {}", if loss.is_nan() { "NaN".into() } else { words::number(loss) }))),

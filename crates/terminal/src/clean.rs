@@ -1,12 +1,13 @@
-//! Text from data, made safe to show: names of files, classes, tensors, keys and runs may hold anything.
+//! Sanitising of text from data: names of files, classes, tensors, keys and runs may contain anything.
 
-/// Escapes what a terminal would obey and not show: control characters but for line breaks and tabs, and the marks that
-/// turn the direction of writing. They become `\u001b` and the like, which means the same in the strings of JSON.
+/// Escapes control characters except line breaks and tabs, and the marks that change the direction of writing, which a
+/// terminal would obey instead of showing them. They become `\u001b` and the like, which is equivalent inside JSON
+/// strings.
 pub fn clean(text: &str) -> String {
     escaped(text, |sign| hidden(sign) && sign != '\n' && sign != '\t')
 }
 
-/// The same for text that shall stay on one line: line breaks and tabs are escaped too.
+/// Like [`clean`], for text that must stay on one line: escapes line breaks and tabs too.
 pub fn clean_line(text: &str) -> String {
     escaped(text, hidden)
 }
@@ -23,7 +24,8 @@ fn escaped(text: &str, hidden: impl Fn(char) -> bool) -> String {
     clean
 }
 
-/// C0, DEL, C1; separators of lines and paragraphs; marks, embeddings, overrides and isolates of direction.
+/// Returns true for C0, DEL, C1; separators of lines and paragraphs; marks, embeddings, overrides and isolates of
+/// direction.
 fn hidden(sign: char) -> bool {
     sign.is_control()
         || matches!(sign, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -1,20 +1,20 @@
-//! A curve of bounded length, however long the run.
+//! A curve with a bounded number of points, for runs of any length.
 
-/// A curve has at most this many points.
+/// Maximum number of points of a curve.
 const LIMIT: usize = 2000;
 
-/// Neighbouring values, as one point.
+/// Neighbouring values, merged to one point.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point {
-    /// Where the first of them stands.
+    /// Position of the first value.
     pub x: f64,
-    /// Their mean.
+    /// Mean of the values.
     pub mean: f64,
-    /// The least of them.
+    /// Smallest value.
     pub min: f64,
-    /// The greatest of them.
+    /// Greatest value.
     pub max: f64,
-    /// How many they are.
+    /// Number of values.
     pub count: u64,
 }
 
@@ -28,12 +28,12 @@ impl Point {
     }
 }
 
-/// Values in the order in which they came. When there are too many, neighbours become one, pair by pair; so all points
-/// but the last stand for the same number of values.
+/// Values in order of arrival. At the limit, neighbours are merged pair by pair, so that all points but the last stand
+/// for the same number of values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Curve {
     points: Vec<Point>,
-    /// Values a point.
+    /// Number of values per point.
     width: u64,
     last: Option<f64>,
 }
@@ -45,7 +45,7 @@ impl Default for Curve {
 }
 
 impl Curve {
-    /// Another value. One that is not finite is remembered as the last one and has no place in the curve.
+    /// Appends a value. A value that is not finite is remembered as the last one, but is not part of the curve.
     pub fn push(&mut self, x: f64, value: f64) {
         self.last = Some(value);
         if !(x.is_finite() && value.is_finite()) {
@@ -73,12 +73,12 @@ impl Curve {
         self.width *= 2;
     }
 
-    /// The points, at most 2,000.
+    /// Returns the points, at most 2,000.
     pub fn points(&self) -> &[Point] {
         &self.points
     }
 
-    /// The value that came last, NaN included; `None` before the first.
+    /// Returns the last value, NaN included; `None` before the first.
     pub fn last(&self) -> Option<f64> {
         self.last
     }

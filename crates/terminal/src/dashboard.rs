@@ -1,4 +1,4 @@
-//! A dashboard over the whole terminal, drawn by a thread of its own.
+//! A full-screen dashboard, drawn by a thread of its own.
 
 use crate::{
     draw::{self, Scene},
@@ -10,7 +10,7 @@ use crate::{
     pace::Step,
     screen, signals,
     state::{Setup, State},
-    table::{Epoch, Measured},
+    table::Epoch,
     view::{Command, Meaning, View},
 };
 use ratatui::{
@@ -27,20 +27,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// The time between two pictures, unless a key was pressed; and at least.
+/// Interval between frames, and the minimum after a key was pressed.
 const PICTURE: Duration = Duration::from_millis(250);
 const SHORTEST: Duration = Duration::from_millis(100);
-/// Whoever closes a dashboard waits for its thread no longer.
+/// Maximum wait for the thread when a dashboard closes.
 const CLOSING: Duration = Duration::from_secs(6);
 
-/// A dashboard over the whole terminal, until it is dropped.
+/// Full-screen dashboard, open until it is dropped.
 ///
-/// Whoever trains tells it numbers and asks for commands; neither waits for the terminal, and the dashboard closes
-/// itself when the terminal is gone. A signal that asks the program to stop closes it at once and gives
-/// [`Command::StopNow`]: what happens until the program ends is shown line by line, and a second signal finds the
-/// terminal as it was. These signals are SIGTERM, SIGINT (which Ctrl-C becomes as it is outside of a dashboard), SIGHUP
-/// and SIGXCPU, the last two unless they are ignored. The program must handle them itself. SIGQUIT gives the terminal
-/// back, and does what it does then.
+/// The training loop passes it numbers and polls for commands; neither waits for the terminal, and the dashboard closes
+/// itself if the terminal disappears. A signal that asks the program to stop closes the dashboard at once and yields
+/// [`Command::StopNow`]: later output is shown line by line, and a second signal finds the terminal restored. These
+/// signals are SIGTERM, SIGINT (Ctrl-C raises it, as outside of a dashboard), SIGHUP and SIGXCPU, the last two unless
+/// they are ignored. The program must handle them itself. SIGQUIT restores the terminal, then takes its default action.
 pub struct Dashboard {
     shared: Arc<Shared>,
     commands: Receiver<Command>,
@@ -53,7 +52,7 @@ struct Shared {
     opened: Instant,
     closing: AtomicBool,
     stop: Arc<AtomicBool>,
-    /// SIGQUIT has come, or may do what it does.
+    /// True once SIGQUIT has come, or may take its default action.
     quit: Arc<AtomicBool>,
 }
 
@@ -68,7 +67,7 @@ impl Shared {
 }
 
 impl Dashboard {
-    /// Covers the terminal. From now on the log is shown there ([`Lines`](crate::Lines)), and no bar is.
+    /// Covers the terminal. From now on it shows the log ([`Lines`](crate::Lines)), and no progress bars.
     pub fn open(setup: Setup) -> Result<Self, Error> {
         let look = Look::of_environment();
         screen::enter(look)?;
@@ -80,7 +79,7 @@ impl Dashboard {
             quit: Arc::default(),
         });
         let (sender, commands) = mpsc::channel();
-        // From here on dropping it gives the terminal back.
+        // From here on, dropping it restores the terminal.
         let mut dashboard = Self { shared, commands, signals: Vec::new(), thread: None };
         for signal in signals::to_stop() {
             let stop = Arc::clone(&dashboard.shared.stop);
@@ -101,7 +100,7 @@ impl Dashboard {
             commands: sender,
         };
         let work = move || {
-            // A terminal that went away leaves nobody to tell.
+            // Ignore the error: nobody reads a terminal that disappeared.
             let _ = artist.work();
             screen::leave();
             artist.shared.quit.store(true, Ordering::SeqCst);
@@ -111,37 +110,37 @@ impl Dashboard {
         Ok(dashboard)
     }
 
-    /// Training of `epoch`, counted from 1, begins or goes on: `done` of its samples are behind us.
+    /// Starts or resumes the training of `epoch`, counted from 1, with `done` of its samples completed.
     pub fn train(&self, epoch: u64, done: u64) {
         self.shared.state().train(epoch, done, self.shared.now());
     }
 
-    /// A validation begins.
+    /// Starts a validation.
     pub fn validate(&self) {
         self.shared.state().validate(self.shared.now());
     }
 
-    /// Another step of training or of validation is done.
+    /// Records another step of training or validation.
     pub fn step(&self, step: &Step) {
         self.shared.state().step(step, self.shared.now());
     }
 
-    /// An epoch is over, or was before the run was resumed: see [`State::epoch`].
+    /// Records a finished epoch, also one from before a resume: see [`State::epoch`].
     pub fn epoch(&self, epoch: &Epoch, ious: &[f64]) {
         self.shared.state().epoch(epoch, ious, self.shared.now());
     }
 
-    /// A validation in the middle of an epoch is over; training goes on by [`train`](Self::train).
-    pub fn validated(&self, validation: &Measured, ious: &[f64]) {
+    /// Records a validation in the middle of an epoch; training continues with [`train`](Self::train).
+    pub fn validated(&self, validation: &[f64], ious: &[f64]) {
         self.shared.state().validated(validation, ious, self.shared.now());
     }
 
-    /// What the graphics card is busy with.
+    /// Updates the load of the GPU.
     pub fn gpu(&self, gpu: Gpu) {
         self.shared.state().gpu = Some(gpu);
     }
 
-    /// What was asked for since the last call. Never waits.
+    /// Returns the commands since the last call. Never waits.
     pub fn commands(&self) -> impl Iterator<Item = Command> + '_ {
         self.commands.try_iter()
     }
@@ -170,7 +169,7 @@ fn area() -> Rect {
     Rect::new(0, 0, width, height)
 }
 
-/// What the thread has.
+/// State of the drawing thread.
 struct Artist {
     terminal: Terminal<CrosstermBackend<Drawing>>,
     area: Rect,
@@ -188,7 +187,7 @@ impl Artist {
             if let Some(load) = meter.read() {
                 self.shared.state().load = load;
             }
-            // One picture is on its way at most.
+            // At most one frame is queued.
             if output::is_idle() && !self.draw()? {
                 return Ok(());
             }
@@ -213,7 +212,7 @@ impl Artist {
         }
     }
 
-    /// Answers what has come; whether there is something new to see.
+    /// Handles all pending events, and returns true if there is something new to show.
     fn answer_all(&mut self) -> io::Result<bool> {
         let (mut some, mut new) = (false, false);
         while event::poll(Duration::ZERO)? {
@@ -221,13 +220,13 @@ impl Artist {
             some = true;
         }
         if !some {
-            // Half a key: the rest will come.
+            // Half of an escape sequence: the rest will come.
             thread::sleep(SHORTEST);
         }
         Ok(new)
     }
 
-    /// Whether there is something new to see.
+    /// Handles an event, and returns true if there is something new to show.
     fn answer(&mut self, event: Event) -> io::Result<bool> {
         let key = match event {
             Event::Key(key) if key.kind != KeyEventKind::Release => key,
@@ -248,13 +247,13 @@ impl Artist {
     }
 
     fn ask(&self, command: Command) {
-        // Nobody listens any more only while the dashboard closes.
+        // The receiver is gone only while the dashboard closes.
         let _ = self.commands.send(command);
     }
 
-    /// Draws a picture; false once the terminal was given back.
+    /// Draws a frame; returns false once the terminal was given back.
     fn draw(&mut self) -> io::Result<bool> {
-        // Copied, so that training need not wait for the drawing.
+        // Copy the state, so that training need not wait for the drawing.
         let state = self.shared.state().clone();
         let Some(_pen) = screen::pen() else { return Ok(false) };
         let area = area();

@@ -1,4 +1,4 @@
-//! The picture of a dashboard: rooms, and what stands in each.
+//! Rendering of a dashboard: its layout and panels.
 
 mod ascii;
 mod charts;
@@ -16,27 +16,27 @@ use ratatui::{
     widgets::{Block, Borders, Paragraph, Widget, Wrap},
 };
 
-/// With fewer columns and rows there is a message instead.
+/// Minimum columns and rows; below them a message is shown instead.
 pub(crate) const SMALLEST: [u16; 2] = [60, 16];
-/// From this width on classes and system have a column of their own.
+/// Width from which classes and system have a column of their own.
 const WIDE: u16 = 96;
 
-/// All that a picture depends on. Rendering it into a buffer does no input or output.
+/// All inputs of a frame. Rendering it into a buffer does no input or output.
 #[derive(Debug, Clone, Copy)]
 pub struct Scene<'a> {
-    /// What is known of the run.
+    /// State of the run.
     pub state: &'a State,
-    /// What the person wants to see.
+    /// View settings.
     pub view: &'a View,
-    /// The lines of the log that are seen.
+    /// Visible lines of the log.
     pub log: &'a [Logged],
-    /// What the terminal can show.
+    /// Capabilities of the terminal.
     pub look: Look,
     /// Seconds since the dashboard opened.
     pub now: f64,
 }
 
-/// Where things stand.
+/// Layout of the screen.
 struct Rooms {
     title: Rect,
     progress: Rect,
@@ -60,7 +60,7 @@ fn rooms(area: Rect) -> Rooms {
     Rooms { title, progress, body, log, help }
 }
 
-/// How many lines of the log are seen on a terminal of this size.
+/// Returns the number of visible lines of the log on a terminal of this size.
 pub(crate) fn log_rows(width: u16, height: u16) -> usize {
     usize::from(rooms(Rect::new(0, 0, width, height)).log.height.saturating_sub(1))
 }
@@ -124,7 +124,7 @@ impl Scene<'_> {
         }
     }
 
-    /// The charts: two below one another, or four.
+    /// Draws two charts in a column, or four in a grid if there is room.
     fn grid(&self, area: Rect, buffer: &mut Buffer) {
         let rows: [Rect; 2] = Layout::vertical([Constraint::Fill(1); 2]).areas(area);
         if area.width >= 90 {
@@ -146,7 +146,7 @@ impl Scene<'_> {
         let below = self.view.scroll;
         let note = if below > 0 { format!("UTC, {below} lines below") } else { "UTC".to_string() };
         let inner = self.panel("Log", vec![Span::styled(note, self.look.faint())], area, buffer);
-        // New lines come in at the bottom.
+        // New lines appear at the bottom.
         let lines: Vec<Line> = self.log.iter().map(|logged| self.log_line(logged)).collect();
         let empty = inner.height.saturating_sub(lines.len().try_into().unwrap_or(u16::MAX));
         let area = Rect { y: inner.y + empty, height: inner.height - empty, ..inner };
@@ -169,9 +169,9 @@ impl Scene<'_> {
         ])
     }
 
-    /// A line with a title, and the room under it.
+    /// Draws a line with a title and notes, and returns the area below it.
     fn panel(&self, title: &str, notes: Vec<Span<'_>>, area: Rect, buffer: &mut Buffer) -> Rect {
-        // The title stands in the border, whose style it would have.
+        // Reset the style: the title would inherit that of the border.
         let bold = Style::reset().add_modifier(Modifier::BOLD);
         let mut line = vec![Span::styled(format!("{title} "), bold)];
         for note in notes.into_iter().filter(|note| !note.content.is_empty()) {
@@ -184,7 +184,7 @@ impl Scene<'_> {
         inner
     }
 
-    /// A bar of `width` cells, `part` of it filled.
+    /// Returns a bar of `width` cells, `part` of it filled.
     fn bar(&self, width: usize, part: f64, style: Style) -> [Span<'static>; 2] {
         let part = if part.is_nan() { 0.0 } else { part.clamp(0.0, 1.0) };
         let filled = (part * width as f64).round() as usize;
@@ -196,14 +196,14 @@ fn side_width(area: Rect) -> u16 {
     (area.width / 3).clamp(32, 44)
 }
 
-/// Two columns with a gap.
+/// Splits an area into two columns with a gap.
 fn halves(area: Rect) -> [Rect; 2] {
     let [left, _, right] =
         Layout::horizontal([Constraint::Fill(1), Constraint::Length(2), Constraint::Fill(1)]).areas(area);
     [left, right]
 }
 
-/// `text` in exactly `width` columns, cut if need be.
+/// Pads or truncates `text` to exactly `width` columns.
 fn fit(text: &str, width: usize) -> String {
     let whole = Span::raw(text).width();
     if whole <= width {

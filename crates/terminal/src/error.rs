@@ -1,36 +1,36 @@
-//! Why there is no dashboard.
+//! Errors of opening a dashboard.
 
 use std::io;
 
-/// Why a dashboard cannot be opened.
+/// Error of opening a dashboard.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It would be drawn into a file, or read its keys from one.
-    #[error("--tui needs a terminal, and {stream} is none; without it progress is shown line by line")]
+    /// Standard error or standard input is not a terminal.
+    #[error("--tui needs a terminal, and {stream} is not one; without it progress is shown line by line")]
     NoTerminal {
-        /// Standard error or standard input.
+        /// Name of the stream.
         stream: &'static str,
     },
-    /// The terminal can only print.
+    /// The terminal cannot move its cursor.
     #[error(
         "--tui needs a terminal that can move its cursor, and TERM is 'dumb'; without it progress is shown line by line"
     )]
     Dumb,
-    /// There is one already: there is but one terminal.
+    /// A dashboard is already open on the only terminal.
     #[error("a dashboard is open already; close it before another is opened")]
     Open,
-    /// The system refused.
+    /// An operation of the system failed.
     #[error("--tui cannot {doing}: {source}; without it progress is shown line by line")]
     Io {
-        /// What was tried.
+        /// Operation, as a verb.
         doing: &'static str,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
 }
 
 impl Error {
-    /// For `map_err`: the system refused `doing`.
+    /// Returns a closure for `map_err` that says that `doing` failed.
     pub(crate) fn io(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { doing, source }
     }

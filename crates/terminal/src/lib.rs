@@ -1,17 +1,18 @@
-//! What a person at a terminal sees of a training: a bar, a table, or a dashboard over the whole screen.
+//! Terminal output of a training: a progress bar, a table, or a full-screen dashboard.
 //!
-//! - [`Watch`] is a progress bar; [`Lines`] a log whose lines do not tear it.
-//! - [`Table`] makes a row of each epoch.
-//! - [`Dashboard`] covers the terminal with curves, scores, load and log, and passes on what keys ask for.
+//! - [`Watch`] is a progress bar; [`Lines`] a log whose lines do not corrupt it.
+//! - [`Table`] formats a row per epoch.
+//! - [`Dashboard`] covers the terminal with curves, scores, load and log, and returns commands from the keyboard.
 //!
-//! Whatever is shown passes a bounded queue and a thread that writes it: [`say`], [`show`], [`Stderr`]. A terminal that
-//! stalls or goes away stops nobody; a program ends with [`flush`]. [`clean`] is for text that comes from elsewhere.
+//! All output passes a bounded queue and a thread that writes it: [`say`], [`show`], [`Stderr`]. A terminal that stalls
+//! or disappears blocks nothing; a program ends with [`flush`]. [`clean`] sanitises text from elsewhere.
 //!
-//! The crate knows no tensors: whoever trains hands it numbers. It draws on stderr, which belongs to people, and never on
-//! stdout, which belongs to programs ([`print()`]). [`Look`] is what the terminal can show.
+//! The crate does not depend on tensors: the training loop passes it numbers. It draws on stderr, which is for people,
+//! and never on stdout, which is for programs ([`print()`]). [`Look`] describes the capabilities of the terminal.
 
 mod bars;
 mod clean;
+mod columns;
 mod curve;
 mod dashboard;
 mod draw;
@@ -30,6 +31,7 @@ mod words;
 
 pub use bars::Watch;
 pub use clean::{clean, clean_line};
+pub use columns::Columns;
 pub use curve::{Curve, Point};
 pub use dashboard::Dashboard;
 pub use draw::Scene;
@@ -41,5 +43,5 @@ pub use output::{Stderr, flush, print, say, show};
 pub use pace::{Pace, Step};
 pub use signals::is_ignored;
 pub use state::{Class, Phase, Setup, State};
-pub use table::{Epoch, Measured, Table, header, row};
+pub use table::{Epoch, Table, header, row};
 pub use view::{Command, Focus, View};

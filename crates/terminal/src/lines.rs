@@ -1,4 +1,4 @@
-//! The lines of the log: they tear no bar, and wait while a dashboard covers the terminal.
+//! Lines of the log: they corrupt no progress bar, and are kept while a dashboard covers the terminal.
 
 use crate::{
     clean::{clean, clean_line},
@@ -9,20 +9,20 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-/// A dashboard keeps so many lines; a run that logs more is one that debugs, and better off without a dashboard.
+/// Maximum number of lines that a dashboard keeps; a run that logs more is being debugged, and needs no dashboard.
 const KEPT: usize = 20_000;
 
-/// What was logged since the dashboard opened; `None` while there is none.
+/// Lines logged since the dashboard opened; `None` while none is open.
 static KEPT_LINES: Mutex<Option<Kept>> = Mutex::new(None);
 
-/// A line of the log.
+/// Line of the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
-    /// When it was logged.
+    /// Time of logging.
     pub at: SystemTime,
-    /// How much it matters.
+    /// Severity.
     pub level: Level,
-    /// What it says, without line breaks.
+    /// Text without line breaks.
     pub text: String,
 }
 
@@ -32,9 +32,9 @@ struct Kept {
     left_out: u64,
 }
 
-/// A log whose lines hold nothing that a terminal would obey ([`clean`]). Those that come while a dashboard is open are
-/// shown there, and written to stderr when it closes. The logger within should write to [`Stderr`](crate::Stderr), so
-/// that its lines do not tear a bar and nobody waits for a terminal.
+/// Logger that escapes control characters in its lines ([`clean`]). Lines logged while a dashboard is open are shown
+/// there, and written to stderr when it closes. The inner logger should write to [`Stderr`](crate::Stderr), so that its
+/// lines do not corrupt a progress bar and no caller waits for a terminal.
 pub struct Lines<L>(pub L);
 
 impl<L: Log> Log for Lines<L> {
@@ -65,7 +65,7 @@ fn lock() -> MutexGuard<'static, Option<Kept>> {
     KEPT_LINES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Keeps the text for the dashboard; returns false if there is none.
+/// Keeps the text for the dashboard; returns false if none is open.
 fn keep(level: Level, text: &str) -> bool {
     let at = SystemTime::now();
     let mut kept = lock();
@@ -80,33 +80,33 @@ fn keep(level: Level, text: &str) -> bool {
     true
 }
 
-/// From now on lines are kept.
+/// Starts to keep lines.
 pub(crate) fn start_keeping() {
     *lock() = Some(Kept::default());
 }
 
-/// Writes what was kept to stderr; from now on lines go there themselves.
+/// Writes the kept lines to stderr; later lines go there directly.
 pub(crate) fn stop_keeping() {
-    // The lock is held until all is queued: a line that comes meanwhile comes after them.
+    // Hold the lock until all lines are queued, so that lines logged meanwhile come after them.
     let mut kept = lock();
     if let Some(kept) = kept.take() {
         written(&kept).for_each(|line| output::say(&line));
     }
 }
 
-/// The lines as a log writes them.
+/// Formats the kept lines as a log.
 fn written(kept: &Kept) -> impl Iterator<Item = String> {
     let left_out = (kept.left_out > 0).then(|| format!("({} lines before these were left out)", kept.left_out));
     let line = |Line { at, level, text }: &Line| format!("[{} {level:<5}] {text}", words::stamp(*at));
     left_out.into_iter().chain(kept.lines.iter().map(line))
 }
 
-/// How many lines are kept.
+/// Returns the number of kept lines.
 pub(crate) fn count() -> usize {
     lock().as_ref().map_or(0, |kept| kept.lines.len())
 }
 
-/// The last lines but `skipped`, at most `count`, oldest first.
+/// Returns at most `count` lines before the last `skipped` ones, oldest first.
 pub(crate) fn window(skipped: usize, count: usize) -> Vec<Line> {
     let kept = lock();
     let Some(Kept { lines, .. }) = kept.as_ref() else { return Vec::new() };
@@ -120,7 +120,7 @@ mod tests {
     use log::LevelFilter;
     use std::time::{Duration, UNIX_EPOCH};
 
-    /// Keeps what it is given.
+    /// Logger that keeps its messages.
     struct Taken(Mutex<Vec<String>>);
 
     impl Log for Taken {

@@ -1,35 +1,35 @@
-//! What the machine is busy with.
+//! Load of the machine.
 
 use std::time::{Duration, Instant};
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How much of the machine is in use.
+/// Use of processors and memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Load {
-    /// The part of all processors, from 0 to 1.
+    /// Share of all processors in use, from 0 to 1.
     pub cpu: f64,
-    /// Bytes of memory that cannot be had.
+    /// Bytes of memory in use.
     pub memory_used: u64,
-    /// Bytes of memory that there are: of the container, where it may have less than the machine.
+    /// Total bytes of memory: of the container, if it has less than the machine.
     pub memory: u64,
-    /// Bytes of memory of this process.
+    /// Bytes of memory used by this process.
     pub process: u64,
 }
 
-/// A graphics card, as the program knows it.
+/// Load of a GPU, as far as known.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Gpu {
-    /// The part of the time in which it works, from 0 to 1.
+    /// Utilisation, from 0 to 1.
     pub busy: Option<f64>,
-    /// Bytes of its memory that are in use.
+    /// Bytes of its memory in use.
     pub memory_used: Option<u64>,
-    /// Bytes of its memory that there are.
+    /// Total bytes of its memory.
     pub memory: Option<u64>,
 }
 
-/// Asks the system, at most once a second.
+/// Measures the load, at most once a second.
 pub(crate) struct Meter {
     system: System,
     process: Option<Pid>,
@@ -41,7 +41,7 @@ impl Meter {
         Self { system: System::new(), process: sysinfo::get_current_pid().ok(), asked: None }
     }
 
-    /// The load, if the last one is old. The first has no CPU, which is a difference between two askings.
+    /// Returns the load if the last one is at least a second old. The first has no CPU use, which needs two samples.
     pub(crate) fn read(&mut self) -> Option<Load> {
         if self.asked.is_some_and(|asked| asked.elapsed() < FRESH) {
             return None;

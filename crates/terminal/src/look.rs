@@ -1,38 +1,38 @@
-//! What the terminal can show, as its environment says.
+//! Capabilities of the terminal, from the environment.
 
 use ratatui::style::{Color, Modifier, Style};
 use std::env;
 
-/// Which colours are used.
+/// Colours in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paint {
-    /// None at all: bold and dim only.
+    /// None; bold and dim only.
     None,
-    /// Those of a palette of 256.
+    /// The 256-colour palette.
     Palette,
-    /// Any.
+    /// 24-bit colours.
     Full,
 }
 
-/// What the terminal can show.
+/// Capabilities of the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look {
-    /// Which colours are used.
+    /// Colours in use.
     pub paint: Paint,
-    /// Whether signs outside ASCII are used.
+    /// Enables characters outside ASCII.
     pub unicode: bool,
-    /// Whether the cursor can be moved at all. Where not, nothing is ever drawn over.
+    /// True if the cursor can be moved. If not, nothing is ever redrawn.
     pub moves: bool,
 }
 
 impl Look {
-    /// As the variables of this process say.
+    /// Reads the environment variables of this process.
     pub fn of_environment() -> Self {
         Self::from(|name| env::var(name).ok())
     }
 
-    /// As the variables say that `variable` looks up: `NO_COLOR` (<https://no-color.org>: any value but the empty one),
-    /// `TERM`, `COLORTERM`, and the first of `LC_ALL`, `LC_CTYPE` and `LANG` that is set.
+    /// Reads the variables with `variable`: `NO_COLOR` (<https://no-color.org>: any non-empty value), `TERM`,
+    /// `COLORTERM`, and the first of `LC_ALL`, `LC_CTYPE` and `LANG` that is set.
     pub fn from(variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let term = set("TERM").unwrap_or_default();
@@ -48,31 +48,31 @@ impl Look {
         Self { paint, unicode, moves: term != "dumb" }
     }
 
-    /// The mark of what is best.
+    /// Returns the mark of the best epoch.
     pub fn star(self) -> char {
         if self.unicode { '★' } else { '*' }
     }
 
-    /// Text in a colour of the terminal's own.
+    /// Returns the style of text in one of the terminal's colours.
     pub(crate) fn ink(self, color: Color) -> Style {
         if self.paint == Paint::None { Style::new() } else { Style::new().fg(color) }
     }
 
-    /// Text that stands back.
+    /// Returns the style of secondary text.
     pub(crate) fn faint(self) -> Style {
         if self.paint == Paint::None { Style::new().add_modifier(Modifier::DIM) } else { self.ink(Color::DarkGray) }
     }
 
-    /// Text in a colour of the data's own.
+    /// Returns the style of text in an RGB colour.
     pub(crate) fn rgb(self, color: [u8; 3]) -> Style {
-        // Black is a common colour of the background class, and no bar could be seen in it.
+        // Brighten dark colours: black is common for the background class, and its bar would be invisible.
         let seen = if color.iter().all(|part| *part < 70) { color.map(|part| part + 80) } else { color };
         let [r, g, b] = seen;
         match self.paint {
             Paint::None => Style::new(),
             Paint::Full => Style::new().fg(Color::Rgb(r, g, b)),
             Paint::Palette => {
-                // The 216 colours of xterm's cube lie at 0, 95, 135, 175, 215 and 255.
+                // The levels of xterm's cube of 216 colours are 0, 95, 135, 175, 215 and 255.
                 let level = |part: u8| {
                     if part < 48 {
                         0

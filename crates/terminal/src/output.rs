@@ -1,13 +1,14 @@
-//! Everything that is shown passes here: a bounded queue, and a thread of its own that writes it.
+//! The path of all output: a bounded queue, and a thread of its own that writes it.
 //!
-//! A terminal may stall (Ctrl-S, a network that is gone) or go away, and a disk may be full. None of this may stop,
-//! slow or fail whoever trains, so nobody but the thread waits for the terminal:
+//! A terminal may stall (Ctrl-S, a lost network) or disappear, and a disk may be full. None of this may stop, slow or
+//! fail the training, so only the thread waits for the terminal:
 //!
-//! - Lines are written in their order. A bounded number of bytes waits; what comes beyond is left out, and counted in a
-//!   line in its place. What cannot be written is counted in the same way, once something can be written again.
-//! - A bar is one line that is drawn anew. Only its newest state is kept.
-//! - A picture of the dashboard is made only when nothing waits ([`is_idle`]).
-//! - [`flush`] waits as long as the reader takes something, and gives up otherwise.
+//! - Lines are written in order. The number of waiting bytes is bounded; lines beyond the bound are dropped, and a line
+//!   in their place states how many. Lines that cannot be written are counted in the same way, once writing works
+//!   again.
+//! - A bar is one line that is redrawn. Only its newest state is kept.
+//! - A frame of the dashboard is drawn only when nothing waits ([`is_idle`]).
+//! - [`flush`] waits as long as the reader makes progress, and gives up otherwise.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write, stderr, stdout};
@@ -16,13 +17,14 @@ use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// 16 MB are 100,000 lines and more. A job that is asked to stop is often left 30 seconds.
+/// Limits of the program. 16 MB are 100,000 lines and more; the waits are short, since a job that is asked to stop
+/// often gets only 30 seconds.
 const LIMITS: Limits = Limits { bytes: 16 << 20, patience: Duration::from_secs(4), longest: Duration::from_secs(20) };
-/// Bytes that are written at once: pipes take so many of them whole, and each shows that the reader still reads.
+/// Bytes per write: a pipe takes this many atomically, and each write shows that the reader still reads.
 const PIECE: usize = 4096;
-/// The pause before the next try where a stream that must not block is full.
+/// Pause before the next attempt on a non-blocking stream that is full.
 const PAUSE: Duration = Duration::from_millis(20);
-/// To the start of the line, and the line away.
+/// Escape sequence: carriage return, erase the line.
 const CLEAR: &[u8] = b"\r\x1b[2K";
 
 static OUTPUT: LazyLock<Output> = LazyLock::new(|| Output::serve(LIMITS, stdout, stderr));
@@ -38,12 +40,12 @@ struct Limits {
     longest: Duration,
 }
 
-/// The stream to write to.
+/// Stream to write to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stream {
-    /// Results.
+    /// Standard output: results.
     Out,
-    /// All else.
+    /// Standard error: all else.
     Err,
 }
 
@@ -51,26 +53,26 @@ enum Stream {
 struct Entry {
     to: Stream,
     bytes: Vec<u8>,
-    /// The lines among them; a picture has none, and is missed by nobody.
+    /// Number of lines in `bytes`; 0 for a frame, whose loss need not be reported.
     lines: u64,
-    /// Hears how writing it went.
+    /// Receives the result of writing it.
     written: Option<SyncSender<io::Result<()>>>,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     entries: VecDeque<Entry>,
-    /// Those of the entries.
+    /// Total bytes of the entries.
     bytes: usize,
-    /// Lines that found no room since the last one that did.
+    /// Number of lines dropped since the last one that was accepted.
     left_out: u64,
-    /// The bar that should be seen, and whose it is.
+    /// Bar to show, with its owner.
     bar: Option<(u64, String)>,
     /// True if the bar on the screen is out of date.
     redraw: bool,
     /// True while the thread writes.
     busy: bool,
-    /// When the reader last took something, or when the first of what waits came.
+    /// Time at which the reader last took something, or at which the first waiting entry came.
     moved: Option<Instant>,
 }
 
@@ -84,7 +86,7 @@ impl Queue {
         self.entries.push_back(entry);
     }
 
-    /// Says how many lines are missing here, if any are.
+    /// Queues a note on the number of dropped lines, if any.
     fn admit(&mut self) {
         if self.left_out > 0 {
             let bytes = missing(self.left_out);
@@ -102,7 +104,7 @@ fn missing(lines: u64) -> Vec<u8> {
 struct Output {
     limits: Limits,
     shared: Arc<Shared>,
-    /// Without a thread everything is written at once.
+    /// True if the thread runs. Without it everything is written directly.
     served: bool,
 }
 
@@ -117,7 +119,7 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next entry, and the bar that is seen after it; or the bar alone. Waits for one of them.
+    /// Waits for and returns the next entry with the bar to show after it, or the bar alone.
     fn next(&self) -> (Option<Entry>, Option<String>) {
         let mut queue = self.lock();
         (queue.busy, queue.moved) = (false, Some(Instant::now()));
@@ -127,7 +129,7 @@ impl Shared {
             if entry.is_some() || queue.redraw {
                 queue.bytes -= entry.as_ref().map_or(0, |entry| entry.bytes.len());
                 queue.busy = true;
-                // Between two lines no bar need be drawn.
+                // The bar need not be drawn between two lines.
                 let last = queue.entries.is_empty();
                 queue.redraw &= !last;
                 let bar = queue.bar.as_ref().filter(|_| last).map(|(_, line)| line.clone());
@@ -137,7 +139,7 @@ impl Shared {
         }
     }
 
-    /// Writes what comes, for ever.
+    /// Writes all entries, for ever.
     fn work(&self, mut out: impl Write, mut err: impl Write) {
         let (mut shown, mut failed) = (false, 0);
         loop {
@@ -146,7 +148,7 @@ impl Shared {
             shown = bar.is_some();
             let Some(Entry { to, bytes: text, lines, written }) = entry else {
                 bytes.extend(bar.into_iter().flat_map(String::into_bytes));
-                // A bar that cannot be drawn is missed by nobody.
+                // The loss of a bar need not be reported.
                 let _ = self.put(&mut err, &bytes);
                 continue;
             };
@@ -171,7 +173,7 @@ impl Shared {
                 _ => {}
             }
             if let Some(written) = written {
-                // Whoever asked may have given up.
+                // The caller may have given up.
                 let _ = written.send(result);
             }
         }
@@ -195,7 +197,7 @@ impl Shared {
 }
 
 impl Output {
-    /// A queue whose thread writes to what these two make.
+    /// Returns a queue whose thread writes to the streams that `out` and `err` create.
     fn serve<O: Write, E: Write>(
         limits: Limits,
         out: impl FnOnce() -> O + Send + 'static,
@@ -208,7 +210,7 @@ impl Output {
         Self { limits, shared, served }
     }
 
-    /// Lets the thread know of a change, which is made with the queue.
+    /// Changes the queue and notifies the thread.
     fn change(&self, change: impl FnOnce(&mut Queue)) {
         let mut queue = self.shared.lock();
         if queue.is_idle() {
@@ -252,7 +254,7 @@ impl Output {
         });
     }
 
-    /// Waits until `done`, or there is reason to give up; whether it was done.
+    /// Waits until `done`, and returns true; false if a limit was reached first.
     fn wait(&self, mut done: impl FnMut(&Queue) -> bool) -> bool {
         let since = Instant::now();
         let mut queue = self.shared.lock();
@@ -290,40 +292,40 @@ impl Output {
     }
 }
 
-/// Shows a line on stderr, after all that was shown before. Never waits.
+/// Shows a line on stderr, after all earlier output. Never waits.
 pub fn say(line: &str) {
     OUTPUT.say(format!("{line}\n").into_bytes());
 }
 
-/// Shows a line on stdout that is no result: after all that was shown before, and not waited for longer than a reader
-/// may pause. The error says why it was not written.
+/// Shows a line on stdout that is not a result, after all earlier output. Waits no longer than a reader may pause. The
+/// error says why the line was not written.
 pub fn show(text: &str) -> io::Result<()> {
     OUTPUT.show(text)
 }
 
-/// Prints a result to stdout, after all that was shown before. A result is never left out: it waits for its reader.
+/// Prints a result to stdout, after all earlier output. A result is never dropped: it waits for its reader.
 pub fn print(text: &str) -> io::Result<()> {
     flush();
     writeln!(stdout(), "{text}")
 }
 
-/// Waits until all is written; returns whether it is. Gives up on a reader that takes nothing for 4 seconds, and on a
-/// slow one after 20.
+/// Waits until everything is written, and returns true if it is. Gives up on a reader that takes nothing for 4 seconds,
+/// and on a slow one after 20.
 pub fn flush() -> bool {
     OUTPUT.flush()
 }
 
-/// Returns whether nothing waits to be written.
+/// Returns true if nothing waits to be written.
 pub(crate) fn is_idle() -> bool {
     OUTPUT.shared.lock().is_idle()
 }
 
-/// Shows this line as the bar of `owner`, in the place of any other; `None` takes it away if it is still seen.
+/// Shows this line as the bar of `owner`, in place of any other; `None` removes the bar if it is still that of `owner`.
 pub(crate) fn bar(owner: u64, line: Option<String>) {
     OUTPUT.bar(owner, line);
 }
 
-/// A writer to stderr that never waits: a logger's target, one line or more a write.
+/// Writer to stderr that never waits, as the target of a logger. Each write holds one or more whole lines.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Stderr;
 
@@ -338,7 +340,7 @@ impl Write for Stderr {
     }
 }
 
-/// A drawing, which is queued when it is flushed.
+/// Drawing that is queued by `flush`.
 #[derive(Debug, Default)]
 pub(crate) struct Drawing(Vec<u8>);
 

@@ -1,29 +1,29 @@
-//! How fast it goes, how much of the time is spent waiting for data, and when it will be over.
+//! Speed of work, share of time spent waiting for data, and time left.
 
 use std::time::Duration;
 
-/// What lies further back than this many seconds hardly counts for the time left.
+/// Time constant in seconds of the exponential average behind the time left.
 const MEMORY: f64 = 30.0;
 
-/// What a step brought. What is not known is left out.
+/// Results of a step; `None` if unknown.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Step {
-    /// Samples that were trained or validated on.
+    /// Number of samples trained or validated on.
     pub samples: usize,
-    /// The last known loss.
+    /// Last known loss.
     pub loss: Option<f64>,
-    /// The mean IoU so far, or whatever says how good it is.
+    /// Mean IoU so far, or another score.
     pub score: Option<f64>,
-    /// The learning rate of the step.
+    /// Learning rate of the step.
     pub learning_rate: Option<f64>,
-    /// The part of the step's time that was spent waiting for data.
+    /// Time of the step spent waiting for data.
     pub waited: Option<Duration>,
 }
 
-/// The speed of a stretch of work.
+/// Speed of a stretch of work.
 ///
-/// [`rate`](Self::rate) and [`waiting`](Self::waiting) are those of the whole stretch. [`left`](Self::left) goes by the
-/// last half minute or so (older steps fade out exponentially), since a first step takes long and a machine gets busy.
+/// [`rate`](Self::rate) and [`waiting`](Self::waiting) cover the whole stretch. [`left`](Self::left) uses an
+/// exponential average over about the last half minute, since the first step is slow and the load of a machine changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Pace {
     whole: Sums,
@@ -53,7 +53,7 @@ impl Sums {
 }
 
 impl Pace {
-    /// Another step took `seconds`.
+    /// Records a step that took `seconds`.
     pub fn step(&mut self, seconds: f64, step: &Step) {
         let (samples, waited) = (step.samples as f64, step.waited.map(|waited| waited.as_secs_f64()));
         self.whole.add(seconds, samples, waited);
@@ -63,28 +63,28 @@ impl Pace {
         self.recent.add(seconds, samples, None);
     }
 
-    /// Another stretch of the same work begins: how fast it went of late is still known.
+    /// Starts another stretch of the same work, keeping the recent speed.
     pub fn again(&self) -> Self {
         Self { whole: Sums::default(), recent: self.recent }
     }
 
-    /// Samples a second; NaN before the first.
+    /// Returns samples per second; NaN before the first.
     pub fn rate(&self) -> f64 {
         self.whole.rate()
     }
 
-    /// Samples a second of late; NaN before the first.
+    /// Returns the recent samples per second; NaN before the first.
     pub fn recent_rate(&self) -> f64 {
         self.recent.rate()
     }
 
-    /// The part of the time that was spent waiting for data, from 0 to 1; NaN where nobody measures it.
+    /// Returns the share of time spent waiting for data, from 0 to 1; NaN if it is not measured.
     pub fn waiting(&self) -> f64 {
         let share = |waited: f64| (waited / self.whole.seconds.max(1e-9)).clamp(0.0, 1.0);
         self.whole.waited.map_or(f64::NAN, share)
     }
 
-    /// How many seconds `samples` more will take; NaN before the first sample.
+    /// Returns the estimated seconds for `samples` more; NaN before the first sample.
     pub fn left(&self, samples: u64) -> f64 {
         samples as f64 / self.recent_rate()
     }

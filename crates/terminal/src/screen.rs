@@ -1,4 +1,4 @@
-//! The terminal as a whole: taken over for a dashboard, and given back however the program leaves.
+//! Takes over the terminal for a dashboard, and gives it back however the program ends.
 
 use crate::{error::Error, lines, look::Look, output};
 use ratatui::crossterm::{
@@ -13,17 +13,17 @@ use std::sync::{Mutex, MutexGuard, Once, TryLockError};
 use std::time::Duration;
 use std::{panic, thread};
 
-/// Whether a dashboard covers the terminal.
+/// True while a dashboard covers the terminal.
 static OPEN: AtomicBool = AtomicBool::new(false);
-/// Held by whoever writes to the covered terminal.
+/// Lock for writing to the covered terminal.
 static PEN: Mutex<()> = Mutex::new(());
 static HOOK: Once = Once::new();
-/// Columns and rows of a terminal that does not know its size and says 0, as it was for decades.
+/// Default columns and rows, for terminals that report 0 because they do not know their size.
 const USUAL: [u16; 2] = [80, 24];
-/// And the most that are believed: a picture of 65,535 × 65,535 cells is more than there is memory.
+/// Maximum columns and rows: a frame of 65,535 × 65,535 cells would not fit in memory.
 const LARGEST: [u16; 2] = [640, 240];
 
-/// The terminal's columns and rows, within what can be drawn on.
+/// Returns the terminal's columns and rows, clamped to what can be drawn.
 pub(crate) fn size() -> [u16; 2] {
     believed(claimed().unwrap_or_default())
 }
@@ -35,7 +35,7 @@ fn believed(claimed: [u16; 2]) -> [u16; 2] {
 
 #[cfg(unix)]
 fn claimed() -> Option<[u16; 2]> {
-    // crossterm would start another program where this fails.
+    // crossterm would start another program if this fails.
     rustix::termios::tcgetwinsize(stderr()).ok().map(|size| [size.ws_col, size.ws_row])
 }
 
@@ -44,8 +44,8 @@ fn claimed() -> Option<[u16; 2]> {
     terminal::size().ok().map(|(width, height)| [width, height])
 }
 
-/// Waits for keys; returns whether any were pressed. An error means that the terminal is gone; crossterm would read it
-/// for ever.
+/// Waits for keys, and returns true if any were pressed. An error means that the terminal is gone; crossterm would keep
+/// reading it for ever.
 #[cfg(unix)]
 pub(crate) fn pressed_within(time: Duration) -> io::Result<bool> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -67,12 +67,12 @@ pub(crate) fn pressed_within(time: Duration) -> io::Result<bool> {
     ratatui::crossterm::event::poll(time)
 }
 
-/// Whether a dashboard covers the terminal.
+/// Returns true while a dashboard covers the terminal.
 pub(crate) fn is_open() -> bool {
     OPEN.load(Ordering::SeqCst)
 }
 
-/// Covers the terminal, if stderr and stdin are one.
+/// Covers the terminal, if stderr and stdin are terminals.
 pub(crate) fn enter(look: Look) -> Result<(), Error> {
     let streams = [("standard error", stderr().is_terminal()), ("standard input", stdin().is_terminal())];
     if let Some((stream, _)) = streams.into_iter().find(|(_, is_terminal)| !is_terminal) {
@@ -84,7 +84,7 @@ pub(crate) fn enter(look: Look) -> Result<(), Error> {
     if OPEN.swap(true, Ordering::SeqCst) {
         return Err(Error::Open);
     }
-    // The hook stays: others may be chained to it later, and where nothing is open it does nothing.
+    // The hook stays: others may be chained to it later, and it does nothing while no dashboard is open.
     HOOK.call_once(|| {
         let former = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
@@ -95,27 +95,27 @@ pub(crate) fn enter(look: Look) -> Result<(), Error> {
     });
     lines::start_keeping();
     let entered = terminal::enable_raw_mode().map_err(Error::io("read the terminal's keys"));
-    // What is pasted by mistake is then no row of keys that are pressed.
+    // Bracketed paste keeps text pasted by mistake from acting as keys.
     let mut drawing = output::Drawing::default();
     let mut cover = || execute!(drawing, EnterAlternateScreen, EnableBracketedPaste, cursor::Hide);
     let mut cover = || cover().map_err(Error::io("draw on the terminal"));
     entered.and_then(|()| cover()).inspect_err(|_| leave())
 }
 
-/// The right to write to the terminal; `None` once it was given back.
+/// Locks the terminal for writing; `None` once it was given back.
 pub(crate) fn pen() -> Option<MutexGuard<'static, ()>> {
     let pen = PEN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     is_open().then_some(pen)
 }
 
-/// Gives the terminal back as it was, with the lines that were logged meanwhile. Once is enough; more do no harm. Waits
-/// for the terminal only as [`output::flush`] does.
+/// Restores the terminal, and writes the lines that were logged meanwhile. Further calls do nothing. Waits for the
+/// terminal no longer than [`output::flush`] does.
 pub(crate) fn leave() {
     if !OPEN.swap(false, Ordering::SeqCst) {
         return;
     }
-    // A picture that is being drawn is waited for, lest its rest comes after. Not for ever: the one that panicked and is
-    // here may be the one that draws.
+    // Wait for a frame that is being drawn, so that its rest does not follow. Not for ever: after a panic, this may be
+    // the thread that draws.
     let mut pen = PEN.try_lock();
     for _ in 0..50 {
         if !matches!(pen, Err(TryLockError::WouldBlock)) {
@@ -124,7 +124,7 @@ pub(crate) fn leave() {
         thread::sleep(Duration::from_millis(10));
         pen = PEN.try_lock();
     }
-    // A terminal that is gone needs nothing back.
+    // Ignore errors: the terminal may be gone.
     let mut drawing = output::Drawing::default();
     let _ = execute!(drawing, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
     let _ = terminal::disable_raw_mode();

@@ -1,11 +1,11 @@
-//! Signals that concern whoever has taken over a terminal.
+//! Signals that matter to a program that has taken over a terminal.
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// Returns whether a signal is ignored, as SIGHUP is under `nohup`. On systems without `/proc/self/status` every signal
+/// Returns true if a signal is ignored, as SIGHUP is under `nohup`. On systems without `/proc/self/status` every signal
 /// counts as ignored, so that it is left alone.
 pub fn is_ignored(signal: i32) -> bool {
     std::fs::read_to_string("/proc/self/status").ok().and_then(|about| ignored(&about, signal)).unwrap_or(true)
@@ -17,7 +17,7 @@ fn ignored(about: &str, signal: i32) -> Option<bool> {
     Some(mask >> u32::try_from(signal - 1).ok()? & 1 == 1)
 }
 
-/// The signals that ask a program to stop.
+/// Returns the signals that ask a program to stop.
 pub(crate) fn to_stop() -> Vec<i32> {
     #[cfg(unix)]
     let more = [signal_hook::consts::SIGHUP, signal_hook::consts::SIGXCPU];
@@ -26,7 +26,7 @@ pub(crate) fn to_stop() -> Vec<i32> {
     [SIGINT, SIGTERM].into_iter().chain(more.into_iter().filter(|signal| !is_ignored(*signal))).collect()
 }
 
-/// From now on the first SIGQUIT only sets `quit`, and one that comes when it is set does what it always does.
+/// Makes the first SIGQUIT set `quit` only; one that arrives with `quit` set takes its default action.
 #[cfg(unix)]
 pub(crate) fn quit(quit: &Arc<AtomicBool>) -> io::Result<()> {
     use signal_hook::{consts::SIGQUIT, flag};
@@ -42,7 +42,7 @@ pub(crate) fn quit(_: &Arc<AtomicBool>) -> io::Result<()> {
     Ok(())
 }
 
-/// Does what SIGQUIT always does: it ends the program.
+/// Takes the default action of SIGQUIT, which ends the program.
 pub(crate) fn emulate_quit() -> io::Result<()> {
     #[cfg(unix)]
     signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGQUIT)?;

@@ -1,100 +1,103 @@
-//! What a dashboard shows: plain numbers, brought up to date by whoever trains.
+//! State of a dashboard: plain numbers, updated by the training loop.
 
 use crate::{
     clean::clean_line,
+    columns::Columns,
     curve::Curve,
     load::{Gpu, Load},
     pace::{Pace, Step},
-    table::{Epoch, Measured},
+    table::Epoch,
 };
 
-/// A class of the data.
+/// Class of the data.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Class {
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// The colour that it is drawn in: red, green, blue.
+    /// Colour of its bar: red, green, blue.
     pub color: [u8; 3],
 }
 
-/// What is known of a run before it starts.
+/// Description of a run, known before it starts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Setup {
-    /// What the run is called: its folder, say.
+    /// Title of the run, for example its folder.
     pub title: String,
-    /// What is trained on what, in a few words.
+    /// Short description of model and data.
     pub about: String,
-    /// How many epochs the run has.
+    /// Number of epochs of the run.
     pub epochs: u64,
-    /// Training samples an epoch.
+    /// Number of training samples per epoch.
     pub samples: u64,
-    /// Validation samples.
+    /// Number of validation samples.
     pub validation_samples: u64,
-    /// The classes, in the order of their numbers.
+    /// Scores of each epoch.
+    pub columns: Columns,
+    /// Classes, in the order of their ids; empty for a task without.
     pub classes: Vec<Class>,
 }
 
-/// What is being done.
+/// Current activity.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Phase {
-    /// Nothing yet.
+    /// Between phases: before the first one, and after each validation.
     #[default]
     Starting,
     /// Training.
     Training,
-    /// Validating at the end of an epoch.
+    /// Validating, at the end of an epoch or within it.
     Validating,
 }
 
-/// What a dashboard shows. Moments are in seconds since it opened; the curves' x counts epochs, with their fractions.
+/// State of a dashboard. Times are in seconds since it opened; the x of the curves is in fractional epochs.
 #[derive(Debug, Clone, Default)]
 pub struct State {
-    /// What was known before.
+    /// Description of the run.
     pub setup: Setup,
-    /// What is being done.
+    /// Current activity.
     pub phase: Phase,
-    /// The epoch under way, from 1.
+    /// Epoch under way, from 1.
     pub epoch: u64,
-    /// Training samples of this epoch that are done.
+    /// Number of training samples done in this epoch.
     pub trained: u64,
-    /// Validation samples of this epoch that are done.
+    /// Number of validation samples done in this epoch.
     pub validated: u64,
-    /// How fast training goes in this epoch.
+    /// Speed of training in this epoch.
     pub training_pace: Pace,
-    /// How fast the last validation went or goes.
+    /// Speed of the current or last validation.
     pub validation_pace: Pace,
-    /// How long the last whole validation took; NaN before there was one.
+    /// Duration of the last complete validation in seconds; NaN before the first.
     pub validation_seconds: f64,
-    /// The loss of each step.
+    /// Loss of each step.
     pub losses: Curve,
-    /// The learning rate of each step.
+    /// Learning rate of each step.
     pub learning_rates: Curve,
-    /// Training images a second, at each step.
+    /// Training images per second, at each step.
     pub rates: Curve,
-    /// The mean training loss of each epoch.
+    /// Mean training loss of each epoch.
     pub training_loss: Curve,
-    /// The mean validation loss of each epoch.
+    /// Mean loss of each validation.
     pub validation_loss: Curve,
-    /// The training's mean IoU of each epoch.
+    /// Score on the training data of each epoch.
     pub training_score: Curve,
-    /// The validation's mean IoU of each epoch.
+    /// Score of each validation.
     pub validation_score: Curve,
-    /// The best validation so far: mean IoU and epoch.
+    /// Score and epoch of the best validation so far.
     pub best: Option<(f64, u64)>,
-    /// The IoU of each class in the last validation; NaN where the class is absent, empty before there was one.
+    /// IoU of each class in the last validation; NaN for an absent class, empty before the first.
     pub ious: Vec<f64>,
-    /// What the machine is busy with.
+    /// Load of the machine.
     pub load: Load,
-    /// What its graphics card is busy with, where the program knows.
+    /// Load of its GPU, if known.
     pub gpu: Option<Gpu>,
-    /// When something was last told.
+    /// Time of the last update.
     pub last: f64,
-    /// When the phase began.
+    /// Start of the phase.
     pub since: f64,
 }
 
 impl State {
-    /// Before anything was done. What a terminal would obey in the names of `setup` is escaped.
+    /// Returns the initial state. Control characters in the names of `setup` are escaped.
     pub fn new(mut setup: Setup) -> Self {
         let names = setup.classes.iter_mut().map(|class| &mut class.name);
         for text in [&mut setup.title, &mut setup.about].into_iter().chain(names) {
@@ -103,14 +106,14 @@ impl State {
         Self { setup, validation_seconds: f64::NAN, ..Self::default() }
     }
 
-    /// Training of `epoch`, counted from 1, begins or goes on: `done` of its samples are behind us.
+    /// Starts or resumes the training of `epoch`, counted from 1, with `done` of its samples completed.
     pub fn train(&mut self, epoch: u64, done: u64, now: f64) {
         self.end_phase(now);
         (self.phase, self.epoch, self.trained, self.validated) = (Phase::Training, epoch, done, 0);
         self.training_pace = self.training_pace.again();
     }
 
-    /// A validation begins.
+    /// Starts a validation.
     pub fn validate(&mut self, now: f64) {
         self.end_phase(now);
         (self.phase, self.validated) = (Phase::Validating, 0);
@@ -118,14 +121,14 @@ impl State {
     }
 
     fn end_phase(&mut self, now: f64) {
-        // One that was broken off says nothing about how long they take.
+        // An aborted validation does not show how long one takes.
         if self.phase == Phase::Validating && self.validated >= self.setup.validation_samples {
             self.validation_seconds = now - self.since;
         }
         (self.since, self.last) = (now, now);
     }
 
-    /// Another step of training or of validation is done.
+    /// Records another step of training or validation.
     pub fn step(&mut self, step: &Step, now: f64) {
         let seconds = (now - self.last).max(0.0);
         self.last = now;
@@ -147,42 +150,43 @@ impl State {
         }
     }
 
-    /// An epoch is over. `ious` are those of the classes in its validation, NaN where a class is absent. Epochs of before
-    /// a run was resumed may be told too, in their order, before anything else.
+    /// Records a finished epoch. `ious` holds the IoU of each class in its validation, NaN for an absent class. The
+    /// epochs before a resume may be recorded too, in order, before anything else.
     pub fn epoch(&mut self, epoch: &Epoch, ious: &[f64], now: f64) {
         let x = epoch.epoch as f64;
-        let (training, validation) = (epoch.training, epoch.validation);
-        push(&mut self.training_loss, x, training.loss);
-        push(&mut self.training_score, x, training.mean_iou);
-        self.validation(x, &validation, ious, now);
-        if validation.mean_iou > self.best.map_or(f64::NEG_INFINITY, |(best, _)| best) {
-            self.best = Some((validation.mean_iou, epoch.epoch));
+        let columns = &self.setup.columns;
+        push(&mut self.training_loss, x, columns.loss_of(&epoch.training));
+        push(&mut self.training_score, x, columns.score_of(&epoch.training));
+        let value = columns.best_of(&epoch.validation);
+        if columns.is_better(value, self.best.map_or(f64::NAN, |(best, _)| best)) {
+            self.best = Some((value, epoch.epoch));
         }
+        self.validation(x, &epoch.validation, ious, now);
         (self.epoch, self.trained, self.validated) = (epoch.epoch.saturating_add(1), 0, 0);
     }
 
-    /// A validation in the middle of an epoch is over; training goes on by [`train`](Self::train).
-    pub fn validated(&mut self, validation: &Measured, ious: &[f64], now: f64) {
+    /// Records a validation in the middle of an epoch; training continues with [`train`](Self::train).
+    pub fn validated(&mut self, validation: &[f64], ious: &[f64], now: f64) {
         self.validation(self.position(), validation, ious, now);
     }
 
-    fn validation(&mut self, x: f64, validation: &Measured, ious: &[f64], now: f64) {
+    fn validation(&mut self, x: f64, validation: &[f64], ious: &[f64], now: f64) {
         self.end_phase(now);
         self.phase = Phase::Starting;
-        push(&mut self.validation_loss, x, validation.loss);
-        push(&mut self.validation_score, x, validation.mean_iou);
+        push(&mut self.validation_loss, x, self.setup.columns.loss_of(validation));
+        push(&mut self.validation_score, x, self.setup.columns.score_of(validation));
         if !ious.is_empty() {
             self.ious = ious.to_vec();
         }
     }
 
-    /// How far the run is, in epochs.
+    /// Returns the progress of the run, in epochs.
     pub fn position(&self) -> f64 {
         let within = self.trained as f64 / self.setup.samples.max(1) as f64;
         self.epoch.saturating_sub(1) as f64 + within.min(1.0)
     }
 
-    /// How many seconds the epoch's training, or its validation, will go on; NaN while nobody knows.
+    /// Returns the remaining seconds of the epoch's training, or of its validation; NaN while unknown.
     pub fn phase_left(&self) -> f64 {
         match self.phase {
             Phase::Validating => {
@@ -194,12 +198,11 @@ impl State {
         }
     }
 
-    /// How many seconds the run will go on, validations included as far as it is known how long they take; NaN while
-    /// nobody knows.
+    /// Returns the remaining seconds of the run, including validations once one was timed; NaN while unknown.
     pub fn run_left(&self) -> f64 {
         let later = self.setup.epochs.saturating_sub(self.epoch);
         let validation = if self.validation_seconds.is_nan() { 0.0 } else { self.validation_seconds };
-        // Where this epoch is being validated, that is in what is left of the phase.
+        // A validation under way is included in the rest of the phase.
         let validations =
             later.saturating_add(u64::from(self.phase != Phase::Validating && self.epoch <= self.setup.epochs));
         let training = self.training_pace.left(later.saturating_mul(self.setup.samples));
@@ -208,7 +211,7 @@ impl State {
     }
 }
 
-/// What was not measured is no point.
+/// Pushes a value unless it is NaN, which means not measured.
 fn push(curve: &mut Curve, x: f64, value: f64) {
     if !value.is_nan() {
         curve.push(x, value);
@@ -220,7 +223,8 @@ mod tests {
     use super::*;
 
     fn state() -> State {
-        State::new(Setup { epochs: 4, samples: 100, validation_samples: 20, ..Setup::default() })
+        let columns = Columns::new(["loss", "mean_iou"].map(String::from), "mean_iou", true);
+        State::new(Setup { epochs: 4, samples: 100, validation_samples: 20, columns, ..Setup::default() })
     }
 
     fn step(samples: usize) -> Step {
@@ -228,8 +232,8 @@ mod tests {
     }
 
     fn epoch(epoch: u64, mean_iou: f64) -> Epoch {
-        let validation = Measured { loss: 0.4, accuracy: 0.9, mean_iou };
-        Epoch { epoch, training: Measured::default(), validation, seconds: 1.0, rate: 1.0, waiting: f64::NAN }
+        let validation = vec![0.4, mean_iou];
+        Epoch { epoch, training: Vec::new(), validation, seconds: 1.0, rate: 1.0, waiting: f64::NAN }
     }
 
     #[test]
@@ -281,7 +285,7 @@ mod tests {
         state.train(3, 25, 0.0);
         state.validate(1.0);
         state.step(&step(20), 4.0);
-        state.validated(&Measured { loss: 0.3, accuracy: 0.9, mean_iou: 0.8 }, &[0.8], 4.0);
+        state.validated(&[0.3, 0.8], &[0.8], 4.0);
         state.train(3, 25, 4.0);
         assert_eq!((state.validation_loss.points()[0].x, state.validation_score.last()), (2.25, Some(0.8)));
         assert_eq!((state.validation_seconds, state.best, state.ious[0]), (3.0, None, 0.8));

@@ -1,47 +1,33 @@
-//! A line an epoch, in columns.
+//! Table with a row per epoch.
 
-use crate::{look::Look, words};
+use crate::{columns::Columns, look::Look, words};
 
-/// The header comes again after this many rows.
+/// Number of rows after which the header is repeated.
 const ROWS: usize = 20;
+/// Minimum width of a score's column: that of a number.
+const CELL: usize = 8;
 
-/// What was measured over an epoch; NaN where it was not.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Measured {
-    /// The mean loss.
-    pub loss: f64,
-    /// The part of the pixels that is right, from 0 to 1.
-    pub accuracy: f64,
-    /// The mean over the classes of intersection over union, from 0 to 1.
-    pub mean_iou: f64,
-}
-
-impl Default for Measured {
-    fn default() -> Self {
-        Self { loss: f64::NAN, accuracy: f64::NAN, mean_iou: f64::NAN }
-    }
-}
-
-/// An epoch that is over.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// Finished epoch.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Epoch {
-    /// Its number, from 1.
+    /// Number, from 1.
     pub epoch: u64,
-    /// On the training data, while the network changed.
-    pub training: Measured,
-    /// On the validation data, at the end.
-    pub validation: Measured,
-    /// How long the training and the validation took.
+    /// Scores on the training data, during training: one for each of the [`Columns`], NaN if not measured.
+    pub training: Vec<f64>,
+    /// Scores on the validation data, at the end, in the same form.
+    pub validation: Vec<f64>,
+    /// Duration of training and validation in seconds.
     pub seconds: f64,
-    /// Training images a second.
+    /// Training images per second.
     pub rate: f64,
-    /// The part of the training's time that was spent waiting for data, from 0 to 1.
+    /// Share of the training time spent waiting for data, from 0 to 1.
     pub waiting: f64,
 }
 
-/// Rows with a header every 20 of them; the best epoch so far, by the validation's mean IoU, has a mark.
+/// Rows with a header every 20 of them; the best epoch so far, by its validation, is marked.
 #[derive(Debug, Clone)]
 pub struct Table {
+    columns: Columns,
     epochs: u64,
     look: Look,
     rows: usize,
@@ -49,46 +35,51 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table of a run of `epochs` epochs. `best` is the best mean IoU of those before; NaN where there are none.
-    pub fn new(epochs: u64, best: f64, look: Look) -> Self {
-        Self { epochs, look, rows: 0, best }
+    /// Returns the table of a run of `epochs` epochs. `best` is the best score of those before; NaN if there is none.
+    pub fn new(columns: Columns, epochs: u64, best: f64, look: Look) -> Self {
+        Self { columns, epochs, look, rows: 0, best }
     }
 
-    /// The row of another epoch, after the header where it is due. Lines are separated by `\n`; none stands at the end.
+    /// Returns the row of another epoch, after a header if one is due. Lines are separated by `\n`, without one at the
+    /// end.
     pub fn row(&mut self, epoch: &Epoch) -> String {
-        let value = epoch.validation.mean_iou;
-        let best = value > self.best || self.best.is_nan() && !value.is_nan();
+        let value = self.columns.best_of(&epoch.validation);
+        let best = self.columns.is_better(value, self.best);
         if best {
             self.best = value;
         }
-        let row = row(epoch, self.epochs, best.then(|| self.look.star()));
+        let row = row(&self.columns, epoch, self.epochs, best.then(|| self.look.star()));
         let due = self.rows.is_multiple_of(ROWS);
         self.rows += 1;
-        if due { format!("{}\n{row}", header(self.epochs, self.look)) } else { row }
+        if due { format!("{}\n{row}", header(&self.columns, self.epochs, self.look)) } else { row }
     }
 }
 
-/// The names of the columns, on two lines.
-pub fn header(epochs: u64, look: Look) -> String {
+/// Returns the names of the columns, on two lines.
+pub fn header(columns: &Columns, epochs: u64, look: Look) -> String {
     let width = width(epochs);
     let rule = if look.unicode { '─' } else { '-' };
+    let names: Vec<String> = columns.titles().map(|title| format!("{title:>CELL$}")).collect();
+    let names = names.join(" ");
     let group = |name: &str| {
-        let rest = 24 - name.len();
+        let rest = names.chars().count().saturating_sub(name.len() + 2);
         let [before, after] = [rest / 2, rest - rest / 2].map(|count| String::from(rule).repeat(count));
-        format!("{before} {name} {after}")
+        format!("{:<1$}", format!("{before} {name} {after}"), names.chars().count())
     };
-    let names = format!("{:>8} {:>8} {:>8}", "loss", "accuracy", "mean IoU");
     let over = format!("{:width$}  {}   {}", "", group("training"), group("validation"));
     let under = format!("{:>width$}  {names}   {names}   {:>11} {:>8} {:>5}", "epoch", "time", "images/s", "data");
     format!("{}\n{under}", over.trim_end())
 }
 
-/// The row of an epoch, with the `mark` of the best so far where it is that.
-pub fn row(epoch: &Epoch, epochs: u64, mark: Option<char>) -> String {
+/// Returns the row of an epoch, with `mark` if it is the best so far.
+pub fn row(columns: &Columns, epoch: &Epoch, epochs: u64, mark: Option<char>) -> String {
     let width = width(epochs);
-    let cells = |measured: &Measured| {
-        let [loss, accuracy, iou] = [measured.loss, measured.accuracy, measured.mean_iou].map(words::number);
-        format!("{loss:>8} {accuracy:>8} {iou:>8}")
+    let cells = |values: &[f64]| {
+        let cell = |(place, title): (usize, String)| {
+            let value = words::number(values.get(place).copied().unwrap_or(f64::NAN));
+            format!("{value:>0$}", title.chars().count().max(CELL))
+        };
+        columns.titles().enumerate().map(cell).collect::<Vec<_>>().join(" ")
     };
     format!(
         "{:>width$}  {}   {} {} {:>11} {:>8} {:>5}",
@@ -102,7 +93,7 @@ pub fn row(epoch: &Epoch, epochs: u64, mark: Option<char>) -> String {
     )
 }
 
-/// The width of the first column.
+/// Returns the width of the first column.
 fn width(epochs: u64) -> usize {
     (2 * epochs.to_string().len() + 1).max("epoch".len())
 }
@@ -116,15 +107,22 @@ mod tests {
     const LOOK: Look = Look { paint: Paint::None, unicode: true, moves: true };
     const ASCII: Look = Look { unicode: false, ..LOOK };
 
+    fn columns() -> Columns {
+        Columns::new(["loss", "accuracy", "mean_iou"].map(String::from), "mean_iou", true)
+    }
+
+    fn table(epochs: u64, best: f64, look: Look) -> Table {
+        Table::new(columns(), epochs, best, look)
+    }
+
     fn epoch(epoch: u64, mean_iou: f64) -> Epoch {
-        let training = Measured { loss: 0.43214, accuracy: 0.9, mean_iou: 0.71 };
-        let validation = Measured { loss: 0.5, accuracy: 0.88, mean_iou };
+        let (training, validation) = (vec![0.43214, 0.9, 0.71], vec![0.5, 0.88, mean_iou]);
         Epoch { epoch, training, validation, seconds: 75.2, rate: 34.4, waiting: 0.034 }
     }
 
     #[test]
     fn a_row_stands_under_its_header() {
-        let shown = Table::new(20, f64::NAN, LOOK).row(&epoch(3, 0.7));
+        let shown = table(20, f64::NAN, LOOK).row(&epoch(3, 0.7));
         let expected = "       ──────── training ────────   ─────── validation ───────
 epoch      loss accuracy mean IoU       loss accuracy mean IoU          time images/s  data
  3/20    0.4321   0.9000   0.7100     0.5000   0.8800   0.7000 ★  1 min 15 s       34   3 %";
@@ -133,28 +131,46 @@ epoch      loss accuracy mean IoU       loss accuracy mean IoU          time ima
 
     #[test]
     fn only_what_is_better_than_all_before_has_a_mark() {
-        let mut table = Table::new(9, f64::NAN, ASCII);
+        let mut shown = table(9, f64::NAN, ASCII);
         let marked = |row: String| row.contains('*');
-        let shown = [0.5, 0.5, f64::NAN, 0.4, 0.6].map(|iou| marked(table.row(&epoch(1, iou))));
-        assert_eq!(shown, [true, false, false, false, true]);
-        assert!(!marked(Table::new(9, 0.7, ASCII).row(&epoch(1, 0.6))));
+        let marks = [0.5, 0.5, f64::NAN, 0.4, 0.6].map(|iou| marked(shown.row(&epoch(1, iou))));
+        assert_eq!(marks, [true, false, false, false, true]);
+        assert!(!marked(table(9, 0.7, ASCII).row(&epoch(1, 0.6))));
+    }
+
+    #[test]
+    fn a_regression_has_its_own_columns() {
+        let columns = Columns::new(["loss", "mean_absolute_error"].map(String::from), "mean_absolute_error", false);
+        let mut table = Table::new(columns, 5, f64::NAN, ASCII);
+        let epoch = |error: f64| Epoch {
+            epoch: 1,
+            training: vec![0.5, 2.0],
+            validation: vec![0.25, error],
+            seconds: 1.0,
+            rate: 10.0,
+            waiting: 0.0,
+        };
+        let expected = "       --------- training ---------   -------- validation --------
+epoch      loss mean absolute error       loss mean absolute error          time images/s  data
+  1/5    0.5000              2.0000     0.2500              1.5000 *         1 s       10   0 %";
+        assert_eq!(table.row(&epoch(1.5)), expected);
+        assert!(!table.row(&epoch(1.6)).contains('*') && table.row(&epoch(1.4)).contains('*'));
     }
 
     #[test]
     fn the_header_comes_again_every_20_rows() {
-        let mut table = Table::new(100, f64::NAN, ASCII);
-        let headers: Vec<usize> = (0..45).filter(|_| table.row(&epoch(1, 0.1)).contains("accuracy")).collect();
+        let mut shown = table(100, f64::NAN, ASCII);
+        let headers: Vec<usize> = (0..45).filter(|_| shown.row(&epoch(1, 0.1)).contains("accuracy")).collect();
         assert_eq!(headers, [0, 20, 40]);
-        let ascii = Table::new(100, f64::NAN, ASCII).row(&epoch(1, 0.1));
+        let ascii = table(100, f64::NAN, ASCII).row(&epoch(1, 0.1));
         assert!(ascii.is_ascii(), "{ascii}");
     }
 
     #[test]
     fn what_is_missing_is_a_dash() {
-        let nothing = Measured::default();
+        let (training, validation) = (vec![f64::NAN; 3], Vec::new());
         let (rate, waiting) = (f64::NAN, f64::NAN);
-        let shown =
-            row(&Epoch { epoch: 1, training: nothing, validation: nothing, seconds: 1.0, rate, waiting }, 5, None);
+        let shown = row(&columns(), &Epoch { epoch: 1, training, validation, seconds: 1.0, rate, waiting }, 5, None);
         let cells: Vec<&str> = shown.split_whitespace().collect();
         assert_eq!(cells, ["1/5", "-", "-", "-", "-", "-", "-", "1", "s", "-", "-"]);
     }
@@ -163,11 +179,11 @@ epoch      loss accuracy mean IoU       loss accuracy mean IoU          time ima
         #[test]
         fn columns_never_shift(loss in 0.0..1e9f64, iou in 0.0..1.0, seconds in 0.0..1e8, at in 1u64..1000) {
             let mut odd = epoch(at, iou);
-            (odd.training.loss, odd.seconds) = (loss, seconds);
+            (odd.training[0], odd.seconds) = (loss, seconds);
             let length = |text: &str| text.chars().count();
-            let header = header(1000, LOOK);
+            let header = header(&columns(), 1000, LOOK);
             let last = header.lines().last().map(length);
-            prop_assert_eq!(Some(length(&row(&odd, 1000, Some('★')))), last);
+            prop_assert_eq!(Some(length(&row(&columns(), &odd, 1000, Some('★')))), last);
         }
     }
 }

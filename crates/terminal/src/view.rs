@@ -1,22 +1,22 @@
-//! What the person at the keys asked to see, and asked the training to do.
+//! View settings and commands from the keyboard.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-/// What a person asks of the training.
+/// Command to the training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     /// Save a checkpoint now.
     Save,
     /// Validate now.
     Validate,
-    /// Stop when this epoch is over.
+    /// Stop at the end of this epoch.
     StopAfterEpoch,
-    /// Stop after this step, with a checkpoint.
+    /// Save a checkpoint after this step, and stop.
     StopNow,
 }
 
 impl Command {
-    /// What is said until it is done.
+    /// Returns the notice shown until it is done.
     pub(crate) fn notice(self) -> &'static str {
         match self {
             Self::Save => "Saving after this step",
@@ -27,21 +27,21 @@ impl Command {
     }
 }
 
-/// Which part has the room.
+/// Part of the dashboard that fills the body.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Focus {
-    /// All share it.
+    /// All parts.
     #[default]
     Overview,
-    /// The losses.
+    /// Losses.
     Loss,
-    /// The mean IoU.
+    /// Mean IoU.
     Score,
-    /// The learning rate.
+    /// Learning rate.
     LearningRate,
-    /// Images a second.
+    /// Images per second.
     Rate,
-    /// The classes.
+    /// Classes.
     Classes,
 }
 
@@ -54,40 +54,41 @@ impl Focus {
     }
 }
 
-/// What is shown, and how.
+/// State of the view.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct View {
-    /// Which part has the room.
+    /// Part that fills the body.
     pub focus: Focus,
-    /// How many of the log's last lines lie below what is seen of it.
+    /// Number of the log's last lines below the visible ones.
     pub scroll: usize,
-    /// How many lines the log has.
+    /// Number of lines of the log.
     pub lines: usize,
-    /// How many of them can be seen at once.
+    /// Number of lines visible at once.
     pub page: usize,
-    /// Whether the keys are explained.
+    /// True while the help on the keys is shown.
     pub help: bool,
-    /// What was asked for last, and when, in seconds since the dashboard opened.
+    /// Last command and its time, in seconds since the dashboard opened.
     pub asked: Option<(Command, f64)>,
-    /// Whether the run was asked to stop, now or later.
+    /// True once the run was asked to stop, now or later.
     pub stopping: bool,
 }
 
-/// What a key means beyond the view.
+/// Effect of a key beyond the view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Meaning {
-    /// Nothing.
+    /// No effect.
     None,
-    /// Something for the training.
+    /// A command to the training.
     Command(Command),
-    /// What Ctrl-C is outside of a dashboard.
+    /// Ctrl-C: an interrupt, as outside of a dashboard.
     Interrupt,
-    /// Draw all of it again.
+    /// Redraw the whole screen.
     Redraw,
 }
 
 impl View {
-    /// The log has `lines` lines by now, and there is room for `page`. Where it was scrolled back, what is seen stays.
+    /// Updates the number of lines of the log, and of those that fit (`page`). If the log is scrolled back, the visible
+    /// lines stay.
     pub(crate) fn follow(&mut self, lines: usize, page: usize) {
         if self.scroll > 0 {
             self.scroll = (self.scroll + lines.saturating_sub(self.lines)).min(lines.saturating_sub(page));
@@ -95,7 +96,7 @@ impl View {
         (self.lines, self.page) = (lines, page);
     }
 
-    /// A key was pressed at `now`.
+    /// Handles a key pressed at time `now`.
     pub(crate) fn press(&mut self, key: KeyEvent, now: f64) -> Meaning {
         if key.modifiers.contains(KeyModifiers::CONTROL) {
             return match key.code {

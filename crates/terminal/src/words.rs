@@ -1,10 +1,10 @@
-//! Numbers as people read them. What is not known is `-`.
+//! Formatting of numbers for people. An unknown value is `-`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const UNKNOWN: &str = "-";
 
-/// A time in two units at most: `42 s`, `3 min 07 s`, `1 h 03 min`, `2 d 03 h`.
+/// Formats a duration in at most two units: `42 s`, `3 min 07 s`, `1 h 03 min`, `2 d 03 h`.
 pub(crate) fn time(seconds: f64) -> String {
     if !(seconds.is_finite() && seconds < 1e9) {
         return UNKNOWN.to_string();
@@ -19,7 +19,7 @@ pub(crate) fn time(seconds: f64) -> String {
     }
 }
 
-/// Images a second, without a unit.
+/// Formats images per second, without a unit.
 pub(crate) fn rate(rate: f64) -> String {
     match rate {
         rate if !rate.is_finite() => UNKNOWN.to_string(),
@@ -29,7 +29,7 @@ pub(crate) fn rate(rate: f64) -> String {
     }
 }
 
-/// A loss or a score, in at most 9 characters.
+/// Formats a loss or a score, in at most 9 characters.
 pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         _ if value.is_nan() => UNKNOWN.to_string(),
@@ -40,7 +40,7 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
-/// A number whose size matters more than its digits: `1.00e-3`.
+/// Formats a number in scientific notation: `1.00e-3`.
 pub(crate) fn small(value: f64) -> String {
     match value {
         0.0 => "0".to_string(),
@@ -49,18 +49,18 @@ pub(crate) fn small(value: f64) -> String {
     }
 }
 
-/// A part of 1, in percent.
+/// Formats a share of 1 in percent.
 pub(crate) fn share(part: f64) -> String {
     if part.is_finite() { format!("{:.0} %", part * 100.0) } else { UNKNOWN.to_string() }
 }
 
-/// Bytes in GiB.
+/// Formats bytes in GiB.
 pub(crate) fn gib(bytes: u64) -> String {
     let gib = bytes as f64 / f64::from(1 << 30);
     if gib < 99.95 { format!("{gib:.1}") } else { format!("{gib:.0}") }
 }
 
-/// The moment in UTC: `2026-03-01T08:15:30Z`.
+/// Formats a time in UTC: `2026-03-01T08:15:30Z`.
 pub(crate) fn stamp(at: SystemTime) -> String {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
     let (year, month, day) = date(since / 86_400);
@@ -68,7 +68,7 @@ pub(crate) fn stamp(at: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// The date that lies `days` after 1970-01-01, in the Gregorian calendar.
+/// Returns year, month and day of the date `days` after 1970-01-01, in the Gregorian calendar.
 fn date(mut days: u64) -> (u64, u64, u64) {
     let leap = |year: u64| year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
     let mut year = 1970;

@@ -1,11 +1,11 @@
-"""Runs a program at a terminal of its own, and passes on what the terminal shows.
+"""Runs a program at a pseudo-terminal of its own, and relays the output of the terminal.
 
 usage: relay.py ROWS COLUMNS PROGRAM [ARGUMENT ...]
 
-Reads lines of JSON: {"send": TEXT}, {"resize": [ROWS, COLUMNS]}, {"signal": NAME}, {"stall": true} (from now on nobody
-reads the terminal, and it is full), {"hang up": true} (the terminal goes away). Writes lines of JSON: {"shown": HEX},
-and at the end {"status": NUMBER, "restored": BOOLEAN}: the exit status (128 and more for a signal), and whether the
-settings of the terminal (what `stty -a` says) are again those of before.
+Reads lines of JSON: {"send": TEXT}, {"resize": [ROWS, COLUMNS]}, {"signal": NAME}, {"stall": true} (stops reading the
+terminal, and fills it), {"hang up": true} (closes the terminal). Writes lines of JSON: {"shown": HEX}, and at the end
+{"status": NUMBER, "restored": BOOLEAN}: the exit status (128 and more for a signal), and true if the settings of the
+terminal (as in `stty -a`) are those of before.
 """
 
 import fcntl
@@ -39,7 +39,7 @@ def main():
         for stream in range(3):
             os.dup2(slave, stream)
         os.closerange(3, 64)
-        # Whoever runs the tests may ignore it, as nohup does.
+        # The parent of the tests may ignore it, as nohup does.
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
         os.execvp(program[0], program)
     status = None
@@ -48,7 +48,7 @@ def main():
     slave_name = os.ttyname(slave)
 
     def fill():
-        # Opened anew: what must not block here may block there.
+        # Open the terminal anew: O_NONBLOCK must not apply to the program's descriptors.
         terminal = os.open(slave_name, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
         for size in (4096, 1):
             try:
@@ -59,7 +59,7 @@ def main():
         os.close(terminal)
 
     while True:
-        # What is shown before the end is read after it.
+        # Check for the end before reading, so that all output before it is still read.
         if status is None and (ended := os.waitpid(child, os.WNOHANG))[0]:
             status = ended[1]
         if status is not None and (stalled or gone):

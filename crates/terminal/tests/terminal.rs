@@ -1,4 +1,4 @@
-//! The demo at a real terminal: what is seen, what keys and signals do, and that the terminal is given back.
+//! Tests of the demo at a real terminal: its output, keys, signals, and the restoring of the terminal.
 
 #[cfg(test)]
 mod pty;
@@ -7,11 +7,11 @@ use pty::{End, Terminal, demo};
 use std::process::{Command, Stdio};
 
 const SIZE: [u16; 2] = [30, 100];
-/// A training whose steps take seconds.
+/// Arguments for a training whose steps take seconds.
 const LONG: &[&str] = &["4000"];
 const STOPPED: End = End { status: 75, restored: true };
 
-/// The demo, once its dashboard is seen.
+/// Starts the demo, and waits until its dashboard is visible.
 fn open(arguments: &[&str]) -> Option<Terminal> {
     let mut terminal = Terminal::start(SIZE, arguments, &[])?;
     terminal.until_seen("runs/street");
@@ -44,7 +44,7 @@ fn keys_become_commands_and_turn_the_view() {
     terminal.until_seen("Asked for: Save");
     terminal.send("v");
     terminal.until_seen("Asked for: Validate");
-    // What is pasted is no command.
+    // Pasted text is not a command.
     terminal.send("\x1b[200~qes\x1b[201~");
     assert!(!terminal.rows().iter().any(|row| row.contains("close this and stop")));
     terminal.send("?");
@@ -157,7 +157,7 @@ fn a_terminal_that_goes_away_is_a_signal_to_stop() {
         let Some(mut terminal) = Terminal::start(SIZE, arguments, &[]) else { return };
         terminal.until_seen(if arguments.len() == 1 { "runs/street" } else { "Epoch 1/40" });
         terminal.hang_up();
-        // What a plain one does with the signal is its own affair.
+        // Without a dashboard, the signal has its default action.
         assert_eq!(terminal.end().status, if arguments.len() == 1 { 75 } else { 129 }, "{arguments:?}");
     }
 }
@@ -172,7 +172,8 @@ fn a_panic_gives_the_terminal_back_before_it_is_said() {
     assert!(log.is_some() && log < panic, "{after}");
 }
 
-/// Whether any sequence sets a colour: 30 to 38 and 90 to 97, and for what is behind 10 more. (39 and 49 are none.)
+/// Returns true if any sequence sets a colour: 30 to 38 and 90 to 97, and 10 more for the background. (39 and 49 reset
+/// it.)
 fn is_colored(text: &str) -> bool {
     let sequences = text.split("\x1b[").skip(1).filter_map(|rest| {
         let end = rest.find(|sign: char| sign.is_ascii_alphabetic())?;

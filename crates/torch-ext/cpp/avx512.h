@@ -1,4 +1,4 @@
-// Numbers in the registers of AVX-512, and products of matrices of them.
+// Numbers in AVX-512 registers, and products of matrices of them.
 #pragma once
 #include <immintrin.h>
 #include <cstdint>
@@ -7,9 +7,9 @@
 #define INLINE AVX512 __attribute__((always_inline)) inline
 
 namespace {
-// Channels in a register.
+// Number of channels in a register.
 constexpr int64_t LANES = 16;
-// Rows of a product that are held in registers, and columns, in registers.
+// Size of the part of a product that is held in registers: its rows, and its columns in registers.
 constexpr int64_t ROWS = 8;
 constexpr int64_t WIDE = 2;
 
@@ -38,7 +38,7 @@ struct Bf16 {
   static INLINE __m512 multiply_add(__m512 sum, __m512i a, __m512i b) {
     return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
   }
-  // The two values of each lane side by side.
+  // Packs the two values of each lane side by side.
   static INLINE __m512i unit(__m512 first, __m512 second) {
     auto low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(first));
     auto high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(second));
@@ -46,8 +46,8 @@ struct Bf16 {
   }
 };
 
-// c[ROWS][WIDTH * LANES] = (or +=) a b, over `depth` units. A unit of a is at [row * a_step + k], or, transposed, at [k * a_step +
-// row]; those of b at [k * b_step + column].
+// c[ROWS][WIDTH * LANES] = (or +=) a b, over `depth` units.
+// A unit of a is at [row * a_step + k], or, transposed, at [k * a_step + row]; those of b at [k * b_step + column].
 template <class E, int64_t WIDTH, bool TRANSPOSED>
 INLINE void multiply(const uint32_t* a, int64_t a_step, const uint32_t* b, int64_t b_step, int64_t depth, float* c,
                      int64_t c_step, bool add) {
@@ -67,7 +67,7 @@ INLINE void multiply(const uint32_t* a, int64_t a_step, const uint32_t* b, int64
     for (int w = 0; w < WIDTH; w++) _mm512_storeu_ps(c + r * c_step + w * LANES, sum[r][w]);
 }
 
-// Rows become columns: within fours of rows and lanes first, then the fours.
+// Transposes 16 x 16 values: within groups of four rows and lanes first, then the groups.
 INLINE void transpose(__m512* rows) {
   __m512 r[16];
   for (int i = 0; i < 16; i += 4) {

@@ -1,5 +1,5 @@
-// Convolutions 3x3 that keep height and width, by Winograd's filtering where that is faster, with their derivatives; and in
-// evaluation with the BatchNorm and the ReLU behind them.
+// Convolutions 3x3 that keep height and width, by Winograd's filtering where that is faster, with their derivatives; in
+// evaluation together with the BatchNorm and the ReLU behind them.
 
 #include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
@@ -29,18 +29,18 @@ bool takes(const Tensor& x, const Tensor& weight) {
          !torch::jit::tracer::isTracing();
 }
 
-// In the kind of numbers in which autocast computes convolutions.
+// Casts to the kind in which autocast computes convolutions.
 Tensor cast(const Tensor& x) {
   return at::autocast::is_autocast_enabled(at::kCPU) ? x.to(at::autocast::get_autocast_dtype(at::kCPU)) : x;
 }
 
-// Calls `run` with the tensor's numbers, whose type is the kernel's.
+// Calls `run` with a pointer to the tensor's values, in the kernels' type.
 template <class F> void for_type(const Tensor& x, F&& run) {
   if (x.scalar_type() == at::kBFloat16) run(static_cast<uint16_t*>(x.mutable_data_ptr()));
   else run(static_cast<float*>(x.mutable_data_ptr()));
 }
 
-// Outputs [N, outputs, H, W] of x, both with channels innermost.
+// Returns the outputs [N, outputs, H, W] of x, both with channels innermost.
 Tensor convolve(const Tensor& x, const winograd::NormRelu* before, const Tensor& weight, bool turned, int64_t outputs,
                 const winograd::NormRelu* behind) {
   auto y = at::empty({x.size(0), outputs, x.size(2), x.size(3)}, x.options().memory_format(LAST));
@@ -51,7 +51,7 @@ Tensor convolve(const Tensor& x, const winograd::NormRelu* before, const Tensor&
   return y;
 }
 
-// The gradient of the weight of a convolution of x.
+// Returns the gradient of the weight of a convolution of x.
 Tensor weight_gradient(const Tensor& x, const winograd::NormRelu* before, const Tensor& gradient, const Tensor& weight) {
   auto of_weight = at::empty_like(weight, weight.options().memory_format(LAST));
   for_type(x, [&](auto from) {
@@ -85,7 +85,7 @@ struct Convolution : torch::autograd::Function<Convolution> {
   }
 };
 
-// a and b of batch_statistics, as the kernels want them.
+// Rows a and b of batch_statistics, in f32 for the kernels.
 struct Known {
   std::vector<float> scale, shift;
   double bound;
@@ -97,7 +97,7 @@ struct Known {
   winograd::NormRelu norm_relu() const { return {scale.data(), shift.data(), float(bound)}; }
 };
 
-// BatchNorm of x, ReLU, and a convolution of that, which is never written down.
+// BatchNorm of x, ReLU, and a convolution whose input is never written to memory.
 struct NormReluConvolution : torch::autograd::Function<NormReluConvolution> {
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& input, const Tensor& scale, const Tensor& shift,
                         const Tensor& running_mean, const Tensor& running_var, double momentum, double epsilon, double bound,

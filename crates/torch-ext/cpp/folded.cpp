@@ -1,5 +1,5 @@
-// In evaluation a BatchNorm behind a convolution of libtorch's is a part of its weight and bias, and the ReLU behind
-// that a part of the convolution.
+// libtorch's convolutions in evaluation, with the BatchNorm behind them folded into weight and bias, and with the ReLU
+// behind that.
 
 #include <ATen/autocast_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -25,7 +25,7 @@ struct Geometry {
   int64_t stride, padding, groups;
 };
 
-// weight[o] * a[o] in bf16: as many passes as autocast takes to round the weight alone.
+// Returns weight[o] * a[o] in bf16, in as many passes as autocast takes to round the weight alone.
 Tensor folded(const Tensor& weight, const std::vector<double>& a) {
   auto from = channels_innermost(weight, at::kFloat, "the weight of a convolution");
   auto into = at::empty_like(from, from.options().dtype(at::kBFloat16).memory_format(LAST));
@@ -39,7 +39,7 @@ Tensor folded(const Tensor& weight, const std::vector<double>& a) {
   return into;
 }
 
-// oneDNN's convolution with what follows it; libtorch has it for its compiler.
+// oneDNN's convolution with a pointwise operator behind it; libtorch has it for its compiler.
 using Pointwise = Tensor(const Tensor&, const Tensor&, const std::optional<Tensor>&, at::IntArrayRef, at::IntArrayRef,
                          at::IntArrayRef, int64_t, std::string_view, c10::List<std::optional<at::Scalar>>,
                          std::optional<std::string_view>);
@@ -64,7 +64,7 @@ Tensor convolve(const Tensor& x, const Tensor& weight, const Tensor& bias, Geome
   return !relu ? y : std::isinf(bound) ? at::relu_(y) : at::relu6_(y);
 }
 
-// As autocast computes it.
+// Returns true if x is in bf16, or if autocast computes its convolution in bf16.
 bool in_bf16(const Tensor& x) {
   bool cast = at::autocast::is_autocast_enabled(at::kCPU) && at::autocast::get_autocast_dtype(at::kCPU) == at::kBFloat16;
   return x.scalar_type() == at::kBFloat16 || (cast && x.scalar_type() == at::kFloat);

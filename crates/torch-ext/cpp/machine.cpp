@@ -1,4 +1,4 @@
-// The processor, and the OpenMP runtime by which libtorch shares out its loops.
+// The processor's instructions, and the OpenMP runtime that runs libtorch's loops.
 
 #include "machine.h"
 #include <ATen/Context.h>
@@ -29,7 +29,8 @@ bool has_avx512_bf16() {
   return has;
 }
 
-// Leaf 7 of CPUID, and the registers that the system saves and restores (XCR0: 17 and 18 are those of the tiles).
+// Checks leaf 7 of CPUID, and the registers that the system saves and restores (XCR0: 17 and 18 are those of the
+// tiles).
 static bool has_tiles() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (!__get_cpuid_count(1, 0, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return false;
@@ -40,7 +41,7 @@ static bool has_tiles() {
   return (d & AMX_BF16) && (d & AMX_TILE);
 }
 
-// oneDNN's variable for the instructions that it may use, by either of its names.
+// Checks that oneDNN's variable for the allowed instructions, by either of its names, does not exclude AMX.
 static bool onednn_may() {
   const char* said = std::getenv("ONEDNN_MAX_CPU_ISA");
   if (!said) said = std::getenv("DNNL_MAX_CPU_ISA");
@@ -51,7 +52,7 @@ static bool onednn_may() {
 }
 
 bool has_amx() {
-  // Linux gives the tiles to a process that asks for them.
+  // Linux gives the tiles only to a process that asks for them.
   static const bool has = has_avx512_bf16() && has_tiles() && onednn_may() && at::hasMKLDNN() && at::cpu::init_amx();
   return has && at::globalContext().userEnabledMkldnn();
 }
@@ -63,7 +64,7 @@ bool has_amx() { return false; }
 }  // namespace machine
 
 extern "C" {
-// The name that the processor gives itself, of up to 48 letters and a NUL; empty where it has none.
+// Writes the processor's own name, of up to 48 letters and a NUL; empty if it has none.
 void oxiseg_processor(char name[49]) {
   std::memset(name, 0, 49);
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -81,7 +82,7 @@ int oxiseg_has_amx(int* has) {
   return guarded([&] { *has = machine::has_amx(); });
 }
 
-// The file of the OpenMP runtime in force, by the function that all of them have; null where there is none.
+// Returns the file of the OpenMP runtime in force, by the function that all of them have; null if there is none.
 const char* oxiseg_openmp_file() {
 #if defined(__unix__) || defined(__APPLE__)
   Dl_info found;
@@ -91,8 +92,8 @@ const char* oxiseg_openmp_file() {
   return nullptr;
 }
 
-// How long threads of this thread's teams spin for work before they sleep, in ms. LLVM's and Intel's runtimes have
-// these; -1 and 0 where they are missing.
+// Returns the time in ms that threads of this thread's teams spin for work before they sleep, or -1 if the runtime has
+// no such function. LLVM's and Intel's have it.
 int oxiseg_openmp_block_time() {
 #if defined(__unix__) || defined(__APPLE__)
   if (auto get = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "kmp_get_blocktime"))) return get();
@@ -100,7 +101,7 @@ int oxiseg_openmp_block_time() {
   return -1;
 }
 
-// Returns whether it was set: not where a person has said how threads wait, nor where the runtime has no such function.
+// Returns 1 if it was set, 0 if the environment says how threads wait or the runtime has no such function.
 int oxiseg_set_openmp_block_time(int milliseconds) {
   for (auto name : {"KMP_BLOCKTIME", "KMP_LIBRARY", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"})
     if (std::getenv(name)) return 0;

@@ -1,6 +1,6 @@
-// BatchNorm with ReLU (or ReLU6) behind it, as one operator: in training two passes over the activations forward and two backward,
-// where libtorch makes three and one, and two and one; in evaluation one. And the gradient of a bias, by the same sums. On a CPU, for
-// activations whose channels lie innermost.
+// BatchNorm with ReLU (or ReLU6) behind it as one operator. In training it makes two passes over the activations
+// forward and two backward, where libtorch makes three and one forward, and two and one backward; in evaluation it
+// makes one. Also the gradient of a bias, by the same sums. On a CPU, for activations whose channels lie innermost.
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/batch_norm.h>
@@ -20,12 +20,13 @@
 #include "parallel.h"
 
 namespace {
-// Pixels whose sums are made together; always the same ones, so that sums do not depend on the number of threads.
+// Number of pixels whose sums are made together. They are always the same ones, so that sums do not depend on the
+// number of threads.
 constexpr int64_t ROWS = 1024;
-// Channels that are kept in registers.
+// Number of channels that are kept in registers.
 constexpr int64_t LANES = 32;
 
-// Sums of x - origin and of its square, over rows of channels.
+// Sums x - origin and its square over rows of channels.
 template <class T, class N = typename T::Number>
 __attribute__((always_inline)) inline void sum_lanes(const T* x, int64_t rows, int64_t channels, int64_t lanes,
                                                      const N* origin, N* sum, N* square) {
@@ -42,12 +43,13 @@ __attribute__((always_inline)) inline void sum_lanes(const T* x, int64_t rows, i
   std::copy_n(q, lanes, square);
 }
 
-// The gradient behind the ReLU, and whether it is stopped there: by 0 and by the bound. What is no number passes.
+// Returns the gradient that passes the ReLU: none for values at or below 0 and at or above the bound. NaN values let it
+// pass.
 template <class N> __attribute__((always_inline)) inline N passed(N gradient, N value, N bound) {
   return value <= N(0) || value >= bound ? N(0) : gradient;
 }
 
-// Sums of the gradient, and of its product with x - mean.
+// Sums the gradient, and its product with x - mean.
 template <class T, class N = typename T::Number>
 __attribute__((always_inline)) inline void sum_gradients(const T* x, const T* gradient, int64_t rows, int64_t channels,
                                                          int64_t lanes, const N* a, const N* b, const N* mean, N bound,
@@ -91,7 +93,7 @@ __attribute__((always_inline)) inline void apply_back(const T* x, const T* gradi
   }
 }
 
-// Whole lanes have a length that the compiler knows.
+// Full lanes have a length that the compiler knows.
 #define KERNELS(NAME, T)                                                                                                 \
   FOR_EACH_PROCESSOR void sum_##NAME(const T* x, int64_t rows, int64_t channels, const T::Number* origin,                \
                                      T::Number* sum, T::Number* square) {                                                \
@@ -140,7 +142,7 @@ template <class T> struct Rows {
   T* at(int64_t block) const { return data + block * ROWS * channels; }
 };
 
-// Two sums for each channel, made of those of the blocks in their order.
+// Returns two sums for each channel, made of the blocks' sums in their order.
 template <class N, class F> std::pair<std::vector<double>, std::vector<double>> summed(int64_t blocks, int64_t channels, F&& block_sums) {
   std::vector<N> parts(size_t(blocks) * 2 * channels);
   in_parallel(blocks, [&](int64_t from, int64_t to) {
@@ -164,7 +166,7 @@ template <class F> void for_type(const Tensor& x, F&& run) {
   for_kind<Kernels_bf16, Kernels_f32, Kernels_f64>(x.scalar_type(), run);
 }
 
-// Where x is from: near its mean, so that the variance is no small difference of large numbers.
+// Returns an origin for x near its mean, so that the variance is no small difference of large numbers.
 template <class T, class N = typename T::Number> std::vector<N> origin(const Rows<T>& x) {
   std::vector<N> sum(x.channels);
   int64_t samples = std::min<int64_t>(16, x.rows);
@@ -175,7 +177,7 @@ template <class T, class N = typename T::Number> std::vector<N> origin(const Row
   return sum;
 }
 
-// The values of a part of a BatchNorm of so many channels.
+// Returns the values of a part of a BatchNorm of so many channels.
 std::vector<double> numbers(const Tensor& part, int64_t channels) {
   check_memory(part, "a part of a BatchNorm");
   TORCH_CHECK(part.numel() == channels && (part.scalar_type() == at::kFloat || part.scalar_type() == at::kDouble),
@@ -185,7 +187,7 @@ std::vector<double> numbers(const Tensor& part, int64_t channels) {
   return {plain.const_data_ptr<float>(), plain.const_data_ptr<float>() + channels};
 }
 
-// The values of running statistics, which `store` will write.
+// Returns the values of running statistics, which `store` will write.
 std::vector<double> running(const Tensor& part, int64_t channels) {
   auto values = numbers(part, channels);
   TORCH_CHECK(part.is_contiguous() && !part.is_neg() && !part.is_conj() && !part._is_zerotensor(),
@@ -198,7 +200,7 @@ void store(const Tensor& into, const std::vector<double>& values) {
   else std::copy(values.begin(), values.end(), into.mutable_data_ptr<float>());
 }
 
-// One of the rows that batch_statistics gives.
+// Returns one of the rows of batch_statistics.
 template <class N> std::vector<N> row(const Tensor& kept, int64_t number) {
   const double* from = kept.const_data_ptr<double>() + number * kept.size(1);
   return {from, from + kept.size(1)};
@@ -237,10 +239,10 @@ Tensor batch_statistics(const Tensor& x, const BatchNorm& norm) {
     for (int64_t c = 0; c < channels; c++) {
       double offset = sum[c] / count, mean = double(near[c]) + offset;
       double variance = std::max(square[c] / count - offset * offset, 0.0);
-      // (A NaN would have become 0.)
+      // NaN stays NaN.
       if (std::isnan(square[c])) variance = square[c];
       double inverse = 1 / std::sqrt(variance + norm.epsilon);
-      // As they will be used, forward and backward.
+      // Rounded as they will be used, forward and backward.
       out[c] = N(w[c] * inverse), out[channels + c] = N(shift[c] - mean * w[c] * inverse);
       out[2 * channels + c] = mean, out[3 * channels + c] = inverse;
       old_mean[c] += norm.momentum * (mean - old_mean[c]);
@@ -254,7 +256,7 @@ Tensor batch_statistics(const Tensor& x, const BatchNorm& norm) {
 
 std::array<Tensor, 3> norm_relu_gradients(const Tensor& x, const Tensor& kept, Tensor given, double bound) {
   auto gradient = gradient_innermost(given, x.scalar_type(), x.sizes());
-  // In its place where it is nobody else's: ours alone, and not a part of something larger.
+  // In place if nobody else holds the gradient: it is ours alone, and not a part of something larger.
   bool ours = !gradient.is_same(given) || (given.use_count() == 2 && given.storage().use_count() == 1);
   auto into = ours ? gradient : at::empty_like(x);
   auto of_channels = x.options().dtype(x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
@@ -323,8 +325,8 @@ struct BatchNormRelu : torch::autograd::Function<BatchNormRelu> {
   }
 };
 
-// What a bias that was added has for a gradient: sums over images and pixels. libtorch's own take longer than the convolution's
-// other gradients where channels lie innermost.
+// Gradient of a bias: sums over images and pixels. Where channels lie innermost, libtorch's own take longer than the
+// convolution's other gradients.
 struct Bias : torch::autograd::Function<Bias> {
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& y, const Tensor& bias) {
     TORCH_CHECK(y.dim() == 4 && bias.dim() == 1 && bias.numel() == y.size(1), "a bias of ", bias.sizes(), " behind ",
@@ -339,7 +341,7 @@ struct Bias : torch::autograd::Function<Bias> {
     auto kind = at::ScalarType(context->saved_data["kind"].toInt());
     auto given = gradients[0].scalar_type();
     bool known = given == at::kBFloat16 || given == at::kFloat || given == at::kDouble;
-    // What has a second derivative is libtorch's.
+    // Second derivatives are left to libtorch.
     if (!known || !gradients[0].device().is_cpu() || at::GradMode::is_enabled())
       return {gradients[0], gradients[0].sum(at::IntArrayRef{0, 2, 3}, false, kind)};
     auto gradient = channels_innermost(gradients[0], given, "a gradient");
@@ -359,7 +361,7 @@ struct Bias : torch::autograd::Function<Bias> {
 };
 }  // namespace
 
-// By the running statistics, in the place of x where nobody wants a derivative.
+// Normalises by the running statistics, in place of x where no derivative is wanted.
 static Tensor norm_relu(const Tensor& x, const BatchNorm& norm, double bound) {
   bool fits = x.is_contiguous(at::MemoryFormat::ChannelsLast) && written_down(x).is_same(x);
   if (at::GradMode::is_enabled() || torch::jit::tracer::isTracing() || !fits)
@@ -377,7 +379,7 @@ static Tensor norm_relu(const Tensor& x, const BatchNorm& norm, double bound) {
         kernels.apply(rows.at(block), rows.at(block), rows.in(block), rows.channels, a.data(), b.data(), N(bound));
     });
   });
-  // A backward pass that has kept x must hear of it.
+  // A backward pass that has kept x must see that it changed.
   x.unsafeGetTensorImpl()->bump_version();
   return x;
 }

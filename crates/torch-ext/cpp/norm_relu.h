@@ -9,21 +9,22 @@ struct BatchNorm {
   double momentum, epsilon;
 };
 
-// By the running statistics normalised, weighted and moved x is x * a + b.
+// BatchNorm by the running statistics as x * a + b.
 struct Running {
   std::vector<double> a, b;
   Running(const BatchNorm&, int64_t channels);
 };
 
-// The same by libtorch's operators, with their derivatives.
+// Computes the same with libtorch's operators, which have derivatives.
 Tensor plain_norm_relu(const Tensor& x, const BatchNorm&, double bound);
 
-// By the statistics of the batch.
+// Computes it by the statistics of the batch.
 Tensor batch_norm_relu(const Tensor& x, const BatchNorm&, double bound);
 
-// Of x, whose channels lie innermost, four rows f64 for each channel: a, b (normalised, weighted and moved x is x * a + b), the mean,
-// and 1 / standard deviation. The running statistics follow.
+// Returns four f64 rows with a value for each channel of x, whose channels lie innermost: a, b, the mean, and 1 /
+// standard deviation. BatchNorm is x * a + b. Updates the running statistics.
 Tensor batch_statistics(const Tensor& x, const BatchNorm&);
 
-// The gradients by x, weight and bias from that by the output. They may take the place of the latter where it is nobody else's.
+// Returns the gradients by x, weight and bias, from that by the output. The gradient by x takes its place if nobody
+// else holds it.
 std::array<Tensor, 3> norm_relu_gradients(const Tensor& x, const Tensor& statistics, Tensor gradient, double bound);

@@ -1,11 +1,11 @@
-// Numbers as they lie in memory, and loops over them.
+// Numbers in memory, and loops over them.
 #pragma once
 #include <c10/core/ScalarType.h>
 #include <c10/util/Exception.h>
 #include <cstdint>
 #include <cstring>
 
-// Loops that are marked so are compiled for several kinds of processors, and the right ones are taken when the program starts.
+// Marks loops that are compiled for several kinds of processors; the right version is taken when the program starts.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
@@ -13,7 +13,7 @@
 #endif
 
 namespace {
-// How a number lies in memory, and what it is computed in.
+// Numbers as stored in memory, with the type that they are computed in.
 struct Bf16 {
   using Number = float;
   uint16_t bits;
@@ -26,7 +26,7 @@ struct Bf16 {
   void set(float value) {
     uint32_t wide;
     std::memcpy(&wide, &value, sizeof wide);
-    // To the nearest, ties to even; what is no number stays none.
+    // To the nearest, ties to even; NaN stays NaN.
     uint32_t rounded = (wide + 0x7fff + ((wide >> 16) & 1)) >> 16;
     bits = uint16_t((wide & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : rounded);
   }
@@ -39,7 +39,7 @@ template <class T> struct Plain {
   void set(T number) { value = number; }
 };
 
-// Calls `run` with the one of three sets of kernels that is for this kind of numbers.
+// Calls `run` with the set of kernels for this kind of numbers, one of three.
 template <class Bf16s, class F32s, class F64s, class F> void for_kind(c10::ScalarType kind, F&& run) {
   switch (kind) {
     case c10::ScalarType::BFloat16: return run(Bf16s{});

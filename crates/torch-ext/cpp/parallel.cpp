@@ -1,6 +1,6 @@
-// Loops on libtorch's own threads. Its at::parallel_for is a template, whose copy in here would need the same OpenMP
-// as libtorch: the library of that name, which distributions and wheels rename, and a compiler that calls it. Without
-// it the loop is silently serial. So we go through a loop that is compiled into libtorch, whatever it has for threads.
+// Loops on libtorch's own threads. at::parallel_for is a template, and a copy of it compiled in here would need
+// libtorch's OpenMP: the library of the same name, which distributions and wheels rename, and a compiler that calls it.
+// Without that the loop is silently serial. So we use a loop that is compiled into libtorch, whatever threads it has.
 
 #include "parallel.h"
 #include <ATen/EmptyTensor.h>
@@ -10,13 +10,13 @@
 
 namespace {
 std::atomic<uint64_t> loops{0};
-// Threads of the last loop that this thread began.
+// Number of threads of the last loop that this thread began.
 thread_local int threads_of_last = 0;
 }  // namespace
 
 void in_parallel(int64_t count, c10::function_ref<void(int64_t from, int64_t to)> run) {
   if (count <= 0) return;
-  // A byte for each number; its address tells the range.
+  // A byte for each number: its address gives the range.
   at::TensorBase places = at::detail::empty_cpu({count}, at::kByte);
   auto begin = static_cast<const char*>(places.const_data_ptr());
   auto iterator = at::TensorIterator::nullary_op(places);

@@ -4,5 +4,6 @@
 #include <c10/util/FunctionRef.h>
 #include <cstdint>
 
-// Shares 0..count out to libtorch's threads, a range to each, and waits for them. Passes on what one of them throws.
+// Splits 0..count into a range for each of libtorch's threads, and waits for them. Rethrows an exception of one of
+// them.
 void in_parallel(int64_t count, c10::function_ref<void(int64_t from, int64_t to)> run);

@@ -1,5 +1,5 @@
-// Max-pooling 2x2 on a CPU, for activations whose channels lie innermost. Where the largest value was is looked up again on the way
-// back; libtorch keeps 8 bytes for each output to know it.
+// Max-pooling 2x2 on a CPU, for activations whose channels lie innermost. The backward pass looks up the maxima's
+// positions again; libtorch keeps 8 bytes for each output to know them.
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -10,10 +10,10 @@
 #include "parallel.h"
 
 namespace {
-// Whether b takes the place of a as the largest of a window: what is no number does.
+// Returns true if b replaces a as the maximum of a window; NaN does.
 template <class N> __attribute__((always_inline)) inline bool larger(N b, N a) { return (b > a) | (b != b); }
 
-// One row of outputs from the two of inputs, x[0] and x[1].
+// Computes one row of outputs from two of inputs.
 template <class T, class N = typename T::Number>
 __attribute__((always_inline)) inline void largest(const T* top, const T* below, T* y, int64_t width, int64_t channels) {
   for (int64_t j = 0; j < width; j++, top += 2 * channels, below += 2 * channels, y += channels) {
@@ -27,7 +27,7 @@ __attribute__((always_inline)) inline void largest(const T* top, const T* below,
   }
 }
 
-// The gradients of two rows of inputs from one of outputs.
+// Computes the gradients of two rows of inputs from one of outputs.
 template <class T, class N = typename T::Number>
 __attribute__((always_inline)) inline void largest_back(const T* top, const T* below, const T* gradient, T* into_top,
                                                         T* into_below, int64_t width, int64_t channels) {
@@ -35,7 +35,7 @@ __attribute__((always_inline)) inline void largest_back(const T* top, const T* b
 #pragma GCC ivdep
     for (int64_t c = 0; c < channels; c++) {
       N a = top[c], b = top[channels + c], d = below[c], e = below[channels + c], g = gradient[c];
-      // Without branches, or the compiler makes no vectors of it: who is the last to be larger gets the gradient.
+      // Without branches, or the compiler does not vectorise it: the last value that is larger gets the gradient.
       N winner = 0;
       winner = larger(b, a) ? N(1) : winner;
       a = larger(b, a) ? b : a;

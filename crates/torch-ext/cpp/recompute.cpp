@@ -1,4 +1,4 @@
-// Runs a piece of a network once more in the backward pass, instead of keeping what it computed on its way.
+// Runs a piece of a network once more in the backward pass, instead of keeping its intermediate activations.
 
 #include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
@@ -16,7 +16,7 @@ using Drop = void (*)(void* self);
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// What the host language gave: it is dropped with the graph that may still need it.
+// The caller's piece, dropped with the graph that may still need it.
 struct Piece : torch::CustomClassHolder {
   void* self;
   Run run;
@@ -29,7 +29,7 @@ struct Piece : torch::CustomClassHolder {
   Tensor operator()(at::TensorList inputs) const { return called(run, self, inputs); }
 };
 
-// The precision of the first run, for the second.
+// Sets the precision of the first run for the second.
 struct Autocast {
   at::DeviceType device;
   bool was_enabled;
@@ -50,7 +50,7 @@ struct Autocast {
 };
 
 struct Recompute : torch::autograd::Function<Recompute> {
-  // The anchor wants a gradient, so that the output does, also where the input is an image and only weights want one.
+  // The anchor requires a gradient, so that the output does even if the input is an image and only weights require one.
   static Tensor forward(AutogradContext* ctx, const Tensor& anchor, at::TensorList inputs,
                         const c10::intrusive_ptr<Piece>& piece) {
     ctx->save_for_backward(inputs.vec());
@@ -63,14 +63,15 @@ struct Recompute : torch::autograd::Function<Recompute> {
 
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
     refuse_second_derivative("what is recomputed");
-    // Cut off from the graph that leads to them, wanting a gradient if they did.
+    // Detached from the graph that leads to them, requiring a gradient if they did.
     variable_list inputs;
     for (const auto& input : ctx->get_saved_variables()) {
       inputs.push_back(input.detach().set_requires_grad(input.requires_grad()));
     }
     auto capsule = ctx->saved_data["piece"].toCapsule();
     const auto& piece = *static_cast<Piece*>(capsule.get());
-    // By another door than the tensors themselves, which may be saved for a backward pass: this is no change.
+    // Via variable_data(), which bumps no version counter: buffers may be saved for a backward pass, and this is no
+    // change.
     std::vector<Tensor> before;
     for (const auto& buffer : piece.buffers) before.push_back(buffer.variable_data().clone());
     Tensor y;

@@ -1,4 +1,4 @@
-// A network as libtorch follows it: TorchScript, frozen; its file, and what it computes.
+// A network traced by libtorch: frozen TorchScript, its file, and its graph.
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/zeros.h>
@@ -20,7 +20,8 @@
 namespace {
 using torch::jit::Module;
 
-// What a script computes, one line for each input, constant, operator and output; tensors among the constants by number.
+// Graph of a script, one line for each input, constant, operator and output; constant tensors are referred to by
+// number.
 struct Graph {
   std::string text;
   std::vector<Tensor> tensors;
@@ -44,7 +45,7 @@ std::string text_of(double number) {
   return text;
 }
 
-// A constant as its kind and its value; what has another kind is named, so that it can be complained about.
+// Returns a constant as its kind and its value; other kinds are named, for the error message.
 std::string constant(const c10::IValue& value, std::vector<Tensor>& tensors) {
   if (value.isNone()) return "none\t";
   if (value.isTensor()) {
@@ -68,17 +69,17 @@ std::string constant(const c10::IValue& value, std::vector<Tensor>& tensors) {
 
 using Sizes = std::unordered_map<const torch::jit::Value*, std::vector<int64_t>>;
 
-// A value that is known, if it is a constant.
+// Returns the value of a node if it is a constant.
 std::optional<c10::IValue> constant_of(const torch::jit::Node* node) {
   return node->outputs().size() == 1 ? torch::jit::toIValue(node->output()) : std::nullopt;
 }
 
-// The sizes of all tensors where every input is `input`. libtorch's own analyses know some operators by their rank only, and
-// others not at all; so this runs one after the other, as far as there are no branches and loops.
+// Returns the sizes of all tensors if every input is `input`. libtorch's own analyses know some operators by their rank
+// only, and others not at all; so this runs the operators one after the other, except branches and loops.
 Sizes sizes_of(const torch::jit::Graph& code, const Tensor& input) {
   at::NoGradGuard no_grad;
   Sizes sizes;
-  // What each value is, and how often it is still wanted.
+  // Each known value, and how often it is still needed.
   std::unordered_map<const torch::jit::Value*, std::pair<c10::IValue, size_t>> values;
   auto know = [&](const torch::jit::Value* value, const c10::IValue& known) {
     if (known.isTensor() && known.toTensor().defined()) sizes[value] = known.toTensor().sizes().vec();
@@ -112,7 +113,7 @@ Sizes sizes_of(const torch::jit::Graph& code, const Tensor& input) {
   return sizes;
 }
 
-// The sizes of what an operator gives first; "?" where they are not known.
+// Returns the sizes of an operator's first output; "?" if they are not known.
 std::string shape(const torch::jit::Node* node, const Sizes& sizes) {
   auto found = node->outputs().empty() ? sizes.end() : sizes.find(node->outputs()[0]);
   if (found == sizes.end()) return "?";
@@ -126,7 +127,7 @@ Graph graph_of(const torch::jit::Module& script, const std::optional<Tensor>& in
   auto code = script.get_method("forward").graph();
   auto sizes = input ? sizes_of(*code, *input) : Sizes();
   auto inputs = code->inputs();
-  // The first one is the script itself, which is empty when it is frozen.
+  // The first input is the script itself, which is empty when it is frozen.
   for (size_t i = 1; i < inputs.size(); i++) graph.text += "input\t" + inputs[i]->debugName() + '\n';
   for (auto* node : code->nodes()) {
     if (auto value = constant_of(node)) {
@@ -142,7 +143,7 @@ Graph graph_of(const torch::jit::Module& script, const std::optional<Tensor>& in
 }  // namespace
 
 extern "C" {
-// Parameters become constants, and BatchNorm is folded into the convolutions before it.
+// Traces and freezes a network: parameters become constants, and BatchNorm is folded into the convolutions before it.
 int oxiseg_follow(void* network, Run run, const Tensor* example, Module** out) {
   return guarded([&] {
     Module script("Network");
@@ -151,7 +152,7 @@ int oxiseg_follow(void* network, Run run, const Tensor* example, Module** out) {
     };
     auto no_name = [](const Tensor&) { return std::string(); };
     auto code = torch::jit::tracer::trace({*example}, follow, no_name, /*strict=*/true, /*force_outplace=*/false, &script).first->graph;
-    // Or the sizes of the example would be taken for those of all inputs.
+    // Otherwise the sizes of the example would be taken for those of all inputs.
     torch::jit::EraseShapeInformation(code);
     auto name = c10::QualifiedName(*script.type()->name(), "forward");
     script.type()->addMethod(script._ivalue()->compilation_unit()->create_function(name, code));
@@ -161,7 +162,8 @@ int oxiseg_follow(void* network, Run run, const Tensor* example, Module** out) {
 }
 void oxiseg_free_script(Module* script) { delete script; }
 
-// Gives the bytes of the file one after the other to `write`. Into memory: libtorch ends the program where a file cannot be written.
+// Passes the bytes of the file to `write`, one part after the other. To memory: libtorch ends the program where a file
+// cannot be written.
 int oxiseg_script_bytes(const Module* script, void* into, void (*write)(void* into, const void* bytes, size_t n)) {
   return guarded([&] {
     auto writer = [&](const void* bytes, size_t n) {
@@ -172,7 +174,7 @@ int oxiseg_script_bytes(const Module* script, void* into, void (*write)(void* in
   });
 }
 
-// With `sides`, of which there are n, inputs are zeros of that shape; without, no shapes are told.
+// With `sides`, of which there are n, inputs are zeros of that shape; if it is null, no shapes are given.
 int oxiseg_graph(const Module* script, const int64_t* sides, size_t n, Graph** out) {
   return guarded([&] {
     std::optional<Tensor> input;

@@ -1,5 +1,5 @@
-// What libtorch has and tch does not bind. Every function returns 0, or 1 with a message in oxiseg_error().
-// Tensors cross as torch-sys' C_tensor*, which is at::Tensor*. Nothing here throws across the border.
+// Bindings of libtorch that tch lacks. Every function that can fail returns 0, or 1 with a message in oxiseg_error().
+// Tensors cross as torch-sys' C_tensor*, which is at::Tensor*. No exception crosses the border.
 
 #include <ATen/Context.h>
 #include <ATen/autocast_mode.h>
@@ -32,7 +32,7 @@
 #include <utility>
 #include <vector>
 
-// What the last call that returned 1 on this thread complained about, and whether there was no memory to keep that.
+// Message of this thread's last call that returned 1, and true if there was no memory to keep it.
 static thread_local std::string last_error;
 static thread_local bool unsaid = false;
 
@@ -52,7 +52,7 @@ void complain() noexcept {
   try {
     throw;
   } catch (const c10::Error& error) {
-    // It makes its message when it is asked for it.
+    // It makes its message on request, and that may throw.
     try {
       keep_all(error.what_without_backtrace());
     } catch (...) {
@@ -77,24 +77,24 @@ static at::Device device_of(int cuda_index) {
   return cuda_index < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(cuda_index));
 }
 
-// Counted on each thread for itself.
+// Counted per thread.
 static thread_local int64_t reads = 0;
 
 static std::unique_ptr<at::ObserverContext> count_read(const at::RecordFunction& function) {
-  // The operators by which the host asks for a value and waits for it.
+  // Operators by which the host asks for a value and waits for it.
   std::string_view name = function.name();
   if (name == "aten::_local_scalar_dense" || name == "aten::nonzero" || name == "aten::is_nonzero") reads++;
   return nullptr;
 }
 
-// Kept instead of being printed.
+// Keeps warnings instead of printing them.
 struct Warnings : c10::WarningHandler {
   std::string text;
   void process(const c10::Warning& warning) override { text += warning.msg() + '\n'; }
 };
 static thread_local Warnings warnings;
 
-// One line for each operator that this thread calls itself: those that operators call in turn are not told.
+// One line for each operator that this thread calls itself, without those that operators call in turn.
 static thread_local std::string operators, inputs;
 static thread_local int depth = 0;
 static thread_local std::chrono::steady_clock::time_point entered;
@@ -110,7 +110,7 @@ static std::string told(const c10::IValue& value) {
 
 static std::unique_ptr<at::ObserverContext> enter_operator(const at::RecordFunction& function) {
   if (depth++ > 0) return nullptr;
-  // The inputs are there only now, the outputs only at the end.
+  // The inputs are available only now, the outputs only at the end.
   inputs.clear();
   for (size_t i = 0; i < function.inputs().size() && i < 2; i++) inputs += told(function.inputs()[i]);
   entered = std::chrono::steady_clock::now();
@@ -124,7 +124,7 @@ static void leave_operator(const at::RecordFunction& function, at::ObserverConte
   operators += function.name() + ('\t' + std::to_string(took.count())) + output + inputs + '\n';
 }
 
-// Libtorch's fused optimizers go through the memory of all tensors side by side, without a look at their sizes.
+// libtorch's fused optimizers walk through the memory of all tensors in step, without checking their sizes.
 static bool is_like(const Tensor& tensor, const Tensor& parameter) {
   if (!tensor.defined() || tensor.sizes() != parameter.sizes() || tensor.scalar_type() != parameter.scalar_type() ||
       tensor.device() != parameter.device() || tensor.layout() != at::kStrided || tensor.is_neg() || tensor.is_conj() ||
@@ -151,7 +151,7 @@ static std::vector<Tensor> states(Tensor* const* tensors, const std::vector<Tens
   return all;
 }
 
-// Brought to the layout of their parameters where they have another.
+// Brings gradients to the layout of their parameters.
 static std::vector<Tensor> gradients(Tensor* const* tensors, const std::vector<Tensor>& parameters) {
   auto all = list(tensors, parameters.size());
   for (size_t i = 0; i < all.size(); i++) {
@@ -163,7 +163,7 @@ static std::vector<Tensor> gradients(Tensor* const* tensors, const std::vector<T
   return all;
 }
 
-// A number that the kernels read by its address.
+// Checks a number that the kernels read by its address.
 static std::optional<Tensor> scalar(Tensor* tensor, const std::vector<Tensor>& parameters, const char* what) {
   if (!tensor) return std::nullopt;
   bool fits = tensor->defined() && tensor->numel() == 1 && tensor->scalar_type() == at::kFloat &&
@@ -311,7 +311,7 @@ void oxiseg_unwatch_warnings(void* before) {
 }
 const char* oxiseg_warnings() { return warnings.text.c_str(); }
 
-// For the test of what becomes of exceptions.
+// Throws, for the test that no exception crosses the border.
 int oxiseg_throw(int what) {
   return guarded([&] {
     if (what == 0) throw 5;
@@ -321,7 +321,7 @@ int oxiseg_throw(int what) {
   });
 }
 
-// Its `device` is deprecated: libtorch knows by itself for which it pins.
+// Without a `device`, which is deprecated: libtorch knows by itself for which it pins.
 int oxiseg_pinned(Tensor* tensor, Tensor** out) {
   return guarded([&] { *out = new Tensor(tensor->pin_memory()); });
 }

@@ -1,4 +1,4 @@
-// What the parts of the shim share.
+// Declarations shared by the parts of the shim.
 
 #pragma once
 #include <ATen/core/Tensor.h>
@@ -15,10 +15,10 @@ inline std::vector<Tensor> list(Tensor* const* tensors, size_t n) {
   return all;
 }
 
-// The message of the last call that returned 1 on this thread.
+// Returns the message of the last call that returned 1 on this thread.
 const char* last_message() noexcept;
 
-// What the host language gave to be called back; 0, or 1 with a message.
+// Callback of the host language. Returns 0, or 1 with a message.
 using Run = int (*)(void* self, const Tensor* const* inputs, size_t n, Tensor** out);
 
 inline Tensor called(Run run, void* self, at::TensorList inputs) {
@@ -30,10 +30,10 @@ inline Tensor called(Run run, void* self, at::TensorList inputs) {
   return *owner;
 }
 
-// Keeps the message of the exception that is being handled.
+// Keeps the message of the exception being handled.
 void complain() noexcept;
 
-// Runs `body`; 0, or 1 with a message. Nothing that it throws leaves it, of whatever type, nor does the making of the
+// Runs `body`. Returns 0, or 1 with a message. No exception leaves it, of whatever type, not even from making the
 // message.
 template <class F> int guarded(F&& body) noexcept {
   try {
@@ -45,6 +45,6 @@ template <class F> int guarded(F&& body) noexcept {
   }
 }
 
-// For the backward pass of a kernel of ours, which libtorch cannot differentiate once more: a second derivative would
-// lack what went through it, without a word.
+// Throws if a backward pass of one of our kernels is to be differentiated: libtorch cannot do that, and a second
+// derivative would silently lack the kernel's part.
 void refuse_second_derivative(const char* kernel);

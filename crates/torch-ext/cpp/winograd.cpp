@@ -14,10 +14,10 @@
 
 namespace winograd {
 namespace {
-// Values of a transformed tile: 4 x 4.
+// Number of values of a transformed tile: 4 x 4.
 constexpr int64_t PLACES = 16;
 
-// Memory that begins at a cache line and is not filled.
+// Uninitialised memory that begins at a cache line.
 template <class T> struct Scratch {
   std::unique_ptr<T, decltype(&std::free)> data{nullptr, &std::free};
   explicit Scratch(int64_t length) {
@@ -27,14 +27,15 @@ template <class T> struct Scratch {
   T* get() const { return data.get(); }
 };
 
-// Where the tiles are: 2 x 2 outputs each, by image, row and column.
+// Positions of the tiles: 2 x 2 outputs each, by image, row and column.
 struct Tiles {
   int64_t height, width, in_row, in_image, count;
   explicit Tiles(const Size& size)
       : height(size.height), width(size.width), in_row((width + 1) / 2), in_image((height + 1) / 2 * in_row),
         count(size.images * in_image) {}
 
-  // The SIDE x SIDE pixels from `before` above and left of the tile's first output; `outside` where there are none.
+  // Finds the SIDE x SIDE pixels that begin `before` pixels above and left of the tile's first output; `outside` where
+  // there are none.
   template <int64_t SIDE, class T>
   void pixels(T* x, int64_t channels, int64_t tile, int64_t before, T* outside, T** found) const {
     int64_t image = tile / in_image, place = tile - image * in_image, row = place / in_row;
@@ -53,12 +54,12 @@ struct Tiles {
 };
 
 INLINE __m512 norm_relu(__m512 x, const NormRelu& how, int64_t channel) {
-  // The second of max and min is what is left where one is no number.
+  // max and min return their second operand if one is NaN, so NaN propagates.
   x = _mm512_fmadd_ps(x, _mm512_loadu_ps(how.scale + channel), _mm512_loadu_ps(how.shift + channel));
   return _mm512_min_ps(_mm512_set1_ps(how.bound), _mm512_max_ps(_mm512_setzero_ps(), x));
 }
 
-// A tile of 4 x 4 inputs, in the paper's words B^T d B; where there are none the pixels are `outside`.
+// Transforms a tile of 4 x 4 inputs, in the paper's words B^T d B; pixels that do not exist are `outside`.
 template <class E>
 INLINE void transform_input(const typename E::Number* const* pixels, const typename E::Number* outside,
                             const NormRelu* before, int64_t channel, __m512* out) {
@@ -82,7 +83,7 @@ INLINE void transform_input(const typename E::Number* const* pixels, const typen
   }
 }
 
-// A tile of 2 x 2 gradients of outputs, A dy A^T.
+// Transforms a tile of 2 x 2 gradients of outputs, A dy A^T.
 template <class E> INLINE void transform_gradient(const typename E::Number* const* pixels, int64_t channel, __m512* out) {
   __m512 d[4], r[8], zero = _mm512_setzero_ps();
   for (int i = 0; i < 4; i++) d[i] = E::load(pixels[i] + channel);
@@ -100,7 +101,7 @@ template <class E> INLINE void transform_gradient(const typename E::Number* cons
   }
 }
 
-// A kernel of 3 x 3 weights whose pixels are `step` apart, G g G^T.
+// Transforms a kernel of 3 x 3 weights whose pixels are `step` apart, G g G^T.
 INLINE void transform_weight(const float* weight, int64_t step, bool turned, __m512* out) {
   __m512 g[9], r[12], half = _mm512_set1_ps(0.5f);
   for (int i = 0; i < 9; i++) g[i] = _mm512_loadu_ps(weight + (turned ? 8 - i : i) * step);
@@ -120,11 +121,11 @@ INLINE void transform_weight(const float* weight, int64_t step, bool turned, __m
   }
 }
 
-// The transformed weight lies in panels of columns, [place][panel][inputs / IN_UNIT][columns of the panel], the last panel
-// with half the columns if the outputs leave it no more.
+// Width of a panel of columns. The transformed weight is [place][panel][inputs / IN_UNIT][columns of the panel]; the
+// last panel has half the columns if the outputs leave it no more.
 constexpr int64_t PANEL = WIDE * LANES;
 
-// The weights of 16 inputs and 16 outputs.
+// Transforms and packs the weights of 16 inputs and 16 outputs.
 template <class E>
 AVX512 void pack_weight(const Size& size, const float* weight, bool turned, int64_t input, int64_t output, uint32_t* packed) {
   int64_t units = size.inputs / E::IN_UNIT, panel = output / PANEL * PANEL, width = std::min(PANEL, size.outputs - panel);
@@ -141,7 +142,7 @@ AVX512 void pack_weight(const Size& size, const float* weight, bool turned, int6
     }
     return;
   }
-  // Inputs lie side by side: turned over 16 x 16 values.
+  // Inputs lie side by side: transposed as 16 x 16 values.
   alignas(64) float values[PLACES][LANES][LANES];
   for (int64_t o = 0; o < LANES; o++) {
     __m512 all[PLACES];
@@ -158,10 +159,12 @@ AVX512 void pack_weight(const Size& size, const float* weight, bool turned, int6
   }
 }
 
-// Planes, one of each place, begin an odd number of cache lines apart, or they would all want the same lines of the cache.
+// Returns the length of a plane, one of which each place has. It is an odd number of cache lines, or all planes would
+// compete for the same lines of the cache.
 int64_t plane(int64_t length) { return ((length + 15) / 16 | 1) * 16; }
 
-// Output channels that are computed in one go, and tiles: so many that what is between stays in a core's own cache.
+// Number of output channels, and of tiles, that are computed in one go: so many that intermediate values stay in a
+// core's own cache.
 constexpr int64_t OUTPUTS = 128;
 template <class E> int64_t tiles_at_once(const Size& size, int64_t tiles) {
   constexpr int64_t CACHE = 640 << 10;
@@ -247,7 +250,7 @@ void convolve_as(const Size& size, const typename E::Number* x, const NormRelu* 
   });
 }
 
-// Tiles of inputs and gradients, transformed: units of IN_UNIT tiles, [place][tiles / IN_UNIT][channels].
+// Transforms tiles of inputs or gradients into units of IN_UNIT tiles, [place][tiles / IN_UNIT][channels].
 template <class E, bool GRADIENT>
 AVX512 void transform_tiles(const Tiles& tiles, const typename E::Number* x, int64_t channels, const NormRelu* before,
                             const typename E::Number* zeros, int64_t first, int64_t from, int64_t to, uint32_t* out, int64_t out_plane) {
@@ -268,7 +271,7 @@ AVX512 void transform_tiles(const Tiles& tiles, const typename E::Number* x, int
   }
 }
 
-// Of one place, 8 outputs and all inputs: what the tiles add to the transformed gradient.
+// Adds the tiles' products to the transformed gradient of one place, 8 outputs and all inputs.
 template <class E>
 AVX512 void add_products(const Size& size, const uint32_t* x, const uint32_t* gradient, int64_t units, float* sum, bool add) {
   for (int64_t input = 0; input < size.inputs; input += PANEL) {
@@ -278,7 +281,7 @@ AVX512 void add_products(const Size& size, const uint32_t* x, const uint32_t* gr
   }
 }
 
-// G^T m G, of one output.
+// Computes G^T m G for one output.
 AVX512 void gradient_of_output(const Size& size, int64_t output, const float* sum, float* weight) {
   auto half = _mm512_set1_ps(0.5f);
   for (int64_t input = 0; input < size.inputs; input += LANES) {

@@ -1,4 +1,4 @@
-//! Mixed precision for a stretch of code, on CPU or GPU, undone when the guard goes out of scope.
+//! Mixed precision for a scope, on CPU or GPU.
 
 use crate::ffi;
 use contract::TorchError;
@@ -6,20 +6,21 @@ use std::ffi::c_int;
 use std::marker::PhantomData;
 use tch::{Device, Kind};
 
-/// While this lives, this thread's convolutions and matrix products on `device` run in `kind`; weights keep their own.
+/// Guard that makes this thread's convolutions and matrix products on `device` run in `kind` while it lives; weights
+/// keep their own.
 #[derive(Debug)]
 pub struct Autocast {
     cuda: c_int,
     was_enabled: c_int,
     was_kind: c_int,
-    /// libtorch keeps the switch by thread, so the guard must not leave its own.
+    /// libtorch keeps the switch per thread, so the guard must stay on its own.
     this_thread: PhantomData<*const ()>,
 }
 
 impl Autocast {
     /// Switches to `kind`: `BFloat16` or `Half`.
     pub fn new(device: Device, kind: Kind) -> Result<Self, TorchError> {
-        // The numbers of c10::ScalarType, which tch keeps to itself.
+        // The values of c10::ScalarType, which tch does not export.
         let scalar_type = match kind {
             Kind::Half => 5,
             Kind::BFloat16 => 15,

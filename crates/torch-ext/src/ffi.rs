@@ -1,11 +1,11 @@
-//! The border to `cpp`: declarations, and what turns its return codes into results.
+//! Declarations of the functions in `cpp`, and conversion of their return codes into results.
 
 use contract::{TorchError, caught};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use tch::Tensor;
 use torch_sys::C_tensor;
 
-/// A tensor as it crosses the border.
+/// Pointer to a tensor, as `cpp` takes it.
 pub type Ptr = *const C_tensor;
 
 /// A graph of the shim.
@@ -170,7 +170,7 @@ unsafe extern "C" {
     pub fn oxiseg_tune_allocator();
 }
 
-/// The result of a call that returned `code`.
+/// Turns a return code into a result, with the shim's message on failure.
 pub fn checked(code: c_int) -> Result<(), TorchError> {
     if code == 0 {
         return Ok(());
@@ -180,7 +180,7 @@ pub fn checked(code: c_int) -> Result<(), TorchError> {
     Err(TorchError::new(&message.to_string_lossy()))
 }
 
-/// The tensor that a call which returned a code wrote to its `out` argument.
+/// Returns the tensor that a call wrote to its `out` argument.
 pub fn made(call: impl FnOnce(*mut *mut C_tensor) -> c_int) -> Result<Tensor, TorchError> {
     let mut out = std::ptr::null_mut();
     checked(call(&mut out))?;
@@ -188,28 +188,28 @@ pub fn made(call: impl FnOnce(*mut *mut C_tensor) -> c_int) -> Result<Tensor, To
     Ok(unsafe { Tensor::from_ptr(out) })
 }
 
-/// The same of a call that may have left it as it was.
+/// Like [`made`], for a call that may leave its `out` argument null.
 pub fn maybe_made(call: impl FnOnce(*mut *mut C_tensor) -> c_int) -> Result<Option<Tensor>, TorchError> {
     let mut out = std::ptr::null_mut();
     checked(call(&mut out))?;
-    // SAFETY: what the shim has written, if it has, is a tensor that it allocated and we now own.
+    // SAFETY: a tensor that the shim has written is one that it allocated and we now own.
     Ok((!out.is_null()).then(|| unsafe { Tensor::from_ptr(out) }))
 }
 
-/// The pointers of several tensors; valid while the tensors are.
+/// Returns the pointers of several tensors; valid while the tensors are.
 pub fn pointers(tensors: &[Tensor]) -> Vec<Ptr> {
     tensors.iter().map(Tensor::as_ptr).collect()
 }
 
-/// A pointer that may be null.
+/// Returns a tensor's pointer, or null.
 pub fn maybe(tensor: Option<&Tensor>) -> Ptr {
     tensor.map_or(std::ptr::null(), Tensor::as_ptr)
 }
 
-/// What the shim calls back.
+/// Callback for the shim.
 pub type Run = unsafe extern "C" fn(*mut c_void, *const Ptr, usize, *mut *mut C_tensor) -> c_int;
 
-/// Calls a piece for the shim; 0, or 1 with a message told.
+/// Calls a piece for the shim. Returns 0, or 1 after handing over the message.
 ///
 /// # Safety
 ///
@@ -234,14 +234,14 @@ pub unsafe extern "C" fn run<F: Fn(&[Tensor]) -> Tensor>(
             0
         }
         Err(said) => {
-            // SAFETY: the shim copies so many bytes.
+            // SAFETY: the shim copies this many bytes.
             unsafe { oxiseg_complain(said.as_ptr().cast(), said.len()) };
             1
         }
     }
 }
 
-/// [`run`] for this piece, whose type has no name.
+/// Returns [`run`] for this piece, whose type cannot be named.
 pub fn call<F: Fn(&[Tensor]) -> Tensor>(_: &F) -> Run {
     run::<F>
 }

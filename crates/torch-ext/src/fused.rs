@@ -1,4 +1,4 @@
-//! Operators that libtorch leaves apart.
+//! Fused operators, which libtorch has only as separate ones.
 
 mod conv;
 mod folded;
@@ -21,13 +21,13 @@ use tch::{Device, Kind, Tensor};
 /// with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Kernels {
-    /// libtorch's operators, and nothing else.
+    /// Only libtorch's operators.
     #[default]
     Libtorch,
-    /// Ours for BatchNorm, ReLU, max-pooling and biases; convolutions are libtorch's. In evaluation in bf16 these take
-    /// BatchNorm and ReLU along.
+    /// Our kernels for BatchNorm, ReLU, max-pooling and biases. Convolutions are libtorch's; in evaluation in bf16
+    /// BatchNorm and ReLU are folded into them.
     Own,
-    /// Ours also for convolutions 3×3, by Winograd's filtering, where the processor has AVX-512.
+    /// Our kernels also for convolutions 3×3, by Winograd's filtering, where the processor has AVX-512.
     Winograd,
 }
 
@@ -35,12 +35,12 @@ thread_local! {
     static KERNELS: Cell<Kernels> = const { Cell::new(Kernels::Libtorch) };
 }
 
-/// While this lives, the functions here compute by these [`Kernels`] on this thread. Without one they leave all to
-/// libtorch.
+/// Guard that makes the functions here compute with these [`Kernels`] on this thread while it lives. Without one they
+/// leave everything to libtorch.
 #[derive(Debug)]
 pub struct Fusion {
     before: Kernels,
-    /// The switch is by thread, so the guard must not leave its own.
+    /// The switch is per thread, so the guard must stay on its own.
     this_thread: PhantomData<*const ()>,
 }
 
@@ -57,20 +57,20 @@ impl Drop for Fusion {
     }
 }
 
-/// The kernels that compute on this thread.
+/// Returns the kernels that compute on this thread.
 pub(crate) fn kernels() -> Kernels {
     KERNELS.get()
 }
 
-/// Returns whether kernels of this crate compute on `x_nchw`, convolutions aside.
+/// Returns true if kernels of this crate compute on `x_nchw`, convolutions aside.
 fn is_fused(x_nchw: &Tensor) -> bool {
-    // What is undefined has neither kind nor device.
+    // An undefined tensor has neither kind nor device.
     let fits =
         || matches!(x_nchw.kind(), Kind::Float | Kind::BFloat16 | Kind::Double) && x_nchw.device() == Device::Cpu;
     kernels() != Kernels::Libtorch && x_nchw.defined() && fits() && x_nchw.dim() == 4 && x_nchw.numel() > 0
 }
 
-/// The parts of a BatchNorm: weight and bias, and the running statistics, which follow in training.
+/// Parts of a BatchNorm: weight and bias, and the running statistics, which are updated in training.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchNorm<'a> {
     /// `[C]`
@@ -81,18 +81,18 @@ pub struct BatchNorm<'a> {
     pub running_mean: &'a Tensor,
     /// `[C]`
     pub running_var: &'a Tensor,
-    /// The share of the batch in the running statistics.
+    /// Share of the batch in the running statistics.
     pub momentum: f64,
-    /// What is added to the variance.
+    /// Added to the variance.
     pub epsilon: f64,
 }
 
-/// What becomes of values below 0, and of large ones.
+/// Kind of ReLU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relu {
-    /// The former become 0.
+    /// Values below 0 become 0.
     Plain,
-    /// And those above 6 become 6.
+    /// Values below 0 become 0, and those above 6 become 6.
     Six,
 }
 
@@ -101,7 +101,7 @@ impl Relu {
         if self == Self::Six { 6.0 } else { f64::INFINITY }
     }
 
-    /// In the place of `x`.
+    /// Applies it to `x` in place.
     pub fn apply(self, x: &mut Tensor) -> Result<Tensor, TorchError> {
         Ok(if self == Self::Six { x.f_relu6_()? } else { x.f_relu_()? })
     }
@@ -112,24 +112,25 @@ mod testing {
     use super::Kernels;
     use tch::{Device, Kind, Tensor};
 
-    /// Our kernels, or libtorch's.
+    /// Returns our kernels or libtorch's.
     pub fn kernels(fused: bool) -> Kernels {
         if fused { Kernels::Winograd } else { Kernels::Libtorch }
     }
 
-    /// Values between -1 and 1 that look like noise.
+    /// Returns values between -1 and 1 that look like noise.
     pub fn noise(shape: &[i64], seed: u64) -> Tensor {
         let places = Tensor::arange(shape.iter().product::<i64>(), (Kind::Double, Device::Cpu)) + 1.0;
         ((places * 12.9898 + seed as f64 * 78.233).sin() * 43758.5453).frac().reshape(shape)
     }
 
-    /// The greatest difference, as a share of the greatest value.
+    /// Returns the greatest difference, as a share of the greatest value.
     pub fn worst(left: &Tensor, right: &Tensor) -> f64 {
         let [left, right] = [left, right].map(|tensor| tensor.to_kind(Kind::Double));
         ((&left - &right).abs().max() / right.abs().max().clamp_min(1e-30)).double_value(&[])
     }
 
-    /// The mean difference, as a share of the mean: a value that rounding carries over 0 may have its gradient or none.
+    /// Returns the mean difference, as a share of the mean value. Single values differ more: rounding across 0 turns a
+    /// gradient on or off.
     pub fn mean(left: &Tensor, right: &Tensor) -> f64 {
         let [left, right] = [left, right].map(|tensor| tensor.to_kind(Kind::Double));
         let mean = |tensor: Tensor| tensor.abs().mean(Kind::Double).double_value(&[]);

@@ -1,4 +1,4 @@
-//! What a TorchScript computes.
+//! Graph of the operators in a TorchScript.
 
 use crate::ffi;
 use crate::script::Script;
@@ -7,35 +7,35 @@ use std::collections::BTreeMap;
 use std::ffi::CStr;
 use tch::Tensor;
 
-/// What a TorchScript computes, without branches and loops. Values have names.
+/// Graph of a TorchScript without branches and loops. Values have names.
 #[derive(Debug, Default)]
 pub struct Graph {
-    /// What it is given.
+    /// Names of the script's inputs.
     pub inputs: Vec<String>,
-    /// What is in it.
+    /// Constants, by name.
     pub constants: BTreeMap<String, Constant>,
-    /// What it does, in order. (A list of numbers is no operation but a constant.)
+    /// Operations, in order. (A list of known numbers is a constant, not an operation.)
     pub operations: Vec<Operation>,
-    /// What it gives.
+    /// Names of the script's outputs.
     pub outputs: Vec<String>,
 }
 
-/// A value that is known.
+/// A known value.
 #[derive(Debug)]
 pub enum Constant {
     /// Python's None.
     None,
     /// A tensor.
     Tensor(Tensor),
-    /// A whole number, or a truth value: 0 or 1.
+    /// An integer, or a Boolean as 0 or 1.
     Int(i64),
-    /// A number.
+    /// A floating-point number.
     Float(f64),
-    /// A list of whole numbers.
+    /// A list of integers.
     Ints(Vec<i64>),
-    /// A list of numbers.
+    /// A list of floating-point numbers.
     Floats(Vec<f64>),
-    /// What has a kind of another name.
+    /// A value of another kind, with the kind's name.
     Other(String),
 }
 
@@ -44,11 +44,11 @@ pub enum Constant {
 pub struct Operation {
     /// Its name in libtorch, such as `aten::relu_`.
     pub kind: String,
-    /// The values that it is given, by position.
+    /// Names of its inputs, by position.
     pub inputs: Vec<String>,
-    /// The values that it gives.
+    /// Names of its outputs.
     pub outputs: Vec<String>,
-    /// The shape of the first of them, where it is a tensor and [`Graph::with_shapes`] was told what the script is given.
+    /// Shape of its first output, if that is a tensor and the graph comes from [`Graph::with_shapes`].
     pub shape: Option<Vec<i64>>,
 }
 
@@ -63,12 +63,13 @@ impl Drop for Held {
 }
 
 impl Graph {
-    /// What the script computes.
+    /// Returns the graph of the script.
     pub fn of(script: &Script) -> Result<Self, TorchError> {
         Self::given(script, None)
     }
 
-    /// The same, with the shapes of all tensors where each input is f32 of the shape `input`: every operator is run once on the CPU.
+    /// Like [`of`](Self::of), with the shapes of all tensors if each input is f32 of the shape `input`: every operator
+    /// runs once on the CPU.
     pub fn with_shapes(script: &Script, input: &[i64]) -> Result<Self, TorchError> {
         Self::given(script, Some(input))
     }
@@ -94,7 +95,7 @@ impl Graph {
         Ok(graph)
     }
 
-    /// Takes in a line of the shim; nothing where it is none.
+    /// Adds what a line of the shim describes; `None` if the line is malformed.
     fn add(&mut self, line: &str, tensor: impl Fn(usize) -> Result<Tensor, TorchError>) -> Option<()> {
         let parts: Vec<&str> = line.split('\t').collect();
         match parts[..] {
@@ -125,7 +126,7 @@ impl Graph {
         Some(())
     }
 
-    /// What an operation gives that makes a list of numbers that are known.
+    /// Returns the constant that an operation makes if it lists known numbers.
     fn list_of_constants(&self, operation: &Operation) -> Option<Constant> {
         let items = || operation.inputs.iter().map(|name| self.constants.get(name));
         if operation.kind != "prim::ListConstruct" {
@@ -138,7 +139,7 @@ impl Graph {
     }
 }
 
-/// The items of a list that commas part.
+/// Parses a list separated by commas.
 fn list<T: std::str::FromStr>(text: &str) -> Option<Vec<T>> {
     text.split(',').filter(|item| !item.is_empty()).map(|item| item.parse().ok()).collect()
 }
@@ -177,7 +178,7 @@ mod tests {
         let weight = Tensor::ones([4, 3, 3, 3], (Kind::Float, Device::Cpu));
         let image = Tensor::ones([1, 3, 8, 8], (Kind::Float, Device::Cpu));
         let script = Script::follow(&image, |image| {
-            // Repeated borders and changes in place are what libtorch's own analyses do not know.
+            // libtorch's own analyses do not know replicated borders and changes in place.
             let padded = image.pad([0, 1, 0, 2], "replicate", None);
             let found = padded.conv2d(&weight, None::<Tensor>, [2, 1], [1, 1], [1, 1], 1).relu_();
             let pooled = found.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false);

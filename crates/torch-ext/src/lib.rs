@@ -1,6 +1,6 @@
-//! What libtorch has and tch does not bind, and what it leaves unfused: fused optimizer kernels, operations on a list of tensors in one
-//! call, autocast with a choice of kind, the channels-last memory format, the state of the random generator, frozen
-//! scripts and what they compute, the allocator.
+//! Bindings of libtorch that tch lacks, and operators that libtorch leaves unfused: fused optimizer kernels, operations
+//! on a list of tensors in one call, autocast with a choice of kind, the channels-last memory format, the state of the
+//! random generator, frozen scripts and their graphs, the allocator.
 //!
 //! **Invariant:** this is the only crate with unsafe code. It computes what it is asked for, and decides nothing.
 
@@ -17,6 +17,7 @@ mod optim;
 mod reads;
 mod recompute;
 mod script;
+mod statistics;
 mod warnings;
 
 pub use autocast::Autocast;
@@ -32,13 +33,14 @@ pub use optim::{Adam, Sgd, clear_grad, fused_adam, fused_sgd, set_grad};
 pub use reads::Reads;
 pub use recompute::recomputed;
 pub use script::Script;
+pub use statistics::Statistics;
 pub use warnings::Warnings;
 
 use contract::TorchError;
 use std::ffi::{CStr, c_int};
 use tch::{Device, Tensor};
 
-/// The version of the libtorch that this was compiled against, e.g. `2.11.0`.
+/// Returns the version of the libtorch that this was compiled against, e.g. `2.11.0`.
 pub fn libtorch_version() -> String {
     // SAFETY: a string literal of the shim.
     unsafe { CStr::from_ptr(ffi::oxiseg_libtorch_version()) }.to_string_lossy().into_owned()
@@ -53,26 +55,27 @@ pub fn tune_allocator() {
     unsafe { ffi::oxiseg_tune_allocator() }
 }
 
-/// `tensor` (`[N, C, H, W]`) with channels innermost in memory; its shape stays, and nothing is copied if it is so already.
+/// Returns `tensor` (`[N, C, H, W]`) with channels innermost in memory. Its shape stays, and nothing is copied if the
+/// layout is right already.
 pub fn channels_last(tensor: &Tensor) -> Result<Tensor, TorchError> {
     // SAFETY: the tensor lives through the call.
     ffi::made(|out| unsafe { ffi::oxiseg_channels_last(tensor.as_ptr(), out) })
 }
 
-/// Lays the values of a 4-d `tensor` out with channels innermost, in place: whoever shares it sees the new layout.
+/// Lays out the values of a 4-d `tensor` with channels innermost, in place: whoever shares it sees the new layout.
 pub fn make_channels_last(tensor: &Tensor) -> Result<(), TorchError> {
     // SAFETY: the tensor lives through the call.
     ffi::checked(unsafe { ffi::oxiseg_make_channels_last(tensor.as_ptr()) })
 }
 
-/// Whether convolutions and matrix products of f32 may round their factors to TensorFloat-32 on GPUs that have it: from now
-/// on, in the whole process. libtorch itself begins with yes for convolutions and no for matrix products.
+/// Allows or forbids rounding the factors of f32 convolutions and matrix products to TensorFloat-32 on GPUs that have
+/// it, from now on and in the whole process. By default libtorch allows it for convolutions only.
 pub fn allow_tf32(allowed: bool) -> Result<(), TorchError> {
     // SAFETY: sets two switches of libtorch's context.
     ffi::checked(unsafe { ffi::oxiseg_allow_tf32(allowed.into()) })
 }
 
-/// Whether both may; see [`allow_tf32`].
+/// Returns true if both may round; see [`allow_tf32`].
 pub fn tf32_allowed() -> Result<bool, TorchError> {
     let mut allowed = 0;
     // SAFETY: a pointer to a live integer.
@@ -80,7 +83,7 @@ pub fn tf32_allowed() -> Result<bool, TorchError> {
     Ok(allowed != 0)
 }
 
-/// A copy of `tensor` in pinned memory of the host, from which a GPU fetches it while the host goes on.
+/// Copies `tensor` to pinned memory of the host, from which a GPU fetches it while the host goes on.
 ///
 /// # Errors
 ///
@@ -97,13 +100,14 @@ fn cuda_index(device: Device) -> c_int {
     }
 }
 
-/// The state of the default random generator of `device` (u8), from which dropout draws.
+/// Returns the state (u8) of the default random generator of `device`, from which dropout draws.
 pub fn generator_state(device: Device) -> Result<Tensor, TorchError> {
     // SAFETY: the shim takes the generator's lock.
     ffi::made(|out| unsafe { ffi::oxiseg_generator_state(cuda_index(device), out) })
 }
 
-/// Puts back what [`generator_state`] gave. A state of the wrong size or kind is an error and changes nothing.
+/// Restores a state that [`generator_state`] returned. A state of the wrong size or kind is an error and changes
+/// nothing.
 pub fn set_generator_state(device: Device, state: &Tensor) -> Result<(), TorchError> {
     // SAFETY: the shim takes the generator's lock; the tensor lives through the call.
     ffi::checked(unsafe { ffi::oxiseg_set_generator_state(cuda_index(device), state.as_ptr()) })

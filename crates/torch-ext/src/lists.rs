@@ -1,4 +1,4 @@
-//! One call for a whole list of tensors, and few kernels on a GPU.
+//! Operations on a whole list of tensors: one call, and few kernels on a GPU.
 
 use crate::ffi;
 use contract::TorchError;
@@ -11,15 +11,16 @@ pub(crate) fn same_length(tensors: &[Tensor], others: &[&[Tensor]]) -> Result<()
     }
 }
 
-/// The Euclidean norm of all `tensors` taken as one vector: a scalar on their device. At least one tensor.
+/// Returns the Euclidean norm of all `tensors` taken as one vector: a scalar on their device. Takes at least one
+/// tensor.
 pub fn global_norm(tensors: &[Tensor]) -> Result<Tensor, TorchError> {
     let pointers = ffi::pointers(tensors);
     // SAFETY: an array of `tensors.len()` live tensors.
     ffi::made(|out| unsafe { ffi::oxiseg_global_norm(pointers.as_ptr(), pointers.len(), out) })
 }
 
-/// Moves each tensor of `into` towards its partner in `towards`, of the same shape and kind, by the share `weight` of the
-/// way (libtorch's `_foreach_lerp_`): `into += weight * (towards - into)`. No gradient flows.
+/// Moves each tensor of `into` towards its partner in `towards`, of the same shape and kind, by the share `weight` of
+/// the way (libtorch's `_foreach_lerp_`): `into += weight * (towards - into)`. No gradient flows.
 pub fn lerp(into: &[Tensor], towards: &[Tensor], weight: f64) -> Result<(), TorchError> {
     same_length(into, &[towards])?;
     let [a, b] = [into, towards].map(ffi::pointers);
@@ -27,8 +28,8 @@ pub fn lerp(into: &[Tensor], towards: &[Tensor], weight: f64) -> Result<(), Torc
     ffi::checked(unsafe { ffi::oxiseg_lerp(a.as_ptr(), b.as_ptr(), a.len(), weight) })
 }
 
-/// Copies each tensor of `from` into its partner in `into`, of the same shape (libtorch's `_foreach_copy_`). No gradient
-/// flows.
+/// Copies each tensor of `from` into its partner in `into`, of the same shape (libtorch's `_foreach_copy_`). No
+/// gradient flows.
 pub fn copy(into: &[Tensor], from: &[Tensor]) -> Result<(), TorchError> {
     same_length(into, &[from])?;
     let [a, b] = [into, from].map(ffi::pointers);

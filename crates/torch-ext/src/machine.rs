@@ -3,7 +3,7 @@
 use crate::ffi;
 use std::ffi::CStr;
 
-/// The processor's name and those of its instructions that decide which kernels are fast.
+/// Returns the processor's name and those of its instructions that decide which kernels are fast.
 pub fn processor() -> String {
     let mut name = [0; 49];
     // SAFETY: the shim writes 48 letters and a NUL behind them.
@@ -21,19 +21,19 @@ pub fn processor() -> String {
     if has.is_empty() { format!("{name} (no AVX-512)") } else { format!("{name} ({})", has.join(", ")) }
 }
 
-/// Returns whether the processor has the AVX-512 instructions that our convolutions in f32 need.
+/// Returns true if the processor has the AVX-512 instructions that our convolutions in f32 need.
 pub fn has_avx512() -> bool {
     // SAFETY: reads a constant of the processor.
     unsafe { ffi::oxiseg_has_avx512() != 0 }
 }
 
-/// Returns whether the processor also has the AVX-512 instructions for products of bf16.
+/// Returns true if the processor also has the AVX-512 instructions for products of bf16.
 pub fn has_avx512_bf16() -> bool {
     // SAFETY: reads a constant of the processor.
     unsafe { ffi::oxiseg_has_avx512_bf16() != 0 }
 }
 
-/// Returns whether libtorch's convolutions in bf16 run on AMX: the processor has it, the system lets this process use
+/// Returns true if libtorch's convolutions in bf16 run on AMX: the processor has it, the system lets this process use
 /// it, and neither `ONEDNN_MAX_CPU_ISA` nor a switch of libtorch's keeps oneDNN from it.
 pub fn has_amx() -> bool {
     let mut has = 0;
@@ -45,15 +45,15 @@ pub fn has_amx() -> bool {
 /// The OpenMP runtime that libtorch runs on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenMp {
-    /// Its file; `None` where the system does not tell.
+    /// Path of its file; `None` if the system does not report it.
     pub file: Option<String>,
-    /// Milliseconds that its threads spin for work before they sleep; `None` for runtimes that cannot be asked, such as
-    /// GNU's.
+    /// Milliseconds that its threads spin for work before they sleep; `None` for runtimes that do not report it, such
+    /// as GNU's.
     pub block_time: Option<u32>,
 }
 
 impl OpenMp {
-    /// The runtime in force, as this thread uses it.
+    /// Returns the runtime in force, as this thread uses it.
     pub fn in_force() -> Self {
         // SAFETY: asks the dynamic linker, and the runtime if it has the function.
         let (file, time) = unsafe { (ffi::oxiseg_openmp_file(), ffi::oxiseg_openmp_block_time()) };
@@ -63,12 +63,12 @@ impl OpenMp {
     }
 }
 
-/// Makes threads that wait for this thread's loops sleep after a millisecond. Measured on 2 cores beside a busy
-/// neighbour, a training then keeps about 0.45 of its rate, with the 200 ms of LLVM's runtime about 0.35; alone it
+/// Makes threads that wait for this thread's loops sleep after a millisecond. Measured on 2 cores next to a busy
+/// process, training then keeps about 0.45 of its rate, and with the 200 ms of LLVM's runtime about 0.35; alone it
 /// loses nothing.
 ///
-/// For LLVM's and Intel's runtimes; GNU's has no such switch. What a person said by `KMP_BLOCKTIME`, `KMP_LIBRARY`,
-/// `OMP_WAIT_POLICY` or `GOMP_SPINCOUNT` stays. Returns whether it was set.
+/// For LLVM's and Intel's runtimes; GNU's has no such switch. A user's `KMP_BLOCKTIME`, `KMP_LIBRARY`,
+/// `OMP_WAIT_POLICY` or `GOMP_SPINCOUNT` stays in force. Returns true if the time was set.
 pub fn tune_openmp() -> bool {
     // SAFETY: calls the runtime's own function, if it has it.
     unsafe { ffi::oxiseg_set_openmp_block_time(1) != 0 }
@@ -85,7 +85,7 @@ mod tests {
         let runtime = OpenMp::in_force();
         assert!(runtime.file.as_ref().is_some_and(|file| file.contains("omp")), "{runtime:?}");
         if !set {
-            // Past the test harness, which shows nothing of tests that pass.
+            // Bypasses the test harness, which hides the output of tests that pass.
             let _ = writeln!(std::io::stderr(), "SKIPPED: {runtime:?} has no block time, or a person has set it");
             return;
         }

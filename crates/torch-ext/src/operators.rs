@@ -1,44 +1,44 @@
-//! Which operators a thread runs, on what.
+//! Record of the operators that a thread runs, and of their tensors.
 
 use crate::ffi;
 use contract::TorchError;
 use std::ffi::CStr;
 use std::marker::PhantomData;
 
-/// While this lives, libtorch tells of every operator that this thread calls; what operators call in turn is not told.
+/// Guard that records every operator that this thread calls while it lives, without those that operators call in turn.
 #[derive(Debug)]
 pub struct Operators {
     handle: u64,
-    /// libtorch keeps the observer by thread.
+    /// libtorch keeps the observer per thread.
     this_thread: PhantomData<*const ()>,
 }
 
-/// An operator that was called.
+/// A call of an operator.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Operator {
     /// Its name in libtorch, such as `aten::conv2d`; those that work in place end in `_`.
     pub name: String,
-    /// How long it took this thread, to the microsecond.
+    /// Duration on this thread, to the microsecond.
     pub seconds: f64,
-    /// The first tensor that it gave.
+    /// First tensor that it returned.
     pub output: Option<Seen>,
-    /// Its first two arguments, where they are tensors: of a layer its input and its weight.
+    /// First two arguments, where they are tensors: a layer's input and weight.
     pub inputs: [Option<Seen>; 2],
 }
 
-/// What was seen of a tensor.
+/// Address, bytes and shape of a tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// Where its numbers were: as long as a tensor lives, no other is there.
+    /// Address of its values: as long as a tensor lives, no other is there.
     pub address: usize,
-    /// How large they are.
+    /// Size of its values in bytes.
     pub bytes: u64,
     /// Its shape.
     pub size: Vec<i64>,
 }
 
 impl Operators {
-    /// Starts to listen. One at a time on a thread: another one begins anew.
+    /// Starts to record. One at a time on a thread: another one begins anew.
     pub fn watch() -> Result<Self, TorchError> {
         let mut handle = 0;
         // SAFETY: a pointer to a live integer.
@@ -46,7 +46,7 @@ impl Operators {
         Ok(Self { handle, this_thread: PhantomData })
     }
 
-    /// What was called since the start, in order.
+    /// Returns the calls since the start, in order.
     pub fn seen(&self) -> Vec<Operator> {
         // SAFETY: the shim returns a NUL-terminated string of this thread that stays as it is until the next operator.
         let text = unsafe { CStr::from_ptr(ffi::oxiseg_operators()) }.to_string_lossy();
@@ -61,7 +61,7 @@ impl Drop for Operators {
     }
 }
 
-/// A line of the shim: the name, and after tabs the seconds and the tensors as `address:bytes,side,side…`.
+/// Parses a line of the shim: the name, and after tabs the seconds and the tensors as `address:bytes,side,side…`.
 fn parse(line: &str) -> Option<Operator> {
     let mut parts = line.split('\t');
     let name = parts.next()?.into();

@@ -1,4 +1,4 @@
-//! The fused optimizer kernels: one call updates every parameter, on CPU and GPU alike.
+//! Fused optimizer kernels: one call updates every parameter, on CPU and GPU alike.
 //!
 //! All of them divide the gradients by `grad_scale` (scalar f32, on the device) before they use them, and leave
 //! parameters and state alone where `found_inf` (scalar f32, on the device) is 1: clipping, averaging and the check for
@@ -9,37 +9,37 @@ use crate::lists::same_length;
 use contract::TorchError;
 use tch::Tensor;
 
-/// What an Adam update needs besides tensors.
+/// Settings of an Adam update.
 #[derive(Debug, Clone, Copy)]
 pub struct Adam {
-    /// The step size.
+    /// Step size.
     pub learning_rate: f64,
-    /// The decay of the first moment.
+    /// Decay of the first moment.
     pub beta1: f64,
-    /// The decay of the second moment.
+    /// Decay of the second moment.
     pub beta2: f64,
     /// Added to the root of the second moment.
     pub epsilon: f64,
-    /// Decay of the weights: added to the gradient, or taken off the weights where `decoupled`.
+    /// Weight decay: added to the gradient, or subtracted from the weights if `decoupled`.
     pub weight_decay: f64,
-    /// AdamW.
+    /// Selects AdamW.
     pub decoupled: bool,
 }
 
-/// What an SGD update needs besides tensors.
+/// Settings of an SGD update.
 #[derive(Debug, Clone, Copy)]
 pub struct Sgd {
-    /// The step size.
+    /// Step size.
     pub learning_rate: f64,
-    /// The decay of the velocity; 0 for none.
+    /// Decay of the velocity; 0 for none.
     pub momentum: f64,
-    /// Decay of the weights, added to the gradient.
+    /// Weight decay, added to the gradient.
     pub weight_decay: f64,
-    /// Nesterov's look-ahead.
+    /// Enables Nesterov's look-ahead.
     pub nesterov: bool,
 }
 
-/// One step of Adam or AdamW (libtorch's `_fused_adam_`, `_fused_adamw_`). `step` (scalar f32) counts from 1.
+/// Makes one step of Adam or AdamW (libtorch's `_fused_adam_`, `_fused_adamw_`). `step` (scalar f32) counts from 1.
 #[expect(clippy::too_many_arguments, reason = "the kernel's own list")]
 pub fn fused_adam(
     params: &[Tensor],
@@ -74,7 +74,7 @@ pub fn fused_adam(
     })
 }
 
-/// One step of SGD (libtorch's `_fused_sgd_`). Velocities start at zero; they are ignored where `momentum` is 0.
+/// Makes one step of SGD (libtorch's `_fused_sgd_`). Velocities start at zero; they are ignored where `momentum` is 0.
 pub fn fused_sgd(
     params: &[Tensor],
     grads: &[Tensor],
@@ -108,13 +108,13 @@ pub fn fused_sgd(
     })
 }
 
-/// Makes `grad` the gradient of `tensor`.
+/// Sets the gradient of `tensor` to `grad`.
 pub fn set_grad(tensor: &Tensor, grad: &Tensor) -> Result<(), TorchError> {
     // SAFETY: two live tensors.
     ffi::checked(unsafe { ffi::oxiseg_set_grad(tensor.as_ptr(), grad.as_ptr()) })
 }
 
-/// Takes the gradient of `tensor` away, so that the next backward pass writes it instead of adding to it.
+/// Removes the gradient of `tensor`, so that the next backward pass writes it instead of adding to it.
 pub fn clear_grad(tensor: &Tensor) -> Result<(), TorchError> {
     // SAFETY: a live tensor; null stands for no gradient.
     ffi::checked(unsafe { ffi::oxiseg_set_grad(tensor.as_ptr(), std::ptr::null()) })

@@ -1,17 +1,17 @@
-//! How often the host asked for a value and had to wait for it: what a test holds against a training step.
+//! Number of times that the host reads a value from the device and waits for it, for tests of the training step.
 
 use crate::ffi;
 use contract::TorchError;
 use std::marker::PhantomData;
 
-/// While this lives, libtorch tells of every operator that this thread runs, and those that read a value are counted.
+/// Guard that counts the operators by which this thread reads a value.
 ///
 /// The count is the same on a CPU, where such a read is free, as on a GPU, where the whole queue has to drain first.
 #[derive(Debug)]
 pub struct Reads {
     handle: u64,
     before: i64,
-    /// libtorch keeps the observer by thread.
+    /// libtorch keeps the observer per thread.
     this_thread: PhantomData<*const ()>,
 }
 
@@ -26,7 +26,7 @@ impl Reads {
         Ok(Self { handle, before, this_thread: PhantomData })
     }
 
-    /// Reads since the start.
+    /// Returns the number of reads since the start.
     pub fn count(&self) -> i64 {
         // SAFETY: a counter of this thread.
         unsafe { ffi::oxiseg_reads() - self.before }

@@ -1,4 +1,4 @@
-//! Pieces of a network that are run once more in the backward pass, so that what they compute on their way need not be kept
+//! Pieces of a network that run once more in the backward pass, so that their intermediate activations need not be kept
 //! (Chen et al., 2016).
 
 use crate::fused::Fusion;
@@ -7,15 +7,15 @@ use contract::TorchError;
 use std::ffi::c_void;
 use tch::Tensor;
 
-/// What a piece computes of its inputs.
+/// Function from a piece's inputs to its output.
 type Piece = Box<dyn Fn(&[Tensor]) -> Tensor + Send>;
 
-/// What `piece` makes of the `inputs`, its panics as errors. Where a derivative is wanted, only these are kept, and `piece` is run a
-/// second time when the backward pass comes to it, in the precision and with the operators of the first run; while it lasts,
-/// the thread that asked for the backward pass waits.
+/// Runs `piece` on the `inputs`; its panics become errors. Where a derivative is wanted, only the inputs are kept. The
+/// backward pass runs `piece` a second time, in the precision and with the operators of the first run; the thread that
+/// asked for the backward pass waits for it.
 ///
-/// `piece` must give the same both times, so it must draw nothing at random. `buffers` are the tensors that it changes by itself
-/// (running statistics): the second run leaves them as they are.
+/// `piece` must return the same both times, so it must draw nothing at random. `buffers` are the tensors that it
+/// changes by itself (running statistics): the second run leaves them as they are.
 pub fn recomputed(
     inputs: &[Tensor],
     buffers: &[Tensor],
@@ -27,8 +27,8 @@ pub fn recomputed(
         piece(inputs)
     });
     let ([inputs, buffers], piece) = ([inputs, buffers].map(ffi::pointers), Box::into_raw(Box::new(piece)));
-    // SAFETY: the tensors live through the call and the shim keeps owners of its own. The shim takes the piece, also where the
-    // call fails, calls it as what it is, and drops it once.
+    // SAFETY: the tensors live through the call and the shim keeps owners of its own. The shim takes the piece, also
+    // where the call fails, calls it as the type that it is, and drops it once.
     ffi::made(|out| unsafe {
         ffi::oxiseg_recompute(
             inputs.as_ptr(),
@@ -67,7 +67,7 @@ mod tests {
         (Tensor::arange(count, CPU) * 12.9898).sin()
     }
 
-    /// A piece that counts its runs and changes a buffer.
+    /// Makes a piece that counts its runs and changes a buffer.
     fn piece(weight: &Tensor, buffer: &Tensor, runs: &Arc<AtomicU32>) -> impl Fn(&[Tensor]) -> Tensor + Send + 'static {
         let (weight, buffer, runs) = (weight.shallow_clone(), buffer.shallow_clone(), Arc::clone(runs));
         move |inputs| {

@@ -5,13 +5,13 @@ use contract::TorchError;
 use std::ffi::c_void;
 use tch::Tensor;
 
-/// A network as libtorch followed it, in a form that is only good for evaluation: its parameters are constants, and BatchNorm is
-/// folded into the convolutions before it (libtorch's `freeze`).
+/// A network traced by libtorch, for evaluation only: its parameters are constants, and BatchNorm is folded into the
+/// convolutions before it (libtorch's `freeze`).
 #[derive(Debug)]
 pub struct Script(*mut ffi::CScript);
 
 impl Script {
-    /// Follows what `network` does with `example`; its panics are errors. Parameters must not want gradients.
+    /// Traces `network` on `example`; its panics become errors. Parameters must not require gradients.
     pub fn follow(example: &Tensor, network: impl Fn(&Tensor) -> Tensor) -> Result<Self, TorchError> {
         let mut out = std::ptr::null_mut();
         let network = |inputs: &[Tensor]| network(&inputs[0]);
@@ -23,10 +23,10 @@ impl Script {
         Ok(Self(out))
     }
 
-    /// The bytes of its file.
+    /// Returns the bytes of its file.
     pub fn bytes(&self) -> Result<Vec<u8>, TorchError> {
         let mut bytes = Vec::new();
-        // SAFETY: the script is alive, and `write` is told to write into these bytes.
+        // SAFETY: the script is alive, and `write` gets these bytes to write into.
         ffi::checked(unsafe { ffi::oxiseg_script_bytes(self.0, (&raw mut bytes).cast(), write) })?;
         Ok(bytes)
     }
@@ -43,7 +43,7 @@ impl Drop for Script {
     }
 }
 
-/// Adds bytes for the shim.
+/// Appends bytes for the shim.
 ///
 /// # Safety
 ///

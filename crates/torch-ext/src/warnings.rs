@@ -5,11 +5,11 @@ use contract::TorchError;
 use std::ffi::{CStr, c_void};
 use std::marker::PhantomData;
 
-/// While this lives, libtorch's warnings on this thread are kept instead of being printed.
+/// Guard that keeps libtorch's warnings on this thread instead of printing them, while it lives.
 #[derive(Debug)]
 pub struct Warnings {
     before: *mut c_void,
-    /// libtorch keeps the handler by thread, and so does the raw pointer this struct.
+    /// libtorch keeps the handler per thread, so the guard must stay on its own.
     this_thread: PhantomData<*const ()>,
 }
 
@@ -22,7 +22,7 @@ impl Warnings {
         Ok(Self { before, this_thread: PhantomData })
     }
 
-    /// The warnings since the start.
+    /// Returns the warnings since the start.
     pub fn seen(&self) -> Vec<String> {
         // SAFETY: the shim returns a NUL-terminated string of this thread that stays as it is until the next warning.
         let text = unsafe { CStr::from_ptr(ffi::oxiseg_warnings()) }.to_string_lossy();
@@ -46,7 +46,7 @@ mod tests {
     fn memory_is_pinned_without_the_device_that_libtorch_warns_of() {
         let x = Tensor::zeros([4], (Kind::Uint8, Device::Cpu));
         let warnings = Warnings::watch().unwrap();
-        // It works on a GPU only; before it finds none, it warns.
+        // It works on a GPU only; it warns before it finds none.
         let _ = x.f_pin_memory(Device::Cuda(0));
         let said = warnings.seen();
         assert!(said.iter().any(|said| said.contains("deprecated")), "a useless test: {said:?}");

@@ -1,4 +1,4 @@
-"""Writes files/: state dicts as PyTorch saves them, and such as nobody should read; expected.json: what is in them.
+"""Writes files/ (state dicts as PyTorch saves them, and files that must be refused) and expected.json (their content).
 
     python make.py        (made with PyTorch 2.11, torchvision 0.26 and safetensors)
 """
@@ -40,7 +40,7 @@ kinds = {
 
 
 class Evil:
-    """What happens to whoever unpickles it."""
+    """Runs a command when it is unpickled."""
 
     def __reduce__(self):
         return os.system, ("touch evil-was-here",)

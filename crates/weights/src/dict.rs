@@ -1,4 +1,5 @@
-//! What `torch.save` writes: a zip archive since 2020 (PyTorch 1.6), before that pickles with the numbers behind them.
+//! Reads files of `torch.save`: a zip archive since 2020 (PyTorch 1.6), before that pickles followed by the raw
+//! numbers.
 
 use crate::error::{Error, unfit};
 use crate::pickle::{self, Value};
@@ -11,17 +12,17 @@ use std::path::Path;
 use tch::Tensor;
 use zip::ZipArchive;
 
-/// What files before 2020 begin with, as a pickle, and the version that follows.
+/// Magic number at the start of files from before 2020, as a pickle, and the version after it.
 const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
 const VERSION: i128 = 1001;
 
-/// Where training scripts keep the state dict.
+/// Keys under which training scripts save the state dict.
 const KEYS: [&str; 3] = ["state_dict", "model_state_dict", "model"];
 
-/// How many things that are no tensors are named.
+/// Maximum number of non-tensors listed in an error.
 const NAMED: usize = 10;
 
-/// An archive of `torch.save` or `torch.jit.save`. All that is read of it is together no larger than it is.
+/// An archive of `torch.save` or `torch.jit.save`. The bytes read from it are in total no more than its own.
 pub(crate) struct Archive<'b> {
     path: &'b Path,
     zip: ZipArchive<Cursor<&'b [u8]>>,
@@ -48,8 +49,7 @@ impl<'b> Archive<'b> {
     fn entry(&mut self, name: &str, expected: Option<usize>) -> Result<Vec<u8>, Error> {
         let (path, name) = (self.path, format!("{}/{name}", self.folder));
         let mut file = self.zip.by_name(&name).map_err(|error| unfit(path, format!("{name}: {error}")))?;
-        // A compressed entry may claim any size, and several may share their bytes; what torch.save writes does
-        // neither.
+        // A compressed entry may claim any size, and several may share their bytes; torch.save does neither.
         let size = usize::try_from(file.size()).unwrap_or(usize::MAX);
         if size > self.left || expected.is_some_and(|expected| expected != size) {
             let expected = expected.map_or("no more than the file".into(), |expected| format!("{expected} bytes"));
@@ -62,7 +62,7 @@ impl<'b> Archive<'b> {
         Ok(content)
     }
 
-    /// The state dict.
+    /// Reads the state dict.
     pub(crate) fn state_dict(mut self) -> Result<StateDict, Error> {
         let pickled = self.entry("data.pkl", None)?;
         let (value, _) = pickle::read(&pickled).map_err(|problem| unfit(self.path, problem))?;
@@ -70,7 +70,7 @@ impl<'b> Archive<'b> {
         Ok(self.tensors(&views, "data")?.into_iter().collect())
     }
 
-    /// The constants of a TorchScript, in order.
+    /// Reads the constants of a TorchScript, in order.
     pub(crate) fn constants(mut self) -> Result<Vec<Tensor>, Error> {
         let pickled = self.entry("constants.pkl", None)?;
         let (value, _) = pickle::read(&pickled).map_err(|problem| unfit(self.path, problem))?;
@@ -86,7 +86,7 @@ impl<'b> Archive<'b> {
         Ok(self.tensors(&views, "constants")?.into_iter().map(|(_, tensor)| tensor).collect())
     }
 
-    /// The tensors of `views`, whose numbers are in the folder `numbers_in`.
+    /// Reads the tensors of `views`, whose numbers are in the folder `numbers_in`.
     fn tensors(&mut self, views: &[(String, View)], numbers_in: &str) -> Result<Vec<(String, Tensor)>, Error> {
         let mut storages = HashMap::new();
         for storage in views.iter().map(|(_, view)| &view.storage) {
@@ -99,7 +99,7 @@ impl<'b> Archive<'b> {
     }
 }
 
-/// The tensors of a file from before 2020.
+/// Reads the tensors of a file from before 2020.
 pub(crate) fn legacy(path: &Path, bytes: &[u8]) -> Result<StateDict, Error> {
     let mut rest = bytes;
     let mut next = || -> Result<Value, Error> {
@@ -120,13 +120,13 @@ pub(crate) fn legacy(path: &Path, bytes: &[u8]) -> Result<StateDict, Error> {
             Value::Text(key) => known.get(&**key),
             _ => None,
         };
-        // Its size stands nowhere else, so what comes after it cannot be found.
+        // Its size is given nowhere else, so the storages after it cannot be found.
         let storage =
             storage.ok_or_else(|| unfit(path, "it holds numbers that belong to no tensor of the state dict"))?;
         let ended = || unfit(path, format!("it ends before the numbers of storage {}", storage.key));
         let (count, after) = rest.split_first_chunk::<8>().ok_or_else(ended)?;
         if u64::from_le_bytes(*count) != storage.count as u64 {
-            return Err(unfit(path, format!("storage {} has {} numbers and says another", storage.key, storage.count)));
+            return Err(unfit(path, format!("storage {} gives a count other than {}", storage.key, storage.count)));
         }
         let (content, after) = after.split_at_checked(size(path, storage)?).ok_or_else(ended)?;
         storages.insert(storage.key.clone(), numbers(path, storage, content)?);
@@ -153,7 +153,7 @@ fn tensors(
         let numbers = storages.get(&view.storage.key);
         let numbers = numbers.ok_or_else(|| unfit(path, format!("the numbers of tensor '{name}' are not in it")))?;
         if numbers.kind() != view.storage.kind || numbers.numel() != view.storage.count {
-            return Err(unfit(path, format!("tensor '{name}' takes its storage for another")));
+            return Err(unfit(path, format!("tensor '{name}' disagrees with another on its storage's kind or size")));
         }
         let tensor = view.of(numbers).map_err(|problem| unfit(path, format!("tensor '{name}': {problem}")))?;
         Ok((name.clone(), tensor))
@@ -161,7 +161,7 @@ fn tensors(
     views.iter().map(tensor).collect()
 }
 
-/// The tensors of a state dict, or of what holds one, by name.
+/// Returns the tensors of a state dict, or of a dict that holds one, by name.
 fn views(path: &Path, value: &Value) -> Result<Vec<(String, View)>, Error> {
     let dict = match value {
         Value::Dict(items) => items,
@@ -194,7 +194,7 @@ fn views(path: &Path, value: &Value) -> Result<Vec<(String, View)>, Error> {
     Err(Error::NoTensors { path: path.into(), what })
 }
 
-/// What a value is, in few words.
+/// Describes a value in a few words.
 fn shown(value: &Value) -> String {
     match value {
         Value::Int(number) => format!("the number {number}"),

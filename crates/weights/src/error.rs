@@ -1,28 +1,28 @@
-//! Why a file's weights cannot be had.
+//! Errors of reading weights.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a file's weights cannot be had. Each variant names the file.
+/// Failure to read weights. Each variant names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// It is no file of weights, or a damaged one.
+    /// The file is not a file of weights, or is damaged.
     #[error("{}: {problem}", path.display())]
     Unfit {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the problem.
         problem: String,
     },
-    /// What it holds is not a state dict.
+    /// The file's content is not a state dict.
     #[error(
         "{} holds what is no tensor: {}; save the network's state_dict() and nothing else",
         path.display(),
@@ -31,7 +31,7 @@ pub enum Error {
     NoTensors {
         /// The file.
         path: PathBuf,
-        /// What there is in the place of tensors, with its names.
+        /// Descriptions of the values in the place of tensors, with their names.
         what: Vec<String>,
     },
 }

@@ -1,10 +1,10 @@
-//! Weights from files of others: `.safetensors`, and what `torch.save` makes of a state dict.
+//! Reads weights from foreign files: `.safetensors`, and state dicts written by `torch.save`.
 //!
-//! A file is known by its content, not by its name. [`read`] gives all its tensors by name; what they are called in a
-//! network is the network's to say.
+//! The format is detected from the content, not from the file's name. [`read`] returns all tensors by name; mapping
+//! these names to its own is up to the network.
 //!
-//! **Invariant:** nothing that a file says is executed. A pickle is read as data: of what it names only the parts of a
-//! tensor are known here, and everything else is passed over, or is the reason why a file is refused.
+//! **Invariant:** nothing in a file is executed. A pickle is parsed as data: only the names that make up a tensor are
+//! recognised; everything else is ignored, or the reason why a file is refused.
 
 mod dict;
 mod error;
@@ -21,13 +21,13 @@ use std::io::Read;
 use std::path::Path;
 use tch::{Kind, Tensor};
 
-/// The tensors of the file at `path`, by name, on the CPU. Of a training checkpoint that holds more than a state dict, those
-/// under `state_dict`, `model_state_dict` or `model`.
+/// Reads the tensors of the file at `path`, by name, onto the CPU. If a training checkpoint holds more than a state
+/// dict, reads those under `state_dict`, `model_state_dict` or `model`.
 ///
 /// # Errors
 ///
-/// [`Error::Io`] where it cannot be read, [`Error::Unfit`] where it is no such file or a damaged one, [`Error::NoTensors`] with
-/// a list of what there is in the place of tensors.
+/// [`Error::Io`] if the file cannot be read, [`Error::Unfit`] if it is no file of weights or damaged,
+/// [`Error::NoTensors`] with a list of the other values if it holds any.
 pub fn read(path: &Path) -> Result<StateDict, Error> {
     let mut bytes = Vec::new();
     let read = regular::open(path).and_then(|mut file| file.read_to_end(&mut bytes));
@@ -35,14 +35,14 @@ pub fn read(path: &Path) -> Result<StateDict, Error> {
     parse(path, &bytes)
 }
 
-/// [`read`] for the `bytes` of a file; `path` names it in errors.
+/// Reads the tensors from the `bytes` of a file, like [`read`]; `path` names it in errors.
 ///
 /// # Errors
 ///
-/// Those of [`read`] but [`Error::Io`].
+/// Those of [`read`] except [`Error::Io`].
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<StateDict, Error> {
     match bytes {
-        // First, because the length that it begins with may look like the beginning of the others.
+        // First, because the header length at its start may look like the start of the other formats.
         bytes if is_safetensors(bytes) => safetensors(path, bytes),
         [b'P', b'K', ..] => Archive::open(path, bytes)?.state_dict(),
         [pickle::PROTO, ..] => dict::legacy(path, bytes),
@@ -55,12 +55,12 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<StateDict, Error> {
 ///
 /// # Errors
 ///
-/// [`Error::Unfit`] where it is no such file, a damaged one, or one with a constant that is no tensor.
+/// [`Error::Unfit`] if it is no TorchScript, is damaged, or has a constant that is not a tensor.
 pub fn constants(path: &Path, bytes: &[u8]) -> Result<Vec<Tensor>, Error> {
     Archive::open(path, bytes)?.constants()
 }
 
-/// Whether there is a header of JSON, of the length that stands before it.
+/// Returns true if `bytes` begin with a header length that fits and a JSON header.
 fn is_safetensors(bytes: &[u8]) -> bool {
     let length = bytes.first_chunk().map(|length| u64::from_le_bytes(*length));
     length.is_some_and(|length| length < bytes.len() as u64) && bytes.get(8) == Some(&b'{')
@@ -99,7 +99,7 @@ fn kind(dtype: Dtype) -> Option<Kind> {
     })
 }
 
-/// What libtorch said of a tensor of the file.
+/// Returns libtorch's error about a tensor of the file.
 fn torch(path: &Path, name: &str, error: &tch::TchError) -> Error {
     unfit(path, format!("tensor '{name}': {}", TorchError::new(&error.to_string())))
 }

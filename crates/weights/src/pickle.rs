@@ -1,38 +1,38 @@
-//! Python's pickles, read as data.
+//! Reads Python's pickles as data.
 //!
-//! Of the language of the [pickle machine](https://github.com/python/cpython/blob/main/Lib/pickletools.py) this knows what
-//! `torch.save` writes, protocols 2 to 4. A name (`torch._utils._rebuild_tensor_v2`) stays a name, a call stays a call:
-//! whoever asked for the value looks for those that it knows.
+//! Supports those opcodes of the [pickle machine](https://github.com/python/cpython/blob/main/Lib/pickletools.py) that
+//! `torch.save` writes, protocols 2 to 4. A name (`torch._utils._rebuild_tensor_v2`) stays a name, and a call stays a
+//! call: the caller interprets those that it knows.
 
 use std::rc::Rc;
 
-/// The first byte of a pickle.
+/// First byte of a pickle.
 pub(crate) const PROTO: u8 = 0x80;
 
-/// The most that values may be nested in each other, and the most of them at once: beyond it is no state dict.
+/// Maximum nesting of values, and their maximum number at once: no state dict exceeds them.
 const DEEPEST: u32 = 64;
 const MOST: usize = 10_000_000;
 
-/// What a pickle holds.
+/// A value of a pickle.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value {
     Int(i128),
     Text(Rc<str>),
     Tuple(Rc<[Value]>),
     List(Rc<[Value]>),
-    /// Keys, each before its value.
+    /// Keys, each followed by its value.
     Dict(Rc<[Value]>),
     /// A name in a module: `module.name`.
     Name(Rc<str>),
     /// `name(arguments)`.
     Call(Rc<(Value, Value)>),
-    /// What is kept outside the pickle, and how it is called there.
+    /// An object stored outside the pickle, by its persistent id.
     Outside(Rc<Value>),
-    /// Anything else; what it is.
+    /// Anything else, by a description.
     Other(Rc<str>),
 }
 
-/// What is on the stack: a value, a list or dict that is being filled (and how deep they are), or a mark.
+/// Entry of the stack: a value, a list or dict that is being filled (both with their depth), or a mark.
 enum Building {
     Done(Value, u32),
     Open { dict: bool, items: Vec<Value>, depth: u32 },
@@ -45,7 +45,7 @@ impl Building {
     }
 }
 
-/// Reads one pickle from the front of `bytes`; gives what is left of them.
+/// Reads one pickle from the front of `bytes`. Returns its value and the remaining bytes.
 pub(crate) fn read(bytes: &[u8]) -> Result<(Value, &[u8]), String> {
     Machine { bytes, stack: Vec::new(), memo: Vec::new(), memorised: 0 }.run()
 }
@@ -53,7 +53,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<(Value, &[u8]), String> {
 struct Machine<'b> {
     bytes: &'b [u8],
     stack: Vec<Building>,
-    /// Values by the numbers that the pickle gives them.
+    /// Memoised values, by their memo indices.
     memo: Vec<Option<(Value, u32)>>,
     memorised: usize,
 }
@@ -69,12 +69,12 @@ impl<'b> Machine<'b> {
         Ok(taken)
     }
 
-    /// A little-endian number of `count` bytes, at most 8.
+    /// Reads a little-endian number of `count` bytes, at most 8.
     fn number(&mut self, count: usize) -> Result<u64, String> {
         Ok(self.take(count)?.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 
-    /// As many bytes as a number of `count` bytes says.
+    /// Reads a length of `count` bytes, and then as many bytes.
     fn counted(&mut self, count: usize) -> Result<&'b [u8], String> {
         let length = usize::try_from(self.number(count)?).map_err(|_| "its pickle ends too early")?;
         self.take(length)
@@ -100,7 +100,7 @@ impl<'b> Machine<'b> {
         Ok(())
     }
 
-    /// Puts a value on the stack in which the deepest is so deep.
+    /// Pushes a value of nesting depth `depth`.
     fn push(&mut self, value: Value, depth: u32) -> Result<(), String> {
         if depth > DEEPEST {
             return Err(format!("its pickle is nested more than {DEEPEST} deep"));
@@ -117,7 +117,7 @@ impl<'b> Machine<'b> {
         }
     }
 
-    /// What was put on the stack after the last mark, and how deep it is.
+    /// Pops the values above the last mark, and returns them with the depth of the deepest.
     fn marked(&mut self) -> Result<(Vec<Value>, u32), String> {
         let (mut values, mut deepest) = (Vec::new(), 0);
         while !matches!(self.stack.last(), Some(Building::Mark)) {
@@ -142,7 +142,7 @@ impl<'b> Machine<'b> {
         self.push(Value::Tuple(values.into()), deepest + 1)
     }
 
-    /// Puts values into what is below them: a dict, a list, or something that nobody looks into.
+    /// Adds values to the list or dict at the top of the stack, or drops them if it is any other value.
     fn fill(&mut self, into_dict: bool, values: Vec<Value>, of_values: u32) -> Result<(), String> {
         if of_values >= DEEPEST {
             return Err(format!("its pickle is nested more than {DEEPEST} deep"));
@@ -170,7 +170,7 @@ impl<'b> Machine<'b> {
         }
         self.memo[index] = match self.stack.last() {
             Some(Building::Done(value, depth)) => Some((value.clone(), *depth)),
-            // What is in it will be known later only, and nothing that is meant here stands twice in a file.
+            // Its content is not known yet, and no state dict refers to a list or dict twice.
             Some(Building::Open { .. }) => Some((other("something that stands in several places"), 1)),
             Some(Building::Mark) | None => return Err("its pickle remembers what it did not make".into()),
         };
@@ -201,7 +201,7 @@ impl<'b> Machine<'b> {
             let [code] = *self.take(1)? else { return Err("its pickle ends too early".into()) };
             match code {
                 PROTO => drop(self.take(1)?),
-                // FRAME: how long it is, which its end tells too.
+                // FRAME: its length, which is not needed.
                 0x95 => drop(self.take(8)?),
                 b'.' => return Ok((self.pop()?.0, self.bytes)),
                 b'(' => self.put(Building::Mark)?,
@@ -277,7 +277,7 @@ impl<'b> Machine<'b> {
                     _ => return Err("a name in its pickle is no text".into()),
                 },
                 b'R' | 0x81 => self.call()?,
-                // BUILD: what an object is beside what it was made from. A state dict keeps notes there.
+                // BUILD: the state of an object. A state dict keeps its metadata there.
                 b'b' => drop(self.pop()?),
                 b'Q' => {
                     let (called, depth) = self.pop()?;
@@ -298,7 +298,7 @@ impl<'b> Machine<'b> {
         self.push(Value::Int(number.into()), 0)
     }
 
-    /// A number in two's complement, of up to 16 bytes.
+    /// Pushes a number in two's complement; one of more than 16 bytes only by its description.
     fn long(&mut self, bytes: &[u8]) -> Result<(), String> {
         let value = if bytes.len() > 16 {
             other("a large number")

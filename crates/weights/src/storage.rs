@@ -1,16 +1,16 @@
-//! The numbers of tensors, and how a pickle speaks of them.
+//! Storages of tensors, and their description in a pickle.
 
 use crate::pickle::Value;
 use tch::{Kind, Tensor};
 
-/// A run of numbers of one kind that tensors are views of.
+/// Consecutive numbers of one kind, of which tensors are views.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Storage {
-    /// What it is called outside the pickle.
+    /// Its key outside the pickle.
     pub(crate) key: String,
-    /// What its numbers are.
+    /// Kind of its numbers.
     pub(crate) kind: Kind,
-    /// How many there are.
+    /// Number of elements.
     pub(crate) count: usize,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct View {
 }
 
 impl Storage {
-    /// Of a persistent id `('storage', torch.FloatStorage, key, place, count, …)`.
+    /// Parses a persistent id `('storage', torch.FloatStorage, key, place, count, …)`.
     fn parse(value: &Value) -> Option<Self> {
         let Value::Outside(id) = value else { return None };
         let Value::Tuple(id) = &**id else { return None };
@@ -48,14 +48,14 @@ impl Storage {
         (&**what == "storage").then(|| Self { key: key.to_string(), kind, count })
     }
 
-    /// Its bytes; `None` for more than there can be.
+    /// Returns its size in bytes, `None` on an overflow.
     pub(crate) fn bytes(&self) -> Option<usize> {
         self.count.checked_mul(self.kind.elt_size_in_bytes())
     }
 }
 
 impl View {
-    /// Of `torch._utils._rebuild_tensor_v2(storage, offset, size, stride, …)`, also as a parameter's data.
+    /// Parses `torch._utils._rebuild_tensor_v2(storage, offset, size, stride, …)`, also as a parameter's data.
     pub(crate) fn parse(value: &Value) -> Option<Self> {
         let Value::Call(call) = value else { return None };
         let (Value::Name(name), Value::Tuple(arguments)) = &**call else { return None };
@@ -79,7 +79,7 @@ impl View {
         }
     }
 
-    /// What of `numbers`, its storage as one vector, the tensor is.
+    /// Returns the tensor as a view of `numbers`, its storage as one vector.
     pub(crate) fn of(&self, numbers: &Tensor) -> Result<Tensor, String> {
         let Self { storage, offset, size, stride } = self;
         let refused =
@@ -89,7 +89,7 @@ impl View {
         if !sound || *offset < 0 {
             return Err(refused());
         }
-        // No number twice: a few numbers must not make a tensor that no memory can hold.
+        // No more elements than numbers: strides of 0 must not make a tensor that no memory can hold.
         let count = size.iter().try_fold(1i64, |count, side| count.checked_mul(*side)).ok_or_else(refused)?;
         let last = size
             .iter()

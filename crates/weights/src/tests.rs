@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-/// Where a tensor of `expected.json` stands: its shape and its values.
+/// Returns the names, shapes and values of the tensors under `which` in `expected.json`.
 fn expected(which: &str) -> Vec<(String, Vec<i64>, Vec<f64>)> {
     let text = fs::read_to_string(file("expected.json")).unwrap();
     let all: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -104,7 +104,7 @@ fn every_truncated_file_is_refused() {
     }
 }
 
-/// A pickle of nothing but this code, so often.
+/// Returns a pickle of `start` and `count` times `code`.
 fn repeated(start: &[u8], code: &[u8], count: usize) -> Vec<u8> {
     [start, &code.repeat(count), b"."].concat()
 }
@@ -127,12 +127,12 @@ fn hostile_pickles_end_in_an_error_and_not_in_a_full_stack_or_memory() {
         let problem = pickle::read(&bytes).err().unwrap_or_default();
         assert!(problem.contains(says), "expected {says}, found {problem:?}");
     }
-    // Twice as much at every step, all of it shared.
+    // A tuple that doubles at every step, all of it shared.
     let (doubled, _) = pickle::read(&repeated(b"Nq\x00", b"h\x00h\x00\x86q\x00", 60)).unwrap();
     assert!(matches!(doubled, pickle::Value::Tuple(_)));
 }
 
-/// An archive as `torch.jit.save` writes it: the pickle of its constants, and the f32 records that it speaks of.
+/// Returns an archive as `torch.jit.save` writes it, with the pickle of its constants and their f32 records.
 fn script(constants: &[u8], records: &[(&str, &[f32])]) -> Vec<u8> {
     use std::io::Write;
     let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
@@ -150,7 +150,7 @@ fn script(constants: &[u8], records: &[(&str, &[f32])]) -> Vec<u8> {
     archive.finish().unwrap().into_inner()
 }
 
-/// A pickle's words for a vector of `count` numbers of the record `key`, which is one letter.
+/// Returns a pickle's opcodes for a vector of `count` numbers in the record `key`, which is one letter.
 fn vector(key: &str, count: u8) -> Vec<u8> {
     let head = b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\0";
     let tail = b"tQK\0(K\x00t(K\x01t\x89ccollections\nOrderedDict\n)RtR";
@@ -189,7 +189,7 @@ fn records_that_share_their_bytes_fill_no_memory() {
     let keys: Vec<String> = ('a'..='z').map(String::from).collect();
     let numbers = [1f32; 60];
     let whole = script(&tuple(&keys.iter().map(|key| vector(key, 60)).collect::<Vec<_>>()), &[("a", &numbers)]);
-    // The entry of the only record, once more for each key.
+    // The directory's entry of the only record, repeated for each key.
     let entry = whole.windows(4).rposition(|found| found == b"PK\x01\x02").unwrap();
     let end = whole.windows(4).rposition(|found| found == b"PK\x05\x06").unwrap();
     let (mut bytes, mut tail) = (whole[..entry].to_vec(), whole[end..].to_vec());
@@ -239,7 +239,7 @@ fn the_length_of_a_header_is_not_taken_for_another_format() {
     let path = folder.path().join("weights");
     let weight = Tensor::from_slice(&[1f32, 2.0]);
     let mut seen = BTreeSet::new();
-    // Headers are as long as a multiple of 8. One of 128 begins as a pickle does, one of 19280 as a zip.
+    // The length of a header is a multiple of 8. One of 128 begins like a pickle, one of 19280 like a zip.
     for length in (1..400).chain(19_000..19_400).step_by(3) {
         Tensor::write_safetensors(&[("x".repeat(length), &weight)], &path).unwrap();
         seen.insert(fs::read(&path).unwrap()[..2].to_vec());

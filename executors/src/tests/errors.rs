@@ -1,13 +1,13 @@
-//! What goes wrong in a part ends the loop, with the place and the reason in one line.
+//! An error of a part ends the loop, with the place and the reason in one line.
 
 use super::*;
 use crate::{Error, Pass, Trainer, Validator};
-use contract::{Event, Loss, Progress};
+use contract::{Event, Loss, Model, Outputs, Progress};
 use loss::CrossEntropy;
 use std::ops::ControlFlow::Continue;
 
 /// Trains two epochs of two batches of one sample until the error, which must come after `steps` steps and end it.
-fn failure(model: &dyn ModuleT, input: &Images, loss_fn: &dyn Loss, steps: usize) -> Error {
+fn failure(model: &dyn Model, input: &Images, loss_fn: &dyn Loss, steps: usize) -> Error {
     let (store, _) = network();
     let (mut optimizer, mut metric) = (optimizer(&store, 1), segmentation());
     let mut trainer = Trainer::new(model, input, loss_fn, &mut optimizer, &mut metric, 2);
@@ -28,7 +28,7 @@ fn failure(model: &dyn ModuleT, input: &Images, loss_fn: &dyn Loss, steps: usize
     }
 }
 
-/// Two batches of one sample, of which the last one of the second epoch is spoilt.
+/// Returns an input of two batches of one sample, changed by `spoil`.
 fn spoilt(spoil: Spoil) -> Images {
     Images { spoil, ..Images::new(&[1, 1]) }
 }
@@ -47,8 +47,7 @@ fn an_input_that_fails_is_named_by_its_place() {
 #[test]
 fn a_model_that_panics_on_a_shape_is_an_error_with_the_samples() {
     let (_store, model) = network();
-    let input =
-        spoilt(|at, batch| Ok(if at == (1, 1) { Batch { inputs: noise(&[1, 3, 4, 4], 0), ..batch } } else { batch }));
+    let input = spoilt(|at, batch| Ok(if at == (1, 1) { with_inputs(batch, noise(&[1, 3, 4, 4], 0)) } else { batch }));
     let error = failure(&model, &input, &CrossEntropy::default(), 3);
     assert!(matches!(&error, Error::Model { inputs, .. } if *inputs == [1, 3, 4, 4]));
     let text = error.to_string();
@@ -92,7 +91,8 @@ fn a_loss_that_fails_is_an_error_with_the_samples() {
     assert_eq!(error.to_string(), "training, epoch 1, batch 1 (0.0.0): the loss function failed: no such loss");
 
     let input = spoilt(|at, batch| {
-        Ok(if at == (1, 0) { Batch { targets: batch.targets.narrow(1, 0, 3), ..batch } } else { batch })
+        let targets = batch.targets.narrow(1, 0, 3);
+        Ok(if at == (1, 0) { Batch::new(batch.inputs, targets, batch.names) } else { batch })
     });
     let error = failure(&model, &input, &CrossEntropy::default(), 2);
     assert!(
@@ -147,7 +147,7 @@ fn validation_fails_like_training() {
     assert!(outputs.requires_grad(), "a panic left gradients switched off");
 }
 
-/// An optimizer that cannot, or a metric that cannot take a batch though it has begun to.
+/// An optimizer that fails, or a metric that fails after it has counted a batch.
 struct Fails<'a, T: ?Sized>(&'a mut T);
 
 impl<T: Stateful + ?Sized> Stateful for Fails<'_, T> {
@@ -165,8 +165,8 @@ impl contract::Metric for Fails<'_, Segmentation> {
         self.0.reset();
     }
 
-    fn update(&mut self, loss: &Tensor, outputs: &Tensor, targets: &Tensor) -> Result<(), BoxError> {
-        self.0.update(loss, outputs, targets)?;
+    fn update(&mut self, loss: &Tensor, outputs: &Outputs, batch: &Batch) -> Result<(), BoxError> {
+        self.0.update(loss, outputs, batch)?;
         if loss.requires_grad() { Err("it has a graph".into()) } else { Err("no room".into()) }
     }
 
@@ -238,7 +238,7 @@ fn scores_that_fail_at_the_end_of_an_epoch_come_before_its_last_update() {
     let (loss, _) = {
         let batch = input.batch(0, 0);
         let outputs = model.forward_t(&batch.inputs, true);
-        (loss_fn.loss(&outputs, &batch.targets).unwrap(), outputs)
+        (loss_fn.loss(&outputs.into(), &batch).unwrap(), batch)
     };
     contract::Optimizer::minimize(&mut optimizer, &loss).unwrap();
     let before = (copied(&store), copied(&optimizer));

@@ -1,4 +1,4 @@
-//! Validation and prediction: right, weighted, and without a trace.
+//! Validation and prediction: correct, weighted by pixels, and without side effects.
 
 use super::*;
 use crate::{Prediction, Predictor, Validator};
@@ -17,7 +17,7 @@ fn validation_weighs_by_valid_pixels() {
 
     let (mut metric, mut samples) = (segmentation(), Vec::new());
     // What was measured before must not count.
-    metric.update(&Tensor::from(9f32), &noise(&[1, 2, 4, 4], 0), &input.batch(0, 2).targets).unwrap();
+    metric.update(&Tensor::from(9f32), &noise(&[1, 2, 4, 4], 0).into(), &input.batch(0, 2)).unwrap();
     let loss_fn = CrossEntropy::default();
     let watch = |n| {
         samples.push(n);
@@ -37,7 +37,8 @@ fn validation_leaves_no_trace() {
     let before = copied(&store);
     let mut validator = Validator::new(&model, &input, &loss_fn, &mut metric);
     let first = validator.test(|_| Continue(())).unwrap();
-    let (loss, predictions) = validator.test_step(&input.batch(0, 0)).unwrap();
+    let (loss, outputs) = validator.test_step(&input.batch(0, 0)).unwrap();
+    let predictions = outputs.prediction;
     assert!(!loss.requires_grad() && !predictions.requires_grad());
     assert_eq!(predictions.size(), [2, 2, 4, 4]);
     assert_eq!(validator.test(|_| Continue(())).unwrap(), first);
@@ -61,12 +62,12 @@ fn validation_that_is_broken_off_has_no_scores_and_asks_for_no_further_batch() {
     assert_eq!(Validator::new(&model, &input, &loss_fn, &mut metric).test(watch).unwrap(), None);
     assert_eq!(seen, 5);
 
-    // Nothing of it is left in the next one.
+    // It leaves nothing behind in the next validation.
     let input = Images::new(&[1]);
     let mut validator = Validator::new(&model, &input, &loss_fn, &mut metric);
     let scores = validator.test(|_| Continue(())).unwrap().unwrap();
     assert!((scores[0].1 - by_hand(&model, &[input.batch(0, 0)]).0).abs() < 1e-6);
-    // Also after the last batch.
+    // The same after the last batch.
     assert_eq!(validator.test(|_| Break(())).unwrap(), None);
 }
 
@@ -80,7 +81,7 @@ fn a_step_of_validation_is_that_of_the_batch_alone() {
 }
 
 #[test]
-fn predictions_come_in_order_by_name_and_are_probabilities() {
+fn predictions_come_in_order_by_name_as_they_are_and_as_probabilities() {
     let (store, model) = network();
     let (input, before) = (Images::new(&[2, 1]), copied(&store));
     let predictions: Vec<Prediction> = Predictor::new(&model, &input).predict().map(Result::unwrap).collect();
@@ -88,13 +89,15 @@ fn predictions_come_in_order_by_name_and_are_probabilities() {
     assert_eq!(names, ["0.0.0", "0.0.1", "0.1.0"]);
     let samples = (0..2).flat_map(|index| input.batch(0, index).inputs.split(1, 0));
     for (prediction, sample) in predictions.iter().zip(samples) {
-        assert_eq!((prediction.probabilities.size(), prediction.probabilities.kind()), (vec![2, 4, 4], Kind::Float));
-        assert!(!prediction.probabilities.requires_grad());
-        let sums = prediction.probabilities.sum_dim_intlist(0, false, Kind::Float);
+        let probabilities = prediction.probabilities().unwrap();
+        assert_eq!((probabilities.size(), probabilities.kind()), (vec![2, 4, 4], Kind::Float));
+        assert!(!probabilities.requires_grad());
+        let sums = probabilities.sum_dim_intlist(0, false, Kind::Float);
         assert!((sums - 1.0).abs().max().double_value(&[]) < 1e-6);
         let outputs = model.forward_t(&sample, false).squeeze_dim(0);
+        assert!((&prediction.outputs - &outputs).abs().max().double_value(&[]) < 1e-5);
         assert!(prediction.classes().unwrap().equal(&outputs.argmax(0, false)));
-        let ratio = (&prediction.probabilities.get(1) / &prediction.probabilities.get(0)).log();
+        let ratio = (&probabilities.get(1) / &probabilities.get(0)).log();
         assert!((ratio - (outputs.get(1) - outputs.get(0))).abs().max().double_value(&[]) < 1e-4);
     }
     assert_same(&store.state(), &before);
@@ -115,7 +118,7 @@ fn prediction_ends_after_an_error() {
     let (_store, model) = network();
     let spoils: [Spoil; 2] = [
         |(_, index), batch| if index == 1 { Err("the disk is gone".into()) } else { Ok(batch) },
-        |(_, index), batch| if index == 1 { Ok(Batch { inputs: noise(&[1, 5, 4, 4], 0), ..batch }) } else { Ok(batch) },
+        |(_, index), batch| if index == 1 { Ok(with_inputs(batch, noise(&[1, 5, 4, 4], 0))) } else { Ok(batch) },
     ];
     for (spoil, place) in spoils.into_iter().zip(["prediction, batch 2: no batch", "prediction, batch 2 (0.1.0)"]) {
         let input = Images { spoil, ..Images::new(&[2, 1, 1]) };

@@ -1,18 +1,18 @@
-//! Events in order, steps that learn, and training that goes on where it was.
+//! Events in order, steps that learn, and training that resumes where it was.
 
 use super::*;
 use crate::Trainer;
 use contract::{Event, Progress, Scores};
 use loss::CrossEntropy;
 
-/// What can be compared of an event: the progress, the names of a step, whether there was an update.
+/// The comparable part of an event: the progress, the names of a step, and whether there was an update.
 #[derive(Debug, PartialEq)]
 enum Seen {
     Step(Progress, Vec<String>, bool),
     Epoch(Progress, bool),
 }
 
-/// The parts of a training, so that one can be put down and taken up by another.
+/// The parts of a training, so that one can be interrupted and resumed by another.
 struct Parts {
     store: VarStore,
     model: nn::SequentialT,
@@ -26,7 +26,8 @@ impl Parts {
         Self { optimizer: optimizer(&store, accumulate), store, model, metric: segmentation() }
     }
 
-    /// Trains from `from`, `events` events at most; the progress after them, and the scores of the epochs that ended.
+    /// Trains from `from` for at most `events` events. Returns the progress after them and the scores of the finished
+    /// epochs.
     fn train(&mut self, input: &Images, epochs: u64, from: Progress, events: usize) -> (Progress, Vec<Scores>) {
         let loss_fn = CrossEntropy::default();
         let mut trainer = Trainer::new(&self.model, input, &loss_fn, &mut self.optimizer, &mut self.metric, epochs);
@@ -55,7 +56,7 @@ fn seen(input: &Images, accumulate: u64, epochs: u64, from: Progress) -> Vec<See
     let loss_fn = CrossEntropy::default();
     let mut trainer = Trainer::new(&parts.model, input, &loss_fn, &mut parts.optimizer, &mut parts.metric, epochs);
     let look = |event: Event| match event {
-        Event::Step { progress, loss, update, names } => {
+        Event::Step { progress, loss, update, names, .. } => {
             assert!(loss.size().is_empty() && !loss.requires_grad());
             Seen::Step(progress, names, update.is_some())
         }
@@ -129,7 +130,7 @@ fn training_taken_up_anywhere_ends_as_if_it_had_never_been_put_down() {
         for events in 0..=8 {
             let (mut first, mut second) = (Parts::new(accumulate), Parts::new(accumulate));
             let (progress, mut scores) = first.train(&input, 2, Progress::default(), events);
-            // The other has a past of its own, none of which may be left.
+            // The other has its own past, none of which may remain.
             second.train(&input, 5, at(4, 0, 12, 20), 2);
             second.load(&first.states());
             let (end, rest) = second.train(&input, 2, progress, usize::MAX);
@@ -170,7 +171,8 @@ fn a_step_gives_loss_and_predictions_and_changes_the_weights() {
     let loss_fn = CrossEntropy::default();
     let mut trainer = Trainer::new(&parts.model, &input, &loss_fn, &mut parts.optimizer, &mut parts.metric, 1);
     let batch = input.batch(0, 0);
-    let (first, predictions) = trainer.train_step(&batch).unwrap();
+    let (first, outputs) = trainer.train_step(&batch).unwrap();
+    let predictions = outputs.prediction;
     assert_eq!(predictions.size(), [2, 2, 4, 4]);
     assert!(!first.requires_grad() && !predictions.requires_grad());
     let expected = predictions.cross_entropy_loss::<Tensor>(&batch.targets, None, tch::Reduction::Mean, 255, 0.0);
@@ -188,12 +190,12 @@ fn nothing_is_read_from_the_device_inside_a_step() {
     let (store, model) = network();
     let rule = optim::Rule::Sgd(optim::Sgd { momentum: 0.9, nesterov: true });
     let config = optim::Config { rule, clip_norm: Some(0.1), ..optim::Config::default() };
-    let parameters: StateDict = store.variables().into_iter().filter(|(_, t)| t.requires_grad()).collect();
     // (Adam's kernel for the CPU, and that one only, reads its step count.)
-    let mut optimizer = config.build(parameters.into_iter().collect(), optim::Schedule::default(), 3, 1).unwrap();
+    let length = optim::Length { updates_per_epoch: 3, epochs: 1 };
+    let mut optimizer = config.build(contract::parameters(&store), optim::Schedule::default(), length).unwrap();
     let (mut metric, input) = (segmentation(), Images::new(&[2, 3, 1]));
     let loss_fn = loss::Config { dice: 0.5, ..loss::Config::default() }.build(Device::Cpu).unwrap();
-    let mut trainer = Trainer::new(&model, &input, &loss_fn, &mut optimizer, &mut metric, 1);
+    let mut trainer = Trainer::new(&model, &input, &loss_fn, &mut optimizer, &mut metric, 1).protect(&store);
     let mut training = trainer.train(Progress::default());
 
     let reads = torch_ext::Reads::watch().unwrap();

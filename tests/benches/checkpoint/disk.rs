@@ -1,4 +1,4 @@
-//! The disk's own rate: the bytes of a checkpoint, written in the plainest ways there are.
+//! The disk's own rate: a checkpoint's bytes, written in the plainest ways.
 
 use crate::common::Outcome;
 use std::fs::{self, File};
@@ -13,12 +13,12 @@ fn files(folder: &Path) -> Outcome<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The bytes of the files in `folder`.
+/// Returns the size in bytes of the files in `folder`.
 pub fn bytes(folder: &Path) -> Outcome<u64> {
     files(folder)?.iter().map(|path| Ok(fs::metadata(path)?.len())).sum()
 }
 
-/// Waits until the disk has nothing left to do, so that nobody pays for what another has left behind.
+/// Waits until the disk is idle, so that nobody pays for another's writes.
 pub fn rest() -> Outcome<()> {
     run(&mut Command::new("sync"))
 }
@@ -28,8 +28,8 @@ fn run(command: &mut Command) -> Outcome<()> {
     if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}").into()) }
 }
 
-/// Seconds to write the files of `from` from memory into the new folder `to`, in blocks of 1 MiB, each file flushed at
-/// its end.
+/// Returns the seconds to write the files of `from` from memory into the new folder `to`, in blocks of 1 MiB, each file
+/// flushed at its end.
 pub fn written_from_memory(from: &Path, to: &Path) -> Outcome<f64> {
     let contents = files(from)?.iter().map(fs::read).collect::<Result<Vec<_>, _>>()?;
     fs::create_dir(to)?;
@@ -44,8 +44,8 @@ pub fn written_from_memory(from: &Path, to: &Path) -> Outcome<f64> {
     Ok(seconds)
 }
 
-/// Seconds that the shell takes for `command` on each file of `from` ($1) and its copy in the new folder `to` ($2). The
-/// files are in the system's cache: they were read just before.
+/// Returns the seconds that the shell takes for `command` on each file of `from` ($1) and its copy in the new folder
+/// `to` ($2). The files are in the system's cache: they were read just before.
 pub fn shell(command: &str, from: &Path, to: &Path) -> Outcome<f64> {
     let files = files(from)?;
     files.iter().try_for_each(|path| fs::read(path).map(drop))?;

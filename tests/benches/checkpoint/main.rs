@@ -1,7 +1,7 @@
-//! What a checkpoint costs: `scripts/bench checkpoint` builds and runs this, and says what is measured.
+//! Cost of a checkpoint. `scripts/bench checkpoint` builds and runs this, and lists the measurements.
 //!
-//! All contestants take turns in every round, each after the disk has come to rest, and begin with another one in every
-//! round. The first round warms up and does not count.
+//! All contestants take turns in every round, each after the disk has come to rest. Every round begins with another
+//! one. The first round warms up and does not count.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -14,10 +14,10 @@ use contract::Progress;
 use std::{collections::BTreeMap, path::Path, path::PathBuf, time::Instant};
 use training::Training;
 
-/// At least so many steps are timed with and without a checkpoint being written; as many as the writing takes.
+/// Minimum number of steps that are timed with and without a checkpoint being written; as many as the writing takes.
 const STEPS: usize = 4;
 
-/// What takes turns.
+/// A participant in the benchmark.
 #[derive(Clone, Copy)]
 enum Contestant {
     Writer,
@@ -31,7 +31,7 @@ enum Contestant {
 use Contestant::*;
 const CONTESTANTS: [Contestant; 6] = [Writer, WriterWhileTraining, Loop, Cat, Dd, Peers];
 
-/// Measured numbers by what they are, in the order of the table.
+/// Measured values by their place in the table and their name.
 #[derive(Default)]
 struct Measured(BTreeMap<(usize, &'static str), Vec<f64>>);
 
@@ -45,7 +45,7 @@ impl Measured {
     }
 }
 
-/// The places in the table.
+/// Places in the table.
 const STALL: usize = 0;
 const SLOWDOWN: usize = 1;
 const STEP: usize = 2;
@@ -88,7 +88,7 @@ impl Bench {
         Ok(bench)
     }
 
-    /// What training waits for: the seconds from the state of the parts to the hand-over.
+    /// Returns the seconds that training waits, from taking the states to the hand-over.
     fn hand_over(&mut self) -> Outcome<f64> {
         self.step += 1;
         let progress = Progress { epoch: 0, batch: self.step, step: self.step, samples: self.step };
@@ -98,10 +98,10 @@ impl Bench {
         let snapshot = Snapshot { progress, states, scores: BTreeMap::new(), about }.copied()?;
         let before = self.writer.save(snapshot);
         let seconds = start.elapsed().as_secs_f64();
-        before.map_or(Ok(seconds), |_| Err("the checkpoint before was not waited for".into()))
+        before.map_or(Ok(seconds), |_| Err("the previous checkpoint was still being written".into()))
     }
 
-    /// The seconds from the hand-over to the publication.
+    /// Returns the seconds from the hand-over to the publication.
     fn published(&mut self) -> Outcome<f64> {
         let saved = self.writer.wait().ok_or("nothing is being written")??;
         self.newest = saved.path;

@@ -1,4 +1,4 @@
-"""Saves the state of a checkpoint as PyTorch saves it, and says how many seconds that took.
+"""Saves the state of a checkpoint as PyTorch saves it, and prints the seconds that it took.
 
     python peers.py CHECKPOINT FOLDER
 
@@ -23,7 +23,7 @@ KINDS = {"F32": torch.float32, "F64": torch.float64, "I64": torch.int64}
 
 
 def read(path):
-    """The tensors of a safetensors file."""
+    """Returns the tensors of a safetensors file."""
     data = bytearray(path.read_bytes())
     start = 8 + int.from_bytes(data[:8], "little")
     tensors = {}
@@ -34,7 +34,7 @@ def read(path):
 
 
 def trained(path):
-    """Model and optimizer as `state_dict`s, after one step."""
+    """Returns model and optimizer as `state_dict`s, after one step."""
     model = read(path)
     parameters = [tensor for name, tensor in model.items() if not name.endswith(("running_mean", "running_var"))]
     optimizer = torch.optim.Adam(parameters)

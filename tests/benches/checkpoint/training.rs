@@ -1,7 +1,7 @@
 //! A UNet of 31 million parameters in training with Adam, on images so small that a step is short.
 
 use crate::Outcome;
-use contract::{Loss, Optimizer, StateDict, Stateful};
+use contract::{Batch, Loss, Optimizer, StateDict, Stateful};
 use optim::Optim;
 use std::{collections::BTreeMap, time::Instant};
 use tch::nn::{ModuleT, VarStore};
@@ -14,8 +14,7 @@ pub struct Training {
     model: Box<dyn ModuleT>,
     loss_fn: loss::Sum,
     optimizer: Optim,
-    images_nchw: Tensor,
-    targets_nhw: Tensor,
+    batch: Batch,
 }
 
 impl Training {
@@ -25,20 +24,21 @@ impl Training {
         tch::manual_seed(1);
         let config = model::Config::Unet(model::UNetConfig { width: 64, ..Default::default() });
         let model = config.build(&store, 3, CLASSES)?;
-        let variables: BTreeMap<_, _> = store.variables().into_iter().collect();
-        let parameters = variables.into_iter().filter(|(_, variable)| variable.requires_grad()).collect();
-        let optimizer = optim::Config::default().build(parameters, optim::Schedule::default(), 1_000_000, 1)?;
+        let length = optim::Length { updates_per_epoch: 1_000_000, epochs: 1 };
+        let parameters = contract::parameters(&store);
+        let optimizer = optim::Config::default().build(parameters, optim::Schedule::default(), length)?;
         let loss_fn = loss::Config::default().build(device)?;
         let images_nchw = Tensor::rand([2, 3, 32, 32], (Kind::Float, device));
         let targets_nhw = Tensor::randint(CLASSES, [2, 32, 32], (Kind::Int64, device));
-        Ok(Self { store, model, loss_fn, optimizer, images_nchw, targets_nhw })
+        let batch = Batch::new(images_nchw, targets_nhw, Vec::new());
+        Ok(Self { store, model, loss_fn, optimizer, batch })
     }
 
-    /// One step; gives its seconds, with the device's work.
+    /// Makes one step and returns its seconds, with the device's work.
     pub fn step(&mut self) -> Outcome<f64> {
         let start = Instant::now();
-        let outputs = self.model.forward_t(&self.images_nchw, true);
-        let loss = self.loss_fn.loss(&outputs, &self.targets_nhw)?;
+        let outputs = self.model.forward_t(&self.batch.inputs, true);
+        let loss = self.loss_fn.loss(&outputs.into(), &self.batch)?;
         self.optimizer.minimize(&loss)?;
         loss.f_double_value(&[])?;
         Ok(start.elapsed().as_secs_f64())
@@ -48,7 +48,7 @@ impl Training {
         (0..count).map(|_| self.step()).collect()
     }
 
-    /// What a checkpoint holds of it; the tensors are those that training goes on changing.
+    /// Returns the states that a checkpoint holds; training goes on to change these tensors.
     pub fn states(&self) -> BTreeMap<String, StateDict> {
         [("model".into(), self.store.state()), ("optimizer".into(), self.optimizer.state())].into()
     }

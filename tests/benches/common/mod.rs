@@ -1,6 +1,6 @@
-//! What benchmarks share.
+//! Helpers shared by the benchmarks.
 
-// Not every benchmark has a use for all of it.
+// Not every benchmark uses all of it.
 #![allow(dead_code, unused_imports)]
 
 mod peers;
@@ -18,13 +18,14 @@ pub fn median(values: &[f64]) -> f64 {
     (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0
 }
 
-/// The processor and how many cores of it there are: a figure is true of these only.
+/// Returns the processor and its number of cores: a figure holds for these only.
 pub fn processor() -> String {
     let cores = std::thread::available_parallelism().map_or_else(|_| "unknown".into(), |cores| cores.to_string());
     format!("{cores} cores of {}", torch_ext::processor())
 }
 
-/// How many processes want a processor, over the last minute: how far these numbers can be trusted.
+/// Returns the number of processes that wanted a processor over the last minute; a high load makes the figures
+/// doubtful.
 pub fn load() -> String {
     let said = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     said.split(' ').next().filter(|load| !load.is_empty()).unwrap_or("unknown").into()

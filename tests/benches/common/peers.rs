@@ -1,4 +1,4 @@
-//! What others make of the same task: a process of Python that does what it is asked for, one line at a time.
+//! Peers that do the same task: a Python process that answers requests, one line at a time.
 
 use super::Outcome;
 use std::ffi::OsStr;
@@ -13,25 +13,25 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// Starts a script of this folder with the Python of `PYTHON`, if there is one.
+    /// Starts a script of this folder with the Python of `PYTHON`; returns `None` if that is not set.
     pub fn start(script: &str, arguments: &[&OsStr]) -> Outcome<Option<Self>> {
         let Ok(python) = std::env::var("PYTHON") else {
-            eprintln!("SKIPPED: {script}, for want of a Python that has its packages (set PYTHON)");
+            eprintln!("SKIPPED: {script}: there is no Python with its packages (set PYTHON)");
             return Ok(None);
         };
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches").join(script);
         let mut command = Command::new(python);
         let command = command.arg(script).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn()?;
-        let requests = process.stdin.take().ok_or("no way to ask Python")?;
-        let answers = BufReader::new(process.stdout.take().ok_or("no way to hear Python")?);
+        let requests = process.stdin.take().ok_or("Python has no stdin")?;
+        let answers = BufReader::new(process.stdout.take().ok_or("Python has no stdout")?);
         let mut peers = Self { process, requests, answers };
-        // What it reads may be gone later.
+        // The files that it reads may be gone later.
         peers.ask("ready")?;
         Ok(Some(peers))
     }
 
-    /// The seconds of what is asked for.
+    /// Returns the number that answers a request.
     pub fn ask(&mut self, what: &str) -> Outcome<f64> {
         writeln!(self.requests, "{what}")?;
         let mut answer = String::new();

@@ -23,7 +23,7 @@ def mask(root, name):
 
 
 class Pets(Dataset):
-    """Decoded and resized by torchvision: f32 images in [0, 1], bilinear; i64 masks, nearest, less one; half of them mirrored."""
+    """Decodes and resizes by torchvision: f32 images in [0, 1], bilinear; i64 masks, nearest, less 1; half mirrored."""
 
     def __init__(self, root, size):
         self.root, self.names, self.size = root, names(root), [size, size]

@@ -1,16 +1,16 @@
-//! What was measured, as a table in `BENCHMARKS.md` and as JSON.
+//! Measured values as a table in `BENCHMARKS.md` and as JSON.
 
 use super::{Outcome, load, median, processor};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// Rounds of each contestant (a row) in each task (a column).
+/// Values of each contestant (a row) for each task (a column), one per round.
 pub struct Table {
-    /// The name of the benchmark, and of its place in `BENCHMARKS.md`.
+    /// Name of the benchmark, and of its place in `BENCHMARKS.md`.
     name: &'static str,
     unit: &'static str,
-    /// Whether a small number is a good one.
+    /// True if smaller is better.
     lower: bool,
     tasks: Vec<String>,
     rows: Vec<Row>,
@@ -19,9 +19,9 @@ pub struct Table {
 
 struct Row {
     name: String,
-    /// The row that this one is a peer of.
+    /// Row that this one, a peer, is compared with.
     against: Option<usize>,
-    /// By task.
+    /// Values of each task's rounds.
     rounds: Vec<Vec<f64>>,
 }
 
@@ -31,7 +31,7 @@ impl Table {
         Self { name, unit, lower, tasks, rows: Vec::new(), notes: Vec::new() }
     }
 
-    /// A row for a contestant, which `against` (a row that is there already) is compared with.
+    /// Adds a row for a contestant. If it is a peer, `against` is the row that it is compared with.
     pub fn row(&mut self, name: &str, against: Option<usize>) -> usize {
         self.rows.push(Row { name: name.into(), against, rounds: vec![Vec::new(); self.tasks.len()] });
         self.rows.len() - 1
@@ -41,12 +41,12 @@ impl Table {
         self.rows[row].rounds[task].push(value);
     }
 
-    /// A line behind the table.
+    /// Adds a line below the table.
     pub fn note(&mut self, line: String) {
         self.notes.push(line);
     }
 
-    /// Forgets what was added: the first round warms up.
+    /// Clears the values: the first round warms up.
     pub fn clear(&mut self) {
         self.rows.iter_mut().flat_map(|row| &mut row.rounds).for_each(Vec::clear);
     }
@@ -55,7 +55,8 @@ impl Table {
         median(&self.rows[row].rounds[task])
     }
 
-    /// How many times better the row is than this one that it is compared with, round by round: what disturbs a round disturbs all of it.
+    /// Returns how many times better the compared row is than this one, round by round: a disturbance of a round
+    /// affects both.
     fn ratios(&self, row: &Row, task: usize) -> Option<Vec<f64>> {
         let own = &self.rows[row.against?].rounds[task];
         let pairs = own.iter().zip(&row.rounds[task]);

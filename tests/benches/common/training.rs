@@ -11,27 +11,27 @@ use std::time::Instant;
 use tch::nn::{ModuleT, VarStore};
 use tch::{Device, Kind, Tensor};
 
-/// Classes of the masks.
+/// Number of classes of the masks.
 pub const CLASSES: i64 = 3;
 
-/// Levels of the UNet.
+/// Number of steps down of the UNet.
 const DEPTH: i64 = 4;
 
-/// What is trained.
+/// Network and batch of a benchmark.
 #[derive(Debug, Clone, Copy)]
 pub struct Task {
     pub name: &'static str,
-    /// Channels of the first level of the UNet.
+    /// Number of channels of the UNet at full size.
     pub width: i64,
     /// Height and width of the images in pixels.
     pub side: i64,
-    /// Images at once.
+    /// Number of images in a batch.
     pub images: i64,
 }
 
 impl Task {
-    /// Floating-point operations of a step in the convolutions, two for each multiplication by their definition: forward, for the weights,
-    /// and for the inputs, but not for those of the first one.
+    /// Returns the GFLOP of a step in the convolutions, two operations for each multiplication by their definition:
+    /// forward, for the weights, and for the inputs except those of the first one.
     pub fn gflop(&self) -> f64 {
         let at = |level: i64| self.width << level;
         let pixels = |level: i64| (self.side >> level) * (self.side >> level) * self.images;
@@ -46,7 +46,7 @@ impl Task {
     }
 }
 
-/// The network, and all that a Trainer needs but the input.
+/// The network, and everything that a Trainer needs but the input.
 pub struct Training {
     store: VarStore,
     pub model: Box<dyn ModuleT>,
@@ -56,28 +56,29 @@ pub struct Training {
 }
 
 impl Training {
-    /// With the same weights for everybody.
+    /// Makes a network with the same weights for every contestant.
     pub fn new(width: i64, precision: model::Precision, fused: model::Fused) -> Outcome<Self> {
         let store = VarStore::new(Device::Cpu);
         tch::manual_seed(1);
         let common = model::Common { precision, fused, ..Default::default() };
         let config = model::UNetConfig { width, depth: DEPTH, common, ..Default::default() };
         let model = model::Config::Unet(config).build(&store, 3, CLASSES)?;
-        let parameters: BTreeMap<_, _> = store.variables().into_iter().filter(|(_, v)| v.requires_grad()).collect();
-        let schedule = optim::Schedule::default();
-        let optimizer = optim::Config::default().build(parameters.into_iter().collect(), schedule, 1_000_000, 1)?;
+        let length = optim::Length { updates_per_epoch: 1_000_000, epochs: 1 };
+        let parameters = contract::parameters(&store);
+        let optimizer = optim::Config::default().build(parameters, optim::Schedule::default(), length)?;
         let metric = Segmentation::new(vec!["a".into(), "b".into(), "c".into()], Device::Cpu)?;
         Ok(Self { store, model, loss_fn: loss::Config::default().build(Device::Cpu)?, optimizer, metric })
     }
 
-    /// A step of the Trainer and its loss.
+    /// Makes a step of the Trainer and returns its loss.
     pub fn step(&mut self, batch: &Batch) -> Outcome<f64> {
         let Self { model, loss_fn, optimizer, metric, .. } = self;
-        let (loss, _) = Trainer::new(model.as_ref(), &NoInput, loss_fn, optimizer, metric, 1).train_step(batch)?;
+        let model = contract::Plain(model.as_ref());
+        let (loss, _) = Trainer::new(&model, &NoInput, loss_fn, optimizer, metric, 1).train_step(batch)?;
         Ok(loss.f_double_value(&[])?)
     }
 
-    /// What others begin with.
+    /// Writes the weights and the batch that the peers start from.
     pub fn write(&self, batch: &Batch, folder: &Path) -> Outcome<()> {
         std::fs::create_dir(folder)?;
         let weights: Vec<_> =
@@ -88,18 +89,18 @@ impl Training {
     }
 }
 
-/// A batch of noise.
+/// Makes a batch of noise.
 pub fn noise(task: Task) -> Batch {
     tch::manual_seed(2);
     let Task { side, images, .. } = task;
-    Batch {
-        inputs: Tensor::rand([images, 3, side, side], (Kind::Float, Device::Cpu)),
-        targets: Tensor::randint(CLASSES, [images, side, side], (Kind::Int64, Device::Cpu)),
-        names: (0..images).map(|number| number.to_string()).collect(),
-    }
+    Batch::new(
+        Tensor::rand([images, 3, side, side], (Kind::Float, Device::Cpu)),
+        Tensor::randint(CLASSES, [images, side, side], (Kind::Int64, Device::Cpu)),
+        (0..images).map(|number| number.to_string()).collect(),
+    )
 }
 
-/// The batches are given by hand.
+/// Input without batches: they are given by hand.
 struct NoInput;
 
 impl contract::Input for NoInput {
@@ -112,7 +113,7 @@ impl contract::Input for NoInput {
     }
 }
 
-/// The rate of libtorch's matrix product, bf16 or f32, in GFLOP a second: the best of a few.
+/// Returns the rate of libtorch's matrix product, bf16 or f32, in GFLOP/s: the best of a few.
 pub fn matmul_peak(kind: Kind) -> Outcome<f64> {
     const SIDE: i64 = 2048;
     let matrix = Tensor::randn([SIDE, SIDE], (Kind::Float, Device::Cpu)).to_kind(kind);

@@ -17,7 +17,7 @@ class Double(nn.Module):
 
 
 class UNet(nn.Module):
-    """With the names of oxiseg's."""
+    """UNet with oxiseg's parameter names."""
 
     def __init__(self, width=32, depth=4, classes=3):
         super().__init__()
@@ -44,8 +44,9 @@ class UNet(nn.Module):
 
 
 def training(network, who):
-    """A function of images and targets that makes a step and gives loss and logits: torch as it is written most often, torch-best
-    with all that PyTorch has to be faster, torch-best-fp32 without bf16, torch-compile compiled as well."""
+    """Returns a function of images and targets that makes a step and returns loss and logits.
+    torch is PyTorch as people usually write it, torch-best uses all that makes it faster, torch-best-fp32 does so
+    without bf16, torch-compile compiles as well."""
     best, bf16 = who != "torch", who not in ("torch", "torch-best-fp32")
     if best:
         network = network.to(memory_format=torch.channels_last)

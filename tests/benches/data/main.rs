@@ -1,7 +1,7 @@
-//! How many images a second batches are made of: `scripts/bench data` builds and runs this, and says what is measured.
+//! Rate of making batches, in images per second. `scripts/bench data` builds and runs this, and lists the measurements.
 //!
-//! All contestants take turns in every round, on the same files and for the same batches, and begin with another one in
-//! every round. The first round warms up and does not count.
+//! All contestants take turns in every round, on the same files and for the same batches. Every round begins with
+//! another one. The first round warms up and does not count.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -19,13 +19,13 @@ use tch::Device;
 /// Height and width of the images, in pixels.
 const SIZES: [u32; 2] = [128, 256];
 
-/// Samples of a batch where they come from files, as in the configuration of the pets; and from a cache.
+/// Samples of a batch from files, as in the configuration of the pets, and from a cache.
 const BATCHES: [u64; 2] = [16, 64];
 
 /// Epochs of a turn, from files and from a cache: a second or two each.
 const EPOCHS: [u64; 2] = [4, 60];
 
-/// Where oxiseg takes samples from, or who else makes batches.
+/// Source of oxiseg's samples, or a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Contestant {
     Files,
@@ -65,12 +65,12 @@ struct Bench {
     torch: Option<Peers>,
     tensorflow: Option<Peers>,
     loaders: BTreeMap<(Contestant, u32), Loader>,
-    /// Images a second.
+    /// Images per second.
     measured: BTreeMap<(u32, Contestant), Vec<f64>>,
 }
 
 impl Bench {
-    /// The batches of oxiseg.
+    /// Returns oxiseg's loader.
     fn loader(&mut self, contestant: Contestant, size: u32) -> Outcome<&Loader> {
         if !self.loaders.contains_key(&(contestant, size)) {
             let cache = match contestant {
@@ -85,7 +85,7 @@ impl Bench {
             let dataset = config.open_cached(Split::Train, &silent)?;
             let pipeline = config.pipeline(Split::Train);
             let loader = Loader::new(dataset, pipeline, config.loader(), Order::Shuffled, 0, Device::Cpu)?;
-            // A memory cache fills while the first epoch goes by.
+            // A memory cache fills during the first epoch.
             loader.epoch(0, 0).try_for_each(|batch| batch.map(drop))?;
             self.loaders.insert((contestant, size), loader);
         }
@@ -113,7 +113,7 @@ impl Bench {
             Torchvision => ask(&mut self.torch, "files", epochs)?,
             TfData => ask(&mut self.tensorflow, "files", epochs)?,
             TfDataAntialias => ask(&mut self.tensorflow, "antialias", epochs)?,
-            // Slower, so fewer epochs take as long.
+            // It is slower, so fewer epochs take as long.
             TfDataMemory => ask(&mut self.tensorflow, "memory", epochs / 4)?,
         };
         if let Some(rate) = rate {
@@ -130,7 +130,7 @@ impl Bench {
             let (low, high) = rates.iter().fold((f64::MAX, f64::MIN), |(l, h), &v| (l.min(v), h.max(v)));
             let own = if contestant.cached() == 1 { Memory } else { Files };
             let ratio = match self.measured.get(&(*size, own)) {
-                // Of the rounds the median ratio: what disturbs a round disturbs all of it.
+                // The median of the rounds' ratios: a disturbance of a round affects both.
                 Some(own) if !matches!(contestant, Files | Memory | Disk) => {
                     let ratios: Vec<f64> = own.iter().zip(rates).map(|(own, peer)| own / peer).collect();
                     format!("{:.2}x", median(&ratios))
@@ -143,7 +143,7 @@ impl Bench {
 }
 
 fn main() -> Outcome<()> {
-    // As the program does.
+    // As `app` does.
     torch_ext::tune_allocator();
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     let root = PathBuf::from(args.next().ok_or("usage: scripts/bench data PETS [ROUNDS]")?);

@@ -1,9 +1,9 @@
-"""Loads the Oxford-IIIT Pet training data as PyTorch and TensorFlow users do, and says how many images a second that is.
+"""Loads the Oxford-IIIT Pet training data as PyTorch and TensorFlow users do, and prints the rate in images per second.
 
     python peers.py torch|tensorflow ROOT
 
-Reads requests from standard input, `WHAT SIZE BATCH EPOCHS` a line, and answers each with images a second. Every request
-gives f32 images of SIZE x SIZE pixels in [0, 1], bilinear; i64 masks, nearest, less one; mirrored half of the time;
+Reads requests from standard input, `WHAT SIZE BATCH EPOCHS` a line, and answers each with images per second. A request
+yields f32 images of SIZE x SIZE pixels in [0, 1], bilinear; i64 masks, nearest, less one; mirrored half of the time;
 shuffled; in batches. It is started by main.rs.
 """
 

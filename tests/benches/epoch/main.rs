@@ -1,8 +1,8 @@
-//! How long an epoch takes from JPEG files to written scores, and what the loop costs beside its steps: `scripts/bench epoch` builds
-//! and runs this, and says what is measured.
+//! Time of an epoch from JPEG files to written scores, and the loop's share of it besides its steps. `scripts/bench
+//! epoch` builds and runs this, and lists the measurements.
 //!
-//! The contestants take turns in every round, and begin with another one in every round. The first round warms up and does not
-//! count.
+//! The contestants take turns in every round, and every round begins with another one. The first round warms up and
+//! does not count.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -23,7 +23,7 @@ use tch::{Device, Tensor};
 
 const WIDTH: i64 = 32;
 
-/// The training photographs as `configs/pets.json` has them.
+/// Returns a loader of the training photographs as in `configs/pets.json`.
 fn loader(root: &Path, cache: &str) -> Outcome<Loader> {
     let loader = json!({ "batch_size": 16, "cache": cache });
     let config = json!({ "kind": "oxford_pets", "root": root, "size": [128, 128], "loader": loader });
@@ -33,7 +33,7 @@ fn loader(root: &Path, cache: &str) -> Outcome<Loader> {
     Ok(Loader::new(dataset, config.pipeline(Split::Train), config.loader(), Order::Shuffled, 0, Device::Cpu)?)
 }
 
-/// The time between the beginning of each step's forward pass and the end of its update.
+/// Total time from the beginning of each step's forward pass to the end of its update.
 #[derive(Debug, Clone, Default)]
 struct Clock(Arc<Mutex<(Option<Instant>, Duration)>>);
 
@@ -94,7 +94,7 @@ impl Optimizer for TimedOptimizer<'_> {
     }
 }
 
-/// Seconds of an epoch (batches, steps, the metric, and what is written down), and of its steps.
+/// Returns the seconds of an epoch (batches, steps, the metric, and the log), and of its steps.
 fn epoch(training: &mut Training, input: &Loader, summary: &mut Summary, epoch: u64) -> Outcome<[f64; 2]> {
     let start = Instant::now();
     let clock = Clock::default();

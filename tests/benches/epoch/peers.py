@@ -1,10 +1,10 @@
-"""Trains a UNet on the Oxford-IIIT Pet data for an epoch, as PyTorch users do at their best, and says how long it takes.
+"""Trains a UNet on the Oxford-IIIT Pet data for an epoch, as PyTorch users do at their best, and prints the seconds.
 
     python peers.py ROOT
 
-Reads requests from standard input, `epoch`, and answers with seconds: 300 photographs decoded, resized to 128 x 128 and mirrored
-by two workers that stay, batches of 16, bf16, the loss of each step and the IoU of each class over the epoch written down. It is
-started by main.rs.
+Reads requests from standard input, `epoch`, and answers with seconds: 300 photographs decoded, resized to 128 x 128 and
+mirrored by two persistent workers, batches of 16, bf16, the loss of each step and the IoU of each class over the epoch
+logged. It is started by main.rs.
 """
 
 import os

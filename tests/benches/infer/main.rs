@@ -1,7 +1,8 @@
-//! How many images a second a trained network predicts: `scripts/bench infer` builds and runs this, and says what is measured.
+//! Prediction rate of a trained network, in images per second. `scripts/bench infer` builds and runs this, and lists
+//! the measurements.
 //!
-//! All contestants take turns in every round, on the same network and the same images, and begin with another one in every
-//! round. The first round warms up and does not count. Before that each has to give the classes that the network gives.
+//! All contestants take turns in every round, on the same network and the same images. Every round begins with another
+//! one. The first round warms up and does not count. Before that, each has to predict the network's classes.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -16,7 +17,7 @@ use std::time::Instant;
 use tch::nn::{ModuleT, VarStore};
 use tch::{CModule, Device, Kind, Tensor};
 
-/// Name, configuration, side of the images in pixels, images at once.
+/// Returns name, configuration, side of the images in pixels, and images in a batch.
 fn tasks() -> [(&'static str, serde_json::Value, i64, i64); 4] {
     let unet = json!({ "kind": "unet", "width": 32, "depth": 4 });
     let mobile = json!({ "kind": "mobilenet_v2_unet" });
@@ -30,14 +31,14 @@ fn tasks() -> [(&'static str, serde_json::Value, i64, i64); 4] {
 
 const CLASSES: i64 = 3;
 
-/// Seconds of a turn, about.
+/// Approximate duration of a turn in seconds.
 const TURN: f64 = 1.5;
 
-/// The share of pixels in which everybody must give the class that the network gives in f32, in f32 and in bf16: a network that has
-/// learnt nothing is often undecided.
+/// Share of pixels in which every contestant must give the class that the network gives in f32, for f32 and for bf16:
+/// an untrained network is often undecided.
 const AGREEMENT: [f64; 2] = [0.999, 0.9];
 
-/// Who predicts: ourselves, as a run's network (f32 or bf16) or as a saved one; or who else.
+/// oxiseg with a run's network (f32 or bf16) or with a saved one, or a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Contestant {
     Fp32,
@@ -55,7 +56,7 @@ use Contestant::*;
 const CONTESTANTS: [Contestant; 9] = [Fp32, Saved, Torch, Frozen, OnnxRuntime, OpenVino, Bf16, TorchBf16, OpenVinoBf16];
 
 impl Contestant {
-    /// What it is called, and as what Python knows it.
+    /// Returns its name in the table, and its name for Python.
     fn names(self) -> (&'static str, &'static str) {
         match self {
             Fp32 => ("oxiseg, fp32", ""),
@@ -75,12 +76,12 @@ impl Contestant {
     }
 }
 
-/// A network to predict with, and images.
+/// A network to predict with, and the images.
 struct Task {
     name: &'static str,
     images: Tensor,
     own: BTreeMap<Contestant, Box<dyn ModuleT>>,
-    /// The variables of the networks, which live as long.
+    /// Variables of the networks, which must live as long.
     _stores: Vec<VarStore>,
 }
 
@@ -103,7 +104,7 @@ impl Task {
             stores.push(store);
         }
         let network = own.remove(&Fp32).ok_or("no network")?;
-        // Running statistics that belong to the weights, or all pixels would have one class.
+        // Running statistics that fit the weights; otherwise all pixels would have one class.
         tch::no_grad(|| (0..20).for_each(|_| drop(network.forward_t(&images, true))));
         if let [plain, rounded] = &mut stores[..] {
             rounded.copy(plain)?;
@@ -121,13 +122,13 @@ impl Task {
         Ok(Self { name, images, own, _stores: stores })
     }
 
-    /// Images a second.
+    /// Returns the rate in images per second.
     fn own(&self, contestant: Contestant) -> Outcome<f64> {
         let network = self.own.get(&contestant).ok_or("no such network")?;
         let _no_grad = tch::no_grad_guard();
         let (start, mut images) = (Instant::now(), 0);
         while start.elapsed().as_secs_f64() < TURN {
-            // The class of each pixel is what is wanted of all of them.
+            // Every contestant has to return the class of each pixel.
             let classes = network.forward_t(&self.images, false).f_argmax(1, false)?;
             images += classes.size()[0];
         }

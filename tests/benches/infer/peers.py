@@ -1,8 +1,8 @@
-"""Predicts with a network that oxiseg has saved, as PyTorch, ONNX Runtime and OpenVINO do, and says how many images a second.
+"""Predicts with a network saved by oxiseg, as PyTorch, ONNX Runtime and OpenVINO do, and prints images per second.
 
     python peers.py torch|torch-bf16|frozen|onnxruntime|openvino-f32|openvino-bf16 FOLDER
 
-Reads requests from standard input: `agreement TASK`, answered with the share of pixels that have the class of
+Reads requests from standard input: `agreement TASK`, answered with the share of pixels that have the class in
 FOLDER/TASK/classes.npy, and `rate TASK SECONDS`, answered with images a second, the class of each pixel included. It is
 started by main.rs.
 """
@@ -19,7 +19,7 @@ THREADS = len(os.sched_getaffinity(0))
 def with_torch(path, images, bf16, frozen):
     import torch
 
-    # What is in the file was folded and frozen; PyTorch's own way there is the same: trace, then freeze.
+    # The network in the file was folded and frozen; PyTorch's own way there is the same: trace, then freeze.
     script = torch.jit.load(path).eval()
     x = torch.from_numpy(images)
     if not frozen:
@@ -47,7 +47,7 @@ def with_openvino(path, images, precision):
 
     core = openvino.Core()
     model = core.read_model(path)
-    # Known shapes are what OpenVINO is fast with.
+    # OpenVINO is fast with known shapes.
     model.reshape(list(images.shape))
     hints = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": THREADS}
     compiled = core.compile_model(model, "CPU", hints)

@@ -1,6 +1,7 @@
-//! What a closer look costs beside the scores of a validation: `scripts/bench seeing` runs it.
+//! Cost of a closer look, in addition to the scores of a validation. `scripts/bench seeing` runs it.
 //!
-//! Passes over so many samples of the pets' size with scores alone and with a look, in turns; the median seconds of each.
+//! Makes passes over SAMPLES samples of the pets' size, with scores alone and with a look, in turns; prints the median
+//! seconds of each.
 
 use contract::BoxError;
 use metric::{Detail, Gallery, Segmentation};
@@ -13,7 +14,7 @@ const BATCH: i64 = 16;
 const CLASSES: i64 = 3;
 const SIDE: i64 = 128;
 const ROUNDS: usize = 31;
-/// Those of crates/app/src/closer.rs.
+/// As in crates/app/src/closer.rs.
 const STRIDE: NonZeroU16 = NonZeroU16::new(2).unwrap();
 const FIRST: usize = 4;
 const EXTREMES: usize = 8;

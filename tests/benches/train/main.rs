@@ -1,8 +1,8 @@
-//! How long a training step takes, and the way to the first one: `scripts/bench train` and `scripts/bench startup` build and run
-//! this, and say what is measured.
+//! Time of a training step, and the time to the first one. `scripts/bench train` and `scripts/bench startup` build and
+//! run this, and list the measurements.
 //!
-//! All contestants take turns in every round, on the same weights and the same batch, and begin with another one in every round.
-//! The first round warms up and does not count. Before that each has to give the loss that oxiseg gives in its precision.
+//! All contestants take turns in every round, on the same weights and the same batch. Every round begins with another
+//! one. The first round warms up and does not count. Before that, each has to reproduce oxiseg's loss in its precision.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -24,10 +24,10 @@ const TASKS: [Task; 3] = [
     Task { name: "w64-128", width: 64, side: 128, images: 4 },
 ];
 
-/// Steps of a turn.
+/// Number of steps of a turn.
 const STEPS: usize = 3;
 
-/// Who trains: oxiseg, or who else.
+/// oxiseg with a choice of kernels, or a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Contestant {
     Bf16,
@@ -47,7 +47,7 @@ const CONTESTANTS: [Contestant; 10] =
     [Bf16, Winograd, Unfused, TorchBest, TorchTuned, TorchCompile, Keras, Fp32, TorchBestFp32, Torch];
 
 impl Contestant {
-    /// What it is called, and as what Python knows it.
+    /// Returns its name in the table, and its name for Python.
     fn names(self) -> (&'static str, &'static str) {
         match self {
             Bf16 => ("oxiseg, bf16", ""),
@@ -71,7 +71,8 @@ impl Contestant {
         if matches!(self, Fp32 | TorchBestFp32 | Torch) { Precision::Fp32 } else { Precision::Bf16 }
     }
 
-    /// What it is compared with. As people write it nobody asks for a precision: with what we advise.
+    /// Returns the contestant that it is compared with. PyTorch as written asks for no precision: it is compared with
+    /// the one we advise.
     fn against(self) -> Option<Self> {
         match self {
             Bf16 | Fp32 => None,
@@ -80,7 +81,7 @@ impl Contestant {
         }
     }
 
-    /// What a first loss may differ by.
+    /// Returns the relative tolerance of the first loss.
     fn tolerance(self) -> f64 {
         if self.precision() == Precision::Fp32 { 1e-5 } else { 1e-3 }
     }
@@ -95,7 +96,7 @@ impl Contestant {
     }
 }
 
-/// Median seconds of a step.
+/// Returns the median seconds of a step.
 fn steps(training: &mut Training, batch: &Batch) -> Outcome<f64> {
     let mut seconds = Vec::new();
     for _ in 0..STEPS {
@@ -106,7 +107,8 @@ fn steps(training: &mut Training, batch: &Batch) -> Outcome<f64> {
     Ok(median(&seconds))
 }
 
-/// Of the precision that `PRECISION` names, if it does, those that `PEERS` leaves, and ourselves.
+/// Returns oxiseg's contestants and the peers named in `PEERS` (all if it is unset). If `PRECISION` is set, returns
+/// only those of that precision.
 fn contestants() -> Outcome<Vec<Contestant>> {
     let only = match std::env::var("PRECISION").unwrap_or_default().as_str() {
         "" => None,
@@ -119,7 +121,7 @@ fn contestants() -> Outcome<Vec<Contestant>> {
         chosen.is_empty() || !contestant.is_peer() || chosen.split(',').any(|name| name == contestant.names().1)
     };
     let right = |contestant: &Contestant| only.is_none_or(|only| contestant.precision() == only);
-    // Where AMX leaves the choice, ours are a contestant of their own.
+    // With AMX, `fused: on` differs from `auto`, so it is a contestant of its own.
     let other = |contestant: &Contestant| *contestant != Winograd || torch_ext::has_amx();
     Ok(CONTESTANTS.into_iter().filter(wanted).filter(right).filter(other).collect())
 }
@@ -134,7 +136,7 @@ fn main() -> Outcome<()> {
         "profile" => return profile(args.next().as_deref() == Some("fp32")),
         _ => {}
     }
-    let parent = PathBuf::from(args.next().ok_or("in which folder?")?);
+    let parent = PathBuf::from(args.next().ok_or("no folder was given")?);
     let rounds: usize = args.next().map_or(Ok(5), |rounds| rounds.parse())?;
     let folder = tempfile::tempdir_in(&parent)?;
     let batches = TASKS.map(noise);
@@ -174,7 +176,7 @@ fn train(folder: &Path, rounds: usize, batches: &[Batch]) -> Outcome<Table> {
             let expected = reference.training(task)?.step(batch)?;
             eprintln!("{} {:32} first loss {loss:.6}, expected {expected:.6}", task.name, contestant.names().0);
             if (loss - expected).abs() > contestant.tolerance() * expected {
-                return Err(format!("{contestant:?} trains something else").into());
+                return Err(format!("{contestant:?} has another first loss than expected").into());
             }
         }
     }
@@ -217,13 +219,13 @@ fn train(folder: &Path, rounds: usize, batches: &[Batch]) -> Outcome<Table> {
     Ok(table)
 }
 
-/// From nothing to the first finished step, and the most memory of three.
+/// Measures the time from process start to the first finished step, and the peak memory of three steps.
 fn startup(folder: &Path, rounds: usize) -> Outcome<Table> {
     let mut table = Table::new("startup", "Seconds and MB", true, &["first step", "memory"]);
     let mut rows = BTreeMap::new();
     for contestant in [Bf16, TorchBest, Keras] {
         if contestant.is_peer() && std::env::var_os("PYTHON").is_none() {
-            eprintln!("SKIPPED: {contestant:?}, for want of a Python that has its packages (set PYTHON)");
+            eprintln!("SKIPPED: {contestant:?}: there is no Python with its packages (set PYTHON)");
             continue;
         }
         let against = rows.get(&Bf16).copied();
@@ -259,7 +261,8 @@ fn startup(folder: &Path, rounds: usize) -> Outcome<Table> {
     Ok(table)
 }
 
-/// What `startup` starts: a step, of which it tells, two more, and the peak of this process's memory in MB.
+/// Runs in the process that `startup` starts: makes a step, reports it, makes two more, and prints the peak memory of
+/// the process in MB.
 fn once() -> Outcome<()> {
     let (mut training, batch) = (Bf16.training(TASKS[0])?, noise(TASKS[0]));
     training.step(&batch)?;
@@ -272,7 +275,7 @@ fn once() -> Outcome<()> {
     Ok(())
 }
 
-/// Where the time of oxiseg's own step goes, by operator.
+/// Prints the share of each operator in the time of oxiseg's step.
 fn profile(fp32: bool) -> Outcome<()> {
     for task in TASKS {
         let (mut training, batch) = (if fp32 { Fp32 } else { Bf16 }.training(task)?, noise(task));

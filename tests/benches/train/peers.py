@@ -1,4 +1,4 @@
-"""Trains the classic UNet on one batch as PyTorch and Keras do, and says how long a step takes.
+"""Trains the classic UNet on one batch as PyTorch and Keras do, and prints the time of a step.
 
     python peers.py WHO FOLDER [TASK]
 
@@ -6,9 +6,9 @@ WHO is torch (as it is written most often), torch-best (channels last, bf16 auto
 torch-tuned (torch-best with glibc's allocator set as oxiseg sets it), torch-compile (torch-best, max-autotune), or keras
 (mixed_bfloat16). FOLDER/TASK holds weights.npz by oxiseg's names, images.npy and targets.npy.
 
-Without TASK it reads requests from standard input and answers each with a number: `loss TASK` with the loss of a first step,
-`step TASK COUNT` with the median seconds of as many steps. With TASK it makes a step, says so, makes two more and prints its own peak memory in MB.
-It is started by main.rs.
+Without TASK it reads requests from standard input and answers each with a number: `loss TASK` with the loss of a first
+step, `step TASK COUNT` with the median seconds of COUNT steps. With TASK it makes a step, reports it, makes two more
+and prints its own peak memory in MB. It is started by main.rs.
 """
 
 import os

@@ -1,4 +1,4 @@
-//! Disks that are really full or cannot be written, as far as a test can make them.
+//! Disks that are really full or read-only, as far as a test can make them.
 
 use super::{LAST, OPTIONS};
 use crate::program::support::{APP, Place, Ran, skip};
@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-/// A place with an undisturbed run, and the bytes of its last checkpoint.
+/// Makes a place with an undisturbed run; returns it with the size of the run's last checkpoint in bytes.
 fn straight() -> (Place, u64) {
     let place = Place::new();
     place.train(&format!("--run straight {OPTIONS}")).ok();
@@ -27,7 +27,7 @@ fn app_in(place: &Place, shell: &[&str], script: &str, args: &str) -> Ran {
     Ran::new(command.args(args.split_whitespace()).output().unwrap())
 }
 
-/// Starts `run` once more, and compares its end with the undisturbed one.
+/// Resumes `run`, and compares its end with the undisturbed one.
 fn go_on(place: &Place, run: &str) {
     place.train(&format!("--run {run} {OPTIONS}")).ok();
     for state in ["model", "optimizer", "metric", "generator"] {
@@ -53,8 +53,8 @@ fn files_that_outgrow_their_limit_end_no_training() {
     go_on(&place, "tiny");
 }
 
-/// Runs `run` with its checkpoints on a file system of its own, which goes away with the process; what was written is
-/// kept. None where the system does not let us mount one.
+/// Runs `run` with its checkpoints on a file system of its own, which goes away with the process; the files are copied
+/// out. Returns `None` where the system does not let us mount one.
 fn mounted(place: &Place, options: &str, run: &str) -> Option<Ran> {
     let namespace = ["unshare", "--map-root-user", "--mount", "sh"];
     let script = |then: &str| {

@@ -1,4 +1,4 @@
-//! Changes of single keys, and what differs between two configurations.
+//! Changes to single keys, and differences between two configurations.
 
 use super::{Config, strict, strict::Problem, words};
 use serde_json::{Map, Value, json};
@@ -8,17 +8,17 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A change of one key: `KEY=VALUE`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    /// The full key.
+    /// Full key.
     pub key: String,
-    /// The value as it was typed.
+    /// Value as it was typed.
     typed: String,
     value: Value,
 }
 
-/// Reads changes. A value is JSON, or text where it is no JSON.
+/// Parses `KEY=VALUE` changes. A value is JSON, or else a string.
 ///
-/// They come in the order in which they are to be made, which is not that of the words: a section before its keys, and
-/// its `kind` before the others. A key that is given two values is an error.
+/// Returns them in the order in which they must be applied, whatever the order of `words`: a section before its keys,
+/// and its `kind` before the others. A key that is given two values is an error.
 pub fn changes(words: &[String]) -> Result<Vec<Change>, String> {
     let mut all: Vec<Change> = words.iter().map(|word| Change::read(word)).collect::<Result<_, _>>()?;
     all.sort_by_key(|change| (change.key.split('.').count(), Reverse(change.name() == "kind")));
@@ -31,8 +31,8 @@ pub fn changes(words: &[String]) -> Result<Vec<Change>, String> {
     Ok(all)
 }
 
-/// Makes a change in `config`, as it would be written there. A change of a `kind` drops the other options of its
-/// section, which belonged to the old kind.
+/// Applies a change to `config`. A change of a `kind` drops the other options of its section, which belonged to the old
+/// kind.
 pub fn make(config: &mut Value, change: &Change) -> Result<(), String> {
     let (key, name) = (&change.key, change.name());
     if let Some((list, _)) = key.split_once('[') {
@@ -49,7 +49,7 @@ pub fn make(config: &mut Value, change: &Change) -> Result<(), String> {
         let section = at.as_object_mut().ok_or_else(|| format!("--set {key}: the configuration is no section"))?;
         let inside = section.entry(part).or_insert(Value::Null);
         if inside.is_null() && default.is_none_or(|default| default.is_null() || default.is_object()) {
-            // The other keys of a section that is not written have their defaults, but it needs its kind.
+            // A missing section has default keys, but it needs its kind.
             let kind = default.and_then(|default| default.get("kind"));
             *inside = kind.map_or_else(|| json!({}), |kind| json!({ "kind": kind }));
         }
@@ -67,12 +67,12 @@ pub fn make(config: &mut Value, change: &Change) -> Result<(), String> {
     Ok(())
 }
 
-/// The change that a problem at `path` comes from, if it is of one.
+/// Returns the change that caused the problem at `path`, if one did.
 pub fn guilty<'c>(changes: &'c [Change], path: &str) -> Option<&'c Change> {
     let inside = |whole: &str, part: &str| {
         part.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     };
-    // The last is the one with the longest key.
+    // Changes are sorted: the last match has the longest key.
     let of = |find: &dyn Fn(&Change) -> bool| changes.iter().rev().find(|change| find(change));
     of(&|change| inside(&change.key, path)).or_else(|| of(&|change| !path.is_empty() && inside(path, &change.key)))
 }
@@ -88,7 +88,7 @@ impl Change {
         }
         let value = match strict::parse(text) {
             Ok(value) => value,
-            // What is written as JSON is no other text, nor is it where a key is there twice.
+            // Text that begins like JSON must be valid JSON, without duplicate keys.
             Err(problem) if text.starts_with(['{', '[', '"']) => return Err(format!("--set {key}: {problem}")),
             Err(_) => Value::String(text.into()),
         };
@@ -99,8 +99,8 @@ impl Change {
         self.key.rsplit('.').next().unwrap_or_default()
     }
 
-    /// `said`, the plain words for a problem of this change, without its key where that is the place, and with what to
-    /// type.
+    /// Returns the message `said` about this change without its key where that is repeated, and with the text to type
+    /// where quotes are missing.
     pub fn explain(&self, problem: &Problem, said: &str) -> String {
         let said = said.strip_prefix(&format!("{}: ", self.key)).unwrap_or(said);
         if problem.path == self.key
@@ -113,7 +113,7 @@ impl Change {
     }
 }
 
-/// The keys whose values differ, as `(key, before, after)`; `-` stands for a key that is not there.
+/// Returns the keys whose values differ, as `(key, before, after)`; `-` stands for a missing key.
 pub fn differences(before: &Config, after: &Config) -> Vec<(String, String, String)> {
     let (before, after) = (flat(before), flat(after));
     let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
@@ -122,12 +122,12 @@ pub fn differences(before: &Config, after: &Config) -> Vec<(String, String, Stri
     keys.into_iter().filter(differs).map(|key| (key.clone(), shown(&before, key), shown(&after, key))).collect()
 }
 
-/// All keys of a configuration, with their full paths.
+/// Returns the full paths of all keys of a configuration.
 pub fn keys(config: &Config) -> Vec<String> {
     flat(config).into_keys().collect()
 }
 
-/// Every value of a configuration under its full key; neither the schema's address nor the format is one.
+/// Returns every value of a configuration by its full key, without `$schema` and `format`.
 pub fn flat(config: &Config) -> BTreeMap<String, Value> {
     fn walk(key: &str, value: &Value, all: &mut BTreeMap<String, Value>) {
         match value {

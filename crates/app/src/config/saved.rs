@@ -1,30 +1,31 @@
-//! Configurations that this program saved: in a run folder, a checkpoint, a saved network.
+//! Configurations that this program saved in a run folder, a checkpoint or a saved network.
 //!
-//! They say which format they have. A key that an older format lacks means what that version did, so a default may
-//! change for new runs and not for old ones; a key that was removed is accepted there, and only there.
+//! Each names its format version. A key that an older format lacks means what that version did, so a default may change
+//! for new runs and not for old ones. A key that was removed is accepted there, and only there.
 
 use super::{Config, strict};
 use crate::usage::usage;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-/// The format that this program saves. Raise it with the first change since a release that needs a row in [`CHANGES`].
+/// Format version that this program saves. Raise it with the first change since a release that needs a row in
+/// [`CHANGES`].
 pub const FORMAT: u64 = 2;
 
-/// The format of configurations that name none: those of commit 7827b7c and before.
+/// Format version of configurations that name none: those of commit 7827b7c and before.
 const UNNAMED: u64 = 1;
 
 /// A change of the format: `(format, key, before, now)`.
 ///
-/// In configurations below `format`, where `key` is `before`, it becomes `now`. Both are JSON. `before` is `""` where
-/// the key is missing, and `"*"` for any value; `now` is `""` where the key was removed. A missing key is added only
-/// where the section has it, which may depend on its `kind`.
+/// In a configuration of a format below `format`, a `key` whose value is `before` is set to `now`. Both are JSON. An
+/// empty `before` matches a missing key, and `"*"` any value; an empty `now` removes the key. A missing key is added
+/// only where the section has it, which may depend on its `kind`.
 type Change = (u64, &'static str, &'static str, &'static str);
 
 /// All changes, one line each.
 #[rustfmt::skip]
 const CHANGES: &[Change] = &[
-    (2, "data.orientation", "", "\"ignore\""), // Files were read as stored, whatever they note of their orientation.
+    (2, "data.orientation", "", "\"ignore\""), // Images were read as stored, whatever their EXIF orientation.
 ];
 
 impl Config {
@@ -32,13 +33,13 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Fails where a newer program saved it.
+    /// Fails if a newer program saved it.
     pub fn parse_saved(text: &str, origin: &str) -> Result<Self> {
         Self::built(saved(text, origin)?, &[], origin)
     }
 }
 
-/// A configuration that this program saved, in the current format.
+/// Parses a configuration that this program saved, and upgrades it to the current format.
 pub fn saved(text: &str, origin: &str) -> Result<Value> {
     let mut value = strict::parse(text).map_err(|error| usage(format!("{origin}: {error}")))?;
     let format = match value.get("format") {
@@ -58,8 +59,8 @@ pub fn saved(text: &str, origin: &str) -> Result<Value> {
     Ok(value)
 }
 
-/// Adds to `given`, which a run is to go on with, the keys of [`CHANGES`] that it does not name, as the run has `saved`
-/// them: their new defaults are for new runs.
+/// Adds to `given`, the configuration of a resumed run, the keys that [`CHANGES`] introduced and it does not name, with
+/// the values that the run has `saved`: their new defaults are for new runs.
 pub fn keep_young(given: &mut Value, saved: &Value) {
     keep(given, saved, CHANGES);
 }
@@ -72,7 +73,7 @@ fn keep(given: &mut Value, saved: &Value, changes: &[Change]) {
     }
 }
 
-/// Says in the current format what a configuration of an older `format` meant.
+/// Upgrades a configuration of an older `format` to the current one, without changing its meaning.
 fn upgrade(config: &mut Value, format: u64, changes: &[Change]) {
     let due = || changes.iter().filter(|(since, ..)| format < *since);
     for (_, key, before, now) in due().filter(|(_, _, before, _)| !before.is_empty()) {
@@ -86,7 +87,7 @@ fn upgrade(config: &mut Value, format: u64, changes: &[Change]) {
             }
         }
     }
-    // Only now is it known what each section may hold.
+    // Comes last, since the changes above decide which keys a section has.
     for (_, key, _, now) in due().filter(|(_, _, before, _)| before.is_empty()) {
         if let Ok(now) = serde_json::from_str(now) {
             add(config, key, &now);
@@ -97,7 +98,7 @@ fn upgrade(config: &mut Value, format: u64, changes: &[Change]) {
     }
 }
 
-/// Sets a key that is missing, where the configuration can have it: all that it can have is in its resolved form.
+/// Sets a missing key if the configuration can have it, i.e. if its resolved form does.
 fn add(config: &mut Value, key: &str, value: &Value) {
     let Some(resolved) = strict::typed(config).ok().and_then(|config| serde_json::to_value(config).ok()) else {
         return;
@@ -108,7 +109,7 @@ fn add(config: &mut Value, key: &str, value: &Value) {
     let (mut at, mut resolved) = (config, &resolved);
     for part in key.split('.') {
         if !at.is_object() {
-            // A section that is not written is of its default kind.
+            // A missing section has its default kind.
             *at = resolved.get("kind").map_or_else(|| json!({}), |kind| json!({ "kind": kind }));
         }
         (at, resolved) = (&mut at[part], &resolved[part]);
@@ -116,7 +117,7 @@ fn add(config: &mut Value, key: &str, value: &Value) {
     *at = value.clone();
 }
 
-/// The section that a key stands in, and its name there.
+/// Returns the section that holds a key, and the key's name there.
 fn section<'c, 'k>(config: &'c mut Value, key: &'k str) -> Option<(&'c mut Map<String, Value>, &'k str)> {
     let (path, name) = key.rsplit_once('.').unwrap_or(("", key));
     let path = if path.is_empty() { String::new() } else { pointer(path) };
@@ -150,7 +151,7 @@ mod tests {
             Config::parse(&json!({ "data": data }).to_string(), "mine.json").unwrap().data.orientation(),
             data::Orientation::Apply
         );
-        // What is drawn has no key for it.
+        // Drawn data sets have no such key.
         Config::parse_saved(&json!({"data": {"kind": "shapes"}}).to_string(), "config.json").unwrap();
     }
 
@@ -165,8 +166,8 @@ mod tests {
         }
     }
 
-    /// As if format 2 had brought `train.threads`, `model.attention` and two more, said `checkpoint.mode` in other
-    /// words, and removed `train.warp` and `magic`.
+    /// Changes as if format 2 had added `train.threads`, `model.attention` and two more, renamed the values of
+    /// `checkpoint.mode`, and removed `train.warp` and `magic`.
     const SOME: &[Change] = &[
         (2, "train.threads", "", "7"),
         (2, "model.attention", "", "true"),

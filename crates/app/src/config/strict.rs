@@ -1,4 +1,4 @@
-//! JSON that means what it says: no key twice, no unknown key, no wrong type; errors name the key's full path.
+//! Strict JSON: no duplicate keys, no unknown keys, no wrong types. Errors name the key's full path.
 
 use super::{Config, words};
 use contract::Invalid;
@@ -6,7 +6,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
 
-/// A JSON value in which no object has a key twice. (serde_json would silently take the last.)
+/// JSON value without duplicate keys. (serde_json would silently take the last.)
 struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {
@@ -71,9 +71,9 @@ impl<'de> Visitor<'de> for StrictVisitor {
 /// A problem in a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The full key; empty for the whole.
+    /// Full key; empty for the configuration as a whole.
     pub path: String,
-    /// The message, from serde or from a check.
+    /// Message of serde or of a check.
     pub said: String,
 }
 
@@ -83,12 +83,12 @@ impl From<Invalid> for Problem {
     }
 }
 
-/// Reads JSON; errors name the line.
+/// Parses JSON; errors name the line.
 pub fn parse(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map(|Strict(value)| value).map_err(|error| words::syntax(text, &error))
 }
 
-/// The configuration that `value` describes; errors name the key.
+/// Deserializes the configuration; errors name the key.
 pub fn typed(value: &Value) -> Result<Config, Problem> {
     let (path, said) = match attempt(value) {
         Ok(config) => {
@@ -103,8 +103,8 @@ pub fn typed(value: &Value) -> Result<Config, Problem> {
     Err(Problem { path: if path == "." { String::new() } else { path }, said })
 }
 
-/// Refuses a list where a section or a value belongs (serde takes its items for the fields in their order), and text
-/// that only a shell can read.
+/// Rejects a list in the place of a section or a value (serde takes its items for the fields in their order), and a
+/// path that only a shell can expand.
 fn sections(given: &Value, resolved: &Value, path: &str) -> Result<(), Problem> {
     let problem = |said: String| Err(Problem { path: path.into(), said });
     match (given, resolved) {
@@ -115,14 +115,15 @@ fn sections(given: &Value, resolved: &Value, path: &str) -> Result<(), Problem> 
             let mut items = given.iter().zip(resolved).enumerate();
             items.try_for_each(|(place, (given, resolved))| sections(given, resolved, &format!("{path}[{place}]")))
         }
-        // What a list is resolved to may be left out where it is a default.
+        // The resolved form may omit a list that is a default.
         (Value::Array(_), Value::Null) => Ok(()),
         (Value::Array(_), Value::Object(_)) => problem(format!("expected a section in braces, found {given}")),
         (Value::Array(_), _) => problem(format!("expected a single value, found {given}")),
         (Value::String(text), _) if text.starts_with("~/") => {
             problem(format!("\"{text}\": only a shell knows what ~ is: write the whole path, or $HOME in a shell"))
         }
-        // A name for a section with only a name, or a number for a limit: the other way round serde knows by itself.
+        // Shorthand: a name for a section with only a name, or a number for a limit. serde rejects the reverse by
+        // itself.
         _ => Ok(()),
     }
 }
@@ -135,12 +136,13 @@ fn attempt(value: &Value) -> Result<Config, (String, String)> {
     serde_path_to_error::deserialize(value).map_err(|error| (error.path().to_string(), error.inner().to_string()))
 }
 
-/// Whether `value` is wrong in just this way.
+/// Returns whether `value` fails with exactly this problem.
 fn fails(value: &Value, problem: &str) -> bool {
     attempt(value).is_err_and(|(_, found)| found == problem)
 }
 
-/// The path of what makes `value` fail with `problem`: `path`, as far as serde can tell it, or a place below it.
+/// Returns the path of the value that makes `value` fail with `problem`: `path`, as far as serde can tell it, or a
+/// place below it.
 fn culprit(value: &Value, path: &str, problem: &str) -> String {
     let (mut value, mut path) = (value.clone(), path.to_owned());
     let steps = path.replace('[', ".").replace(']', "");
@@ -159,18 +161,18 @@ fn culprit(value: &Value, path: &str, problem: &str) -> String {
     }
 }
 
-/// The place of the item of the list at `pointer` that has the problem. The items behind it, which may have it too, are
-/// dropped.
+/// Returns the index of the item with the problem in the list at `pointer`. Drops the items after it, which may have
+/// the same problem.
 fn wrong_item(value: &mut Value, pointer: &str, problem: &str) -> Option<usize> {
     let items = value.pointer(pointer)?.as_array()?.clone();
     let mut before = fails(&with(value, pointer, Value::Array(Vec::new()))?, problem);
     for place in 0..items.len() {
         let shorter = with(value, pointer, items[..=place].into())?;
-        // Where it is there without the item, it lies elsewhere.
+        // If the problem occurs without the item, its cause is elsewhere.
         let after = fails(&shorter, problem);
         if after && !before {
             *value = shorter;
-            // Of a list that is too short or too long, no number in it is to blame.
+            // If the list is too short or too long, none of its numbers is to blame.
             let section = items[place].is_object() || items[place].is_array();
             return (section || !problem.starts_with("invalid length")).then_some(place);
         }
@@ -179,23 +181,23 @@ fn wrong_item(value: &mut Value, pointer: &str, problem: &str) -> Option<usize> 
     None
 }
 
-/// The key of the section at `pointer` that has the problem. Others that have it too are dropped.
+/// Returns the key with the problem in the section at `pointer`. Drops other keys with the same problem.
 fn wrong_key(value: &mut Value, pointer: &str, problem: &str) -> Option<String> {
     let section = value.pointer(pointer)?.as_object()?.clone();
     let mut required = Vec::new();
     for (key, option) in &section {
         let without = without(value, pointer, key)?;
         match attempt(&without) {
-            // It may be what is missing in another section too.
+            // The problem may be a missing `kind` in another section.
             _ if key == "kind" => required.push((key, option)),
             Err((_, found)) if found == problem => *value = without,
-            // A required key takes the place of the problem whether it has it or not.
+            // Without a required key the problem is another one, whether or not the key caused it.
             Err((_, found)) if found.starts_with("missing field") => required.push((key, option)),
             _ => return Some(key.clone()),
         }
     }
-    // What is missing is missing from a section, and no single value is to blame; of a wrong kind, the key `kind` is, but
-    // without it everything fails in another way.
+    // A missing field is missing from a section, so no single value is to blame. A wrong kind is the fault of `kind`,
+    // which comes last, because without it everything fails in another way.
     let missing = problem.starts_with("missing field");
     required.retain(|(_, option)| !missing || option.is_array() || option.is_object());
     required.sort_by_key(|(key, _)| *key == "kind");
@@ -203,14 +205,14 @@ fn wrong_key(value: &mut Value, pointer: &str, problem: &str) -> Option<String> 
     required.into_iter().map(|(key, _)| key).find(|key| guilty(key)).cloned()
 }
 
-/// `value` with `part` at `pointer`.
+/// Returns `value` with `part` at `pointer`.
 fn with(value: &Value, pointer: &str, part: Value) -> Option<Value> {
     let mut changed = value.clone();
     *changed.pointer_mut(pointer)? = part;
     Some(changed)
 }
 
-/// `value` without a key of the section at `pointer`.
+/// Returns `value` without a key of the section at `pointer`.
 fn without(value: &Value, pointer: &str, key: &str) -> Option<Value> {
     let mut section = value.pointer(pointer)?.as_object()?.clone();
     section.remove(key);

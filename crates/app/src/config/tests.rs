@@ -1,4 +1,4 @@
-//! A configuration is right, or refused with the name of the key.
+//! Tests that a configuration is right, or refused with the name of the key.
 
 use super::*;
 use serde_json::json;
@@ -52,7 +52,7 @@ fn errors_name_the_file_and_the_full_path_of_the_key() {
     }
 }
 
-/// What is said of a data set in folders with these keys.
+/// Returns the error about a data set in folders with these keys.
 fn folders_refused(keys: &str) -> String {
     let text = format!(r#"{{"data": {{"kind": "folders", "root": "r", {keys}}}}}"#);
     refused(&text).trim_start_matches("my.json: ").to_owned()
@@ -151,7 +151,7 @@ fn a_change_is_typed_checked_and_named() {
     }
 }
 
-/// The configuration that a file means, with changes.
+/// Returns the configuration of a file's text, with changes.
 fn of_file(text: &str, changes: &[&str]) -> Result<Config, String> {
     let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
     Config::built(value(text, "my.json").unwrap(), &changes, "my.json").map_err(|error| error.to_string())
@@ -174,7 +174,7 @@ fn changes_are_checked_together_and_their_order_is_nothing() {
         (LISTED, ["data.loader.batch_size=3", r#"data.loader={"workers":0}"#]),
         (LISTED, ["optimizer.ema=0.9", "optimizer.ema=0.9"]),
         (cached, ["data.loader.cache=none", "data.loader.cache_folder=null"]),
-        // The file alone says nothing that can be trained on.
+        // The file alone lacks required keys.
         (r#"{"data": {"kind": "folders"}}"#, [r#"data.classes=["a","b"]"#, "data.root=r"]),
     ] {
         let [one, two] = changes;
@@ -191,7 +191,7 @@ fn changes_are_checked_together_and_their_order_is_nothing() {
 
 #[test]
 fn a_change_means_what_it_would_in_the_file() {
-    // A default that the file does not say does not stand against what is said.
+    // A default that the file does not name does not conflict with a change.
     let config = of_file(LISTED, &["data.split.fold=1/5"]).unwrap();
     let said = LISTED.replace("\"root\"", "\"split\": {\"fold\": \"1/5\"}, \"root\"");
     assert_eq!(Config::parse(&said, "").unwrap(), config);
@@ -319,5 +319,8 @@ fn the_schema_in_the_repository_is_the_one_that_is_printed() {
     let written: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
     let printed = serde_json::to_value(schemars::schema_for!(Config)).unwrap();
     assert!(written == printed, "write it anew: cargo run -p app -- schema > configs/schema.json");
-    assert_eq!(printed.pointer("/properties/train/description"), Some(&json!("How long, on what, from which seed.")));
+    assert_eq!(
+        printed.pointer("/properties/train/description"),
+        Some(&json!("Length, device and seed of the training."))
+    );
 }

@@ -1,10 +1,10 @@
-//! The text of a configuration file, as editors write it.
+//! Reads configuration files as editors write them.
 
 use anyhow::{Context, Result, anyhow};
 use std::io::Read;
 use std::path::Path;
 
-/// Reads UTF-8, with or without a byte-order mark.
+/// Reads a UTF-8 file, with or without a byte-order mark.
 pub fn read(file: &Path) -> Result<String> {
     if file.is_dir() {
         return Err(anyhow!("{} is a folder: name the file in it", file.display()));
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn other_encodings_are_refused_in_words() {
-        // What Python's encode gives for '{}\n"ü"' in utf-16, utf-16-be and latin-1.
+        // Output of Python's encode for '{}\n"ü"' in utf-16, utf-16-be and latin-1.
         for (bytes, says) in [
             (&b"\xff\xfe{\0}\0\n\0\"\0\xfc\0\"\0"[..], "UTF-16"),
             (b"\0{\0}\0\n\0\"\0\xfc\0\"", "UTF-16"),

@@ -37,7 +37,8 @@ const FOREIGN: [(&str, &str); 11] = [
 /// Least similarity, from 0 to 1, at which one name counts as a misspelling of another.
 const ALIKE: f64 = 0.8;
 
-/// The problem with its key, and with what would be right where that can be guessed. `config` is the whole that has it.
+/// Formats the problem with its key, and with the right value where that can be guessed. `config` is the whole
+/// configuration.
 pub fn plain(problem: &Problem, config: &Value) -> String {
     let Problem { path, said } = problem;
     let key = if path.is_empty() { String::new() } else { format!("{path}: ") };
@@ -91,7 +92,7 @@ fn instead(value: &Value, wanted: &str) -> Option<String> {
     }
 }
 
-/// A number as people write it: with a comma, without the digit before the point.
+/// Parses a number as people write it: with a decimal comma, or without the digit before the point.
 fn number(text: &str) -> Option<f64> {
     let text = text.replace('_', "");
     let point = if text.contains('.') { text } else { text.replacen(',', ".", 1) };
@@ -103,7 +104,7 @@ fn foreign(word: &str) -> Option<&'static str> {
     FOREIGN.iter().find(|(foreign, _)| *foreign == word).map(|(_, json)| *json)
 }
 
-/// The name that was meant by the one that serde did not know: the last part of `path`, or the value there.
+/// Returns the known name that is most like the one serde rejected: the last part of `path`, or the value there.
 fn nearest_of(path: &str, said: &str) -> Option<String> {
     let (what, known) = said.split_once(", expected ")?;
     let field = what.strip_prefix("unknown field `");
@@ -112,7 +113,7 @@ fn nearest_of(path: &str, said: &str) -> Option<String> {
     sibling.or_else(|| field.and_then(|_| nearest_key(path, &edit::keys(&Config::default()))))
 }
 
-/// The key that was meant by `given`: one beside it that is much like it, or one elsewhere of the same name.
+/// Returns the key that `given` probably means: a similar one in the same section, or one of the same name elsewhere.
 pub fn nearest_key(given: &str, keys: &[String]) -> Option<String> {
     let apart =
         |key: &str| key.rsplit_once('.').map_or((String::new(), key.to_string()), |(a, b)| (a.into(), b.into()));
@@ -124,7 +125,7 @@ pub fn nearest_key(given: &str, keys: &[String]) -> Option<String> {
     near.or_else(|| keys.iter().find(|key| apart(key).1 == name)).cloned()
 }
 
-/// The one of the `names` that is most like `given`, if it is much like it, or has its letters for initials.
+/// Returns the name most similar to `given`, if it is similar enough, or has its letters for initials.
 pub fn nearest<'n>(given: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let given = given.to_lowercase();
     let score = |name: &str| {

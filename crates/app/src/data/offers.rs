@@ -4,14 +4,15 @@ use crate::config::Config;
 use contract::listed;
 use data::Statistics;
 
-/// The least standard deviation that is offered, a quarter of a grey level. Divided by less, noise is all that a
-/// network sees.
+/// Smallest standard deviation that is offered: a quarter of a grey level. Division by less leaves a network nothing to
+/// see but noise.
 const LEAST_STD: f64 = 1e-3;
 
 /// Maximum number of classes named in a note.
 const NAMED: usize = 10;
 
-/// Class weights and normalisation from the training data. What `config` would not take is left out, with the reason.
+/// Returns class weights and normalisation from the training data. A value that `config` would reject is replaced by
+/// the reason.
 pub fn offers(train: &Statistics, config: &Config) -> Vec<String> {
     if train.decoded == 0 {
         return vec!["  nothing: no training sample could be read".into()];
@@ -38,7 +39,7 @@ pub fn offers(train: &Statistics, config: &Config) -> Vec<String> {
     lines
 }
 
-/// Numbers with four digits behind the point, or as many as are needed where that would round them away.
+/// Formats numbers with four decimals, or as many as are needed where that would round them away.
 fn numbers(values: &[f64]) -> String {
     let shown = |value: &f64| match value.abs() {
         size if size > 0.0 && size < 1e-3 => format!("{value:.3e}"),

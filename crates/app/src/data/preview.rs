@@ -1,4 +1,4 @@
-//! `app data preview`: contact sheets of what the network will see.
+//! `app data preview`: contact sheets of the samples that the network will see.
 
 use crate::cli;
 use crate::files::{Partial, Replace};
@@ -42,7 +42,7 @@ pub fn run(args: &cli::Preview) -> Result<()> {
     Ok(())
 }
 
-/// Sees that the sheets may be written: none is an image or a mask of the data, or a file of somebody else.
+/// Checks that the sheets may be written: none replaces an image or a mask of the data, or somebody else's file.
 fn check(config: &Config, paths: &[PathBuf], replace: Replace) -> Result<()> {
     let mut inputs = Inputs::default();
     if paths.iter().any(|path| path.symlink_metadata().is_ok()) {
@@ -58,7 +58,7 @@ fn check(config: &Config, paths: &[PathBuf], replace: Replace) -> Result<()> {
     targets.check()
 }
 
-/// The first `samples` of an epoch as the network gets them, each above the same with its mask over it.
+/// Draws the first `samples` of an epoch as the network gets them, each above a copy with its mask over it.
 fn sheet(config: &Config, input: &Loader, epoch: u64, samples: u64) -> Result<RgbImage> {
     let mut pictures = Vec::new();
     for batch in input.epoch(epoch, 0) {
@@ -81,7 +81,7 @@ fn sheet(config: &Config, input: &Loader, epoch: u64, samples: u64) -> Result<Rg
     Ok(sheet)
 }
 
-/// Each sample of a batch as a picture, and as one with its mask drawn over.
+/// Draws each sample of a batch, plain and with its mask over it.
 fn drawn(config: &Config, batch: &Batch) -> Result<Vec<[RgbImage; 2]>> {
     let (colors, masks) = (config.colors(), batch.targets.f_unbind(0)?);
     let with_mask = |(image, mask): (RgbImage, &Tensor)| {

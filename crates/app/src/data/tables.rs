@@ -1,15 +1,15 @@
-//! What was found in a data set, as tables for a person.
+//! Formats the findings about a data set as tables for people.
 
 use super::offers::offers;
 use crate::bounds::bounded;
 use crate::config::Config;
 use data::{Finding, Report, Severity, Sizes, Statistics};
 
-/// How many findings of a kind, and how many samples and files of a finding, are told in the table; all are in the JSON.
+/// Maximum number of findings of a kind, and of samples and files of a finding, in the table; all are in the JSON.
 const TOLD: usize = 20;
 const NAMED: usize = 4;
 
-/// The findings, then what each split is like.
+/// Formats the findings, then the statistics of each split.
 pub fn check(report: &Report) -> String {
     let mut lines: Vec<String> = Vec::new();
     for kind in report.findings.chunk_by(|a, b| a.kind == b.kind) {
@@ -33,7 +33,7 @@ pub fn check(report: &Report) -> String {
     crate::report::lines(&lines)
 }
 
-/// What each split is like, and what of it belongs into a configuration.
+/// Formats the statistics of each split, and the values that belong into a configuration.
 pub fn stats(report: &Report, config: &Config) -> String {
     let mut lines = Vec::new();
     for split in &report.splits {
@@ -68,7 +68,7 @@ fn finding(finding: &Finding) -> String {
 
 fn table(split: &Statistics) -> Vec<String> {
     let mut lines = vec![format!(
-        "{}: {}, {} of them sound enough to be measured, {:.2} % of the pixels ignored",
+        "{}: {}, {} of them measured, {:.2} % of the pixels ignored",
         split.split.name(),
         counted(split.samples as usize, "sample"),
         split.decoded,

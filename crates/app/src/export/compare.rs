@@ -1,4 +1,4 @@
-//! The parity gate: nothing is published that is not the network that was trained.
+//! The parity gate: nothing is published that differs from the trained network.
 
 use crate::config::Config;
 use crate::export::normalized;
@@ -14,29 +14,29 @@ use std::path::{Path, PathBuf};
 use tch::nn::ModuleT;
 use tch::{CModule, Device, Tensor};
 
-/// The variable that names ONNX Runtime's library, where the system does not know it.
+/// Environment variable that names ONNX Runtime's library, where the system does not know it.
 const ONNX_RUNTIME: &str = "ORT_DYLIB_PATH";
 
-/// What gives the logits of images.
+/// Function from images to logits.
 type Run = Box<dyn FnMut(&Tensor) -> Result<Tensor>>;
 
-/// A format that was written and loaded again.
+/// An exported format that was loaded again.
 pub struct Loaded {
     pub format: Format,
-    /// What it may differ by.
+    /// Tolerance of the comparison.
     pub tolerance: f64,
-    /// Nothing if nobody is there to run it.
+    /// Function that runs the file; None if there is no runtime for it.
     pub run: Option<Run>,
     pub parity: Parity,
 }
 
-/// A TorchScript file, as libtorch runs it. It is the one that was just written.
+/// Loads a TorchScript file, to run it with libtorch. It must be the one that was just written.
 pub fn torchscript(path: &Path) -> Result<Run> {
     let script = CModule::load(path)?;
     Ok(Box::new(move |images| Ok(script.forward_ts(&[images])?)))
 }
 
-/// An ONNX file, if ONNX Runtime is there.
+/// Loads an ONNX file, if ONNX Runtime is installed.
 pub fn onnx(path: &Path) -> Result<Option<Run>> {
     let library = env::var_os(ONNX_RUNTIME).filter(|name| !name.is_empty()).map(PathBuf::from);
     let opened = OnnxRuntime::open(path, library.as_deref()).context(ONNX_RUNTIME)?;
@@ -49,7 +49,7 @@ pub fn onnx(path: &Path) -> Result<Option<Run>> {
     Ok(Some(Box::new(move |images| Ok(runtime.run(images)?))))
 }
 
-/// A network made anew with the weights of a file.
+/// Rebuilds the network with the weights of a file.
 pub fn safetensors(path: &Path, config: &Config) -> Result<Run> {
     let Network { store, model, .. } = saved::rebuilt(config, weights::read(path)?)?;
     let model = normalized(model, &config.data, Device::Cpu)?;
@@ -59,7 +59,7 @@ pub fn safetensors(path: &Path, config: &Config) -> Result<Run> {
     }))
 }
 
-/// Compares what was saved with the live network on validation samples; an error unless they are the same but for rounding.
+/// Compares the saved formats with the live network on validation samples. Fails unless they agree up to rounding.
 pub fn compare(network: &Normalized, mut saved: Vec<Loaded>, data: &data::Config, samples: u64) -> Result<Value> {
     let dataset = data.open(Split::Validation)?;
     let mut pipeline = data.pipeline(Split::Validation);
@@ -86,7 +86,7 @@ pub fn compare(network: &Normalized, mut saved: Vec<Loaded>, data: &data::Config
     Ok(found.into())
 }
 
-/// How far a format is from the network.
+/// Returns the measured difference between a format and the network, or an error if it is too large.
 fn report(format: Format, tolerance: f64, parity: &Parity) -> Result<Value> {
     let (agreement, error, file) = (parity.agreement(), parity.max_error, format.file());
     let found = format!(

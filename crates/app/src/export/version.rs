@@ -7,10 +7,10 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// Where saved networks are, unless somewhere else is named.
+/// Default folder of saved networks.
 const SAVED: &str = "saved_models";
 
-/// The file beside the versions of a network that Triton reads.
+/// Name of Triton's configuration file, next to the versions of a network.
 const TRITON: &str = "config.pbtxt";
 
 /// A version that does not exist yet.
@@ -23,7 +23,7 @@ pub struct Version {
 }
 
 impl Version {
-    /// The one that is named, or the next of the run that the checkpoint is of.
+    /// Returns the named version, or the next one of the checkpoint's run.
     pub fn choose(named: Option<&Path>, checkpoint: &Path) -> Result<Self> {
         let Some(folder) = named else {
             let model = Path::new(SAVED).join(run_of(checkpoint)?);
@@ -45,8 +45,8 @@ impl Version {
         Ok(usage(format!("{} exists already, and a version never changes: take {next}", folder.display())))
     }
 
-    /// Makes the version of the files that `write` puts into the folder that it is given, and of `triton`, if there is any, what
-    /// stands beside the versions. Gives the folder of the version. After an error there is none.
+    /// Publishes the files that `write` puts into the folder it is given as a version, with `triton`, if any, next to
+    /// the versions. Returns the version's folder. Leaves none after an error.
     pub fn publish(self, write: impl FnOnce(&Path) -> Result<()>, triton: Option<&str>) -> Result<PathBuf> {
         let config = self.model.join(TRITON);
         let there = || fs::read_to_string(&config).ok();
@@ -59,7 +59,7 @@ impl Version {
         remove_left_behind(&self.model);
         let partial = self.model.join(format!(".{}.{}.partial", self.number, own_process()));
         fs::create_dir_all(&self.model).with_context(|| self.model.display().to_string())?;
-        // A link that somebody placed there is not followed.
+        // Fails on a link that somebody placed there, rather than following it.
         fs::create_dir(&partial).with_context(|| partial.display().to_string())?;
         let made = write(&partial).and_then(|()| {
             for entry in fs::read_dir(&partial)? {
@@ -70,7 +70,7 @@ impl Version {
                 && there().as_deref() != Some(triton)
             {
                 let published = files::publish(&config, triton.as_bytes());
-                // Another export may have been quicker with the same.
+                // Another export may have written the same first.
                 published.or_else(|error| if there().as_deref() == Some(triton) { Ok(()) } else { Err(error) })?;
             }
             let folder = self.rename(&partial)?;
@@ -79,14 +79,14 @@ impl Version {
             Ok(folder)
         });
         if made.is_err() {
-            // The error that led here says more than one about this.
+            // Ignored: the original error says more than one about this removal.
             let _ = fs::remove_dir_all(&partial);
         }
         made
     }
 
-    /// Gives the finished folder its number, or, where that is taken meanwhile and nobody chose it, the next that is
-    /// free.
+    /// Renames the finished folder to its number or, if that is taken meanwhile and nobody chose it, to the next free
+    /// one.
     fn rename(&self, partial: &Path) -> Result<PathBuf> {
         let mut number = self.number;
         loop {
@@ -102,7 +102,7 @@ impl Version {
     }
 }
 
-/// The name of the run that a checkpoint lies in: `NAME` of `NAME/checkpoints/step-…`.
+/// Returns the name of the run that holds a checkpoint: `NAME` of `NAME/checkpoints/step-…`.
 fn run_of(checkpoint: &Path) -> Result<PathBuf> {
     let whole = checkpoint.canonicalize().with_context(|| checkpoint.display().to_string())?;
     let run = whole.parent().filter(|folder| folder.file_name() == Some("checkpoints".as_ref())).and_then(Path::parent);
@@ -114,19 +114,19 @@ fn run_of(checkpoint: &Path) -> Result<PathBuf> {
     })
 }
 
-/// This process, also among those of other machines that share the disk.
+/// Returns a name of this process that is unique among all machines that share the disk.
 fn own_process() -> String {
     format!("{}@{}", std::process::id(), gethostname::gethostname().display())
 }
 
-/// Removes what killed exports of this machine left in the folder of a network. That they cannot be removed keeps
-/// nothing from being exported.
+/// Removes the partial versions that killed exports of this machine left in a network's folder. A failure is only
+/// logged.
 fn remove_left_behind(model: &Path) {
     for entry in fs::read_dir(model).into_iter().flatten().flatten() {
         if entry.file_name().to_str().is_some_and(left_behind) {
             match fs::remove_dir_all(entry.path()) {
                 Ok(()) => log::info!("Removed {}, which a killed export left behind", entry.path().display()),
-                // Another export was quicker.
+                // Another export removed it first.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => log::warn!("{}, which a killed export left behind: {error}", entry.path().display()),
             }
@@ -144,14 +144,14 @@ fn left_behind(name: &str) -> bool {
         let here = gethostname::gethostname();
         machine.is_none_or(|machine| here.to_str() == Some(machine)).then_some(process)
     };
-    // Where there is no /proc nobody knows, and nothing is removed.
+    // Without /proc this is unknown, and nothing is removed.
     let proc = Path::new("/proc");
     process()
         .and_then(|id| id.parse::<u32>().ok())
         .is_some_and(|id| proc.join("self").exists() && !proc.join(id.to_string()).exists())
 }
 
-/// The versions there are of the run that the checkpoint is of.
+/// Returns the saved versions of the checkpoint's run.
 pub fn all_of(checkpoint: &Path) -> Result<Vec<PathBuf>> {
     let model = Path::new(SAVED).join(run_of(checkpoint)?);
     let entries = match fs::read_dir(&model) {
@@ -162,7 +162,7 @@ pub fn all_of(checkpoint: &Path) -> Result<Vec<PathBuf>> {
     Ok(versions.filter(|path| path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with('.'))).collect())
 }
 
-/// The highest number of a version in the folder of a network; 0 where there is none.
+/// Returns the highest version number in a network's folder; 0 if there is none.
 fn newest(model: &Path) -> Result<u64> {
     if !model.exists() {
         return Ok(0);
@@ -230,7 +230,7 @@ mod tests {
         // The other process has a folder of its own.
         let names = [first, second].map(|version| version.publish(write("x"), None).unwrap());
         assert_eq!(names, [model.join("1"), model.join("2")]);
-        // A file is in the way as well.
+        // A file takes a number, too.
         fs::write(model.join("3"), "theirs").unwrap();
         assert_eq!(third.publish(write("y"), None).unwrap(), model.join("4"));
         assert_eq!(fs::read_to_string(model.join("4/model.pt")).unwrap(), "y");
@@ -245,7 +245,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let model = folder.path().join("unet");
         let (own, here) = (std::process::id(), gethostname::gethostname().display().to_string());
-        // Process identifiers end far below this.
+        // No process identifier is this high.
         let gone = [".1.4294967295.partial".to_string(), format!(".12.4294967295@{here}.partial")];
         let stays = [
             format!(".1.{own}.partial"),

@@ -1,4 +1,5 @@
-//! What is written down of a run for TensorBoard alone: pictures, distributions, curves, and what the run is.
+//! Writes the part of the log that is for TensorBoard alone: pictures, distributions, curves, and a description of the
+//! run.
 
 use super::Notes;
 use crate::closer::{self, Look, Shown};
@@ -17,16 +18,16 @@ use serde_json::Value;
 use summary::{Counts, Histogram, Hyper, Image, Stage, Status};
 use tch::{Device, Kind, Tensor};
 
-/// The scores that runs are compared by.
+/// Scores that runs are compared by.
 const COMPARED: [&str; 4] = ["loss", "accuracy", "mean_iou", "mean_dice"];
-/// Of a larger tensor every so manyth value is taken, so that about so many are.
+/// Approximate number of values taken from a larger tensor, at a constant stride.
 const VALUES: i64 = 16_384;
-/// Pixels between the parts of a picture, and of a letter.
+/// Pixels between the parts of a picture, and side of a letter.
 const GAP: u32 = 4;
 const LETTER: u32 = 8;
 
 impl Notes {
-    /// Says what the run is: anew whenever it goes on.
+    /// Writes the description of the run, whenever it starts or resumes.
     pub fn opening(&mut self, config: &Config, environment: &[(String, String)]) -> Result<()> {
         if !self.on_board {
             return Ok(());
@@ -49,14 +50,14 @@ impl Notes {
         told.into_iter().try_for_each(|told| self.hear(told))
     }
 
-    /// How the run ended.
+    /// Writes the final scores of the run.
     pub fn outcome(&mut self, at: Progress, validation: &Scores) -> Result<()> {
         let scores: Vec<_> = validation.iter().filter(|(name, _)| COMPARED.contains(&name.as_str())).cloned().collect();
         let told = self.summary.outcome(at.epoch, at.step, Status::Success, &scores);
         self.hear(told)
     }
 
-    /// An empty look for the next validation, where anybody wants to see what it shows.
+    /// Returns an empty look for the next validation, if TensorBoard or the report needs one.
     pub fn look(&self, network: &Network) -> Result<Option<Look>> {
         let first = usize::try_from(self.summary.samples())?;
         Ok(match (self.on_board, self.on_page) {
@@ -66,8 +67,9 @@ impl Notes {
         })
     }
 
-    /// What the validation at the end of an epoch showed: precision and recall, and the network's work on the first samples
-    /// and on those that it was worst at. After the first epoch the network itself too, which would have kept that waiting.
+    /// Writes the results of the validation at the end of an epoch: precision-recall curves, and the predictions for
+    /// the first and the worst samples. After the first epoch, also the network's graph, which would have delayed that
+    /// epoch.
     pub fn validated(
         &mut self,
         at: Progress,
@@ -91,7 +93,7 @@ impl Notes {
                     let told = self.summary.images(Stage::Validation, at.epoch, at.step, name, panels);
                     self.hear(told)?;
                 }
-                // They were read a moment ago. No picture is worth an epoch.
+                // They were readable a moment ago. No picture is worth an epoch.
                 Err(error) => log::warn!("TensorBoard lacks '{name}' of epoch {}: {error:#}", at.epoch),
             }
         }
@@ -101,12 +103,12 @@ impl Notes {
         Ok(())
     }
 
-    /// Whether the distributions of weights and gradients are to be written down at the end of epoch `epoch`.
+    /// Returns whether the distributions of weights and gradients are to be written at the end of epoch `epoch`.
     pub fn histograms_due(&self, epoch: u64) -> bool {
         self.summary.histograms_due(epoch)
     }
 
-    /// How the weights are distributed, and the `gradients` of the last update; where that is due.
+    /// Writes the distributions of the weights and of the last update's `gradients`, if they are due.
     pub fn histograms(&mut self, at: Progress, network: &Network, gradients: &[(String, Tensor)]) -> Result<()> {
         if !self.histograms_due(at.epoch) {
             return Ok(());
@@ -124,7 +126,7 @@ impl Notes {
         self.hear(told)
     }
 
-    /// The network as a graph. A network that libtorch cannot follow is no reason to stop.
+    /// Writes the network as a graph. Only warns if libtorch cannot trace it.
     fn graph(&mut self, config: &Config) -> Result<()> {
         match graph::of(config) {
             Ok(graph) => {
@@ -144,12 +146,12 @@ fn counted(at: Threshold) -> Counts {
     Counts { true_positives, false_positives, true_negatives, false_negatives }
 }
 
-/// What Markdown would take for a mark.
+/// Escapes what Markdown would take for a mark.
 fn escaped(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "&lt;")
 }
 
-/// A value of the configuration as runs are compared by it; lists and what is not set are none.
+/// Converts a configuration value to one that runs are compared by; None for lists and null.
 fn hyper((key, value): (String, Value)) -> Option<(String, Hyper)> {
     let value = match value {
         Value::Number(number) => Hyper::Number(number.as_f64()?),
@@ -168,7 +170,7 @@ fn distribution(tensor: &Tensor) -> Result<Histogram> {
     Ok(Histogram::of(&Vec::<f32>::try_from(values)?))
 }
 
-/// Input, target and prediction side by side, with the colours of the classes below.
+/// Draws input, target and prediction side by side, with the class colours below.
 fn panel(shown: &Shown, data: &data::Config) -> Result<Image> {
     let (width, height) = shown.photograph.dimensions();
     let (classes, colors) = (data.classes(), data.colors());
@@ -191,14 +193,14 @@ fn map(classes: &GrayImage, colors: &[Color]) -> RgbImage {
     picture
 }
 
-/// The names of the classes, each behind a square of its colour, in as many rows as they need.
+/// Legend of the classes: each name behind a square of its colour, in as many rows as they need.
 struct Legend<'c> {
     width: u32,
     rows: Vec<Vec<(usize, &'c str)>>,
 }
 
 impl<'c> Legend<'c> {
-    /// At least so wide; wider only where a single name is.
+    /// Lays out a legend of at least this `width`; wider only where a single name is.
     fn new(classes: &'c [String], width: u32) -> Self {
         let mut legend = Self { width, rows: Vec::new() };
         let mut x = width;
@@ -217,7 +219,7 @@ impl<'c> Legend<'c> {
         legend
     }
 
-    /// A square, a gap, the name, and two gaps.
+    /// Returns the width of an entry: a square, a gap, the name, and two gaps.
     fn wide(name: &str) -> u32 {
         LETTER * (1 + name.chars().count() as u32) + 3 * GAP
     }
@@ -233,7 +235,7 @@ impl<'c> Legend<'c> {
                 let color = colors.get(id).copied().unwrap_or(Color([0; 3])).0;
                 dots(x, y, [0xff; 8], |x, y| picture.put_pixel(x, y, Rgb(color)));
                 for (letter, number) in name.chars().zip(0..) {
-                    // A letter that the font does not have.
+                    // Letters that the fonts do not have become a box.
                     let shape = font8x8::BASIC_FONTS.get(letter).or_else(|| font8x8::LATIN_FONTS.get(letter));
                     let shape = shape.unwrap_or([0x7e, 0x42, 0x42, 0x42, 0x42, 0x42, 0x7e, 0]);
                     let x = x + LETTER + GAP + number * LETTER;

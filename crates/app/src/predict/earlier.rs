@@ -1,4 +1,4 @@
-//! Predictions of earlier runs, which are no images to predict.
+//! Recognises predictions of earlier runs, which are no images to predict.
 
 use super::LEGEND;
 use crate::files::folder;
@@ -47,14 +47,14 @@ impl Earlier {
     }
 }
 
-/// The classes of a legend, if it is one.
+/// Returns the number of classes in a legend, if `text` is one.
 fn number_of_classes(text: &[u8]) -> Option<usize> {
     let classes: Vec<Value> = serde_json::from_slice(text).ok()?;
     let is_class = |(id, class): (usize, &Value)| class["id"] == id && class["name"].is_string();
     classes.iter().enumerate().all(is_class).then_some(classes.len())
 }
 
-/// The class map that a picture was written beside.
+/// Returns the class map that a picture was written along with.
 fn map_of(file: &Path) -> Option<PathBuf> {
     let stem = file.file_stem()?.to_str()?.trim_end_matches(|c: char| c.is_ascii_digit());
     let image = BESIDE.iter().find_map(|end| stem.strip_suffix(end))?;

@@ -1,4 +1,4 @@
-//! From what the network says, at the size at which it sees an image, to the image's own size, as rows come.
+//! Enlarges predictions from the size at which the network sees an image to the image's own size, row by row.
 
 use data::Rectangle;
 use tch::{Kind, TchError, Tensor};
@@ -6,30 +6,30 @@ use tch::{Kind, TchError, Tensor};
 /// Maximum number of values enlarged at once.
 const AT_ONCE: u64 = 1 << 24;
 
-/// Brings rows of probabilities to the size of the image by bilinear interpolation, pixels being squares with their
-/// value in the middle. It keeps the rows that are still needed, and no others.
+/// Resizes rows of probabilities to the size of the image by bilinear interpolation, pixels being squares with their
+/// value in the middle. Keeps only the rows that are still needed.
 pub struct Enlarger {
-    /// The part of the network's input that shows the image.
+    /// Part of the network's input that shows the image.
     part: Rectangle,
     /// Height and width of the image.
     size: [i64; 2],
-    /// Rows that came, of all that the network sees.
+    /// Number of rows received so far, of the whole input.
     come: i64,
-    /// `[K, rows, part.width]`: those of the part that are needed still; the first one's number in the part.
+    /// `[K, rows, part.width]`: rows of the part that are still needed, and the number of the first one in the part.
     kept: Option<Tensor>,
     first: i64,
-    /// Rows of the image that are done.
+    /// Number of rows of the image that are done.
     done: i64,
 }
 
 impl Enlarger {
-    /// For an image of this height and width, which is seen in `part`.
+    /// Creates an enlarger for an image of this height and width, which is seen in `part`.
     pub fn new(part: Rectangle, size: [u32; 2]) -> Self {
         Self { part, size: size.map(i64::from), come: 0, kept: None, first: 0, done: 0 }
     }
 
-    /// Takes the next rows, `[K, rows, width]` of all that the network sees, and hands over the rows of the image
-    /// that are known by now, `[K, rows, image's width]`, in their order.
+    /// Takes the next rows of the whole input, `[K, rows, width]`, and passes the rows of the image that are known by
+    /// now, `[K, rows, image's width]`, to `write`, in order.
     pub fn add<E: From<TchError>>(
         &mut self,
         probabilities: &Tensor,
@@ -55,7 +55,7 @@ impl Enlarger {
         Ok(())
     }
 
-    /// Adds what shows the image to the rows that are kept.
+    /// Adds the part that shows the image to the rows that are kept.
     fn take(&mut self, probabilities: &Tensor) -> Result<(), TchError> {
         let Rectangle { top, left, height, width } = self.part;
         let (top, rows) = (i64::from(top), probabilities.size()[1]);
@@ -73,7 +73,7 @@ impl Enlarger {
         Ok(())
     }
 
-    /// The rows of the image from `first` on, so many.
+    /// Returns `count` rows of the image from `first` on.
     fn rows(&self, kept: &Tensor, first: i64, count: i64) -> Result<Tensor, TchError> {
         let (last, device) = (i64::from(self.part.height) - 1, kept.device());
         let places: Vec<f64> = (first..first + count).map(|row| place(row, self.part, self.size)).collect();

@@ -1,4 +1,4 @@
-//! Which images.
+//! Finds the images to predict.
 
 use super::earlier::Earlier;
 use crate::report;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// Maximum number of files named in a message.
 const NAMED: usize = 20;
 
-/// An image.
+/// An image to predict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
     /// Its path.
@@ -24,13 +24,13 @@ pub struct Picture {
     pub size: [u32; 2],
 }
 
-/// The images by their names, each its own.
+/// Images by their names, which are unique.
 pub type Pictures = BTreeMap<String, Picture>;
 
 /// Result of a search for images.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// Those that seem sound.
+    /// Images that seem sound.
     pub pictures: Pictures,
     /// Files that are meant to be images and cannot be read.
     pub broken: Vec<Passed>,
@@ -40,8 +40,8 @@ pub struct Found {
     pub predictions: usize,
 }
 
-/// Looks for images among `paths` and in folders that these name. A file that is named is meant to be an image; one
-/// in a folder is if its name or its first bytes say so, or if it can be read.
+/// Finds images among `paths` and in the folders among them. A named file is meant to be an image; one in a folder is
+/// if its name or its first bytes say so, or if it can be read.
 pub fn find(paths: &[PathBuf]) -> Result<Found> {
     let (mut found, mut earlier) = (Found::default(), Earlier::default());
     for path in paths {
@@ -49,7 +49,7 @@ pub fn find(paths: &[PathBuf]) -> Result<Found> {
             for file in data::walk(path) {
                 match file {
                     Ok(file) => found.add(&file, path, false, &mut earlier)?,
-                    // A folder, which may hold images, or a link to nowhere.
+                    // A link to nowhere. (Other errors may be of a folder, which may hold images.)
                     Err(data::Error::Io { path: file, source }) if file.is_symlink() && !data::may_be_image(&file) => {
                         log::debug!("Passed over {}: {source}", file.display());
                         found.others += 1;
@@ -73,7 +73,7 @@ pub fn find(paths: &[PathBuf]) -> Result<Found> {
 }
 
 impl Found {
-    /// Takes in a file below `folder`.
+    /// Adds a file below `folder`.
     fn add(&mut self, file: &Path, folder: &Path, named: bool, earlier: &mut Earlier) -> Result<()> {
         let base = base(file, folder);
         let name = shown(&base);
@@ -88,7 +88,7 @@ impl Found {
             return Ok(());
         }
         let size = match file.metadata() {
-            // A pipe would be waited for.
+            // Reading a pipe would block.
             Ok(about) if !about.is_file() => Err(format!("{} is not a regular file", file.display())),
             _ => data::dimensions(file, Orientation::Apply).map_err(|error| error.to_string()),
         };
@@ -106,7 +106,7 @@ impl Found {
         }
     }
 
-    /// Takes the sizes that the images have where they are not brought upright.
+    /// Reads the sizes of the images anew if their EXIF orientation is not applied.
     pub fn see(&mut self, orientation: Orientation) -> Result<()> {
         if orientation != Orientation::Apply {
             for picture in self.pictures.values_mut() {
@@ -139,14 +139,14 @@ impl Found {
         if counts.is_empty() { String::new() } else { format!("; passed over {}", counts.join(" and ")) }
     }
 
-    /// Says what cannot be read, each with its reason.
+    /// Reports the files that cannot be read, each with its reason.
     pub fn tell_broken(&self, json: bool) -> Result<()> {
         report::skipped(&self.broken);
         self.broken.iter().filter(|_| json).try_for_each(report::broken)
     }
 }
 
-/// The error that a command ends with where images, of so many, could not be read.
+/// Fails if any of the images, `images` in all, could not be read.
 pub fn complain(broken: &[Passed], images: usize) -> Result<()> {
     if broken.is_empty() {
         return Ok(());
@@ -173,7 +173,8 @@ fn is_same(one: &Path, other: &Path) -> bool {
     one == other || matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
-/// The path as text, another text for each path: bytes that are no text are written as `\xE9`, and a backslash as two.
+/// Returns the path as text, unique for each path: bytes that are not UTF-8 are written as `\xE9`, and a backslash as
+/// two.
 fn shown(path: &Path) -> String {
     let bytes = path.as_os_str().as_encoded_bytes();
     let mut shown = String::new();

@@ -1,4 +1,4 @@
-//! The files of one image, written row by row.
+//! Writes the files of one image, row by row.
 
 mod npy;
 mod png;
@@ -15,33 +15,33 @@ use png::Png;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What is known of some rows of an image.
+/// Predictions for some rows of an image.
 pub struct Rows {
-    /// The class of each pixel.
+    /// Class id of each pixel.
     pub ids: Vec<u8>,
-    /// `[K, rows, width]`: how likely each class is; empty if nobody asked.
+    /// `[K, rows, width]` probabilities of the classes; empty if not requested.
     pub probabilities: Vec<f32>,
 }
 
-/// What is written of every image.
+/// Output files of every image, and their style.
 pub struct Plan {
-    /// Beside the class map.
+    /// Files in addition to the class map.
     pub also: Vec<Also>,
-    /// The colours of the classes.
+    /// Colours of the classes.
     pub colors: Vec<Color>,
     /// EXIF orientation: apply it or ignore it.
     pub orientation: Orientation,
-    /// The existing files that may be replaced.
+    /// Existing files that may be replaced.
     pub replace: Replace,
 }
 
 impl Plan {
-    /// Whether anything is written of how likely classes are.
+    /// Returns whether any file holds probabilities.
     pub fn has_probabilities(&self) -> bool {
         self.also.iter().any(|what| matches!(what, Also::Png16 | Also::Npy))
     }
 
-    /// The files of an image under the name `base`.
+    /// Returns the files of an image under the name `base`.
     pub fn paths(&self, base: &Path) -> Vec<PathBuf> {
         let mut suffixes = vec![MAP.to_string()];
         for what in &self.also {
@@ -73,14 +73,14 @@ fn with(base: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
-/// The files of one image. They are published together, once they are complete, and else are not there.
+/// Files of one image. They are published together once they are complete, or not at all.
 pub struct Outputs<'a> {
     plan: &'a Plan,
     width: usize,
     files: Vec<Output>,
-    /// The photograph, where it is drawn over.
+    /// The photograph, if it is drawn over.
     photograph: Option<Strips>,
-    /// Rows that were written, and the class ids of the last one.
+    /// Number of rows that were written, and the class ids of the last one.
     done: usize,
     above: Vec<u8>,
 }
@@ -94,7 +94,7 @@ enum Output {
 }
 
 impl<'a> Outputs<'a> {
-    /// Begins the files of the image `file` of this height and width under the name `base`, to which they add their suffixes.
+    /// Starts the files of the image `file`, of this height and width, under the name `base` with their suffixes.
     pub fn create(plan: &'a Plan, base: &Path, file: &Path, size: [u32; 2]) -> Result<Self> {
         let classes = plan.colors.len();
         if let Some(folder) = base.parent() {
@@ -159,7 +159,7 @@ impl<'a> Outputs<'a> {
         Ok(())
     }
 
-    /// Publishes the files, the class map first, since it knows which probabilities are its own.
+    /// Publishes the files, the class map first, since it knows its own probabilities.
     pub fn finish(self) -> Result<()> {
         let (mut map, mut others, mut probabilities) = (None, Vec::new(), None);
         for output in self.files {
@@ -179,11 +179,11 @@ impl<'a> Outputs<'a> {
             }
         }
         let Some(map) = map else { return Ok(()) };
-        // Probabilities of earlier, which are not written anew, stay ours.
+        // Earlier probabilities that are not rewritten stay ours.
         let probabilities = probabilities.or_else(|| probabilities_of(map.path()));
         let map = map.finish(probabilities.as_deref())?;
         let all: Vec<Partial> = std::iter::once(map).chain(others).collect();
-        // All are looked at before one is replaced: the class map that is there says what its probabilities are.
+        // All are checked before one is replaced: the existing class map knows its probabilities.
         all.iter().try_for_each(|file| file.check(self.plan.replace))?;
         all.into_iter().try_for_each(Partial::place)
     }

@@ -1,4 +1,5 @@
-//! Images in tiles, read and written beside: in their own size, or at the scale of training where that is no one size.
+//! Predicts images in tiles, which other threads read and write: at their own size, or at the scale of training if that
+//! had no single size.
 
 use super::enlarge::Enlarger;
 use super::find::{Picture, Pictures};
@@ -14,27 +15,27 @@ use std::thread;
 use tch::nn::ModuleT;
 use tch::{Device, Kind, TchError, Tensor};
 
-/// Rows that are read at once, and how many times that may wait.
+/// Rows per read, and maximum number of reads that wait.
 const ROWS: u32 = 64;
 const QUEUE: usize = 4;
 
-/// A network that sees an image in tiles.
+/// A network that sees an image in tiles, and its settings.
 pub struct InTiles<'a> {
-    /// It takes values from 0 to 1.
+    /// The network, which takes values from 0 to 1.
     pub model: &'a dyn ModuleT,
     pub device: Device,
     pub channels: u32,
     pub orientation: Orientation,
     pub tiling: Tiling,
-    /// The images at the scale of training, in the order of their names; without them they keep their own size.
+    /// Images at the scale of training, in the order of their names; None keeps their own size.
     pub scaled: Option<&'a Images>,
     pub with_probabilities: bool,
 }
 
-/// What comes of reading images, one after the other.
+/// Message of the reading thread, image by image.
 enum Read {
     Image(Image, Seen),
-    /// The next rows of what the network sees, `W×C` bytes each.
+    /// The next rows of the network's input, `W×C` bytes each.
     Rows(Vec<u8>),
     Broken(Passed),
 }
@@ -42,14 +43,14 @@ enum Read {
 /// The network's view of an image.
 #[derive(Clone, Copy)]
 struct Seen {
-    /// Height and width of all of it.
+    /// Height and width of the whole view.
     size: [u32; 2],
-    /// The part that shows the image.
+    /// Part that shows the image.
     part: Rectangle,
 }
 
 impl InTiles<'_> {
-    /// Predicts `pictures` and gives those that cannot be read. `told` is called after each.
+    /// Predicts `pictures` and returns those that cannot be read. Calls `told` after each.
     pub fn predict(&self, pictures: &Pictures, writer: &Writer, mut told: impl FnMut()) -> Result<Vec<Passed>> {
         thread::scope(|scope| {
             let (sender, receiver) = sync_channel(QUEUE);
@@ -74,7 +75,7 @@ impl InTiles<'_> {
         })
     }
 
-    /// Predicts an image whose rows are about to come; gives it back if they do not all come.
+    /// Predicts an image whose rows follow in `parts`. Returns it as unreadable if not all of them come.
     fn image(&self, image: Image, seen: Seen, parts: &Receiver<Read>, writer: &Writer) -> Result<Option<Passed>> {
         let size = seen.size.map(i64::from);
         let [height, width] = image.size;
@@ -121,10 +122,10 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Reads the images until nobody wants them any more.
+    /// Reads the images until the receiver is gone.
     fn read(self, pictures: &Pictures) {
         for (index, (name, picture)) in (0..).zip(pictures) {
-            // A decoder that panics on a strange file ends that file, not all the others.
+            // A decoder that panics on a strange file fails that file, not all the others.
             let read = caught(|| match self.scaled {
                 Some(images) => self.scaled(name, picture, images, index),
                 None => self.own_size(name, picture),
@@ -137,7 +138,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads an image in its own size; whether it was wanted to its end.
+    /// Reads an image at its own size. Returns false if the receiver is gone.
     fn own_size(&self, name: &str, picture: &Picture) -> Result<bool, data::Error> {
         let mut strips = Strips::open(&picture.file, self.channels, self.orientation)?;
         let [height, width] = strips.size();
@@ -155,7 +156,7 @@ impl Reader<'_> {
         Ok(wanted)
     }
 
-    /// Reads an image at the scale of training; whether it was wanted.
+    /// Reads an image at the scale of training. Returns false if the receiver is gone.
     fn scaled(&self, name: &str, picture: &Picture, images: &Images, index: u64) -> Result<bool, data::Error> {
         let mut sample = Sample::default();
         images.load(index, &mut sample)?;
@@ -165,17 +166,17 @@ impl Reader<'_> {
     }
 }
 
-/// The rows of an image that tiles are cut from.
+/// Rows of an image that tiles are cut from.
 struct Band {
-    /// Bytes of a row.
+    /// Bytes per row.
     row: usize,
-    /// The number of the first row.
+    /// Number of the first row.
     first: i64,
     pixels: Vec<u8>,
 }
 
 impl Band {
-    /// Takes in rows until those are there that begin at `top`, and forgets those above.
+    /// Reads rows until `height` rows from `top` on are there, and drops those above.
     fn fill(
         &mut self,
         top: i64,
@@ -193,7 +194,7 @@ impl Band {
         Ok(())
     }
 
-    /// `[1, C, height, width]` from 0 to 1.
+    /// Returns a tile, `[1, C, height, width]` from 0 to 1.
     fn tile(
         &self,
         [top, left]: [i64; 2],

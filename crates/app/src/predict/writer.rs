@@ -1,4 +1,4 @@
-//! Writing beside predicting: a thread takes what was predicted and makes files of it.
+//! Writes predictions to files in a thread of its own, while others are predicted.
 
 use super::find::{Picture, Pictures};
 use super::outputs::{Outputs, Plan, Rows};
@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-/// Work that may wait: more would only take memory.
+/// Maximum number of messages that wait: more would only take memory.
 const QUEUE: usize = 2;
 
-/// What becomes of images, in their order.
+/// Messages about images, in order.
 pub enum Work {
-    /// An image begins; the rows that follow are its.
+    /// An image begins; the rows that follow belong to it.
     Image(Image),
     /// The next rows of the image.
     Rows(Rows),
@@ -24,36 +24,36 @@ pub enum Work {
     Broken(Passed),
 }
 
-/// An image.
+/// An image that is predicted.
 pub struct Image {
-    /// What its files are called.
+    /// Name of the image.
     pub name: String,
-    /// Where it is.
+    /// Path of the image.
     pub file: PathBuf,
     /// Height and width.
     pub size: [u32; 2],
 }
 
 impl Image {
-    /// The image of this name.
+    /// Describes `picture`, of this name.
     pub fn of(name: &str, picture: &Picture) -> Self {
         Self { name: name.into(), file: picture.file.clone(), size: picture.size }
     }
 }
 
-/// To the thread that writes.
+/// Handle of the writing thread.
 pub struct Writer {
     sender: SyncSender<Work>,
 }
 
 impl Writer {
-    /// Hands over; waits while too much is waiting.
+    /// Sends work to the writing thread; blocks while too much is waiting.
     pub fn send(&self, work: Work) -> Result<()> {
         self.sender.send(work).map_err(|_| anyhow!("nothing can be written any more"))
     }
 }
 
-/// Lets `predict` hand over what it predicts to `consume`, which works beside it.
+/// Runs `predict`, and `consume` in another thread, which receives what `predict` sends.
 pub fn beside<T, C: Send>(
     consume: impl FnOnce(Receiver<Work>) -> Result<C> + Send,
     predict: impl FnOnce(&Writer) -> Result<T>,
@@ -62,13 +62,13 @@ pub fn beside<T, C: Send>(
         let (sender, receiver) = sync_channel(QUEUE);
         let consuming = scope.spawn(|| consume(receiver));
         let predicted = predict(&Writer { sender });
-        // Where nothing can be taken any more, that is why nothing could be predicted.
+        // A failure of `consume` makes `predict` fail too, so its error comes first.
         let consumed = consuming.join().unwrap_or_else(|panic| resume_unwind(panic))?;
         Ok((predicted?, consumed))
     })
 }
 
-/// Writes what was predicted of `pictures` into `folder` and, with `json`, tells it line by line.
+/// Writes the predictions for `pictures` into `folder` and, with `json`, prints a line for each.
 pub fn write(
     work: Receiver<Work>,
     plan: &Plan,
@@ -109,7 +109,7 @@ pub fn write(
     Ok(())
 }
 
-/// An image with the areas of its classes.
+/// Returns an image with the areas of its classes as JSON.
 fn told(image: &Image, classes: &[String], areas: &[u64]) -> Value {
     let [height, width] = image.size;
     let share = |pixels: u64| pixels as f64 / (f64::from(height) * f64::from(width));

@@ -1,16 +1,16 @@
-//! In what configurations differ.
+//! Finds the differences between configurations.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Keys with their full paths, and the values that one of several configurations has there.
+/// Full keys, and their values in one of several configurations.
 pub type Differing = BTreeMap<String, Value>;
 
-/// The longest value that a table shows whole.
+/// Maximum length of a value in a table.
 const LONGEST: usize = 40;
 
-/// For each configuration its values of those keys that are not the same in all. A run without a configuration has none,
-/// and does not make the others different.
+/// Returns, for each configuration, its values of the keys that are not the same in all. A run without a configuration
+/// has none, and does not make the others different.
 pub fn differing(configs: &[Option<&Value>]) -> Vec<Differing> {
     let flat: Vec<Option<Differing>> = configs.iter().map(|config| config.map(flat)).collect();
     let known: Vec<&Differing> = flat.iter().flatten().collect();
@@ -25,7 +25,7 @@ fn flat(config: &Value) -> Differing {
     ::report::flat(config).into_iter().map(|(key, value)| (key, value.clone())).collect()
 }
 
-/// `KEY=VALUE, KEY=VALUE` on lines of about `width` characters. Long values are cut.
+/// Formats `KEY=VALUE, KEY=VALUE` on lines of about `width` characters. Long values are cut.
 pub fn lines(differing: &Differing, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for (key, value) in differing {
@@ -44,7 +44,7 @@ pub fn lines(differing: &Differing, width: usize) -> Vec<String> {
     lines
 }
 
-/// A value for people: a word without its quotes, all else as JSON.
+/// Formats a value for people: a word without its quotes, all else as JSON.
 fn short(value: &Value) -> String {
     let text = match value {
         Value::String(word) if !word.contains(|c: char| c.is_control() || c == ',') => word.clone(),

@@ -1,4 +1,4 @@
-//! One run, as its folder shows it. Nothing in there is changed, and the process that trains it is not disturbed.
+//! Examines a run by its folder. Changes nothing in it, and does not disturb the process that trains it.
 
 use crate::lock::held;
 use crate::run::Run;
@@ -11,62 +11,63 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// What a training writes in its folder. The lock is not among them: asking a finished run to go on takes that too.
+/// Files and folders that a training writes. The lock is not among them: asking a finished run to go on takes that,
+/// too.
 const WRITTEN: [&str; 5] = ["config.json", "metrics.jsonl", "checkpoints", "logs", "rejected"];
 
-/// What a run's folder shows.
+/// State of a run, as read from its folder.
 #[derive(Debug)]
 pub struct Looked {
-    /// What it is called in the list.
+    /// Name in the list.
     pub name: String,
-    /// Where it is.
+    /// Path of its folder.
     pub folder: PathBuf,
-    /// How it stands.
+    /// State of its training.
     pub state: State,
-    /// Why it failed; of a run that is under way, what of it cannot be read.
+    /// Reason for a failure; for a running one, the error of a file that cannot be read.
     pub problem: Option<Problem>,
-    /// Epochs done.
+    /// Number of epochs done.
     pub epoch: u64,
-    /// Epochs in all; None where its configuration cannot be read.
+    /// Total number of epochs; None if its configuration cannot be read.
     pub epochs: Option<u64>,
-    /// Steps done.
+    /// Number of steps done.
     pub step: u64,
     /// Its best epoch, once it has been validated.
     pub best: Option<::report::Best>,
-    /// When its training last wrote something.
+    /// Time at which its training last wrote something.
     pub written: Option<SystemTime>,
-    /// The size of all its files.
+    /// Size of all its files in bytes.
     pub bytes: u64,
-    /// The resolved configuration, if it can be read.
+    /// Resolved configuration, if it can be read.
     pub config: Option<Value>,
 }
 
-/// How a run stands.
+/// State of a run's training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// A process trains it.
     Running,
-    /// No process does, and it can go on from a checkpoint.
+    /// No process trains it, and it can resume from a checkpoint.
     Resumable,
     /// All epochs are done.
     Finished,
-    /// It cannot go on.
+    /// It cannot resume.
     Failed,
 }
 
-/// What is wrong with a run.
+/// Problem of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// One of its files cannot be read, or says nothing that makes sense.
+    /// One of its files cannot be read, or makes no sense.
     Unreadable(String),
     /// It stopped before its first checkpoint.
     NoCheckpoint(PathBuf),
-    /// It has so many checkpoints, and none is readable.
+    /// None of its checkpoints (the number says how many) is readable.
     Damaged(PathBuf, usize),
 }
 
 impl State {
-    /// One word.
+    /// Returns the state as one word.
     pub fn name(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -96,9 +97,9 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Looks at the run in `folder`, which the list calls `name`.
+/// Examines the run in `folder`, which the list calls `name`.
 pub fn look(folder: &Path, name: String) -> Looked {
-    // Before the files are read: a run that ends meanwhile is called running rather than broken.
+    // Comes before the files are read: a run that ends meanwhile is called running rather than broken.
     let held = held(folder);
     let (bytes, written) = size_and_time(folder);
     let (newest, checkpoints) = newest(folder);
@@ -130,15 +131,15 @@ pub fn look(folder: &Path, name: String) -> Looked {
     looked
 }
 
-/// What decides how a run stands, beside its configuration and history.
+/// Facts that decide the state of a run, in addition to its configuration and history.
 struct Stand {
-    /// Whether a process holds its lock.
+    /// True if a process holds its lock.
     held: bool,
-    /// Epochs done at its newest readable checkpoint.
+    /// Number of epochs done at its newest readable checkpoint.
     epoch: u64,
-    /// Whether there is such a checkpoint.
+    /// True if there is such a checkpoint.
     newest: bool,
-    /// Checkpoints, readable or not.
+    /// Number of checkpoints, readable or not.
     checkpoints: usize,
 }
 
@@ -157,15 +158,15 @@ fn state(folder: &Path, read: &Result<::report::Run, String>, stand: &Stand) -> 
     }
 }
 
-/// How far training had come.
+/// Progress of a training.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 struct Mark {
     epoch: u64,
     step: u64,
 }
 
-/// How far the newest checkpoint is whose manifest can be read, and how many checkpoints there are. Their weights are not
-/// looked at, which would take a while.
+/// Returns the progress of the newest checkpoint whose manifest can be read, and the number of checkpoints. Does not
+/// look at their weights, which would take a while.
 fn newest(folder: &Path) -> (Option<Mark>, usize) {
     #[derive(Deserialize)]
     struct Manifest {
@@ -180,7 +181,7 @@ fn newest(folder: &Path) -> (Option<Mark>, usize) {
     (all.iter().rev().find_map(mark), all.len())
 }
 
-/// The size of all files of a run, and when its training last wrote one.
+/// Returns the size of all files of a run, and the time at which its training last wrote one.
 fn size_and_time(folder: &Path) -> (u64, Option<SystemTime>) {
     let (mut bytes, mut written) = (0, None);
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -193,8 +194,8 @@ fn size_and_time(folder: &Path) -> (u64, Option<SystemTime>) {
     (bytes, written)
 }
 
-/// The size of all files here, and the time of the newest. Links are not followed. What goes away meanwhile, as outdated
-/// checkpoints do, has no size.
+/// Returns the size of all files below `path`, and the time of the newest. Does not follow links. Files that vanish
+/// meanwhile, such as outdated checkpoints, have no size.
 fn walk(path: &Path) -> (u64, Option<SystemTime>) {
     let Ok(about) = path.symlink_metadata() else { return (0, None) };
     if !about.is_dir() {

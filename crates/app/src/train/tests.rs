@@ -1,4 +1,4 @@
-//! A NaN planted in the data, under each policy. From outside the program there is no way to plant one.
+//! Tests a NaN planted in the data, under each policy. From outside the program, none can be planted.
 
 mod failing;
 
@@ -20,7 +20,7 @@ const TINY: &str = r#"{
     "checkpoint": {"every_steps": 1, "keep_last": 100}
 }"#;
 
-/// An input with one NaN in the second sample of one batch, or one that cannot give that batch.
+/// An input with one NaN in the second sample of one batch, or one that cannot load that batch.
 struct Poisoned {
     input: Box<dyn Input>,
     epoch: u64,
@@ -52,7 +52,7 @@ struct Trained {
     result: Result<ExitCode>,
 }
 
-/// Trains with a NaN in batch 3 (from 0) of the second epoch, that is in step 9 of 10.
+/// Trains with a NaN in batch 3 (from 0) of the second epoch, i.e. in step 9 of 10.
 fn poisoned(options: &str) -> Trained {
     trained(true, options)
 }
@@ -76,7 +76,7 @@ impl Trained {
         Store::new(self.folder.path().join("run").join(folder), &checkpoint::Config::default())
     }
 
-    /// Every number in every checkpoint must be finite; gives the steps.
+    /// Asserts that every value in every checkpoint is finite; returns the steps.
     fn steps(&self) -> Vec<u64> {
         let paths = self.store("checkpoints").list().unwrap();
         let step = |path: &Path| {
@@ -91,20 +91,20 @@ impl Trained {
         paths.iter().map(|path| step(path)).collect()
     }
 
-    /// The weights of a checkpoint.
+    /// Returns the weights of a checkpoint.
     fn weights(&self, step: u64) -> Vec<Tensor> {
         let path = self.folder.path().join(format!("run/checkpoints/step-{step:010}"));
         checkpoint::load(&path).unwrap().states.remove("model").unwrap().into_values().collect()
     }
 
-    /// The batch that was kept must be the poisoned one.
+    /// Asserts that the kept batch is the poisoned one.
     fn check_rejected(&self) {
         let (found, _) = self.store("rejected").newest().unwrap();
         let (path, kept) = found.unwrap();
         assert_eq!(kept.progress.step, 9);
         let bad = kept.states["batch"]["inputs"].isfinite().logical_not().sum(Kind::Int64).int64_value(&[]);
         assert_eq!((bad, kept.states["batch"]["targets"].size()), (1, vec![5, 16, 16]));
-        // What the batch met are the weights of the step before.
+        // The batch met the weights of the step before.
         let met: Vec<&Tensor> = kept.states["model"].values().collect();
         assert!(met.into_iter().zip(self.weights(8)).all(|(met, before)| *met == before));
         replay::run(&path, &["model.precision=bf16".into()]).unwrap();
@@ -116,7 +116,7 @@ impl Trained {
     }
 }
 
-/// The samples of the poisoned batch.
+/// Returns the samples of the poisoned batch.
 fn names() -> Vec<String> {
     let config = Config::parse(TINY, "tiny").unwrap();
     let parts = Parts::build(&config, None).unwrap();

@@ -1,5 +1,5 @@
-//! `app validate --full`: class maps of whole images, as `app predict` writes them, against the masks in their own
-//! size.
+//! `app validate --full`: scores class maps of whole images, as `app predict` writes them, against the masks at their
+//! own size.
 
 use super::Measured;
 use crate::cli::How;
@@ -17,9 +17,9 @@ use terminal::{Step, Watch};
 /// Description of the pixels that are scored.
 const SCORED_ON: &str = "all pixels of the masks, in the masks' own size";
 
-/// Predicts the validation images and counts, pixel by pixel, what their masks say.
+/// Predicts the validation images and compares them with their masks, pixel by pixel.
 ///
-/// Drawn samples have no other size than the one that the network sees, so they are scored as ever.
+/// Drawn samples have no other size than the one that the network sees, so they are scored as without `--full`.
 pub fn measure(trained: Trained, how: &How) -> Result<Measured> {
     let dataset = trained.config.data.open(Split::Validation)?;
     if dataset.paths(0)?.is_empty() {
@@ -28,7 +28,7 @@ pub fn measure(trained: Trained, how: &How) -> Result<Measured> {
     let Trained { config, network, .. } = trained;
     let data = &config.data;
     let (loader, classes) = (data.loader(), network.classes.clone());
-    // Before the first is predicted: a wrong label ends this early.
+    // Comes before the first prediction: a wrong label ends this early.
     let verified = data::verify_all_but(loader.max_skipped, dataset.as_ref(), classes.len() as u64, loader.workers)?;
     report::skipped_of(Split::Validation, verified.passed.iter().map(|(_, passed)| passed));
     report::noted(&verified.noted);
@@ -66,7 +66,7 @@ pub fn measure(trained: Trained, how: &How) -> Result<Measured> {
     Ok(Measured { scores: confusion.scores(&classes), samples, scored_on: SCORED_ON.into() })
 }
 
-/// Compares what was predicted with the masks.
+/// Compares the predictions with the masks.
 fn count(
     work: Receiver<Work>,
     dataset: &dyn Dataset,
@@ -74,7 +74,7 @@ fn count(
     classes: usize,
 ) -> Result<Confusion> {
     let mut all = vec![0; classes * classes];
-    // Of the image that has begun: what its mask says of pixels to come, and what was counted.
+    // Mask and counts of the current image.
     let (mut mask, mut counted) = (Vec::new(), Vec::new());
     let mut done = 0;
     for work in work {
@@ -100,7 +100,7 @@ fn count(
                     all.iter_mut().zip(&counted).for_each(|(all, counted)| *all += counted);
                 }
             }
-            // Of one whose rows did not all come nothing counts.
+            // An image counts only once all its rows came.
             Work::Broken(_) => {}
         }
     }

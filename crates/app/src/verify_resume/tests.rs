@@ -1,16 +1,16 @@
-//! That the comparison sees what is not the same.
+//! Tests that the comparison sees differences.
 
 use super::*;
 use contract::{Progress, StateDict};
 use std::collections::BTreeMap;
 use tempfile::TempDir;
 
-/// The smallest change that a float can have.
+/// Returns the next larger float.
 fn next_float(value: f32) -> f32 {
     f32::from_bits(value.to_bits() + 1)
 }
 
-/// A run folder with one checkpoint and two lines.
+/// Creates a run folder with one checkpoint and two lines.
 fn run(weight: f32, loss: &str, step: u64) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let model = StateDict::from([("a".into(), Tensor::from_slice(&[weight, 2.0])), ("b".into(), Tensor::from(3i64))]);
@@ -18,7 +18,7 @@ fn run(weight: f32, loss: &str, step: u64) -> TempDir {
     let progress = Progress { step, ..Progress::default() };
     let snapshot = Snapshot { progress, states, scores: BTreeMap::new(), about: Value::Null };
     Run { folder: folder.path().into() }.store(&checkpoint::Config::default()).save(&snapshot).unwrap();
-    // The time is not the same in any two runs.
+    // The time differs between any two runs.
     let time = folder.path().display().to_string().len() as f64 + f64::from(weight);
     let lines = format!("{{\"step\":1,\"time\":{time},\"loss\":0.5}}\n{{\"step\":2,\"time\":1,\"loss\":{loss}}}\n");
     fs::write(folder.path().join("metrics.jsonl"), lines).unwrap();

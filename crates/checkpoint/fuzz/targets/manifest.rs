@@ -1,4 +1,4 @@
-//! Any bytes as the manifest of a checkpoint.
+//! Fuzzes the manifest of a checkpoint.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Any bytes as a state of a checkpoint whose checksums are right.
+//! Fuzzes a state's file in a checkpoint with correct checksums.
 
 #![no_main]
 

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A store with steps 10 and 20, and the folder of step 20.
+/// Returns a store with steps 10 and 20, and the folder of step 20.
 fn two() -> (tempfile::TempDir, Store, PathBuf) {
     let (folder, store) = store(&Config::default());
     store.save(&snapshot(10, 0.5)).unwrap();
@@ -85,7 +85,7 @@ fn a_file_that_cannot_be_read_is_passed_over() {
     for name in names(&path) {
         let (file, aside) = (path.join(&name), path.with_file_name("aside"));
         fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
-        // Nothing is forbidden to root.
+        // Root may read everything.
         if fs::File::open(&file).is_err() {
             assert!(passed_over(&store, &path, &name).contains("its files readable"));
         }
@@ -111,7 +111,7 @@ fn a_checkpoint_under_the_name_of_another_step_is_noticed() {
     load(&elsewhere).unwrap();
 }
 
-/// Writes `manifest` with a checksum that is right, as only somebody who means it would.
+/// Writes `manifest` with a correct checksum, as only a deliberate attacker would.
 fn write_sealed(folder: &Path, manifest: &Value) {
     write_sealed_text(folder, &manifest.to_string());
 }
@@ -123,7 +123,7 @@ fn write_sealed_text(folder: &Path, manifest: &str) {
     fs::write(folder.join("manifest.json"), bytes).unwrap();
 }
 
-/// The manifest of `folder` without its checksum, ready for [`write_sealed`].
+/// Returns the manifest of `folder` without its checksum, ready for [`write_sealed`].
 fn manifest_of(folder: &Path) -> Value {
     let mut manifest: Value = serde_json::from_slice(&fs::read(folder.join("manifest.json")).unwrap()).unwrap();
     manifest.as_object_mut().unwrap().remove("blake3");
@@ -171,7 +171,7 @@ fn a_hostile_manifest_is_refused() {
     let nested = format!("{}{}", "[".repeat(1 << 20), "]".repeat(1 << 20));
     write_sealed_text(&path, &with("/about", json!("here")).to_string().replace("\"here\"", &nested));
     assert!(passed_over(&store, &path, "manifest.json").contains("recursion limit"));
-    // A file of a terabyte that takes no space: its size alone must be enough to refuse it.
+    // A sparse file of a terabyte: its size alone must be enough to refuse it.
     fs::File::options().write(true).open(path.join("manifest.json")).unwrap().set_len(1 << 40).unwrap();
     passed_over(&store, &path, "manifest.json");
 }

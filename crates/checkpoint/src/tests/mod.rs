@@ -1,4 +1,4 @@
-//! Tests of the whole store, by what they protect from. Helpers that more than one of them needs are here.
+//! Tests of the whole store, by the failure they guard against, and their shared helpers.
 
 mod damage;
 mod moved;
@@ -12,14 +12,14 @@ use contract::{Progress, StateDict};
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
 
-/// An empty folder, and a store in a folder below that does not exist yet.
+/// Returns an empty folder, and a store in a subfolder that does not exist yet.
 fn store(config: &Config) -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::new(folder.path().join("checkpoints"), config);
     (folder, store)
 }
 
-/// A small run at `step` whose values depend on the step.
+/// Returns a small snapshot at `step` whose values depend on the step.
 fn snapshot(step: u64, mean_iou: f64) -> Snapshot {
     let values = |n: i64| Tensor::arange(n, (Kind::Float, Device::Cpu)) + step as f64;
     let model = StateDict::from([("conv.weight".into(), values(12).reshape([3, 4])), ("conv.bias".into(), values(3))]);
@@ -57,7 +57,7 @@ fn assert_same(a: &Snapshot, b: &Snapshot) {
     }
 }
 
-/// The names in a folder, hidden ones too.
+/// Returns the names in a folder, sorted, hidden ones too.
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> =
         folder.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

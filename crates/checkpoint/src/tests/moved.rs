@@ -10,7 +10,7 @@ fn steps(store: &Store) -> Vec<u64> {
     store.list().unwrap().iter().map(|path| load(path).unwrap().progress.step).collect()
 }
 
-/// A store in `run`, which may be changed as long as the folder holds its lock.
+/// Returns a store in `run` that may change files as long as the folder holds its lock.
 fn permitted(run: &Path) -> Store {
     let lock = run.join("lock");
     fs::write(&lock, "mine").unwrap();
@@ -35,7 +35,7 @@ fn a_run_that_was_moved_is_not_made_again_and_what_lies_in_its_place_is_left_alo
         assert_eq!(refused.unwrap_err().to_string(), "the run was moved");
         assert!(!run.exists());
     }
-    // Another run, of which this store would keep one checkpoint only, and remove what is half written.
+    // Another run: this store would keep only one of its checkpoints and remove the half-written one.
     fs::create_dir_all(run.join("checkpoints/.step-0000000050.partial")).unwrap();
     let other = Store::new(run.join("checkpoints"), &Config::default());
     fs::rename(moved.join("checkpoints/step-0000000010"), run.join("checkpoints/step-0000000010")).unwrap();
@@ -67,7 +67,7 @@ fn a_folder_that_changes_hands_while_a_checkpoint_is_written_gets_nothing_of_it(
     fs::create_dir(&run).unwrap();
     let config = Config { keep_last: 1, keep_best: false, ..Config::default() };
     Store::new(run.join("checkpoints"), &config).save(&snapshot(10, 0.5)).unwrap();
-    // Refused from each of the questions on that a save asks.
+    // The permit is refused from each of a save's questions on.
     for allowed in 0..3 {
         let asked = AtomicU64::new(0);
         let permit = Permit::new(move || match asked.fetch_add(1, Ordering::Relaxed) {

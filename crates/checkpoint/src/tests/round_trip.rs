@@ -1,8 +1,8 @@
-//! What is loaded is what was saved, to the bit.
+//! A loaded snapshot equals the saved one, bit for bit.
 
 use super::{assert_same, names, same, snapshot, store};
 use crate::{Config, Error, Snapshot, load};
-use contract::StateDict;
+use contract::{Progress, StateDict};
 use proptest::prelude::*;
 use std::fs;
 use tch::{Device, Kind, Tensor};
@@ -20,7 +20,7 @@ const KINDS: [Kind; 10] = [
     Kind::Bool,
 ];
 
-/// A tensor of any kind and shape, scalars and empty ones included, with any bits: NaN and infinity too.
+/// Generates tensors of any kind and shape, scalars and empty ones included, with any bits: NaN and infinity too.
 fn any_tensor() -> impl Strategy<Value = Tensor> {
     let shape = prop::collection::vec(0..4i64, 0..5);
     (prop::sample::select(&KINDS[..]), shape).prop_flat_map(|(kind, shape)| {
@@ -47,6 +47,28 @@ proptest! {
         let path = store.save(&saved).unwrap();
         assert_same(&saved, &load(&path).unwrap());
     }
+}
+
+#[test]
+fn parts_are_added_by_name_and_restored_whole_or_not_at_all() {
+    let (_folder, store) = store(&Config::default());
+    let variables = |value: f64, rows: i64| {
+        let variables = tch::nn::VarStore::new(Device::Cpu);
+        let _ = variables.root().var("w", &[rows], tch::nn::Init::Const(value));
+        variables
+    };
+    let saved = Snapshot::new(Progress { step: 7, ..Progress::default() }).with("student", &variables(3.0, 2));
+    let loaded = load(&store.save(&saved).unwrap()).unwrap();
+    let mut student = variables(0.0, 2);
+    loaded.restore("student", &mut student).unwrap();
+    assert_eq!(Vec::<f32>::try_from(&student.variables()["w"]).unwrap(), [3.0; 2]);
+
+    let mut other = variables(1.0, 5);
+    let error = loaded.restore("student", &mut other).unwrap_err().to_string();
+    assert!(error.starts_with("the state 'student': tensor 'w': expected [5]"), "{error}");
+    let error = loaded.restore("teacher", &mut other).unwrap_err().to_string();
+    assert_eq!(error, "the checkpoint holds no teacher.safetensors");
+    assert_eq!(Vec::<f32>::try_from(&other.variables()["w"]).unwrap(), [1.0; 5]);
 }
 
 #[test]

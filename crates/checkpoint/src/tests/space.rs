@@ -1,4 +1,4 @@
-//! What is found out about the disk before the first step.
+//! Checks of the disk before the first step.
 
 use super::{copy, names, snapshot, store};
 use crate::{Config, Error, Room, Store, readable};
@@ -19,7 +19,7 @@ fn what_is_needed_is_what_will_be_kept_less_what_is_there() {
     };
     let both = held(&paths[0]) + held(&paths[1]);
     assert_eq!(store.prepare(1000, 5, u64::MAX).unwrap().needed, 10_000 - both);
-    // A damaged one stays, and none of those to come can take its place.
+    // A damaged one stays, and later ones cannot take its place.
     fs::write(paths[0].join("model.safetensors"), "x").unwrap();
     assert_eq!(store.prepare(1000, 5, u64::MAX).unwrap().needed, 10_000 - held(&paths[1]));
     assert_eq!(store.prepare(1, 0, u64::MAX).unwrap().needed, 0, "more is there than will be needed");
@@ -63,7 +63,7 @@ fn a_checkpoint_that_does_not_fit_is_refused() {
 fn a_folder_that_cannot_be_written_is_refused() {
     let (folder, store) = store(&Config::default());
     let at = folder.path().join("checkpoints");
-    // Something that is neither a file to be removed nor a place to write to, for root either.
+    // Neither a file that can be removed nor a place to write to, even for root.
     fs::create_dir_all(at.join(".trial/inside")).unwrap();
     let text = store.prepare(1, 0, u64::MAX).unwrap_err().to_string();
     assert!(text.contains(&at.join(".trial").display().to_string()), "{text}");
@@ -77,7 +77,7 @@ fn a_folder_that_cannot_be_written_is_refused() {
         use std::os::unix::fs::PermissionsExt;
         fs::create_dir(&at).unwrap();
         fs::set_permissions(&at, fs::Permissions::from_mode(0o555)).unwrap();
-        // Nothing is forbidden to root.
+        // Root may write everywhere.
         if fs::write(at.join("x"), "").is_err() {
             assert!(store.prepare(1, 0, u64::MAX).unwrap_err().to_string().contains("must be writable"));
         }

@@ -1,4 +1,4 @@
-//! What is kept, what is removed, and what a killed run leaves behind.
+//! Retention, removal, and the leftovers of a killed run.
 
 use super::{assert_same, copy, names, snapshot, store};
 use crate::{Config, Error, Mode, OnError, Store, files, load};
@@ -41,7 +41,7 @@ fn the_best_may_be_the_lowest_or_nobodys_business() {
 #[test]
 fn every_so_many_epochs_one_is_kept_for_good() {
     let (_folder, store) = store(&Config { keep_last: 1, keep_best: false, keep_every: Some(2), ..Config::default() });
-    // Epoch 0 is never for good, and a checkpoint within epoch 2 or 4 is not of their ends.
+    // Epoch 0 is never kept for good, and neither is a checkpoint within an epoch.
     for step in [0, 5, 10, 20, 25, 30, 40, 41, 50, 60, 65] {
         store.save(&snapshot(step, 0.5)).unwrap();
     }
@@ -85,7 +85,7 @@ fn damaged_checkpoints_take_no_place_and_stay() {
     assert_eq!(store.list().unwrap().len(), 4);
 }
 
-/// Files that `run` opens for reading.
+/// Returns the number of files that `run` opens for reading.
 fn opened(run: impl FnOnce()) -> usize {
     let before = files::OPENED.get();
     run();
@@ -100,7 +100,7 @@ fn a_save_opens_no_file_of_an_older_checkpoint() {
         assert_eq!(opened(|| drop(store.save(&snapshot(10 * step, 0.5)).unwrap())), 0, "with {step}");
     }
     assert_eq!(store.list().unwrap().len(), 30);
-    // A process that goes on reads each manifest once, before its first step.
+    // A resuming process reads each manifest once, before its first step.
     let next = Store::new(folder.path().join("checkpoints"), &config);
     let room = opened(|| assert!(next.prepare(1000, 0, 10).unwrap().free > 0));
     assert_eq!(room, 30);
@@ -115,20 +115,20 @@ fn what_is_remembered_is_found_damaged_when_it_is_loaded_and_never_takes_a_place
     let (_folder, store) = store(&Config { keep_last: 1, ..Config::default() });
     let best = store.save(&snapshot(10, 0.9)).unwrap();
     store.save(&snapshot(20, 0.8)).unwrap();
-    // The best is cut: the next best is kept in its place, and it stays to be looked at.
+    // The best is truncated: the next best is kept in its place, and it stays for inspection.
     fs::write(best.join("model.safetensors"), "x").unwrap();
     store.save(&snapshot(30, 0.1)).unwrap();
     assert_eq!(store.list().unwrap().len(), 3);
     let (found, damaged) = store.best().unwrap();
     assert_eq!((found.unwrap().1.progress.step, damaged.len()), (20, 1));
-    // One bit of another is changed, which a save does not see and a load does.
+    // One bit of another is flipped, which a save does not notice and a load does.
     let path = store.list().unwrap().remove(1);
     let mut bytes = fs::read(path.join("model.safetensors")).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(path.join("model.safetensors"), bytes).unwrap();
     assert_eq!(store.newest().unwrap().0.unwrap().1.progress.step, 30);
     assert!(matches!(load(&path).unwrap_err(), Error::Damaged { .. }));
-    // A step that is saved once more is what it is now.
+    // A step that is saved again counts with its new score.
     store.save(&snapshot(30, 0.95)).unwrap();
     assert_eq!(self::best(&store), Some(30));
 }
@@ -146,7 +146,12 @@ fn not_a_number_is_refused() {
     let (folder, store) = store(&Config::default());
     store.save(&snapshot(1, 0.5)).unwrap();
     for kind in [Kind::Float, Kind::Double, Kind::Half, Kind::BFloat16] {
-        for (state, value) in [("model", f64::NAN), ("optimizer", f64::INFINITY), ("average", f64::NEG_INFINITY)] {
+        for (state, value) in [
+            ("model", f64::NAN),
+            ("optimizer", f64::INFINITY),
+            ("average", f64::NEG_INFINITY),
+            ("somebody_elses", f64::NAN),
+        ] {
             let mut spoilt = snapshot(2, 0.5);
             let tensor = Tensor::from_slice(&[0.0, value, 1.0]).to_kind(kind);
             spoilt.states.entry(state.into()).or_default().insert("conv.spoilt".into(), tensor);
@@ -157,9 +162,10 @@ fn not_a_number_is_refused() {
             assert_eq!(names(&folder.path().join("checkpoints")), ["step-0000000001"], "{text}");
         }
     }
-    // The other states may hold what they like.
+    // What was measured may be anything, and so may a single value of another program's.
     let mut spoilt = snapshot(3, 0.5);
-    spoilt.states.insert("metric".into(), [("loss".into(), Tensor::from(f64::NAN))].into());
+    spoilt.states.insert("metric".into(), [("loss".into(), Tensor::from_slice(&[f64::NAN; 2]))].into());
+    spoilt.states.insert("patience".into(), [("best_loss".into(), Tensor::from(f64::INFINITY))].into());
     store.save(&spoilt).unwrap();
     assert_eq!(steps(&store), [1, 3]);
 }
@@ -167,13 +173,13 @@ fn not_a_number_is_refused() {
 #[test]
 fn one_not_a_number_is_found_anywhere_in_a_large_tensor() {
     let (_folder, store) = store(&Config::default());
-    // 2.4 MB: more than is looked at in one go.
+    // 2.4 MB: more than one buffer.
     let values = Tensor::ones([600, 1000], (Kind::Float, Device::Cpu));
     for at in [0, 262_143, 262_144, 599_999] {
         let mut spoilt = snapshot(1, 0.5);
         let mut tensor = values.copy();
         let _ = tensor.view(-1).get(at).fill_(f64::NAN);
-        // Half of them as channels-last weights are: another order in memory.
+        // Half of them in another order in memory, as channels-last weights are.
         if at % 2 == 0 {
             tensor = tensor.transpose(0, 1);
         }

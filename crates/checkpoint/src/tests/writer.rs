@@ -1,4 +1,4 @@
-//! Every checkpoint is accounted for once, whatever happens to it.
+//! The outcome of every checkpoint is returned exactly once, whatever it is.
 
 use super::{assert_same, names, same, snapshot, store};
 use crate::{Config, Error, Saved, Snapshot, Writer, load};
@@ -22,7 +22,7 @@ fn writer() -> (tempfile::TempDir, Writer) {
     (folder, Writer::new(store))
 }
 
-/// A snapshot that takes a while to write: 32 MB.
+/// Returns a snapshot that takes a while to write: 32 MiB.
 fn large(step: u64) -> Snapshot {
     let mut snapshot = snapshot(step, 0.5);
     snapshot
@@ -51,7 +51,7 @@ fn outcomes_come_in_order_and_once() {
         }
     };
     assert_eq!(step(polled), 40);
-    assert!(writer.save(snapshot(50, 0.5)).is_none(), "step 40 was told twice");
+    assert!(writer.save(snapshot(50, 0.5)).is_none(), "step 40 was returned twice");
     assert_eq!(step(writer.wait()), 50);
     assert_eq!(writer.store().list().unwrap().len(), 4, "10 is the best, and outdated ones are removed");
     for path in writer.store().list().unwrap() {
@@ -64,7 +64,7 @@ fn asking_does_not_wait() {
     let (_folder, mut writer) = writer();
     let (go, gate) = std::sync::mpsc::channel::<()>();
     writer.start(Builder::new(), 7, move || {
-        // Not for ever: a poll that waits is to fail, not to hang.
+        // Not for ever: a poll that waits must fail, not hang.
         gate.recv_timeout(Duration::from_secs(10)).ok();
         Err(Error::Name { state: "late".into() })
     });

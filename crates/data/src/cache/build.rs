@@ -1,4 +1,5 @@
-//! Making the file of a cache: under another name, flushed, then renamed, so that a file by its name is whole.
+//! Builds a cache file under a temporary name, flushes it and then renames it, so that a file with the final name is
+//! complete.
 
 use super::format::{Entry, Head, aligned, encode, front};
 use super::{Tell, Told};
@@ -10,20 +11,20 @@ use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-/// What the names of files in the making end in.
+/// Extension of unfinished files.
 const PARTIAL: &str = "partial";
-/// Bytes that are written at once.
+/// Size of the write buffer, in bytes.
 const BUFFER: usize = 1 << 20;
-/// Samples that are loaded ahead of the one that is being written, for each thread.
+/// Number of samples that each thread loads ahead of the one being written.
 const AHEAD: u64 = 4;
 
 pub(super) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::Cache { doing, path: path.into(), source }
 }
 
-/// Takes the right to make the file at `path`, waiting for whoever has it. The system takes it back when the process
-/// ends. File systems that know no locks give none; then two processes may both make the file, and the later one's
-/// is the same.
+/// Takes the lock for building the file at `path`, waiting for its holder. The system releases it when the process
+/// ends. On file systems without locks this locks nothing; two processes may then both build the file, with the same
+/// content.
 pub(super) fn lock(path: &Path, tell: &Tell) -> Result<File, Error> {
     let beside = path.with_extension("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&beside);
@@ -35,8 +36,8 @@ pub(super) fn lock(path: &Path, tell: &Tell) -> Result<File, Error> {
     Ok(file)
 }
 
-/// Makes the file at `path` from all samples of `dataset`, with `workers` threads. What killed processes left half
-/// made is removed first: the caller holds the [`lock`]. After an error nothing is left.
+/// Builds the file at `path` from all samples of `dataset`, with `workers` threads. First removes the unfinished files
+/// of killed processes, so the caller must hold the [`lock`]. Leaves nothing behind after an error.
 pub(super) fn build(
     dataset: &Arc<dyn Dataset>,
     path: &Path,
@@ -56,18 +57,18 @@ pub(super) fn build(
     let made = write(dataset, &partial, head, workers, tell)
         .and_then(|()| fs::rename(&partial, path).map_err(failed("rename", &partial)));
     if made.is_err() {
-        // The error that led here says more than one about this.
+        // The first error says more than one about the removal.
         let _ = fs::remove_file(&partial);
     }
     made?;
-    // Only unix lets a program open a folder and flush it.
+    // Only Unix lets a program open a folder and flush it.
     if cfg!(unix) {
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("flush", folder))?;
     }
     Ok(())
 }
 
-/// Removes what is left of files in the making.
+/// Removes unfinished files.
 fn clean(folder: &Path, path: &Path) -> Result<(), Error> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     for entry in fs::read_dir(folder).map_err(failed("read", folder))?.flatten() {
@@ -82,7 +83,7 @@ fn clean(folder: &Path, path: &Path) -> Result<(), Error> {
 }
 
 fn write(dataset: &Arc<dyn Dataset>, partial: &Path, head: &Head, workers: u64, tell: &Tell) -> Result<(), Error> {
-    // Never through a link that somebody placed there.
+    // Fails if the path exists, so never writes through a link that somebody placed there.
     let file = File::create_new(partial).map_err(failed("make", partial))?;
     let mut file = BufWriter::with_capacity(BUFFER, file);
     let mut end = front(head.samples);
@@ -106,12 +107,12 @@ fn write(dataset: &Arc<dyn Dataset>, partial: &Path, head: &Head, workers: u64, 
     file.rewind()
         .and_then(|()| file.write_all(&encode(head, &entries, end)))
         .and_then(|()| file.into_inner().map_err(io::IntoInnerError::into_error))
-        // Where the last samples could not be loaded, nothing was written up to the end of the index.
+        // If the last samples could not be loaded, nothing was written up to the end of the index.
         .and_then(|file| file.set_len(end).and_then(|()| file.sync_all()))
         .map_err(failed("write", partial))
 }
 
-/// A sample, unless it cannot be loaded: whoever needs it will be told why.
+/// Returns a sample, or `None` if it cannot be loaded: loading it from its source reports why.
 fn load(dataset: &dyn Dataset, index: u64, channels: u32) -> Option<Sample> {
     let mut sample = Sample::default();
     guarded(|| format!("sample {index}"), || dataset.load(index, &mut sample)).ok()?;

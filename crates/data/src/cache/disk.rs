@@ -1,9 +1,9 @@
-//! The cache on disk: one file a split, mapped into memory.
+//! The cache on disk: one memory-mapped file per split.
 //!
-//! The file is mapped by libtorch. It is mapped for sharing, though nothing ever writes into it: a private mapping that
-//! could be written to counts as memory of the process, and Linux refuses one that is larger than the machine's. Where a
-//! mapping cannot be had (a file that only others may write), the file is read piece by piece. A file is replaced or
-//! removed by its name only, never cut or written in its place, so whoever has it mapped keeps what was in it.
+//! libtorch maps the file. The mapping is shared although nothing ever writes to it: a private writable mapping counts
+//! as memory of the process, and Linux refuses one larger than the machine's memory. If the file cannot be mapped (one
+//! that only others may write), it is read piece by piece. A file is only replaced or removed by name, never truncated
+//! or overwritten in place, so every process that has it mapped keeps its content.
 
 use super::build::{build, failed, lock};
 use super::format::{Entry, Head, key, read};
@@ -17,20 +17,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tch::{Device, Kind, TchError, Tensor};
 
-/// Keeps samples in a file; those that are not in it, or are damaged there, come from their source.
+/// Samples in a file; those missing or damaged there come from their source.
 pub(super) struct OnDisk {
     path: PathBuf,
     channels: usize,
     entries: Vec<Entry>,
     bytes: Bytes,
     tell: Tell,
-    /// Whether damage was found, and told.
+    /// Set once damage was found and reported.
     damaged: AtomicBool,
 }
 
 /// The bytes of the file.
 enum Bytes {
-    /// `[length]` u8. Locked for as long as it takes to make a view of a part, not to copy it.
+    /// `[length]` u8. Locked only while a view of a part is made, not while the part is copied.
     Mapped(Mutex<Tensor>),
     File(Mutex<File>),
 }
@@ -46,7 +46,7 @@ impl Bytes {
         })
     }
 
-    /// Fills `into` from `offset` on; whether that was possible.
+    /// Fills `into` from `offset` on. Returns whether that succeeded.
     fn read(&self, offset: u64, into: &mut [u8]) -> bool {
         match self {
             Self::Mapped(tensor) => {
@@ -64,8 +64,8 @@ impl Bytes {
     }
 }
 
-/// The cache `folder/STEM.cache` of `dataset`, whose samples are a function of its files and of `description`. It is made
-/// where there is none, or one of other files, or a damaged one.
+/// Opens the cache `folder/STEM.cache` of `source`, whose samples are a function of its files and of `description`.
+/// Builds it where there is none, or where the existing one is damaged or belongs to other files.
 pub(super) fn open(
     source: &Arc<dyn Dataset>,
     folder: &Path,
@@ -103,22 +103,22 @@ pub(super) fn open(
 }
 
 impl OnDisk {
-    /// Where a sample is, if it is in the file.
+    /// Returns the index entry of a sample, if the file holds it.
     fn entry(&self, index: u64) -> Option<&Entry> {
         self.entries.get(usize::try_from(index).ok()?).filter(|entry| entry.offset > 0)
     }
 
-    /// Reads into `bytes`, and sees that it is what was written.
+    /// Reads into `bytes`. Returns whether they match the checksum.
     fn read(&self, offset: u64, bytes: &mut [u8], sum: u32) -> bool {
         self.bytes.read(offset, bytes) && crc32c::crc32c(bytes) == sum
     }
 
-    /// Lets the next run make the file anew.
+    /// Removes the file, so that the next run builds it anew, and reports the damage once.
     fn damaged(&self, source: &dyn Dataset, index: u64) {
         if self.damaged.swap(true, Ordering::Relaxed) {
             return;
         }
-        // It is gone already, or somebody else's to remove.
+        // It may be gone already, or only others may remove it.
         let _ = fs::remove_file(&self.path);
         (self.tell)(Told::Damaged { path: &self.path, name: &source.name(index) });
     }

@@ -1,9 +1,10 @@
 //! The file of a cache: a header of 128 bytes, 24 bytes for each sample, then the samples.
 //!
-//! All numbers are little-endian. The header: magic (8 bytes), version (u32), channels (u32), number of samples (u64), length
-//! of the file (u64), key (32 bytes), BLAKE3 (32 bytes) over the 64 bytes before it and the index, zeros. An entry of
-//! the index: where the sample begins (u64; 0 for one that could not be loaded), height, width, CRC-32C of the image,
-//! CRC-32C of the mask (u32 each). A sample begins at a multiple of 64: the image, and after its last byte the mask.
+//! All numbers are little-endian. The header: magic (8 bytes), version (u32), channels (u32), number of samples (u64),
+//! length of the file (u64), key (32 bytes), BLAKE3 (32 bytes) over the 64 bytes before it and the index, zeros. An
+//! entry of the index: offset of the sample (u64; 0 for one that could not be loaded), height, width, CRC-32C of the
+//! image, CRC-32C of the mask (u32 each). A sample begins at a multiple of 64: the image, and directly after it the
+//! mask.
 
 use crate::dataset::{Dataset, pixels};
 use std::io::{self, Read};
@@ -12,13 +13,13 @@ use std::path::Path;
 const MAGIC: [u8; 8] = *b"oxisegdc";
 const VERSION: u32 = 1;
 const HEADER: usize = 128;
-/// How much of the header the checksum covers, and where it stands.
+/// Number of header bytes that the checksum covers, and offset of the checksum.
 const CHECKED: usize = 64;
 const ENTRY: usize = 24;
-/// What samples begin at a multiple of.
+/// Alignment of samples, in bytes.
 const ALIGNMENT: u64 = 64;
 
-/// Where a sample is, and what it must be.
+/// Position, size and checksums of a sample.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Entry {
     /// In bytes from the beginning of the file; 0 for a sample that could not be loaded.
@@ -29,28 +30,29 @@ pub(super) struct Entry {
     pub(super) sums: [u32; 2],
 }
 
-/// What the file belongs to.
+/// Identity of the data that the file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
     /// Bytes a pixel of the images.
     pub(super) channels: u32,
-    /// Samples.
+    /// Number of samples.
     pub(super) samples: u64,
-    /// What [`key`] gives.
+    /// Hash from [`key`].
     pub(super) key: [u8; 32],
 }
 
-/// The next place where a sample may begin.
+/// Returns the next offset at which a sample may begin.
 pub(super) fn aligned(offset: u64) -> u64 {
     offset.next_multiple_of(ALIGNMENT)
 }
 
-/// Bytes before the first sample.
+/// Returns the number of bytes before the first sample.
 pub(super) fn front(samples: u64) -> u64 {
     aligned(HEADER as u64 + samples * ENTRY as u64)
 }
 
-/// What the samples are a function of: how they are prepared, their names, sizes and times of their files.
+/// Hashes everything that the samples are a function of: their preparation, their names, and the sizes and times of
+/// their files.
 pub(super) fn key(dataset: &dyn Dataset, description: &str) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&VERSION.to_le_bytes());
@@ -61,7 +63,7 @@ pub(super) fn key(dataset: &dyn Dataset, description: &str) -> [u8; 32] {
     text(&mut hasher, description);
     for index in 0..dataset.len() {
         text(&mut hasher, &dataset.name(index));
-        // A file that is not there any more is for whoever loads the sample to complain about.
+        // A missing file is reported by whoever loads the sample.
         let source = dataset.source(index).unwrap_or_default();
         hasher.update(&source.bytes.to_le_bytes());
         hasher.update(&source.modified.to_le_bytes());
@@ -69,7 +71,7 @@ pub(super) fn key(dataset: &dyn Dataset, description: &str) -> [u8; 32] {
     hasher.finalize().into()
 }
 
-/// The header and the index of a file of `length` bytes.
+/// Encodes the header and the index of a file of `length` bytes.
 pub(super) fn encode(head: &Head, entries: &[Entry], length: u64) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER + entries.len() * ENTRY);
     bytes.extend_from_slice(&MAGIC);
@@ -95,8 +97,8 @@ fn checksum(header: &[u8], index: &[u8]) -> [u8; 32] {
     *blake3::Hasher::new().update(header).update(index).finalize().as_bytes()
 }
 
-/// The length and the index of the file at `path`, if it is whole and belongs to `head`; else why not, and `None` where
-/// there is no file.
+/// Returns the length and the index of the file at `path` if it is complete and belongs to `head`; otherwise the reason
+/// why not, or `None` where there is no file.
 pub(super) fn read(path: &Path, head: &Head) -> Result<(u64, Vec<Entry>), Option<String>> {
     let said = |error: io::Error| Some(error.to_string());
     let mut file = regular::open(path).map_err(|error| match error.kind() {

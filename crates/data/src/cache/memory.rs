@@ -7,22 +7,22 @@ use std::fs;
 use std::mem::size_of;
 use std::sync::OnceLock;
 
-/// Keeps samples as they are first loaded. Two threads that want the same one at once may both
-/// load it; neither waits for the other.
+/// Keeps samples as they are first loaded. Two threads that want the same sample at once may both load it; neither
+/// waits for the other.
 pub(super) struct InMemory {
     kept: Vec<OnceLock<Kept>>,
 }
 
 struct Kept {
     size: [u32; 2],
-    /// Where the mask begins in `bytes`.
+    /// Length of the image, and offset of the mask in `bytes`.
     image: usize,
-    /// Image and mask.
+    /// The image, then the mask.
     bytes: Box<[u8]>,
 }
 
 impl InMemory {
-    /// Fails with [`Error::Memory`] where all samples together will not fit, as far as that can be known.
+    /// Fails with [`Error::Memory`] if all samples together will not fit, as far as that can be known.
     pub(super) fn new(source: &dyn Dataset) -> Result<Self, Error> {
         let samples = source.len();
         let sample = source.size().map_or(0, |size| pixels(size) as u64 * u64::from(source.channels() + 1));
@@ -53,7 +53,7 @@ impl Store for InMemory {
         source.load(index, sample)?;
         if let Some(slot) = slot {
             let bytes = [sample.image.as_slice(), &sample.mask].concat().into();
-            // Who comes second has loaded the same.
+            // A thread that comes second has loaded the same sample.
             let _ = slot.set(Kept { size: sample.size, image: sample.image.len(), bytes });
         }
         Ok(())
@@ -65,7 +65,7 @@ impl Store for InMemory {
     }
 }
 
-/// Bytes that the system can give without swapping; `None` where it does not say.
+/// Returns the bytes that the system can give without swapping; `None` where it does not say.
 fn available() -> Option<u64> {
     let about = fs::read_to_string("/proc/meminfo").ok()?;
     let line = about.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;

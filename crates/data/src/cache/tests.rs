@@ -1,4 +1,4 @@
-//! The same samples with and without; nothing loaded twice; a damaged or outdated file never used.
+//! Samples are the same with and without a cache; nothing is loaded twice; a damaged or outdated file is never used.
 
 use super::format::{Head, encode, read};
 use super::*;
@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 use tch::Device;
 
-/// Samples that count how often they are loaded; those in `broken` cannot be.
+/// Samples that count their loads; those in `broken` cannot be loaded.
 struct Counted {
     len: u64,
     source: Source,
@@ -56,7 +56,7 @@ fn counted(len: u64) -> Counted {
     Counted { len, source, broken: &[], loads: AtomicU64::new(0), pause: Duration::ZERO }
 }
 
-/// What was told, but for how far the building has come.
+/// Reported events, without the progress of building.
 type Heard = Arc<Mutex<Vec<String>>>;
 
 fn hear() -> (Tell, Heard) {
@@ -144,7 +144,7 @@ fn the_second_opening_loads_nothing_and_other_files_are_loaded_anew() {
     let (source, cached, _) = open(counted(49), folder);
     check(&cached.unwrap());
     assert_eq!(loads(&source), 49);
-    // What was opened before goes on with what it had.
+    // An open cache keeps its content.
     check(&first);
     assert_eq!(files(folder), ["kind-train-0.cache", "kind-train-0.lock"]);
 }
@@ -183,7 +183,7 @@ fn a_damaged_file_is_never_believed() {
         assert!(loads(&source) == 10 && heard.contains("Unfit"), "{heard}");
         assert_eq!(fs::read(&path).unwrap(), whole);
     }
-    // Of the samples themselves every bit is looked at when they are read.
+    // Of the samples themselves every bit is checked when they are read.
     for place in (384..whole.len()).step_by(97) {
         let mut bytes = whole.clone();
         bytes[place] ^= 8;
@@ -211,7 +211,7 @@ fn what_a_killed_process_left_is_removed_and_never_read() {
     assert_eq!(files(folder.path()), ["kind-train-0.cache", "kind-train-0.lock", "kind-train-01.9.partial"]);
 }
 
-/// The variable that makes a process of the next test one that builds until it is killed.
+/// Environment variable that makes a process of the next test build until it is killed.
 const HELPER: &str = "OXISEG_TEST_BUILDS_IN";
 
 #[test]
@@ -257,7 +257,7 @@ fn a_disk_without_room_is_an_error_and_nothing_is_left() {
     assert!(error.contains("cannot make") && error.contains("data.loader.cache_folder"), "{error}");
 }
 
-/// Samples of a size each, with a mask that differs too.
+/// Samples that each have their own size and mask.
 struct Sized;
 
 impl Dataset for Sized {

@@ -1,4 +1,4 @@
-//! Pictures that are there more than once, to the pixel or nearly.
+//! Finds pictures that occur more than once, exactly or nearly.
 
 use super::Seen;
 use super::finding::{Finding, Kind};
@@ -6,7 +6,7 @@ use super::inspect::{HASH_BYTES, Prints};
 use crate::config::Split;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// How many of the 256 bits of a perceptual hash may differ in pictures that are nearly the same. Measured on 600
+/// Maximum number of differing bits (of 256) between the perceptual hashes of near duplicates. Measured on 600
 /// photographs (the Oxford-IIIT Pet sample): compressed anew at quality 40, or halved, they differ from themselves in 4
 /// bits at the median and in 18 in 99 of 100 cases; of the 180,000 pairs all but the six that do show the same picture
 /// differ in 48 or more.
@@ -19,7 +19,7 @@ struct Picture<'a> {
     prints: &'a Prints,
 }
 
-/// All of them: the same picture twice, across splits, with different masks, or nearly the same.
+/// Finds all duplicates: the same picture twice, across splits, with different masks, or nearly the same.
 pub(super) fn find<'a>(seen: &'a [Seen]) -> Vec<Finding> {
     let picture = |seen: &'a Seen| Some(Picture { split: seen.split, name: &seen.name, prints: seen.prints.as_ref()? });
     let pictures: Vec<Picture> = seen.iter().filter_map(picture).collect();
@@ -31,7 +31,7 @@ pub(super) fn find<'a>(seen: &'a [Seen]) -> Vec<Finding> {
     same.chain(nearly(&pictures)).collect()
 }
 
-/// What is to be said of a group of the same pictures. The same name twice is said elsewhere.
+/// Returns the findings on a group of identical pictures. A repeated name is reported elsewhere.
 fn same(pictures: &[Picture], group: &[usize]) -> Vec<Finding> {
     let members: BTreeMap<(&str, &str), &Picture> =
         group.iter().map(|&place| ((pictures[place].split.name(), pictures[place].name), &pictures[place])).collect();
@@ -54,11 +54,11 @@ fn same(pictures: &[Picture], group: &[usize]) -> Vec<Finding> {
     findings
 }
 
-/// Pairs of pictures that look alike, and are not the same to the pixel.
+/// Finds pairs of pictures that look alike without being identical.
 fn nearly(pictures: &[Picture]) -> Vec<Finding> {
     let mut pairs: BTreeSet<(usize, usize)> = BTreeSet::new();
-    // Of NEAR + 1 pieces of a hash at least one is untouched where NEAR bits differ at most: only pictures that share a
-    // piece need be compared, which is no longer every one with every other.
+    // Two hashes that differ in at most NEAR bits share at least one of NEAR + 1 pieces. So only pictures that share a
+    // piece are compared, not every pair.
     for piece in 0..=NEAR as usize {
         let mut alike: HashMap<u64, Vec<usize>> = HashMap::new();
         for (place, picture) in pictures.iter().enumerate() {
@@ -76,7 +76,7 @@ fn nearly(pictures: &[Picture]) -> Vec<Finding> {
     pairs.into_iter().map(|(a, b)| pair(&pictures[a], &pictures[b])).collect()
 }
 
-/// The bits of a piece of a hash, which is cut into NEAR + 1.
+/// Returns the bits of one of the NEAR + 1 pieces of a hash.
 fn cut(hash: &[u8; HASH_BYTES], piece: usize) -> u64 {
     let bits = HASH_BYTES * 8;
     let pieces = NEAR as usize + 1;

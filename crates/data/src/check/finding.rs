@@ -1,4 +1,4 @@
-//! What can be odd about a data set.
+//! Findings: the kinds of problems of a data set, and their severity.
 
 use super::statistics::Statistics;
 use crate::config::Split;
@@ -8,13 +8,13 @@ use serde::{Serialize, Serializer};
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-/// What is odd, from the worst to the mildest.
+/// Kind of a finding, from the worst to the mildest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A file is not there.
     Missing,
-    /// Images and masks that cannot be told to belong together.
+    /// Images and masks that cannot be matched.
     Unmatched,
     /// A file cannot be read, decoded, or ends too early.
     Unreadable,
@@ -24,8 +24,8 @@ pub enum Kind {
     SizeMismatch,
     /// A mask holds a value that is no class.
     Label,
-    /// Nothing that masks show counts in training, or one class of several, since values are ignored that nothing is
-    /// said of.
+    /// No class, or only one of several, counts in training, because values that the configuration does not mention are
+    /// ignored.
     Unlabelled,
     /// A name is listed more than once, or in both splits.
     RepeatedName,
@@ -39,61 +39,61 @@ pub enum Kind {
     NearDuplicateAcross,
     /// Nearly the same picture is there twice in one split.
     NearDuplicate,
-    /// One class counts in a split, so that every network is perfect there, or in validation none.
+    /// Only one class counts in a split, so every network is perfect there; or, in validation, none does.
     OneClass,
-    /// A mask of which nothing counts, or that shows but the first class where there are more.
+    /// A mask in which nothing counts, or that shows only the first of several classes.
     EmptyMask,
     /// An image of one colour.
     ConstantImage,
     /// A class that no mask of a split shows.
     AbsentClass,
-    /// An image of 16 bits a channel, of which 8 are used.
+    /// An image with 16 bits a channel, of which 8 are used.
     Wide,
-    /// A file with bands that are not used.
+    /// A file with unused bands.
     Bands,
-    /// A file with pages or frames that are not used.
+    /// A file with unused pages or frames.
     Pages,
-    /// An image that is brought upright by a note.
+    /// An image that is brought upright by its orientation tag.
     Turned,
-    /// A file's content is not what its name says.
+    /// A file whose content is of another format than its name says.
     Misnamed,
-    /// A file beside those of the data set that no sample is made of.
+    /// A file among those of the data set that belongs to no sample.
     Stray,
 }
 
-/// Whether something must be mended.
+/// Severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Training would fail, or its scores would not be true.
     Error,
-    /// Somebody should look at it.
+    /// It deserves a check by hand.
     Warning,
 }
 
-/// Something odd.
+/// A problem, or an oddity, of a data set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What it is.
+    /// Kind of problem.
     pub kind: Kind,
-    /// Whether it must be mended.
+    /// Severity, which follows from `kind`.
     pub severity: Severity,
-    /// The samples that it is about, as `train/NAME` and `validation/NAME`.
+    /// Samples concerned, as `train/NAME` and `validation/NAME`.
     pub samples: Vec<String>,
-    /// The files that it is about.
+    /// Files concerned.
     #[serde(serialize_with = "as_text")]
     pub files: Vec<PathBuf>,
-    /// What was seen.
+    /// Description.
     pub message: String,
 }
 
-/// Paths need not be UTF-8; JSON must be.
+/// Serializes paths as text: they need not be UTF-8, JSON must be.
 fn as_text<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(paths.iter().map(|path| path.to_string_lossy()))
 }
 
 impl Kind {
-    /// How bad it is.
+    /// Returns the severity of this kind.
     pub fn severity(self) -> Severity {
         if self <= Self::Contradiction { Severity::Error } else { Severity::Warning }
     }
@@ -114,12 +114,12 @@ impl Finding {
         self
     }
 
-    /// About this sample.
+    /// Adds the sample that it is about.
     pub(super) fn of(self, split: Split, name: &str) -> Self {
         self.samples([(split, name)])
     }
 
-    /// What an error of loading a sample comes to.
+    /// Converts an error of loading a sample.
     pub(super) fn from_error(error: &Error) -> Self {
         let (kind, files) = match error {
             Error::Io { path, source } if source.kind() == ErrorKind::NotFound => (Kind::Missing, vec![path]),
@@ -147,7 +147,7 @@ pub(super) fn remarked(remark: Remark, path: PathBuf) -> Finding {
     Finding::new(kind, remark.of(&path)).files([path])
 }
 
-/// Each of the files that an error says cannot be told to belong together.
+/// Returns a finding for each group of files that an error names as unmatched.
 pub(super) fn unmatched(error: &Error) -> Vec<Finding> {
     let Error::Unmatched { what, folder, groups, hint } = error else { return vec![Finding::from_error(error)] };
     let message = format!("{} {what}; {hint}", groups.len());
@@ -155,7 +155,7 @@ pub(super) fn unmatched(error: &Error) -> Vec<Finding> {
     groups.iter().map(|group| Finding::new(Kind::Unmatched, message.clone()).files(paths(group))).collect()
 }
 
-/// The classes that no mask of a split shows. Of an empty split, and where no mask could be read, nothing is known.
+/// Finds the classes that no mask of a split shows. An empty split, or one without a readable mask, tells nothing.
 pub(super) fn absent(statistics: &Statistics) -> Vec<Finding> {
     if statistics.classes.iter().all(|class| class.pixels == 0) {
         return Vec::new();

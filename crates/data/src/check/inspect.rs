@@ -1,4 +1,4 @@
-//! One sample, looked at by a worker.
+//! Inspection of one sample, by a worker.
 
 use super::finding::{Finding, Kind, remarked};
 use crate::dataset::{Dataset, IGNORE, Sample};
@@ -12,46 +12,46 @@ use std::path::Path;
 /// Height and width of the perceptual hash, in bits.
 const SIDE: u32 = 16;
 
-/// The bytes of the perceptual hash.
+/// Size of the perceptual hash, in bytes.
 pub(super) const HASH_BYTES: usize = (SIDE * SIDE / 8) as usize;
 
-/// Height and width that a picture is brought to before it is hashed, in pixels: the hasher's own resampling of whole
+/// Height and width that a picture is resized to before it is hashed, in pixels: the hasher's own resampling of whole
 /// photographs would take longer than decoding them.
 const THUMBNAIL: u32 = 64;
 
-/// What is kept of a sample when its pixels are gone.
+/// Results of an inspection, kept after the pixels are dropped.
 #[derive(Default)]
 pub(super) struct Inspection {
-    /// What is odd about it alone.
+    /// Findings on this sample alone.
     pub(super) findings: Vec<Finding>,
-    /// The rest, where it could be decoded.
+    /// Measurements, if it could be decoded.
     pub(super) decoded: Option<Decoded>,
 }
 
-/// What is kept of a sample that could be decoded.
+/// Measurements of a sample that could be decoded.
 pub(super) struct Decoded {
     /// Height and width of the image in its file, in pixels.
     pub(super) size: [u32; 2],
-    /// Pixels of each class id.
+    /// Number of pixels of each class id.
     pub(super) counts: [u64; 256],
-    /// Of each channel the sum of its values and of their squares.
+    /// For each channel the sum of its values and of their squares.
     pub(super) sums: Vec<[u64; 2]>,
-    /// What it is compared with others by.
+    /// Hashes to compare it with others.
     pub(super) prints: Prints,
 }
 
-/// What a sample is compared with others by: all that is kept of each sample until the last one has been seen.
+/// Hashes that identify a sample: all that is kept of each until the last one has been inspected.
 pub(super) struct Prints {
-    /// BLAKE3 of size and pixels: the same for the same picture in another format, or with other notes in its file.
+    /// BLAKE3 of size and pixels: the same for the same picture in another format, or with other metadata in its file.
     pub(super) image: [u8; 32],
     /// BLAKE3 of the class ids.
     pub(super) mask: [u8; 32],
-    /// A hash of what the picture looks like: few bits differ where little does. `None` for a picture of one colour, in
-    /// which there is nothing to be seen.
+    /// Perceptual hash, in which similar pictures differ in few bits. `None` for a picture of one colour, which has no
+    /// features.
     pub(super) looks: Option<[u8; HASH_BYTES]>,
 }
 
-/// Looks at a sample of `dataset`, whose ids must be below `classes`.
+/// Inspects a sample of `dataset`, whose ids must be below `classes`.
 pub(super) fn inspect(dataset: &dyn Dataset, index: u64, classes: usize) -> Inspection {
     let mut inspection = Inspection::default();
     for path in dataset.paths(index).unwrap_or_default() {
@@ -73,7 +73,7 @@ pub(super) fn inspect(dataset: &dyn Dataset, index: u64, classes: usize) -> Insp
     inspection
 }
 
-/// What is odd about a sample that can be decoded.
+/// Returns the findings on a sample that could be decoded.
 fn odd(decoded: &Decoded, classes: usize) -> Vec<Finding> {
     let mut findings = Vec::new();
     let shown = |id: usize| decoded.counts[id] > 0;
@@ -112,7 +112,7 @@ fn decoded(sample: &Sample, channels: usize) -> Result<Decoded, Error> {
     Ok(Decoded { size: sample.size, counts, sums, prints })
 }
 
-/// The perceptual hash: for each place of a grid whether it is darker than the next.
+/// Returns the perceptual hash: for each place of a grid, whether it is darker than the next.
 fn looks(sample: &Sample, channels: usize) -> Result<[u8; HASH_BYTES], Error> {
     let thumbnail = shrink(sample, channels)?;
     let hasher = HasherConfig::with_bytes_type::<[u8; HASH_BYTES]>()
@@ -122,7 +122,7 @@ fn looks(sample: &Sample, channels: usize) -> Result<[u8; HASH_BYTES], Error> {
     Ok(hasher.hash_image(&thumbnail).into_inner())
 }
 
-/// The picture in colours, `THUMBNAIL` pixels high and wide.
+/// Returns the picture in RGB, `THUMBNAIL` pixels high and wide.
 fn shrink(sample: &Sample, channels: usize) -> Result<RgbImage, Error> {
     let (mut whole, mut small) = (sample.image.clone(), Vec::new());
     let place = Placement::filling([THUMBNAIL; 2]);
@@ -135,9 +135,9 @@ fn shrink(sample: &Sample, channels: usize) -> Result<RgbImage, Error> {
     })
 }
 
-/// A file whose first bytes say that it is another kind of image than its name does.
+/// Returns a finding if the first bytes of a file are of another image format than its name.
 pub(super) fn misnamed(path: &Path) -> Option<Finding> {
-    // `.jpe` and `.jfif` are JPEGs too, which `image` does not know of all of them.
+    // `.jpe` and `.jfif` are JPEGs too, but `image` does not know both.
     let of_name = || path.extension().filter(|name| ["jpe", "jfif"].iter().any(|jpeg| name.eq_ignore_ascii_case(jpeg)));
     let named = ImageFormat::from_path(path).ok().or_else(|| of_name().map(|_| ImageFormat::Jpeg))?;
     let mut start = Vec::new();

@@ -1,4 +1,4 @@
-//! What a split is like: its classes, sizes and colours, and what follows from them for a configuration.
+//! Statistics of a split: its classes, sizes and colours, and the settings that follow from them.
 
 use super::inspect::Inspection;
 use crate::config::Split;
@@ -6,59 +6,59 @@ use crate::dataset::IGNORE;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// How many of the most frequent sizes are told.
+/// Number of most frequent sizes that are reported.
 const SHOWN: usize = 5;
 
-/// What a split is like. What could not be decoded is left out.
+/// Statistics of a split. Samples that could not be decoded are left out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Statistics {
-    /// Which split.
+    /// The split.
     #[serde(serialize_with = "by_name")]
     pub split: Split,
-    /// Its samples.
+    /// Number of samples.
     pub samples: u64,
-    /// How many of them could be decoded.
+    /// Number of samples that could be decoded.
     pub decoded: u64,
     /// Its classes, by id.
     pub classes: Vec<ClassShare>,
-    /// The share of the pixels that are ignored, from 0 to 1.
+    /// Share of ignored pixels, from 0 to 1.
     pub ignored: f64,
-    /// How large its images are in their files.
+    /// Sizes of the images in their files.
     pub sizes: Option<Sizes>,
-    /// The mean of each channel, of values from 0 to 1, each image counting the same: that is what the network sees, which
-    /// is fed with images of one size.
+    /// Mean of each channel, for values from 0 to 1. Each image has the same weight, as it has for the network, which
+    /// is fed images of one size.
     pub mean: Vec<f64>,
-    /// The standard deviation of each channel, likewise, over all pixels.
+    /// Standard deviation of each channel, weighted likewise, over all pixels.
     pub std: Vec<f64>,
 }
 
-/// How much of a split a class is.
+/// Frequency of a class in a split.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ClassShare {
-    /// The class.
+    /// Name of the class.
     pub name: String,
-    /// Its pixels in the files.
+    /// Number of its pixels in the files.
     pub pixels: u64,
-    /// Their share of all that are not ignored, from 0 to 1.
+    /// Its share of all pixels that are not ignored, from 0 to 1.
     pub share: f64,
-    /// The masks that show it.
+    /// Number of masks that show it.
     pub samples: u64,
-    /// What its pixels would have to weigh in the loss for the classes to count alike: the median of the classes'
-    /// frequencies over its own, where a frequency is the share of a class in the masks that show it (Eigen & Fergus,
-    /// ICCV 2015). `None` for a class that no mask shows.
+    /// Loss weight that would balance the classes: the median of the classes' frequencies over its own, where a
+    /// frequency is the share of a class in the masks that show it (Eigen & Fergus, ICCV 2015). `None` for a class that
+    /// no mask shows.
     pub weight: Option<f64>,
 }
 
-/// How large images are, in pixels.
+/// Sizes of images, in pixels.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Sizes {
-    /// The least, the median and the greatest height.
+    /// Minimum, median and maximum height.
     pub height: [u32; 3],
-    /// The least, the median and the greatest width.
+    /// Minimum, median and maximum width.
     pub width: [u32; 3],
-    /// How many different sizes there are.
+    /// Number of different sizes.
     pub different: usize,
-    /// The most frequent sizes, `[height, width]`, and how many images have them.
+    /// Most frequent sizes, `[height, width]`, each with its number of images.
     pub common: Vec<([u32; 2], u64)>,
 }
 
@@ -66,18 +66,18 @@ fn by_name<S: serde::Serializer>(split: &Split, serializer: S) -> Result<S::Ok, 
     serializer.serialize_str(split.name())
 }
 
-/// What a split is like, sample by sample.
+/// Accumulates the statistics of a split sample by sample.
 pub(super) struct Tally {
     split: Split,
     classes: Vec<String>,
     samples: u64,
     decoded: u64,
-    /// Of each id: its pixels, the masks that show it, and the pixels of these that are not ignored.
+    /// For each id: its pixels, the masks that show it, and those masks' pixels that are not ignored.
     ids: Vec<[u64; 3]>,
     ignored: u64,
     pixels: u64,
     sizes: BTreeMap<[u32; 2], u64>,
-    /// Of each channel: the sum over images of the mean, and of the mean of squares.
+    /// For each channel: the sum over images of the mean, and of the mean of squares.
     moments: Vec<[f64; 2]>,
 }
 
@@ -147,7 +147,7 @@ impl Tally {
     }
 }
 
-/// The median of sorted numbers; of an even count the mean of the two in the middle.
+/// Returns the median of sorted numbers; for an even count the mean of the two in the middle.
 fn median(sorted: &[f64]) -> Option<f64> {
     let (low, high) = (sorted.get(sorted.len().checked_sub(1)? / 2)?, sorted.get(sorted.len() / 2)?);
     Some((low + high) / 2.0)

@@ -1,4 +1,4 @@
-//! Files that lie among those of a data set, and that no sample is made of.
+//! Finds files among those of a data set that belong to no sample.
 
 use super::finding::{Finding, Kind};
 use super::inspect::misnamed;
@@ -11,8 +11,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Image files in the folders that the samples' files are in, of no sample themselves. What archives and systems strew
-/// about (`._NAME`, hidden files) and what is no image by its name is passed over, as it is when samples are looked for.
+/// Finds image files that belong to no sample in the folders of the samples' files. Skips hidden files, the `._NAME`
+/// files that archives and systems leave behind, and files that are no images, as the search for samples does.
 pub(super) fn find(splits: &[(Split, Arc<dyn Dataset>)]) -> Result<Vec<Finding>, Error> {
     let mut used: BTreeSet<PathBuf> = BTreeSet::new();
     for (_, dataset) in splits {
@@ -23,7 +23,7 @@ pub(super) fn find(splits: &[(Split, Arc<dyn Dataset>)]) -> Result<Vec<Finding>,
     let folders: BTreeSet<&Path> = used.iter().filter_map(|path| path.parent()).collect();
     let mut findings = Vec::new();
     for folder in folders {
-        // A folder that is not there has been found missing with every file in it.
+        // A missing folder has been reported with every file in it.
         let Ok(entries) = fs::read_dir(folder) else { continue };
         for path in entries.flatten().map(|entry| entry.path()) {
             let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
@@ -35,7 +35,7 @@ pub(super) fn find(splits: &[(Split, Arc<dyn Dataset>)]) -> Result<Vec<Finding>,
     Ok(findings)
 }
 
-/// What there is to say of a file that no sample is made of.
+/// Returns the findings on a file that belongs to no sample.
 pub(super) fn stray(path: &Path) -> impl Iterator<Item = Finding> {
     let stray = Finding::new(Kind::Stray, "no sample is made of this file").files([path.to_path_buf()]);
     [Some(stray), misnamed(path)].into_iter().flatten()

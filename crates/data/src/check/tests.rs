@@ -20,7 +20,7 @@ fn mask_path(root: &Path, name: &str) -> PathBuf {
     root.join("annotations/trimaps").join(format!("{name}.png"))
 }
 
-/// A smooth picture of its own for each number, as photographs are smooth.
+/// A picture of its own for each number, as smooth as photographs are.
 fn picture(number: u64) -> RgbImage {
     let mut random = Random::new(number, Purpose::Order, 0, 0);
     let waves: Vec<[f32; 4]> = (0..9).map(|_| [(); 4].map(|()| random.between(0.0, 1.0))).collect();
@@ -97,10 +97,10 @@ fn list(root: &Path, line: &str) {
     fs::write(&path, fs::read_to_string(&path).unwrap() + line).unwrap();
 }
 
-/// What is planted, and what must be found: kinds, with the samples that they are about.
+/// A fault to plant, and its expected findings: kinds, with the samples that they are about.
 type Fault = (fn(&Path), &'static [(Kind, &'static str)]);
 
-/// Every kind but those of the masks' ignored pixels, which trimaps do not have. Each is about samples of its own.
+/// Every kind except those about ignored pixels, which trimaps do not have. Each fault is about samples of its own.
 const FAULTS: [Fault; 14] = [
     (|root| fs::remove_file(image_path(root, "t0")).unwrap(), &[(Kind::Missing, "train/t0")]),
     (|root| fs::remove_file(mask_path(root, "v0")).unwrap(), &[(Kind::Missing, "validation/v0")]),
@@ -183,7 +183,7 @@ fn each_fault_is_found_and_nothing_else() {
 #[test]
 fn all_faults_at_once_are_all_found() {
     let folder = sound();
-    // The last one first: it needs a picture that another one takes away.
+    // The last fault first: it needs a picture that another one removes.
     FAULTS.iter().rev().for_each(|(plant, _)| plant(folder.path()));
     let report = checked(folder.path(), 2);
     let found = found(&report);
@@ -230,7 +230,7 @@ fn what_is_really_odd_in_the_pets_is_found() {
     let splits = [Split::Train, Split::Validation].map(|split| (split, config.open(split).unwrap().into()));
     let report = check(&splits, &config.classes(), 2, || ()).unwrap();
     let of = |kind| found(&report).into_iter().filter(move |finding| finding.0 == kind).map(|finding| finding.1);
-    // The same photographs in other sizes; one of them is in both official splits. All six pairs were looked at.
+    // The same photographs in other sizes, one of them in both official splits. All six pairs were inspected.
     assert_eq!(of(Kind::NearDuplicateAcross).collect::<Vec<_>>(), ["train/Abyssinian_151 validation/Abyssinian_99"]);
     assert_eq!(
         of(Kind::NearDuplicate).collect::<Vec<_>>(),
@@ -296,7 +296,7 @@ fn files_that_do_not_belong_together_are_all_found_and_the_rest_is_looked_at() {
     expected.extend(names[..5].iter().map(|name| (Kind::Unmatched, vec![format!("images/{name}.png")])));
     expected.sort_by(|a, b| a.1.cmp(&b.1));
     expected.push((Kind::Unreadable, vec!["masks/g.png".into()]));
-    // Of these no sample is made, so they are strays too.
+    // No sample is made of these, so they are strays too.
     let found = kinds_and_files(root, &config);
     assert_eq!(found[..expected.len()], expected);
     let strays: Vec<&str> =
@@ -312,7 +312,7 @@ fn a_255_that_nothing_is_said_of_is_found_where_nothing_else_is_shown() {
     let found: Vec<_> = report.findings.iter().filter(|finding| finding.kind == Kind::Unlabelled).collect();
     assert_eq!((found.len(), found[0].severity), (2, Severity::Error));
     assert!(found[0].message.contains("data.labels: says nothing of 255"), "{}", found[0].message);
-    // A 255 beside another class is what it is ignored for, but that class is then the only one.
+    // Next to another class, 255 is the void that is ignored by default, but that class is then the only one.
     let folder = tempfile::tempdir().unwrap();
     let config = folders(folder.path(), &["a", "b", "c", "d"], [1, 255]);
     let findings = check_config(&config, 2, |_| ()).unwrap().findings;
@@ -320,7 +320,7 @@ fn a_255_that_nothing_is_said_of_is_found_where_nothing_else_is_shown() {
     let found: Vec<_> = findings.iter().filter(|found| found.kind == Kind::OneClass).collect();
     assert_eq!((found.len(), found[0].severity), (2, Severity::Warning));
     assert!(found[0].message.contains("only the class 'b' counts in the training masks (which hold 1, 255)"));
-    // Nor is it the reason where no mask holds it.
+    // 255 is not named if no mask holds it.
     let folder = tempfile::tempdir().unwrap();
     let Config::Folders(mut config) = folders(folder.path(), &["a", "b", "c", "d"], [0, 7]) else { panic!() };
     config.labels.unlisted = crate::Unlisted::Ignore;

@@ -1,4 +1,4 @@
-//! Every key has its place: defaults, complaints with the key's path, the schema.
+//! Every key has its place: defaults, errors with the key's path, the schema.
 
 use super::*;
 use serde_json::{Value, json};

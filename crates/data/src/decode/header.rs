@@ -1,4 +1,4 @@
-//! Reads the header of an image file; decodes no pixel.
+//! Reads the header of an image file without decoding pixels.
 
 use super::problem::{Problem, sides};
 use super::tiff::Tiff;
@@ -10,22 +10,22 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-/// The first bytes of a file, and what they say of it.
+/// Content of an image file's header.
 pub(super) struct Header {
-    /// Height and width as they are stored.
+    /// Height and width as stored.
     pub(super) size: [u32; 2],
     /// The turn that brings it upright.
     pub(super) turn: Turn,
     pub(super) format: ImageFormat,
 }
 
-/// Returns height and width of the image at `path`, from its header: those that it has once it is decoded.
+/// Returns height and width of the decoded image at `path`, from its header.
 pub fn dimensions(path: &Path, orientation: Orientation) -> Result<[u32; 2], Error> {
     let header = read(&mut open(path)?).map_err(|problem| problem.of(path))?;
     Ok(header.turn.wanted(orientation).size(header.size))
 }
 
-/// Reads the header of an image file. Where `reader` then stands means nothing.
+/// Reads the header of an image file. Leaves `reader` at an unspecified position.
 pub(super) fn read(reader: &mut BufReader<File>) -> Result<Header, Problem> {
     let format = kind::format(reader.fill_buf()?)?;
     let (size, turn) = match format {

@@ -1,4 +1,4 @@
-//! JPEG files, by `zune-jpeg`, the fastest decoder of those that are written in Rust.
+//! JPEG files, decoded by `zune-jpeg`, the fastest of the decoders written in Rust.
 
 use super::grey;
 use super::note::{next_marker, segment};
@@ -11,14 +11,14 @@ use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 
-/// Height and width, from the header.
+/// Reads height and width from the header.
 pub(super) fn dimensions(file: impl BufRead + Seek) -> Result<[u32; 2], Problem> {
     let mut decoder = decoder(file);
     decoder.decode_headers().map_err(of_jpeg)?;
     size(&decoder, u64::MAX)
 }
 
-/// See [`super::Decoder::image`].
+/// Decodes as [`super::Decoder::image`] describes, up to `most` bytes.
 pub(super) fn decode(
     file: &[u8],
     channels: u32,
@@ -26,7 +26,7 @@ pub(super) fn decode(
     pixels: &mut Vec<u8>,
     most: u64,
 ) -> Result<[u32; 2], Problem> {
-    // The decoder paints what a file lacks grey and says nothing. A broken download must not be trained on.
+    // The decoder fills missing data with grey and reports nothing. A broken download must not be trained on.
     if !is_complete(file) {
         return Err(Problem::CutOff);
     }
@@ -50,7 +50,7 @@ pub(super) fn decode(
 }
 
 fn decoder<R: ZByteReaderTrait>(file: R) -> JpegDecoder<R> {
-    // Strict: data that cannot be decoded is an error, where the decoder notices, and is not painted over.
+    // Strict: data that the decoder finds corrupt is an error and not painted over.
     let options = DecoderOptions::default().set_strict_mode(true).jpeg_set_out_colorspace(ColorSpace::RGB);
     JpegDecoder::new_with_options(file, options.set_max_width(usize::MAX).set_max_height(usize::MAX))
 }
@@ -72,10 +72,10 @@ fn of_jpeg(source: DecodeErrors) -> Problem {
     Problem::Refused(problem)
 }
 
-/// Whether a JPEG's compressed data comes to an end marker (which cannot occur by chance in it). What cannot be read is
-/// left to the decoder to complain about.
+/// Returns whether a JPEG's compressed data contains an end marker (which cannot occur there by chance). Leaves other
+/// errors to the decoder.
 pub(super) fn is_complete(jpeg: &[u8]) -> bool {
-    // The segments before the data may hold a thumbnail with an end marker of its own: go past them.
+    // Segments before the data may hold a thumbnail with an end marker of its own: skip them.
     let mut rest = Cursor::new(jpeg);
     rest.set_position(2);
     let mut past_header = || -> std::io::Result<()> {

@@ -5,31 +5,31 @@ use image::ImageFormat;
 use std::io::Read;
 use std::path::Path;
 
-/// File name extensions of image formats that are read.
+/// File name extensions of supported image formats.
 const READ: [&str; 10] = ["jpg", "jpeg", "jpe", "jfif", "png", "bmp", "gif", "tif", "tiff", "webp"];
 
-/// File name extensions of image formats that are not read.
+/// File name extensions of image formats that are not supported.
 const UNREAD: [&str; 11] = ["heic", "heif", "hif", "avif", "jp2", "j2k", "jpf", "jpx", "jxl", "dng", "btf"];
 
-/// Bytes at the beginning that say what a file is.
+/// Number of bytes at the beginning that identify a format.
 const START: u64 = 512;
 
-/// The brands of the containers that HEIC and AVIF images come in, where they stand first.
+/// Brands of HEIC and AVIF containers, as they stand first.
 const HEIF: [&[u8; 4]; 7] = [b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"];
 const AVIF: [&[u8; 4]; 2] = [b"avif", b"avis"];
 
-/// Returns whether the file at `path` can be an image, by its name or by its first bytes. Whether it can be read is
-/// seen when it is decoded: this holds for HEIC, AVIF and broken files too, so that nothing is passed over in silence.
+/// Returns whether the file at `path` may be an image, by its name or by its first bytes. This includes HEIC, AVIF and
+/// broken files, so that none is skipped in silence: decoding shows whether a file can be read.
 pub fn may_be_image(path: &Path) -> bool {
     is_named_as_image(path) || is_image_by_content(path)
 }
 
-/// Returns whether the file name has the extension of an image format, read or not.
+/// Returns whether the file name has the extension of an image format, supported or not.
 pub(crate) fn is_named_as_image(path: &Path) -> bool {
     is_read_by_name(path) || ends_in(path, &UNREAD)
 }
 
-/// Returns whether the file name has the extension of an image format that is read.
+/// Returns whether the file name has the extension of a supported image format.
 pub(crate) fn is_read_by_name(path: &Path) -> bool {
     ends_in(path, &READ)
 }
@@ -42,13 +42,13 @@ fn ends_in(path: &Path, extensions: &[&str]) -> bool {
 fn is_image_by_content(path: &Path) -> bool {
     let mut start = Vec::new();
     let read = regular::open(path).and_then(|file| file.take(START).read_to_end(&mut start));
-    // Many a text begins with the two letters of a bitmap: the length of its second header must be one that there is.
+    // Many texts begin with the two letters of a bitmap, so the length of the second header must be a valid one.
     let is_text =
         start.starts_with(b"BM") && !matches!(start.get(14..18), Some([12 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0]));
     read.is_ok() && !is_text && (known(&start).is_some() || foreign(&start).is_some())
 }
 
-/// The format of the image that begins with `start`, if it is one that is read.
+/// Returns the format of the image that begins with `start`, if it is supported.
 pub(crate) fn known(start: &[u8]) -> Option<ImageFormat> {
     match start {
         [b'I', b'I', 43, 0, 8, ..] | [b'M', b'M', 0, 43, 0, 8, ..] => Some(ImageFormat::Tiff),
@@ -59,7 +59,7 @@ pub(crate) fn known(start: &[u8]) -> Option<ImageFormat> {
     }
 }
 
-/// Returns the name of the image format that begins with `start`, if it is one that is not read.
+/// Returns the name of the image format that begins with `start`, if it is known but not supported.
 fn foreign(start: &[u8]) -> Option<&'static str> {
     if let Some((_, [b'f', b't', b'y', b'p', brand @ ..])) = start.split_first_chunk::<4>() {
         let brand = brand.first_chunk::<4>()?;
@@ -76,7 +76,7 @@ fn foreign(start: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// The format of `file`, or an error that says what it is and what to do.
+/// Returns the format of `file`, or an error that names what it is and what to do.
 pub(super) fn format(file: &[u8]) -> Result<ImageFormat, Problem> {
     let start = &file[..file.len().min(START as usize)];
     if let Some(format) = known(start) {

@@ -1,4 +1,4 @@
-//! Mask files to class ids. Nothing may be rounded, scaled or smoothed on the way: a neighbouring value is another class.
+//! Decodes mask files to class ids, without rounding, scaling or smoothing: a neighbouring value is another class.
 
 use super::other::Found;
 use super::problem::Problem;
@@ -13,8 +13,8 @@ use image::ImageFormat;
 use std::io::Cursor;
 use std::path::Path;
 
-/// Puts the class ids of the mask that `file` holds into `ids`, as they are stored, and returns their height and width
-/// and what brings them upright.
+/// Decodes the mask in `file` into class ids, as stored, and returns their height and width and the turn that brings
+/// them upright.
 pub(super) fn decode(
     file: &[u8],
     path: &Path,
@@ -54,10 +54,10 @@ pub(super) fn decode(
     Ok((size, turn))
 }
 
-/// Why a mask of 16-bit colours is none.
+/// The reason to refuse a mask of 16-bit colours.
 pub(super) const WIDE_COLORS: &str = "has colours of 16 bits a channel, which labels do not have: store it with 8";
 
-/// Turns pixels of 2 to 4 bytes into class ids, their opacity ignored: grey and opacity, colours, colours and opacity.
+/// Turns pixels of 2 to 4 bytes (grey and alpha, RGB, RGBA) into class ids; alpha is ignored.
 pub(super) fn of_bytes(
     channels: u8,
     raw: &[u8],
@@ -75,8 +75,8 @@ pub(super) fn of_bytes(
     }
 }
 
-/// Whether the image of a WebP file is compressed without loss: whether a chunk `VP8L` comes before any `VP8 `. The
-/// frames of animations are chunks inside others, and are no masks.
+/// Returns whether the image of a WebP file is lossless: if a chunk `VP8L` comes before any `VP8 `. The frames of
+/// animations are nested chunks, and are not masks.
 fn is_lossless(webp: &[u8]) -> bool {
     let mut rest = webp.get(12..).unwrap_or_default();
     while let [a, b, c, d, length @ ..] = rest
@@ -85,7 +85,7 @@ fn is_lossless(webp: &[u8]) -> bool {
         match &[*a, *b, *c, *d] {
             b"VP8L" => return true,
             b"VP8 " => return false,
-            // The length does not count the chunk's head, nor the byte that makes it even.
+            // The length excludes the chunk's header and its padding byte.
             _ => {
                 let length = u32::from_le_bytes(*length) as usize;
                 rest = rest.get(length.saturating_add(8 + length % 2)..).unwrap_or_default();

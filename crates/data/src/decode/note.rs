@@ -1,29 +1,28 @@
-//! The note of its orientation that an image file carries, found without decoding a pixel. TIFF files have a tag of
-//! their own, see [`super::tiff`].
+//! Reads the orientation tag of an image file without decoding pixels. TIFF files have a tag of their own, see
+//! [`super::tiff`].
 
 use super::turn::Turn;
 use image::ImageFormat;
 use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
 
-/// EXIF's tag of the orientation.
+/// EXIF tag of the orientation.
 const ORIENTATION: u16 = 0x0112;
 
-/// Bytes at the end of a PNG file that are searched for a note behind the pixels.
+/// Number of bytes at the end of a PNG file that are searched for EXIF data after the pixels.
 const TAIL: u64 = 64 << 10;
 
-/// The most bytes of a note that are read.
+/// Maximum number of bytes read of EXIF data.
 const LONGEST: u64 = 1 << 20;
 
-/// Keywords of the text in which ImageMagick keeps EXIF, as hexadecimal digits.
+/// Keywords of the text chunks in which ImageMagick keeps EXIF data, as hexadecimal digits.
 const RAW_PROFILES: [&str; 2] = ["Raw profile type exif", "Raw profile type APP1"];
 
-/// Returns the turn that brings the image in `file` upright. A note that cannot be read counts as none, as it does for
-/// viewers.
+/// Returns the turn that brings the image in `file` upright. Unreadable EXIF data is ignored, as viewers do.
 pub(super) fn of_bytes(format: ImageFormat, file: &[u8]) -> Turn {
     found(format, &mut Cursor::new(file), true)
 }
 
-/// The same for a file of which no more is read than is needed. Where `reader` then stands means nothing.
+/// Does the same for a file, reading no more of it than is needed. Leaves `reader` at an unspecified position.
 pub(super) fn of_file(format: ImageFormat, reader: &mut (impl BufRead + Seek)) -> Turn {
     reader.rewind().map_or(Turn::NONE, |()| found(format, reader, false))
 }
@@ -38,7 +37,7 @@ fn found(format: ImageFormat, reader: &mut (impl BufRead + Seek), in_memory: boo
     turn.ok().flatten().unwrap_or(Turn::NONE)
 }
 
-/// Reads the orientation from the EXIF structure `exif`, with or without the six bytes that open it in a JPEG.
+/// Reads the orientation from the EXIF structure `exif`, with or without the six-byte prefix that it has in a JPEG.
 fn exif(exif: &[u8]) -> Option<Turn> {
     let tiff = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
     let little = match tiff.first_chunk()? {
@@ -68,7 +67,7 @@ fn exif(exif: &[u8]) -> Option<Turn> {
     None
 }
 
-/// The first EXIF segment of a JPEG counts.
+/// Reads the orientation from the first EXIF segment of a JPEG.
 fn jpeg(reader: &mut (impl BufRead + Seek)) -> io::Result<Option<Turn>> {
     reader.seek_relative(2)?;
     loop {
@@ -89,8 +88,8 @@ fn jpeg(reader: &mut (impl BufRead + Seek)) -> io::Result<Option<Turn>> {
     }
 }
 
-/// A PNG has its note before or behind the pixels; the text of ImageMagick counts where there is none. In memory the
-/// pixels are passed chunk by chunk, in a file by a jump to its end.
+/// Reads the orientation of a PNG, whose EXIF chunk stands before or after the pixels; falls back to ImageMagick's
+/// text. In memory it walks past the pixels chunk by chunk, in a file it jumps to the end.
 fn png(reader: &mut (impl BufRead + Seek), in_memory: bool) -> io::Result<Option<Turn>> {
     let end = reader.seek(SeekFrom::End(0))?;
     reader.seek(SeekFrom::Start(8))?;
@@ -124,8 +123,8 @@ fn png(reader: &mut (impl BufRead + Seek), in_memory: bool) -> io::Result<Option
     Ok(raw_profile(reader))
 }
 
-/// The content of the chunk `eXIf` in the last bytes of a PNG file. It is one if chunk follows on chunk from there to
-/// the end: four bytes among those of the pixels may read the same.
+/// Finds the content of an `eXIf` chunk in the last bytes of a PNG file. Accepts a match only if chunk follows chunk
+/// from there to the end: the same four bytes may occur in the pixel data.
 fn behind(tail: &[u8]) -> Option<&[u8]> {
     let starts = (4..tail.len()).filter(|&at| tail[at] == b'e' && tail[at..].starts_with(b"eXIf"));
     starts.into_iter().find_map(|at| {
@@ -144,7 +143,7 @@ fn behind(tail: &[u8]) -> Option<&[u8]> {
     })
 }
 
-/// ImageMagick's text: a line with the profile's name, one with its length, then lines of digits.
+/// Reads ImageMagick's text: a line with the profile's name, one with its length, then lines of digits.
 fn raw_profile(reader: impl BufRead + Seek) -> Option<Turn> {
     let mut decoder = png::Decoder::new(reader);
     decoder.set_ignore_iccp_chunk(true);
@@ -161,7 +160,7 @@ fn raw_profile(reader: impl BufRead + Seek) -> Option<Turn> {
     exif(&bytes?)
 }
 
-/// A WebP file has its note in a chunk `EXIF`, if the header that opens extended files announces one.
+/// Reads the orientation of a WebP file from its `EXIF` chunk, if the extended header announces one.
 fn webp(reader: &mut (impl BufRead + Seek)) -> io::Result<Option<Turn>> {
     reader.seek_relative(12)?;
     let mut announced = false;
@@ -181,8 +180,7 @@ fn webp(reader: &mut (impl BufRead + Seek)) -> io::Result<Option<Turn>> {
     }
 }
 
-/// The marker of a JPEG that comes next. Any number of fill bytes may stand before it, and what is no marker is passed
-/// over.
+/// Returns the next marker of a JPEG. Skips fill bytes and everything that is no marker.
 pub(super) fn next_marker(reader: &mut impl Read) -> io::Result<u8> {
     loop {
         while bytes(reader)? != [0xff] {}
@@ -196,12 +194,12 @@ pub(super) fn next_marker(reader: &mut impl Read) -> io::Result<u8> {
     }
 }
 
-/// Bytes that follow in this segment of a JPEG.
+/// Returns the number of bytes that follow in this segment of a JPEG.
 pub(super) fn segment(reader: &mut impl Read) -> io::Result<i64> {
     Ok(i64::from(u16::from_be_bytes(bytes(reader)?)).saturating_sub(2).max(0))
 }
 
-/// Length and kind of the chunk of a PNG that comes next.
+/// Returns length and kind of the next chunk of a PNG.
 pub(super) fn chunk(reader: &mut impl Read) -> io::Result<(u64, [u8; 4])> {
     Ok((u32::from_be_bytes(bytes(reader)?).into(), bytes(reader)?))
 }

@@ -1,4 +1,4 @@
-//! Every format that has no decoder of its own here, by the `image` crate.
+//! Formats without a decoder of their own here, decoded by the `image` crate.
 
 use super::problem::{Problem, fits};
 use super::tiff::Tiff;
@@ -7,20 +7,20 @@ use super::{MOST_MEMORY, grey, limited, note};
 use image::{ColorType, ImageDecoder, ImageFormat, ImageReader};
 use std::io::Cursor;
 
-/// How pixels lie in a buffer: 1 grey, 2 grey and opacity, 3 colours or 4 colours and opacity, each of `wide` or 8 bits.
+/// Pixel layout of a buffer: 1 grey, 2 grey and alpha, 3 RGB or 4 RGBA, with 16 bits a channel if `wide`, else 8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Found {
     /// Height and width.
     pub(super) size: [u32; 2],
-    /// Numbers a pixel, 1 to 4.
+    /// Channels, 1 to 4.
     pub(super) channels: u8,
-    /// Whether a number has 16 bits, in this machine's order, and not 8.
+    /// True if a channel has 16 bits, in native byte order, and not 8.
     pub(super) wide: bool,
-    /// What the file is.
+    /// Format of the file.
     pub(super) format: ImageFormat,
 }
 
-/// Decodes the `file` of this `format` into `raw`, for an image of `channels`, and returns what brings it upright.
+/// Decodes `file` of this `format` into `raw`, for an image of `channels`, and returns the turn that brings it upright.
 pub(super) fn decode(
     file: &[u8],
     format: ImageFormat,
@@ -45,10 +45,10 @@ pub(super) fn decode(
         }
     };
     let size = [height, width];
-    // What it is in the file and what it becomes: the larger counts.
+    // The limit applies to the larger of the stored and the converted pixels.
     fits(size, u64::from(channels).max(color.bytes_per_pixel().into()), MOST_MEMORY)?;
     raw.resize(decoder.total_bytes() as usize, 0);
-    // The decoder of WebP takes data that is missing for data that is wrong.
+    // The WebP decoder reports missing data as corrupt data.
     let is_short = || {
         let length = file.get(4..8).and_then(<[u8]>::first_chunk).map(|length| u32::from_le_bytes(*length));
         format == ImageFormat::WebP && length.is_some_and(|length| file.len() < 8 + length as usize)
@@ -58,7 +58,7 @@ pub(super) fn decode(
 }
 
 impl Found {
-    /// Turns the pixels in `raw` into those of an image of 3 channels, or of 1. What `raw` holds then means nothing.
+    /// Converts the pixels in `raw` to an image of 3 channels or 1. The content of `raw` is unspecified afterwards.
     pub(super) fn convert(self, raw: &mut Vec<u8>, channels: u32, pixels: &mut Vec<u8>) {
         if self.wide {
             for place in 0..raw.len() / 2 {

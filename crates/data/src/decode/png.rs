@@ -1,5 +1,5 @@
-//! The PNG files of masks, as they are stored: `image` would replace the indices of a palette by its colours, and scale
-//! values of 1, 2 and 4 bits to 255.
+//! PNG masks, decoded as stored: `image` would replace palette indices by their colours, and scale values of 1, 2 and 4
+//! bits to 255.
 
 use super::problem::{Problem, fits, tell_size};
 use super::unpack::unpack;
@@ -11,7 +11,7 @@ use png::{BitDepth, ColorType, Limits, Transformations};
 use std::io::Cursor;
 use std::path::Path;
 
-/// How a mask is stored.
+/// Storage format of a mask.
 struct Stored {
     size: [u32; 2],
     color: ColorType,
@@ -20,7 +20,7 @@ struct Stored {
     palette: Option<Vec<u8>>,
 }
 
-/// See [`super::Decoder::mask`].
+/// Decodes as [`super::Decoder::mask`] describes.
 pub(super) fn decode(
     file: &[u8],
     path: &Path,
@@ -53,7 +53,7 @@ pub(super) fn decode(
     Ok(stored.size)
 }
 
-/// Decodes `file` into `raw`; its palette is wanted only where colours are labels.
+/// Decodes `file` into `raw`; keeps the palette only if `with_palette`, since only colour labels need it.
 fn read(file: &[u8], with_palette: bool, raw: &mut Vec<u8>) -> Result<Stored, Problem> {
     let mut decoder = png::Decoder::new_with_limits(Cursor::new(file), Limits { bytes: MOST_MEMORY as usize });
     decoder.set_transformations(Transformations::IDENTITY);
@@ -72,7 +72,7 @@ fn read(file: &[u8], with_palette: bool, raw: &mut Vec<u8>) -> Result<Stored, Pr
 }
 
 impl Stored {
-    /// The colour of a number: that of the palette, or a shade of grey, the largest number being white.
+    /// Returns the colour of a number: that of the palette, or a shade of grey in which the largest number is white.
     fn color(&self, value: u8) -> Label {
         let Some(palette) = self.palette.as_ref().filter(|_| self.color == ColorType::Indexed) else {
             let white = (1u32 << self.depth as u32) - 1;

@@ -1,4 +1,4 @@
-//! Why a file gives no pixels, as long as nobody has said which file it is.
+//! Decoding errors that do not name the file yet.
 
 use super::{LARGEST_SIDE, MOST_MEMORY};
 use crate::error::Error;
@@ -7,19 +7,19 @@ use image::{ImageError, ImageFormat};
 use std::io;
 use std::path::Path;
 
-/// Why a file gives no pixels.
+/// Reason why a file cannot be decoded.
 #[derive(Debug)]
 pub(super) enum Problem {
     /// It ends before its image does.
     CutOff,
-    /// The end of a sentence that begins with the file's name: what the file is, and what to do.
+    /// Rest of a sentence that begins with the file's name: what the file is, and what to do.
     Refused(String),
     /// The decoder's error.
     Image(ImageError),
 }
 
 impl Problem {
-    /// The error of the file at `path`.
+    /// Returns the error for the file at `path`.
     pub(super) fn of(self, path: &Path) -> Error {
         match self {
             Self::CutOff => Error::Truncated { path: path.into() },
@@ -60,7 +60,7 @@ impl From<png::DecodingError> for Problem {
     }
 }
 
-/// Returns whether the end of the file caused a decoder's error.
+/// Returns whether a decoder's error was caused by the end of the file.
 fn ends_early(error: &ImageError) -> bool {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
@@ -76,15 +76,15 @@ pub(super) fn failed(format: ImageFormat, source: impl Into<Box<dyn std::error::
     ImageError::Decoding(DecodingError::new(format.into(), source))
 }
 
-/// The bytes of an image of this size, with so many a pixel, if no more than `most`. What a header claims is counted
-/// before anything is decoded: half a megabyte may unpack to gigabytes.
+/// Returns the size in bytes of an image with `bytes_a_pixel`, or an error if it exceeds `most`. Checks the header's
+/// claim before anything is decoded: half a megabyte may unpack to gigabytes.
 pub(super) fn fits(size: [u32; 2], bytes_a_pixel: u64, most: u64) -> Result<usize, Problem> {
     sides(size)?;
     let bytes = size.into_iter().map(u64::from).fold(bytes_a_pixel, u64::saturating_mul);
     if bytes > most { Err(tell_size(size, bytes, most)) } else { Ok(bytes as usize) }
 }
 
-/// Complains about sides that no photograph has.
+/// Refuses sides that no photograph has.
 pub(super) fn sides([height, width]: [u32; 2]) -> Result<(), Problem> {
     if [height, width].iter().all(|side| (1..=LARGEST_SIDE).contains(side)) {
         return Ok(());

@@ -15,17 +15,17 @@ use std::path::{Path, PathBuf};
 pub enum Remark {
     /// Its channels have 16 bits, of which the upper 8 are used.
     Wide,
-    /// It has bands beside grey, or red, green and blue, and they are not said to be opacity.
+    /// It has bands besides grey or RGB that are not marked as alpha.
     Bands,
     /// It holds several pages or frames, of which the first is used.
     Pages,
-    /// A note of its orientation turned it.
+    /// Its orientation tag turned it.
     Turned,
 }
 
 impl Remark {
-    /// Returns the sentence that says so of the file at `path`, and what to do. Of a file of 16 bits it tells the
-    /// values, which takes decoding it.
+    /// Returns the sentence that reports this of the file at `path`, and what to do. For a file of 16 bits it includes
+    /// the range of its values, which takes decoding the file.
     pub fn of(self, path: &Path) -> String {
         let says = match self {
             Self::Wide => {
@@ -50,12 +50,12 @@ impl Remark {
     }
 }
 
-/// Remarks on many files: each once, with the number of files that it holds for and the first of them.
+/// Remarks on many files: each kind once, with the number of files it applies to and the first of them.
 #[derive(Debug, Default)]
 pub struct Noted(BTreeMap<Remark, (u64, u64, PathBuf)>);
 
 impl Noted {
-    /// Adds what is to be said of the file at `path`, the one with this number.
+    /// Adds a remark on the file at `path`. Of several files the one with the lowest `number` is named.
     pub fn add(&mut self, remark: Remark, number: u64, path: PathBuf) {
         let (count, first, of) = self.0.entry(remark).or_insert((0, number, path.clone()));
         *count += 1;
@@ -64,7 +64,7 @@ impl Noted {
         }
     }
 
-    /// Returns a sentence for each remark, with how many files it holds for.
+    /// Returns a sentence for each remark, with the number of files it applies to.
     pub fn lines(&self) -> Vec<String> {
         let line = |(remark, (count, _, path)): (&Remark, &(u64, u64, PathBuf))| match count {
             1 => remark.of(path),
@@ -74,7 +74,7 @@ impl Noted {
     }
 }
 
-/// Looks at the header of the image at `path`. A file that cannot be read has no remarks: reading it is the error.
+/// Returns the remarks on the image at `path`, from its header. An unreadable file has none: reading it is the error.
 pub fn remarks(path: &Path, orientation: Orientation) -> Vec<Remark> {
     let Ok(mut reader) = open(path) else { return Vec::new() };
     let Ok(header) = header::read(&mut reader) else { return Vec::new() };
@@ -85,7 +85,7 @@ pub fn remarks(path: &Path, orientation: Orientation) -> Vec<Remark> {
     found
 }
 
-/// The same for a mask, of which only what is missing counts: all bits of it are used.
+/// Returns the remarks on a mask. [`Remark::Wide`] is none here: all bits of a mask are used.
 pub(crate) fn remarks_of_mask(path: &Path) -> Vec<Remark> {
     let found = || -> Option<Vec<Remark>> {
         let mut reader = open(path).ok()?;
@@ -169,7 +169,7 @@ fn has_frames(reader: &mut (impl Read + Seek)) -> io::Result<bool> {
     }
 }
 
-/// The smallest and the largest value of the grey or coloured channels of an image of 16 bits; `None` for others.
+/// Returns the smallest and the largest value of the grey or colour channels of an image of 16 bits; `None` for others.
 fn range(path: &Path) -> Result<Option<[u16; 2]>, Error> {
     let (mut file, mut raw) = (Vec::new(), Vec::new());
     read(path, &mut file)?;

@@ -1,4 +1,4 @@
-//! Images that are read row by row, because they are larger than one would like to hold.
+//! Reads images row by row, for images too large to hold in memory.
 
 use super::other::Found;
 use super::problem::{Problem, fits, sides};
@@ -13,25 +13,25 @@ use std::io::{BufReader, Seek};
 use std::path::{Path, PathBuf};
 use tiff::decoder::DecodingResult;
 
-/// The most bytes that a strip of a TIFF, or tiles of it side by side, may be when they are unpacked.
+/// Maximum size of an unpacked strip of a TIFF, or of one row of its tiles, in bytes.
 const LARGEST_STRIP: u64 = 64 << 20;
 
-/// An image, row by row, as [`read_pixels`](super::read_pixels) sees it. Of PNG (without interlacing) and of TIFF files
-/// of 8 or 16 bits, channel beside channel, only the rows that are asked for are in memory. Of others all are, and of
-/// what a note of its orientation turns.
+/// An image, row by row, as [`read_pixels`](super::read_pixels) sees it. Only the requested rows are in memory for PNG
+/// (not interlaced) and for TIFF files of 8 or 16 bits with interleaved channels. Other images, and those that an
+/// orientation tag turns, are in memory as a whole.
 pub struct Strips {
     path: PathBuf,
     size: [u32; 2],
     channels: u32,
     rows: Rows,
-    /// Rows as the file has them.
+    /// Rows as stored in the file.
     raw: Vec<u8>,
-    /// Rows that were decoded and not asked for yet, of the image's channels.
+    /// Decoded rows that have not been returned yet, in the image's channels.
     ready: Vec<u8>,
 }
 
 enum Rows {
-    /// All of them are ready.
+    /// All rows are decoded.
     Decoded,
     Png {
         reader: Box<png::Reader<BufReader<File>>>,
@@ -43,10 +43,10 @@ enum Rows {
 /// The strips or tiles of a TIFF.
 struct Pieces {
     file: Tiff<BufReader<File>>,
-    /// Width and height of a strip or tile, and how many of them lie side by side.
+    /// Width and height of a strip or tile, and number of tiles side by side.
     piece: [u32; 2],
     across: u32,
-    /// Rows that were decoded, of the whole image.
+    /// Number of decoded rows of the whole image.
     done: u32,
 }
 
@@ -81,12 +81,12 @@ impl Strips {
         Ok(Self { ready, ..strips((size, Rows::Decoded)) })
     }
 
-    /// Height and width.
+    /// Returns height and width.
     pub fn size(&self) -> [u32; 2] {
         self.size
     }
 
-    /// Puts the next `count` rows, `W×C` bytes each, behind those that are in `pixels`; at the end fewer.
+    /// Appends the next `count` rows, `W×C` bytes each, to `pixels`; at the end fewer.
     pub fn read(&mut self, count: u32, pixels: &mut Vec<u8>) -> Result<(), Error> {
         let row = self.size[1] as usize * self.channels as usize;
         let wanted = row * count as usize;
@@ -96,7 +96,7 @@ impl Strips {
         Ok(())
     }
 
-    /// Decodes a few more rows; whether there were any.
+    /// Decodes a few more rows. Returns whether there were any.
     fn decode(&mut self) -> Result<bool, Problem> {
         self.raw.clear();
         let [height, width] = self.size;
@@ -125,7 +125,7 @@ impl Strips {
 }
 
 impl Pieces {
-    /// Puts the rows of the next strip, or of the next tiles side by side, into `raw`, and gives their number.
+    /// Decodes the next strip, or the next row of tiles, into `raw`, and returns its number of rows.
     fn decode(&mut self, [height, width]: [u32; 2], raw: &mut Vec<u8>) -> tiff::TiffResult<u32> {
         let rows = self.piece[1].min(height - self.done);
         let bytes = usize::from(self.file.colors.channels()) * if self.file.is_wide() { 2 } else { 1 };
@@ -152,7 +152,7 @@ impl Pieces {
 
 type Streamed = Option<([u32; 2], Rows)>;
 
-/// Nothing for a PNG whose rows do not come in order.
+/// Returns `None` for an interlaced PNG.
 fn png_rows(reader: BufReader<File>) -> Result<Streamed, Problem> {
     let mut decoder = png::Decoder::new(reader);
     decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
@@ -165,7 +165,7 @@ fn png_rows(reader: BufReader<File>) -> Result<Streamed, Problem> {
     Ok((!reader.info().interlaced).then_some((size, Rows::Png { reader, channels })))
 }
 
-/// Nothing for a TIFF of an unusual kind.
+/// Returns `None` for a TIFF of an unusual kind.
 fn tiff_rows(reader: BufReader<File>) -> Result<Streamed, Problem> {
     let file = Tiff::open(reader)?;
     file.check_image()?;

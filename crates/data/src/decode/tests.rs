@@ -1,4 +1,4 @@
-//! Every kind of file against Pillow (`reference/images.py`), and files that are broken.
+//! Every kind of file against Pillow (`reference/images.py`), and broken files.
 
 mod kinds;
 mod orientation;
@@ -36,7 +36,7 @@ fn of_reference(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("reference/images").join(name)
 }
 
-/// The bytes that hexadecimal digits stand for.
+/// Decodes hexadecimal digits.
 fn unhex(digits: &str) -> Vec<u8> {
     let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
     (0..digits.len()).step_by(2).map(byte).collect()
@@ -63,7 +63,7 @@ fn every_kind_of_image_is_what_pillow_and_opencv_see() {
     let mut decoder = Decoder::default();
     for (name, expected) in reference().images {
         let path = of_reference(&name);
-        // Rounding of the cosine transform and of chroma is the decoder's own affair; elsewhere nothing is rounded.
+        // The rounding of the cosine transform and of chroma is up to the decoder; elsewhere nothing is rounded.
         let tolerance = if name.contains(".jp") || name == "several.mpo" || name == "lossy.webp" { 2 } else { 0 };
         let expected_size = expected.size;
         for (channels, expected) in [(3, expected.rgb), (1, expected.grey)] {
@@ -80,7 +80,7 @@ fn every_kind_of_image_is_what_pillow_and_opencv_see() {
 #[test]
 fn every_kind_of_mask_holds_the_values_that_were_stored() {
     for (name, values) in reference().masks {
-        // Each value that is there becomes its place among them.
+        // Each value becomes its rank among the values that occur.
         let mut distinct = values.clone();
         distinct.sort_unstable();
         distinct.dedup();
@@ -89,7 +89,7 @@ fn every_kind_of_mask_holds_the_values_that_were_stored() {
         let table = labels(json!({ "map": map }), distinct.len());
         let expected: Vec<u8> = values.iter().map(|value| distinct.binary_search(value).unwrap() as u8).collect();
         assert_eq!(mask(&of_reference(&name), &table).unwrap(), expected, "{name}");
-        // Without the last value that there is, its first pixel is the error.
+        // Without the last of the values, its first pixel is the error.
         let missing = *distinct.last().unwrap();
         let map: BTreeMap<String, usize> =
             distinct.iter().filter(|value| **value != missing).map(|value| (value.to_string(), 0)).collect();
@@ -191,7 +191,7 @@ fn what_is_no_image_is_an_error_with_its_path() {
     }
 }
 
-/// A picture that is more than one block of any format.
+/// A picture larger than one block of any format.
 fn picture() -> RgbImage {
     RgbImage::from_fn(40, 30, |x, y| Rgb([x as u8 * 6, y as u8 * 8, (x * y) as u8]))
 }
@@ -258,7 +258,7 @@ fn a_header_that_claims_too_much_allocates_nothing() {
     }
 }
 
-/// The first chunk of a grey PNG of `side`×`side` pixels, and the start of its data.
+/// Returns the first chunk of a grey PNG of `side`×`side` pixels, and the start of its data.
 fn png_header(side: u32) -> Vec<u8> {
     let ihdr = [&b"IHDR"[..], &side.to_be_bytes(), &side.to_be_bytes(), &[8, 0, 0, 0, 0]].concat();
     let crc = !ihdr.iter().fold(!0u32, |crc, byte| {
@@ -289,7 +289,7 @@ fn six_hundred_broken_files_are_errors_or_images_and_never_a_panic() {
                 }
             }
             fs::write(&path, &broken).unwrap();
-            // What was in the buffer before must not shine through what a file lacks.
+            // The buffer's previous content must not show where a file lacks data.
             let decoded = [0, 255].map(|before| {
                 let mut pixels = vec![before; 4000];
                 Decoder::default().image(&path, 3, Orientation::Apply, &mut pixels).map(|size| (size, pixels)).ok()

@@ -1,4 +1,5 @@
-//! TIFF files (BigTIFF too), by the crate `tiff`: which kinds are read, and how their numbers become pixels or labels.
+//! TIFF files (including BigTIFF), decoded by the crate `tiff`: the supported kinds, and the conversion of their values
+//! to pixels or labels.
 
 use super::turn::Turn;
 use super::unpack::unpack;
@@ -19,23 +20,23 @@ use super::other::Found;
 /// Maximum number of pages visited: pyramids of large images have about a dozen.
 const MOST_PAGES: usize = 64;
 
-/// Kinds of compression that are read, by their numbers.
+/// Supported values of the tag `Compression`.
 const COMPRESSIONS: [u16; 7] = [1, 4, 5, 7, 8, 32_773, 32_946];
 
-/// The first image of a TIFF file, its pixels not decoded yet.
+/// The first image of a TIFF file, before its pixels are decoded.
 pub(super) struct Tiff<R: Read + Seek> {
     pub(super) decoder: Decoder<R>,
-    /// Height and width as they are stored.
+    /// Height and width as stored.
     pub(super) size: [u32; 2],
     /// The turn that brings it upright.
     pub(super) turn: Turn,
-    /// Bands that are not used.
+    /// Number of unused bands.
     pub(super) dropped: u16,
     pub(super) colors: Colors,
-    /// Bits of a number.
+    /// Bits per sample.
     pub(super) bits: u8,
     format: Format,
-    /// Each band lies apart.
+    /// True if each band is stored apart.
     pub(super) planar: bool,
     white_is_zero: bool,
 }
@@ -59,7 +60,7 @@ enum Format {
 }
 
 impl Colors {
-    /// Numbers a pixel, as they are stored.
+    /// Returns the samples a pixel, as stored.
     pub(super) fn channels(self) -> u8 {
         match self {
             Self::Grey => 1,
@@ -69,8 +70,7 @@ impl Colors {
         }
     }
 
-    /// Turns pixels of inks, or of brightness and two chromas, into red, green and blue, and returns the numbers a
-    /// pixel.
+    /// Converts pixels of CMYK or YCbCr to RGB, and returns the channels of the result.
     pub(super) fn resolve(self, raw: &mut Vec<u8>, wide: bool) -> u8 {
         match (self, wide) {
             (Self::Cmyk, false) => each::<4, 3>(raw, |&[c, m, y, k]| {
@@ -84,7 +84,7 @@ impl Colors {
                 [r0, r1, g0, g1, b0, b1]
             }),
             (Self::YCbCr, _) => each::<3, 3>(raw, |&[y, cb, cr]| {
-                // JFIF's, in libjpeg's integers and with its rounding.
+                // JFIF's conversion, in libjpeg's integers and with its rounding.
                 let [y, cb, cr] = [i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128];
                 let [red, blue] = [(91_881 * cr, 0x8000), (116_130 * cb, 0x8000)].map(|(all, half)| (all + half) >> 16);
                 let green = (-22_554 * cb - 46_802 * cr + 0x8000) >> 16;
@@ -96,7 +96,7 @@ impl Colors {
     }
 }
 
-/// Turns every pixel of `A` bytes into one of `B` bytes, which are no more, in its place.
+/// Replaces every pixel of `A` bytes by one of `B` bytes (at most `A`), in place.
 fn each<const A: usize, const B: usize>(raw: &mut Vec<u8>, pixel: impl Fn(&[u8; A]) -> [u8; B]) {
     let count = raw.len() / A;
     for at in 0..count {
@@ -108,7 +108,7 @@ fn each<const A: usize, const B: usize>(raw: &mut Vec<u8>, pixel: impl Fn(&[u8; 
 }
 
 impl<R: Read + Seek> Tiff<R> {
-    /// Reads the header. What it says of a kind that is not read is an error that says what to do.
+    /// Reads the header. A kind that is not supported is an error that says what to do.
     pub(super) fn open(reader: R) -> Result<Self, Problem> {
         let mut decoder = Decoder::new(reader).map_err(of_tiff)?;
         let (width, height) = decoder.dimensions().map_err(of_tiff)?;
@@ -166,7 +166,7 @@ impl<R: Read + Seek> Tiff<R> {
             _ => return Err(refused("of colours that are not known here", RGB)),
         };
         let used = u16::from(colors.channels());
-        // A fourth band that is not said to be opacity is a band like any other.
+        // A fourth band that is not marked as alpha is a band like any other.
         let dropped = samples.saturating_sub(used) + u16::from(colors == Colors::Rgba && !has_alpha);
         if samples > used && !planar && predicted {
             let what = format!("of {samples} bands with a predictor");
@@ -191,12 +191,12 @@ impl<R: Read + Seek> Tiff<R> {
         })
     }
 
-    /// Returns whether a number has 16 bits.
+    /// Returns whether a sample has 16 bits.
     pub(super) fn is_wide(&self) -> bool {
         self.bits == 16
     }
 
-    /// Complains where the numbers are none of an image's.
+    /// Refuses sample formats that no image has.
     pub(super) fn check_image(&self) -> Result<(), Problem> {
         match (self.format, self.bits) {
             (Format::Unsigned, 8 | 16) => Ok(()),
@@ -217,7 +217,7 @@ impl<R: Read + Seek> Tiff<R> {
         })
     }
 
-    /// Decodes all numbers into `raw`, band by band where they are stored so.
+    /// Decodes all samples into `raw`, band by band if they are stored so.
     fn read(&mut self, channels: u32, raw: &mut Vec<u8>) -> Result<(), Problem> {
         let stored = u64::from(self.colors.channels()) * u64::from(self.bits.div_ceil(8));
         fits(self.size, stored.max(channels.into()), MOST_MEMORY)?;
@@ -229,7 +229,7 @@ impl<R: Read + Seek> Tiff<R> {
         self.decoder.read_image_bytes(raw).map_err(of_tiff)
     }
 
-    /// Decodes an image that becomes one of `channels` into `raw`.
+    /// Decodes an image into `raw`, to be converted to one of `channels`.
     pub(super) fn image(mut self, channels: u32, raw: &mut Vec<u8>) -> Result<Found, Problem> {
         self.check_image()?;
         self.read(channels, raw)?;
@@ -248,7 +248,7 @@ impl<R: Read + Seek> Tiff<R> {
         Ok(Found { size: self.size, channels, wide, format: ImageFormat::Tiff })
     }
 
-    /// Decodes a mask into `ids`, with `raw` to work in.
+    /// Decodes a mask into `ids`, with `raw` as work space.
     pub(super) fn mask(
         mut self,
         path: &Path,
@@ -311,8 +311,8 @@ fn refused(what: &str, to_do: &str) -> Problem {
     Problem::Refused(format!("is a TIFF {what}, which is not read: {to_do}"))
 }
 
-/// A whole number of 1, 2, 4 or 8 bytes in this machine's order. One that an `i64` does not hold is no label either
-/// way.
+/// Reads an integer of 1, 2, 4 or 8 bytes in native byte order. One that does not fit an `i64` is clamped, to a value
+/// that is no label either.
 fn number(bytes: &[u8], signed: bool) -> i64 {
     match (bytes, signed) {
         (&[a], true) => i8::from_ne_bytes([a]).into(),
@@ -327,7 +327,7 @@ fn number(bytes: &[u8], signed: bool) -> i64 {
     }
 }
 
-/// Pixel after pixel from band after band.
+/// Converts planar bands to interleaved pixels.
 fn interleaved(bands: &[u8], channels: usize, bytes: usize) -> Vec<u8> {
     let band = bands.len() / channels;
     let pixel = |at: usize| (0..channels).flat_map(move |channel| &bands[channel * band + at..][..bytes]);

@@ -1,18 +1,18 @@
-//! Bringing an image upright: a photograph is stored as the sensor lies in the camera, with a note of how to turn it.
+//! Turns images upright: a photograph is stored as the sensor lies in the camera, with a tag that says how to turn it.
 
 use crate::dataset::pixels;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::mem::swap;
 
-/// What becomes of the orientation that an image file notes (EXIF, in JPEG, PNG and WebP; tag 274 of a TIFF).
+/// Handling of the orientation noted in an image file (EXIF in JPEG, PNG and WebP; tag 274 of a TIFF).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Orientation {
-    /// The image is brought upright, as viewers show it. A mask is turned only by a note of its own.
+    /// Turns the image upright, as viewers do. A mask is turned only by its own tag.
     #[default]
     Apply,
-    /// The pixels stay as they are stored.
+    /// Leaves the pixels as stored.
     Ignore,
 }
 
@@ -20,24 +20,24 @@ pub enum Orientation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Turn(u8);
 
-/// Height and width of the squares that pixels are moved in, so that rows and columns both stay in the cache.
+/// Height and width of the squares in which pixels are moved, so that both rows and columns stay in the cache.
 const SQUARE: usize = 32;
 
 impl Turn {
     /// Leaves pixels where they are.
     pub(crate) const NONE: Self = Self(1);
 
-    /// The turn that EXIF calls `value`; others mean nothing.
+    /// Returns the turn for EXIF's orientation `value`; invalid values turn nothing.
     pub(crate) fn of(value: u16) -> Self {
         u8::try_from(value).ok().filter(|value| (1..=8).contains(value)).map_or(Self::NONE, Self)
     }
 
-    /// This turn where `orientation` asks for it, else none.
+    /// Returns this turn if `orientation` applies it, else none.
     pub(crate) fn wanted(self, orientation: Orientation) -> Self {
         if orientation == Orientation::Apply { self } else { Self::NONE }
     }
 
-    /// Height and width after the turn.
+    /// Returns height and width after the turn.
     pub(crate) fn size(self, [height, width]: [u32; 2]) -> [u32; 2] {
         if self.swaps_sides() { [width, height] } else { [height, width] }
     }
@@ -46,8 +46,8 @@ impl Turn {
         self.0 >= 5
     }
 
-    /// Turns pixels of `channels` bytes (3 or 1) and returns their height and width. What `spare` holds then means
-    /// nothing.
+    /// Turns pixels of `channels` bytes (3 or 1) and returns their height and width. The content of `spare` is
+    /// unspecified afterwards.
     pub(crate) fn apply(self, image: &mut Vec<u8>, size: [u32; 2], channels: u32, spare: &mut Vec<u8>) -> [u32; 2] {
         if self != Self::NONE {
             spare.resize(pixels(size) * channels as usize, 0);
@@ -64,7 +64,7 @@ impl Turn {
         let (from, to) = (from.as_chunks::<N>().0, to.as_chunks_mut::<N>().0);
         let [height, width] = size.map(|side| side as usize);
         let [rows, columns] = self.size(size).map(|side| side as usize);
-        // Whether the stored image is read from its last row, and from its last column.
+        // True if the stored image is read from its last row, and from its last column.
         let (upwards, leftwards) = (matches!(self.0, 3 | 4 | 6 | 7), matches!(self.0, 2 | 3 | 7 | 8));
         for top in (0..rows).step_by(SQUARE) {
             for left in (0..columns).step_by(SQUARE) {

@@ -1,8 +1,8 @@
-//! Numbers of fewer than 8 bits.
+//! Unpacking of values with fewer than 8 bits.
 
 use crate::dataset::pixels;
 
-/// Takes rows of numbers of 1, 2 or 4 bits apart, the upper bits first. Each row begins with a byte of its own.
+/// Unpacks rows of values of 1, 2 or 4 bits, the upper bits first. Each row begins with a byte of its own.
 pub(super) fn unpack(packed: &[u8], bits: u8, size: [u32; 2], values: &mut Vec<u8>) {
     let (in_a_byte, mask, width) = (8 / bits, (1u8 << bits) - 1, size[1] as usize);
     values.clear();

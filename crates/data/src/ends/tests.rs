@@ -1,4 +1,4 @@
-//! Files of every kind that is decoded, whole, cut off at many places, and with something behind their end.
+//! Files of every supported kind: complete, truncated at many places, and with trailing data.
 
 use super::*;
 use crate::decode::{Decoder, Orientation};
@@ -31,7 +31,7 @@ fn the_end_of_a_whole_file_is_enough() {
     for format in FORMATS {
         let (_folder, path, bytes) = place(format);
         assert!(is_whole(&path).unwrap(), "{format:?}");
-        // What some programs leave behind.
+        // Trailing data that some programs leave behind.
         fs::write(&path, [bytes, vec![0; 3000]].concat()).unwrap();
         assert!(is_whole(&path).unwrap() && decodes(&path), "{format:?}, padded");
         look(&path, 3).unwrap();

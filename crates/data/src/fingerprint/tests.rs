@@ -30,7 +30,7 @@ fn of(list: &[(&'static str, u64)]) -> Fingerprint {
 
 #[test]
 fn the_hash_is_what_another_implementation_computes() {
-    // reference/fingerprint.py printed them.
+    // The numbers are those of reference/fingerprint.py.
     let samples = [("cat_1", 4097), ("Käthe", 0), ("", 1 << 40)];
     assert_eq!(of(&samples).hash, "0a740c7beafc0e7afe224ef52d916eeba68a9a158079403978ad17412f0bf6aa");
     assert_eq!(of(&[]).hash, "71e0a99173564931c0b8acc52d2685a8e39c64dc52e3d02390fdac2a12b155cb");
@@ -48,12 +48,12 @@ fn whatever_is_otherwise_shows() {
         &[("cat", 10), ("dog", 20), ("hen", 0)],
         &[("cat", 10)],
         &[],
-        // The same letters and the same bytes in all, divided otherwise.
+        // The same letters and the same bytes in total, divided differently.
         &[("ca", 10), ("tdog", 20)],
         &[("cat", 20), ("dog", 10)],
         &[("catdog", 30)],
         &[("", 0), ("catdog", 30)],
-        // These two would be the same bytes if the names' lengths were not among them.
+        // These two would be the same bytes without the lengths of the names.
         &[("a", u64::from_le_bytes(*b"AAAAAAAA")), ("BBBBBBBB", 5)],
         &[("aAAAAAAAA", u64::from_le_bytes(*b"BBBBBBBB")), ("", 5)],
     ];

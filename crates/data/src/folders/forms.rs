@@ -1,26 +1,26 @@
-//! Images and masks that have no partner by their very name, and may have one in another form of it.
+//! Images and masks without a partner of exactly the same name, which may have one in another Unicode form.
 
 use super::find;
 use super::scan::Found;
 use crate::forms::composed;
 use std::collections::HashMap;
 
-/// Files by the composed form of their names, where that is not the only one that a name may have.
+/// Files by the composed form of their names, for names that may have several forms.
 type ByForm<'f> = HashMap<String, Vec<&'f Found>>;
 
-/// Images and masks without a partner by their very name.
+/// Images and masks without a partner of exactly the same name.
 pub(super) struct Forms<'f> {
     images: ByForm<'f>,
     masks: ByForm<'f>,
 }
 
 impl<'f> Forms<'f> {
-    /// Those of sorted `images` and `masks`.
+    /// Collects them from sorted `images` and `masks`.
     pub(super) fn new(images: &'f [Found], masks: &'f [Found]) -> Self {
         Self { images: alone(images, masks), masks: alone(masks, images) }
     }
 
-    /// The images and the masks whose names look like this one.
+    /// Returns the images and the masks whose names have the same composed form.
     pub(super) fn of(&self, name: &str) -> [&[&'f Found]; 2] {
         if name.is_ascii() {
             return [&[], &[]];

@@ -1,4 +1,4 @@
-//! What files lie in a folder, under the names of the samples they belong to.
+//! Finds the image files in a folder, with the names of their samples.
 
 use crate::decode::{is_named_as_image, is_read_by_name, may_be_image};
 use crate::error::Error;
@@ -13,14 +13,14 @@ use std::path::Path;
 /// A file and the sample it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Found {
-    /// The folder below the one that was looked through, and what stands for `{}` in the file's stem.
+    /// Name of the sample: the subfolder, and the part of the file's stem that stands for `{}`.
     pub(super) name: String,
-    /// The path, relative to the folder that was looked through.
+    /// Path relative to the searched folder.
     pub(super) path: String,
 }
 
-/// The images of any kind, readable or not, below `folder/within` whose stems fit `pattern`, in the order of their
-/// names, byte by byte. Links are followed. `what` and `hint` are for the message where there is no such folder.
+/// Finds the images of any kind, readable or not, below `folder/within` whose stems match `pattern`, in the order of
+/// their names, byte by byte. Follows links. `what` and `hint` are for the error if the folder is missing.
 pub(super) fn scan(
     folder: &Path,
     within: &str,
@@ -34,12 +34,12 @@ pub(super) fn scan(
     let mut all = Vec::new();
     for file in walk(&top) {
         let file = match file {
-            // A link that leads nowhere is an image that is missing: it is reported, or left out, as that.
+            // A dangling link is a missing image: it is reported, or left out, as one.
             Err(Error::Io { path, .. }) if is_read_by_name(&path) && path.is_symlink() => path,
             file => file?,
         };
         let path = file.strip_prefix(folder).unwrap_or(&file);
-        // First by its stem, which takes no look into the file.
+        // The stem first, which needs no look into the file.
         let fits = |stem: &OsStr| stem.to_str().is_none_or(|stem| pattern.part(stem).is_some());
         if !path.file_stem().is_some_and(fits) || !may_be_image(&file) {
             continue;
@@ -57,14 +57,14 @@ pub(super) fn scan(
         }
     }
     all.sort_unstable();
-    // A HEIC or AVIF file that has been converted is not missed; one that has not will be the error of its sample.
+    // A HEIC or AVIF file that has been converted is ignored; one that has not will be the error of its sample.
     let is_read = |found: &Found| !is_unread(Path::new(&found.path));
     let read: HashSet<String> = all.iter().filter(|found| is_read(found)).map(|found| found.name.clone()).collect();
     all.retain(|found| is_read(found) || !read.contains(&found.name));
     Ok(all)
 }
 
-/// Returns whether the file name has the extension of an image format that is not read.
+/// Returns whether the file name has the extension of an image format that is not supported.
 fn is_unread(path: &Path) -> bool {
     is_named_as_image(path) && !is_read_by_name(path)
 }

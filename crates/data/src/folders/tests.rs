@@ -1,4 +1,4 @@
-//! Folders as people have them: nested, with several kinds of files in one, with strays, and with something missing.
+//! Folders as people have them: nested, mixed kinds of files, strays, and missing files.
 
 use super::*;
 use crate::Config;
@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use tempfile::{TempDir, tempdir};
 
-/// A folder with these files, all of them empty but for lists.
+/// Creates a folder with these files, all of them empty except lists.
 fn folder<'f>(files: impl IntoIterator<Item = &'f str>) -> TempDir {
     let folder = tempdir().unwrap();
     for file in files {
@@ -37,7 +37,7 @@ fn folders(root: &Path, change: Value) -> Folders {
     }
 }
 
-/// All samples of both splits: name, image and mask.
+/// Returns all samples of both splits: name, image and mask.
 fn all(folders: &Folders) -> Vec<[String; 3]> {
     let of = |split| {
         let paths = match folders.paths(split) {
@@ -101,7 +101,7 @@ fn patterns_pick_files_where_several_kinds_lie_together() {
     let found = all(&folders(folder.path(), change));
     assert_eq!((found.len(), &found[0]), (2, &expected.map(String::from)));
     assert_eq!(found[1][0], "val/jena/jena_2");
-    // With a prefix the name is in no path as a whole.
+    // With a prefix, no path contains the whole name.
     let folder = folder_of_prefixes();
     let change = json!({"image_name": "img_{}_v1", "mask_name": "seg-{}", "split": {"fold": "1/2"}});
     let mut found = all(&folders(folder.path(), change));
@@ -138,7 +138,7 @@ fn names_that_look_the_same_match_in_either_form() {
         refused(folder.path(), listed)
             .contains("train.txt, line 2: names 'né' again, after line 1".replace('é', "e\u{301}").as_str())
     );
-    // A mask by the very name goes first, and of what is left nothing is guessed.
+    // A mask of exactly the same name wins, and no match is guessed for the rest.
     add(folder.path(), &format!("masks/{two}.png"), "");
     assert!(all(&by_fold).iter().any(|sample| sample[2] == format!("masks/{two}.png")));
     add(folder.path(), &format!("images/{one}.jpg"), "");
@@ -159,7 +159,7 @@ fn what_is_an_image_by_content_is_none_to_pass_over() {
     found.sort();
     let images: Vec<&str> = found.iter().map(|[_, image, _]| image.as_str()).collect();
     assert_eq!(images, ["images/a.jpg", "images/b.jfif", "images/d"]);
-    // What cannot be read is missed, too.
+    // An image that cannot be read needs a mask, too.
     add(folder.path(), "images/e.heic", "");
     assert!(refused(folder.path(), json!({})).starts_with("1 images without a mask: e.heic"));
 }
@@ -187,7 +187,7 @@ fn splits_are_lists_or_folders() {
     let folder = folder(["images/a/1.jpg", "masks/a/1.png", "images/b/2.jpg", "masks/b/2.png", "images/3.jpg"]);
     add(folder.path(), "lists/train.txt", "\u{feff}# comment\r\nb/2\r\n\r\n  a/1  ");
     add(folder.path(), "lists/val.txt", "a/1\n");
-    // The third image has no mask, and no list asks for one.
+    // The third image has no mask, but no list names it.
     let listed = json!({"split": {"train": "lists/train.txt", "validation": "lists/val.txt"}});
     assert_eq!(names(&folders(folder.path(), listed.clone()), Split::Train), ["a/1", "b/2"]);
     assert_eq!(names(&folders(folder.path(), listed.clone()), Split::Validation), ["a/1"]);
@@ -299,7 +299,7 @@ fn images_are_known_by_every_usual_extension_and_without_one_by_their_content() 
     fs::write(folder.path().join("images/c"), b"\x89PNG\r\n\x1a\n").unwrap();
     let found = all(&folders(folder.path(), json!({})));
     let files: BTreeSet<&str> = found.iter().map(|[_, image, _]| image.as_str()).collect();
-    // One that is not read is a sample too, so that its error is seen, but for one that has been converted.
+    // An unsupported image is a sample too, so that its error is seen, unless it has been converted.
     let expected = ["images/a.jfif", "images/b.JPE", "images/c", "images/d.jpg", "images/e.heic"];
     assert_eq!(files, BTreeSet::from(expected));
 }

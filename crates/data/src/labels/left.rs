@@ -9,18 +9,17 @@ use contract::{Invalid, listed};
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
-/// Masks of a split that are read again to say what they hold.
+/// Maximum number of a split's masks that are read again to report their content.
 const READ_AGAIN: u64 = 1000;
 
 impl Config {
-    /// Judges what labels leave of the masks of a split: `shown` knows which ids are in them, `dataset` where their
-    /// files are. Gives what to warn of: one class is left, so that every network is perfect, or, in validation,
-    /// nothing.
+    /// Judges the labels in a split's masks: `shown` tells whether an id occurs in them, `dataset` knows their files.
+    /// Returns a warning if only one class counts, so that every network is perfect, or if none does in validation.
     ///
     /// # Errors
     ///
-    /// Fails where nothing is left to train on, and where one class of several is left because values were dropped that
-    /// `labels` says nothing of. The message says what masks hold, and what to write.
+    /// Fails if no class is left to train on, or if one of several classes is left because values were dropped that
+    /// `labels` does not mention. The message lists the masks' values and suggests a configuration.
     pub fn check_shown(
         &self,
         split: Split,
@@ -29,7 +28,7 @@ impl Config {
     ) -> Result<Option<String>, Invalid> {
         let (classes, labels) = self.labelled();
         let ids: Vec<u8> = (0..IGNORE).filter(|id| shown(*id)).collect();
-        // Where not even ignored pixels were seen, no mask could be read, and that is another error.
+        // If not even ignored pixels were seen, no mask could be read, which is another error.
         if ids.len() > 1 || ids.is_empty() && !shown(IGNORE) {
             return Ok(None);
         }
@@ -60,7 +59,7 @@ impl Config {
                  too, such as \"classes\": [\"background\", \"{name}\"], and say in data.labels what it is in the masks"
             )));
         }
-        // Void beside a class other than the first is what 255 is ignored for by itself.
+        // Next to a class other than the first, 255 is void, which is why it is ignored by default.
         let is_void = ids != [0] && unsaid == [Label::Value(IGNORE.into())];
         if unsaid.is_empty() || is_void {
             let held =
@@ -91,7 +90,7 @@ impl Labels {
         self.class_of(label, classes).is_some() || self.ignore.contains(&label)
     }
 
-    /// The id of the class that the label means.
+    /// Returns the id of the label's class.
     fn class_of(&self, label: Label, classes: &[Class]) -> Option<u8> {
         let class = match label {
             Label::Value(value) if self.map.is_empty() && self.colors.is_empty() => {
@@ -103,7 +102,7 @@ impl Labels {
         class?.id("", classes).ok()
     }
 
-    /// Returns what to write in `labels` for masks that hold these labels. Assigns the unused classes to the labels in
+    /// Returns a suggestion for `labels`, given the masks' labels. Assigns the unused classes to the labels in
     /// `unsaid`.
     fn suggestion(&self, held: &BTreeSet<Label>, unsaid: &[Label], classes: &[Class]) -> String {
         let known: Vec<(Label, u8)> =
@@ -127,8 +126,8 @@ impl Label {
     }
 }
 
-/// Returns the labels in the masks of `dataset`; reads at most [`READ_AGAIN`] masks, evenly spaced. Skips masks that
-/// cannot be read: they were reported when all were read.
+/// Returns the labels in the masks of `dataset`; reads at most [`READ_AGAIN`] masks, evenly spaced. Skips unreadable
+/// masks: they were reported in the pass over all masks.
 fn held(dataset: &dyn Dataset, as_colors: bool) -> BTreeSet<Label> {
     let (table, seen) = LabelTable::survey(as_colors);
     let (mut decoder, mut ids) = (Decoder::default(), Vec::new());

@@ -1,4 +1,4 @@
-//! The class id of everything that a mask file may hold, in a form that millions of pixels can be looked up in.
+//! Lookup table from the values or colours of mask files to class ids, fast enough for millions of pixels.
 
 use super::Label;
 use crate::classes::Color;
@@ -8,25 +8,25 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The class id of each value or colour that a mask file may hold.
+/// Class ids of all values or colours that a mask file may hold.
 #[derive(Debug, Clone)]
 pub(crate) struct LabelTable {
-    /// What is listed.
+    /// Listed labels.
     listed: Listed,
-    /// What is not listed becomes this: [`IGNORE`](crate::IGNORE), or [`NONE`].
+    /// Class id of unlisted labels: [`IGNORE`](crate::IGNORE), or [`NONE`].
     unlisted: u16,
-    /// The labels there are, for messages.
+    /// The valid labels, for messages.
     expected: String,
 }
 
-/// What a label table knows.
+/// Content of a label table.
 #[derive(Debug, Clone)]
 enum Listed {
-    /// For each value of 16 bits its class id, [`IGNORE`](crate::IGNORE) or [`NONE`].
+    /// Class id, [`IGNORE`](crate::IGNORE) or [`NONE`] for each 16-bit value.
     Values(Box<[u16]>),
-    /// Class ids or [`IGNORE`](crate::IGNORE), by colour, in the order of the colours.
+    /// Class ids or [`IGNORE`](crate::IGNORE), sorted by colour.
     Colors(Vec<(Color, u8)>),
-    /// Means nothing by anything, and keeps what it was asked for: see [`LabelTable::survey`].
+    /// Ignores all labels and records them: see [`LabelTable::survey`].
     Survey {
         /// True if masks are read as colours.
         as_colors: bool,
@@ -35,29 +35,29 @@ enum Listed {
     },
 }
 
-/// Maximum number of labels that a survey keeps: a file with more is a picture, no mask.
+/// Maximum number of labels that a survey keeps: a file with more is a picture and not a mask.
 const MOST_SEEN: usize = 1000;
 
-/// In the place of a class id: no label. No byte can mean it.
+/// Stands for a class id where there is no label; no byte has this value.
 const NONE: u16 = 256;
 
-/// Where in which file pixels come from, for messages.
+/// Origin of pixels, for messages.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
     /// The file.
     pub(crate) path: &'a Path,
-    /// The width of its image, in pixels.
+    /// Width of its image, in pixels.
     pub(crate) width: u32,
 }
 
 impl LabelTable {
-    /// The table of `class`, which gives `None` for values that are no label; `expected` says which there are.
+    /// Creates the table of `class`, which returns `None` for values that are no label; `expected` lists the labels.
     pub(crate) fn new(expected: &str, class: impl Fn(u8) -> Option<u8>) -> Self {
         let listed = (0..=u8::MAX).filter_map(|value| class(value).map(|id| (u16::from(value), id)));
         Self::of_values(expected.into(), listed, None)
     }
 
-    /// A table of numbers and their class ids; all others become `unlisted`, or are errors.
+    /// Creates a table of numbers and their class ids; all others become `unlisted`, or are errors.
     pub(crate) fn of_values(
         expected: String,
         listed: impl IntoIterator<Item = (u16, u8)>,
@@ -69,7 +69,7 @@ impl LabelTable {
         Self { listed: Listed::Values(ids), unlisted, expected }
     }
 
-    /// A table of colours and their class ids; all others become `unlisted`, or are errors.
+    /// Creates a table of colours and their class ids; all others become `unlisted`, or are errors.
     pub(crate) fn of_colors(
         expected: String,
         listed: impl IntoIterator<Item = (Color, u8)>,
@@ -80,15 +80,15 @@ impl LabelTable {
         Self { listed: Listed::Colors(colors), unlisted: unlisted.map_or(NONE, u16::from), expected }
     }
 
-    /// A table that ignores every label, and the labels that it has met: to say what masks hold. `as_colors` reads them
-    /// as colours and not as numbers.
+    /// Creates a table that ignores every label, and the set of labels that it has met, to report the content of masks.
+    /// `as_colors` reads masks as colours and not as numbers.
     pub(crate) fn survey(as_colors: bool) -> (Self, Arc<Mutex<BTreeSet<Label>>>) {
         let seen = Arc::<Mutex<BTreeSet<Label>>>::default();
         let listed = Listed::Survey { as_colors, seen: Arc::clone(&seen) };
         (Self { listed, unlisted: NONE, expected: String::new() }, seen)
     }
 
-    /// Keeps a label that a mask holds, where that is what the table is for.
+    /// Records a label that a mask holds, if this is a survey.
     fn keep(&self, label: Label) {
         let Listed::Survey { as_colors, seen } = &self.listed else { return };
         let label = match label {
@@ -103,13 +103,13 @@ impl LabelTable {
         }
     }
 
-    /// Whether colours are looked up and not numbers.
+    /// Returns whether colours are looked up and not numbers.
     pub(crate) fn has_colors(&self) -> bool {
         matches!(self.listed, Listed::Colors(_) | Listed::Survey { as_colors: true, .. })
     }
 
-    /// The class id of a label, [`IGNORE`](crate::IGNORE) or [`NONE`]. Among numbers a grey of equal parts is the number that it has:
-    /// many programs store index masks with three equal channels.
+    /// Returns the class id of a label, [`IGNORE`](crate::IGNORE) or [`NONE`]. In a table of numbers, a colour of three
+    /// equal channels is looked up as their value: many programs store index masks in this way.
     fn id(&self, label: Label) -> u16 {
         match (&self.listed, label) {
             (Listed::Values(ids), Label::Value(value)) => ids[usize::from(value)],
@@ -125,7 +125,7 @@ impl LabelTable {
         }
     }
 
-    /// Turns one byte a pixel, each of which is what `label` says, into class ids.
+    /// Converts one byte a pixel to class ids, where `label` gives the meaning of a byte.
     pub(crate) fn translate(&self, bytes: &mut [u8], label: impl Fn(u8) -> Label, place: Place) -> Result<(), Error> {
         if let Listed::Survey { .. } = self.listed {
             let mut held = [false; 256];
@@ -135,7 +135,7 @@ impl LabelTable {
             return Ok(());
         }
         let ids: [u16; 256] = std::array::from_fn(|byte| self.id(label(byte as u8)));
-        // In pieces that stay in the cache, and loops with no way out: what is wrong is looked for once there is some.
+        // Pieces stay in the cache, and their loops have no exit: only after an error is its position searched.
         for (number, piece) in bytes.chunks_mut(PIECE).enumerate() {
             if piece.iter().fold(0, |all, &byte| all | ids[usize::from(byte)]) & NONE != 0 {
                 let wrong = piece.iter().position(|&byte| ids[usize::from(byte)] == NONE).unwrap_or_default();
@@ -146,15 +146,15 @@ impl LabelTable {
         Ok(())
     }
 
-    /// Returns a function from numbers of `bits` bits to labels. Programs show the 1 of a 1-bit mask as
-    /// 255, so it means 255 if 255 is a class and 1 is not listed.
+    /// Returns a function from numbers of `bits` bits to labels. Programs show the 1 of a 1-bit mask as 255, so it
+    /// means 255 if 255 is a class and 1 is not listed.
     pub(crate) fn of_bits(&self, bits: u8) -> impl Fn(u8) -> Label + use<> {
         let id = |value| self.id(Label::Value(value));
         let white = if bits == 1 && id(1) == self.unlisted && id(255) < IGNORE.into() { 255 } else { 1 };
         move |value| Label::Value(u16::from(value) * white)
     }
 
-    /// Puts the class ids of whole numbers of any size into `found`; those that no label can be are not listed.
+    /// Puts the class ids of integers into `found`; those that cannot be labels count as unlisted.
     pub(crate) fn look_up_numbers(
         &self,
         numbers: impl Iterator<Item = i64> + Clone,
@@ -185,7 +185,7 @@ impl LabelTable {
         place: Place,
     ) -> Result<(), Error> {
         found.clear();
-        // Neighbours mostly have the same label.
+        // Neighbouring pixels mostly have the same label.
         let mut last: Option<(Label, u8)> = None;
         for label in labels {
             let id = match last.filter(|(before, _)| *before == label) {
@@ -217,5 +217,5 @@ impl LabelTable {
     }
 }
 
-/// Pixels that are translated together.
+/// Number of pixels that are translated together.
 const PIECE: usize = 8192;

@@ -1,4 +1,4 @@
-//! What a configuration may say of masks, what it may not, and what comes of it.
+//! Valid and invalid settings for masks, and their effect.
 
 use super::*;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! What a list of samples says: text with one or two columns, or CSV.
+//! Parses lists of samples: text with one or two columns, or CSV.
 
 mod meant;
 
@@ -8,21 +8,21 @@ use crate::paths::{Entry, Paths, Pattern, too_large};
 use csv::{ReaderBuilder, StringRecord, Trim};
 use std::path::Path;
 
-/// How a list is to be read.
+/// Rules for reading a list.
 #[derive(Debug, Clone)]
 pub(crate) struct Format<'a> {
-    /// The list; `.csv` in its name says what it is.
+    /// The list; the extension `.csv` makes it CSV.
     pub(crate) path: &'a Path,
-    /// What is taken away from the beginning of each column.
+    /// Prefix that is removed from each column.
     pub(crate) strip_prefix: &'a str,
-    /// What the path of an image is made of, around the first column.
+    /// Pattern of an image's path, around the first column.
     pub(crate) image: Pattern,
-    /// What the path of a mask is made of, around the second column, or the first where there is only one.
+    /// Pattern of a mask's path, around the second column, or the only one.
     pub(crate) mask: Pattern,
 }
 
 impl Format<'_> {
-    /// The samples of the list, whose whole text is `text`, in its order.
+    /// Parses the list's whole `text` and returns its samples, in its order.
     pub(crate) fn parse(&self, root: &Path, text: String) -> Result<Paths, Error> {
         let mut paths = if self.is_csv() { self.csv(root, &text)? } else { self.text(root, text)? };
         (paths.image, paths.mask) = (self.image.clone(), self.mask.clone());
@@ -33,7 +33,8 @@ impl Format<'_> {
         self.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
     }
 
-    /// Columns apart by white space; only by tabs where a line has any. What the entries cut out is the list's own text.
+    /// Parses columns separated by white space; only by tabs in a line that has any. The entries refer to the list's
+    /// own text.
     fn text(&self, root: &Path, text: String) -> Result<Paths, Error> {
         u32::try_from(text.len()).map_err(|_| too_large(self.path))?;
         let span = |part: &str| {
@@ -64,7 +65,8 @@ impl Format<'_> {
         Ok(Paths { text, entries, ..Paths::new(root) })
     }
 
-    /// Comma-separated values. Where the first record names the columns `image` and `mask`, the other columns are free.
+    /// Parses comma-separated values. If the first record names the columns `image` and `mask`, other columns are
+    /// ignored.
     fn csv(&self, root: &Path, text: &str) -> Result<Paths, Error> {
         let text = without_mark(text);
         let mut options = ReaderBuilder::new();
@@ -95,7 +97,7 @@ impl Format<'_> {
                     continue;
                 }
                 if meant::is_header(record.iter()) {
-                    return Err(wrong("names columns otherwise: call the two that count image and mask".into()));
+                    return Err(wrong("names its columns differently: call the two that count image and mask".into()));
                 }
             }
             let cells = match header {
@@ -116,7 +118,7 @@ fn first_three<'t>(mut cells: impl Iterator<Item = &'t str>) -> [Option<&'t str>
     [cells.next(), cells.next(), cells.next()]
 }
 
-/// The record that is read next at byte `start`: the number and the text of its line.
+/// Returns the number and the text of the line of the record that is read next at byte `start`.
 fn record_at(text: &str, start: usize) -> (usize, &str) {
     let (before, rest) = text.split_at_checked(start).unwrap_or((text, ""));
     let breaks = before.bytes().filter(|byte| *byte == b'\n').count();
@@ -125,12 +127,12 @@ fn record_at(text: &str, start: usize) -> (usize, &str) {
     (breaks + passed + 1, rest.split('\n').nth(passed).unwrap_or_default())
 }
 
-/// How many columns a list has: as many in every line.
+/// Number of columns of a list, the same in every line.
 #[derive(Debug, Default)]
 struct Columns(Option<usize>);
 
 impl Columns {
-    /// Name, image and mask of a line with these cells, or what is wrong with it.
+    /// Returns name, image and mask of a line with these cells, or the problem with it.
     fn sample<'t>(&mut self, format: &Format, cells: [Option<&'t str>; 3]) -> Result<[&'t str; 3], String> {
         let [Some(first), second, None] = cells else {
             return Err("expected one or two columns (image and mask), found more; quote paths with spaces or commas \
@@ -162,7 +164,7 @@ impl Columns {
     }
 }
 
-/// The path without what follows the last dot of its file's name, if that is not hidden.
+/// Returns the path without the extension of its file name, if that is not hidden.
 fn without_extension(path: &str) -> &str {
     let file = path.rfind('/').map_or(0, |slash| slash + 1);
     match path.rfind('.') {

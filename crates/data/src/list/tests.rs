@@ -1,4 +1,4 @@
-//! Lists on disk: splits, what is missing, and a million lines.
+//! Lists on disk: splits, missing files, and a million lines.
 
 use super::*;
 use crate::{Config, Dataset};
@@ -34,7 +34,7 @@ fn each_split_has_its_list_in_its_order() {
     let folder =
         folder(&[("train.txt", "i/2.jpg m/2.png\ni/1.jpg m/1.png\ni/2.jpg m/2.png"), ("val.csv", "i/3.jpg,m/3.png")]);
     let config = config(folder.path(), json!({"split": {"train": "train.txt", "validation": "val.csv"}}));
-    // No image is there: none is looked at.
+    // The images do not exist: opening the list touches none.
     assert_eq!(names(config.open(Split::Train).unwrap().as_ref()), ["i/2", "i/1", "i/2"]);
     assert_eq!(names(config.open(Split::Validation).unwrap().as_ref()), ["i/3"]);
 }
@@ -86,7 +86,7 @@ fn lists_that_cannot_be_had_are_named() {
     let config = config(folder.path(), json!({"list": "all.txt"}));
     let error = config.open(Split::Train).err().unwrap().to_string();
     assert!(error.starts_with("looked for the list of samples at ") && error.contains("all.txt"), "{error}");
-    // A file with a hole in it: larger than spans of 32 bits, and never read.
+    // A sparse file: larger than spans of 32 bits, and never read.
     fs::File::create(folder.path().join("all.txt")).unwrap().set_len(1 << 32).unwrap();
     let error = config.open(Split::Train).err().unwrap();
     assert!(matches!(error, Error::TooLarge { .. }), "{error}");
@@ -115,7 +115,7 @@ fn a_million_lines_are_one_text() {
     let Config::List(list) = config(folder.path(), change) else { panic!("no list") };
     let paths = list.paths(Split::Train).unwrap();
     assert_eq!(paths.len(), 1_000_000);
-    // Kept once, and nothing else for each sample than where its parts stand.
+    // The text is kept once, and for each sample only the spans of its parts.
     assert_eq!(paths.text.len() as u64, fs::metadata(&path).unwrap().len());
     assert_eq!((paths.entries.capacity(), size_of_val(&paths.entries[0])), (1_000_001, 24));
     for (index, city) in [(0, 0), (500_003, 3), (999_999, 499)] {

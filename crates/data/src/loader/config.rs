@@ -1,4 +1,4 @@
-//! The configuration of the loader: batches, threads, cache.
+//! Configuration of the loader: batches, threads, cache.
 
 use crate::cache::Cache;
 use contract::Invalid;
@@ -6,25 +6,25 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// The most worker threads; more is a slip of the keyboard.
+/// Maximum number of worker threads; more is a typing error.
 const MOST_WORKERS: u64 = 256;
 
-/// How samples are put together into batches.
+/// Batching and loading of samples.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LoaderConfig {
-    /// Samples in a batch; the last one of an epoch may hold fewer.
+    /// Number of samples in a batch; the last one of an epoch may hold fewer.
     pub batch_size: u64,
-    /// Threads that load batches while others are being computed with; 0 loads them in the computing thread.
+    /// Number of threads that load batches during the computation; 0 loads them in the computing thread.
     pub workers: u64,
-    /// Batches that are held ready or in the making, at most; the workers beyond that number have nothing to do.
+    /// Maximum number of batches that are ready or being loaded; more workers than this are idle.
     pub prefetch: u64,
-    /// Where samples are kept once they are decoded and resized.
+    /// Storage of decoded and resized samples.
     pub cache: Cache,
-    /// The folder of the cache on disk; `null` is `$XDG_CACHE_HOME/oxiseg/data`, or `~/.cache/oxiseg/data`.
+    /// Folder of the cache on disk; `null` is `$XDG_CACHE_HOME/oxiseg/data`, or `~/.cache/oxiseg/data`.
     pub cache_folder: Option<PathBuf>,
-    /// How many samples that cannot be loaded are left out of their batches, and reported; one more is an error. 0: the
-    /// first is an error.
+    /// Maximum number of unreadable samples that are left out of their batches, and reported; one more is an error.
+    /// With 0, the first is an error.
     pub max_skipped: u64,
 }
 
@@ -35,7 +35,7 @@ impl Default for LoaderConfig {
 }
 
 impl LoaderConfig {
-    /// Complains about values that cannot work; keys are relative to this struct.
+    /// Refuses invalid values; keys are relative to this struct.
     pub fn check(&self) -> Result<(), Invalid> {
         Invalid::unless(self.batch_size > 0, "batch_size", || "must be at least 1, is 0".into())?;
         Invalid::unless(self.workers <= MOST_WORKERS, "workers", || {

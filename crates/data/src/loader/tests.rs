@@ -1,4 +1,4 @@
-//! What training relies on: the same batches whatever the workers, the interruptions and the machine's mood.
+//! Guarantees that training relies on: the same batches for any workers, interruptions and timing.
 
 use super::*;
 use crate::dataset::Sample;
@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tch::Kind;
 
-/// `len` samples of one row: pixel x of sample i is (i, i, x), of class x; loading takes a time of its own.
+/// `len` samples of one row: pixel x of sample i is (i, i, x), of class x; loading times vary.
 struct Rows {
     len: u64,
     spoil: fn(u64, Sample) -> Sample,
@@ -49,7 +49,7 @@ type Plain = Vec<(Vec<String>, Vec<f32>, Vec<i64>)>;
 
 fn plain(loader: &Loader, epoch: u64, skip: u64) -> Plain {
     let values = |batch: Result<Batch, BoxError>| {
-        let Batch { inputs, targets, names } = batch.unwrap();
+        let Batch { inputs, targets, names, .. } = batch.unwrap();
         let inputs = Vec::<f32>::try_from(inputs.contiguous().view(-1)).unwrap();
         (names, inputs, Vec::<i64>::try_from(targets.view(-1)).unwrap())
     };
@@ -126,7 +126,7 @@ fn image_and_mask_are_flipped_together_and_differently_each_epoch() {
     let loader = loader(64, 64, 2, Order::Sequential);
     let targets = |epoch| {
         let (_, inputs, targets) = plain(&loader, epoch, 0).remove(0);
-        // The third channel of pixel x, wherever it is now, is the class of that pixel.
+        // The third channel of a pixel that came from x, wherever it is now, is the class of that pixel.
         let samples = inputs.chunks(3 * WIDTH as usize).zip(targets.chunks(WIDTH as usize));
         for (image, mask) in samples {
             let column: Vec<i64> = image[8..].iter().map(|value| (value * 255.0).round() as i64).collect();
@@ -140,7 +140,7 @@ fn image_and_mask_are_flipped_together_and_differently_each_epoch() {
     assert_ne!(first, targets(1));
 }
 
-/// Samples that count how often they are loaded.
+/// Samples that count their loads.
 struct Counted(AtomicU64);
 
 impl Dataset for Counted {
@@ -171,7 +171,7 @@ fn who_takes_batches_slowly_stops_those_who_make_them() {
         for taken in 1..=3 {
             epoch.next().unwrap().unwrap();
             let loads = || dataset.0.load(Ordering::SeqCst);
-            // Until nothing comes any more, and a good while longer.
+            // Waits until nothing more is loaded, and a good while longer.
             let bound = (taken + prefetch) * 10;
             let start = Instant::now();
             while loads() < bound && start.elapsed() < Duration::from_secs(20) {
@@ -183,7 +183,7 @@ fn who_takes_batches_slowly_stops_those_who_make_them() {
     }
 }
 
-/// What `reference/normalize.py` wrote: constants, and what torchvision makes of each byte in each channel.
+/// Output of `reference/normalize.py`: constants, and torchvision's result for each byte in each channel.
 #[derive(serde::Deserialize)]
 struct Normalized {
     mean: Vec<f64>,

@@ -1,4 +1,4 @@
-//! A made-up data set with everything that can be wrong in one, and the real one where it is to be had.
+//! A made-up data set with every possible fault, and the real one if it is available.
 
 use super::*;
 use crate::dataset::{Dataset, Sample};
@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::{fs, path::Path};
 use tempfile::{TempDir, tempdir};
 
-/// A data set of two samples for training and one for validation, with stray files and odd images.
+/// Creates a data set of two samples for training and one for validation, with stray files and odd images.
 fn small() -> (TempDir, OxfordPets) {
     let folder = tempdir().unwrap();
     let root = folder.path();
@@ -143,7 +143,7 @@ fn other_files_are_other_data_and_another_folder_is_not() {
     // Each of these changes the training split and leaves the other alone.
     let changes: [(&str, Change); 6] = [
         ("image of another size", |root| {
-            // Cut off at the end: what is not read cannot be noticed, the size is.
+            // Truncated: content that is not read cannot be noticed, but the size can.
             let path = root.join("images/dog_2.jpg");
             let bytes = fs::read(&path).unwrap();
             fs::write(path, &bytes[..bytes.len() - 1]).unwrap();
@@ -177,7 +177,7 @@ fn other_files_are_other_data_and_another_folder_is_not() {
         assert_ne!(of(&config, Split::Train), train, "{what}");
         assert_eq!(of(&config, Split::Validation), validation, "{what}");
     }
-    // What the configuration says for itself, what no list names, and where it all lies.
+    // Settings that the configuration records itself, files that no list names, and the location.
     config.preparation.size = [8, 8];
     config.target = Target::Foreground;
     fs::write(config.root.join("images/stray.jpg"), "stray").unwrap();
@@ -204,12 +204,12 @@ fn a_file_that_is_gone_has_no_fingerprint() {
     assert!(matches!(train.source(2), Err(Error::Index { index: 2, len: 2 })));
 }
 
-/// The real data set, or `None` and a line that says so.
+/// Returns the real data set, or `None` after printing that it is missing.
 fn real(target: Target) -> Option<OxfordPets> {
     pets_sample().map(|root| OxfordPets { root, target, preparation: Preparation::default() })
 }
 
-/// Where the real data set is, or `None` and a line that says so.
+/// Returns the path of the real data set, or `None` after printing that it is missing.
 pub(crate) fn pets_sample() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/datasets/oxford-pets-sample");
     if !root.is_dir() {

@@ -1,4 +1,4 @@
-//! What every list of transforms leaves as it is: sizes, class ids, and that nothing but (seed, epoch, index) matters.
+//! Properties of every list of transforms: sizes and class ids are valid, and only (seed, epoch, index) matters.
 
 use super::*;
 use crate::dataset::IGNORE;
@@ -79,7 +79,7 @@ fn a_patch_is_of_one_other_sample_as_it_is_in_the_same_epoch() {
             }
         }
     }
-    // Each of the 8 others as often as the rest of them: 50 times of 400.
+    // Each of the 8 others equally often: 50 times of 400.
     for (index, counts) in [0, 4].into_iter().zip(partners) {
         assert_eq!(counts[index], 0);
         assert!(
@@ -120,7 +120,7 @@ fn any_transform() -> impl Strategy<Value = Value> {
     prop::sample::select(kinds.to_vec())
 }
 
-/// Samples of all kinds of sizes.
+/// Returns sizes of all kinds.
 fn uneven(index: u64) -> [u32; 2] {
     [(1 + index * 37 % 70) as u32, (1 + index * 53 % 70) as u32]
 }

@@ -1,4 +1,4 @@
-//! Sizes against Pillow, places against exact coordinates.
+//! Sizes against Pillow, positions against exact coordinates.
 
 use super::*;
 use proptest::prelude::*;
@@ -30,7 +30,7 @@ fn mask(ids: &[u8], from: [u32; 2], place: Placement) -> Vec<u8> {
     resized
 }
 
-/// The part of a picture that `place` says, `channels` bytes a pixel.
+/// Cuts out the part of a picture that `place` covers, `channels` bytes a pixel.
 fn part(picture: &[u8], place: Placement, channels: usize) -> Vec<u8> {
     let Rectangle { top, left, height, width } = place.image;
     let rows = picture.chunks(place.size[1] as usize * channels).skip(top as usize).take(height as usize);
@@ -101,7 +101,7 @@ fn places_are_where_they_are_said_to_be() {
     assert_eq!(place(Resize::ShorterSide { to: Some(10) }, [45, 30]), ([15, 10], [0, 0, 15, 10]));
     let endless = shorter.place([1, 1000], [64, 96]).unwrap_err().to_string();
     assert!(endless.contains("64x64000") && endless.contains("32768"), "{endless}");
-    // The same with the room that a smaller one has around it in a sample.
+    // The same, padded to the size of a sample.
     let whole = shorter.place_whole([100, 100], [64, 96]).unwrap();
     assert_eq!(whole, fit.place([100, 100], [64, 96]).unwrap());
     assert_eq!(shorter.place_whole([128, 200], [64, 96]).unwrap(), shorter.place([128, 200], [64, 96]).unwrap());
@@ -149,7 +149,7 @@ proptest! {
 
     #[test]
     fn a_pixel_and_its_label_stay_together(from in [1u32..40, 1u32..40], size in [1u32..40, 1u32..40], at: [u16; 2]) {
-        // A picture of two parts, and a mask that says which is which.
+        // A picture of two parts, and a mask that tells them apart.
         let column = u32::from(at[0]) % from[1];
         let ids: Vec<u8> = (0..from[0] * from[1]).map(|pixel| u8::from(pixel % from[1] > column)).collect();
         let grey: Vec<u8> = ids.iter().map(|id| id * 200 + 20).collect();

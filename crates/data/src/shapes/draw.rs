@@ -1,7 +1,7 @@
-//! One picture of shapes. First it is settled which shape owns which pixel, then each pixel gets its colour.
+//! Draws one picture of shapes: first decides which shape owns which pixel, then colours each pixel.
 //!
-//! A pixel belongs to a shape if its centre does: borders are crisp, so image and mask agree to the pixel. The shapes
-//! of one radius have equal areas, and colours are drawn without regard to the class, so only the outline tells it.
+//! A pixel belongs to a shape if its centre does: borders are crisp, so image and mask agree exactly. Shapes of the
+//! same radius have equal areas, and colours are independent of the class, so only the outline reveals it.
 
 use crate::dataset::{Sample, pixels};
 use crate::random::Random;
@@ -10,14 +10,14 @@ use crate::random::Random;
 const RADIUS: [f32; 2] = [0.13, 0.22];
 /// Half the side of a square with the area of the unit circle: sqrt(π) / 2.
 const SQUARE: f32 = 0.886_226_9;
-/// The distance of the sides from the centre of an equilateral triangle with the area of the unit circle:
+/// Distance of the sides from the centre of an equilateral triangle with the area of the unit circle:
 /// sqrt(π / sqrt(27)).
 const TRIANGLE: f32 = 0.777_557_6;
-/// The share of every shape that stays in sight, whatever is drawn over it.
+/// Minimum share of every shape that stays visible, whatever is drawn over it.
 const VISIBLE: f32 = 0.75;
-/// Tries to find a place for a shape where it hides no other.
+/// Number of tries to place a shape without hiding too much of another.
 const PLACES: usize = 8;
-/// Tries to find a colour that is far enough from the others, and how far that is (in RGB, of 441).
+/// Number of tries to find a colour that is far enough from the others, and that distance (in RGB, of 441).
 const COLOURS: usize = 12;
 const CONTRAST: f32 = 90.0;
 /// Amplitudes of the shading across a picture, of its texture and of the noise of each pixel, of 255.
@@ -39,9 +39,9 @@ struct Shape {
     class: u8,
     /// Column and row of the centre, in pixels.
     centre: [f32; 2],
-    /// The radius of the circle of the same area.
+    /// Radius of the circle of the same area.
     radius: f32,
-    /// The direction that one corner, or side, points in.
+    /// Direction of one corner, or side.
     axis: [f32; 2],
 }
 
@@ -49,7 +49,7 @@ impl Shape {
     fn random(random: &mut Random, [height, width]: [u32; 2]) -> Self {
         let class = 1 + random.below(3) as u8;
         let radius = height.min(width) as f32 * random.between(RADIUS[0], RADIUS[1]);
-        // So close to the edge that a part may be cut off, but never so much that the shape is in doubt.
+        // Close enough to the edge to be cut off in part, but never so much that the shape is in doubt.
         let margin = radius * 1.1;
         let mut place = |length: u32| random.between(margin, length as f32 - margin);
         let centre = [place(width), place(height)];
@@ -68,7 +68,7 @@ impl Shape {
     }
 }
 
-/// Who owns which pixel. Owner 0 is the ground; its areas are not kept.
+/// Ownership of pixels. Owner 0 is the ground; its areas are not tracked.
 struct Scene {
     size: [u32; 2],
     owner: Vec<u8>,
@@ -78,10 +78,10 @@ struct Scene {
 }
 
 impl Scene {
-    /// Puts a shape on top of all others, unless that would hide too much of one.
+    /// Puts a shape on top of all others, unless that would hide too much of one. Returns whether it did.
     fn add(&mut self, shape: &Shape) -> bool {
         let [height, width] = self.size;
-        // The corners of a triangle reach furthest: to twice the distance of its sides.
+        // A triangle's corners reach furthest: twice the distance of its sides.
         let reach = 2.0 * TRIANGLE * shape.radius;
         let span = |centre: f32, end: u32| (centre - reach).max(0.0) as u32..((centre + reach) as u32 + 1).min(end);
         let columns = span(shape.centre[0], width);
@@ -110,12 +110,12 @@ impl Scene {
     }
 }
 
-/// How the ground or a shape is coloured.
+/// Colouring of the ground or of a shape.
 struct Coat {
     colour: [f32; 3],
     /// Change of brightness per pixel to the right and down.
     slope: [f32; 2],
-    /// How strongly the texture shows.
+    /// Strength of the texture.
     texture: f32,
 }
 
@@ -141,7 +141,7 @@ fn paint(random: &mut Random, scene: &Scene) -> Vec<u8> {
             let bytes = random.bits().to_le_bytes();
             for (colour, byte) in coat.colour.iter().zip(bytes) {
                 let noise = (f32::from(byte) / 127.5 - 1.0) * NOISE;
-                // A conversion to an integer takes what is below 0 as 0 and what is above 255 as 255.
+                // The conversion to an integer clamps values to 0 and 255.
                 image.push(((colour + light) * brightness + noise + 0.5) as u8);
             }
         }
@@ -149,7 +149,7 @@ fn paint(random: &mut Random, scene: &Scene) -> Vec<u8> {
     image
 }
 
-/// A random colour that can be told from those of `coats`; of several tries the best if none is far enough.
+/// Returns a random colour that contrasts with those of `coats`; the best of several tries if none is far enough.
 fn contrasting(random: &mut Random, coats: &[Coat]) -> [f32; 3] {
     let mut best = ([0.0; 3], -1.0);
     for _ in 0..COLOURS {

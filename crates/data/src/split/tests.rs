@@ -1,4 +1,4 @@
-//! Every sample is in one part, stays there, and is where another BLAKE3 puts it.
+//! Every sample is in one split, stays there, and is where another BLAKE3 puts it.
 
 use super::*;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Turning, shearing, scaling and moving.
+//! Rotation, shear, scaling and translation.
 
 use crate::dataset::{IGNORE, Sample};
 use crate::random::Random;
@@ -7,34 +7,34 @@ use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Turns, shears, scales and moves the sample about its centre: the image bilinearly, the mask by the nearest pixel. What
-/// comes from outside the sample is black and [`IGNORE`].
+/// Rotates, shears, scales and translates the sample about its centre: the image bilinearly, the mask by the nearest
+/// pixel. Pixels from outside the sample are black and [`IGNORE`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Affine {
-    /// The largest angle of a turn either way, in degrees from 0 to 180.
+    /// Maximum angle of rotation in either direction, in degrees from 0 to 180.
     pub rotate: f32,
-    /// The largest angle by which vertical lines are slanted either way, in degrees from 0 to 80.
+    /// Maximum angle by which vertical lines are slanted in either direction, in degrees from 0 to 80.
     pub shear: f32,
-    /// The smallest and the largest factor of the size, from 0.1 to 10.
+    /// Minimum and maximum scale factor, from 0.1 to 10.
     pub scale: [f32; 2],
-    /// The farthest that the sample moves along each axis either way, as a share of that side, from 0 to 1.
+    /// Maximum translation along each axis in either direction, as a share of that side, from 0 to 1.
     pub translate: f32,
-    /// How often, from 0 to 1.
+    /// Probability of applying it, from 0 to 1.
     pub probability: f32,
 }
 
-/// Where a pixel of the result comes from: `[[a, b, c], [d, e, f]]` takes the point (x, y), in pixels to the right of and
-/// below the centre, to (a x + b y + c, d x + e y + f).
+/// Map from a pixel of the result to its source: `[[a, b, c], [d, e, f]]` takes the point (x, y), in pixels to the
+/// right of and below the centre, to (a x + b y + c, d x + e y + f).
 pub(super) type Matrix = [[f64; 3]; 2];
 
-/// Bits of a weight of a pixel; weights of a bilinear mean add up to 2^13.
+/// Bits of a pixel's weight; the weights of a bilinear mean add up to 2^13.
 const WEIGHT_BITS: u32 = 13;
 
-/// Bits between two channels in a word that holds all of a pixel: 8 of the value, 13 of its weight.
+/// Bits of one channel in a word that holds a whole pixel: 8 of the value, 13 of its weight.
 const LANE_BITS: usize = 21;
 
-/// A pixel's distance in fixed point: 32 bits before the point and 32 after it.
+/// One pixel in fixed point: 32 bits before the point and 32 after it.
 const ONE: f64 = (1u64 << 32) as f64;
 
 impl Default for Affine {
@@ -63,8 +63,9 @@ impl Affine {
     }
 }
 
-/// The inverse of: shear, then scale, then turn (clockwise, as rows count downwards), then move by `[down, right]`. With
-/// R(r) S(s) = [[cos r, -cos r tan s - sin r], [sin r, cos r - sin r tan s]], whose determinant is 1.
+/// Returns the inverse of: shear, then scale, then rotation (clockwise, as rows count downwards), then translation by
+/// `[down, right]`. With R(r) S(s) = [[cos r, -cos r tan s - sin r], [sin r, cos r - sin r tan s]], whose determinant
+/// is 1.
 pub(super) fn inverse(rotate: f64, shear: f64, scale: f64, [down, right]: [f64; 2]) -> Matrix {
     let [rotate, shear] = [rotate, shear].map(f64::to_radians);
     let (sin, cos, tan) = (libm::sin(rotate), libm::cos(rotate), libm::tan(shear));
@@ -73,7 +74,7 @@ pub(super) fn inverse(rotate: f64, shear: f64, scale: f64, [down, right]: [f64; 
     [[a, b, -a * right - b * down], [d, e, -d * right - e * down]]
 }
 
-/// Takes every pixel from where `matrix` says.
+/// Takes every pixel from the place that `matrix` maps it to.
 pub(super) fn warp(sample: &mut Sample, spare: &mut Sample, matrix: Matrix) {
     let channels = channels(sample);
     reserve(spare, sample.size, channels);
@@ -98,7 +99,7 @@ fn warp_pixels<const C: usize>(
     let outside = |x: i64, y: i64| x as u64 >= width as u64 || y as u64 >= height as u64;
     let rows = to_mask.chunks_exact_mut(width as usize).zip(to_pixels.chunks_exact_mut(width as usize));
     for (row, (mask, image)) in rows.enumerate() {
-        // The centre of the row's first pixel, and from there the middles of pixels at whole numbers.
+        // The centre of the row's first pixel, in coordinates where pixel centres are whole numbers.
         let [column, row] = [0.5 - half_width, row as f64 + 0.5 - half_height];
         let start = |[a, b, c]: [f64; 3], half: f64| ((a * column + b * row + c + half - 0.5) * ONE).round() as i64;
         let (mut x, mut y) = (start(matrix[0], half_width), start(matrix[1], half_height));
@@ -108,7 +109,7 @@ fn warp_pixels<const C: usize>(
             let [left, top] = [x, y].map(|place| place >> 32);
             let [right_weight, bottom_weight] = [x, y].map(|place| (place as u32 >> (32 - WEIGHT_BITS)) as u64);
             let weights = bilinear_weights(right_weight, bottom_weight);
-            // Both the pixel and its neighbour to the right and below lie inside.
+            // Fast path: the pixel and its neighbours to the right and below lie inside.
             let corners = if (left as u64) < (width - 1) as u64 && (top as u64) < (height - 1) as u64 {
                 let place = (top * width + left) as usize;
                 let (above, below) = (&pixels[place..place + 2], &pixels[place + width as usize..][..2]);
@@ -129,14 +130,14 @@ fn warp_pixels<const C: usize>(
     }
 }
 
-/// The weights of the pixels at the top left, top right, bottom left and bottom right, out of those of the right and the
-/// bottom. Their sum is exactly 2^13, so that an even area keeps its value.
+/// Returns the weights of the pixels at the top left, top right, bottom left and bottom right, from those of the right
+/// and the bottom. Their sum is exactly 2^13, so that a uniform area keeps its value.
 fn bilinear_weights(right: u64, bottom: u64) -> [u64; 4] {
     let both = (right * bottom) >> WEIGHT_BITS;
     [(1 << WEIGHT_BITS) + both - right - bottom, right - both, bottom - both, both]
 }
 
-/// All channels of a pixel in one word, with room for each to be weighted.
+/// Returns all channels of a pixel in one word, with space for each to be weighted.
 fn spread<const C: usize>(pixel: &[u8; C]) -> u64 {
     pixel.iter().enumerate().map(|(channel, value)| u64::from(*value) << (channel * LANE_BITS)).sum()
 }

@@ -1,4 +1,4 @@
-//! Colours: what light and cameras change about a picture. Masks stay as they are.
+//! Colour changes, as light and cameras cause them. Masks stay as they are.
 
 use crate::dataset::Sample;
 use crate::random::Random;
@@ -7,28 +7,30 @@ use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Changes gamma, brightness, contrast, saturation and hue, one after the other in this order, each by torchvision's
-/// formula (`adjust_gamma` and so on), and rounds once at the end.
+/// Changes gamma, brightness, contrast, saturation and hue, in this order, each by torchvision's formula
+/// (`adjust_gamma` and so on), and rounds once at the end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ColorJitter {
-    /// The factor of all values is 1 plus or minus up to this, from 0 to 1.
+    /// Maximum change of the brightness factor, which is 1 plus or minus up to this, from 0 to 1. It multiplies all
+    /// values.
     pub brightness: f32,
-    /// The factor of the distances from the mean grey is 1 plus or minus up to this, from 0 to 1.
+    /// Maximum change of the contrast factor, which is 1 plus or minus up to this, from 0 to 1. It multiplies the
+    /// distances from the mean grey.
     pub contrast: f32,
-    /// The factor of the distances from the pixel's own grey is 1 plus or minus up to this, from 0 to 1. Grey images have
-    /// none: it must be 0 there.
+    /// Maximum change of the saturation factor, which is 1 plus or minus up to this, from 0 to 1. It multiplies the
+    /// distances from the pixel's own grey. Must be 0 for grey images.
     pub saturation: f32,
-    /// The farthest that hues turn either way, in turns of the colour circle from 0 to 0.5. Grey images have none: it must
-    /// be 0 there.
+    /// Maximum change of the hue in either direction, in turns of the colour circle from 0 to 0.5. Must be 0 for grey
+    /// images.
     pub hue: f32,
-    /// The smallest and the largest power that values from 0 to 1 are raised to, from 0.1 to 10.
+    /// Minimum and maximum exponent for values from 0 to 1, from 0.1 to 10.
     pub gamma: [f32; 2],
-    /// How often, from 0 to 1.
+    /// Probability of applying it, from 0 to 1.
     pub probability: f32,
 }
 
-/// The changes that one sample gets.
+/// Colour changes of one sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Change {
     /// Factors, where 1 changes nothing.
@@ -37,14 +39,14 @@ pub(super) struct Change {
     pub(super) saturation: f32,
     /// Turns of the colour circle.
     pub(super) hue: f32,
-    /// A power, where 1 changes nothing.
+    /// Exponent, where 1 changes nothing.
     pub(super) gamma: f32,
 }
 
-/// The parts of red, green and blue in grey (ITU-R BT.601, to torchvision's digits).
+/// Weights of red, green and blue in grey (ITU-R BT.601, to torchvision's digits).
 const GREY: [f32; 3] = [0.2989, 0.587, 0.114];
 
-/// Pixels that are worked on at once, one array a channel, which a compiler can turn into vector instructions.
+/// Number of pixels processed at once, one array a channel, which the compiler can vectorise.
 const BLOCK: usize = 64;
 
 impl Default for ColorJitter {
@@ -98,7 +100,7 @@ pub(super) fn recolor(sample: &mut Sample, change: Change) {
     }
 }
 
-/// What gamma, brightness and contrast make of each value, from 0 to 255.
+/// Returns the result of gamma, brightness and contrast for each value, from 0 to 255.
 fn table(image: &[u8], channels: usize, change: Change) -> [f32; 256] {
     let power = |value: f32| if change.gamma == 1.0 { value } else { libm::powf(value / 255.0, change.gamma) * 255.0 };
     let table: [f32; 256] = std::array::from_fn(|value| (power(value as f32) * change.brightness).clamp(0.0, 255.0));
@@ -109,7 +111,7 @@ fn table(image: &[u8], channels: usize, change: Change) -> [f32; 256] {
     table.map(|value| (change.contrast * value + rest).clamp(0.0, 255.0))
 }
 
-/// The mean grey of an image whose values are looked up in `table`, from 0 to 255.
+/// Returns the mean grey of an image after looking up its values in `table`, from 0 to 255.
 fn mean_grey(image: &[u8], channels: usize, table: &[f32; 256]) -> f32 {
     // Sums of integers, in steps of 1/256, are the same in any order.
     let table = table.map(|value| (value * 256.0 + 0.5) as u32);
@@ -157,7 +159,8 @@ fn saturate(color: [f32; 3], factor: f32) -> [f32; 3] {
     color.map(|value| least(most(factor * value + (1.0 - factor) * grey, 0.0), 255.0))
 }
 
-/// Turns the hue by up to 3 sixths of the circle either way, at the same value and saturation (of the HSV model).
+/// Rotates the hue by up to 3 sixths of the circle in either direction, at the same value and saturation (of the HSV
+/// model).
 #[inline(always)]
 fn turn_hue([red, green, blue]: [f32; 3], sixths: f32) -> [f32; 3] {
     let value = most(most(red, green), blue);
@@ -174,7 +177,8 @@ fn turn_hue([red, green, blue]: [f32; 3], sixths: f32) -> [f32; 3] {
     let hue = hue + sixths;
     let hue = if hue < 0.0 { hue + 6.0 } else { hue };
     let hue = if hue >= 6.0 { hue - 6.0 } else { hue };
-    // A channel is at its least for two sixths around the opposite of its own colour, and at its most around that.
+    // A channel is at its minimum for two sixths around the opposite of its own colour, and at its maximum around that
+    // colour.
     [5.0, 3.0, 1.0].map(|opposite| {
         let place = hue + opposite;
         let place = if place >= 6.0 { place - 6.0 } else { place };
@@ -182,7 +186,7 @@ fn turn_hue([red, green, blue]: [f32; 3], sixths: f32) -> [f32; 3] {
     })
 }
 
-/// The greater of two numbers, neither of which is NaN: one instruction, which `f32::max` is not.
+/// Returns the greater of two numbers, neither of which is NaN: one instruction, unlike `f32::max`.
 #[inline(always)]
 fn most(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
@@ -193,8 +197,8 @@ fn least(a: f32, b: f32) -> f32 {
     if a < b { a } else { b }
 }
 
-/// The nearest byte to a number from 0 to 255. Floats from 2^23 on are whole numbers, whose lowest bits are the byte's: an
-/// addition, where a conversion looks for NaN and what is too large.
+/// Rounds a number from 0 to 255 to the nearest byte. Floats from 2^23 on are integers, whose lowest bits are the byte:
+/// an addition, where a conversion would also check for NaN and overflow.
 #[inline(always)]
 fn to_byte(value: f32) -> u8 {
     (value + (1 << 23) as f32).to_bits() as u8

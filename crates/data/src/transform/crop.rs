@@ -1,4 +1,4 @@
-//! Pieces of a sample: cut out as they are, or brought to another size.
+//! Pieces of a sample, cropped as they are or resized.
 
 use crate::dataset::{IGNORE, Sample, pixels};
 use crate::error::Error;
@@ -10,40 +10,39 @@ use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The most often that a piece is drawn.
+/// Maximum value of `tries`.
 const MOST_TRIES: u32 = 1000;
 
-/// How often [`RandomResizedCrop`] looks for a part that lies within the sample.
+/// Number of tries of [`RandomResizedCrop`] to find a part within the sample.
 const TRIES: usize = 10;
 
-/// Brings a random part of the sample to the network's size: the image bilinearly with the filter widened where it
-/// shrinks, the mask by the nearest pixel. The part is drawn as torchvision's `RandomResizedCrop` does.
+/// Resizes a random part of the sample to the network's size: the image bilinearly with antialiasing when it shrinks,
+/// the mask by the nearest pixel. The part is drawn as torchvision's `RandomResizedCrop` does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RandomResizedCrop {
-    /// The smallest and the largest share of the sample's area that is kept, from 0.001 to 1.
+    /// Minimum and maximum share of the sample's area that is kept, from 0.001 to 1.
     pub scale: [f32; 2],
-    /// The smallest and the largest width of the part as a multiple of its height, from 0.1 to 10.
+    /// Minimum and maximum width of the part as a multiple of its height, from 0.1 to 10.
     pub ratio: [f32; 2],
-    /// How often, from 0 to 1.
+    /// Probability of applying it, from 0 to 1.
     pub probability: f32,
 }
 
-/// Cuts a piece of the network's size out of the sample; where the sample is smaller, it is padded at its centre with
-/// black and [`IGNORE`].
+/// Crops a random piece of the network's size; a smaller sample is centred and padded with black and [`IGNORE`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RandomCrop {
-    /// The class that the piece should show: its name or its id. `null` takes any piece.
+    /// Class that the piece should show, by name or id. `null` takes any piece.
     pub class: Option<ClassRef>,
-    /// The share of the piece's pixels that must be of that class, above 0 and up to 1.
+    /// Minimum share of the piece's pixels of that class, above 0 and up to 1.
     pub at_least: f32,
-    /// How many pieces are drawn until one shows enough of the class; if none does, the one that shows most is taken.
+    /// Number of pieces drawn until one shows enough of the class; if none does, the one that shows most is taken.
     pub tries: u32,
 }
 
 impl Rectangle {
-    /// One of this size, anywhere within a sample of `size`, which is no smaller.
+    /// Returns a random rectangle of this size within a sample of `size`, which is no smaller.
     pub(super) fn within(size: [u32; 2], [height, width]: [u32; 2], random: &mut Random) -> Self {
         let mut start = |side: u32, length: u32| random.below(u64::from(side - length) + 1) as u32;
         Self { top: start(size[0], height), left: start(size[1], width), height, width }
@@ -77,8 +76,8 @@ impl RandomResizedCrop {
         }
     }
 
-    /// A part of a sample of `size`. Areas are drawn evenly, ratios so that each is as likely as its inverse; if the tries
-    /// all reach beyond the sample, the part is its centre, as much of it as `ratio` allows.
+    /// Draws a part of a sample of `size`. Areas are uniform, and a ratio is as likely as its inverse. If all tries
+    /// exceed the sample, the part is its centre, as much of it as `ratio` allows.
     pub(super) fn draw(&self, size: [u32; 2], random: &mut Random) -> Rectangle {
         let [height, width] = size.map(f64::from);
         let [low, high] = self.ratio.map(f64::from);
@@ -141,7 +140,7 @@ impl RandomCrop {
     ) -> Result<(), Error> {
         let class = match &self.class {
             None => None,
-            // A pipeline that a configuration makes has ids only: see `resolved`.
+            // A configured pipeline has only ids: see `resolved`.
             Some(ClassRef::Name(name)) => Err(Invalid { key: "class".into(), problem: format!("'{name}' has no id") })?,
             Some(ClassRef::Id(id)) => u8::try_from(*id).ok(),
         };
@@ -166,7 +165,7 @@ impl RandomCrop {
     }
 }
 
-/// How many pixels of a part of the mask are of `class`.
+/// Counts the pixels of `class` in a part of the mask.
 fn count(sample: &Sample, part: Rectangle, class: u8) -> usize {
     let rows = sample.mask.chunks_exact(sample.size[1] as usize).skip(part.top as usize).take(part.height as usize);
     rows.map(|row| {
@@ -178,8 +177,8 @@ fn count(sample: &Sample, part: Rectangle, class: u8) -> usize {
     .sum()
 }
 
-/// Cuts a piece of `size` out of `sample`, beginning at row and column `start`. Along a side that is shorter than the
-/// piece's the whole sample is taken, and padded at both ends with black and [`IGNORE`].
+/// Crops a piece of `size` from `sample`, beginning at row and column `start`. Along a side that is shorter than the
+/// piece's, takes the whole sample and pads it at both ends with black and [`IGNORE`].
 pub(crate) fn window(sample: &mut Sample, spare: &mut Sample, size: [u32; 2], start: [u32; 2], channels: usize) {
     let from = sample.size;
     if from == size {
@@ -190,7 +189,7 @@ pub(crate) fn window(sample: &mut Sample, spare: &mut Sample, size: [u32; 2], st
     spare.mask.clear();
     spare.image.resize(pixels(size) * channels, 0);
     spare.mask.resize(pixels(size), IGNORE);
-    // Of each axis: where what is copied begins there and here, and how long it is.
+    // For each axis: source offset, destination offset and length of the copy.
     let span = |axis: usize| {
         let (old, new) = (from[axis] as usize, size[axis] as usize);
         let begin = if old > new { start[axis] as usize } else { 0 };
@@ -207,7 +206,7 @@ pub(crate) fn window(sample: &mut Sample, spare: &mut Sample, size: [u32; 2], st
     std::mem::swap(sample, spare);
 }
 
-/// Brings a part of `sample` to `size`. What lies beside the part has no influence.
+/// Resizes a part of `sample` to `size`. Pixels outside the part have no influence.
 pub(super) fn resized(sample: &mut Sample, room: &mut Room, part: Rectangle, size: [u32; 2]) -> Result<(), Error> {
     let from = [part.height, part.width];
     if from == size {

@@ -1,4 +1,4 @@
-//! Blur and noise: what lenses and sensors do to a picture. Masks stay as they are.
+//! Blur and noise, as lenses and sensors cause them. Masks stay as they are.
 
 use crate::dataset::Sample;
 use crate::random::Random;
@@ -8,30 +8,30 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
 
-/// Blurs the image with a Gaussian filter; beyond its edges the image is its own mirror image.
+/// Blurs the image with a Gaussian filter; the image is mirrored at its edges.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GaussianBlur {
-    /// The smallest and the largest standard deviation, in pixels from 0.1 to 10. The filter reaches three of them far.
+    /// Minimum and maximum standard deviation, in pixels from 0.1 to 10. The filter's radius is three of them.
     pub sigma: [f32; 2],
-    /// How often, from 0 to 1.
+    /// Probability of applying it, from 0 to 1.
     pub probability: f32,
 }
 
-/// Adds to every value of the image a number of its own, normally distributed about 0.
+/// Adds an independent, normally distributed number with mean 0 to every value of the image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GaussianNoise {
-    /// The largest standard deviation, as a share of the values' range, from 0 to 1; each sample draws one from 0 to this.
+    /// Maximum standard deviation, as a share of the values' range, from 0 to 1; each sample draws one from 0 to this.
     pub std: f32,
-    /// How often, from 0 to 1.
+    /// Probability of applying it, from 0 to 1.
     pub probability: f32,
 }
 
-/// The largest standard deviation of a blur, in pixels.
+/// Maximum standard deviation of a blur, in pixels.
 const WIDEST: f32 = 10.0;
 
-/// Weights on one side of the widest filter, and the one in its middle.
+/// Number of weights on one side of the widest filter, plus the centre.
 const MOST_WEIGHTS: usize = 3 * WIDEST as usize + 1;
 
 impl Default for GaussianBlur {
@@ -60,7 +60,7 @@ pub(super) fn blur(sample: &mut Sample, room: &mut Room, sigma: f32) {
     let (row_len, radius) = (width * channels, ((3.0 * sigma).ceil() as usize).min(MOST_WEIGHTS - 1));
     let weights = weights(sigma, radius);
     let weights = &weights[..=radius];
-    // A row that is blurred downwards, with its mirror images at both ends, and then sideways.
+    // One row: blurred vertically, then mirrored at both ends, then blurred horizontally.
     let edge = radius * channels;
     room.rows.resize(2 * (row_len + edge), 0.0);
     let (padded, sums) = room.rows.split_at_mut(row_len + 2 * edge);
@@ -99,15 +99,15 @@ pub(super) fn blur(sample: &mut Sample, room: &mut Room, sigma: f32) {
     std::mem::swap(&mut sample.image, &mut room.spare.image);
 }
 
-/// The weights at 0, 1, 2, … pixels from the middle: exp(-(x / sigma)² / 2), divided so that the whole filter, both of
-/// its sides, adds up to 1.
+/// Returns the weights at 0, 1, 2, … pixels from the centre: exp(-(x / sigma)² / 2), normalised so that the whole
+/// filter, both of its sides, adds up to 1.
 fn weights(sigma: f32, radius: usize) -> [f32; MOST_WEIGHTS] {
     let density = |x: usize| libm::exp(-0.5 * (x as f64 / f64::from(sigma)) * (x as f64 / f64::from(sigma)));
     let whole = 1.0 + 2.0 * (1..=radius).map(density).sum::<f64>();
     std::array::from_fn(|x| (density(x) / whole) as f32)
 }
 
-/// The place within `len` that one beyond its ends mirrors; the first and the last are not repeated.
+/// Returns the place within `len` that mirrors one beyond its ends; the first and the last are not repeated.
 fn mirrored(place: isize, len: usize) -> usize {
     let last = len as isize - 1;
     if last == 0 {
@@ -137,7 +137,7 @@ impl GaussianNoise {
     }
 }
 
-/// Adds noise of a standard deviation of `std` levels.
+/// Adds noise with a standard deviation of `std` levels.
 pub(super) fn add_noise(sample: &mut Sample, std: f32, random: &mut Random) {
     let levels = QUANTILES.map(|quantile| quantile * std + 0.5);
     for values in sample.image.chunks_mut(2) {
@@ -148,14 +148,14 @@ pub(super) fn add_noise(sample: &mut Sample, std: f32, random: &mut Random) {
     }
 }
 
-/// The middles of 4096 equally likely parts of the standard normal distribution, up to 3.7 standard deviations out: one
-/// picked by 12 random bits is as good as normally distributed, after rounding to 256 levels.
+/// Midpoints of 4096 equally likely parts of the standard normal distribution, up to 3.7 standard deviations out:
+/// picking one by 12 random bits is as good as a normal distribution, after rounding to 256 levels.
 pub(super) static QUANTILES: LazyLock<[f32; 4096]> = LazyLock::new(|| {
     let mut quantiles = [0.0; 4096];
     let mut quantile = 0.0;
     for place in 2048..4096 {
         let wanted = (place as f64 + 0.5) / 4096.0;
-        // Newton's method, from below: above 0 the distribution function is concave, so that it never overshoots.
+        // Newton's method, from below: above 0 the distribution function is concave, so it never overshoots.
         for _ in 0..8 {
             let density = libm::exp(-0.5 * quantile * quantile) / (2.0 * std::f64::consts::PI).sqrt();
             let below = 0.5 + 0.5 * libm::erf(quantile / std::f64::consts::SQRT_2);

@@ -3,7 +3,7 @@
 use crate::dataset::Sample;
 use crate::transform::{channels, reserve};
 
-/// Pixels of a side of the squares that are turned at once, so that what they touch stays in the nearest cache.
+/// Side of the squares that are turned at once, in pixels, so that their memory stays in the nearest cache.
 const TILE: usize = 16;
 
 /// Mirrors left to right.
@@ -34,7 +34,7 @@ pub(super) fn vertical(sample: &mut Sample) {
     }
 }
 
-/// Turns counter-clockwise by this many quarters.
+/// Rotates counter-clockwise by this many quarter turns.
 pub(super) fn quarter_turns(sample: &mut Sample, spare: &mut Sample, turns: u64) {
     let channels = channels(sample);
     let clockwise = match turns % 4 {
@@ -62,7 +62,7 @@ pub(super) fn quarter_turns(sample: &mut Sample, spare: &mut Sample, turns: u64)
     std::mem::swap(sample, spare);
 }
 
-/// Writes the pixels `from`, of a sample of size `from_size`, turned by a quarter.
+/// Writes the pixels `from`, of a sample of size `from_size`, rotated by a quarter turn.
 fn quarter<const C: usize>(from: &[[u8; C]], to: &mut [[u8; C]], from_size: [u32; 2], clockwise: bool) {
     let [height, width] = from_size.map(|side| side as usize);
     for first_row in (0..width).step_by(TILE) {
@@ -84,7 +84,7 @@ fn quarter<const C: usize>(from: &[[u8; C]], to: &mut [[u8; C]], from_size: [u32
 pub(super) mod tests {
     use super::*;
 
-    /// Every pixel is (row, column, class), so that the image says what its mask must be.
+    /// Every pixel is (row, column, class), so that the image determines its mask.
     pub(in crate::transform) fn marked() -> Sample {
         let places = (0..2u8).flat_map(|row| (0..3u8).map(move |column| [row, column, row * 3 + column]));
         Sample { size: [2, 3], image: places.clone().flatten().collect(), mask: places.map(|place| place[2]).collect() }

@@ -1,4 +1,4 @@
-//! Rectangles that are taken out of a sample, or put into it from another one.
+//! Rectangles dropped from a sample, or pasted into it from another one.
 
 use crate::dataset::{IGNORE, Sample};
 use crate::random::Random;
@@ -8,34 +8,34 @@ use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The most rectangles that are dropped from a sample.
+/// Maximum number of rectangles dropped from a sample.
 const MOST: u32 = 1000;
 
-/// Blackens rectangles; their mask becomes [`IGNORE`], so that nobody has to guess what was there. (T. DeVries and
+/// Blackens rectangles; their mask becomes [`IGNORE`], so the network need not guess their content. (T. DeVries and
 /// G. W. Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", 2017.)
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CoarseDropout {
-    /// How many rectangles, from 1 to 1000. They may overlap.
+    /// Number of rectangles, from 1 to 1000. They may overlap.
     pub count: u32,
-    /// The height and the width of each as a share of the sample's, above 0 and up to 1; at least a pixel.
+    /// Height and width of each as a share of the sample's, above 0 and up to 1; at least a pixel.
     pub size: f32,
-    /// How often, from 0 to 1.
+    /// Probability of applying it, from 0 to 1.
     pub probability: f32,
 }
 
 /// Pastes a rectangle of another sample, image and mask, over this one at the same place. (S. Yun and others, "CutMix:
 /// Regularization Strategy to Train Strong Classifiers with Localizable Features", ICCV 2019.)
 ///
-/// The other is drawn evenly from the rest of the data set. It has been through the transforms that stand before this one
-/// in the list, just as when it is a sample of the same epoch itself, but has nothing pasted over it; where its size
-/// differs, it is cut or padded at its centre.
+/// The other sample is drawn uniformly from the rest of the data set. It has been through the transforms before this
+/// one in the list, exactly as when it is a sample of the same epoch itself, but nothing is pasted over it. If its size
+/// differs, it is cropped or padded at its centre.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CutMix {
-    /// How often, from 0 to 1.
+    /// Probability of applying it, from 0 to 1.
     pub probability: f32,
-    /// The smallest and the largest share of the sample's area that is pasted over, from 0 to 1.
+    /// Minimum and maximum share of the sample's area that is pasted over, from 0 to 1.
     pub share: [f32; 2],
 }
 
@@ -79,8 +79,8 @@ impl CutMix {
         interval("share", self.share, 0.0..=1.0)
     }
 
-    /// Which other sample of `len` is pasted over the sample at `index`, of this size, and where; nothing if this one
-    /// stays as it is, and where there is no other.
+    /// Draws the other sample of `len` to paste over the sample at `index`, of this size, and the place; `None` if this
+    /// one stays as it is, or if there is no other.
     pub(crate) fn draw(&self, size: [u32; 2], index: u64, len: u64, random: &mut Random) -> Option<(u64, Rectangle)> {
         if !random.chance(self.probability) || len < 2 || size.contains(&0) {
             return None;
@@ -92,12 +92,12 @@ impl CutMix {
     }
 }
 
-/// This share of a side, in whole pixels.
+/// Returns this share of a side, in whole pixels.
 fn part(side: u32, share: f32) -> u32 {
     ((f64::from(side) * f64::from(share)).round() as u32).clamp(1, side)
 }
 
-/// Makes a part of a sample unknown.
+/// Makes a part of a sample black and ignored.
 fn drop(sample: &mut Sample, place: Rectangle) {
     let (channels, width) = (channels(sample), sample.size[1] as usize);
     for columns in rows(place, width) {
@@ -116,7 +116,7 @@ pub(crate) fn paste(sample: &mut Sample, other: &Sample, place: Rectangle) {
     }
 }
 
-/// The pixels of each row of a part of a sample that is `width` pixels wide.
+/// Returns the pixel range of each row of a part of a sample that is `width` pixels wide.
 fn rows(place: Rectangle, width: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
     (place.top..place.top + place.height).map(move |row| {
         let start = row as usize * width + place.left as usize;

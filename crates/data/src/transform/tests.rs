@@ -1,4 +1,4 @@
-//! Transforms against other programs (`reference/transforms.py`), and what is exactly true of them.
+//! Transforms against other programs (`reference/transforms.py`), and their exact properties.
 
 use super::affine::{inverse, warp};
 use super::color::{Change, recolor};
@@ -62,7 +62,7 @@ impl Reference {
         Sample { size: self.size, image: bytes(&self.image), mask: bytes(&self.mask) }
     }
 
-    /// The first channel alone.
+    /// Returns the first channel alone.
     fn grey(&self) -> Sample {
         let mut sample = self.sample();
         sample.image = first(&sample.image);
@@ -74,7 +74,7 @@ fn first(image: &[u8]) -> Vec<u8> {
     image.iter().step_by(3).copied().collect()
 }
 
-/// The largest difference between two images.
+/// Returns the largest difference between two images.
 fn worst(ours: &[u8], theirs: &[u8]) -> u8 {
     assert_eq!(ours.len(), theirs.len());
     ours.iter().zip(theirs).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
@@ -163,7 +163,8 @@ fn parse(config: serde_json::Value) -> Transform {
     serde_json::from_value(config).unwrap()
 }
 
-/// Every pixel says where it is: red its row, green its column, blue its class, in steps that a mean stays between.
+/// Returns an image whose pixels encode their place: red the row, green the column, blue the class, in steps that
+/// interpolation stays between.
 fn map(size: [u32; 2]) -> Sample {
     let class = |row: u32, column: u32| (row / 8 + column / 8 * 8) as u8;
     let places = (0..size[0]).flat_map(|row| (0..size[1]).map(move |column| (row, column)));
@@ -171,7 +172,7 @@ fn map(size: [u32; 2]) -> Sample {
     Sample { size, image: image.collect(), mask: places.map(|(row, column)| class(row, column)).collect() }
 }
 
-/// The pixels that are known and lie among nothing but known ones: into the others, black is mixed.
+/// Returns the pixels that are known and have only known neighbours: the others are mixed with black.
 fn inner(sample: &Sample) -> impl Iterator<Item = usize> {
     let [height, width] = sample.size.map(|side| side as usize);
     let places = (1..height - 1).flat_map(move |row| (1..width - 1).map(move |column| row * width + column));
@@ -199,7 +200,7 @@ fn image_and_mask_move_together() {
             for place in inner(&sample) {
                 known += 1;
                 let [row, column] = [0, 1].map(|channel| i32::from(sample.image[3 * place + channel]) - 100);
-                // The class is that of the place the image shows, or of the one a pixel beside it.
+                // The class is that of the place the image shows, or of one a pixel away.
                 let near = |place: i32, found: i32| (place - 1).div_euclid(8) <= found && found <= (place + 1) / 8;
                 let class = i32::from(sample.mask[place]);
                 assert!(near(row, class % 8) && near(column, class / 8), "{config}: {class} at {row}, {column}");
@@ -270,7 +271,7 @@ fn what_is_drawn_is_drawn_evenly() {
     let wide = parts.iter().filter(|part| part.width > part.height).count();
     assert!((1850..2150).contains(&wide), "{wide}");
     assert!(parts.iter().all(|part| (0.09..0.51).contains(&area(part)) && part.top + part.height <= 200));
-    // No part of a fifth of the width can be as wide as this asks for, so the centre is taken.
+    // No part of a fifth of the width can reach the ratio, so the centre is taken.
     let crop = RandomResizedCrop { scale: [1.0, 1.0], ratio: [4.0, 4.0], probability: 1.0 };
     let centre = Rectangle { top: 37, left: 0, height: 25, width: 100 };
     assert_eq!(crop.draw([100, 100], &mut stream(0)), centre);
@@ -296,7 +297,7 @@ fn a_crop_shows_as_much_of_a_class_as_there_is() {
     assert!(found(0.2, 1) < 60);
     for index in 0..20 {
         assert_eq!(share(json!(2), 0.2, 10, index), share(json!("car"), 0.2, 10, index));
-        // What no piece can show is approached: more tries never show less.
+        // A share that no piece reaches is approached: more tries never show less.
         assert!(share(json!(2), 1.0, 100, index) >= share(json!(2), 1.0, 5, index));
     }
 }

@@ -17,18 +17,18 @@ pub struct Code {
     pub locals: usize,
 }
 
-/// An operator and what it is given.
+/// An operator and its inputs.
 #[derive(Debug)]
 pub struct Step {
     pub operator: Operator,
-    /// `None` is Python's, in the place of a tensor.
+    /// `None` stands for Python's `None` in the place of a tensor.
     pub inputs: Vec<Option<Input>>,
     pub output: usize,
-    /// The values that nothing needs after this step.
+    /// Values that no later step needs.
     pub last_uses: Vec<usize>,
 }
 
-/// A tensor that a step is given.
+/// Tensor input of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
     Local(usize),
@@ -46,7 +46,7 @@ enum Token {
 }
 
 impl Code {
-    /// Reads TorchScript as libtorch prints a frozen network.
+    /// Parses TorchScript as libtorch prints a frozen network.
     pub fn parse(code: &str) -> Result<Self, String> {
         let mut parser =
             Parser { tokens: tokens(code)?, at: 0, names: BTreeMap::new(), steps: Vec::new(), locals: 1, line: 1 };
@@ -68,7 +68,7 @@ impl Code {
         Ok(code)
     }
 
-    /// The numbers of the constants that it uses.
+    /// Returns the numbers of the constants that the code uses.
     pub fn constants(&self) -> impl Iterator<Item = usize> {
         let constant = |input: &Option<Input>| match input {
             Some(Input::Constant(number)) => Some(*number),
@@ -91,7 +91,7 @@ impl Code {
     }
 }
 
-/// The words of the code.
+/// Splits the code into tokens.
 fn tokens(code: &str) -> Result<Vec<Token>, String> {
     let mut tokens = Vec::new();
     let mut rest = code;
@@ -147,13 +147,13 @@ fn tokens(code: &str) -> Result<Vec<Token>, String> {
 
 struct Parser {
     tokens: Vec<Token>,
-    /// The next token.
+    /// Index of the next token.
     at: usize,
     /// Tensors, and lists of them, by their names in the code.
     names: BTreeMap<String, Argument>,
     steps: Vec<Step>,
     locals: usize,
-    /// The statement, for errors.
+    /// Number of the statement, for errors.
     line: usize,
 }
 
@@ -203,7 +203,7 @@ impl Parser {
         }
     }
 
-    /// Takes these words; names and marks, with blanks between them.
+    /// Consumes these words: names and marks, separated by blanks.
     fn words(&mut self, words: &str) -> Result<(), String> {
         for word in words.split(' ') {
             match self.next() {
@@ -215,7 +215,7 @@ impl Parser {
         Ok(())
     }
 
-    /// Names with dots between them.
+    /// Parses names separated by dots.
     fn dotted(&mut self) -> Result<String, String> {
         let mut name = self.name()?;
         while self.takes('.') {
@@ -224,7 +224,7 @@ impl Parser {
         Ok(name)
     }
 
-    /// The class with nothing in it but the function, up to its first statement.
+    /// Parses the class, which holds nothing but the function, up to the function's first statement.
     fn header(&mut self) -> Result<(), String> {
         self.words("class")?;
         self.name()?;
@@ -243,7 +243,7 @@ impl Parser {
         self.end_of_line()
     }
 
-    /// The rest of a statement: a tensor or a list of tensors that is called `name`.
+    /// Parses the rest of a statement: a tensor or a list of tensors that is called `name`.
     fn value(&mut self, name: &str) -> Result<Argument, String> {
         let value = self.argument(0)?;
         let tensor = |item: &Argument| matches!(item, Argument::Tensor(_));
@@ -256,7 +256,7 @@ impl Parser {
         Ok(value)
     }
 
-    /// The rest of the last statement.
+    /// Parses the rest of the last statement.
     fn output(&mut self) -> Result<usize, String> {
         match self.value("return")? {
             Argument::Tensor(Input::Local(local)) => Ok(local),
@@ -290,7 +290,7 @@ impl Parser {
         parsed.map_or_else(|| self.wrong("a number", token), Ok)
     }
 
-    /// Parses what begins with a name: a value or a call.
+    /// Parses a value or a call; both begin with a name.
     fn named(&mut self, depth: usize) -> Result<Argument, String> {
         let name = self.dotted()?;
         if self.takes('(') {
@@ -318,7 +318,7 @@ impl Parser {
         }
     }
 
-    /// An argument, and its keyword where it has one.
+    /// Parses an argument, with its keyword if it has one.
     fn argument_or_keyword(&mut self, depth: usize) -> Result<(Option<String>, Argument), String> {
         let keyword = match self.tokens.get(self.at..self.at + 2) {
             Some([Token::Name(keyword), Token::Mark('=')]) => Some(keyword.clone()),
@@ -342,9 +342,9 @@ impl Parser {
         Ok(Argument::List(items))
     }
 
-    /// Makes a step of a call.
+    /// Turns a call into a step.
     fn call(&mut self, arguments: Arguments) -> Result<Argument, String> {
-        // Where a tensor lies is decided here, not by the file.
+        // The device is decided here, not by the file.
         if arguments.name() == "torch.device" {
             return Ok(Argument::Other);
         }

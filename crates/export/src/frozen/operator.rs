@@ -1,20 +1,20 @@
-//! The operators of a frozen network. There is no other way to what a `model.pt` can make this program do.
+//! Operators of a frozen network. A `model.pt` can make this program do nothing else.
 
 use super::code::Input;
 use contract::TorchError;
 use tch::{TchError, Tensor};
 
-/// libtorch's number for channels-last, as its printed code has it, and for f32.
+/// libtorch's numbers for channels-last and for f32 in its printed code.
 const CHANNELS_LAST: i64 = 2;
 const F32: i64 = 6;
 
-/// The whole numbers that an export can have: the most is the groups of a convolution of as many channels.
+/// Range of the integers in an export. The largest is the number of groups of a convolution with one group per channel.
 const WHOLE: std::ops::RangeInclusive<i64> = 0..=1 << 16;
 
-/// An operator with all that it is given besides tensors.
+/// An operator with all its arguments but the tensors.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Operator {
-    /// Gives what it is given.
+    /// Returns its input.
     Same,
     ChannelsLast,
     Convolution {
@@ -39,15 +39,15 @@ pub enum Operator {
         dilation: Vec<i64>,
         ceil: bool,
     },
-    /// By factors.
+    /// By scale factors.
     UpsampleBilinear(Vec<f64>),
     UpsampleNearest(Vec<f64>),
     Cat(i64),
-    /// An operator of one tensor or two; whether it changes the first.
+    /// An operator of one or two tensors; true if it works in place, on the first.
     Plain(Plain, bool),
 }
 
-/// An operator of tensors alone.
+/// An operator that takes tensors only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plain {
     Add,
@@ -64,15 +64,15 @@ pub enum Plain {
 pub enum Argument {
     Tensor(Input),
     None,
-    /// A whole number, or a truth value: 0 or 1.
+    /// An integer, or a Boolean as 0 or 1.
     Int(i64),
     Float(f64),
     List(Vec<Argument>),
-    /// A text, or a device.
+    /// A string or a device.
     Other,
 }
 
-/// A call.
+/// Arguments of a call.
 #[derive(Debug)]
 pub struct Arguments {
     name: String,
@@ -156,12 +156,12 @@ impl Arguments {
         })
     }
 
-    /// Reads integers that libtorch does not print where they are the default.
+    /// Reads integers, which libtorch does not print where they are the default.
     fn ints_or(&self, position: usize, default: i64) -> Result<Vec<i64>, String> {
         if position < self.positional.len() { self.ints(position) } else { Ok(vec![default; 2]) }
     }
 
-    /// Factors of an upsampling, after no size.
+    /// Reads the factors of an upsampling; refuses an upsampling to a size.
     fn factors(&self, position: usize) -> Result<Vec<f64>, String> {
         if self.positional.get(1) != Some(&Argument::None) {
             return Err(self.wrong("an upsampling to a size, not by factors"));
@@ -169,7 +169,7 @@ impl Arguments {
         self.list(position, |item| if let Argument::Float(value) = item { Some(*value) } else { None })
     }
 
-    /// Refuses more arguments, and another keyword than the one that may stand there with this value.
+    /// Refuses more than `most` positional arguments, and every keyword but the given one with this value.
     fn only(&self, most: usize, keyword: Option<(&str, i64)>) -> Result<(), String> {
         if self.positional.len() > most {
             return Err(self.wrong(&format!("it has {} arguments", self.positional.len())));
@@ -185,7 +185,7 @@ impl Arguments {
 }
 
 impl Operator {
-    /// The operator of a call, and the tensors that it is given.
+    /// Parses a call into its operator and its tensors.
     pub fn parse(mut call: Arguments) -> Result<(Self, Vec<Option<Input>>), String> {
         let short = call.name.strip_prefix("torch.").unwrap_or_default().to_string();
         Ok(match &*short {
@@ -199,7 +199,7 @@ impl Operator {
                 (Self::Same, vec![call.tensor(0)?])
             }
             "to" => {
-                // Where it lies means nothing.
+                // Device and layout mean nothing here.
                 call.keywords.retain(|(name, _)| name != "device" && name != "layout");
                 call.only(1, Some(("dtype", F32)))?;
                 (Self::Same, vec![call.tensor(0)?])
@@ -269,7 +269,7 @@ impl Operator {
         })
     }
 
-    /// Runs it. The inputs are those of [`Operator::parse`].
+    /// Runs the operator. The inputs are those that [`Operator::parse`] returned.
     pub fn run(&self, inputs: &[Option<&Tensor>]) -> Result<Tensor, TorchError> {
         let missing = || TorchError::new("an operator of a saved network lacks a tensor");
         let x = inputs.first().copied().flatten().ok_or_else(missing)?;
@@ -316,7 +316,7 @@ impl Operator {
 }
 
 impl Plain {
-    /// The operator of this name, and how many tensors it takes.
+    /// Returns the operator of this name, and the number of tensors that it takes.
     fn named(name: &str) -> Option<(Self, usize)> {
         Some(match name {
             "add" => (Self::Add, 2),

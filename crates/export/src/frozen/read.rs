@@ -1,13 +1,13 @@
-//! The code inside the archive.
+//! Extraction of the code from the archive.
 
 use flate2::read::DeflateDecoder;
 use std::io::{Cursor, Read};
 use zip::{CompressionMethod, ZipArchive};
 
-/// The most bytes of code: fifty times those of the largest network here. Compressed code may claim any size.
+/// Maximum number of bytes of code: fifty times those of the largest network here. Compressed code may claim any size.
 const LONGEST: u64 = 1 << 20;
 
-/// The only file of code in an archive. Whatever else is in there is not looked at.
+/// Returns the archive's only file of code. No other file in it is read.
 pub fn code(archive: &[u8]) -> Result<String, String> {
     let damaged = |error: zip::result::ZipError| format!("it is no TorchScript, or a damaged one: {error}");
     let mut archive = ZipArchive::new(Cursor::new(archive)).map_err(damaged)?;

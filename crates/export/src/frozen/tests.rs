@@ -1,4 +1,4 @@
-//! Networks read back from their files, and files that are none of ours.
+//! Tests of networks read back from their files, and of files that this crate did not write.
 
 use super::*;
 use crate::{Normalized, follow, torchscript};
@@ -12,7 +12,7 @@ use tch::{CModule, Kind};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-/// A `model.pt` of a network with random weights.
+/// Saves a network with random weights and returns its `model.pt`.
 fn saved(config: &Config) -> Vec<u8> {
     let mut store = VarStore::new(Device::Cpu);
     let network = config.build(&store, 3, 4).unwrap();
@@ -38,7 +38,7 @@ fn read(bytes: &[u8]) -> Result<Frozen, String> {
     Frozen::read(path, bytes, &constants, Device::Cpu).map_err(|error| error.to_string())
 }
 
-/// A `model.pt` of a small UNet with another code: stored, for this crate reads that too.
+/// Returns a `model.pt` of a small UNet with changed code. The code is stored uncompressed, which this crate reads too.
 fn with_code(change: impl Fn(&str) -> String) -> Vec<u8> {
     let bytes = saved(&Config::Unet(unet()));
     let code = read::code(&bytes).unwrap();
@@ -48,7 +48,7 @@ fn with_code(change: impl Fn(&str) -> String) -> Vec<u8> {
     })
 }
 
-/// The archive with other contents.
+/// Rewrites the archive with changed contents.
 fn rewritten(bytes: &[u8], change: impl Fn(&str, Vec<u8>) -> Vec<u8>) -> Vec<u8> {
     use std::io::{Cursor, Read};
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
@@ -147,12 +147,12 @@ fn a_program_is_refused_before_libtorch_sees_it() {
 #[test]
 fn what_is_read_is_bounded() {
     let bytes = saved(&Config::Unet(unet()));
-    // Another file of code would be one that libtorch's loader might take.
+    // libtorch's loader might take a second file of code.
     let mut more = ZipWriter::new_append(std::io::Cursor::new(bytes.clone())).unwrap();
     more.start_file("archive/code/__torch__/other.py", SimpleFileOptions::default()).unwrap();
     let error = read(&more.finish().unwrap().into_inner()).map(drop).unwrap_err();
     assert!(error.contains("2 files of code"), "{error}");
-    // A megabyte of blanks, and a gigabyte that is small as long as it is compressed.
+    // A megabyte of blanks, and 16 MiB of them that are small as long as they are compressed.
     let error = read(&with_code(|code| format!("{code}{}", " ".repeat(1 << 20)))).map(drop).unwrap_err();
     assert!(error.contains("more than 1048576 bytes"), "{error}");
     let mut packed = DeflateEncoder::new(Vec::new(), Compression::fast());
@@ -167,7 +167,7 @@ fn what_is_read_is_bounded() {
     }
 }
 
-/// The archive with its code marked as compressed, which it is.
+/// Marks the archive's code as compressed, which it is.
 fn deflated(mut bytes: Vec<u8>) -> Vec<u8> {
     for (head, method, length, name) in [(b"PK\x03\x04", 8, 26, 30), (b"PK\x01\x02", 10, 28, 46)] {
         for at in 0..bytes.len() - name {

@@ -1,4 +1,4 @@
-//! From libtorch's operators to those of ONNX.
+//! Translation of libtorch's operators to those of ONNX.
 
 use super::numbers;
 use super::proto::{AttributeProto, NodeProto, TensorProto};
@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use tch::Tensor;
 use torch_ext::{Constant, Graph, Operation};
 
-/// What a graph became.
+/// ONNX nodes and weights of a graph.
 pub struct Lowered {
     pub nodes: Vec<NodeProto>,
     pub weights: Vec<TensorProto>,
 }
 
-/// A graph of one input and one output, operator by operator.
+/// Translates a graph with one input and one output, operator by operator.
 pub fn lower(graph: &Graph) -> Result<Lowered, Error> {
     let ([input], [output]) = (&graph.inputs[..], &graph.outputs[..]) else {
         return Err(Error::Interface { inputs: graph.inputs.len(), outputs: graph.outputs.len() });
@@ -34,7 +34,7 @@ pub fn lower(graph: &Graph) -> Result<Lowered, Error> {
             lowering.operation(operation, &mut names)?;
         }
     }
-    // What the last operator gives gets the output's name through one that does nothing: it may be used elsewhere, too.
+    // An Identity gives the last result the output's name, for the result may be used elsewhere, too.
     let last = names.get(output).cloned().unwrap_or_else(|| output.clone());
     lowering.node("Identity", vec![last], OUTPUT, Vec::new());
     Ok(Lowered { nodes: lowering.nodes, weights: lowering.weights })
@@ -46,7 +46,7 @@ struct Lowering<'a> {
     lists: BTreeMap<String, Vec<String>>,
     nodes: Vec<NodeProto>,
     weights: Vec<TensorProto>,
-    /// The names of `weights`.
+    /// Names of `weights`.
     made: BTreeSet<String>,
 }
 
@@ -63,7 +63,7 @@ impl Lowering<'_> {
 
     fn operation(&mut self, operation: &Operation, names: &mut BTreeMap<String, String>) -> Result<(), Error> {
         let output = &*operation.outputs[0];
-        // What works in place gives the same.
+        // In-place operators have the same result.
         let kind = operation.kind.strip_suffix('_').unwrap_or(&operation.kind);
         let arguments = Arguments { operation, graph: self.graph };
         match kind {
@@ -141,7 +141,7 @@ impl Lowering<'_> {
                 inputs.extend(bounds);
                 self.node("Clip", inputs, output, Vec::new());
             }
-            // Where a tensor lies and how it is laid out means nothing in ONNX; all is f32, or was checked to be.
+            // Device and layout mean nothing in ONNX. All values are f32, or were checked to be.
             "aten::contiguous" | "aten::to" | "aten::detach" => {
                 let same = self.value(&operation.inputs[0], names)?;
                 names.insert(output.into(), same);
@@ -151,7 +151,7 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// An upsampling by the factors of an argument.
+    /// Translates an upsampling by scale factors, which are the argument at position `factors`.
     fn resize(
         &mut self,
         arguments: &Arguments,
@@ -176,7 +176,7 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// The names of arguments, by position; those that are None at the end are left out.
+    /// Returns the names of the arguments at `positions`. None, which stands at the end only, is left out.
     fn inputs(
         &mut self,
         arguments: &Arguments,
@@ -189,7 +189,7 @@ impl Lowering<'_> {
         given.iter().map(|name| self.value(name, names)).collect()
     }
 
-    /// The name of a value in the file. A constant is put there when it is first asked for.
+    /// Returns the name of a value in the file, and adds a constant to the file at its first use.
     fn value(&mut self, name: &str, names: &BTreeMap<String, String>) -> Result<String, Error> {
         let (dims, values) = match self.graph.constants.get(name) {
             Some(Constant::Tensor(tensor)) => (tensor.size(), numbers(tensor).map_err(Error::of_weights(name))?),
@@ -204,7 +204,7 @@ impl Lowering<'_> {
     }
 }
 
-/// What an operator is given that is known.
+/// Arguments of an operator that are constants.
 struct Arguments<'a> {
     operation: &'a Operation,
     graph: &'a Graph,
@@ -251,7 +251,7 @@ impl Arguments<'_> {
         }
     }
 
-    /// Refuses another value than the only one that has a translation.
+    /// Refuses any value but the one that has a translation.
     fn expect(&self, position: usize, value: i64) -> Result<(), Error> {
         if self.int(position)? == value { Ok(()) } else { Err(self.other(position, &value.to_string())) }
     }

@@ -1,8 +1,9 @@
-//! The messages of an ONNX file that are written here: names and numbers of onnx.proto (Apache-2.0), version 8 of the format.
+//! Messages of an ONNX file that are written here, with the names and numbers of onnx.proto (Apache-2.0), version 8 of
+//! the format.
 
 use prost::{Message, Oneof};
 
-/// f32 among the kinds of numbers.
+/// Number of f32 among ONNX's data types.
 const FLOAT: i32 = 1;
 
 #[derive(Clone, PartialEq, Message)]
@@ -122,11 +123,11 @@ pub struct TypeProto {
     pub tensor_type: Option<TensorType>,
 }
 
-/// A side of a tensor.
+/// Size of one dimension of a tensor.
 pub enum Dimension {
-    /// As long as it is; the same where the name is the same.
+    /// Any size; the same for dimensions of the same name.
     Any(&'static str),
-    /// So long.
+    /// A fixed size.
     Known(i64),
 }
 

@@ -1,4 +1,4 @@
-//! ONNX files run by ONNX Runtime, where its library is.
+//! ONNX Runtime, loaded from its shared library where that is installed.
 
 use super::numbers;
 use crate::{Error, INPUT, OUTPUT};
@@ -8,10 +8,10 @@ use ort::value::TensorRef;
 use std::path::{Path, PathBuf};
 use tch::Tensor;
 
-/// The library's name, by which the system finds it where it is installed.
+/// File name of the library, by which the system finds an installed one.
 const NAME: &str = if cfg!(target_os = "macos") { "libonnxruntime.dylib" } else { "libonnxruntime.so" };
 
-/// An ONNX file in ONNX Runtime.
+/// An ONNX file loaded into ONNX Runtime.
 #[derive(Debug)]
 pub struct OnnxRuntime {
     session: Session,
@@ -19,8 +19,8 @@ pub struct OnnxRuntime {
 }
 
 impl OnnxRuntime {
-    /// Opens an ONNX file with the ONNX Runtime whose library is the file `library`, or else with the one that the system knows:
-    /// nothing if it knows none. The first library that was opened is the one of the whole program.
+    /// Opens an ONNX file with the ONNX Runtime in the file `library`, or else with the one that the system finds;
+    /// `None` if it finds none. The first library that is opened serves the whole program.
     ///
     /// # Errors
     ///
@@ -38,7 +38,7 @@ impl OnnxRuntime {
         Ok(Some(Self { session, path: path.into() }))
     }
 
-    /// The logits of `images` (`[N, C, H, W]`, from 0 to 1).
+    /// Returns the logits of `images` (`[N, C, H, W]`, from 0 to 1).
     pub fn run(&mut self, images: &Tensor) -> Result<Tensor, Error> {
         let path = &self.path;
         let values = numbers(images).map_err(Error::torch("images for", path))?;

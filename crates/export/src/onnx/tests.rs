@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tch::Device;
 use tch::nn::{ModuleT, VarStore};
 
-/// Every operator that the networks have is in one of them.
+/// Returns networks that together have every operator of our networks.
 fn networks() -> [Config; 5] {
     let unet = UNetConfig { width: 4, depth: 2, ..UNetConfig::default() };
     let block = Block::Residual;
@@ -25,14 +25,14 @@ fn image(n: i64, height: i64, width: i64) -> Tensor {
     Tensor::rand([n, 3, height, width], (Kind::Float, Device::Cpu))
 }
 
-/// ONNX Runtime's library, where scripts/python has installed it.
+/// Returns ONNX Runtime's library, if scripts/python has installed it.
 fn library() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.python/onnxruntime/capi");
     let mut files = fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
     files.find(|path| path.to_string_lossy().contains("libonnxruntime.so"))
 }
 
-/// A network that was followed, with statistics that are no fresh BatchNorm's.
+/// Traces a network whose statistics differ from a fresh BatchNorm's.
 fn script(config: &Config) -> (Normalized, Script) {
     let mut store = VarStore::new(Device::Cpu);
     let network = config.build(&store, 3, 4).unwrap();

@@ -2,7 +2,7 @@ use super::*;
 use crate::Segmentation;
 use serde::Deserialize;
 
-/// What reference/detail.py wrote.
+/// Output of reference/detail.py.
 #[derive(Deserialize)]
 struct Reference {
     logits: Vec<Vec<Vec<Vec<f32>>>>,

@@ -3,7 +3,7 @@ use crate::Segmentation;
 use contract::IGNORE_INDEX;
 use proptest::prelude::*;
 
-/// Samples of four pixels of two classes: so many of them right, or none that counts.
+/// Returns samples of four pixels of two classes, each with the given number of correct pixels, or without valid ones.
 fn batch(samples: &[Option<u8>]) -> Counted {
     let count = samples.len() as i64;
     let (outputs, targets) = (
@@ -20,7 +20,7 @@ fn batch(samples: &[Option<u8>]) -> Counted {
     metric.count(&Tensor::from(0f32), &outputs, &targets).unwrap()
 }
 
-/// The class map of such a sample.
+/// Returns the class map of a sample of [`batch`].
 fn map(right: Option<u8>) -> Vec<u8> {
     let wrong = right.map_or(0, |right| 4 - usize::from(right));
     (0..4).map(|pixel| u8::from(pixel < wrong)).collect()
@@ -32,7 +32,8 @@ fn found(predicted: Vec<Predicted>, batches: &[Vec<Option<u8>>]) -> Vec<Sample> 
     let sample = |Predicted { batch, at, score, classes }: Predicted| {
         let right = batches[batch as usize][at as usize];
         assert_eq!(Vec::<u8>::try_from(classes.flatten(0, -1)).unwrap(), map(right));
-        // Class a has right / 4; b, in predictions alone, has 0 and is there unless all are right.
+        // The IoU of class a is right / 4; that of b, which is in predictions only, is 0 and counts unless all are
+        // right.
         let expected = right.map_or(f64::NAN, |right| if right == 4 { 1.0 } else { f64::from(right) / 8.0 });
         assert!(score == expected || score.is_nan() && expected.is_nan(), "{score}, {expected}");
         (batch, at, right)

@@ -1,4 +1,4 @@
-//! Networks as a configuration asks for them: their sizes, their numbers of parameters, their beginnings.
+//! Tests of the networks that a configuration describes: output sizes, numbers of parameters, initialisation.
 
 use super::*;
 use crate::BatchNorm;
@@ -28,7 +28,7 @@ fn image(size: [i64; 4]) -> Tensor {
 }
 
 /// Published: 31,037,698 for width 64 and two classes (milesial/Pytorch-UNet), 7,763,041 for width 32 and one class
-/// (mateuszbuda/brain-segmentation-pytorch); a class more is `width + 1` parameters more.
+/// (mateuszbuda/brain-segmentation-pytorch); each further class adds `width + 1` parameters.
 #[test]
 fn the_parameter_count_is_the_published_one() {
     let _turn = alone();
@@ -41,7 +41,7 @@ fn the_parameter_count_is_the_published_one() {
     assert_eq!(count(64), 31_037_763);
 }
 
-/// Parameters and those of them that are trained.
+/// Returns the number of all parameters and that of the trained ones.
 fn counts(config: &Config, classes: i64) -> [usize; 2] {
     let _turn = alone();
     let store = VarStore::new(Device::Cpu);
@@ -54,8 +54,8 @@ fn counts(config: &Config, classes: i64) -> [usize; 2] {
     [count(all), count(trained)]
 }
 
-/// MobileNetV2 has 3,504,872 parameters in torchvision, of which 1,281,000 are the classifier's and 412,160 those of its
-/// last convolution, which a UNet leaves out. With a frozen encoder TensorFlow's tutorial on segmentation trains 4,660,323.
+/// MobileNetV2 has 3,504,872 parameters in torchvision. A UNet leaves out 1,281,000 of the classifier and 412,160 of
+/// the last convolution. With a frozen encoder, TensorFlow's tutorial on segmentation trains 4,660,323.
 #[test]
 fn mobilenet_has_the_published_parameters() {
     let encoder = |frozen| EncoderConfig { frozen, ..EncoderConfig::default() };
@@ -67,15 +67,15 @@ fn mobilenet_has_the_published_parameters() {
     assert_eq!(counts(&network(true), 3), [all, 4_660_323]);
 }
 
-/// Published by segmentation_models.pytorch: 24,436,369 for one class with ResNet-34. In torchvision the encoders have
-/// 11,689,512 and 25,557,032 parameters with 18 and 50 layers, of which 513,000 and 2,049,000 are the classifier's.
+/// Published by segmentation_models.pytorch: 24,436,369 for one class with ResNet-34. In torchvision the encoders with
+/// 18 and 50 layers have 11,689,512 and 25,557,032 parameters, of which 513,000 and 2,049,000 are the classifier's.
 #[test]
 fn resnets_have_the_published_parameters() {
     let network = |layers| Config::ResnetUnet(ResNetUNetConfig { layers, ..ResNetUNetConfig::default() });
     assert_eq!(counts(&network(Layers::ThirtyFour), 1)[0], 24_436_369);
     let decoder = 24_436_369 - (21_797_672 - 513_000);
     assert_eq!(counts(&network(Layers::Eighteen), 1)[0], 11_689_512 - 513_000 + decoder);
-    // Its skips are four times as wide, but for the first.
+    // All skips but the first are four times as wide.
     let wider = 9 * (256 * (3 * 512 + 3 * 256) + 128 * 3 * 128 + 64 * 3 * 64);
     assert_eq!(counts(&network(Layers::Fifty), 1)[0], 25_557_032 - 2_049_000 + decoder + wider);
 }
@@ -157,7 +157,7 @@ fn narrow_precisions_stay_close_to_fp32_and_leave_the_weights_alone() {
     let mut model = Precise::new(Box::new(unet), &store, Precision::Fp32).unwrap();
     let x = image([2, 3, 16, 16]);
     let expected = model.forward_t(&x, false);
-    // They round at the 9th and at the 12th bit.
+    // bf16 rounds at the 9th bit, fp16 at the 12th.
     for (precision, close) in [(Precision::Bf16, 1e-3..0.05), (Precision::Fp16, 1e-4..6e-3)] {
         model.precision = precision;
         let difference = (model.forward_t(&x, false) - &expected).norm() / expected.norm();
@@ -222,9 +222,9 @@ fn impossible_values_are_named() {
     assert_eq!(Config::ResnetUnet(ResNetUNetConfig { common, ..ResNetUNetConfig::default() }).check(), Ok(()));
 }
 
-/// What a pass in training leaves: outputs, gradients and running statistics.
+/// Returns outputs, gradients and running statistics after a training pass.
 fn trained(config: &Config) -> Vec<(String, Tensor)> {
-    // Not drawn: tests that run beside this one draw from the same generator.
+    // Computed, not drawn: tests that run at the same time draw from the same generator.
     let noise = |shape: &[i64], seed: f64| {
         let places = Tensor::arange(shape.iter().product::<i64>(), (Kind::Double, Device::Cpu)) + 1.0;
         ((places * 12.9898 + seed * 78.233).sin() * 43758.5453).frac().to_kind(Kind::Float).reshape(shape)
@@ -263,7 +263,7 @@ fn what_is_computed_twice_comes_out_the_same() {
             }
         }
     }
-    // Gradients of what is read in three places are added in another order.
+    // Gradients of tensors that are read in three places are summed in another order.
     let networks = [false, true].map(|recompute| {
         let common = Common { recompute, ..Common::default() };
         let mobile = MobileNetV2UNetConfig { width_multiplier: 0.1, common: common.clone(), ..Default::default() };
@@ -272,7 +272,8 @@ fn what_is_computed_twice_comes_out_the_same() {
     });
     for (kept, again) in networks[0].iter().zip(&networks[1]) {
         let [kept, again] = [kept, again].map(trained);
-        // Where a BatchNorm follows, what should be zero is what rounding makes of it: all are measured by the largest.
+        // In front of a BatchNorm, gradients that should be zero are rounding noise: all are compared with the largest
+        // value.
         let largest = kept.iter().map(|(_, of)| of.abs().max().double_value(&[])).fold(0.0, f64::max);
         for ((name, kept), (_, again)) in kept.into_iter().zip(again) {
             let same = name.contains("running") || name == "outputs";

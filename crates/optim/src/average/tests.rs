@@ -1,10 +1,10 @@
-//! The average against NumPy's, its exchange with the network, its state.
+//! Tests of the average against NumPy's, of swapping and of the state.
 
 use super::*;
 use serde::Deserialize;
 use tch::{Device, Kind};
 
-/// What reference/average.py writes.
+/// Output of reference/average.py.
 #[derive(Deserialize)]
 struct Case {
     decay: f64,
@@ -17,7 +17,7 @@ fn cases() -> Vec<Case> {
     serde_json::from_str(include_str!("../../reference/average.json")).unwrap()
 }
 
-/// A weight in the channels-last layout, one of a name that could be taken for the count, and a count that is no average.
+/// Returns a channels-last weight, a variable with the name of the count of updates, one in bf16, and an integer count.
 fn variables() -> StateDict {
     let floats =
         |shape: &[i64]| Tensor::arange(shape.iter().product::<i64>(), (Kind::Float, Device::Cpu)).reshape(shape);
@@ -37,7 +37,7 @@ fn copied(state: &StateDict) -> StateDict {
     state.iter().map(|(name, tensor)| (name.clone(), tensor.detach().copy())).collect()
 }
 
-/// Changes all values, the more the greater `by` is.
+/// Adds `by` to all values.
 fn train(variables: &StateDict, by: i64) {
     let _no_grad = tch::no_grad_guard();
     variables.values().for_each(|tensor| drop(tensor.shallow_clone().g_add_scalar_(by)));
@@ -95,7 +95,7 @@ fn an_exchange_is_undone_by_another_to_the_bit() {
         assert!(value.equal(&state[&format!("average.{name}")]), "{name}");
     }
     assert!(!variables["conv"].equal(&values["conv"]) && variables["conv"].is_leaf());
-    // The state is that of the averages wherever they are, but nothing may be taken in.
+    // The state holds the averages, swapped or not, but no update is accepted.
     assert_same(&average.state(), &state);
     let error = average.update().unwrap_err().to_string();
     assert!(error.contains("swap them back"), "{error}");
@@ -116,7 +116,7 @@ fn a_state_continues_to_the_bit() {
         train(&variables, step);
         whole.update().unwrap();
         first.update().unwrap();
-        // Another one, with a past of its own, goes on.
+        // Another average, with its own past, continues from the state.
         let mut second = Average::new(0.5, shared(&variables)).unwrap();
         second.update().unwrap();
         second.load_state(&copied(&first.state())).unwrap();

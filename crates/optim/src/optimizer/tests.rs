@@ -1,4 +1,4 @@
-//! The fused kernels against plain tensor operations, and what a training relies on: rejection, accumulation, state.
+//! Tests of the fused kernels against plain tensor operations, and of rejection, accumulation and state.
 
 mod failures;
 mod gradients;
@@ -22,14 +22,14 @@ fn config(rule: Rule) -> Config {
     Config { rule, learning_rate: 0.05, weight_decay: 0.1, ..Config::default() }
 }
 
-/// Values between -1 and 1 that look like noise and are a function of `seed`: tests share libtorch's generator.
+/// Returns values between -1 and 1 that look like noise and depend only on `seed`: tests share libtorch's generator.
 fn noise(like: &Tensor, seed: u64) -> Tensor {
     let places = Tensor::arange(like.numel() as i64, (Kind::Double, Device::Cpu)) + 1.0;
     let values = ((places * 12.9898 + seed as f64 * 78.233).sin() * 43758.5453).frac();
     values.to_kind(Kind::Float).reshape(like.size())
 }
 
-/// A scalar, a vector, a matrix, and the weights of a convolution in the channels-last layout.
+/// Returns a scalar, a vector, a matrix, and the weights of a convolution in the channels-last layout.
 fn parameters() -> Vec<(String, Tensor)> {
     let shapes: [(&str, &[i64]); 4] = [("scalar", &[]), ("vector", &[7]), ("matrix", &[3, 4]), ("conv", &[4, 3, 3, 2])];
     let parameter = |(seed, (name, shape)): (u64, (&str, &[i64]))| {
@@ -47,11 +47,14 @@ fn gradients(parameters: &[(String, Tensor)], batch: u64) -> Vec<Tensor> {
     (0..).zip(parameters).map(|(i, (_, p))| noise(p, 100 + 10 * batch + i)).collect()
 }
 
-/// A loss whose gradients are those of `batch`, whatever the parameters are.
+/// Returns a loss whose gradients are those of `batch`, whatever the parameters are.
 fn loss(parameters: &[(String, Tensor)], batch: u64) -> Tensor {
     let gradients = gradients(parameters, batch);
     parameters.iter().zip(gradients).map(|((_, p), g)| (p * g).sum(Kind::Float)).sum()
 }
+
+/// One update.
+const ONCE: Length = Length { updates_per_epoch: 1, epochs: 1 };
 
 /// Parameters and an optimizer of them.
 struct Setup {
@@ -67,7 +70,7 @@ impl Setup {
     fn scheduled(config: &Config, schedule: Schedule) -> Self {
         let parameters = parameters();
         let shared = parameters.iter().map(|(name, p)| (name.clone(), p.shallow_clone())).collect();
-        Self { optim: config.build(shared, schedule, 10, 1).unwrap(), parameters }
+        Self { optim: config.build(shared, schedule, Length { updates_per_epoch: 10, epochs: 1 }).unwrap(), parameters }
     }
 
     fn batch(&mut self, batch: u64) -> Option<Update> {
@@ -78,7 +81,7 @@ impl Setup {
         self.parameters.iter().map(|(name, p)| (name.clone(), p.detach().copy())).collect()
     }
 
-    /// A copy of the optimizer's state, as a checkpoint would bring it back: in the plain layout.
+    /// Returns a copy of the optimizer's state as a checkpoint would restore it: in the contiguous layout.
     fn state(&self) -> StateDict {
         self.optim.state().into_iter().map(|(name, t)| (name, t.detach().copy().contiguous())).collect()
     }
@@ -91,8 +94,8 @@ fn assert_same(left: &StateDict, right: &StateDict) {
     }
 }
 
-/// Each rule as its paper writes it, in f64: Kingma & Ba (2015), algorithm 1; Loshchilov & Hutter (2019), algorithms 1
-/// and 2; Sutskever et al. (2013) with the learning rate outside of the velocity.
+/// Reference of each rule as in its paper, in f64: Kingma & Ba (2015), algorithm 1; Loshchilov & Hutter (2019),
+/// algorithms 1 and 2; Sutskever et al. (2013) with the learning rate outside of the velocity.
 struct Oracle {
     config: Config,
     values: Vec<Tensor>,
@@ -108,7 +111,7 @@ impl Oracle {
         Self { config: config.clone(), first: zeros(), second: zeros(), values, t: 0 }
     }
 
-    /// One update with the mean of the `batches`, and the norm of that mean.
+    /// Makes one update with the mean of the `batches`, and returns the norm of that mean.
     fn update(&mut self, batches: &[Vec<Tensor>], lr: f64) -> f64 {
         let mean = |i: usize| batches.iter().map(|b| b[i].to_kind(Kind::Double)).sum::<Tensor>() / batches.len() as f64;
         let gradients: Vec<Tensor> = (0..self.values.len()).map(mean).collect();
@@ -144,7 +147,7 @@ impl Oracle {
         (corrected / (root + adam.epsilon), first, second)
     }
 
-    /// The greatest difference of `parameters` from this, as a share of the greatest value.
+    /// Returns the greatest difference of `parameters` from the reference, as a fraction of the greatest value.
     fn difference(&self, parameters: &[(String, Tensor)]) -> f64 {
         let greatest = |t: Tensor| t.abs().max().double_value(&[]);
         let all = self.values.iter().zip(parameters);
@@ -153,7 +156,7 @@ impl Oracle {
     }
 }
 
-/// Ten updates of both; the greatest difference of the parameters and of the norms.
+/// Makes ten updates of both, and returns the greatest difference of the parameters and of the norms.
 fn compare(config: &Config) -> (f64, f64) {
     let schedule = Schedule { warmup: 3, decay: Decay::Cosine { floor: 0.2 } };
     let mut fused = Setup::scheduled(config, schedule.clone());
@@ -200,11 +203,11 @@ proptest! {
     }
 }
 
-/// Losses that are not finite over good gradients, gradients that are not finite under a good loss, and both at once.
+/// Returns non-finite losses with finite gradients, finite losses with non-finite gradients, and both at once.
 fn bad_losses(parameters: &[(String, Tensor)]) -> Vec<(&'static str, Tensor)> {
     let good = || loss(parameters, 5);
     let last = &parameters[parameters.len() - 1].1;
-    // The root's slope at 0 is infinite.
+    // The slope of the square root at 0 is infinite.
     let steep = (last - last.detach()).sqrt().sum(Kind::Float);
     assert_eq!(steep.double_value(&[]), 0.0);
     vec![
@@ -231,7 +234,7 @@ fn what_is_not_finite_changes_nothing_and_the_next_update_is_as_if_it_had_not_be
             let update = setup.optim.minimize(&bad).unwrap().unwrap();
             assert_eq!(update.rejected.double_value(&[]), 1.0, "{name}");
             assert_same(&setup.values(), &values);
-            // The schedule goes on.
+            // The schedule advances.
             state.insert(UPDATES.into(), Tensor::from(3i64));
             assert_same(&setup.state(), &state);
 
@@ -262,7 +265,7 @@ fn one_bad_batch_rejects_the_update_it_is_accumulated_into_also_across_a_checkpo
     let (mut setup, mut resumed) = (Setup::new(&config), Setup::new(&config));
     let before = setup.values();
     setup.batch(0);
-    // The loss alone is bad: nothing of it is left in the gradients.
+    // Only the loss is bad: its gradients are finite.
     assert!(setup.optim.minimize(&(loss(&setup.parameters, 1) + f64::NAN)).unwrap().is_none());
     resumed.optim.load_state(&setup.state()).unwrap();
     for setup in [setup, resumed] {
@@ -299,7 +302,7 @@ fn a_state_taken_anywhere_continues_to_the_bit() {
             let [mut whole, mut first, mut second] = [(); 3].map(|()| Setup::scheduled(&config, schedule.clone()));
             (0..10).for_each(|batch| drop(whole.batch(batch)));
             (0..taken_after).for_each(|batch| drop(first.batch(batch)));
-            // What the fresh optimizer has gathered before must not be mixed in.
+            // Gradients accumulated by the fresh optimizer must not be mixed in.
             second.batch(50);
             let _no_grad = tch::no_grad_guard();
             let values = first.values();
@@ -341,7 +344,7 @@ fn a_state_that_does_not_fit_is_an_error_and_changes_nothing() {
         let error = into.optim.load_state(&state).unwrap_err().to_string();
         assert!(error.contains(message), "{error} instead of {message}");
         assert_same(&into.values(), &values);
-        // The waiting gradients are part of the state.
+        // The accumulated gradients are part of the state.
         assert_same(&into.state(), &before);
     }
 }
@@ -350,7 +353,7 @@ fn a_state_that_does_not_fit_is_an_error_and_changes_nothing() {
 fn the_norm_is_told_as_it_was_before_clipping() {
     let weight = Tensor::zeros([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
     let config = Config { rule: SGD, learning_rate: 1.0, clip_norm: Some(1.0), ..Config::default() };
-    let mut optim = config.build(vec![("w".into(), weight.shallow_clone())], Schedule::default(), 1, 1).unwrap();
+    let mut optim = config.build([("w".into(), weight.shallow_clone())].into(), Schedule::default(), ONCE).unwrap();
     let loss = (&weight * Tensor::from_slice(&[3f32, -4.0])).sum(Kind::Float);
     let update = optim.minimize(&loss).unwrap().unwrap();
     assert_eq!(update.gradient_norm.double_value(&[]), 5.0);

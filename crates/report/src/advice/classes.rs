@@ -1,14 +1,14 @@
-//! What the scores of single classes say.
+//! Checks of the scores of single classes.
 
 use super::{Finding, Warning, warn};
 use crate::scores::{class_scores, ratio};
 use crate::text::{count, names, percent};
 use crate::{Line, Run, Stage};
 
-/// A class is in the targets, and none of its pixels is found.
+/// Checks that some pixels of each class in the targets are found.
 ///
-/// Threshold: IoU 0. With an evaluation that is read from its confusion matrix, which also tells whether the class is
-/// never predicted or always in wrong places; without one, from the last validation.
+/// Threshold: IoU 0. With an evaluation, its confusion matrix also shows if the class is never predicted or always in
+/// the wrong place; without one, the IoU is that of the last validation.
 pub fn unfound_classes(run: &Run) -> Finding {
     let found: Vec<(&str, String)> = match (&run.evaluation, last(run)) {
         (Some(evaluation), _) => {
@@ -34,14 +34,15 @@ pub fn unfound_classes(run: &Run) -> Finding {
         Warning {
             title: format!("{} of {} classes not found at all: {}", found.len(), run.classes.len(), names(found.iter().map(|f| f.0))),
             evidence: format!("{each}."),
-            advice: "If the class is rare: weigh it more (loss.class_weights) or add Dice to the loss (loss.dice). Also look \
-                     whether its masks are right (app data check), and whether it survives resizing to data.size."
+            advice: "If the class is rare: weigh it more (loss.class_weights) or add Dice to the loss (loss.dice). Also check \
+                     that its masks are right (app data check), and that it survives resizing to data.size."
                 .into(),
         }
     }))
 }
 
-/// The validation targets show one class, so a network is perfect that knows nothing else.
+/// Checks that the validation targets have more than one class: a network that always predicts the only class has
+/// perfect scores.
 ///
 /// Threshold: one class with pixels in the evaluation's targets.
 pub fn one_class(run: &Run) -> Finding {
@@ -64,9 +65,10 @@ pub fn one_class(run: &Run) -> Finding {
     })
 }
 
-/// A class is in no validation target, so its score says nothing and is not in the mean.
+/// Checks that each class occurs in the validation targets: the score of an absent class is undefined and excluded from
+/// the mean.
 ///
-/// Threshold: no pixel at all in the evaluation's targets; without an evaluation, no IoU in the last validation.
+/// Threshold: no pixel in the evaluation's targets; without an evaluation, no IoU in the last validation.
 pub fn absent_classes(run: &Run) -> Finding {
     let absent: Vec<&str> = match (&run.evaluation, last(run)) {
         (Some(evaluation), _) => {
@@ -82,7 +84,7 @@ pub fn absent_classes(run: &Run) -> Finding {
         (None, None) => return Finding::Unknown("no validation".into()),
     };
     warn((!absent.is_empty()).then(|| Warning {
-        title: format!("Classes that the validation data does not have: {}", names(absent.iter().copied())),
+        title: format!("Classes missing from the validation data: {}", names(absent.iter().copied())),
         evidence: format!("{} of {} classes have no pixel in the validation targets.", absent.len(), run.classes.len()),
         advice: "Their scores are left out of the means, so means of runs with other validation data cannot be compared. \
                  Split the data so that every class is in both parts, or leave the class out."
@@ -90,7 +92,7 @@ pub fn absent_classes(run: &Run) -> Finding {
     }))
 }
 
-/// Much of the validation targets does not count.
+/// Checks that most pixels of the validation targets count.
 ///
 /// Threshold: at least half of the pixels are ignored.
 pub fn ignored_pixels(run: &Run) -> Finding {
@@ -107,7 +109,7 @@ pub fn ignored_pixels(run: &Run) -> Finding {
                 percent(share)
             ),
             advice:
-                "Where that is not meant: look at the table of labels (data.labels) and at the masks (app data check)."
+                "If that is not intended: look at the table of labels (data.labels) and at the masks (app data check)."
                     .into(),
         }
     }))

@@ -1,13 +1,13 @@
-//! What the curves of loss and score say.
+//! Checks of the curves of loss and score.
 
 use super::{Finding, Warning, mean, warn};
 use crate::text::{count, number, percent};
 use crate::{Run, Stage, Status};
 
-/// The validation loss rises while the training loss goes on falling.
+/// Checks that the validation loss does not rise while the training loss keeps falling.
 ///
-/// Threshold: its smallest value is at least 5 epochs old; the mean of its last 3 is at least 10 % above that value; and
-/// the mean of the last 3 training losses at least 5 % below the training loss of that epoch.
+/// Threshold: the smallest validation loss is at least 5 epochs old; the mean of the last 3 is at least 10 % above it;
+/// and the mean of the last 3 training losses is at least 5 % below the training loss of that epoch.
 pub fn overfitting(run: &Run) -> Finding {
     let train = run.history.scores(Stage::Train, "loss");
     let validation = run.history.scores(Stage::Validation, "loss");
@@ -40,11 +40,11 @@ pub fn overfitting(run: &Run) -> Finding {
     }))
 }
 
-/// The loss is not finite, or jumps.
+/// Checks that the loss is finite and does not jump.
 ///
 /// Threshold: any training line whose loss is not finite; or an epoch whose training loss is at least 1.5 times the
-/// smallest before it, where that is also a rise by at least a tenth of the first epoch's loss (a loss near zero may
-/// double and mean nothing).
+/// smallest before it and exceeds that by at least a tenth of the first epoch's loss (doubling a loss near zero means
+/// nothing).
 pub fn learning_rate_too_high(run: &Run) -> Finding {
     let lines = || run.history.of(Stage::Train).chain(run.history.of(Stage::Step));
     let losses = run.history.scores(Stage::Train, "loss");
@@ -89,11 +89,11 @@ pub fn learning_rate_too_high(run: &Run) -> Finding {
     }))
 }
 
-/// The score was still rising when the run ended.
+/// Checks that the score had stopped improving when the run ended.
 ///
-/// Threshold, for runs that no process trains any more and that have 4 epochs or more: the best epoch is among the last
-/// tenth (the last 2 at least), and the mean of the last quarter of the epochs is better than the mean of the quarter
-/// before by at least 5 % of all that the score ever gained.
+/// Threshold, for runs of at least 4 epochs that are not running: the best epoch is among the last tenth (at least the
+/// last 2), and the mean of the last quarter of the epochs is better than the mean of the quarter before by at least
+/// 5 % of the total gain of the score.
 pub fn undertrained(run: &Run) -> Finding {
     let (metric, greatest) = run.deciding();
     let scores = run.history.scores(Stage::Validation, metric);

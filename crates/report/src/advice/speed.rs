@@ -1,14 +1,14 @@
-//! What the times of an epoch say.
+//! Check of the times of an epoch.
 
 use super::{Finding, Warning, warn};
 use crate::Run;
 use crate::budget::{self, PARTS, Slice};
 use crate::text::{duration, percent};
 
-/// Training waits for data.
+/// Checks that training does not wait for data.
 ///
-/// Threshold: of the time in training steps (data, transfer and compute) in the last 10 timed epochs, at least 20 % is
-/// waiting for data. The first epoch is left out where there are others: it fills caches.
+/// Threshold: at least 20 % of the time in training steps (data, transfer and compute) in the last 10 timed epochs is
+/// waiting for data. The first epoch is excluded if there are others: it fills caches.
 pub fn data_bound(run: &Run) -> Finding {
     let slices = budget::epochs(&run.history);
     let warm = if slices.len() > 1 { &slices[1..] } else { &slices[..] };

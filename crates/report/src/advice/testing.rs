@@ -1,4 +1,4 @@
-//! Runs for tests: what a healthy one looks like.
+//! Synthetic runs for tests, among them a healthy one.
 
 use crate::{Class, History, Line, Run, Stage, Status};
 use serde_json::json;
@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 
 pub type Scalars = BTreeMap<String, Option<f64>>;
 
-/// Scalars by name.
+/// Returns scalars by name; those that are not finite become `None`.
 pub fn scalars(pairs: &[(&str, f64)]) -> Scalars {
     pairs.iter().map(|(name, value)| (name.to_string(), value.is_finite().then_some(*value))).collect()
 }
 
-/// A history of so many epochs of 10 steps and 60 seconds; `None` leaves the validation line out.
+/// Returns a history of `epochs` epochs of 10 steps and 60 seconds each; `None` omits the validation line.
 pub fn history(epochs: u64, train: impl Fn(u64) -> Scalars, validation: impl Fn(u64) -> Option<Scalars>) -> History {
     let line = |stage, epoch: u64, scalars| Line { stage, epoch, step: 10 * epoch, time: 60.0 * epoch as f64, scalars };
     let lines = (1..=epochs).flat_map(|epoch| {
@@ -21,12 +21,12 @@ pub fn history(epochs: u64, train: impl Fn(u64) -> Scalars, validation: impl Fn(
     History { lines: lines.flatten().collect() }
 }
 
-/// A little noise, the same in every run of the tests.
+/// Returns a little noise, the same in every run of the tests.
 pub fn noise(epoch: u64, salt: u64) -> f64 {
     (((epoch * 7919 + salt * 104_729) % 1000) as f64 / 1000.0 - 0.5) * 0.04
 }
 
-/// A finished run of so many epochs with this history.
+/// Returns a finished run with this history.
 pub fn run(history: History) -> Run {
     Run {
         name: "healthy".into(),
@@ -40,7 +40,7 @@ pub fn run(history: History) -> Run {
     }
 }
 
-/// Loss and scores that settle, with noise; 5 % of the steps' time is waiting for data.
+/// Returns a loss that converges, with noise; 5 % of the steps' time is waiting for data.
 pub fn healthy_train(epoch: u64) -> Scalars {
     let loss = 0.3 + 0.6 * (-(epoch as f64) / 6.0).exp() + noise(epoch, 1);
     scalars(&[
@@ -54,14 +54,14 @@ pub fn healthy_train(epoch: u64) -> Scalars {
     ])
 }
 
-/// As [`healthy_train`], on other data.
+/// Like [`healthy_train`], on the validation data, with scores.
 pub fn healthy_validation(epoch: u64) -> Option<Scalars> {
     let gone = (-(epoch as f64) / 6.0).exp();
     let (loss, iou) = (0.4 + 0.7 * gone + noise(epoch, 2), 0.8 - 0.6 * gone + noise(epoch, 3));
     Some(scalars(&[("loss", loss), ("mean_iou", iou), ("iou/pet", iou - 0.1), ("iou/background", iou + 0.1)]))
 }
 
-/// A run with which nothing is wrong.
+/// Returns a run without problems.
 pub fn healthy() -> Run {
     run(history(40, healthy_train, healthy_validation))
 }

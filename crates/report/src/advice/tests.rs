@@ -15,12 +15,12 @@ fn with(name: &str, value: impl Fn(u64) -> f64, of: Scalars, epoch: u64) -> Scal
     of
 }
 
-/// A healthy run whose validation has `name` as given.
+/// Returns a healthy run whose validation scalar `name` has these values.
 fn validated(epochs: u64, name: &str, value: impl Fn(u64) -> f64) -> Run {
     run(history(epochs, healthy_train, |epoch| Some(with(name, &value, healthy_validation(epoch).unwrap(), epoch))))
 }
 
-/// A healthy run whose training has `name` as given.
+/// Returns a healthy run whose training scalar `name` has these values.
 fn trained(epochs: u64, name: &str, value: impl Fn(u64) -> f64) -> Run {
     run(history(epochs, |epoch| with(name, &value, healthy_train(epoch), epoch), healthy_validation))
 }

@@ -1,4 +1,4 @@
-//! What is wrong, with its evidence and what to do.
+//! Warnings, with evidence and advice.
 
 use crate::Run;
 use crate::advice::{Finding, examine};
@@ -31,7 +31,7 @@ pub(super) fn warnings(run: &Run) -> Markup {
         }
         p.note {
             @if !fine.is_empty() { "Looked for and not found: " (fine) ". " }
-            @if !unknown.is_empty() { "Could not be looked for: " (unknown.join(", ")) "." }
+            @if !unknown.is_empty() { "Could not be checked: " (unknown.join(", ")) "." }
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Where the time went: a stack for each epoch, and all of it in one bar for each run.
+//! Time budget: a stack for each epoch, and one bar for each whole run.
 
 use super::percent;
 use crate::budget::{OTHER, PARTS, Slice, epochs, grouped};
 use crate::{Report, text};
 use maud::{Markup, html};
 
-/// As many stacks as stand beside each other at most.
+/// Maximum number of stacks.
 const STACKS: usize = 120;
 
 pub(super) fn budget(report: &Report) -> Markup {
@@ -46,7 +46,7 @@ pub(super) fn budget(report: &Report) -> Markup {
 
 fn stacks(slices: &[Slice]) -> Markup {
     let stacks = grouped(slices, STACKS);
-    // Groups are compared by the mean of their epochs: the last one may have fewer.
+    // Compare groups by the mean of their epochs: the last group may have fewer.
     let length = |slice: &Slice| (slice.epochs.1 - slice.epochs.0 + 1) as f64;
     let longest = stacks.iter().map(|slice| slice.total() / length(slice)).fold(0.0, f64::max);
     html! {
@@ -83,7 +83,7 @@ fn segments(slice: &Slice, whole: f64, side: &str) -> Markup {
     }
 }
 
-/// All of a slice in words, for those who point at it.
+/// Describes a slice in words, for its tooltip.
 fn words(slice: &Slice) -> String {
     let epochs = match slice.epochs {
         (first, last) if first == last => format!("epoch {first}"),

@@ -1,4 +1,4 @@
-//! The configuration, what differs from the runs beside it, and the environment.
+//! The configuration, its differences from the compared runs, and the environment.
 
 use super::{NONE, color};
 use crate::flat::{Row, beside};
@@ -33,7 +33,7 @@ pub(super) fn config(report: &Report) -> Markup {
     }
 }
 
-/// The keys of one section of the configuration.
+/// Returns the keys of one section of the configuration.
 fn section(rows: &[Row]) -> Markup {
     let name = rows.first().map_or("", |row| first(&row.key));
     html! {
@@ -66,7 +66,7 @@ fn environment(report: &Report) -> Markup {
     html! {
         h3 { "Environment" }
         @if known.is_empty() {
-            p.note { "Nothing is known of what this run ran on." }
+            p.note { "The environment of this run is unknown." }
         } @else {
             div.scroll { table.environment {
                 @if known.len() > 1 {

@@ -1,11 +1,11 @@
-//! The best and the worst predictions.
+//! Gallery of the best and the worst predictions.
 
 use super::scores::swatch;
 use crate::{Error, Evaluation, IGNORED, Run, Sample, picture, scores};
 use maud::{Markup, html};
 use serde::Serialize;
 
-/// A sample's masks as the script takes them.
+/// Masks of a sample, as the script expects them.
 #[derive(Serialize)]
 pub(super) struct Masks {
     width: usize,
@@ -46,7 +46,8 @@ pub(super) fn gallery(run: &Run) -> Result<Markup, Error> {
     })
 }
 
-/// Samples in a row. `first` is the place of the first among the page's masks, where the best come first.
+/// Returns a row of samples. `first` is the index of the first one among the page's masks, where the best samples come
+/// first.
 fn row(title: &str, samples: &[Sample], first: usize) -> Result<Markup, Error> {
     if samples.is_empty() {
         return Ok(html! {});
@@ -74,7 +75,7 @@ fn row(title: &str, samples: &[Sample], first: usize) -> Result<Markup, Error> {
     Ok(html! { h3 { (title) } div.gallery { @for figure in figures { (figure) } } })
 }
 
-/// The share of valid pixels whose class is not the target's.
+/// Returns the share of valid pixels that are predicted wrongly.
 fn wrong(sample: &Sample) -> Option<f64> {
     let pairs = || sample.target.iter().zip(&sample.prediction).filter(|(target, _)| **target != IGNORED);
     let wrong = pairs().filter(|(target, prediction)| target != prediction).count();

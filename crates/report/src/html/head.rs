@@ -1,4 +1,4 @@
-//! The head of the page: what run this is, and how it did.
+//! Head of the page: identity and results of the run.
 
 use super::{color, number};
 use crate::{Report, Run, Stage, Status, text};
@@ -40,7 +40,7 @@ fn status(run: &Run) -> Markup {
     html! { span class={ "status " (class) } { (words) } }
 }
 
-/// Name, value, and a remark behind it.
+/// Returns name, value and remark of each fact.
 fn facts(run: &Run) -> Vec<(String, String, String)> {
     let last = |stage| run.history.scores(stage, "loss").last().map(|(_, loss)| *loss);
     let (metric, _) = run.deciding();
@@ -63,12 +63,12 @@ fn facts(run: &Run) -> Vec<(String, String, String)> {
     facts
 }
 
-/// All runs in a table, with the colours of their curves.
+/// Returns a table of all runs, with the colours of their curves.
 fn runs(report: &Report) -> Markup {
     html! {
         div.scroll {
             table.runs {
-                caption { "Runs beside each other" }
+                caption { "Runs compared" }
                 thead { tr {
                     th scope="col" { "Run" }
                     th scope="col" { "Status" }

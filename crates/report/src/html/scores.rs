@@ -1,11 +1,11 @@
-//! The confusion matrix, the scores of each class, and the calibration.
+//! Confusion matrix, scores of each class, and calibration.
 
 use super::{color, number, percent};
 use crate::scores::{accuracy, calibration_error, class_scores, mean_iou, ratio};
 use crate::{Bin, ClassScores, Evaluation, Report, Run, text};
 use maud::{Markup, html};
 
-/// With more classes than this the matrix has colours and no numbers in its cells.
+/// Maximum number of classes for which the cells of the matrix have numbers; with more, they have colours only.
 const LEGIBLE: usize = 12;
 
 pub(super) fn scores(report: &Report) -> Markup {
@@ -28,7 +28,7 @@ pub(super) fn scores(report: &Report) -> Markup {
     }
 }
 
-/// A table that sorts by any of its columns.
+/// Returns a table of the classes, sortable by each column.
 fn classes(report: &Report, scores: &[ClassScores]) -> Markup {
     let others: Vec<(usize, &Run, Vec<ClassScores>)> = report
         .runs()
@@ -70,12 +70,12 @@ fn classes(report: &Report, scores: &[ClassScores]) -> Markup {
     }
 }
 
-/// The colour of a class.
+/// Returns a swatch of the colour of a class.
 pub(super) fn swatch([red, green, blue]: [u8; 3]) -> Markup {
     html! { i.swatch style=(format!("--color: rgb({red} {green} {blue})")) {} }
 }
 
-/// Rows are the targets and add up to one: a row says what became of a class.
+/// Returns the confusion matrix. Rows are the targets and add up to one: a row shows how a class was predicted.
 fn matrix(run: &Run, evaluation: &Evaluation) -> Markup {
     let dense = run.classes.len() > LEGIBLE;
     html! {
@@ -116,14 +116,14 @@ fn matrix(run: &Run, evaluation: &Evaluation) -> Markup {
     }
 }
 
-/// The side of the diagram in units of its own.
+/// Side of the diagram in its own units.
 const SIDE: f64 = 200.0;
 
-/// The reliability diagram: in each bin of confidence the share of pixels that are right, beside the diagonal.
+/// Returns the reliability diagram: the share of correct pixels in each bin of confidence, against the diagonal.
 fn calibration(bins: &[Bin]) -> Markup {
     let pixels: u64 = bins.iter().map(|bin| bin.count).sum();
     let Some(error) = calibration_error(bins) else {
-        return html! { figure.calibration { figcaption { "Calibration" } p.note { "No confidences were written down." } } };
+        return html! { figure.calibration { figcaption { "Calibration" } p.note { "No confidences were recorded." } } };
     };
     let confident: f64 = bins.iter().map(|bin| bin.confidence_sum).sum::<f64>() / pixels as f64;
     let right = ratio(bins.iter().map(|bin| bin.correct).sum(), pixels);

@@ -81,7 +81,7 @@ fn all_parts_are_there_for_a_run_that_has_all() {
     assert_eq!(page.matches("<canvas").count(), 3);
     assert_eq!(page.matches("data:image/png;base64,").count(), 3);
     assert_eq!(page.matches("class=\"stack-of\"").count(), 40);
-    // The worst are shown first, and the masks of the best come first.
+    // The worst samples are shown first, but the masks of the best come first.
     let places: Vec<&str> = page.split("data-sample=\"").skip(1).map(|rest| &rest[..1]).collect();
     assert_eq!(places, ["1", "2", "0"]);
     assert!(page.contains("33.3\u{a0}%"), "one of three valid pixels is wrong");

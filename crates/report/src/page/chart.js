@@ -1,9 +1,9 @@
-// One chart: what is in view, its axes and its curves. What a person does with it stands in pointer.js.
+// One chart: its view, axes and curves. Interaction is in pointer.js.
 
 const MARGIN = { left: 52, right: 12, top: 12, bottom: 22 };
 const SVG = "http://www.w3.org/2000/svg";
 
-/** An SVG element with attributes. */
+/** Creates an SVG element with attributes. */
 function svg(name, attributes, parent) {
   const element = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
@@ -11,7 +11,7 @@ function svg(name, attributes, parent) {
   return element;
 }
 
-/** An HTML element with properties. Text is set as text, never parsed. */
+/** Creates an HTML element with properties. Text is set as text, never parsed. */
 function element(name, properties, parent) {
   const made = Object.assign(document.createElement(name), properties);
   if (parent) parent.append(made);
@@ -19,14 +19,14 @@ function element(name, properties, parent) {
 }
 
 class Chart {
-  /** `spec` is a chart of the page's numbers; `shared` holds what all charts have in common: axis, smoothing, best. */
+  /** `spec` is a chart of the page's numbers; `shared` holds the common state of all charts: axis, smoothing, best. */
   constructor(spec, shared, parent) {
     this.spec = spec;
     this.shared = shared;
     this.log = false;
-    /** The horizontal range in view; null for all. */
+    /** Horizontal range in view; null for all. */
     this.zoom = null;
-    /** Where the cursor is on the horizontal axis; null for nowhere. */
+    /** Position of the cursor on the horizontal axis; null for none. */
     this.cursor = null;
     this.shown = spec.series.map((series) => !series.hidden);
     this.figure = element("figure", { className: "chart" }, parent);
@@ -38,14 +38,14 @@ class Chart {
     this.legend = element("div", { className: "keys-of" }, this.figure);
   }
 
-  /** What the chart shows, for those who do not see it. */
+  /** Describes the chart for screen readers. */
   summary() {
     const last = (series) => `${series.label} ${words(series.y.findLast((value) => value !== null))}`;
     const some = this.spec.series.filter((series) => !series.hidden).slice(0, 6).map(last);
     return `${this.spec.title}; last values: ${some.join(", ")}. Arrow keys read values, plus and minus zoom.`;
   }
 
-  /** The curves that are switched on, with their points. */
+  /** Returns the visible curves with their points. */
   curves() {
     const { axis, smoothing } = this.shared;
     return this.spec.series.filter((_, index) => this.shown[index]).map((series) => ({
@@ -53,7 +53,7 @@ class Chart {
     }));
   }
 
-  /** The whole horizontal range of what is switched on. */
+  /** Returns the whole horizontal range of the visible curves. */
   extent() {
     const all = this.curves();
     const least = Math.min(...all.map(({ x }) => x[0]));
@@ -62,7 +62,7 @@ class Chart {
     return least === most ? [least - 0.5, most + 0.5] : [least, most];
   }
 
-  /** The vertical range of the points in view. */
+  /** Returns the vertical range of the points in view. */
   heights(from, to) {
     let [least, most] = [Infinity, -Infinity];
     for (const { x, y, raw } of this.curves()) {
@@ -75,11 +75,11 @@ class Chart {
       }
     }
     if (least > most) return this.log ? [0.1, 1] : [0, 1];
-    // Smoothing makes a constant differ in its last bits.
+    // Smoothing changes the last bits of a constant.
     const flat = most - least <= 1e-9 * Math.abs(most);
     if (this.log) return flat ? [least / 2, most * 2] : [least / 1.08, most * 1.08];
     const room = flat ? Math.abs(least) * 0.1 || 0.5 : (most - least) * 0.06;
-    // No room below zero for what cannot be less.
+    // No room below zero if no value is negative.
     return [least >= 0 ? Math.max(0, least - room) : least - room, most + room];
   }
 
@@ -118,7 +118,7 @@ class Chart {
     for (const value of marks) {
       const x = this.x.place(value);
       svg("line", { class: "axis", x1: x, x2: x, y1: bottom, y2: bottom + 4 }, this.svg);
-      // The last number stays inside.
+      // Keep the last label inside the chart.
       const end = x > width - 30;
       const at = { x: end ? width - 2 : x, y: bottom + 16, "text-anchor": end ? "end" : "middle" };
       svg("text", at, this.svg).textContent = tickWords(value);
@@ -154,7 +154,7 @@ class Chart {
     }
   }
 
-  /** A path through the points, broken at gaps; points that stand alone; and where values were not finite. */
+  /** Returns the segments between gaps, the isolated points, and the places of values that were not finite. */
   lines(x, y) {
     const [parts, alone, lost] = [[], [], []];
     let run = [];

@@ -1,4 +1,4 @@
-// Counts what goes wrong in the page itself, so that a test can see it: <html data-errors="0">.
+// Counts errors of the page itself, for tests: <html data-errors="0">.
 
 const root = document.documentElement;
 root.dataset.errors = "0";

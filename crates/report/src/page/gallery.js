@@ -3,7 +3,7 @@
 const IGNORED = 255;
 const WRONG = [213, 94, 0];
 
-/** A mask from its runs: a class id, then a length of seven bits a byte, the lowest first. See picture.rs. */
+/** Decodes a mask from its runs: a class id, then a varint length, seven bits a byte, lowest first. See picture.rs. */
 function decodeRuns(text, pixels) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const mask = new Uint8Array(pixels);
@@ -22,14 +22,14 @@ function decodeRuns(text, pixels) {
   return mask;
 }
 
-/** Whether a pixel's class is not that of the pixel to its right or below it. */
+/** Returns true if the class of a pixel differs from that to its right or below it. */
 function onEdge(mask, index, width) {
   const right = (index + 1) % width !== 0 && mask[index + 1] !== mask[index];
   const below = index + width < mask.length && mask[index + width] !== mask[index];
   return right || below;
 }
 
-/** What a pixel is filled with, RGB; null for nothing. */
+/** Returns the fill of a pixel, RGB; null for none. */
 function fillOf(fill, target, prediction, colors) {
   if (fill === "errors") return target !== IGNORED && target !== prediction ? WRONG : null;
   if (fill === "target") return colors[target] ?? null;
@@ -53,7 +53,7 @@ class Overlay {
       const target = this.target[index];
       let [color, alpha] = [fillOf(fill, target, this.prediction[index], this.colors), opacity];
       if (outline && onEdge(this.target, index, this.width)) [color, alpha] = [[255, 255, 255], 0.9];
-      // Ignored pixels are striped, whatever else is shown of the target.
+      // Ignored pixels are striped in every view of the target.
       const stripe = (index % this.width + Math.floor(index / this.width)) % 6 < 2;
       if (!color && target === IGNORED && fill !== "none" && stripe) [color, alpha] = [[160, 160, 160], opacity];
       if (color) image.data.set([...color, Math.round(255 * alpha)], 4 * index);
@@ -62,7 +62,7 @@ class Overlay {
     this.canvas.dataset.drawn = fill;
   }
 
-  /** Target and prediction at a place of the canvas, in words. */
+  /** Describes target and prediction at a position of the canvas. */
   at(event, names) {
     const box = this.canvas.getBoundingClientRect();
     const x = Math.floor(((event.clientX - box.left) / box.width) * this.width);
@@ -74,7 +74,7 @@ class Overlay {
   }
 }
 
-/** All predictions of the page, and the tools above them. */
+/** Sets up all predictions of the page, and the tools above them. */
 function addGallery({ samples, colors, names }) {
   const tools = document.getElementById("gallery-tools");
   if (!tools) return;

@@ -1,4 +1,4 @@
-// Puts the page together. Everything of it that can be seen without a script is there before this runs.
+// Sets up the page. Everything that needs no script is in place before this runs.
 
 const numbers = JSON.parse(document.getElementById("numbers").textContent);
 
@@ -22,7 +22,7 @@ function addCharts() {
   for (const choice of document.querySelectorAll("input[name=axis]")) {
     choice.addEventListener("change", () => {
       shared.axis = choice.value;
-      // A range of epochs is none of steps.
+      // A range of epochs is not a range of steps.
       charts.forEach((chart) => zoomTo(chart, null));
     });
   }

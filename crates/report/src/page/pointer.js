@@ -1,6 +1,6 @@
-// What a person does with a chart: hover, zoom, switch curves on and off, by pointer and by keyboard.
+// Interaction with a chart: hovering, zooming and toggling curves, by pointer and by keyboard.
 
-/** The index of the point nearest to `at` in the ascending `x`. */
+/** Returns the index of the point nearest to `at` in the ascending `x`. */
 function nearest(x, at) {
   let [low, high] = [0, x.length - 1];
   while (high - low > 1) {
@@ -11,7 +11,7 @@ function nearest(x, at) {
   return Math.abs(x[low] - at) <= Math.abs(x[high] - at) ? low : high;
 }
 
-/** Moves the cursor to the point nearest to `at`, and shows what all curves have there. */
+/** Moves the cursor to the point nearest to `at`, and shows the values of all curves there. */
 function showValues(chart, at) {
   const curves = chart.curves();
   const [from, to] = [chart.x.least, chart.x.most];
@@ -27,7 +27,7 @@ function showValues(chart, at) {
   element("div", { textContent: `${axis} ${words(target).replace(/\.0+$/, "")}` }, chart.values);
   for (const { series, x, y } of curves) {
     const index = nearest(x, target);
-    // A curve that ends before this place has nothing to say here.
+    // A curve that ends before this position has no value here.
     const apart = x.length > 1 ? (x[x.length - 1] - x[0]) / (x.length - 1) : 0.5;
     if (Math.abs(x[index] - target) > apart) continue;
     const row = element("div", {}, chart.values);
@@ -38,7 +38,7 @@ function showValues(chart, at) {
     const dot = { class: "dot", cx: chart.x.place(x[index]), cy: chart.y.place(y[index]), r: 3.5 };
     svg("circle", { ...dot, style: `--color: var(--s${series.color % 7})` }, chart.over);
   }
-  // Beside the cursor, on the side that has room.
+  // Next to the cursor, on the side that has room.
   const wide = chart.values.offsetWidth;
   const left = place + 12 + wide > chart.size.width ? place - 12 - wide : place + 12;
   chart.values.style.left = `${Math.max(0, left)}px`;
@@ -54,7 +54,7 @@ function hideValues(chart) {
 
 function zoomTo(chart, range) {
   const [low, high] = chart.extent();
-  // Nearer than this numbers run out of digits.
+  // Beyond this zoom, floating-point numbers run out of digits.
   if (range && range[1] - range[0] < 1e-6 * (high - low)) return;
   chart.zoom = range;
   chart.reset.hidden = !range;
@@ -62,7 +62,7 @@ function zoomTo(chart, range) {
   chart.draw();
 }
 
-/** A short line as a curve is drawn. */
+/** Returns a short line in the style of a curve. */
 function keyOf(series) {
   const key = svg("svg", { class: "key", viewBox: "0 0 22 8", "aria-hidden": "true" });
   const look = `curve dash${series.dash % 4}${series.thin ? " thin" : ""}`;
@@ -70,7 +70,7 @@ function keyOf(series) {
   return key;
 }
 
-/** Buttons above the chart, and the legend below it. */
+/** Creates the buttons above the chart, and the legend below it. */
 function addTools(chart) {
   if (chart.spec.log) {
     const log = element("button", { type: "button", className: "tool", textContent: "log" }, chart.caption);
@@ -97,7 +97,7 @@ function addTools(chart) {
   });
 }
 
-/** Hovering, dragging to zoom, and a double click that shows all again. */
+/** Handles hovering, dragging to zoom, and double-clicking to reset. */
 function addPointer(chart) {
   let start = null;
   const at = (event) => {
@@ -107,7 +107,7 @@ function addPointer(chart) {
   chart.svg.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     start = at(event);
-    // An event that a script made has no pointer to hold.
+    // A synthetic event has no pointer to capture.
     if (event.isTrusted) chart.svg.setPointerCapture(event.pointerId);
   });
   chart.svg.addEventListener("pointermove", (event) => {

@@ -1,6 +1,6 @@
-// Numbers to places on an axis and back, the ticks between, and numbers in words.
+// Scales of axes, their ticks, the formatting of numbers, and smoothing.
 
-/** A scale from `[least, most]` to pixels `[from, to]`, linear or logarithmic. */
+/** Returns a scale from `[least, most]` to pixels `[from, to]`, linear or logarithmic. */
 function makeScale(least, most, from, to, log) {
   const forward = log ? Math.log10 : (value) => value;
   const back = log ? (value) => 10 ** value : (value) => value;
@@ -12,7 +12,7 @@ function makeScale(least, most, from, to, log) {
   };
 }
 
-/** About `count` round numbers on the scale: 1, 2 or 5 times a power of ten apart. `whole` allows no fractions. */
+/** Returns about `count` round numbers, 1, 2 or 5 times a power of ten apart. `whole` excludes fractions. */
 function ticks(scale, count, whole) {
   if (scale.log && scale.most / scale.least >= 4) return logTicks(scale, count);
   const rough = (scale.most - scale.least) / count;
@@ -21,7 +21,7 @@ function ticks(scale, count, whole) {
   if (whole) step = Math.max(1, Math.round(step));
   const first = Math.ceil(scale.least / step - 1e-9);
   const length = Math.max(0, Math.floor(scale.most / step + 1e-9) - first + 1);
-  // The product is rounded: 3 * 0.1 is not 0.3.
+  // Round the product: 3 * 0.1 is not 0.3.
   return Array.from({ length }, (_, index) => Number(((first + index) * step).toPrecision(12)));
 }
 
@@ -39,7 +39,7 @@ function logTicks(scale, count) {
   return found;
 }
 
-/** As many digits as say something: 0.6188, 1.2e-5, 12,345. */
+/** Formats a number with its significant digits: 0.6188, 1.20e-5, 12,345. */
 function words(value) {
   if (value === null || Number.isNaN(value)) return "not finite";
   const size = Math.abs(value);
@@ -49,14 +49,14 @@ function words(value) {
   return value.toPrecision(4);
 }
 
-/** A tick's number: no more digits than it needs. */
+/** Formats the number of a tick, with no more digits than it needs. */
 function tickWords(value) {
   const size = Math.abs(value);
   if (size !== 0 && (size < 1e-4 || size >= 1e6)) return value.toExponential().replace("e+", "e");
   return value.toLocaleString("en", { maximumFractionDigits: 6 });
 }
 
-/** Each value drawn towards those before it; `weight` 0 leaves all as they are. A gap starts anew. */
+/** Returns the exponential moving average, normalised at the start; `weight` 0 changes nothing. A gap starts anew. */
 function smooth(values, weight) {
   let [sum, mass] = [0, 0];
   return values.map((value) => {

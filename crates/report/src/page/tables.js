@@ -1,6 +1,6 @@
-// Tables: sorting by a column, and what the cells of the confusion matrix show.
+// Tables: sorting by a column, and the content of the confusion matrix's cells.
 
-/** A click on a heading sorts, the next one turns the order round. Cells without a value come last. */
+/** Sorts by a column on a click on its heading; the next click reverses the order. Cells without a value come last. */
 function addSorting(table) {
   const headings = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];
@@ -8,7 +8,7 @@ function addSorting(table) {
     heading.querySelector("button").addEventListener("click", () => {
       const numbers = heading.classList.contains("n");
       const before = heading.getAttribute("aria-sort");
-      // Numbers begin with the greatest, names with the first.
+      // Numbers start with the greatest, names with the first.
       const first = numbers ? "descending" : "ascending";
       const second = numbers ? "ascending" : "descending";
       const order = before === first ? second : first;

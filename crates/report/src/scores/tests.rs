@@ -1,4 +1,4 @@
-//! The expected numbers come from `reference/scores.py`, that is from scikit-learn and NumPy.
+//! Expected numbers from `reference/scores.py`, computed by scikit-learn and NumPy.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! A headless browser that opens a page and says what became of it.
+//! A headless browser that opens a page and returns its final state.
 
 use serde_json::Value;
 use std::{
@@ -7,25 +7,25 @@ use std::{
     process::{Command, Output},
 };
 
-/// What became of a page.
+/// Final state of a page.
 pub struct Dom {
     text: String,
     log: String,
 }
 
 impl Dom {
-    /// What the test's script returned.
+    /// Returns the result of the test's script.
     pub fn result(&self) -> Value {
         let text = self.text.split("<pre id=\"result\">").nth(1).and_then(|rest| rest.split("</pre>").next());
         let text = text.unwrap_or_else(|| panic!("the script wrote no result; the browser says:\n{}", self.log));
-        // As the browser writes text into HTML.
+        // Undo the browser's escaping of text in HTML.
         let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&nbsp;", "\u{a0}").replace("&amp;", "&");
         let result: Value = serde_json::from_str(&text).unwrap();
         assert!(result.get("failed").is_none(), "the script failed: {result}");
         result
     }
 
-    /// Asserts that neither the page nor the browser complained.
+    /// Asserts that neither the page nor the browser reported errors.
     pub fn is_clean(&self) {
         assert!(self.text.contains("data-ready=\"true\""), "the page's script came to its end");
         assert!(self.text.contains("data-errors=\"0\""), "the page counted errors");
@@ -34,8 +34,8 @@ impl Dom {
     }
 }
 
-/// Opens a page in a window of this width and runs `script`, the body of an asynchronous function, in it. `None` if
-/// there is no browser.
+/// Opens a page in a window of this width and runs `script`, the body of an asynchronous function, in it. Returns
+/// `None` if there is no browser.
 pub fn open(html: &str, width: u32, script: &str) -> Option<Dom> {
     let browser = browser()?;
     let folder = tempfile::tempdir().unwrap();

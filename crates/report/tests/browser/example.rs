@@ -1,10 +1,10 @@
-//! Runs whose numbers are plain to see.
+//! Runs whose numbers are easy to predict.
 
 use report::{Bin, Class, Evaluation, History, Line, Picture, Run, Sample, Stage, Status};
 use serde_json::json;
 
-/// A run of 30 epochs with all that a page can show. Its training loss is `1 / epoch + more`, its validation loss 0.1
-/// above that.
+/// Returns a run of 30 epochs with everything that a page can show. Its training loss is `1 / epoch + more`, its
+/// validation loss 0.1 above that.
 pub fn run(name: &str, more: f64) -> Run {
     let line = |stage, epoch: u64, scalars: &[(&str, f64)]| Line {
         stage,
@@ -47,7 +47,7 @@ pub fn run(name: &str, more: f64) -> Run {
     }
 }
 
-/// A run of 5 epochs of 200 steps, each of which was written down.
+/// Returns a run of 5 epochs of 200 logged steps each.
 pub fn stepwise() -> Run {
     let mut run = run("stepwise", 0.0);
     run.history.lines.retain(|line| line.epoch <= 5);
@@ -62,7 +62,7 @@ pub fn stepwise() -> Run {
     run
 }
 
-/// A run that has written nothing down.
+/// Returns a run that has logged nothing.
 pub fn bare() -> Run {
     Run {
         config: json!({}),
@@ -90,7 +90,7 @@ fn evaluation() -> Evaluation {
     }
 }
 
-/// Pet on the left half and sky on the right; the prediction has pet up to two thirds.
+/// Returns a sample with pet on the left half and sky on the right; the prediction extends pet to two thirds.
 fn sample(name: &str, score: f64) -> Sample {
     const SIDE: usize = 32;
     let columns = || (0..SIDE * SIDE).map(|pixel| pixel % SIDE);

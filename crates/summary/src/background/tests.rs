@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// What happened in a writer.
+/// Calls of a writer.
 #[derive(Clone, Default)]
 struct Told(Arc<Mutex<Vec<String>>>);
 
@@ -19,7 +19,7 @@ impl Told {
     }
 }
 
-/// Waits at each record until it is let go on, where there is somebody to wait for.
+/// Waits for a signal at each record, if it has a channel for that.
 struct Slow {
     told: Told,
     go_on: Option<Receiver<()>>,
@@ -56,7 +56,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 fn a_flush_waits_for_all_before_it() {
     let told = Told::default();
     let slow = Slow { told: told.clone(), go_on: None };
-    // As good as never.
+    // Never flushes by itself.
     let mut background = Background::new("slow", slow, Duration::MAX).unwrap();
     for epoch in 0..1000 {
         background.write(&scalars(epoch % 10)).unwrap();
@@ -114,7 +114,7 @@ fn where_the_queue_is_full_bulky_records_are_dropped_and_others_wait() {
     assert_eq!(epochs[QUEUE + 1..], ["4", "flush"]);
 }
 
-/// Keeps what is logged.
+/// Keeps all log messages.
 struct Heard(Mutex<Vec<String>>);
 
 static HEARD: Heard = Heard(Mutex::new(Vec::new()));
@@ -131,7 +131,7 @@ impl log::Log for Heard {
     fn flush(&self) {}
 }
 
-/// Fails from an epoch of 1 until one of 2, also when it is flushed.
+/// Fails from a record of epoch 1 until one of epoch 2, flushes included.
 struct Moody {
     fails: bool,
 }

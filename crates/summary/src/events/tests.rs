@@ -7,7 +7,7 @@ fn event(step: i64) -> Event {
     event
 }
 
-/// The event files of `folder` in the order of their names.
+/// Returns the event files of `folder` in the order of their names.
 fn paths(folder: &Path) -> Vec<PathBuf> {
     let mut names = files(folder).unwrap();
     names.sort();
@@ -55,7 +55,7 @@ fn a_file_that_is_large_is_continued_in_another() {
         file.push(&event(step), false).unwrap();
         file.hand_over().unwrap();
     }
-    // 40 bytes of version, 18 an event: the fourth brings a file over 100.
+    // 40 bytes of version and 18 per event: the fourth event brings a file over 100 bytes.
     let steps: Vec<Vec<u8>> = paths(folder.path())
         .iter()
         .map(|path| unframe(&fs::read(path).unwrap())[1..].iter().map(|event| event[1]).collect())

@@ -11,7 +11,7 @@ fn lines(run: &Path) -> Vec<Json> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The bytes of all records in the event files of `folder` but for their times, file by file.
+/// Returns the bytes of all records in the event files of `folder`, file by file, without their times.
 fn records(folder: &Path) -> Vec<Vec<Vec<u8>>> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = entries.filter(|path| path.is_file()).collect();
@@ -63,7 +63,7 @@ fn a_scalar_cannot_have_the_name_of_a_key() {
     assert!(lines(folder.path()).is_empty());
 }
 
-/// Nothing comes to TensorBoard by itself while a test looks.
+/// Configuration that logs each step, and flushes to TensorBoard only on request.
 const EACH_STEP: Config = Config {
     tensorboard: true,
     per_step: true,
@@ -74,7 +74,7 @@ const EACH_STEP: Config = Config {
     report: false,
 };
 
-/// A run of two steps an epoch that has come to `steps` steps and written all of it down.
+/// Writes a run with two steps per epoch up to step `steps`.
 fn written(run: &Path, steps: u64) {
     let mut summary = Summary::open(run, &EACH_STEP).unwrap();
     for step in 1..=steps {
@@ -91,7 +91,7 @@ fn go_on(summary: &mut Summary, step: u64) {
     }
 }
 
-/// What the lines are about: `step 1`, or `train 1` for epoch 1.
+/// Returns the mark of each line: `step 1`, or `train 1` for epoch 1.
 fn marks(run: &Path) -> Vec<String> {
     let mark = |line: &Json| match line["stage"].as_str().unwrap() {
         "step" => format!("step {}", line["step"]),
@@ -100,7 +100,7 @@ fn marks(run: &Path) -> Vec<String> {
     lines(run).iter().map(mark).collect()
 }
 
-/// The second record of the newest event file of each folder, and the third, which is the same: where it restarts.
+/// Returns the restart in the newest event file of each folder: its second record, which the third repeats.
 fn restarts(run: &Path) -> [Vec<u8>; 3] {
     ["train", "validation", "train/steps"].map(|folder| {
         let newest = records(&run.join("logs").join(folder)).pop().unwrap();
@@ -109,7 +109,7 @@ fn restarts(run: &Path) -> [Vec<u8>; 3] {
     })
 }
 
-/// `SessionLog { status: START }` at `step`, by the field numbers of event.proto; good for 1 to 127.
+/// Returns `SessionLog { status: START }` at `step`, 1 to 127, by the field numbers of event.proto.
 fn start_at(step: u8) -> Vec<u8> {
     vec![0x10, step, 0x3a, 2, 8, 1]
 }
@@ -190,7 +190,7 @@ fn flushing_leaves_nothing_in_the_process() {
     assert_eq!((steps.exists(), marks(run).len()), (false, 1), "events are buffered, lines are not");
     let of_steps = || records(&steps)[0].len();
     summary.flush().unwrap();
-    // What another process sees while this one holds everything open is what is left if it is killed.
+    // Whatever another process sees while this one holds everything open survives if it is killed.
     assert_eq!(of_steps(), 2);
     go_on(&mut summary, 2);
     go_on(&mut summary, 3);
@@ -228,7 +228,7 @@ fn metrics_that_cannot_be_written_are_an_error() {
     assert!(error.contains("metrics.jsonl"), "{error}");
 }
 
-/// Keeps everything, and likes no epoch 2.
+/// Keeps all records, and fails at epoch 2.
 #[derive(Clone, Default)]
 struct Kept(Arc<Mutex<Vec<Record>>>);
 
@@ -297,7 +297,7 @@ fn what_is_said_of_the_run_is_said_anew_by_who_goes_on() {
     assert_eq!((before.len(), names().len()), (1, 1));
     assert_ne!(before, names());
     assert!(logs.join("notes.about").exists() && logs.join("events.out.tfevents.1.another").exists());
-    // The same where it is this very process that goes back.
+    // The same if this very process restarts.
     summary.write(&Record::new(Stage::Run, 1, 2, Value::Restart)).unwrap();
     summary.text("notes", "again").unwrap();
     summary.flush().unwrap();

@@ -1,4 +1,4 @@
-//! Log folders with something of everything, and TensorBoard to read them.
+//! Log folders with records of every kind, and TensorBoard to read them.
 
 use std::{
     io::Write,
@@ -9,7 +9,7 @@ use std::{
 use summary::{Config, Counts, Graph, Histogram, Hyper, Image, Node, Stage, Summary, Value};
 use tempfile::TempDir;
 
-/// The folder of a run.
+/// Folder of a run.
 pub struct Logs(TempDir);
 
 const CONFIG: Config = Config {
@@ -27,7 +27,7 @@ impl Logs {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// What TensorBoard is pointed at.
+    /// Returns the folder to pass as TensorBoard's `--logdir`.
     pub fn folder(&self) -> PathBuf {
         self.0.path().join("logs")
     }
@@ -41,7 +41,7 @@ impl Logs {
     }
 }
 
-/// What a script of `reference` says of `folder`; nothing where TensorBoard is not installed.
+/// Returns the output of a script in `reference` on `folder`; `None` if TensorBoard is not installed.
 pub fn read(script: &str, folder: &Path) -> Option<serde_json::Value> {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let packages = package.join("../../.python");
@@ -56,17 +56,17 @@ pub fn read(script: &str, folder: &Path) -> Option<serde_json::Value> {
     Some(serde_json::from_slice(&output.stdout).unwrap())
 }
 
-/// The scalar of a step: the loss halves.
+/// Returns the scalar of a step, a loss of 1 / `step`.
 pub fn each_step(step: u64) -> Value {
     Value::Scalars(vec![("loss".into(), 1.0 / step as f64)])
 }
 
-/// A picture of 3×2 pixels.
+/// Returns an image of 3×2 pixels.
 pub fn image(shade: u8) -> Image {
     Image::new(3, 2, (0..18).map(|byte| byte * 3 + shade).collect()).unwrap()
 }
 
-/// A run that says all there is about itself and comes through `epochs`, with one step in each.
+/// Writes a run with records of every kind over `epochs`, with one step per epoch.
 pub fn write_all(summary: &mut Summary, epochs: RangeInclusive<u64>) {
     summary.text("configuration", "batches of **8**").unwrap();
     summary.graph(graph()).unwrap();

@@ -1,4 +1,4 @@
-//! The files, read by TensorBoard itself.
+//! Tests that read the files with TensorBoard itself.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 

@@ -1,11 +1,11 @@
-//! What TensorBoard's plugins make of the records.
+//! The records as TensorBoard's plugins read them.
 
 use crate::logs::{Logs, each_step, image, read, write_all};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 use summary::{Record, Stage, Status, TensorBoard, Writer};
 
-/// What is said of a run of two epochs.
+/// Output of the plugins for a run of two epochs.
 static TWO_EPOCHS: LazyLock<Option<Value>> = LazyLock::new(|| {
     let logs = Logs::new();
     write_all(&mut logs.open(), 1..=2);
@@ -43,7 +43,7 @@ fn curves_and_text_and_graph_are_read() {
     assert_eq!(curve.as_array().unwrap().len(), 2);
     let columns = |name: &str| curve[0][name].clone();
     assert_eq!(columns("step"), 1);
-    // At the last threshold nothing is positive, and TensorBoard leaves that out.
+    // At the last threshold nothing is positive, and TensorBoard omits it.
     assert_eq!(columns("thresholds"), json!([0.0, 0.5]));
     assert_eq!(columns("true_positives"), json!([4, 3]));
     assert_eq!(columns("false_positives"), json!([12, 1]));
@@ -101,7 +101,7 @@ fn runs_are_compared_by_what_they_were_started_with_and_how_they_ended() {
     assert_eq!(infos("metricInfos", "displayName"), ["mean_iou", "loss"]);
     assert_eq!(said["sessions"][0]["hparams"], json!({"optimizer": "adam", "rate": 0.5, "fused": true}));
     assert_eq!(session(&said), ("STATUS_FAILURE".into(), vec![0.25, 2.0]));
-    // It goes on, and ends well.
+    // The run resumes, and succeeds.
     let mut summary = logs.resume(1, 2);
     write_all(&mut summary, 2..=2);
     summary.outcome(2, 4, Status::Success, &[("mean_iou", 0.75), ("loss", 1.0)]).unwrap();
@@ -118,7 +118,7 @@ fn a_run_that_goes_on_leaves_no_overlap_in_any_folder() {
     let mut summary = logs.open();
     write_all(&mut summary, 1..=3);
     drop(summary);
-    // The first to go on, and one more.
+    // Resume once, and once more.
     for (epochs, until) in [(1, 4), (2, 3)] {
         let mut summary = logs.resume(epochs, epochs);
         write_all(&mut summary, epochs + 1..=until);

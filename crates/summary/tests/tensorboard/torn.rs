@@ -1,4 +1,4 @@
-//! An event file that was cut anywhere, read before a run goes on and after.
+//! An event file cut at any byte, read before and after the run resumes.
 
 use crate::logs::{Logs, each_step, read};
 use serde_json::{Value as Json, json};
@@ -8,7 +8,7 @@ use std::{
 };
 use summary::{Histogram, Image, Record, Stage, TensorBoard, Value, Writer};
 
-/// Writes epoch `epoch` of training: a curve, a picture, a distribution.
+/// Writes epoch `epoch` of training: a scalar, an image, a histogram.
 fn write(writer: &mut TensorBoard, epoch: u64) {
     for value in [
         each_step(epoch),
@@ -19,7 +19,7 @@ fn write(writer: &mut TensorBoard, epoch: u64) {
     }
 }
 
-/// Where the records of an event file end.
+/// Returns the offsets at which the records of an event file end, with 0 first.
 fn ends(file: &[u8]) -> Vec<usize> {
     let mut ends = vec![0];
     while let Some(length) = file[ends[ends.len() - 1]..].first_chunk() {
@@ -28,7 +28,7 @@ fn ends(file: &[u8]) -> Vec<usize> {
     ends
 }
 
-/// A run's folder of training with the only event file in it.
+/// Creates a run's `train` folder with this as its only event file.
 fn put(run: &Path, name: &Path, file: &[u8]) -> PathBuf {
     let folder = run.join("train");
     fs::create_dir_all(&folder).unwrap();
@@ -53,7 +53,8 @@ fn a_file_cut_at_any_byte_opens_up_to_there_and_the_run_goes_on() {
         put(&torn.join(cut.to_string()), name, &file[..cut]);
         let run = resumed.join(cut.to_string());
         put(&run, name, &file[..cut]);
-        // From after the first epoch; every other one twice, where the second process finds what the first has done.
+        // Resume after the first epoch; for every other cut twice, so that the second process finds the work of the
+        // first.
         for _ in 0..=cut % 2 {
             let mut writer = TensorBoard::new(&run, u64::MAX);
             writer.write(&Record::new(Stage::Run, 1, 1, Value::Restart)).unwrap();

@@ -1,8 +1,8 @@
-//! Plays a training that learns nothing, to show what a terminal shows.
+//! Simulates a training, to demonstrate the terminal output.
 //!
-//! `demo [SECONDS]` opens the dashboard, `demo --plain [SECONDS]` shows bars and a table, `demo --svg FILE` draws a
-//! picture of the dashboard, and `demo --panic` panics while the dashboard is open. It exits as a training would: with 0
-//! at the end, and with 75 where it was asked to stop.
+//! `demo [SECONDS]` opens the dashboard, `demo --plain [SECONDS]` shows bars and a table, `demo --svg FILE` draws the
+//! dashboard as an SVG image, and `demo --panic` panics while the dashboard is open. It exits as a training does: with
+//! 0 at the end, and with 75 if it was asked to stop.
 
 mod story;
 mod svg;
@@ -22,7 +22,7 @@ use terminal::{Command, Dashboard, Lines, Look, Table, Watch};
 const RESUMABLE: u8 = 75;
 static LOG: Lines<Plain> = Lines(Plain);
 
-/// The plainest of logs.
+/// Minimal logger.
 struct Plain;
 
 impl Log for Plain {
@@ -64,9 +64,9 @@ fn parse(seconds: &[&str]) -> Result<f64, std::num::ParseFloatError> {
     seconds.first().map_or(Ok(20.0), |seconds| seconds.parse())
 }
 
-/// Bars, and a row an epoch.
+/// Shows bars, and a row per epoch.
 fn plain(story: &Story) {
-    let mut table = Table::new(story.setup.epochs, f64::NAN, Look::of_environment());
+    let mut table = Table::new(story.setup.columns.clone(), story.setup.epochs, f64::NAN, Look::of_environment());
     let (samples, epochs) = (story.setup.samples, story.setup.epochs);
     for epoch in 1..=epochs {
         let title = format!("Epoch {epoch}/{epochs}");
@@ -84,7 +84,7 @@ fn plain(story: &Story) {
 fn dashboard(story: &Story, panics: bool) -> Result<ExitCode, Box<dyn Error>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        // They run in this order: the second signal ends the program.
+        // Handlers run in this order: the second signal ends the program.
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))?;
         flag::register(signal, Arc::clone(&stop))?;
     }
@@ -123,13 +123,13 @@ fn dashboard(story: &Story, panics: bool) -> Result<ExitCode, Box<dyn Error>> {
         }
         let (row, ious) = story.epoch(epoch);
         dashboard.epoch(&row, &ious);
-        log::info!("Epoch {epoch}/{epochs} | validation: mean_iou {:.4}", row.validation.mean_iou);
+        log::info!("Epoch {epoch}/{epochs} | validation: mean_iou {:.4}", row.validation[2]);
         if epoch == last && epoch < epochs {
             return Ok(ExitCode::from(RESUMABLE));
         }
     }
     drop(dashboard);
-    // A terminal that nobody reads has heard enough.
+    // Ignore the error: nobody reads the terminal.
     let _ = terminal::show("The end");
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,7 @@
-//! A training that could have been.
+//! A simulated training.
 
 use std::time::Duration;
-use terminal::{Class, Epoch, Measured, Setup, Step};
+use terminal::{Class, Columns, Epoch, Setup, Step};
 
 const BATCH: u64 = 16;
 const CLASSES: [(&str, [u8; 3]); 8] = [
@@ -15,15 +15,15 @@ const CLASSES: [(&str, [u8; 3]); 8] = [
     ("bicycle", [150, 150, 150]),
 ];
 
-/// What is played, and how long a step takes.
+/// Simulated training and its speed.
 pub struct Story {
     pub setup: Setup,
-    /// Seconds a step.
+    /// Seconds per step.
     pub pause: f64,
 }
 
 impl Story {
-    /// A training that takes about so many seconds.
+    /// Returns a training that takes about `seconds`.
     pub fn of(seconds: f64) -> Self {
         let classes = CLASSES.map(|(name, color)| Class { name: name.into(), color }).to_vec();
         let (epochs, samples, validation_samples) = (40, 320, 96);
@@ -34,12 +34,13 @@ impl Story {
             epochs,
             samples,
             validation_samples,
+            columns: Columns::new(["loss", "accuracy", "mean_iou"].map(String::from), "mean_iou", true),
             classes,
         };
         Self { setup, pause: seconds / steps as f64 }
     }
 
-    /// The steps of an epoch.
+    /// Returns the steps of an epoch.
     pub fn steps(&self, epoch: u64) -> impl Iterator<Item = Step> + '_ {
         let count = self.setup.samples / BATCH;
         (0..count).map(move |step| {
@@ -52,13 +53,13 @@ impl Story {
         })
     }
 
-    /// The steps of a validation.
+    /// Returns the steps of a validation.
     pub fn validation(&self) -> impl Iterator<Item = Step> {
         let step = Step { samples: BATCH as usize, ..Step::default() };
         (0..self.setup.validation_samples / BATCH).map(move |_| step)
     }
 
-    /// What an epoch came to, and the IoU of each class.
+    /// Returns the results of an epoch, and the IoU of each class.
     pub fn epoch(&self, epoch: u64) -> (Epoch, Vec<f64>) {
         let at = epoch as f64;
         let iou = |class: usize| {
@@ -67,22 +68,21 @@ impl Story {
         };
         let ious: Vec<f64> = (0..self.setup.classes.len()).map(iou).map(|iou| iou.clamp(0.0, 1.0)).collect();
         let mean_iou = ious.iter().sum::<f64>() / ious.len() as f64;
-        let training =
-            Measured { loss: loss(at), accuracy: 1.0 - 0.3 * loss(at), mean_iou: (mean_iou + 0.02).min(1.0) };
+        let training = vec![loss(at), 1.0 - 0.3 * loss(at), (mean_iou + 0.02).min(1.0)];
         let over = loss(at) + 0.06 + 0.002 * at + 0.03 * noise(at);
-        let validation = Measured { loss: over, accuracy: 1.0 - 0.32 * over, mean_iou };
+        let validation = vec![over, 1.0 - 0.32 * over, mean_iou];
         let seconds = self.pause * (self.setup.samples / BATCH) as f64;
         let rate = self.setup.samples as f64 / seconds;
         (Epoch { epoch, training, validation, seconds, rate, waiting: 0.03 }, ious)
     }
 }
 
-/// The loss after so many epochs.
+/// Returns the loss after `at` epochs.
 fn loss(at: f64) -> f64 {
     0.12 + 1.5 * (-at / 5.0).exp()
 }
 
-/// A number from -1 to 1 that looks like chance.
+/// Returns a pseudo-random number from -1 to 1.
 pub fn noise(seed: f64) -> f64 {
     let mixed = (seed * 12.9898).sin() * 43_758.547;
     2.0 * (mixed - mixed.floor()) - 1.0

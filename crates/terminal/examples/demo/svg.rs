@@ -1,4 +1,4 @@
-//! A picture of the dashboard as SVG, for a page that shows it.
+//! Draws the dashboard as an SVG image, for documentation.
 
 use crate::story::{Story, noise};
 use log::Level;
@@ -14,7 +14,7 @@ use std::{fs, io};
 use terminal::{Line, Load, Look, Paint, Scene, State, View};
 
 const SIZE: [u16; 2] = [140, 40];
-/// Pixels of a cell.
+/// Width and height of a cell in pixels.
 const CELL: [f64; 2] = [8.4, 17.0];
 
 /// Draws the story in the middle of its 26th epoch.
@@ -41,10 +41,8 @@ pub fn write(path: &str) -> io::Result<()> {
         }
         let (row, ious) = story.epoch(epoch);
         state.epoch(&row, &ious, now);
-        let text = format!(
-            "Epoch {epoch}/40 | validation: loss {:.4}, mean_iou {:.4}",
-            row.validation.loss, row.validation.mean_iou
-        );
+        let text =
+            format!("Epoch {epoch}/40 | validation: loss {:.4}, mean_iou {:.4}", row.validation[0], row.validation[2]);
         log.push(Line { at: UNIX_EPOCH + Duration::from_secs_f64(32_400.0 + now), level: Level::Info, text });
     }
     state.load = Load { cpu: 0.83, memory_used: 11 << 30, memory: 32 << 30, process: 5 << 30 };
@@ -66,7 +64,7 @@ fn draw(buffer: &Buffer) -> String {
     for y in 0..SIZE[1] {
         let mut x = 0;
         while x < SIZE[0] {
-            // Cells of one style are one piece of text.
+            // Merge adjacent cells of the same style to one text.
             let style = |x: u16| look(&buffer[(x, y)]);
             let end = (x..SIZE[0]).find(|next| style(*next) != style(x)).unwrap_or(SIZE[0]);
             let text: String = (x..end).map(|x| buffer[(x, y)].symbol()).collect();
@@ -100,9 +98,9 @@ fn draw(buffer: &Buffer) -> String {
     svg + "</svg>\n"
 }
 
-/// Where the dots of a braille sign are in its cell. (Many fonts have them too small to see.)
+/// Returns the positions of the dots of a braille character in its cell. (Many fonts draw them too small.)
 fn dots(sign: char) -> Vec<[f64; 2]> {
-    // The bits of U+2800 count down the left column, then the right one, and then the last row.
+    // The bits of a code point from U+2800 on go down the left column, then the right one, then along the last row.
     const PLACES: [[u8; 2]; 8] = [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2], [0, 3], [1, 3]];
     let bits = u32::from(sign).checked_sub(0x2800).filter(|bits| *bits < 256).unwrap_or(0);
     let set = (0..8).filter(|bit| bits >> bit & 1 == 1).map(|bit| PLACES[bit]);

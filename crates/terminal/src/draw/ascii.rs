@@ -1,8 +1,8 @@
-//! Pictures for terminals that know ASCII only.
+//! Fallback for terminals that support ASCII only.
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-/// Puts ASCII in the place of all other signs.
+/// Replaces all characters outside ASCII.
 pub(super) fn translate(buffer: &mut Buffer, area: Rect) {
     for position in area.intersection(buffer.area).positions() {
         let cell = &mut buffer[position];
@@ -21,7 +21,7 @@ fn plain(sign: char) -> char {
         '•' => '*',
         '…' => '~',
         '┌' | '┐' | '└' | '┘' => '+',
-        // Braille without dots is nothing, and a curve otherwise.
+        // Braille is blank without dots, and part of a curve otherwise.
         '\u{2800}' => ' ',
         '\u{2801}'..='\u{28ff}' => '.',
         '↑' => '^',

@@ -1,4 +1,4 @@
-//! The curves.
+//! Charts of the curves.
 
 use super::Scene;
 use crate::{curve::Curve, look::Paint, view::Focus, words};
@@ -11,7 +11,7 @@ use ratatui::{
     widgets::{Axis, Chart, Dataset, GraphType, Widget},
 };
 
-/// One curve of a chart.
+/// Curve of a chart.
 struct Series<'a> {
     name: &'static str,
     short: &'static str,
@@ -22,10 +22,11 @@ struct Series<'a> {
 }
 
 impl Scene<'_> {
-    /// The chart of that name. (An overview and the classes are none.)
+    /// Draws the chart of `which`; nothing for the overview and the classes.
     pub(super) fn chart(&self, which: Focus, area: Rect, buffer: &mut Buffer) {
         let state = self.state;
-        let (title, series, show): (_, _, fn(f64) -> String) = match which {
+        let heading = state.setup.columns.heading_of_score();
+        let (title, series, show): (&str, _, fn(f64) -> String) = match which {
             Focus::Loss => {
                 let steps = self.line("step", &state.losses, self.look.faint());
                 let steps = Series { graph: GraphType::Scatter, ..steps };
@@ -34,7 +35,7 @@ impl Scene<'_> {
             }
             Focus::Score => {
                 let epochs = [self.training(&state.training_score), self.validation(&state.validation_score)];
-                ("Mean IoU", Vec::from(epochs), words::number)
+                (&heading, Vec::from(epochs), words::number)
             }
             Focus::LearningRate => {
                 let steps = self.line("", &state.learning_rates, self.look.ink(Color::Magenta));
@@ -45,7 +46,7 @@ impl Scene<'_> {
         };
         let room = usize::from(area.width).saturating_sub(title.len() + 1);
         let area = self.panel(title, legend(&series, show, room), area, buffer);
-        // How much a rate changes is only seen beside the whole of it.
+        // Start rates at zero, so that the size of a change is visible.
         let from_zero = matches!(which, Focus::LearningRate | Focus::Rate);
         let points: Vec<Vec<(f64, f64)>> = series.iter().map(points).collect();
         match bounds(&points, state.position(), from_zero) {
@@ -64,7 +65,7 @@ impl Scene<'_> {
 
     fn validation<'a>(&self, curve: &'a Curve) -> Series<'a> {
         let series = Series { short: "val", ..self.line("validation", curve, self.look.ink(Color::Yellow)) };
-        // Without colours the two lines are told apart by their signs.
+        // Without colours, different markers distinguish the two curves.
         match self.look.paint {
             Paint::None => Series {
                 name: "validation •",
@@ -78,7 +79,7 @@ impl Scene<'_> {
     }
 }
 
-/// Each curve's name and last value. Where there is little room names are short, and the first ones are left out.
+/// Returns name and last value of each curve. With little room, names are short, and the first curves are omitted.
 fn legend(series: &[Series], show: fn(f64) -> String, width: usize) -> Vec<Span<'static>> {
     let known: Vec<(&Series, f64)> = series.iter().filter_map(|series| Some((series, series.curve.last()?))).collect();
     let spans = |short: bool| -> Vec<Span<'static>> {
@@ -101,7 +102,7 @@ fn legend(series: &[Series], show: fn(f64) -> String, width: usize) -> Vec<Span<
     short
 }
 
-/// The left and the right end, the lower and the upper one.
+/// Limits of the axes: `[[left, right], [bottom, top]]`.
 type Bounds = [[f64; 2]; 2];
 
 fn plot(
@@ -117,7 +118,7 @@ fn plot(
         Dataset::default().marker(series.marker).graph_type(series.graph).style(series.style).data(points)
     });
     let middle = (y[0] + y[1]) / 2.0;
-    // All as wide, so that charts below one another begin at the same column.
+    // Labels have the same width, so that the charts of a column are aligned.
     let label = |value: f64| Line::from(format!("{:>8}", show(value))).style(faint);
     let labels = if area.height >= 7 { vec![y[0], middle, y[1]] } else { y.to_vec() };
     let mut across = Axis::default().bounds(x).style(faint);
@@ -132,25 +133,26 @@ fn epochs(x: f64) -> String {
     if x == 0.0 { "epoch 0".to_string() } else { format!("{x:.1}").trim_end_matches(".0").to_string() }
 }
 
-/// What is drawn of a curve: of merged values the extremes where they are dots, and their mean where it is a line.
+/// Returns the points to draw: for merged values, the extremes in a scatter plot and the mean in a line.
 fn points(series: &Series) -> Vec<(f64, f64)> {
     let dots = series.graph == GraphType::Scatter;
     let one = |point: &crate::curve::Point| match dots && point.count > 1 {
         true => vec![(point.x, point.min), (point.x, point.max)],
         false => vec![(point.x, point.mean)],
     };
-    // The axis's length is a difference, which has to be a number too.
+    // Clamp, so that the length of the axis is finite.
     let drawn = |(x, value): (f64, f64)| (x, value.clamp(-1e100, 1e100));
     series.curve.points().iter().flat_map(one).map(drawn).collect()
 }
 
-/// What the axes show, `until` at least; `None` where there is no point. Outliers of long curves may lie outside.
+/// Returns the limits of the axes, with x up to `until` or further; `None` if there are no points. Outliers of long
+/// curves may lie outside.
 fn bounds(curves: &[Vec<(f64, f64)>], until: f64, from_zero: bool) -> Option<Bounds> {
     let (mut x, mut y) = ([f64::INFINITY, f64::NEG_INFINITY], [f64::INFINITY, f64::NEG_INFINITY]);
     for points in curves.iter().filter(|points| !points.is_empty()) {
         let mut values: Vec<f64> = points.iter().map(|(_, value)| *value).collect();
         values.sort_by(f64::total_cmp);
-        // One step in a hundred at either end: short curves are seen whole.
+        // Ignore one point in a hundred at either end: short curves are shown whole.
         let cut = values.len() / 100;
         let (first, last) = (points[0].0, points[points.len() - 1].0);
         x = [x[0].min(first), x[1].max(last)];
@@ -159,15 +161,15 @@ fn bounds(curves: &[Vec<(f64, f64)>], until: f64, from_zero: bool) -> Option<Bou
     if x[0] > x[1] {
         return None;
     }
-    // From a whole epoch on, so that the first point does not hang in the air.
+    // Start at a whole epoch, to the left of the first point.
     x[0] = (x[0] - 1e-9).floor().max(0.0);
     if from_zero {
         y[0] = y[0].min(0.0);
     }
     let pad = if y[1] > y[0] { (y[1] - y[0]) * 0.05 } else { y[0].abs().max(1e-6) * 0.5 };
-    // What is never negative has no axis that is.
+    // No negative axis for values that are never negative.
     let least = if y[0] >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
-    // An axis without a length would make lines without an end.
+    // An axis of length 0 would yield lines of infinite length.
     let narrowest = x[0] + x[0].max(1.0) * 1e-3;
     Some([[x[0], x[1].max(until).max(narrowest)], [(y[0] - pad).max(least), y[1] + pad]])
 }

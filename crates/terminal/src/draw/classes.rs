@@ -1,4 +1,4 @@
-//! How well each class is found.
+//! Panel with the IoU of each class.
 
 use super::{Scene, fit};
 use crate::{state::Class, words};
@@ -10,7 +10,7 @@ use ratatui::{
 };
 
 impl Scene<'_> {
-    /// A bar for each class; where there are too many, the best and the worst.
+    /// Draws a bar for each class; if there are too many, only the best and the worst.
     pub(super) fn classes(&self, area: Rect, buffer: &mut Buffer) {
         let (classes, ious) = (&self.state.setup.classes, &self.state.ious);
         let note = if ious.is_empty() { "not validated yet" } else { "of the last validation" };
@@ -37,19 +37,19 @@ impl Scene<'_> {
     }
 }
 
-/// A line of the list.
+/// Line of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Entry {
     Class(usize),
     Gap(usize),
 }
 
-/// What is shown of the classes in `rows` lines: all in their order, or else the best and the worst that are known.
+/// Selects the classes for `rows` lines: all in their order, or else the best and the worst of those with a known IoU.
 fn choose(ious: &[f64], rows: usize) -> Vec<Entry> {
     if ious.len() <= rows {
         return (0..ious.len()).map(Entry::Class).collect();
     }
-    // The best first; those of which nothing is known in the middle, where they are left out.
+    // Sort the best first, with unknown classes in the middle, where they are omitted.
     let (mut order, absent): (Vec<usize>, Vec<usize>) = (0..ious.len()).partition(|class| !ious[*class].is_nan());
     order.sort_by(|a, b| ious[*b].total_cmp(&ious[*a]));
     let (best, worst) = (rows.saturating_sub(1).div_ceil(2), rows.saturating_sub(1) / 2);

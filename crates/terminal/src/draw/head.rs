@@ -1,4 +1,4 @@
-//! The top and the bottom: which run it is, how far it is, and the keys.
+//! Top and bottom of the screen: title, progress, and keys.
 
 use super::Scene;
 use crate::{state::Phase, words};
@@ -10,7 +10,7 @@ use ratatui::{
     widgets::{Block, Clear, Paragraph, Widget},
 };
 
-/// The keys, each with what it does, in a word and in a sentence.
+/// Keys, each with a word and a sentence on its effect.
 const KEYS: [(&str, &str, &str); 7] = [
     ("s", "save", "save a checkpoint after this step"),
     ("v", "validate", "validate after this step"),
@@ -20,11 +20,11 @@ const KEYS: [(&str, &str, &str); 7] = [
     ("Tab", "view", "the next view: losses, scores, learning rate, speed, classes"),
     ("↑↓", "log", "scroll the log; Page Up, Page Down, Home and End too"),
 ];
-/// For how many seconds it is said that a key was heard.
+/// Seconds for which the response to a key is shown.
 const HEARD: f64 = 4.0;
 
 impl Scene<'_> {
-    /// What is trained, and for how long now.
+    /// Draws the title, the description and the elapsed time.
     pub(super) fn title(&self, area: Rect, buffer: &mut Buffer) {
         let setup = &self.state.setup;
         let bold = Style::new().add_modifier(Modifier::BOLD);
@@ -37,7 +37,7 @@ impl Scene<'_> {
             .render(right(area, words::time(self.now).len()), buffer);
     }
 
-    /// How far the epoch and the run are.
+    /// Draws the progress of the epoch and of the run.
     pub(super) fn progress(&self, area: Rect, buffer: &mut Buffer) {
         let state = self.state;
         let setup = &state.setup;
@@ -60,7 +60,8 @@ impl Scene<'_> {
             beside,
             left: state.phase_left(),
         };
-        let best = |(iou, epoch)| format!("best mean IoU {} in epoch {epoch}", words::number(iou));
+        let title = state.setup.columns.title_of_best();
+        let best = |(score, epoch)| format!("best {title} {} in epoch {epoch}", words::number(score));
         let position = state.position().min(setup.epochs as f64);
         let run = Row {
             name: "Run".into(),
@@ -77,7 +78,7 @@ impl Scene<'_> {
     fn gauge(&self, row: &Row, style: Style, area: Rect, buffer: &mut Buffer) {
         let width = usize::from(area.width);
         let left = format!("{} left", words::time(row.left));
-        // In a narrow terminal the words in the middle go, and the numbers stay.
+        // A narrow terminal omits the words in the middle, and keeps the numbers.
         let beside = if width >= 96 { format!("{:<32}", row.beside) } else { String::new() };
         let (name, after) = (format!("{:<14}", row.name), format!("  {:<13} {beside}{left:>18}", row.count));
         let room = width.saturating_sub(name.chars().count() + Span::raw(after.as_str()).width());
@@ -85,7 +86,7 @@ impl Scene<'_> {
         Line::from(vec![Span::raw(name), filled, rest, Span::raw(after)]).render(area, buffer);
     }
 
-    /// The keys on a line, or what was just asked for.
+    /// Draws the keys on one line, or the last command.
     pub(super) fn keys(&self, area: Rect, buffer: &mut Buffer) {
         let key = self.look.ink(Color::Cyan).add_modifier(Modifier::BOLD);
         let heard = self.view.asked.filter(|(_, at)| self.view.stopping || self.now - at < HEARD);
@@ -99,7 +100,7 @@ impl Scene<'_> {
         Line::from(parts.collect::<Vec<_>>()).render(area, buffer);
     }
 
-    /// The keys with their sentences, over the middle of everything.
+    /// Draws the help on the keys, over the middle of the screen.
     pub(super) fn help(&self, area: Rect, buffer: &mut Buffer) {
         let line = |(key, _, sentence): &(&'static str, &str, &'static str)| {
             let style = self.look.ink(Color::Cyan).add_modifier(Modifier::BOLD);
@@ -107,7 +108,7 @@ impl Scene<'_> {
         };
         let mut lines: Vec<Line> = KEYS.iter().map(line).collect();
         lines.push(Line::from(" Ctrl-C  close this and stop; again: end at once"));
-        lines.push(Line::from(" Ctrl-L  draw all of it again"));
+        lines.push(Line::from(" Ctrl-L  redraw the screen"));
         let (width, height) = (area.width.min(72), area.height.min(lines.len() as u16 + 2));
         let (x, y) = (area.x + (area.width - width) / 2, area.y + (area.height - height) / 2);
         let area = Rect { x, y, width, height };
@@ -116,7 +117,7 @@ impl Scene<'_> {
     }
 }
 
-/// A line of the progress.
+/// Line of the progress.
 struct Row {
     name: String,
     part: f64,
@@ -129,7 +130,7 @@ fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }
 
-/// The last columns of an area, so many and one more.
+/// Returns the last `width + 1` columns of an area.
 fn right(area: Rect, width: usize) -> Rect {
     let width = area.width.min(width as u16 + 1);
     Rect { x: area.right() - width, width, ..area }

@@ -1,4 +1,4 @@
-//! What the machine is busy with.
+//! Panel with the load of the machine.
 
 use super::Scene;
 use crate::words::{gib, share};
@@ -11,7 +11,7 @@ use ratatui::{
 };
 
 impl Scene<'_> {
-    /// A name, a part of 1 and words for each thing that is measured.
+    /// Returns name, share and text of each meter.
     fn meters(&self) -> Vec<(&'static str, f64, String)> {
         let part = |used: u64, all: u64| if all > 0 { used as f64 / all as f64 } else { f64::NAN };
         let (load, mut rows) = (&self.state.load, Vec::new());
@@ -26,12 +26,12 @@ impl Scene<'_> {
         rows
     }
 
-    /// How many rows the system needs, with its title and a free one before it.
+    /// Returns the number of rows of the panel, with its title and a blank row before it.
     pub(super) fn system_rows(&self) -> u16 {
         self.meters().len() as u16 + 2
     }
 
-    /// How busy processors, memory and graphics card are.
+    /// Draws the load of processors, memory and GPU.
     pub(super) fn system(&self, area: Rect, buffer: &mut Buffer) {
         let area = self.panel("System", Vec::new(), area, buffer);
         let bar = usize::from(area.width).saturating_sub(8 + 18);

@@ -1,6 +1,7 @@
 use super::*;
+use crate::columns::Columns;
 use crate::state::{Class, Phase, Setup};
-use crate::table::{Epoch, Measured};
+use crate::table::Epoch;
 use crate::{load::Gpu, load::Load, look::Paint, pace::Step, view::Command};
 use proptest::prelude::*;
 use ratatui::{Terminal, backend::TestBackend};
@@ -11,13 +12,15 @@ const ASCII: Look = Look { unicode: false, ..LOOK };
 const COLOR: Look = Look { paint: Paint::Full, ..LOOK };
 const GIB: u64 = 1 << 30;
 
-/// A run in the middle of its third epoch of four.
+/// Returns a run in the middle of its third epoch of four.
 fn state(classes: usize) -> State {
     let class = |at: usize| Class { name: format!("class {at}"), color: [200, at as u8, 0] };
     let classes: Vec<Class> = (0..classes).map(class).collect();
     let ious: Vec<f64> = (0..classes.len()).map(|at| at as f64 / 10.0).collect();
     let (title, about) = ("runs/shapes".into(), "unet".into());
-    let mut state = State::new(Setup { title, about, epochs: 4, samples: 80, validation_samples: 16, classes });
+    let columns = Columns::new(["loss", "accuracy", "mean_iou"].map(String::from), "mean_iou", true);
+    let setup = Setup { title, about, epochs: 4, samples: 80, validation_samples: 16, columns, classes };
+    let mut state = State::new(setup);
     let mut now = 0.0;
     for epoch in 1..=3 {
         state.train(epoch, 0, now);
@@ -31,8 +34,8 @@ fn state(classes: usize) -> State {
             state.validate(now);
             now += 2.0;
             state.step(&Step { samples: 16, ..Step::default() }, now);
-            let training = Measured { loss: 1.0 / epoch as f64, accuracy: 0.8, mean_iou: 0.3 * epoch as f64 };
-            let row = Epoch { epoch, training, validation: training, seconds: 12.0, rate: 8.0, waiting: 0.03 };
+            let training = vec![1.0 / epoch as f64, 0.8, 0.3 * epoch as f64];
+            let row = Epoch { epoch, validation: training.clone(), training, seconds: 12.0, rate: 8.0, waiting: 0.03 };
             state.epoch(&row, &ious, now);
         }
     }
@@ -62,7 +65,7 @@ fn the_top_says_how_far_epoch_and_run_are() {
     let mut state = state(2);
     let rows_of = |state: &State| rows(&buffer(state, &View::default(), LOOK, [100, 30]));
     let shown = rows_of(&state);
-    // 8 samples a second: 40 of this epoch and 80 of the next one, and two validations of 2 seconds.
+    // 8 samples per second: 40 of this epoch and 80 of the next one, and two validations of 2 seconds.
     let expected = [
         "runs/shapes  unet                                                                               29 s",
         "Epoch 3/4     ━━━━━━━━━━───────────  40/80         8.0 images/s   data 3 %                    5 s left",
@@ -157,7 +160,7 @@ fn without_colours_there_is_none_and_without_unicode_all_is_ascii() {
         }
         let signs = |buffer: &Buffer| rows(buffer).concat();
         assert!(!signs(&shown).is_ascii() && signs(&ascii).is_ascii());
-        // A question mark would be a sign that nobody thought of.
+        // A question mark would be a character without a replacement.
         let unknown = |buffer: &Buffer| signs(buffer).matches('?').count();
         assert_eq!(unknown(&ascii), unknown(&shown));
         let colored = buffer(&state(30), &view, COLOR, size).content.iter().any(|cell| cell.fg == Color::Cyan);
@@ -175,7 +178,7 @@ fn too_small_a_terminal_is_told_so() {
 #[test]
 fn text_is_cut_to_its_columns() {
     assert_eq!([fit("road", 6), fit("road", 4), fit("roads", 4), fit("r", 0)], ["road  ", "road", "roa…", ""]);
-    // Signs that are two columns wide.
+    // Characters that are two columns wide.
     assert_eq!(fit("道路标志", 4), "道… ");
 }
 
@@ -200,9 +203,9 @@ proptest! {
             let step = Step { samples: 3, loss: Some(*loss), score: None, learning_rate: Some(*rate), waited: None };
             state.step(&step, loss.abs().min(1e6));
         }
-        let measured = Measured { loss: f64::INFINITY, accuracy: f64::NAN, mean_iou: f64::NAN };
+        let measured = vec![f64::INFINITY, f64::NAN, f64::NAN];
         if help {
-            let row = Epoch { epoch: at.saturating_sub(1), training: measured, validation: measured, seconds: 1.0, rate: 1.0, waiting: 0.0 };
+            let row = Epoch { epoch: at.saturating_sub(1), validation: measured.clone(), training: measured, seconds: 1.0, rate: 1.0, waiting: 0.0 };
             state.epoch(&row, &[], 9.0);
             state.phase = Phase::Validating;
         }

@@ -5,13 +5,13 @@ use std::thread::scope;
 const QUICK: Limits = Limits { bytes: 1000, patience: Duration::from_millis(100), longest: Duration::from_secs(60) };
 const PATIENT: Limits = Limits { bytes: 16 << 20, patience: Duration::from_secs(60), ..QUICK };
 
-/// A reader: what it took, and whether it takes more.
+/// Reader that records what it takes, and can fail or stall.
 #[derive(Default, Clone)]
 struct Reader {
     taken: Arc<Mutex<Vec<u8>>>,
     /// Errors of the next writes, in order. Later writes succeed.
     refusals: Arc<Mutex<VecDeque<ErrorKind>>>,
-    /// Held by a test that wants the reader to stall.
+    /// Held by a test to make the reader stall.
     gate: Arc<Mutex<()>>,
     writes: Arc<AtomicUsize>,
 }
@@ -44,7 +44,7 @@ fn output(limits: Limits) -> (Output, Reader, Reader) {
 }
 
 impl Output {
-    /// Waits for a reader that reads again, however long ago it took something.
+    /// Waits for a reader that reads again, however long it took nothing.
     fn settle(&self) {
         while !self.flush() {
             thread::sleep(Duration::from_millis(1));
@@ -85,7 +85,7 @@ fn a_reader_that_stalls_keeps_nobody_waiting_and_hears_later_what_is_missing() {
         output.line(&format!("line {at:04}"));
     }
     assert!(!output.flush(), "nobody reads");
-    // Whoever took nothing for so long is not waited for again.
+    // A reader that took nothing for so long is not waited for again.
     let since = Instant::now();
     assert!(!output.flush() && since.elapsed() < QUICK.patience);
     output.line("no room for this either");
@@ -131,7 +131,7 @@ fn lines_stand_above_the_bar_and_only_its_newest_state_is_drawn() {
     (2..100).for_each(|state| output.bar(1, Some(format!("bar {state}"))));
     drop(stalled);
     assert!(output.flush());
-    // Another takes its place, which only that one gives up.
+    // Another bar takes its place, and only its owner can remove it.
     output.bar(2, Some("other".into()));
     assert!(output.flush());
     output.bar(1, None);

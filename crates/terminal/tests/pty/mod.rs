@@ -1,4 +1,4 @@
-//! The demo at a terminal that a test can look at.
+//! The demo at a pseudo-terminal that a test can inspect.
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
@@ -9,37 +9,38 @@ use std::thread;
 use std::time::{Duration, Instant};
 use vt100::Parser;
 
-/// Whoever waits longer waits for ever.
+/// Timeout of every wait.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A program at a terminal.
+/// Program at a pseudo-terminal.
 pub struct Terminal {
     relay: Child,
     stdin: ChildStdin,
     said: Receiver<Value>,
     parser: Parser,
-    /// All that was written so far.
+    /// Everything written so far.
     pub bytes: Vec<u8>,
 }
 
-/// How a program ended.
+/// End of a program.
 #[derive(Debug, PartialEq)]
 pub struct End {
     pub status: u64,
-    /// Whether the terminal's settings are those of before.
+    /// True if the settings of the terminal are those of before.
     pub restored: bool,
 }
 
-/// The demo, which cargo builds with the tests.
+/// Returns the path of the demo, which cargo builds with the tests.
 pub fn demo() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let demo = tests.parent().unwrap().parent().unwrap().join("examples").join("demo");
-    assert!(demo.exists(), "{} is not there: run cargo test -p terminal --examples first", demo.display());
+    assert!(demo.exists(), "{} is missing: run cargo test -p terminal --examples first", demo.display());
     demo
 }
 
 impl Terminal {
-    /// Starts the demo at a terminal of so many rows and columns; `None`, and says so, where there is no Python.
+    /// Starts the demo at a terminal of `size` rows and columns. Prints `SKIPPED` and returns `None` if there is no
+    /// Python.
     pub fn start(size: [u16; 2], arguments: &[&str], environment: &[(&str, &str)]) -> Option<Self> {
         let works = Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success());
         if !works || !cfg!(unix) {
@@ -78,17 +79,17 @@ impl Terminal {
         self.ask(&json!({ "signal": name }));
     }
 
-    /// From now on nobody reads the terminal, and it is full.
+    /// Stops reading the terminal, and fills it.
     pub fn stall(&mut self) {
         self.ask(&json!({ "stall": true }));
     }
 
-    /// The terminal goes away.
+    /// Closes the terminal.
     pub fn hang_up(&mut self) {
         self.ask(&json!({ "hang up": true }));
     }
 
-    /// The terminal says that it has so many rows and columns.
+    /// Makes the terminal report this number of rows and columns.
     pub fn claim(&mut self, size: [u16; 2]) {
         self.ask(&json!({ "resize": size }));
     }
@@ -98,13 +99,13 @@ impl Terminal {
         self.parser.screen_mut().set_size(size[0], size[1]);
     }
 
-    /// The rows of what is seen, without the blanks at their ends.
+    /// Returns the visible rows, without trailing blanks.
     pub fn rows(&self) -> Vec<String> {
         let (_, width) = self.parser.screen().size();
         self.parser.screen().rows(0, width).map(|row| row.trim_end().to_string()).collect()
     }
 
-    /// Whether a dashboard is seen, or the lines before it.
+    /// Returns true if a dashboard is visible, and not the lines before it.
     pub fn covered(&self) -> bool {
         self.parser.screen().alternate_screen()
     }
@@ -113,7 +114,7 @@ impl Terminal {
         self.parser.screen().hide_cursor()
     }
 
-    /// Waits until what is seen is as `wanted`.
+    /// Waits until the visible screen is as `wanted`.
     pub fn until(&mut self, what: &str, wanted: impl Fn(&Self) -> bool) {
         let since = Instant::now();
         while !wanted(self) {
@@ -124,7 +125,7 @@ impl Terminal {
         }
     }
 
-    /// Waits until `text` is seen.
+    /// Waits until `text` is visible.
     pub fn until_seen(&mut self, text: &str) {
         self.until(text, |terminal| terminal.rows().iter().any(|row| row.contains(text)));
     }
@@ -140,7 +141,7 @@ impl Terminal {
         Some(End { status: said["status"].as_u64().unwrap(), restored: said["restored"].as_bool().unwrap() })
     }
 
-    /// Waits for the program's end.
+    /// Waits for the end of the program.
     pub fn end(&mut self) -> End {
         let since = Instant::now();
         loop {
@@ -156,12 +157,12 @@ impl Terminal {
         }
     }
 
-    /// All that was written, as text.
+    /// Returns everything written, as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
 
-    /// What was written after the last place where the dashboard left the terminal.
+    /// Returns what was written after the dashboard last left the terminal.
     pub fn after_leaving(&self) -> String {
         let text = self.text();
         let (_, after) = text.rsplit_once("\x1b[?1049l").expect("the dashboard left the terminal");
@@ -171,7 +172,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // Where a test failed, its program may still be there; it dies with its terminal.
+        // After a failed test its program may still run; it dies with its terminal.
         let _ = self.relay.kill();
         let _ = self.relay.wait();
     }

@@ -5,23 +5,23 @@ use crate::ffi;
 use contract::TorchError;
 use tch::{Device, TchError, Tensor};
 
-/// A convolution 3×3 of `x_nchw` with stride 1 and padding 1, without bias: `weight` is `[outputs, inputs, 3, 3]`.
+/// Convolves `x_nchw` with the 3×3 `weight` (`[outputs, inputs, 3, 3]`), with stride 1 and padding 1, without bias.
 ///
-/// By [`Kernels::Winograd`], on a CPU with AVX-512, in f32 or (where the processor has it) bf16, and with multiples of
-/// 16 channels it is computed by Winograd's filtering F(2×2, 3×3) (Lavin & Gray, 2016), in less than half as many
+/// With [`Kernels::Winograd`], on a CPU with AVX-512, in f32 or (where the processor has it) bf16, and for multiples of
+/// 16 channels, it is computed by Winograd's filtering F(2×2, 3×3) (Lavin & Gray, 2016), with less than half as many
 /// products, forward and backward. Sums in f32 then differ in their last digits from those of the definition. In bf16
-/// the weight is not rounded before but after it is transformed, and the rounded inputs are sums of four, which makes
-/// the error of bf16 two to three times as large. Neither depends on the number of threads.
+/// the weight is rounded after its transformation instead of before, and the rounded inputs are sums of four, which
+/// makes the error of bf16 two to three times as large. Neither depends on the number of threads.
 pub fn conv3x3(x_nchw: &Tensor, weight: &Tensor) -> Result<Tensor, TorchError> {
     if kernels() != Kernels::Winograd {
         return Ok(x_nchw.f_conv2d(weight, None::<&Tensor>, [1, 1], [1, 1], [1, 1], 1)?);
     }
-    // SAFETY: the tensors live through the call, which leaves to libtorch what it does not take.
+    // SAFETY: the tensors live through the call, which leaves unsupported ones to libtorch.
     ffi::made(|out| unsafe { ffi::oxiseg_conv3x3(x_nchw.as_ptr(), weight.as_ptr(), out) })
 }
 
-/// Runs a `convolution` with this bias `[C]`. libtorch's gradient of a bias takes longer than all else of the
-/// convolution's where channels lie innermost; by our [`Kernels`], on a CPU, it is made here.
+/// Runs a `convolution` with this bias `[C]`. Where channels lie innermost, libtorch's gradient of a bias takes longer
+/// than all other work of the convolution; with our [`Kernels`], on a CPU, it is computed here.
 pub fn with_bias(
     bias: &Tensor,
     convolution: impl FnOnce(&Tensor) -> Result<Tensor, TchError>,
@@ -34,8 +34,8 @@ pub fn with_bias(
     ffi::made(|out| unsafe { ffi::oxiseg_bias(y_nchw.as_ptr(), bias.as_ptr(), out) })
 }
 
-/// BatchNorm of `x_nchw` by the statistics of the batch, ReLU, and [`conv3x3`]: by [`Kernels::Winograd`] one operator,
-/// which never writes down what it convolves, forward or backward.
+/// Applies BatchNorm by the statistics of the batch, ReLU, and [`conv3x3`] to `x_nchw`. With [`Kernels::Winograd`] that
+/// is one operator, which never writes the convolution's input to memory, forward or backward.
 pub fn norm_relu_conv3x3(x_nchw: &Tensor, norm: BatchNorm, relu: Relu, weight: &Tensor) -> Result<Tensor, TorchError> {
     if kernels() != Kernels::Winograd || !is_fused(x_nchw) {
         return conv3x3(&batch_norm_relu(x_nchw.shallow_clone(), norm, relu, true)?, weight);
@@ -43,14 +43,14 @@ pub fn norm_relu_conv3x3(x_nchw: &Tensor, norm: BatchNorm, relu: Relu, weight: &
     let tensors = [x_nchw, norm.weight, norm.bias, norm.running_mean, norm.running_var, weight].map(Tensor::as_ptr);
     let [x, scale, shift, mean, var, weight] = tensors;
     let (momentum, epsilon, bound) = (norm.momentum, norm.epsilon, relu.bound());
-    // SAFETY: the tensors live through the call, which leaves apart what it does not take.
+    // SAFETY: the tensors live through the call, which runs separate operators on unsupported ones.
     ffi::made(|out| unsafe {
         ffi::oxiseg_norm_relu_conv3x3(x, scale, shift, mean, var, momentum, epsilon, bound, weight, out)
     })
 }
 
-/// [`conv3x3`], BatchNorm by the running statistics, and ReLU: in one pass by [`Kernels::Winograd`] where no
-/// derivative is wanted.
+/// Applies [`conv3x3`], BatchNorm by the running statistics, and ReLU to `x_nchw`. With [`Kernels::Winograd`] that is
+/// one pass where no derivative is wanted.
 pub fn conv3x3_norm_relu(x_nchw: &Tensor, weight: &Tensor, norm: BatchNorm, relu: Relu) -> Result<Tensor, TorchError> {
     if kernels() != Kernels::Winograd {
         let (scale, shift) = (Some(norm.weight), Some(norm.bias));
@@ -61,7 +61,7 @@ pub fn conv3x3_norm_relu(x_nchw: &Tensor, weight: &Tensor, norm: BatchNorm, relu
     let tensors = [x_nchw, weight, norm.weight, norm.bias, norm.running_mean, norm.running_var].map(Tensor::as_ptr);
     let [x, weight, scale, shift, mean, var] = tensors;
     let (epsilon, bound) = (norm.epsilon, relu.bound());
-    // SAFETY: the tensors live through the call, which leaves to libtorch what it does not take.
+    // SAFETY: the tensors live through the call, which leaves unsupported ones to libtorch.
     ffi::made(|out| unsafe { ffi::oxiseg_conv3x3_norm_relu(x, weight, scale, shift, mean, var, epsilon, bound, out) })
 }
 
@@ -72,13 +72,13 @@ mod tests {
     use crate::Fusion;
     use tch::Kind;
 
-    /// A convolution's output and its gradients, by input and weight.
+    /// Returns a convolution's output and its gradients by input and weight.
     fn run(x_nchw: &Tensor, outputs: i64, kind: Kind, fused: bool) -> Vec<Tensor> {
         let _fusion = Fusion::new(kernels(fused));
         let of_weight = if kind == Kind::BFloat16 { Kind::Float } else { kind };
         let x = crate::channels_last(&x_nchw.to_kind(kind)).unwrap().detach().set_requires_grad(true);
         let weight = noise(&[outputs, x_nchw.size()[1], 3, 3], 1).to_kind(of_weight).set_requires_grad(true);
-        // As in a network: libtorch's own is given the rounded weight, ours rounds by itself.
+        // As in a network: libtorch's convolution gets the rounded weight, ours rounds by itself.
         let _autocast = (kind == Kind::BFloat16).then(|| crate::Autocast::new(Device::Cpu, kind).unwrap());
         let y = conv3x3(&x, &weight).unwrap();
         assert_eq!(y.kind(), kind);
@@ -231,7 +231,7 @@ mod tests {
             });
             assert!(worst(&fused, &plain) < 3e-6, "{relu:?}: {:e}", worst(&fused, &plain));
             assert_eq!(fused.min().double_value(&[]), 0.0);
-            // Where a derivative is wanted there is one.
+            // A derivative is there where it is wanted.
             let (variable, derivative) = (x.copy().set_requires_grad(true), Fusion::new(Kernels::Winograd));
             let y = tch::with_grad(|| conv3x3_norm_relu(&variable, &weight, norm, relu).unwrap());
             assert!(y.requires_grad() && worst(&y, &plain) < 3e-6, "{relu:?}");

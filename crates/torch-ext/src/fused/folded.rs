@@ -1,4 +1,4 @@
-//! Convolutions of libtorch's with the BatchNorm and the ReLU behind them.
+//! libtorch's convolutions with the BatchNorm and the ReLU behind them folded in.
 
 use super::{BatchNorm, Kernels, Relu, kernels};
 use crate::ffi;
@@ -8,19 +8,19 @@ use tch::Tensor;
 /// Stride, padding and groups of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
-    /// Pixels from one output to the next.
+    /// Distance of neighbouring outputs in pixels.
     pub stride: i64,
-    /// Zeros around the input.
+    /// Number of zeros around the input.
     pub padding: i64,
-    /// Groups of channels that see their own inputs only.
+    /// Number of groups of channels, which see only their own inputs.
     pub groups: i64,
 }
 
-/// A convolution of `x_nchw` by `weight` (`[outputs, inputs / groups, height, width]`) without bias, BatchNorm by the
-/// running statistics, and ReLU if any, as one operator of libtorch's: BatchNorm is folded into the weight.
+/// Convolves `x_nchw` with `weight` (`[outputs, inputs / groups, height, width]`) without bias, then applies BatchNorm
+/// by the running statistics, and ReLU if given, as one operator of libtorch's: BatchNorm is folded into the weight.
 ///
-/// For evaluation in bf16 by [`Kernels::Own`] on a CPU; elsewhere, where a derivative is wanted, and while a network
-/// is traced there is none.
+/// For evaluation in bf16 with [`Kernels::Own`] on a CPU. Returns `None` elsewhere, where a derivative is wanted, and
+/// while a network is traced.
 pub fn folded(
     x_nchw: &Tensor,
     weight: &Tensor,
@@ -36,7 +36,7 @@ pub fn folded(
     let (epsilon, bound) = (norm.epsilon, relu.map_or(f64::INFINITY, Relu::bound));
     let Geometry { stride, padding, groups } = how;
     let relu = relu.is_some().into();
-    // SAFETY: the tensors live through the call, which leaves apart what it does not take.
+    // SAFETY: the tensors live through the call, which returns nothing for unsupported ones.
     ffi::maybe_made(|out| unsafe {
         ffi::oxiseg_folded(x, weight, stride, padding, groups, scale, shift, mean, var, epsilon, bound, relu, out)
     })
@@ -49,7 +49,7 @@ mod tests {
     use crate::{Autocast, Fusion};
     use tch::{Device, Kind};
 
-    /// The operators that a convolution, a BatchNorm and a ReLU are, in the precision of `x_nchw`.
+    /// Runs convolution, BatchNorm and ReLU as separate operators, in the precision of `x_nchw`.
     fn plain(x_nchw: &Tensor, weight: &Tensor, how: Geometry, parts: &[Tensor; 4], relu: Option<Relu>) -> Tensor {
         let Geometry { stride, padding, groups } = how;
         let y = x_nchw.conv2d(weight, None::<Tensor>, [stride; 2], [padding; 2], [1, 1], groups);

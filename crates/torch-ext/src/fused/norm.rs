@@ -5,12 +5,12 @@ use crate::ffi;
 use contract::TorchError;
 use tch::Tensor;
 
-/// BatchNorm of `x_nchw` and ReLU: in training by the statistics of the batch, else by the running ones.
+/// Applies BatchNorm and ReLU to `x_nchw`: by the statistics of the batch in training, otherwise by the running ones.
 ///
-/// By our [`Kernels`](super::Kernels), on a CPU and in f32, bf16 or f64, that is one operator. In training it has its
-/// own derivative and takes two passes over memory forward and two backward, half of what the two operators of
-/// libtorch take; sums are made in the same order for any number of threads. Else, if no derivative is wanted, it
-/// takes one, in the place of `x_nchw`.
+/// With our [`Kernels`](super::Kernels), on a CPU and in f32, bf16 or f64, that is one operator. In training it has its
+/// own derivative and makes two passes over memory forward and two backward, half of what libtorch's two operators
+/// make; sums are made in the same order for any number of threads. Otherwise, if no derivative is wanted, it makes one
+/// pass, in place of `x_nchw`.
 pub fn batch_norm_relu(x_nchw: Tensor, norm: BatchNorm, relu: Relu, train: bool) -> Result<Tensor, TorchError> {
     let BatchNorm { weight, bias, running_mean, running_var, momentum, epsilon } = norm;
     if !is_fused(&x_nchw) {
@@ -38,7 +38,7 @@ mod tests {
     use crate::Kernels;
     use tch::{Device, Kind};
 
-    /// Output, gradients of input, weight and bias, and the statistics afterwards.
+    /// Returns the output, the gradients of input, weight and bias, and the statistics afterwards.
     fn run(x_nchw: &Tensor, kind: Kind, relu: Relu, fused: bool) -> Vec<Tensor> {
         let _fusion = crate::Fusion::new(kernels(fused));
         let channels = x_nchw.size()[1];
@@ -77,7 +77,7 @@ mod tests {
                         assert!(close, "{shape:?}, {kind:?}, {relu:?}, part {number}: {worst:e}, {mean:e}");
                     }
                 }
-                // In bf16 both are rounded, so each is compared with what it should be.
+                // In bf16 both are rounded, so each is compared with the exact result.
                 let exact = run(&x.to_kind(Kind::BFloat16).to_kind(Kind::Double), Kind::Double, relu, false);
                 let [fused, plain] = [true, false].map(|fused| run(&x, Kind::BFloat16, relu, fused));
                 for (number, exact) in exact.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Safe Rust must not make the kernels read or write what is not theirs, nor lose a derivative without a word; and
+//! Tests that safe Rust cannot make the kernels read or write foreign memory or silently lose a derivative, and that
 //! they run on all threads.
 
 use super::testing::{noise, worst};
@@ -17,7 +17,7 @@ fn norm<'a>(part: &'a Tensor, [running_mean, running_var]: [&'a Tensor; 2]) -> B
     BatchNorm { weight: part, bias: part, running_mean, running_var, momentum: 0.1, epsilon: 1e-5 }
 }
 
-/// Statistics that a call may change.
+/// Returns a copy of statistics, which a call may change.
 fn fresh(part: &Tensor) -> Tensor {
     let copy = || {
         let mut own = part.f_zeros_like()?;
@@ -46,7 +46,7 @@ fn running_statistics_that_share_memory_are_refused_and_nothing_is_written() {
     }
 }
 
-/// An activation, a weight and a part of a BatchNorm for every function that takes them.
+/// Calls of every function, with an activation, a weight and a part of a BatchNorm.
 type Call = fn([&Tensor; 3]) -> Result<Tensor, TorchError>;
 const CALLS: [(&str, Call); 6] = [
     ("conv3x3", |[x, weight, _]| conv3x3(x, weight)),
@@ -82,7 +82,7 @@ fn tensors_without_memory_of_their_own_are_errors() {
                 };
                 if uses {
                     let tensors = [0, 1, 2].map(|at| if at == place { wrong } else { &right[at] });
-                    // An error, or what libtorch's own operators make of it; not what lies behind a null pointer.
+                    // Either an error or the result of libtorch's own operators, but no read behind a null pointer.
                     let _ = call(tensors);
                 }
             }
@@ -104,7 +104,7 @@ fn values_that_are_marked_instead_of_written_are_read_as_they_are_meant() {
             let _fusion = Fusion::new(Kernels::Winograd);
             let (found, expected) =
                 (call([x, &weight, &part]).unwrap(), call([&written.copy(), &weight, &part]).unwrap());
-            // In evaluation it is left to libtorch, which rounds otherwise.
+            // In evaluation they are left to libtorch, which rounds differently.
             assert!(worst(&found, &expected) < 1e-6, "{name}: {:e}", worst(&found, &expected));
         }
     }
@@ -125,7 +125,7 @@ fn what_is_changed_in_place_is_no_more_what_a_backward_pass_has_kept() {
     assert!(error.contains("modified by an inplace operation"), "{error}");
 }
 
-/// The name of an operator, and the operator.
+/// Name of an operator, and the operator.
 type Derived<'a> = (&'a str, &'a dyn Fn(&Tensor) -> Tensor);
 
 #[test]
@@ -148,7 +148,7 @@ fn a_second_derivative_is_right_or_an_error() {
     let again = |x: &Tensor| recomputed(&[x.shallow_clone()], &[], |inputs| inputs[0].tanh()).unwrap();
     let all: [Derived; 5] = [("pool", &pool), ("conv", &conv), ("batch", &batch), ("chain", &chain), ("again", &again)];
     for (name, call) in all {
-        // Where the processor has no kernel of ours for it, libtorch's has one.
+        // Where the processor lacks AVX-512, the convolution is libtorch's, which has a second derivative.
         if crate::has_avx512() || name != "conv" {
             let error = twice(call, Kernels::Winograd).unwrap_err().to_string();
             assert!(error.contains("second derivative"), "{name}: {error}");
@@ -224,7 +224,7 @@ fn optimizers_refuse_what_does_not_fit_their_parameters() {
     let sgd = Sgd { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.0, nesterov: false };
     assert!(fused_sgd(&parameter(), &short, &state(), sgd, None, None).is_err());
     assert!(fused_sgd(&parameter(), &parameter(), &short, sgd, None, None).is_err());
-    // A gradient in another layout is brought into the parameter's; both used to be read in the order of memory.
+    // A gradient in another layout is brought to the parameter's; both used to be read in the order of memory.
     let after = |gradient: &Tensor| {
         let [parameter] = parameter();
         fused_sgd(&[parameter.shallow_clone()], &[gradient.shallow_clone()], &state(), sgd, None, None).unwrap();

@@ -1,4 +1,4 @@
-//! A file that NumPy reads: `[K, H, W]` f32 (NumPy Enhancement Proposal 1, version 1.0).
+//! Writes NumPy files: `[K, H, W]` f32 (NumPy Enhancement Proposal 1, version 1.0).
 
 use crate::files::Partial;
 use crate::seal::checksum;
@@ -7,10 +7,10 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
-/// What the header is padded to: numbers begin at a multiple of 64.
+/// Size of the padded header in bytes: numbers begin at a multiple of 64.
 const HEADER: usize = 128;
 
-/// The file, which is written in rows of all classes.
+/// A NumPy file, written in rows of all classes.
 pub struct Npy {
     file: File,
     classes: usize,
@@ -19,7 +19,7 @@ pub struct Npy {
 }
 
 impl Npy {
-    /// Begins the file, for images of this height and width.
+    /// Starts the file, for images of this height and width.
     pub fn create(path: &Path, [height, width]: [u32; 2], classes: usize) -> Result<Self> {
         let partial = Partial::create(path)?;
         let mut file = partial.file()?;
@@ -33,7 +33,7 @@ impl Npy {
         Ok(Self { file, classes, size: [height as usize, width as usize], partial })
     }
 
-    /// Writes `[K, rows, W]`, the first of them the image's row `first`.
+    /// Writes `[K, rows, W]`, from the image's row `first` on.
     pub fn write(&mut self, probabilities: &[f32], first: usize) -> Result<()> {
         let [height, width] = self.size;
         let mut write = || {
@@ -47,7 +47,7 @@ impl Npy {
         write().with_context(|| self.partial.doing())
     }
 
-    /// Ends the file, which is to be put into its place, and gives its checksum.
+    /// Completes the file. Returns it with its checksum; the caller publishes it.
     pub fn finish(mut self) -> Result<(Partial, String)> {
         let bytes = self.file.seek(SeekFrom::End(0)).with_context(|| self.partial.doing())?;
         let checksum = checksum(&mut self.file, bytes).with_context(|| self.partial.doing())?;

@@ -1,4 +1,4 @@
-//! A PNG file, row by row.
+//! Writes a PNG file row by row.
 
 use crate::files::Partial;
 use crate::seal::seal;
@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-/// The bytes of a chunk of the file.
+/// Bytes of a chunk of the file.
 const CHUNK: usize = 1 << 16;
 
 /// A PNG file that is being written.
@@ -18,7 +18,7 @@ pub struct Png {
 }
 
 impl Png {
-    /// Begins a picture of this height and width.
+    /// Starts a picture of this height and width.
     pub fn create(path: &Path, [height, width]: [u32; 2], color: ColorType, depth: BitDepth) -> Result<Self> {
         let partial = Partial::create(path)?;
         let mut encoder = Encoder::new(partial.file()?, width, height);
@@ -29,7 +29,7 @@ impl Png {
         Ok(Self { rows: rows.with_context(|| format!("writing {}", path.display()))?, partial })
     }
 
-    /// Adds rows; numbers of 16 bits have the upper byte first.
+    /// Adds rows; 16-bit numbers have the upper byte first.
     pub fn write(&mut self, rows: &[u8]) -> Result<()> {
         self.rows.write_all(rows).with_context(|| self.partial.doing())
     }

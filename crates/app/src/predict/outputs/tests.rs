@@ -80,7 +80,7 @@ fn predictions_may_be_replaced_until_somebody_changes_them() {
     let folder = tempfile::tempdir().unwrap();
     let all = [Also::Color, Also::Png16, Also::Npy];
     let path = |name: &str| folder.path().join(name);
-    // Probabilities that are not written anew stay ours, though another class map stands beside them.
+    // Probabilities that are not rewritten stay ours, even next to another class map.
     for (also, id) in [(&all[..], 1), (&[], 0), (&all, 1), (&all, 0)] {
         written(folder.path(), also, id, Replace::Ours).unwrap();
     }

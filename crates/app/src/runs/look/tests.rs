@@ -3,7 +3,7 @@ use crate::lock::Lock;
 use std::fs::File;
 use tempfile::TempDir;
 
-/// A run of 2 epochs of 5 steps, of which `done` are written down, with checkpoints (epoch, step).
+/// Creates a run of 2 epochs of 5 steps, with `done` epochs in its log, and with checkpoints (epoch, step).
 fn made(config: &str, done: u64, checkpoints: &[(u64, u64)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
@@ -49,7 +49,7 @@ fn a_run_without_a_checkpoint_failed_and_may_be_started_again() {
 #[test]
 fn damaged_checkpoints_are_passed_over() {
     let folder = made(CONFIG, 1, &[(0, 3), (1, 5), (1, 7)]);
-    // One that says it is another, one that is cut off.
+    // One manifest is another checkpoint's, one is cut off.
     let manifest = |step: u64| folder.path().join(format!("checkpoints/step-{step:010}/manifest.json"));
     fs::copy(manifest(5), manifest(7)).unwrap();
     fs::write(manifest(5), "{").unwrap();

@@ -151,32 +151,6 @@ fn the_first_epoch_is_saved_before_the_first_validation_which_may_take_more_memo
 }
 
 #[test]
-fn what_a_step_changes_by_itself_is_put_back() {
-    let config = Config::parse(TINY, "tiny").unwrap();
-    let Parts { network, input, mut optimizer, mut metric, .. } = Parts::build(&config, None).unwrap();
-    let mut undo = Undo::new(&network);
-    let steps = AtomicU64::new(0);
-    let loss_fn = |outputs: &Tensor, _: &Tensor| -> Result<Tensor, contract::BoxError> {
-        let before = steps.fetch_add(1, Ordering::Relaxed);
-        if before < 2 { Ok(outputs.square().mean(Kind::Float)) } else { Err("out of breath".into()) }
-    };
-    let model = network.model.as_ref();
-    let mut trainer = Trainer::new(model, input.as_ref(), &loss_fn, &mut optimizer, &mut metric, 1);
-    let mut training = trainer.train(Progress::default());
-    let state =
-        || -> Vec<Tensor> { Stateful::state(&network.store).into_values().map(|tensor| tensor.copy()).collect() };
-    for _ in 0..2 {
-        training.next().unwrap().unwrap();
-    }
-    let before = state();
-    undo.keep(&network).unwrap();
-    training.next().unwrap().unwrap_err();
-    assert_ne!(state(), before, "running statistics");
-    undo.back(&network).unwrap();
-    assert_eq!(state(), before);
-}
-
-#[test]
 fn before_the_first_step_there_is_nothing_to_save() {
     let folder = tempfile::tempdir().unwrap();
     life(&folder, Some((true, 0)), "").unwrap_err();

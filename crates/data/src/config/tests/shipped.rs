@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use tempfile::{TempDir, tempdir};
 
-/// The values of a mask's three pixels and the ids that they must become.
+/// Values of a mask's three pixels and the ids that they must become.
 type Pixels = ([u8; 3], [u8; 3]);
 
 /// The data section of a configuration, for a set that lies in `root`, at the size of the miniatures.
@@ -20,7 +20,7 @@ fn shipped(name: &str, root: &Path) -> Config {
     parse(data.take()).unwrap()
 }
 
-/// A data set of these pairs of an image and a mask, and of these lists.
+/// Creates a data set of these pairs of an image and a mask, and of these lists.
 fn miniature(pairs: &[[&str; 2]], lists: &[(&str, &str)], values: [u8; 3]) -> TempDir {
     let folder = tempdir().unwrap();
     let path = |file: &str| {
@@ -38,7 +38,7 @@ fn miniature(pairs: &[[&str; 2]], lists: &[(&str, &str)], values: [u8; 3]) -> Te
     folder
 }
 
-/// The configuration gives these samples, with masks of these classes.
+/// Checks that the configuration gives these samples, with masks of these classes.
 fn gives(config: &Config, [train, validation]: [&str; 2], ids: [u8; 3]) {
     for (split, name) in [(Split::Train, train), (Split::Validation, validation)] {
         let dataset = config.open(split).unwrap();
@@ -85,7 +85,7 @@ fn pascal_voc_as_it_unpacks() {
 
 #[test]
 fn cityscapes_as_it_unpacks() {
-    // Of the label ids: road, bicycle, and the ego vehicle, which has no training id.
+    // The label ids road, bicycle, and the ego vehicle, which has no training id.
     let (values, ids): Pixels = ([7, 33, 1], [0, 18, 255]);
     let pair = |split: &str, name: &str| {
         let folder = format!("{split}/{}", name.split('_').next().unwrap());

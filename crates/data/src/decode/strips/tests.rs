@@ -9,7 +9,7 @@ fn picture(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| Rgb([(x * 7 + y) as u8, (x * y) as u8, (y * 3) as u8]))
 }
 
-/// All rows, `count` at a time.
+/// Reads all rows, `count` at a time.
 fn all(path: &Path, channels: u32, count: u32) -> Result<([u32; 2], Vec<u8>), Error> {
     let mut strips = Strips::open(path, channels, Orientation::Apply)?;
     let mut pixels = Vec::new();
@@ -20,7 +20,7 @@ fn all(path: &Path, channels: u32, count: u32) -> Result<([u32; 2], Vec<u8>), Er
     Ok((size, pixels))
 }
 
-/// A TIFF without compression in tiles of 16×16, by the specification (Adobe, 1992, section 15).
+/// Encodes a TIFF without compression in tiles of 16×16, by the specification (Adobe, 1992, section 15).
 fn tiled(picture: &RgbImage) -> Vec<u8> {
     let (width, height) = picture.dimensions();
     let (across, down) = (width.div_ceil(16), height.div_ceil(16));
@@ -40,7 +40,7 @@ fn tiled(picture: &RgbImage) -> Vec<u8> {
     };
     let (offsets_at, counts_at, bits_at) = (list(&offsets), list(&counts), list(&[8 | 8 << 16, 8]));
     let tiles = offsets.len() as u32;
-    // Tag, kind (3 is u16, 4 is u32), count, value or where it is.
+    // Tag, type (3 is u16, 4 is u32), count, value or its offset.
     let entries = [
         (256, 4, 1, width),
         (257, 4, 1, height),
@@ -128,7 +128,7 @@ fn broken_files_are_errors_and_never_a_panic() {
             fs::write(&path, &whole[..cut]).unwrap();
             assert!(all(&path, 3, 8).is_err(), "{cut} of {}", whole.len());
         }
-        // The numbers of a TIFF stand at its end, those of a PNG at its beginning.
+        // The metadata of a TIFF stands at its end, that of a PNG at its beginning.
         for place in (0..60).chain(whole.len() - 130..whole.len()) {
             for flip in [0x01, 0x80, 0xff] {
                 let mut flipped = whole.clone();

@@ -1,5 +1,5 @@
-//! Kinds of files that are read or refused: TIFF against tifffile and Pillow (`reference/tiffs.py`), JPEG with fill
-//! bytes, and what is no image that is read.
+//! Supported and unsupported files: TIFF against tifffile and Pillow (`reference/tiffs.py`), JPEG with fill bytes, and
+//! files that are no supported images.
 
 use super::*;
 use crate::Strips;
@@ -31,7 +31,7 @@ fn a_tiff_is_what_was_stored_or_refused_in_words() {
     for (name, Kind { file, values, .. }) in all.images {
         fs::write(&path, unhex(&file)).unwrap();
         let expected = unhex(&values);
-        // Chroma at the edge inside a block is continued in different ways by different decoders.
+        // Decoders continue chroma at the edge inside a block in different ways.
         let tolerance = if name.starts_with("jpeg") { 4 } else { 0 };
         let ([height, width], found) = read_pixels(&path, 3, Orientation::Apply).expect(&name);
         assert_eq!(([height, width], found.len()), ([16, 20], expected.len()), "{name}");
@@ -70,7 +70,7 @@ fn labels_of_a_tiff_are_the_numbers_that_were_stored() {
         let error = mask(&path, &labels(json!({}), 1)).unwrap_err();
         assert!(matches!(error, Error::Label { found: Label::Value(_), .. }), "{name}: {error}");
     }
-    // Numbers that no label can be: an error with the place, or ignored like others that are not listed.
+    // Numbers that cannot be labels: an error with the place, or ignored like other unlisted values.
     let mut file = unhex(&reference().masks["int32"].file);
     let at = file.len() - 16 * 20 * 4;
     file[at..at + 4].copy_from_slice(&(-9999i32).to_le_bytes());
@@ -82,7 +82,7 @@ fn labels_of_a_tiff_are_the_numbers_that_were_stored() {
     );
     let found = mask(&path, &labels(json!({"unlisted": "ignore"}), 9)).unwrap();
     assert!(found[0] == 255 && found[1..] == unhex(&reference().masks["int32"].values)[1..]);
-    // What is no label in any way says so.
+    // Formats that cannot hold labels have errors that say so.
     for (name, says) in [("float", "floating-point"), ("zstd", "ZSTD"), ("palette", "PNG")] {
         fs::write(&path, unhex(&reference().refused[name].file)).unwrap();
         let error = mask(&path, &labels(json!({}), 9)).unwrap_err().to_string();
@@ -200,7 +200,7 @@ fn every_format_that_was_cut_off_says_so() {
 #[test]
 fn half_a_megabyte_that_unpacks_to_gigabytes_is_refused_before_it_is_decoded() {
     let (_folder, path) = place();
-    // A grey picture of which one row and no more is there: 529 MB as it is stored, 1.59 GB in colours.
+    // A grey picture of which only one row exists: 529 MB as it is stored, 1.59 GB in colours.
     fs::write(&path, png_header(23_000)).unwrap();
     let error = read_pixels(&path, 3, Orientation::Apply).unwrap_err().to_string();
     let says = ["image.jpg is 23000x23000 pixels", "1.59 GB", "0.54 GB", "cut it into pieces", "predict --tile"];

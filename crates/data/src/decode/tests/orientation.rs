@@ -1,4 +1,4 @@
-//! Notes of orientation against Pillow's `exif_transpose` (`reference/orientation.py`).
+//! Orientation tags against Pillow's `exif_transpose` (`reference/orientation.py`).
 
 use super::*;
 use crate::Strips;
@@ -77,7 +77,7 @@ fn a_note_is_found_behind_fill_bytes_and_not_in_the_pixels_of_a_png() {
     };
     let jpeg = unhex(&all["6.jpg"].file);
     assert_eq!(size(&[&jpeg[..2], &[0xff; 3], &jpeg[2..]].concat()), [16, 8]);
-    // A chunk that holds another one's bytes: what stands in it is no chunk.
+    // A chunk that contains another one's bytes: its content is no chunk.
     let (plain, noted) = (unhex(&all["1_before.png"].file), unhex(&all["6_behind.png"].file));
     let at = noted.windows(4).position(|bytes| bytes == b"eXIf").unwrap() - 4;
     let hidden = &noted[at..noted.len() - 12];
@@ -90,7 +90,7 @@ fn a_note_is_found_behind_fill_bytes_and_not_in_the_pixels_of_a_png() {
 #[test]
 fn an_image_that_is_turned_and_too_large_for_memory_is_refused_with_the_way_out() {
     let (_folder, path) = place();
-    // The header of a PNG of 20000x20000 pixels, with a note that turns it.
+    // The header of a PNG of 20000x20000 pixels, with an orientation tag.
     let noted = unhex(&reference().images["6_before.png"].file);
     let at = noted.windows(4).position(|bytes| bytes == b"eXIf").unwrap() - 4;
     let length = 12 + u32::from_be_bytes(*noted[at..].first_chunk().unwrap()) as usize;

@@ -44,8 +44,8 @@ pub(super) fn is_header<'t>(cells: impl Iterator<Item = &'t str> + Clone) -> boo
     any(&IMAGES) && any(&MASKS) && cells.clone().all(|cell| !cell.contains(['/', '\\', '.']))
 }
 
-/// Refuses a column that is hardly the path that it says; what CSV means by quotes and commas is over when it comes
-/// here.
+/// Refuses a column that is hardly a path. CSV has no quotes and commas left at this point, so it is exempt from the
+/// checks for them.
 pub(super) fn check(column: &str, is_csv: bool) -> Result<(), String> {
     if column.contains('\\') {
         return Err(format!("has backslashes between folders: write '{}'", column.replace('\\', "/")));
@@ -68,7 +68,7 @@ pub(super) fn check(column: &str, is_csv: bool) -> Result<(), String> {
     }
 }
 
-/// Why a line that should have two columns has one.
+/// Explains why a line that should have two columns has one.
 pub(super) fn one_column(column: &str, is_csv: bool) -> String {
     let space = column.chars().find(|sign| sign.is_whitespace() && !sign.is_ascii());
     let reason = match (is_csv, space) {

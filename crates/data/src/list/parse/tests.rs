@@ -1,4 +1,4 @@
-//! Lists as they are found in data sets, and lists that are none.
+//! Lists as they occur in data sets, and invalid ones.
 
 use super::*;
 use crate::list::parse_list;
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 const WHOLE: [&str; 3] = ["", "{}", "{}"];
 const VOC: [&str; 3] = ["", "JPEGImages/{}.jpg", "SegmentationClass/{}.png"];
 
-/// Name, image and mask of all samples, one after the other.
+/// Returns name, image and mask of all samples, one after the other.
 fn parsed(file: &str, text: &str, how: [&str; 3]) -> Vec<String> {
     parse_list(Path::new(file), text.into(), how).unwrap()
 }
@@ -32,7 +32,7 @@ fn two_columns_are_image_and_mask() {
     assert_eq!(parsed("a.txt", "/abs/1.png m/1.png", WHOLE), ["/abs/1", "/abs/1.png", "m/1.png"]);
     assert_eq!(parsed("a.txt", "1.jpg 2.png", ["", "i/{}", "m/{}"]), ["1", "i/1.jpg", "m/2.png"]);
     assert_eq!(parsed("a.txt", "a b.jpg\ta b.png", WHOLE), ["a b", "a b.jpg", "a b.png"]);
-    // A dot in a folder, and a file that is nothing but an extension.
+    // A dot in a folder, and a file name that is only an extension.
     assert_eq!(parsed("a.txt", "v1.0/1 v1.0/.png", WHOLE), ["v1.0/1", "v1.0/1", "v1.0/.png"]);
     assert_eq!(parsed("a.txt", "v1.0/.png m", WHOLE)[0], "v1.0/.png");
 }
@@ -111,9 +111,9 @@ fn what_cannot_be_meant_is_refused_with_what_to_write() {
         (
             "a.csv",
             "filename,label\ni/1.png,m/1.png\n",
-            "line 1: names columns otherwise: call the two that count image",
+            "line 1: names its columns differently: call the two that count image",
         ),
-        ("a.csv", "ID,Image,Label\n1,i/1.png,m/1.png\n", "line 1: names columns otherwise"),
+        ("a.csv", "ID,Image,Label\n1,i/1.png,m/1.png\n", "line 1: names its columns differently"),
         ("a.csv", "i/1.png;m/1.png\n", "line 1: has ';' between its columns: write commas"),
         ("a.csv", "i/1.png\tm/1.png\n", "line 1: has a tab between its columns: write commas"),
         ("a.txt", "i/1.png,m/1.png\n", "line 1: has no space between its columns: write one, or commas"),
@@ -125,7 +125,7 @@ fn what_cannot_be_meant_is_refused_with_what_to_write() {
         let error = refused(file, text.as_bytes(), WHOLE);
         assert!(error.contains(says), "{text}\n  gave     {error}\n  expected {says}");
     }
-    // The prefix is taken away before anything is judged, and a sample may be called like a column.
+    // The prefix is removed before any check, and a sample may have the name of a column.
     let windows = parsed("a.txt", "D:\\data\\i/1.png D:\\data\\m/1.png", ["D:\\data\\", "{}", "{}"]);
     assert_eq!(windows, ["i/1", "i/1.png", "m/1.png"]);
     assert_eq!(parsed("a.txt", "image\nmask\n", VOC).len(), 6);
@@ -144,7 +144,7 @@ proptest! {
         };
         let spaces = parse("list", lines(" "));
         prop_assert_eq!(&spaces, &parse("list", lines("\t")));
-        // Spreadsheets write records without a value, so to CSV a line of two empty paths says nothing; here is none.
+        // Spreadsheets write records without a value, so CSV skips a line of two empty paths; no list here has one.
         prop_assert_eq!(&spaces, &parse("list.csv", lines(",")));
         if let Ok(samples) = spaces {
             prop_assert_eq!(samples.len(), 3 * rows.len());

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A loss without a graph, on which a backward pass fails.
+/// Returns a loss without a graph, on which a backward pass fails.
 fn fails(parameters: &[(String, Tensor)]) -> Tensor {
     loss(parameters, 9).detach()
 }
@@ -17,7 +17,7 @@ fn a_backward_pass_that_fails_leaves_all_as_it_was() {
         assert!(setup.optim.is_unchanged());
         assert_same(&before.0, &setup.values());
         assert_same(&before.1, &setup.state());
-        // It goes on as if nothing had been.
+        // Training continues as if nothing had happened.
         let mut straight = Setup::new(&config(rule));
         straight.batch(1).unwrap();
         for setup in [&mut setup, &mut straight] {
@@ -43,7 +43,7 @@ fn a_failure_after_the_backward_pass_and_before_the_update_leaves_all_as_it_was(
         (0..waiting).for_each(|batch| assert!(setup.batch(batch).is_none()));
         let before = (setup.values(), setup.state());
         let found_inf = setup.optim.found_inf.shallow_clone();
-        // No tensor at all, which nothing can be compared with.
+        // An undefined tensor, on which any operation fails.
         setup.optim.found_inf = Tensor::new();
         let loss = loss(&setup.parameters, 5);
         let failed = setup.optim.minimize(&loss);
@@ -60,7 +60,7 @@ fn a_failure_after_the_backward_pass_and_before_the_update_leaves_all_as_it_was(
 fn an_update_that_fails_in_the_middle_says_so() {
     let mut setup = Setup::new(&config(ADAM));
     setup.batch(1).unwrap();
-    // The count of updates is missing, which is the first thing that an update changes.
+    // The count of updates, which an update changes first, is missing.
     setup.optim.groups[0].step = Tensor::new();
     let loss = loss(&setup.parameters, 2);
     setup.optim.minimize(&loss).unwrap_err();

@@ -1,4 +1,4 @@
-//! Gradients for whoever asked.
+//! Tests of gradients on request.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn gradients_are_told_of_the_one_update_that_they_were_asked_for() {
         asked.ask();
         setup.batch(2);
         assert!(setup.batch(3).is_some() && setup.batch(4).is_none());
-        // Who asks again before the answer was taken loses nothing.
+        // Asking again before taking the gradients loses nothing.
         asked.ask();
         let found = asked.take();
         let [first, second] = [2, 3].map(|batch| gradients(&setup.parameters, batch));

@@ -1,4 +1,4 @@
-//! Parameters that are trained in another way than the rest.
+//! Tests of parameter groups.
 
 use super::*;
 use crate::GroupConfig;
@@ -14,7 +14,10 @@ fn groups_learn_slower_later_or_not_at_all_and_go_on_from_their_state() {
         let setup = || {
             let parameters = parameters();
             let shared = parameters.iter().map(|(name, p)| (name.clone(), p.shallow_clone())).collect();
-            Setup { optim: config.build(shared, Schedule::default(), 2, 5).unwrap(), parameters }
+            Setup {
+                optim: config.build(shared, Schedule::default(), Length { updates_per_epoch: 2, epochs: 5 }).unwrap(),
+                parameters,
+            }
         };
         let mut straight = setup();
         let mut resumed = setup();
@@ -25,7 +28,7 @@ fn groups_learn_slower_later_or_not_at_all_and_go_on_from_their_state() {
             let after = straight.values();
             let changed = |name: &&str| !after[*name].equal(&before[*name]);
             trained.push(["scalar", "vector", "matrix", "conv"].iter().filter(|name| changed(name)).count());
-            // The same again with an optimizer that goes on from the state of the former.
+            // The same update with an optimizer that resumes from the state of the former.
             let (state, values) = (resumed.state(), resumed.values());
             resumed = setup();
             tch::no_grad(|| resumed.parameters.iter_mut().for_each(|(name, p)| p.copy_(&values[name])));

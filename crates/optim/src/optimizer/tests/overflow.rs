@@ -1,12 +1,12 @@
-//! Gradients that are finite, but not what the kernels make of them.
+//! Finite gradients whose updates overflow in the kernels.
 
 use super::*;
 
-/// An optimizer of a parameter of `values` values whose gradient has the norm `norm`: what a step on it said, and what it
-/// left in the parameter and the state.
+/// Makes a step on a parameter of `values` values whose gradient has the norm `norm`. Returns the update, the parameter
+/// and the optimizer's state after it.
 fn step(config: &Config, values: i64, norm: f64) -> (Update, Tensor, StateDict) {
     let weight = Tensor::ones([values], (Kind::Float, Device::Cpu)).set_requires_grad(true);
-    let mut optim = config.build(vec![("w".into(), weight.shallow_clone())], Schedule::default(), 1, 1).unwrap();
+    let mut optim = config.build([("w".into(), weight.shallow_clone())].into(), Schedule::default(), ONCE).unwrap();
     let loss = weight.sum(Kind::Float) * (norm / (values as f64).sqrt());
     let update = optim.minimize(&loss).unwrap().unwrap();
     (update, weight.detach(), optim.state())
@@ -61,7 +61,7 @@ fn what_is_not_finite_is_rejected_also_where_the_learning_rate_is_0() {
     let parameter = Tensor::ones([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
     let schedule = Schedule { warmup: 0, decay: Decay::Polynomial { power: 1.0 } };
     let config = Config { rule: MOMENTUM, ..Config::default() };
-    let mut optim = config.build(vec![("w".into(), parameter.shallow_clone())], schedule, 1, 1).unwrap();
+    let mut optim = config.build([("w".into(), parameter.shallow_clone())].into(), schedule, ONCE).unwrap();
     let mut step = |slope: f64| {
         let update = optim.minimize(&(parameter.sum(Kind::Float) * slope)).unwrap().unwrap();
         (update.learning_rate, update.rejected.double_value(&[]), optim.state()["velocity.w"].double_value(&[0]))

@@ -1,8 +1,8 @@
-//! A scaled loss changes what f16 can hold, and nothing else.
+//! Loss scaling changes which gradients f16 can hold, and nothing else.
 
 use super::*;
 
-/// A weight whose gradient passes through f16 on its way, as behind a convolution in that precision.
+/// A weight whose gradient passes through f16, as with a convolution in that precision.
 struct Narrow {
     weight: Tensor,
     optim: Optim,
@@ -12,11 +12,11 @@ impl Narrow {
     fn new(scaled: bool) -> Self {
         let weight = Tensor::ones([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
         let config = Config { rule: SGD, learning_rate: 1.0, ..Config::default() };
-        let optim = config.build(vec![("w".into(), weight.shallow_clone())], Schedule::default(), 1, 1).unwrap();
+        let optim = config.build([("w".into(), weight.shallow_clone())].into(), Schedule::default(), ONCE).unwrap();
         Self { weight, optim: if scaled { optim.scaling_the_loss().unwrap() } else { optim } }
     }
 
-    /// A step on a loss whose gradient is `gradient` in each value.
+    /// Makes a step on a loss whose gradient is `gradient` in each value.
     fn step(&mut self, gradient: f64) -> Update {
         let loss = (self.weight.to_kind(Kind::Half).to_kind(Kind::Float) * gradient).sum(Kind::Float);
         self.optim.minimize(&loss).unwrap().unwrap()
@@ -26,7 +26,7 @@ impl Narrow {
         self.optim.state()["loss_scale"].double_value(&[])
     }
 
-    /// What the steps so far took off the weight.
+    /// Returns the decrease of the weight by the steps so far.
     fn taken(&self) -> f64 {
         1.0 - self.weight.double_value(&[0])
     }
@@ -50,7 +50,7 @@ fn the_same_bits_come_out_as_without() {
 #[test]
 fn gradients_that_f16_rounds_to_zero_survive() {
     let [mut plain, mut scaled] = [false, true].map(Narrow::new);
-    // The least that f16 has is 6e-8.
+    // The smallest positive f16 is 6e-8.
     let tiny = 2f64.powi(-26);
     assert_eq!(plain.step(tiny).gradient_norm.double_value(&[]), 0.0);
     let norm = scaled.step(tiny).gradient_norm.double_value(&[]);
@@ -60,7 +60,7 @@ fn gradients_that_f16_rounds_to_zero_survive() {
 #[test]
 fn an_update_that_overflows_is_left_out_until_the_factor_fits() {
     let mut narrow = Narrow::new(true);
-    // f16 ends at 65,504: 65,536 and 32,768 times 2.5 are too much.
+    // The largest f16 is 65,504: 65,536 and 32,768 times 2.5 overflow.
     for (factor, taken) in [(32_768.0, 0.0), (16_384.0, 0.0), (16_384.0, 2.5), (16_384.0, 5.0)] {
         let update = narrow.step(2.5);
         assert_eq!(update.rejected.double_value(&[]), 0.0, "nothing is wrong with the batch");
