@@ -4,7 +4,7 @@ use oxiseg::checkpoint::{self, Snapshot, Store};
 use oxiseg::contract::{self, Batch, Batches, Event, Input, Progress};
 use oxiseg::executors::Trainer;
 use oxiseg::tch::{Device, Kind, Tensor, nn};
-use oxiseg::{loss, metric, optim};
+use oxiseg::{loss, metric, optim, tch};
 
 /// Data: which pixels are brighter than the middle?
 struct Noise;
@@ -27,6 +27,7 @@ impl Input for Noise {
 
 /// Trains for so many epochs, from the newest checkpoint in `folder` if there is one.
 pub fn train(folder: &str, epochs: u64) -> Result<(), contract::BoxError> {
+    tch::manual_seed(1); // the weights to begin with
     let mut variables = nn::VarStore::new(Device::Cpu);
     let root = variables.root();
     let model = nn::seq_t()
