@@ -17,26 +17,26 @@
 //! then find it when they are built and when they start. A feature that needs no libtorch needs no such command.
 //!
 //! `oxiseg::data`, `oxiseg::model`, … are the crates of these names, so a project may have a `data` and a `model` of its
-//! own. tch is [`tch`]; a second version of it beside this one does not link.
+//! own. tch is `oxiseg::tch`; cargo refuses a second version of it in one program.
 //!
 //! # Features
 //!
 //! | feature | default | what it adds | libtorch |
 //! |---|---|---|---|
-//! | `contract` | yes | [`contract`]: the traits and types that the other crates share; [`tch`], [`torch_ext`] | yes |
-//! | `executors` | yes | [`executors`]: `Trainer`, `Validator`, `Predictor` | yes |
-//! | `optim` | yes | [`optim`]: Adam, AdamW, SGD; schedules, clipping, accumulation, averaged weights | yes |
-//! | `loss` | yes | [`loss`]: cross entropy, Dice, their sum | yes |
-//! | `metric` | yes | [`metric`]: scores of a segmentation from one confusion matrix | yes |
-//! | `checkpoint` | yes | [`checkpoint`]: a durable store, each checkpoint whole or not at all | yes |
-//! | `data` | | [`data`]: data sets of images and masks, decoding, transforms, the threaded loader | yes |
-//! | `model` | | [`model`]: UNets, also with encoders MobileNetV2 and ResNet | yes |
-//! | `weights` | | [`weights`]: safetensors and PyTorch state dicts, read as data | yes |
-//! | `export` | | [`export`]: TorchScript and ONNX | yes |
+//! | `contract` | yes | `contract`: the traits and types that the other crates share; `tch`, `torch_ext` | yes |
+//! | `executors` | yes | `executors`: `Trainer`, `Validator`, `Predictor` | yes |
+//! | `optim` | yes | `optim`: Adam, AdamW, SGD; schedules, clipping, accumulation, averaged weights | yes |
+//! | `loss` | yes | `loss`: cross entropy, Dice, their sum | yes |
+//! | `metric` | yes | `metric`: scores of a segmentation from one confusion matrix | yes |
+//! | `checkpoint` | yes | `checkpoint`: a durable store, each checkpoint whole or not at all | yes |
+//! | `data` | | `data`: data sets of images and masks, decoding, transforms, the threaded loader | yes |
+//! | `model` | | `model`: UNets, also with encoders MobileNetV2 and ResNet | yes |
+//! | `weights` | | `weights`: safetensors and PyTorch state dicts, read as data | yes |
+//! | `export` | | `export`: TorchScript and ONNX | yes |
 //! | `onnx-runtime` | | `export::OnnxRuntime`, which runs an ONNX file | yes |
-//! | `summary` | | [`summary`]: TensorBoard and `metrics.jsonl` | |
-//! | `report` | | [`report`]: a run as one HTML page | |
-//! | `terminal` | | [`terminal`]: progress bars, tables and the dashboard | |
+//! | `summary` | | `summary`: TensorBoard and `metrics.jsonl` | |
+//! | `report` | | `report`: a run as one HTML page | |
+//! | `terminal` | | `terminal`: progress bars, tables and the dashboard | |
 //! | `full` | | all of the above but `onnx-runtime` | yes |
 //! | `download-libtorch` | | tch downloads libtorch while it is built, where none is named | yes |
 //!
