@@ -2,9 +2,6 @@
 
 use std::{env, path::PathBuf};
 
-#[path = "../../scripts/rpath.rs"]
-mod rpath;
-
 fn main() -> Result<(), env::VarError> {
     println!("cargo:rerun-if-changed=cpp");
     println!("cargo:rerun-if-env-changed=LIBTORCH_CXX11_ABI");
@@ -45,6 +42,10 @@ fn main() -> Result<(), env::VarError> {
     if std::is_x86_feature_detected!("avx512bf16") && std::is_x86_feature_detected!("avx512bw") {
         println!("cargo:rustc-cfg=avx512");
     }
-    rpath::main();
+    println!("cargo:rustc-check-cfg=cfg(cuda)");
+    if lib.join("libtorch_cuda.so").exists() {
+        println!("cargo:rustc-cfg=cuda");
+    }
+    rpath::link();
     Ok(())
 }

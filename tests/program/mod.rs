@@ -7,6 +7,7 @@ mod faults;
 mod identity;
 mod kill;
 mod labels;
+mod libtorch;
 mod life;
 mod machine;
 mod meant;

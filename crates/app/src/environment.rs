@@ -3,7 +3,6 @@
 use crate::files::publish;
 use crate::kernels;
 use crate::parts::Network;
-use crate::regular;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 use std::io;

@@ -22,8 +22,6 @@ mod paint;
 mod parts;
 mod pictures;
 mod predict;
-#[path = "../../../scripts/regular.rs"]
-mod regular;
 mod replay;
 mod report;
 mod run;

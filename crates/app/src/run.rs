@@ -2,7 +2,6 @@
 
 use crate::config::Config;
 use crate::files::publish;
-use crate::regular;
 use crate::usage::usage;
 use anyhow::{Context, Result};
 use checkpoint::Store;

@@ -3,7 +3,6 @@
 use crate::config::Config;
 use crate::identity;
 use crate::parts::Network;
-use crate::regular;
 use crate::report;
 use crate::trained::Trained;
 use crate::usage::usage;

@@ -6,7 +6,6 @@
 
 use crate::cli;
 use crate::config::Config;
-use crate::regular;
 use crate::report;
 use crate::run::Run;
 use crate::usage::usage;

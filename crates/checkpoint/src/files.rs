@@ -1,6 +1,6 @@
 //! Files of known size and checksum, and folders.
 
-use crate::{Error, regular};
+use crate::Error;
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},

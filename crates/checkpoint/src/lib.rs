@@ -30,8 +30,6 @@ mod hashed;
 mod known;
 mod manifest;
 mod permit;
-#[path = "../../../scripts/regular.rs"]
-mod regular;
 mod retention;
 mod snapshot;
 mod space;

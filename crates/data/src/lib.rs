@@ -29,8 +29,6 @@ mod error;
 mod label;
 mod list;
 mod load;
-#[path = "../../../scripts/regular.rs"]
-mod regular;
 mod transform;
 
 pub use cache::{Cache, Tell, Told};

@@ -13,7 +13,9 @@ mod torchscript;
 pub use config::{Config, Format, Weights};
 pub use error::Error;
 pub use frozen::Frozen;
-pub use onnx::{OnnxRuntime, onnx};
+#[cfg(feature = "onnx-runtime")]
+pub use onnx::OnnxRuntime;
+pub use onnx::onnx;
 pub use parity::Parity;
 pub use torch_ext::Script;
 pub use torchscript::{Normalized, follow, torchscript};

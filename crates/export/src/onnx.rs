@@ -2,8 +2,10 @@
 
 mod lower;
 mod proto;
+#[cfg(feature = "onnx-runtime")]
 mod runtime;
 
+#[cfg(feature = "onnx-runtime")]
 pub use runtime::OnnxRuntime;
 
 use crate::{Error, INPUT, OUTPUT};

@@ -21,8 +21,6 @@ mod evaluation;
 mod flat;
 mod html;
 mod picture;
-#[path = "../../../scripts/regular.rs"]
-mod regular;
 mod run;
 mod scores;
 mod text;

@@ -1,6 +1,6 @@
 //! A run as plain data, read from its folder.
 
-use crate::{Error, Evaluation, History, Stage, regular, text};
+use crate::{Error, Evaluation, History, Stage, text};
 use serde_json::Value;
 use std::{
     io,

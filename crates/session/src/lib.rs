@@ -49,8 +49,6 @@ mod neighbours;
 mod notes;
 mod opened;
 mod recovery;
-#[path = "../../../scripts/regular.rs"]
-mod regular;
 mod saver;
 mod screen;
 mod session;

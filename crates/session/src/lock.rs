@@ -1,7 +1,6 @@
 //! Locks a run folder for one process: two that write one run would spoil it for both.
 
 use crate::error::{Error, Gone, Result};
-use crate::regular;
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};

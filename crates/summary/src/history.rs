@@ -1,6 +1,6 @@
 //! Training log of a run, read back from `metrics.jsonl`.
 
-use crate::{Error, regular};
+use crate::Error;
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,

@@ -30,8 +30,6 @@ mod layout;
 mod lines;
 mod permit;
 mod record;
-#[path = "../../../scripts/regular.rs"]
-mod regular;
 mod run;
 mod tensorboard;
 mod waiting;

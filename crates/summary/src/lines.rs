@@ -3,7 +3,6 @@
 use crate::{
     Error, Permit, Record, Stage, Value, Writer,
     growing::{Found, Growing},
-    regular,
 };
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use std::{

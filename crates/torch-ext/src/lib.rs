@@ -5,6 +5,8 @@
 //! **Invariant:** this is the only crate with unsafe code. It computes what it is asked for, and decides nothing.
 
 mod autocast;
+#[cfg(cuda)]
+mod cuda;
 mod ffi;
 mod fused;
 mod graph;

@@ -9,8 +9,6 @@
 mod dict;
 mod error;
 mod pickle;
-#[path = "../../../scripts/regular.rs"]
-mod regular;
 mod storage;
 
 pub use error::Error;

@@ -1,6 +1,5 @@
 //! Reads configuration files as editors write them.
 
-use crate::regular;
 use anyhow::{Context, Result, anyhow};
 use std::io::Read;
 use std::path::Path;

@@ -1,6 +1,5 @@
 //! Examines a run by its folder. Changes nothing in it, and does not disturb the process that trains it.
 
-use crate::regular;
 use crate::run::Run;
 use checkpoint::{Config, step_of};
 use serde::Deserialize;

@@ -8,7 +8,6 @@
 
 use crate::load::dataset::Dataset;
 use crate::load::pixels;
-use crate::regular;
 use std::io::{self, Read};
 use std::path::Path;
 

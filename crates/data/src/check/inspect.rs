@@ -4,7 +4,6 @@ use super::finding::{Finding, Kind, remarked};
 use crate::error::{Error, guarded};
 use crate::load::dataset::Dataset;
 use crate::load::{IGNORE, Sample};
-use crate::regular;
 use crate::transform::resize::{Placement, Scaler};
 use image::{ImageFormat, RgbImage};
 use image_hasher::{HashAlg, HasherConfig};

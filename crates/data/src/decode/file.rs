@@ -2,7 +2,6 @@
 
 use super::problem::{MOST_MEMORY, Problem};
 use crate::error::Error;
-use crate::regular;
 use image::{ImageReader, Limits};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};

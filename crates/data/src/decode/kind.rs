@@ -1,7 +1,6 @@
 //! Recognizes image files by their first bytes or by their name.
 
 use super::problem::Problem;
-use crate::regular;
 use image::ImageFormat;
 use std::io::Read;
 use std::path::Path;

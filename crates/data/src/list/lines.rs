@@ -2,7 +2,6 @@
 
 use crate::error::Error;
 use crate::list::paths::{LARGEST_TEXT, too_large};
-use crate::regular;
 use std::io::{self, Read};
 use std::path::{Path, absolute};
 

@@ -1,0 +1,60 @@
+//! Opens files named by a user or a data set.
+//!
+//! ```
+//! let error = regular::open(std::path::Path::new("/")).unwrap_err();
+//! assert!(error.to_string().ends_with("only regular files are read"));
+//! ```
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+/// Opens the regular file at `path` for reading. Anything else is an error at once: a FIFO without a writer would block
+/// without end, and a device can be read without end.
+pub fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        /// `O_NONBLOCK` on Linux, for the processors that libtorch runs on, and on the systems that descend from BSD.
+        const NONBLOCK: i32 = if cfg!(target_os = "linux") { 0o4000 } else { 4 };
+        options.custom_flags(NONBLOCK);
+    }
+    options.open(path).and_then(checked)
+}
+
+/// Refuses an open file that is not regular. Since it is open, nobody can put another in its place.
+pub fn checked(file: File) -> io::Result<File> {
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() {
+        return Ok(file);
+    }
+    let found = if kind.is_dir() { "a folder" } else { "a pipe, socket or device" };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {found}, and only regular files are read")))
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+#[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+mod tests {
+    use super::open;
+    use std::io::{ErrorKind, Read};
+    use std::{env, fs, path::Path, process};
+
+    #[test]
+    fn only_regular_files_are_opened() {
+        let folder = env::temp_dir().join(format!("regular-{}", process::id()));
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("file"), "text").unwrap();
+        let mut text = String::new();
+        open(&folder.join("file")).unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "text");
+        // Nobody writes to it: an open that waits would hang here.
+        assert!(process::Command::new("mkfifo").arg(folder.join("pipe")).status().unwrap().success());
+        for other in [folder.join("pipe"), folder.clone(), Path::new("/dev/zero").into()] {
+            assert_eq!(open(&other).unwrap_err().kind(), ErrorKind::InvalidInput, "{}", other.display());
+        }
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
