@@ -43,7 +43,7 @@ fn another_learning_rate_is_asked_about_and_passes_by_key_or_by_section() {
     place.train(&format!("{other} --allow schedule")).refused(2, says);
     assert_eq!(config()["optimizer"]["learning_rate"], 0.001);
     let passed = place.train(&format!("{other} --allow optimizer.learning_rate")).ok();
-    for part in ["Allowed: optimizer.learning_rate: 0.001 -> 0.01", "Taken over: train.epochs: 2 -> 3"] {
+    for part in ["Allowed: optimizer.learning_rate: 0.001 -> 0.01", "Changed (safe): train.epochs: 2 -> 3"] {
         assert!(passed.stderr.contains(part), "{part} is not in\n{}", passed.stderr);
     }
     assert_eq!(config()["optimizer"]["learning_rate"], 0.01);
@@ -69,7 +69,7 @@ fn what_would_mean_something_else_is_refused_whatever_is_allowed() {
                     --set summary.per_step=true --set checkpoint.every_steps=2";
     let passed = place.train(harmless).ok();
     for key in ["train.epochs: 2 -> 3", "data.loader.workers: 2 -> 0", "checkpoint.keep_last: 3 -> 1"] {
-        assert!(passed.stderr.contains(&format!("Taken over: {key}")), "{key} is not in\n{}", passed.stderr);
+        assert!(passed.stderr.contains(&format!("Changed (safe): {key}")), "{key} is not in\n{}", passed.stderr);
     }
 }
 

@@ -72,7 +72,7 @@ fn another_configuration_of_the_same_name_is_not_finished_by_the_first() {
             refused.stderr
         );
         assert!(refused.stderr.contains("Name another folder with --run"), "{}", refused.stderr);
-        assert!(!refused.stderr.contains("Taken over"), "nothing was: {}", refused.stderr);
+        assert!(!refused.stderr.contains("Changed (safe)"), "nothing was: {}", refused.stderr);
     }
     assert_eq!(place.metrics("runs/config"), before);
     place.app("train --config b/config.json --run runs/b").ok();
@@ -81,8 +81,8 @@ fn another_configuration_of_the_same_name_is_not_finished_by_the_first() {
     fs::rename(place.path("a/data"), place.path("moved")).unwrap();
     let moved = place.app("train --config a/config.json --set data.root=moved --set export.samples=3").ok();
     assert!(moved.stderr.contains("runs/config is finished: 1 epochs."), "{}", moved.stderr);
-    let says = "trained with another configuration, and nothing was done about that: data.root: \"a/data\" -> \"moved\"; \
-                export.samples: 16 -> 3. For a run of its own, name a folder with --run";
+    let says = "trained with another configuration, and these changes were not applied: data.root: \"a/data\" -> \
+                \"moved\"; export.samples: 16 -> 3. To train with them, name another folder with --run";
     assert!(moved.stderr.contains(says), "{}", moved.stderr);
     // The data of a finished run may be missing if nothing else is asked of it; that of another run may not.
     let gone = place.app("train --config a/config.json").ok();

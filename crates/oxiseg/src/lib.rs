@@ -16,8 +16,8 @@
 //! The command fetches libtorch, or takes yours, and writes into `my_project/.cargo/config.toml` where it is. Programs
 //! then find it when they are built and when they start. A feature that needs no libtorch needs no such command.
 //!
-//! `oxiseg::data`, `oxiseg::model`, … are the crates of these names, so a project may have a `data` and a `model` of its
-//! own. tch is `oxiseg::tch`; cargo refuses a second version of it in one program.
+//! `oxiseg::data`, `oxiseg::model`, … are the crates of these names, so a project may have a `data` and a `model` of
+//! its own. tch is `oxiseg::tch`; cargo refuses a second version of it in one program.
 //!
 //! # Features
 //!

@@ -151,7 +151,8 @@ int oxiseg_follow(void* network, Run run, const Tensor* example, Module** out) {
       return {called(run, network, {inputs.at(0).toTensor()})};
     };
     auto no_name = [](const Tensor&) { return std::string(); };
-    auto code = torch::jit::tracer::trace({*example}, follow, no_name, /*strict=*/true, /*force_outplace=*/false, &script).first->graph;
+    constexpr bool strict = true, force_outplace = false;
+    auto code = torch::jit::tracer::trace({*example}, follow, no_name, strict, force_outplace, &script).first->graph;
     // Otherwise the sizes of the example would be taken for those of all inputs.
     torch::jit::EraseShapeInformation(code);
     auto name = c10::QualifiedName(*script.type()->name(), "forward");
