@@ -63,7 +63,7 @@ pub enum Error {
         /// What was not done, if the cause does not say so.
         doing: Option<&'static str>,
         /// Why.
-        cause: checkpoint::Error,
+        cause: Box<checkpoint::Error>,
     },
     /// The checkpoint does not fit the parts, which are as they were.
     #[error("{path}: {cause}", path = .path.display())]
@@ -71,7 +71,7 @@ pub enum Error {
         /// The checkpoint.
         path: PathBuf,
         /// Why.
-        cause: RestoreError,
+        cause: Box<RestoreError>,
     },
     /// There are checkpoints, and none of them is valid.
     #[error("none of the {count} checkpoints is valid; --resume never starts over")]
@@ -85,7 +85,7 @@ pub enum Error {
         /// What was not done, if the cause does not say so.
         doing: Option<&'static str>,
         /// Why.
-        cause: summary::Error,
+        cause: Box<summary::Error>,
     },
     /// The terminal cannot show a dashboard.
     #[error(transparent)]
@@ -138,13 +138,13 @@ impl From<Gone> for Error {
 
 impl From<checkpoint::Error> for Error {
     fn from(cause: checkpoint::Error) -> Self {
-        Self::Checkpoint { doing: None, cause }
+        Self::Checkpoint { doing: None, cause: Box::new(cause) }
     }
 }
 
 impl From<summary::Error> for Error {
     fn from(cause: summary::Error) -> Self {
-        Self::Summary { doing: None, cause }
+        Self::Summary { doing: None, cause: Box::new(cause) }
     }
 }
 

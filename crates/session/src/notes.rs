@@ -76,7 +76,7 @@ impl Notes {
     /// Flushes at the end of a run. Fails if lines cannot be written, since they are lost then.
     pub fn finish(&mut self) -> Result<()> {
         let doing = Some("the last lines were not written");
-        self.summary.flush().map_err(|cause| Error::Summary { doing, cause })
+        self.summary.flush().map_err(|cause| Error::Summary { doing, cause: Box::new(cause) })
     }
 
     fn hear(&mut self, written: std::result::Result<(), summary::Error>) -> Result<()> {

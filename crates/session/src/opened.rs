@@ -105,7 +105,7 @@ impl Opened {
     pub fn restore(&mut self, trainer: &mut Trainer) -> Result<()> {
         let Some((path, snapshot)) = self.checkpoint.take() else { return Ok(()) };
         if let Err(cause) = trainer.restore(&snapshot.states) {
-            return Err(Error::Restore { path, cause });
+            return Err(Error::Restore { path, cause: Box::new(cause) });
         }
         let epochs = trainer.epochs;
         log::info!("Continuing from {} ({} of {epochs} epochs done)", path.display(), self.from.epoch);

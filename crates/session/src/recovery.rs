@@ -84,7 +84,7 @@ impl Recovery {
             return Err(Error::NotFinite(format!("{said}. There is no checkpoint to go back to")));
         };
         if let Err(cause) = training.trainer.restore_learnt(&snapshot.states) {
-            return Err(Error::Restore { path, cause });
+            return Err(Error::Restore { path, cause: Box::new(cause) });
         }
         log::warn!("{said}. Weights and optimizer are those of {}; the data goes on", path.display());
         Ok(())

@@ -138,7 +138,10 @@ impl Saver {
     pub fn finish(&mut self) -> Result<()> {
         self.wait()?;
         if let Some(error) = self.failed.take() {
-            return Err(Error::Checkpoint { doing: Some("the last checkpoint was not written"), cause: error });
+            return Err(Error::Checkpoint {
+                doing: Some("the last checkpoint was not written"),
+                cause: Box::new(error),
+            });
         }
         if let Some(path) = &self.saved {
             log::info!("Saved checkpoint: {}", path.display());
@@ -161,7 +164,10 @@ impl Saver {
                 self.last = None;
                 let ends = matches!(error, checkpoint::Error::NotFinite { .. } | checkpoint::Error::Refused { .. });
                 if self.config.on_error == OnError::Stop || ends {
-                    return Err(Error::Checkpoint { doing: Some("the checkpoint was not written"), cause: error });
+                    return Err(Error::Checkpoint {
+                        doing: Some("the checkpoint was not written"),
+                        cause: Box::new(error),
+                    });
                 }
                 log::error!("The checkpoint was not written, and training goes on (checkpoint.on_error): {error}");
                 self.failed = Some(error);

@@ -87,7 +87,7 @@ impl Screen {
             groups,
             since: Instant::now(),
             stop_after_epoch: false,
-            score: of_before(columns.score()).last(),
+            score: of_before(columns.score()).next_back(),
             columns,
         };
         screen.start_epoch(from);

@@ -1,5 +1,7 @@
 //! The example, killed at random places: its last tensors and its log are those of a run that was left alone.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
