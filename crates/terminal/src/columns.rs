@@ -37,7 +37,8 @@ impl Columns {
         self.names.iter().map(String::as_str)
     }
 
-    /// Returns the name of the score beside the loss; see [`of_score`](Self::of_score).
+    /// Returns the name of the score drawn beside the loss: the one that decides, or, if that is the loss, the last
+    /// other one.
     pub fn score(&self) -> &str {
         &self.names[self.of_score()]
     }
