@@ -85,7 +85,10 @@ fn a_summary_counts_what_a_network_learns_and_costs() {
 fn a_group_of_no_parameter_is_a_slip() {
     let place = Place::new();
     let group = r#"--set optimizer.groups=[{"parameters":"enkoder.*","frozen_epochs":3}]"#;
-    place.train(group).refused(2, "optimizer.groups[0].parameters: no parameter that is trained is called 'enkoder.*'");
+    place.train(group).refused(
+        2,
+        "optimizer.groups[0].parameters: no trained parameter outside earlier groups is called 'enkoder.*'",
+    );
     let all = r#"--set optimizer.groups=[{"parameters":"*","frozen_epochs":3}]"#;
     place.train(all).refused(2, "optimizer.groups: leave nothing that is trained from the beginning");
     assert!(!place.path("runs").exists());

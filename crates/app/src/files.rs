@@ -22,13 +22,6 @@ pub fn publish(path: &Path, bytes: &[u8]) -> Result<()> {
     partial.publish()
 }
 
-/// Quotes a path for a shell, for commands that a person may copy.
-pub fn shown(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
-}
-
 /// Selects the existing files that may be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replace {
@@ -145,19 +138,6 @@ pub fn folder(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_path_is_quoted_where_a_shell_would_take_it_apart() {
-        for (path, expected) in [
-            ("runs/x-1_a.b", "runs/x-1_a.b"),
-            ("my run", "'my run'"),
-            ("it's", r"'it'\''s'"),
-            ("$HOME", "'$HOME'"),
-            ("", "''"),
-        ] {
-            assert_eq!(shown(Path::new(path)), expected);
-        }
-    }
 
     #[test]
     fn nothing_is_written_through_a_link_and_what_is_replaced_is_allowed() {

@@ -144,6 +144,13 @@ impl Folder {
     }
 }
 
+/// Quotes a path for a shell, for commands that a person may copy.
+pub fn shown(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
 /// Returns the checkpoint that was found. Damaged ones that were passed over are logged.
 ///
 /// # Errors
@@ -206,6 +213,19 @@ mod tests {
         assert!(run.path.is_symlink() && disk.join("x").is_dir() && !run.metrics().exists());
         for old in [disk.join("x.1"), runs.join("x.1")] {
             assert_eq!(fs::read_to_string(old.join("metrics.jsonl")).unwrap(), "old");
+        }
+    }
+
+    #[test]
+    fn a_path_is_quoted_where_a_shell_would_take_it_apart() {
+        for (path, expected) in [
+            ("runs/x-1_a.b", "runs/x-1_a.b"),
+            ("my run", "'my run'"),
+            ("it's", r"'it'\''s'"),
+            ("$HOME", "'$HOME'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shown(Path::new(path)), expected);
         }
     }
 }

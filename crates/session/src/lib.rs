@@ -58,7 +58,7 @@ mod states;
 mod times;
 
 pub use error::{Error, Gone};
-pub use folder::{Folder, valid};
+pub use folder::{Folder, shown, valid};
 pub use lock::{Lock, is_held};
 pub use opened::{Opened, Resume};
 pub use recovery::BATCH;

@@ -4,7 +4,7 @@ mod begin;
 mod rescue;
 
 use crate::error::{Error, Result};
-use crate::folder::Folder;
+use crate::folder::{Folder, shown};
 use crate::guard::Guard;
 use crate::journal::Journal;
 use crate::lock::Lock;
@@ -18,6 +18,7 @@ use crate::times::Phase;
 use contract::{BoxError, Event, Progress, Scores};
 use executors::Training;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 use summary::Summary;
@@ -256,7 +257,7 @@ impl<'s> Session<'s> {
     pub fn finish(&mut self, training: &mut Training) -> Result<Outcome> {
         let now = training.progress();
         if self.stopped {
-            log::info!("Stopped at step {}. To go on: {}", now.step, self.settings.command);
+            log::info!("Stopped at step {}. To go on: {}", now.step, self.to_go_on(self.folder.path()));
             return Ok(Outcome::Stopped);
         }
         self.saving(training, |session, _| {
@@ -321,6 +322,12 @@ impl<'s> Session<'s> {
     /// Returns the lock on the folder.
     pub fn lock(&self) -> &Lock {
         &self.lock
+    }
+
+    /// Returns what a person does to resume the run in `folder`.
+    fn to_go_on(&self, folder: &Path) -> String {
+        let again = || "start the program again".to_string();
+        self.settings.command.as_ref().map_or_else(again, |command| format!("{command} {}", shown(folder)))
     }
 
     fn save(&mut self, training: &mut Training, validation: &Scores) -> Result<()> {

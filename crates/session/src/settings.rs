@@ -20,8 +20,8 @@ pub struct Settings {
     pub about: Value,
     /// Step after which the run stops, to be resumed.
     pub until_step: Option<u64>,
-    /// Command that resumes the run, for messages.
-    pub command: String,
+    /// Command that resumes a run, for messages; its folder is appended.
+    pub command: Option<String>,
     /// Command that reruns a rejected batch, for messages; its folder is appended.
     pub replay: Option<String>,
 }
@@ -35,7 +35,7 @@ impl Default for Settings {
             show: Show::default(),
             about: Value::Null,
             until_step: None,
-            command: "run the same command again".into(),
+            command: None,
             replay: None,
         }
     }

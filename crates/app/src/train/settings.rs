@@ -3,7 +3,7 @@
 use crate::cli;
 use crate::config::{self, Config};
 use crate::environment;
-use crate::files::{self, shown};
+use crate::files;
 use crate::identity;
 use crate::longer;
 use crate::parts::{Network, Parts};
@@ -28,7 +28,7 @@ pub fn settings(start: &mut Start, parts: &Parts, args: &cli::Train) -> Result<S
         let before = identity::config(snapshot, &path.display().to_string())?;
         longer::tell(&before, &start.config, snapshot.progress, parts.input.len());
     }
-    let (config, folder) = (&start.config, shown(&start.run.folder));
+    let config = &start.config;
     let classes = config.data.classes().into_iter().zip(config.data.colors());
     let show = Show {
         dashboard: args.tui,
@@ -45,7 +45,7 @@ pub fn settings(start: &mut Start, parts: &Parts, args: &cli::Train) -> Result<S
         show,
         about,
         until_step: args.until_step,
-        command: format!("app train --run {folder}"),
+        command: Some("app train --run".into()),
         replay: Some("app train --replay".into()),
     })
 }

@@ -19,7 +19,8 @@ impl Session<'_> {
     fn rescue(&mut self, training: &mut Training, error: Error) -> Error {
         let now = training.progress();
         if let Err(missing) = self.lock.check() {
-            return gone(missing, now, self.saver.settle());
+            let again = missing.moved().map(|to| self.to_go_on(to));
+            return gone(missing, now, self.saver.settle(), again);
         }
         // Before the first step nothing was learnt, and whoever mends the settings starts anew.
         let saved = self.sound.take().filter(|at| at.step > 0).map(|at| -> Result<Progress> {
@@ -32,7 +33,7 @@ impl Session<'_> {
         });
         match saved.transpose() {
             Ok(_) if now.step == 0 => {}
-            Ok(saved) => tell(&self.settings.command, &error, saved, self.saver.settle()),
+            Ok(saved) => tell(&self.to_go_on(self.folder.path()), &error, saved, self.saver.settle()),
             Err(unsaved) => log::error!("What was learnt could not be saved: {unsaved}"),
         }
         error
@@ -40,13 +41,14 @@ impl Session<'_> {
 }
 
 /// Returns the error that ends a training whose folder is `gone`: nothing can be saved.
-fn gone(gone: Gone, now: Progress, saved: Option<u64>) -> Error {
+fn gone(gone: Gone, now: Progress, saved: Option<u64>, again: Option<String>) -> Error {
     let lost = match saved {
         Some(step) if step == now.step => format!("all of it is in the checkpoint of step {step}"),
         Some(step) => format!("what it learnt after the checkpoint of step {step} is lost"),
         None => "it had no checkpoint yet".into(),
     };
-    let said = format!(". Training ended at step {}; {lost}", now.step);
+    let again = again.map(|command| format!(". To go on: {command}")).unwrap_or_default();
+    let said = format!(". Training ended at step {}; {lost}{again}", now.step);
     Error::Gone { gone, said }
 }
 
