@@ -182,7 +182,10 @@ impl<'s> Session<'s> {
                 if signals.stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })
         };
+        // Until they are swapped back, the weights are not those to resume with.
+        let sound = self.sound.take();
         swap_average(training)?;
+        self.sound = sound;
         let measured = measured?;
         log::debug!("Validated in {:.1} s", since.elapsed().as_secs_f64());
         match &measured {
