@@ -291,7 +291,7 @@ fn thirty_terminals_that_go_away_or_stall_lose_no_step() {
         let Some(mut terminal) = Terminal::start(&place, &format!("exec app {options} --run {run} {tui}")) else {
             return;
         };
-        // Not their number, which retention keeps small.
+        // Not the number of checkpoints, which retention keeps small. A life that ends in a validation saves no new step.
         let before = newest_step(&place, &run);
         terminal.until_shown("Epoch");
         sleep(random.part_of(Duration::from_millis(400)));
@@ -304,7 +304,7 @@ fn thirty_terminals_that_go_away_or_stall_lose_no_step() {
             _ => terminal.ask(&json!({ "signal": "SIGHUP" })),
         }
         let status = terminal.end();
-        assert!(status == 0 || status == RESUMABLE && newest_step(&place, &run) > before, "{at}: {status}");
+        assert!(status == 0 || status == RESUMABLE && newest_step(&place, &run) >= before, "{at}: {status}");
         if at % 6 == 5 {
             place.app(&format!("{options} --run {run}")).ok();
             assert_same(&place, "straight", &run);
