@@ -282,7 +282,7 @@ fn signals_of_a_closing_session_may_come_in_any_number() {
 fn thirty_terminals_that_go_away_or_stall_lose_no_step() {
     let place = Place::new();
     let options =
-        "train --config tiny.json --set train.epochs=40 --set optimizer.accumulate=2 --set summary.per_step=true";
+        "train --config tiny.json --set train.epochs=150 --set optimizer.accumulate=2 --set summary.per_step=true";
     place.app(&format!("{options} --run straight")).ok();
     let mut random = Random(30);
     for at in 0..30 {
