@@ -28,7 +28,7 @@ impl Prediction {
     ///
     /// # Errors
     ///
-    /// What libtorch reports.
+    /// Fails if libtorch does.
     pub fn probabilities(&self) -> Result<Tensor, TorchError> {
         Ok(self.outputs.f_softmax(0, Kind::Float)?)
     }
@@ -37,7 +37,7 @@ impl Prediction {
     ///
     /// # Errors
     ///
-    /// What libtorch reports.
+    /// Fails if libtorch does.
     pub fn classes(&self) -> Result<Tensor, TorchError> {
         Ok(self.outputs.f_argmax(0, false)?)
     }

@@ -107,7 +107,7 @@ impl Trainer<'_> {
     ///
     /// # Errors
     ///
-    /// What libtorch reports.
+    /// Fails if libtorch does.
     pub fn first_not_finite(&mut self) -> Result<Option<String>, contract::TorchError> {
         for store in self.protection.stores() {
             for (name, tensor) in store.state() {

@@ -39,7 +39,7 @@ fn built(folder: &Path, lib: &str) -> (String, bool) {
     (ran.stdout.trim().into(), program.windows(lib.len()).any(|part| part == lib.as_bytes()))
 }
 
-/// What `scripts/libtorch` takes for a libtorch.
+/// Folder that `scripts/libtorch` takes for a libtorch.
 fn libtorch(folder: PathBuf) -> String {
     fs::create_dir_all(folder.join("lib")).unwrap();
     fs::write(folder.join("lib/libtorch_cpu.so"), "").unwrap();
@@ -67,7 +67,7 @@ fn config(folder: &Path, text: &str) -> PathBuf {
     file
 }
 
-/// Whether all lines of `text` are in `of`, in order and as they were (an array in one line may go on in the next).
+/// Returns true if all lines of `text` are in `of`, in order and as they were (an array in one line may go on in the next).
 fn kept(text: &str, of: &str) -> bool {
     let mut rest = of;
     text.split_inclusive(['\n', '[']).all(|part| match rest.find(part.trim_end()) {

@@ -51,7 +51,7 @@ impl Outputs {
     ///
     /// # Errors
     ///
-    /// What libtorch reports.
+    /// Fails if libtorch does.
     pub fn detach(&self) -> Result<Self, TorchError> {
         let auxiliary = self.auxiliary.iter().map(Tensor::f_detach).collect::<Result<_, _>>()?;
         Ok(Self { prediction: self.prediction.f_detach()?, auxiliary })

@@ -92,7 +92,7 @@ impl Optim {
     ///
     /// # Errors
     ///
-    /// What libtorch reports.
+    /// Fails if libtorch does.
     pub fn averaging(mut self, variables: StateDict) -> Result<Self, TorchError> {
         self.average = self.config.average(variables)?;
         Ok(self)

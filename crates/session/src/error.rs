@@ -60,7 +60,7 @@ pub enum Error {
     /// A checkpoint could not be written or read.
     #[error("{}{cause}", .doing.map(|doing| format!("{doing}: ")).unwrap_or_default())]
     Checkpoint {
-        /// What was not done, if the cause does not say so.
+        /// Operation that failed, if the cause does not name it.
         doing: Option<&'static str>,
         /// Why.
         cause: Box<checkpoint::Error>,
@@ -82,7 +82,7 @@ pub enum Error {
     /// The log could not be written.
     #[error("{}{cause}", .doing.map(|doing| format!("{doing}: ")).unwrap_or_default())]
     Summary {
-        /// What was not done, if the cause does not say so.
+        /// Operation that failed, if the cause does not name it.
         doing: Option<&'static str>,
         /// Why.
         cause: Box<summary::Error>,
@@ -104,19 +104,19 @@ pub enum Error {
     /// The folder is gone.
     #[error("{gone}{said}")]
     Gone {
-        /// What became of it.
+        /// Present state of the folder.
         gone: Gone,
-        /// What is lost, and how to go on.
+        /// Loss of work, and the command that resumes.
         said: String,
     },
     /// A file or folder could not be used.
     #[error("{doing} {path}: {cause}", path = .path.display())]
     Io {
-        /// What was tried.
+        /// Operation, as a verb.
         doing: &'static str,
         /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         cause: io::Error,
     },
     /// The folder is none, or is not free.

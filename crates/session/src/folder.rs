@@ -75,7 +75,7 @@ impl Folder {
     ///
     /// # Errors
     ///
-    /// What the system reports.
+    /// Fails if the system does.
     pub fn create(&self) -> Result<()> {
         fs::create_dir_all(&self.path).map_err(Error::io("making", &self.path))
     }
@@ -91,7 +91,7 @@ impl Folder {
     ///
     /// # Errors
     ///
-    /// What the system reports.
+    /// Fails if the system does.
     pub fn move_aside(&self) -> Result<()> {
         let failed = |error| Error::io("moving aside", &self.path)(error);
         let folder = fs::canonicalize(&self.path).map_err(failed)?;
@@ -128,7 +128,7 @@ impl Folder {
     ///
     /// # Errors
     ///
-    /// What the system reports.
+    /// Fails if the system does.
     pub fn supersede_after(&self, step: u64) -> Result<()> {
         let later = self.store(&Config::default()).list()?;
         for later in later.into_iter().filter(|path| checkpoint::step_of(path) > Some(step)) {

@@ -124,7 +124,7 @@ impl Opened {
     ///
     /// # Errors
     ///
-    /// What the system reports; fails if another process made the folder meanwhile.
+    /// Fails if the system does, or if another process made the folder meanwhile.
     pub fn enter(&mut self) -> Result<Arc<Lock>> {
         if let Some(lock) = &self.lock {
             lock.check()?;

@@ -54,7 +54,7 @@ struct Asked {
     validate: bool,
 }
 
-/// What a training has reached.
+/// Point that a training has reached.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Reached {
@@ -74,7 +74,7 @@ pub enum Reached {
     },
 }
 
-/// How a session ended.
+/// End of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// All epochs are done.
@@ -297,7 +297,7 @@ impl<'s> Session<'s> {
     ///
     /// # Errors
     ///
-    /// What cannot be written.
+    /// Fails if the log cannot be written.
     pub fn write(&mut self, write: impl FnOnce(&mut Summary) -> std::result::Result<(), summary::Error>) -> Result<()> {
         self.journal.notes.write(write)
     }

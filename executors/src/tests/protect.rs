@@ -80,7 +80,7 @@ fn what_a_forward_pass_changes_is_put_back_after_an_error() {
     assert_same(&before, &copied(&store));
 }
 
-/// What panics.
+/// A part that panics.
 struct Panics<'a, T: ?Sized>(&'a mut T);
 
 impl<T: Stateful + ?Sized> Stateful for Panics<'_, T> {
