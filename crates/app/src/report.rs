@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use contract::{Scores, listed};
 use data::{Noted, Passed, Split};
 use serde_json::{Map, Value, json};
+pub use session::score;
 use std::io::ErrorKind;
 
 /// Maximum number of samples named in a log line.
@@ -68,11 +69,6 @@ pub fn all_skipped(passed: &[Passed]) {
         let names = listed(passed.iter().map(|passed| &passed.name), NAMED);
         log::warn!("{} samples could not be loaded and were left out: {names}", passed.len());
     }
-}
-
-/// Returns the score of this name; NaN if there is none.
-pub fn score(scores: &Scores, name: &str) -> f64 {
-    scores.iter().find(|(known, _)| known == name).map_or(f64::NAN, |(_, value)| *value)
 }
 
 /// Formats a table: the totals, then a row for each class.

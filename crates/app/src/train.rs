@@ -32,11 +32,8 @@ pub fn run(args: &cli::Train, signals: &Signals) -> Result<ExitCode> {
     }
     check_best(&start.config)?;
     if let Some(step) = args.until_step.filter(|step| from.step >= *step) {
-        log::info!(
-            "{} is at step {} already: --until-step {step} leaves nothing to do",
-            start.run.folder.display(),
-            from.step
-        );
+        let (folder, at) = (start.run.folder.display(), from.step);
+        log::info!("{folder} is at step {at} already: --until-step {step} leaves nothing to do");
         return Ok(ExitCode::from(RESUMABLE));
     }
     let (ended, validation_input, doubts) = {

@@ -62,6 +62,7 @@ pub use folder::{Folder, shown, valid};
 pub use lock::{Lock, is_held};
 pub use opened::{Opened, Resume};
 pub use recovery::BATCH;
+pub use screen::score;
 pub use session::{Outcome, Reached, Session};
 pub use settings::{NonFinite, Policy, Settings, Show};
 pub use signals::{RESUMABLE, Signals, outlive_limits};

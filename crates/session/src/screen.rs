@@ -251,7 +251,7 @@ fn setup(folder: &Folder, show: &Show, epochs: u64, columns: Columns) -> Setup {
 }
 
 /// Returns the score of this name; NaN if there is none.
-fn score(scores: &Scores, name: &str) -> f64 {
+pub fn score(scores: &Scores, name: &str) -> f64 {
     scores.iter().find(|(known, _)| known == name).map_or(f64::NAN, |(_, value)| *value)
 }
 
