@@ -67,7 +67,7 @@ fn config(folder: &Path, text: &str) -> PathBuf {
     file
 }
 
-/// Returns true if all lines of `text` are in `of`, in order and as they were (an array in one line may go on in the next).
+/// Returns true if all lines of `text` are in `of`, in order and as they were (an array may go on in the next line).
 fn kept(text: &str, of: &str) -> bool {
     let mut rest = of;
     text.split_inclusive(['\n', '[']).all(|part| match rest.find(part.trim_end()) {

@@ -291,7 +291,7 @@ fn thirty_terminals_that_go_away_or_stall_lose_no_step() {
         let Some(mut terminal) = Terminal::start(&place, &format!("exec app {options} --run {run} {tui}")) else {
             return;
         };
-        // Not the number of checkpoints, which retention keeps small. A life that ends in a validation saves no new step.
+        // Not how many checkpoints: retention keeps few. A life that ends in a validation saves no new step.
         let before = newest_step(&place, &run);
         terminal.until_shown("Epoch");
         sleep(random.part_of(Duration::from_millis(400)));
