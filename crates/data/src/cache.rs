@@ -13,8 +13,8 @@ mod tests;
 
 use crate::decode::remarks::Remark;
 use crate::error::Error;
-use crate::load::{Sample, Target, Targets};
 use crate::load::dataset::{Dataset, Source};
+use crate::load::{Sample, Target, Targets};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};

@@ -34,18 +34,17 @@ fn batches(size: [u32; 2], transforms: Value) -> u64 {
 
 #[test]
 fn every_transform_gives_the_bytes_that_it_gave_before_targets_could_be_numbers() {
-    for (transforms, expected) in [
-        (json!([{"kind": "horizontal_flip"}, {"kind": "vertical_flip"}, {"kind": "rotate90"}]), 0u64),
-        (json!([{"kind": "affine", "rotate": 90}, {"kind": "coarse_dropout"}]), 0),
-        (json!([{"kind": "random_resized_crop"}, {"kind": "cut_mix"}]), 0),
-        (
-            json!([
-                {"kind": "affine"}, {"kind": "rotate90"}, {"kind": "random_crop", "class": "circle", "at_least": 0.2},
-                {"kind": "color_jitter"}, {"kind": "gaussian_blur"}, {"kind": "gaussian_noise"}, {"kind": "cut_mix"},
-            ]),
-            0,
-        ),
-    ] {
-        assert_eq!(batches([40, 56], transforms.clone()), expected, "{transforms}");
-    }
+    let found = [
+        json!([{"kind": "horizontal_flip"}, {"kind": "vertical_flip"}, {"kind": "rotate90"}]),
+        json!([{"kind": "affine", "rotate": 90}, {"kind": "coarse_dropout"}]),
+        json!([{"kind": "random_resized_crop"}, {"kind": "cut_mix"}]),
+        json!([
+            {"kind": "affine"}, {"kind": "rotate90"}, {"kind": "random_crop", "class": "circle", "at_least": 0.2},
+            {"kind": "color_jitter"}, {"kind": "gaussian_blur"}, {"kind": "gaussian_noise"}, {"kind": "cut_mix"},
+        ]),
+    ]
+    .map(|transforms| batches([40, 56], transforms));
+    let expected =
+        [5_213_482_032_577_408_948, 17_192_570_505_537_840_459, 8_161_966_368_650_914_822, 10_640_751_778_964_381_074];
+    assert_eq!(found, expected);
 }

@@ -134,9 +134,7 @@ impl Store for OnDisk {
             let ids = sample.target.classes_mut();
             ids.resize(area, 0);
             let mask = entry.offset + sample.image.len() as u64;
-            if self.read(entry.offset, &mut sample.image, entry.sums[0])
-                && self.read(mask, ids, entry.sums[1])
-            {
+            if self.read(entry.offset, &mut sample.image, entry.sums[0]) && self.read(mask, ids, entry.sums[1]) {
                 return Ok(());
             }
             self.damaged(source, index);

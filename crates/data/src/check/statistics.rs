@@ -186,8 +186,8 @@ pub(super) fn absent(statistics: &Statistics) -> Vec<Finding> {
 mod tests {
     use super::*;
     use crate::error::Error;
-    use crate::load::{Sample, Target};
     use crate::load::dataset::Dataset;
+    use crate::load::{Sample, Target};
     use std::sync::Arc;
 
     /// Grey images of 1×2, 1×2 and 2×2 pixels.

@@ -226,7 +226,8 @@ fn a_class_that_no_mask_shows_is_named() {
 #[test]
 fn what_is_really_odd_in_the_pets_is_found() {
     let Some(root) = pets_sample() else { return };
-    let config = Config::OxfordPets(OxfordPets { root, target: PetsTarget::Trimap, preparation: Preparation::default() });
+    let config =
+        Config::OxfordPets(OxfordPets { root, target: PetsTarget::Trimap, preparation: Preparation::default() });
     let splits = [Split::Train, Split::Validation].map(|split| (split, config.open(split).unwrap().into()));
     let report = check(&splits, &config.classes(), 2, || ()).unwrap();
     let of = |kind| found(&report).into_iter().filter(move |finding| finding.0 == kind).map(|finding| finding.1);

@@ -33,9 +33,9 @@ pub(crate) fn check_target(
             }
             None
         }
-        (Targets::Values(values), Target::Values(numbers)) => {
-            size.and_then(|size| miscounted(targets.planes(), numbers, size)).or_else(|| unusable(values, numbers, size))
-        }
+        (Targets::Values(values), Target::Values(numbers)) => size
+            .and_then(|size| miscounted(targets.planes(), numbers, size))
+            .or_else(|| unusable(values, numbers, size)),
         (Targets::Classes, Target::Values(_)) => {
             Some("holds numbers, and the data set's `targets` declares class ids".into())
         }
@@ -71,7 +71,9 @@ fn unusable(values: Values, numbers: &[f32], size: Option<[u32; 2]>) -> Option<S
     };
     let number = numbers.get(place).copied().unwrap_or_default();
     let hint = match number.is_nan() {
-        true => format!("where numbers are unknown declare NaN as the `fill` of its `Values`, which is {}", values.fill),
+        true => {
+            format!("where numbers are unknown declare NaN as the `fill` of its `Values`, which is {}", values.fill)
+        }
         false => "numbers must be finite".into(),
     };
     Some(format!("holds {number} at {found}; {hint}"))

@@ -116,7 +116,11 @@ pub(super) mod tests {
     /// Every pixel is (row, column, class), so that the image determines its mask.
     pub(in crate::transform) fn marked() -> Sample {
         let places = (0..2u8).flat_map(|row| (0..3u8).map(move |column| [row, column, row * 3 + column]));
-        Sample { size: [2, 3], image: places.clone().flatten().collect(), target: Target::Classes(places.map(|place| place[2]).collect()) }
+        Sample {
+            size: [2, 3],
+            image: places.clone().flatten().collect(),
+            target: Target::Classes(places.map(|place| place[2]).collect()),
+        }
     }
 
     fn together(sample: &Sample) -> bool {

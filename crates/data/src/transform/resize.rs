@@ -2,8 +2,8 @@
 
 use crate::error::Error;
 use crate::load::{IGNORE, Interpolation, Target, Values, pixels, planes, planes_mut, refill};
-use contract::Invalid;
 use crate::transform::resample::{Sums, resample};
+use contract::Invalid;
 use fast_image_resize::images::{TypedCroppedImage, TypedCroppedImageMut, TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{U8, U8x3};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};

@@ -169,7 +169,11 @@ fn map(size: [u32; 2]) -> Sample {
     let class = |row: u32, column: u32| (row / 8 + column / 8 * 8) as u8;
     let places = (0..size[0]).flat_map(|row| (0..size[1]).map(move |column| (row, column)));
     let image = places.clone().flat_map(|(row, column)| [row as u8 + 100, column as u8 + 100, class(row, column)]);
-    Sample { size, image: image.collect(), target: Target::Classes(places.map(|(row, column)| class(row, column)).collect()) }
+    Sample {
+        size,
+        image: image.collect(),
+        target: Target::Classes(places.map(|(row, column)| class(row, column)).collect()),
+    }
 }
 
 /// Returns the pixels that are known and have only known neighbours: the others are mixed with black.

@@ -200,7 +200,9 @@ fn light_and_sensors_leave_the_target_alone() {
             let mut sample = noise([20, 30], 3);
             sample.target.set_image(&sample.image.clone(), 3);
             let before = sample.clone();
-            transform.apply(&mut sample, &mut room(Interpolation::Bilinear, f32::NAN), [9, 9], &mut stream(index)).unwrap();
+            transform
+                .apply(&mut sample, &mut room(Interpolation::Bilinear, f32::NAN), [9, 9], &mut stream(index))
+                .unwrap();
             assert_eq!((&sample.target, sample.size), (&before.target, before.size), "{kind}");
             changed += u32::from(sample.image != before.image);
         }
@@ -216,7 +218,9 @@ fn a_uniform_map_stays_uniform_to_the_bit() {
         for index in 0..20 {
             let mut sample = noise([40, 40], 1);
             sample.target = Target::Values(vec![depth; 1600]);
-            transform.apply(&mut sample, &mut room(Interpolation::Bilinear, f32::NAN), [30, 50], &mut stream(index)).unwrap();
+            transform
+                .apply(&mut sample, &mut room(Interpolation::Bilinear, f32::NAN), [30, 50], &mut stream(index))
+                .unwrap();
             assert!(sample.target.values().iter().all(|value| value.is_nan() || *value == depth), "{config}");
         }
     }
