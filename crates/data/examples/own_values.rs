@@ -5,7 +5,7 @@
 //! `NAME.f32` with a 32-bit little-endian number a pixel, where NaN means that nothing was measured. Then it goes
 //! through two epochs of augmented batches, as training would, and repeats the end of the second.
 
-use contract::{Batch, Input};
+use contract::{Batch, BoxError, Input};
 use data::{
     Dataset, Error, Loader, LoaderConfig, Order, Orientation, Pipeline, Resize, Sample, Source, Targets, Transform,
     Values, read_pixels, verify,
@@ -13,8 +13,8 @@ use data::{
 use image::{Rgb, RgbImage};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
 use tch::{Device, Kind};
 
 /// Height and width of the network's input.
@@ -81,20 +81,13 @@ impl Dataset for Depths {
 
     /// Lets a run notice that files were replaced since.
     fn source(&self, index: u64) -> Result<Source, Error> {
-        let mut source = Source::default();
-        for extension in ["png", "f32"] {
-            let path = self.path(index, extension);
-            let about = fs::metadata(&path).map_err(|source| Error::Io { path, source })?;
-            let modified = about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-            source.bytes += about.len();
-            source.modified = source.modified.max(modified.map_or(0, |since| since.as_nanos() as u64));
-        }
-        Ok(source)
+        let files = ["png", "f32"].map(|extension| self.path(index, extension));
+        Source::of(files.iter().map(PathBuf::as_path))
     }
 }
 
 /// Writes 20 photographs of a floor, which is the darker the farther it is, and its depths, with gaps.
-fn write(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
+fn write(folder: &Path) -> Result<(), BoxError> {
     fs::create_dir_all(folder)?;
     for number in 0..20u32 {
         let (width, height) = (90 + number, 60 + number);
@@ -109,11 +102,21 @@ fn write(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), BoxError> {
     let temporary = tempfile::tempdir()?;
     let folder = std::env::args().nth(1).map_or_else(|| temporary.path().join("floors"), PathBuf::from);
     if !folder.exists() {
-        write(&folder).map_err(|error| error.to_string())?;
+        write(&folder)?;
     }
     let depths = Depths::open(&folder)?;
     // Every target is read once: what is wrong ends the program here.

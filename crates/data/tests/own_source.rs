@@ -9,6 +9,7 @@ use data::{
     in_memory, verify, verify_all_but,
 };
 use serde_json::{Value, json};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tch::{Device, Kind};
@@ -216,12 +217,12 @@ fn an_error_names_the_sample_and_the_problem_and_may_be_passed_over() {
     };
     for (number, dataset) in spoilt().into_iter().enumerate() {
         let says = FAULTS[number].1;
-        let loader = self::loader(Arc::new(dataset), 2, every_transform(), 0).unwrap();
+        let loader = loader(Arc::new(dataset), 2, every_transform(), 0).unwrap();
         let error = loader.epoch(0, 0).find_map(Result::err).unwrap().to_string();
         assert!(error.contains("sample 'own-3'") && error.contains(says), "{error}");
     }
     for (number, dataset) in spoilt().into_iter().enumerate() {
-        let loader = self::loader(Arc::new(dataset), 2, json!([]), 1).unwrap();
+        let loader = loader(Arc::new(dataset), 2, json!([]), 1).unwrap();
         let names: Vec<String> = loader.epoch(0, 0).flat_map(|batch| batch.unwrap().names).collect();
         assert_eq!(names.len(), 7);
         let skipped = loader.skipped().all();
@@ -310,4 +311,23 @@ fn samples_of_other_sizes_are_brought_to_the_networks() {
     let mut wrong = Sample { size: [20, 30], image, target: Target::Values(vec![0.0; 600]) };
     let error = Resize::default().apply(&mut wrong, [16, 10], targets).unwrap_err().to_string();
     assert!(error.contains("the image has 1800 bytes, and the target 600 numbers"), "{error}");
+}
+
+/// Runs the example, which `cargo test` builds next to the tests.
+#[test]
+fn the_example_resumes_and_names_a_broken_file() {
+    let tests = std::env::current_exe().unwrap();
+    let program = tests.parent().unwrap().parent().unwrap().join("examples/own_values");
+    assert!(program.exists(), "{} is missing: run cargo test -p data", program.display());
+    let folder = tempfile::tempdir().unwrap();
+    let run = || {
+        let output = Command::new(&program).arg(folder.path().join("floors")).output().unwrap();
+        (output.status.success(), [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()))
+    };
+    let (good, [said, _]) = run();
+    assert!(good && said.contains("targets [8, 48, 64]") && said.ends_with("the same\n"), "{said}");
+    assert_eq!(run(), (true, [said, String::new()]));
+    std::fs::write(folder.path().join("floors/floor-07.f32"), [0; 40]).unwrap();
+    let (good, [_, error]) = run();
+    assert!(!good && error.contains("sample 'floor-07': its .f32 file has 40 bytes"), "{error}");
 }

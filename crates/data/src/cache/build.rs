@@ -113,7 +113,8 @@ fn write(dataset: &Arc<dyn Dataset>, partial: &Path, head: &Head, workers: u64, 
         .map_err(failed("write", partial))
 }
 
-/// Returns size, image and class ids of a sample, or `None` if it cannot be loaded: loading it from its source reports why.
+/// Returns size, image and class ids of a sample, or `None` if it cannot be loaded: loading it from its source reports
+/// why.
 fn load(dataset: &dyn Dataset, index: u64, channels: u32) -> Option<([u32; 2], Vec<u8>, Vec<u8>)> {
     let mut sample = Sample::default();
     guarded(|| format!("sample {index}"), || dataset.load(index, &mut sample)).ok()?;

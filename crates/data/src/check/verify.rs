@@ -26,7 +26,8 @@ pub struct Verified {
 }
 
 /// Loads every mask of `dataset` with `workers` threads and checks that it holds only ids below `classes`, or
-/// [`IGNORE`]. Where the targets are numbers, checks that they may be used. Of several invalid samples, the error is that of the lowest index.
+/// [`IGNORE`]. Of maps of numbers it checks size and values, whatever `classes` is. Of several invalid samples, the
+/// error is that of the lowest index.
 pub fn verify(dataset: &dyn Dataset, classes: u64, workers: u64) -> Result<(), Error> {
     verify_all_but(0, dataset, classes, workers).map(drop)
 }

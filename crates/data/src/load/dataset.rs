@@ -20,8 +20,8 @@ pub struct Source {
 ///
 /// Implement it for data of your own: [`len`](Self::len), [`size`](Self::size), [`name`](Self::name) and
 /// [`load`](Self::load), and [`targets`](Self::targets) where the targets are no class ids. With
-/// [`source`](Self::source) the [`fingerprint`](crate::fingerprint()) notices files that were replaced. Report errors of
-/// your own code by [`Error::of_sample`].
+/// [`source`](Self::source) the [`fingerprint`](crate::fingerprint()) notices files that were replaced. Report errors
+/// of your own code with [`Error::of_sample`].
 pub trait Dataset: Send + Sync {
     /// Returns the number of samples.
     fn len(&self) -> u64;
@@ -92,7 +92,11 @@ pub trait Dataset: Send + Sync {
 
 impl Source {
     /// Describes the files at `paths` together.
-    pub(crate) fn of<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] for the first one that the system does not describe.
+    pub fn of<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Self, Error> {
         let mut all = Self::default();
         for path in paths {
             let about = fs::metadata(path).map_err(|source| Error::Io { path: path.into(), source })?;

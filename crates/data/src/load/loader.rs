@@ -1,7 +1,8 @@
 //! Loads samples in threads, ahead of time, and batches them on the model's device.
 //!
-//! A thread puts the images of a batch into one block of bytes, `N×H×W×C`, its targets into another, and makes tensors of them (`tensors.rs`); the
-//! thread that takes the batch moves them to the device. Work buffers are passed on from batch to batch.
+//! A thread puts the images of a batch into one block of bytes, `N×H×W×C`, and its targets into another, and makes
+//! tensors of them (`tensors.rs`); the thread that takes the batch moves them to the device. Work buffers are passed on
+//! from batch to batch.
 //!
 //! **Invariant:** the content of a batch depends on nothing but the data set, the seed, the epoch and the batch's
 //! position. A sample that may be skipped is missing wherever it cannot be loaded. The thread that takes the batches
@@ -96,11 +97,17 @@ struct Block {
 }
 
 impl Loader {
-    /// Creates the batches of `dataset`, processed by `pipeline`, on `device`. A batch holds inputs `[N, C, H, W]` f32
-    /// and the tensor of its targets that [`Targets`](crate::Targets) names: class ids `[N, H, W]` i64, or numbers
-    /// `[N, H, W]` or `[N, C, H, W]` f32. (`config.cache` is not read here: [`Config::open_cached`](crate::Config)
-    /// applies it, and [`in_memory`](crate::in_memory) keeps the samples of any data set.) `seed` alone decides on order and
+    /// Creates the batches of `dataset`, processed by `pipeline`, on `device`. `seed` alone decides on order and
     /// transforms, and no two seeds share theirs; with [`Order::Sequential`] and without transforms it has no effect.
+    ///
+    /// A batch holds inputs `[N, C, H, W]` f32, and targets as [`Targets`](crate::Targets) says: class ids `[N, H, W]`
+    /// i64, or numbers `[N, H, W]` or `[N, C, H, W]` f32. `config.cache` is not read here:
+    /// [`Config::open_cached`](crate::Config::open_cached) applies it, and [`in_memory`](crate::in_memory) keeps the
+    /// samples of any data set.
+    ///
+    /// # Errors
+    ///
+    /// Names the key of `config` or `pipeline` that cannot work with these samples.
     pub fn new(
         dataset: Arc<dyn Dataset>,
         pipeline: Pipeline,

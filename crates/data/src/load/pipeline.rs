@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pipeline {
     /// Height and width of the network's input, in pixels. Larger results of the transforms are cropped to their
-    /// centre, smaller ones are centred and padded: the image with black, a mask with [`IGNORE`](crate::IGNORE), a map of
-    /// numbers with the `fill` of its [`Values`](crate::Values).
+    /// centre, smaller ones are centred and padded: the image with black, a mask with [`IGNORE`](crate::IGNORE), a map
+    /// of numbers with the `fill` of its [`Values`](crate::Values).
     pub size: [u32; 2],
     /// Transforms, applied in order.
     pub transforms: Vec<Transform>,

@@ -95,7 +95,8 @@ impl Resize {
     /// use data::{Resize, Sample, Target, Targets, Values};
     ///
     /// let mut sample = Sample { size: [1, 2], image: vec![0, 90], target: Target::Values(vec![1.0, 3.0]) };
-    /// Resize::Fit { to: None }.apply(&mut sample, [2, 2], Targets::Values(Values { fill: 0.0, ..Values::default() }))?;
+    /// let targets = Targets::Values(Values { fill: 0.0, ..Values::default() });
+    /// Resize::Fit { to: None }.apply(&mut sample, [2, 2], targets)?;
     /// assert_eq!((sample.size, sample.image), ([2, 2], vec![0, 90, 0, 0]));
     /// assert_eq!(sample.target.values(), [1.0, 3.0, 0.0, 0.0]);
     /// # Ok::<(), data::Error>(())

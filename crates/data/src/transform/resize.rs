@@ -229,8 +229,8 @@ impl Scaler {
         self.nearest(mask, from, part, place, IGNORE, to);
     }
 
-    /// Resizes `part` of a target, as [`part_of_mask`](Self::part_of_mask) does and as `values` say, with unknown pixels
-    /// around it.
+    /// Resizes `part` of a target to its place in `to`, with unknown pixels around it: class ids as
+    /// [`part_of_mask`](Self::part_of_mask) does, numbers as `values` say.
     pub(crate) fn part_of_target(
         &mut self,
         target: &Target,
