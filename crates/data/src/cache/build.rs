@@ -6,7 +6,7 @@ use super::{Tell, Told};
 use crate::error::{Error, guarded};
 use crate::load::dataset::Dataset;
 use crate::load::ordered::Ordered;
-use crate::load::{Sample, pixels};
+use crate::load::{Sample, Target, pixels};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -95,7 +95,7 @@ fn write(dataset: &Arc<dyn Dataset>, partial: &Path, head: &Head, workers: u64, 
     let samples = Ordered::new(0..head.samples, workers, workers.saturating_mul(AHEAD), Box::new(job));
     for sample in samples {
         let mut entry = Entry::default();
-        if let Some(Sample { size, image, mask }) = sample? {
+        if let Some((size, image, mask)) = sample? {
             entry = Entry { offset: aligned(end), size, sums: [&image, &mask].map(|bytes| crc32c::crc32c(bytes)) };
             let padding = [0; 64];
             let parts = [&padding[..(entry.offset - end) as usize], &image, &mask];
@@ -113,10 +113,12 @@ fn write(dataset: &Arc<dyn Dataset>, partial: &Path, head: &Head, workers: u64, 
         .map_err(failed("write", partial))
 }
 
-/// Returns a sample, or `None` if it cannot be loaded: loading it from its source reports why.
-fn load(dataset: &dyn Dataset, index: u64, channels: u32) -> Option<Sample> {
+/// Returns size, image and class ids of a sample, or `None` if it cannot be loaded: loading it from its source reports
+/// why.
+fn load(dataset: &dyn Dataset, index: u64, channels: u32) -> Option<([u32; 2], Vec<u8>, Vec<u8>)> {
     let mut sample = Sample::default();
     guarded(|| format!("sample {index}"), || dataset.load(index, &mut sample)).ok()?;
-    let area = pixels(sample.size);
-    (area > 0 && sample.mask.len() == area && sample.image.len() == area * channels as usize).then_some(sample)
+    let Sample { size, image, target: Target::Classes(mask) } = sample else { return None };
+    let area = pixels(size);
+    (area > 0 && mask.len() == area && image.len() == area * channels as usize).then_some((size, image, mask))
 }
