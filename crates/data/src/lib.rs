@@ -5,12 +5,6 @@
 //! and class ids of one size, so to use other data, implement [`Dataset`] (four short methods, and [`Dataset::source`]
 //! for data in files) and use the rest as it is.
 //!
-//! **Invariant:** nothing here depends on history. Order and augmentation are a function of (seed, epoch, index) alone,
-//! so there is no loader state to save, any number of worker threads gives the same batches, and an interrupted epoch
-//! resumes by seeking.
-//!
-//! Sizes are `[height, width]` in pixels everywhere; images are `H×W×3` or `H×W` bytes, masks `H×W` bytes, row by row.
-//!
 //! ```
 //! use data::{Config, Dataset, Split};
 //!
@@ -20,6 +14,17 @@
 //! assert_eq!((sample.image.len(), sample.mask.len()), (64 * 64 * 3, 64 * 64));
 //! # Ok::<(), data::Error>(())
 //! ```
+//!
+//! **Invariant:** nothing here depends on history. Order and augmentation are a function of (seed, epoch, index) alone,
+//! so there is no loader state to save, any number of worker threads gives the same batches, and an interrupted epoch
+//! resumes by seeking.
+//!
+//! Sizes are `[height, width]` in pixels everywhere; images are `H×W×3` or `H×W` bytes, masks `H×W` bytes, row by row.
+//!
+//! # What it does not do
+//!
+//! It downloads nothing and writes nothing but its caches. Images have one or three channels of 8 bits, and a pixel has
+//! one class. For other tensors, such as depths, implement [`contract::Input`] and leave this crate out.
 
 mod cache;
 mod check;
