@@ -6,6 +6,7 @@ mod imports;
 mod lexer;
 mod modules;
 mod names;
+mod pages;
 mod syntax;
 mod tokens;
 mod ways;

@@ -87,6 +87,7 @@
 //!
 //! # What it does not do
 //!
+//! - It downloads nothing, and writes nothing but its caches.
 //! - Images have 8 bits and 1 or 3 channels.
 //! - A [`Config`] opens masks of class ids only; maps of numbers come from a [`Dataset`] of your own.
 //! - The cache on disk is for the data sets of a [`Config`].

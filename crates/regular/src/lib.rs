@@ -4,6 +4,10 @@
 //! let error = regular::open(std::path::Path::new("/")).unwrap_err();
 //! assert!(error.to_string().ends_with("only regular files are read"));
 //! ```
+//!
+//! # What it does not do
+//!
+//! It reads nothing and checks no content, and symbolic links are followed.
 
 use std::fs::{File, OpenOptions};
 use std::io;

@@ -1,16 +1,30 @@
 //! One HTML page about a training run: its results, its problems, and advice on what to change.
 //!
-//! ```text
-//! Run::read(folder)     config.json and metrics.jsonl; status, environment, evaluation are filled in by the caller
-//! Report { run, compare }.write(path)
+//! ```
+//! use report::{Report, Run};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path();
+//! # std::fs::write(folder.join("config.json"), r#"{"train": {"epochs": 2}}"#)?;
+//! # let line = |epoch, loss| {
+//! #     format!(r#"{{"stage": "train", "epoch": {epoch}, "step": {epoch}, "time": {epoch}, "loss": {loss}}}"#)
+//! # };
+//! # std::fs::write(folder.join("metrics.jsonl"), format!("{}\n{}\n", line(1, 0.5), line(2, 0.25)))?;
+//! let run = Run::read(folder)?; // config.json and metrics.jsonl
+//! Report { run, compare: Vec::new() }.write(&folder.join("report.html"))?;
+//! assert!(report::is_page(&folder.join("report.html")));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! The page is one file. It loads nothing, and its Content-Security-Policy forbids it to. Text and tables are written
 //! here and visible without JavaScript; the scripts in `page/` draw curves and predictions from numbers that the page
 //! carries as JSON. All text from data passes through [`maud`], which escapes it.
 //!
-//! This crate depends neither on tensors nor on the program's configuration types: it takes plain numbers and RGB
-//! bytes, and looks up the few keys of `config.json` that it puts into words (listed at [`Run::read`]).
+//! # What it does not do
+//!
+//! It depends neither on tensors nor on the program's configuration types: it takes plain numbers and RGB bytes, and
+//! looks up the few keys of `config.json` that it puts into words (listed at [`Run::read`]). Status, environment and
+//! evaluation of a [`Run`] are filled in by the caller. The page does not follow a run that goes on; write it again.
 
 pub mod advice;
 mod budget;
