@@ -2,6 +2,7 @@
 
 mod circles;
 mod comments;
+mod decoders;
 mod imports;
 mod lexer;
 mod modules;
