@@ -19,9 +19,10 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// Each crate and those of the project that it knows, dev-dependencies aside. `app` may know all and is left out.
-const KNOWS: [(&str, &[&str]); 18] = [
+const KNOWS: [(&str, &[&str]); 19] = [
     ("regular", &[]),
     ("rpath", &[]),
+    ("testing", &[]),
     ("contract", &[]),
     ("torch-ext", &["contract"]),
     ("data", &["contract", "regular", "torch-ext"]),
