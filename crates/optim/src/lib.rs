@@ -6,7 +6,9 @@
 //! the learning rate is applied, changes no weight.
 
 mod average;
+mod build;
 mod config;
+mod count;
 mod error;
 mod gradients;
 mod groups;
