@@ -7,6 +7,7 @@ use crate::error::{Error, guarded};
 use crate::load::dataset::Dataset;
 use crate::load::ordered::Ordered;
 use crate::load::{Sample, Target, pixels};
+use regular::Partial;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -54,19 +55,11 @@ pub(super) fn build(
     if needed > free {
         return Err(Error::NoRoom { folder: folder.into(), needed, free });
     }
+    // A name that `clean` recognises.
     let partial = path.with_extension(format!("{}.{PARTIAL}", std::process::id()));
-    let made = write(dataset, &partial, head, workers, tell)
-        .and_then(|()| fs::rename(&partial, path).map_err(failed("rename", &partial)));
-    if made.is_err() {
-        // The first error says more than one about the removal.
-        let _ = fs::remove_file(&partial);
-    }
-    made?;
-    // Only Unix lets a program open a folder and flush it.
-    if cfg!(unix) {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("flush", folder))?;
-    }
-    Ok(())
+    let partial = Partial::named(partial, path).map_err(|refused| failed("make", &refused.path)(refused.source))?;
+    write(dataset, &partial, head, workers, tell)?;
+    partial.publish().map_err(|refused| failed(refused.doing, &refused.path)(refused.source))
 }
 
 /// Removes unfinished files.
@@ -83,10 +76,9 @@ fn clean(folder: &Path, path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn write(dataset: &Arc<dyn Dataset>, partial: &Path, head: &Head, workers: u64, tell: &Tell) -> Result<(), Error> {
-    // Fails if the path exists, so never writes through a link that somebody placed there.
-    let file = File::create_new(partial).map_err(failed("make", partial))?;
-    let mut file = BufWriter::with_capacity(BUFFER, file);
+fn write(dataset: &Arc<dyn Dataset>, partial: &Partial, head: &Head, workers: u64, tell: &Tell) -> Result<(), Error> {
+    let mut file = BufWriter::with_capacity(BUFFER, partial.file());
+    let partial = partial.path();
     let mut end = front(head.samples);
     let mut entries = Vec::with_capacity(head.samples as usize);
     file.seek(SeekFrom::Start(end)).map_err(failed("write", partial))?;
@@ -109,7 +101,7 @@ fn write(dataset: &Arc<dyn Dataset>, partial: &Path, head: &Head, workers: u64, 
         .and_then(|()| file.write_all(&encode(head, &entries, end)))
         .and_then(|()| file.into_inner().map_err(io::IntoInnerError::into_error))
         // If the last samples could not be loaded, nothing was written up to the end of the index.
-        .and_then(|file| file.set_len(end).and_then(|()| file.sync_all()))
+        .and_then(|file| file.set_len(end))
         .map_err(failed("write", partial))
 }
 
