@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
+const NO_LOSSES: &str = "a sum of no losses";
+
 /// The loss: `cross_entropy * CrossEntropy + dice * Dice`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -65,8 +67,11 @@ impl Config {
 }
 
 /// A weighted sum of losses.
+///
+/// The [weight](Loss::weight) of a batch is that of the first term: the one weight can make the mean of only one term
+/// exact. [`Config::build`] puts the cross entropy first, since that of Dice is exact under none.
 pub struct Sum {
-    /// Losses with their weights; at least one.
+    /// Losses with their factors; at least one.
     pub terms: Vec<(f64, Box<dyn Loss>)>,
 }
 
@@ -80,7 +85,12 @@ impl Loss for Sum {
                 Some(sum) => sum.f_add(&loss).map_err(TorchError::from)?,
             });
         }
-        sum.ok_or_else(|| "a sum of no losses".into())
+        sum.ok_or_else(|| NO_LOSSES.into())
+    }
+
+    fn weight(&self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
+        let (_, first) = self.terms.first().ok_or(NO_LOSSES)?;
+        first.weight(outputs, batch)
     }
 }
 

@@ -12,8 +12,11 @@ mod gradients;
 mod groups;
 mod loss_scale;
 mod optimizer;
+mod plateau;
 mod rule;
+mod scalar;
 mod schedule;
+mod weights;
 
 pub use average::Average;
 pub use config::{Config, Length};
@@ -21,5 +24,6 @@ pub use error::Error;
 pub use gradients::Gradients;
 pub use groups::GroupConfig;
 pub use optimizer::Optim;
+pub use plateau::{Direction, Plateau};
 pub use rule::{Adam, Rule, Sgd};
 pub use schedule::{Decay, Schedule};

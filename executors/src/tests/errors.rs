@@ -176,7 +176,11 @@ impl contract::Metric for Fails<'_, Segmentation> {
 }
 
 impl contract::Optimizer for Fails<'_, optim::Optim> {
-    fn minimize(&mut self, _: &Tensor) -> Result<Option<contract::Update>, BoxError> {
+    fn minimize(
+        &mut self,
+        _: &Tensor,
+        _: &dyn Fn() -> Result<Tensor, BoxError>,
+    ) -> Result<Option<contract::Update>, BoxError> {
         Err("no room".into())
     }
 
@@ -240,7 +244,7 @@ fn scores_that_fail_at_the_end_of_an_epoch_come_before_its_last_update() {
         let outputs = model.forward_t(&batch.inputs, true);
         (loss_fn.loss(&outputs.into(), &batch).unwrap(), batch)
     };
-    contract::Optimizer::minimize(&mut optimizer, &loss).unwrap();
+    contract::Optimizer::minimize(&mut optimizer, &loss, &|| Ok(Tensor::from(1f32))).unwrap();
     let before = (copied(&store), copied(&optimizer));
     let error = Trainer::new(&model, &input, &loss_fn, &mut optimizer, &mut fails, 1).train(from).next();
     assert_eq!(error.unwrap().unwrap_err().to_string(), "training, epoch 1, batch 2: the metric failed: no scores");
