@@ -10,7 +10,7 @@ const KNOWN: [(&str, &[usize]); 8] = [
     ("checkpoint", &[10]),
     ("export", &[2, 2]),
     ("model", &[4, 2]),
-    ("optim", &[3]),
+    ("optim", &[2]),
     ("report", &[8, 4]),
     ("summary", &[2]),
     ("weights", &[2]),

@@ -251,3 +251,39 @@ fn scores_that_fail_at_the_end_of_an_epoch_come_before_its_last_update() {
     assert_same(&before.0, &copied(&store));
     assert_same(&before.1, &copied(&optimizer));
 }
+
+/// A loss that does not know its weight.
+struct Weightless;
+
+impl Loss for Weightless {
+    fn loss(&self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
+        CrossEntropy::default().loss(outputs, batch)
+    }
+
+    fn weight(&self, outputs: &Outputs, _: &Batch) -> Result<Tensor, BoxError> {
+        Ok(outputs.prediction.reshape([7]))
+    }
+}
+
+#[test]
+fn a_weight_that_panics_is_an_error_where_it_is_needed_and_leaves_all_as_it_was() {
+    let input = Images::new(&[1, 1]);
+    for accumulate in [1, 2] {
+        let (store, model) = network();
+        let (mut optimizer, mut metric) = (optimizer(&store, accumulate), segmentation());
+        let before = [copied(&store), copied(&optimizer), copied(&metric)];
+        let trainer = Trainer::new(&model, &input, &Weightless, &mut optimizer, &mut metric, 1);
+        let event = trainer.protect("model", &store).train(Progress::default()).next().unwrap();
+        if accumulate == 1 {
+            event.unwrap();
+            continue;
+        }
+        let said = event.unwrap_err().to_string();
+        let expected =
+            "training, epoch 1, batch 1 (0.0.0): the optimizer failed: the weight of the loss: libtorch: shape";
+        assert!(said.starts_with(expected) && !said.contains('\n'), "{said}");
+        assert!(contract::Optimizer::is_unchanged(&optimizer));
+        let after = [copied(&store), copied(&optimizer), copied(&metric)];
+        before.iter().zip(&after).for_each(|(before, after)| assert_same(before, after));
+    }
+}
