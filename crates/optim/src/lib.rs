@@ -27,7 +27,8 @@
 //!
 //! # What it does not do
 //!
-//! A learning rate follows the number of the update or a score, nothing else. All parameters are on one device. Running statistics are no parameters, so those of a frozen group are the network's to keep.
+//! A learning rate follows the number of the update or a score, nothing else. All parameters are on one device. Running
+//! statistics are no parameters, so those of a frozen group are the network's to keep.
 
 mod average;
 mod build;
