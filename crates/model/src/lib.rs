@@ -21,11 +21,13 @@
 //! with their own encoder, MobileNetV2 or ResNet.
 
 mod blocks;
+mod build;
 mod config;
 mod encoder;
 mod fused;
 mod mobilenet;
 mod part;
+mod precise;
 mod precision;
 mod resnet;
 mod unet;
@@ -35,7 +37,8 @@ pub use config::{Block, Common, Config, Layers, MobileNetV2UNetConfig, ResNetUNe
 pub use encoder::{BatchNorm, EncoderConfig};
 pub use fused::{Fused, is_here};
 pub use mobilenet::MobileNetV2UNet;
-pub use precision::{Precise, Precision};
+pub use precise::Precise;
+pub use precision::Precision;
 pub use resnet::ResNetUNet;
 pub use unet::UNet;
 pub use weights::{Mismatch, WeightsConfig, adopt};

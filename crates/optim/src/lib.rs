@@ -30,7 +30,9 @@
 //! device. Running statistics are no parameters, so those of a frozen group are the network's to keep.
 
 mod average;
+mod build;
 mod config;
+mod count;
 mod error;
 mod gradients;
 mod groups;

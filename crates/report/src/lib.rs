@@ -35,6 +35,7 @@ mod evaluation;
 mod flat;
 mod html;
 mod picture;
+mod report;
 mod run;
 mod scores;
 mod text;
@@ -43,6 +44,7 @@ mod write;
 pub use error::Error;
 pub use evaluation::{Bin, Evaluation, IGNORED, Picture, Sample};
 pub use flat::flat;
+pub use report::Report;
 pub use run::{Best, Class, Run, Status};
 pub use scores::{ClassScores, calibration_error, class_scores};
 pub use summary::history::{History, Line, Stage};
@@ -61,15 +63,6 @@ pub fn is_page(path: &Path) -> bool {
     read.is_ok() && String::from_utf8_lossy(&head).contains(html::GENERATOR)
 }
 
-/// A run, and others to compare it with.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Report {
-    /// Run that the page is about.
-    pub run: Run,
-    /// Runs whose curves, scores and configurations are shown next to it.
-    pub compare: Vec<Run>,
-}
-
 impl Report {
     /// Returns the page as text. Errors name the parts of an [`Evaluation`] that do not fit together.
     pub fn html(&self) -> Result<String, Error> {
@@ -84,10 +77,5 @@ impl Report {
     /// Writes the page to `path` atomically: an existing page stays until the new one is complete.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
         write::whole(path, self.html()?.as_bytes())
-    }
-
-    /// Returns the run, then those it is compared with. The place of a run in this order is its number on the page.
-    fn runs(&self) -> impl Iterator<Item = &Run> {
-        std::iter::once(&self.run).chain(&self.compare)
     }
 }

@@ -27,9 +27,9 @@ mod storage;
 
 pub use error::Error;
 
-use contract::{StateDict, TorchError};
+use contract::StateDict;
 use dict::Archive;
-use error::unfit;
+use error::{torch, unfit};
 use safetensors::{Dtype, SafeTensors};
 use std::io::Read;
 use std::path::Path;
@@ -111,11 +111,6 @@ fn kind(dtype: Dtype) -> Option<Kind> {
         Dtype::BOOL => Kind::Bool,
         _ => return None,
     })
-}
-
-/// Returns libtorch's error about a tensor of the file.
-fn torch(path: &Path, name: &str, error: &tch::TchError) -> Error {
-    unfit(path, format!("tensor '{name}': {}", TorchError::new(&error.to_string())))
 }
 
 #[cfg(test)]
