@@ -28,7 +28,8 @@ pub struct Config {
     pub weight_decay: f64,
     /// Maximum global norm of the gradients; larger ones are scaled down. `null` for no clipping.
     pub clip_norm: Option<f64>,
-    /// Number of batches whose gradients are averaged for one update of the weights.
+    /// Number of batches whose gradients are averaged for one update of the weights, each weighted by what its loss
+    /// counts: the pixels that are not ignored, or the sum of their class weights.
     pub accumulate: u64,
     /// Decay of a moving average of the weights, which validation and prediction then use, e.g. 0.999; `null` for none.
     pub ema: Option<f64>,
