@@ -39,7 +39,7 @@ mod tensors;
 mod tests;
 mod writer;
 
-pub use config::{Config, Mode, OnError};
+pub use config::{Config, Mode};
 pub use error::Error;
 pub use manifest::NAME as MANIFEST;
 pub use permit::Permit;
