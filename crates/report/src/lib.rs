@@ -28,7 +28,7 @@ mod write;
 
 pub use error::Error;
 pub use evaluation::{Bin, Evaluation, IGNORED, Picture, Sample};
-pub use flat::flat;
+pub use flat::{flat, flat_items};
 pub use run::{Best, Class, Run, Status};
 pub use scores::{ClassScores, calibration_error, class_scores};
 pub use summary::history::{History, Line, Stage};
