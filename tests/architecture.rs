@@ -2,10 +2,12 @@
 
 mod circles;
 mod comments;
+mod decoders;
 mod imports;
 mod lexer;
 mod modules;
 mod names;
+mod pages;
 mod syntax;
 mod tokens;
 mod ways;
@@ -18,9 +20,10 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// Each crate and those of the project that it knows, dev-dependencies aside. `app` may know all and is left out.
-const KNOWS: [(&str, &[&str]); 18] = [
+const KNOWS: [(&str, &[&str]); 19] = [
     ("regular", &[]),
     ("rpath", &[]),
+    ("testing", &[]),
     ("contract", &[]),
     ("torch-ext", &["contract"]),
     ("data", &["contract", "regular", "torch-ext"]),

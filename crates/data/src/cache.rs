@@ -13,8 +13,8 @@ mod tests;
 
 use crate::decode::remarks::Remark;
 use crate::error::Error;
-use crate::load::Sample;
 use crate::load::dataset::{Dataset, Source};
+use crate::load::{Sample, Target, Targets};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -68,13 +68,25 @@ pub enum Told<'a> {
 /// Receiver of cache events, called from any thread.
 pub type Tell = Arc<dyn Fn(Told<'_>) + Send + Sync>;
 
+/// Keeps the samples of a data set in memory as they are first loaded, before any transform: worth it where decoding
+/// takes longer than training. The file of [`Cache::Disk`] is for the data sets of a [`Config`](crate::Config) alone:
+/// samples of your own mostly lie on a disk in the form in which they are loaded.
+///
+/// # Errors
+///
+/// [`Error::Memory`] if all samples together will not fit, as far as that can be known.
+pub fn in_memory(source: Arc<dyn Dataset>) -> Result<Arc<dyn Dataset>, Error> {
+    let store = memory::InMemory::new(source.as_ref())?;
+    Ok(Arc::new(Cached { source, store }))
+}
+
 /// Storage of samples: returns a stored one, or loads it from the source data set.
 pub(crate) trait Store: Send + Sync {
     /// As [`Dataset::load`].
     fn load(&self, source: &dyn Dataset, index: u64, sample: &mut Sample) -> Result<(), Error>;
 
-    /// As [`Dataset::mask`].
-    fn mask(&self, source: &dyn Dataset, index: u64) -> Result<Vec<u8>, Error>;
+    /// As [`Dataset::target`].
+    fn target(&self, source: &dyn Dataset, index: u64) -> Result<Target, Error>;
 }
 
 /// A data set, with its samples kept in a store.
@@ -96,6 +108,10 @@ impl<S: Store> Dataset for Cached<S> {
         self.source.channels()
     }
 
+    fn targets(&self) -> Targets {
+        self.source.targets()
+    }
+
     fn name(&self, index: u64) -> String {
         self.source.name(index)
     }
@@ -104,8 +120,8 @@ impl<S: Store> Dataset for Cached<S> {
         self.store.load(self.source.as_ref(), index, sample)
     }
 
-    fn mask(&self, index: u64) -> Result<Vec<u8>, Error> {
-        self.store.mask(self.source.as_ref(), index)
+    fn target(&self, index: u64) -> Result<Target, Error> {
+        self.store.target(self.source.as_ref(), index)
     }
 
     fn whole(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {

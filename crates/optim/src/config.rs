@@ -1,7 +1,7 @@
 //! The `optimizer` section of a configuration.
 
 use crate::groups;
-use crate::{Average, Error, GroupConfig, Optim, Rule, Schedule};
+use crate::{Average, GroupConfig, Rule};
 use contract::{Invalid, StateDict, TorchError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -92,24 +92,6 @@ impl Config {
         groups::check(&self.groups, names)
     }
 
-    /// Builds an optimizer of those of the named `parameters` that require a gradient; `contract::parameters` gives
-    /// those of a `VarStore`. Others (running statistics, what somebody froze) are left alone. Parameters of a group
-    /// that is frozen at first require none until their time has come.
-    ///
-    /// # Errors
-    ///
-    /// Fails where the configuration cannot work, or not with these parameters.
-    pub fn build(&self, parameters: StateDict, schedule: Schedule, length: Length) -> Result<Optim, Error> {
-        self.check()?;
-        schedule.check().map_err(|invalid| Invalid { key: format!("schedule.{}", invalid.key), ..invalid })?;
-        let trained: Vec<_> = parameters.into_iter().filter(|(_, parameter)| parameter.requires_grad()).collect();
-        if trained.is_empty() {
-            return Err(Error::Nothing);
-        }
-        self.check_groups(trained.iter().map(|(name, _)| name.as_str()))?;
-        Ok(Optim::new(self.clone(), schedule, length, trained)?)
-    }
-
     /// Builds the moving average of `variables` (weights and running statistics) from their current values, if `ema` is
     /// set.
     pub fn average(&self, variables: StateDict) -> Result<Option<Average>, TorchError> {
@@ -120,7 +102,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Adam, Sgd};
+    use crate::{Adam, Schedule, Sgd};
     use contract::Stateful;
     use tch::{Device, Kind, Tensor};
 

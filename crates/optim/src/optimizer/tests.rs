@@ -10,6 +10,7 @@ use super::*;
 use crate::{Adam, Decay, Sgd};
 use proptest::prelude::*;
 use tch::Device;
+use testing::noise;
 
 const ADAM: Rule = Rule::Adam(Adam { beta1: 0.8, beta2: 0.95, epsilon: 1e-7 });
 const ADAM_W: Rule = Rule::AdamW(Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-7 });
@@ -22,18 +23,11 @@ fn config(rule: Rule) -> Config {
     Config { rule, learning_rate: 0.05, weight_decay: 0.1, ..Config::default() }
 }
 
-/// Returns values between -1 and 1 that look like noise and depend only on `seed`: tests share libtorch's generator.
-fn noise(like: &Tensor, seed: u64) -> Tensor {
-    let places = Tensor::arange(like.numel() as i64, (Kind::Double, Device::Cpu)) + 1.0;
-    let values = ((places * 12.9898 + seed as f64 * 78.233).sin() * 43758.5453).frac();
-    values.to_kind(Kind::Float).reshape(like.size())
-}
-
 /// Returns a scalar, a vector, a matrix, and the weights of a convolution in the channels-last layout.
 fn parameters() -> Vec<(String, Tensor)> {
     let shapes: [(&str, &[i64]); 4] = [("scalar", &[]), ("vector", &[7]), ("matrix", &[3, 4]), ("conv", &[4, 3, 3, 2])];
     let parameter = |(seed, (name, shape)): (u64, (&str, &[i64]))| {
-        let value = noise(&Tensor::zeros(shape, (Kind::Float, Device::Cpu)), seed).set_requires_grad(true);
+        let value = noise(shape, seed).set_requires_grad(true);
         if shape.len() == 4 {
             ext::make_channels_last(&value).unwrap();
             assert_eq!(value.stride(), [18, 1, 6, 3]);
@@ -44,7 +38,7 @@ fn parameters() -> Vec<(String, Tensor)> {
 }
 
 fn gradients(parameters: &[(String, Tensor)], batch: u64) -> Vec<Tensor> {
-    (0..).zip(parameters).map(|(i, (_, p))| noise(p, 100 + 10 * batch + i)).collect()
+    (0..).zip(parameters).map(|(i, (_, p))| noise(&p.size(), 100 + 10 * batch + i)).collect()
 }
 
 /// Returns a loss whose gradients are those of `batch`, whatever the parameters are.

@@ -48,22 +48,6 @@ fn a_later_file_sorts_after_the_earlier_even_if_the_clock_was_set_back() {
 }
 
 #[test]
-fn a_file_that_is_large_is_continued_in_another() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut file = EventFile::new(folder.path().into(), "", 100);
-    for step in 1..=10 {
-        file.push(&event(step), false).unwrap();
-        file.hand_over().unwrap();
-    }
-    // 40 bytes of version and 18 per event: the fourth event brings a file over 100 bytes.
-    let steps: Vec<Vec<u8>> = paths(folder.path())
-        .iter()
-        .map(|path| unframe(&fs::read(path).unwrap())[1..].iter().map(|event| event[1]).collect())
-        .collect();
-    assert_eq!(steps, [vec![1, 2, 3, 4], vec![5, 6, 7, 8], vec![9, 10]]);
-}
-
-#[test]
 fn much_is_handed_over_by_itself() {
     let folder = tempfile::tempdir().unwrap();
     let mut file = EventFile::new(folder.path().into(), "");

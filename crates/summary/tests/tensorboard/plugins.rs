@@ -3,7 +3,7 @@
 use crate::logs::{Logs, image, read, write_all};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
-use summary::{Stage, Status};
+use summary::Status;
 
 /// Output of the plugins for a run of two epochs.
 static TWO_EPOCHS: LazyLock<Option<Value>> = LazyLock::new(|| {

@@ -1,0 +1,158 @@
+//! Configuration of a run: the crates' sections side by side, read strictly.
+//!
+//! This module touches nothing but the configuration file. A wrong key, type or value is an error that names the file
+//! (or `--set`) and the key's full path.
+
+mod edit;
+mod keys;
+mod read;
+mod rules;
+mod saved;
+mod schema;
+mod strict;
+#[cfg(test)]
+mod tests;
+mod text;
+mod words;
+
+pub use keys::{differences, flat, keys};
+pub use rules::{Rule, may_change, rule};
+pub use schema::print as schema;
+pub use words::{nearest, nearest_key};
+
+use crate::common::usage::usage;
+use anyhow::Result;
+use contract::Invalid;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use session::{NonFinite, Save};
+use tch::Cuda;
+
+/// Built-in configuration, the default of a new run.
+pub const SHAPES: &str = include_str!("../../../../configs/shapes.json");
+
+/// Configuration of a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Path or address of this file's JSON schema, for editors.
+    #[serde(rename = "$schema", skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// Format version of a configuration that was saved with a run. Leave it out of your own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<u64>,
+    /// Data set and data loading.
+    pub data: data::Config,
+    /// Network architecture.
+    pub model: model::Config,
+    /// Loss function.
+    pub loss: loss::Config,
+    /// Optimizer.
+    pub optimizer: optim::Config,
+    /// Learning-rate schedule.
+    pub schedule: optim::Schedule,
+    /// Length, device and seed of the training.
+    pub train: Train,
+    /// Saving and retention of checkpoints.
+    pub checkpoint: Checkpoint,
+    /// Logs and report of the run.
+    pub summary: summary::Config,
+    /// Export of the trained network.
+    pub export: export::Config,
+}
+
+/// Length, device and seed of the training.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Train {
+    /// Total number of epochs.
+    #[schemars(extend("x-resume" = "safe"))]
+    pub epochs: u64,
+    /// Seed of the initial weights, the sample order and the augmentation.
+    #[schemars(extend("x-resume" = "ask"))]
+    pub seed: u64,
+    /// Device to compute on: a GPU if there is one (`auto`), the CPU (`cpu`), or the first GPU (`cuda`).
+    #[schemars(extend("x-resume" = "safe"))]
+    pub device: Device,
+    /// Number of compute threads; 0 leaves it to libtorch, which uses all cores.
+    #[schemars(extend("x-resume" = "safe"))]
+    pub threads: u16,
+    /// Handling of batches whose loss or gradient is not finite. Such a batch never changes the weights.
+    pub non_finite: NonFinite,
+}
+
+/// Device to compute on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// A GPU if there is one, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The first GPU.
+    Cuda,
+}
+
+/// Saving and retention of checkpoints.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Checkpoint {
+    /// Schedule of checkpoints.
+    #[serde(flatten)]
+    pub save: Save,
+    /// Retention of checkpoints.
+    #[serde(flatten)]
+    pub keep: checkpoint::Config,
+}
+
+impl Default for Train {
+    fn default() -> Self {
+        Self { epochs: 10, seed: 0, device: Device::Auto, threads: 0, non_finite: NonFinite::default() }
+    }
+}
+
+impl Train {
+    fn check(&self) -> Result<(), Invalid> {
+        Invalid::unless(self.epochs > 0, "epochs", || "must be at least 1, is 0".into())?;
+        Invalid::unless(self.threads <= 1024, "threads", || format!("must be at most 1024, is {}", self.threads))?;
+        Invalid::unless(self.seed <= i64::MAX as u64, "seed", || format!("must be at most {}", i64::MAX))
+    }
+
+    /// Returns the device. Also sets libtorch's number of threads and the waiting policy of OpenMP threads.
+    pub fn device(&self) -> Result<tch::Device> {
+        torch_ext::tune_openmp();
+        if self.threads > 0 {
+            tch::set_num_threads(self.threads.into());
+        }
+        let cuda = Cuda::is_available();
+        match self.device {
+            Device::Cuda if !cuda => {
+                Err(usage("train.device is 'cuda', but libtorch finds no GPU: use 'auto' or 'cpu'"))
+            }
+            Device::Cpu => Ok(tch::Device::Cpu),
+            Device::Auto | Device::Cuda => Ok(tch::Device::cuda_if_available()),
+        }
+    }
+}
+
+impl Config {
+    /// Rejects values that no run can work with.
+    fn check(&self) -> Result<(), Invalid> {
+        let sections = [
+            ("data", self.data.check()),
+            ("model", self.model.check()),
+            ("loss", self.loss.check(self.data.classes().len())),
+            ("optimizer", self.optimizer.check()),
+            ("schedule", self.schedule.check()),
+            ("train", self.train.check()),
+            ("checkpoint", self.checkpoint.save.check()),
+            ("checkpoint", self.checkpoint.keep.check()),
+            ("export", self.export.check()),
+        ];
+        for (section, result) in sections {
+            result.map_err(|Invalid { key, problem }| Invalid { key: format!("{section}.{key}"), problem })?;
+        }
+        Ok(())
+    }
+}

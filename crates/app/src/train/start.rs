@@ -1,0 +1,124 @@
+//! Finds the starting point of a training: folder, configuration and checkpoint.
+
+use crate::cli;
+use crate::common::config::Config;
+use crate::common::identity::{self, Passed};
+use crate::common::origin;
+use crate::common::run::Run;
+use crate::common::trained;
+use crate::common::usage::Usage;
+use anyhow::Result;
+use contract::Progress;
+use session::{Lock, Opened, Resume};
+use std::fs;
+use std::path::Path;
+
+/// Starting point of a training.
+pub struct Start {
+    /// Run folder.
+    pub run: Run,
+    /// Configuration, with the changes of the command line.
+    pub config: Config,
+    /// Its folder, and the checkpoint to continue from.
+    pub opened: Opened,
+    /// Permitted differences between the configuration and that of the checkpoint.
+    pub changes: Vec<Passed>,
+}
+
+/// Finds the starting point. Only reads, and takes the lock of an existing folder.
+pub fn start(args: &cli::Train) -> Result<Start> {
+    let run = folder(args);
+    // Locked before anything is read: another process would soon make it outdated.
+    run.is_there()?;
+    run.refuse_foreign()?;
+    let mut opened = Opened::lock(run.parts())?;
+    let named = match &args.resume {
+        Resume::From(path) => {
+            run.refuse_mixture(path)?;
+            Some((path.clone(), trained::read(path)?))
+        }
+        _ => None,
+    };
+    let config = match (&args.config, &named) {
+        (Some(file), named) => {
+            // A configuration that cannot be read is reported where it is needed.
+            let before = match named {
+                _ if args.resume == Resume::Never => None,
+                Some((path, snapshot)) => origin::config(snapshot, &path.display().to_string()).ok(),
+                None => run.config().ok(),
+            };
+            Config::given(Some(file), &args.set, before.as_ref())?
+        }
+        (None, Some((path, snapshot))) => origin::config(snapshot, &path.display().to_string())?.with(&args.set)?,
+        (None, None) if run.exists() => run.config()?.with(&args.set)?,
+        (None, None) => Config::given(None, &args.set, None)?,
+    };
+    identity::check_allowed(&config, &args.allow)?;
+    match named {
+        Some(named) => opened.resume_with(args.resume.clone(), Some(named)),
+        None => opened.find(args.resume.clone())?,
+    }
+    let changes = match opened.checkpoint() {
+        Some((path, snapshot)) => identity::compare_config(path, snapshot, &config, &args.allow)?,
+        None => Vec::new(),
+    };
+    Ok(Start { run, config, opened, changes })
+}
+
+impl Start {
+    /// Returns the progress of the training.
+    pub fn progress(&self) -> Progress {
+        self.opened.progress()
+    }
+
+    /// Logs that all epochs are done already, and which requested changes of the configuration were not applied.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the run was trained with other data.
+    pub fn say_finished(&self, allow: &[String]) -> Result<()> {
+        let Some((path, snapshot)) = self.opened.checkpoint() else { return Ok(()) };
+        let data = identity::compare_data(path, snapshot, &self.config, allow);
+        // If nothing else is asked of it, a run is finished even if its data are gone.
+        let gone = |error: &anyhow::Error| !error.is::<Usage>() && self.changes.is_empty();
+        let of_data = match data {
+            Err(error) if gone(&error) => {
+                log::warn!("Its data could not be compared: {error:#}");
+                Vec::new()
+            }
+            data => data?,
+        };
+        let (folder, epochs) = (self.run.folder.display(), snapshot.progress.epoch);
+        log::info!("{folder} is finished: {epochs} epochs. To train longer: --set train.epochs={}", epochs + 10);
+        let changes: Vec<&str> = self.changes.iter().chain(&of_data).map(|(_, change)| change.as_str()).collect();
+        if !changes.is_empty() {
+            log::warn!(
+                "It was trained with another configuration, and these changes were not applied: {}. To train \
+                 with them, name another folder with --run",
+                changes.join("; ")
+            );
+        }
+        Ok(())
+    }
+
+    /// Returns the lock, if the folder existed from the start or is prepared.
+    pub fn lock(&self) -> Option<&Lock> {
+        self.opened.held().map(|lock| &**lock)
+    }
+}
+
+/// Returns the run folder: the one named, the configuration's own, or that of the checkpoint named.
+fn folder(args: &cli::Train) -> Run {
+    let of_checkpoint = |path: &Path| {
+        let of = |path: &Path| path.parent()?.parent().filter(|run| *run != Path::new("")).map(Run::at);
+        // A path that begins inside the run does not name its folder.
+        of(path).or_else(|| of(&fs::canonicalize(path).ok()?))
+    };
+    let own = match (&args.run, &args.config, &args.resume) {
+        (Some(folder), _, _) => Some(Run::at(folder)),
+        (None, Some(file), _) => file.file_stem().map(|stem| Run::named(&stem.to_string_lossy())),
+        (None, None, Resume::From(path)) => of_checkpoint(path),
+        (None, None, _) => None,
+    };
+    own.unwrap_or_else(|| Run::named("shapes"))
+}
