@@ -170,9 +170,6 @@ pub struct VerifyResume {
     /// Number of times to kill the second training
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub interrupts: u64,
-    /// Seed of the random moments
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
     /// Folder to train in; removed afterwards if both results are the same
     #[arg(long, value_name = "DIR", default_value = "runs/verify-resume")]
     pub folder: PathBuf,

@@ -68,7 +68,7 @@ fn check<'a>(output: &Path, mut runs: impl Iterator<Item = &'a Path>, overwrite:
 /// Returns whether a finished run lacks its page, or has one older than its last checkpoint.
 pub fn is_due(run: &Run, config: &Config) -> Result<bool> {
     let written = |path: &Path| path.metadata().and_then(|about| about.modified()).ok();
-    let newest = run.store(&config.checkpoint).list()?.iter().filter_map(|path| written(path)).max();
+    let newest = run.store(&config.checkpoint.keep).list()?.iter().filter_map(|path| written(path)).max();
     Ok(!run.report().is_file() || written(&run.report()) < newest)
 }
 

@@ -66,7 +66,7 @@ mod tensors;
 mod tests;
 mod writer;
 
-pub use config::{Config, Mode, OnError};
+pub use config::{Config, Mode};
 pub use error::Error;
 pub use manifest::NAME as MANIFEST;
 pub use names::step_of;

@@ -29,7 +29,7 @@ use std::sync::Arc;
 /// The data set, named by the key `kind`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-#[schemars(rename = "Data")]
+#[schemars(rename = "Data", extend("x-resume" = "refuse"))]
 pub enum Config {
     /// Circles, squares and triangles, drawn on demand; needs no files.
     Shapes(Shapes),

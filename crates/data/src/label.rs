@@ -35,6 +35,7 @@ pub struct Labels {
 /// A class, by id or by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected the id or the name of a class")]
+#[schemars(extend("errorMessage" = "expected the id or the name of a class"))]
 pub enum ClassRef {
     /// Its position in `classes`, from 0.
     Id(u64),
@@ -202,9 +203,5 @@ pub(crate) const MOST_SHOWN: usize = 20;
 /// Parses the keys of `map`, which are text in JSON and stay so for serde wherever a section has a `kind`.
 fn by_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u16, ClassRef>, D::Error> {
     let map = BTreeMap::<String, ClassRef>::deserialize(deserializer)?;
-    let number = |(key, class): (String, ClassRef)| match key.parse::<u16>() {
-        Ok(value) if value.to_string() == key => Ok((value, class)),
-        _ => Err(D::Error::custom(format!("a value in a mask is a number from 0 to 65535, not \"{key}\""))),
-    };
-    map.into_iter().map(number).collect()
+    map.into_iter().map(|(key, class)| Ok((Label::value(&key).map_err(D::Error::custom)?, class))).collect()
 }

@@ -8,6 +8,7 @@ use tch::Kind;
 /// The saved network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("x-resume" = "safe"))]
 pub struct Config {
     /// Saves the network of the best checkpoint when training ends, as `app export` does.
     pub at_end: bool,

@@ -11,7 +11,7 @@ const NO_LOSSES: &str = "a sum of no losses";
 /// The loss: `cross_entropy * CrossEntropy + dice * Dice`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(rename = "Loss")]
+#[schemars(rename = "Loss", extend("x-resume" = "ask"))]
 pub struct Config {
     /// Weight of the cross entropy in the sum; 0 leaves it out.
     pub cross_entropy: f64,

@@ -13,7 +13,7 @@ const MOST_CHANNELS: i64 = 16_384;
 /// The network, named by the key `kind`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-#[schemars(rename = "Model")]
+#[schemars(rename = "Model", extend("x-resume" = "refuse"))]
 pub enum Config {
     /// The classic UNet, trained from scratch.
     Unet(UNetConfig),
@@ -28,16 +28,21 @@ pub enum Config {
 #[serde(default)]
 pub struct Common {
     /// Share of channels dropped in training before the last layer (in the classic UNet also at the bottom).
+    #[schemars(extend("x-resume" = "ask"))]
     pub dropout: f64,
     /// Precision of convolutions.
+    #[schemars(extend("x-resume" = "ask"))]
     pub precision: Precision,
     /// Kernels used on a CPU: ours where they are faster on this processor (`auto`), ours wherever it has the
     /// instructions for them (`on`), or only libtorch's (`off`).
+    #[schemars(extend("x-resume" = "ask"))]
     pub fused: Fused,
     /// Recomputes the activations within a block in the backward pass instead of keeping them, for inputs that memory
     /// is too small for. Results stay the same, except for the last bits of gradients that are summed in another order.
+    #[schemars(extend("x-resume" = "ask"))]
     pub recompute: bool,
     /// Weights to start from; without them, weights are initialised at random.
+    #[schemars(extend("x-resume" = "safe"))]
     pub weights: Option<WeightsConfig>,
 }
 
@@ -52,14 +57,19 @@ impl Default for Common {
 #[serde(default, deny_unknown_fields)]
 pub struct UNetConfig {
     /// Number of channels at full size; each step down doubles it.
+    #[schemars(extend("x-resume" = "refuse"))]
     pub width: i64,
     /// Number of steps down (and up again).
+    #[schemars(extend("x-resume" = "refuse"))]
     pub depth: i64,
     /// Method of doubling height and width on the way up.
+    #[schemars(extend("x-resume" = "refuse"))]
     pub upsampling: Upsampling,
     /// Block between two steps.
+    #[schemars(extend("x-resume" = "refuse"))]
     pub block: Block,
     /// Enables attention gates, which decide how much of each skip connection is let through.
+    #[schemars(extend("x-resume" = "refuse"))]
     pub attention: bool,
     /// Settings common to all networks.
     #[serde(flatten)]
@@ -93,8 +103,10 @@ pub enum Block {
 #[serde(default, deny_unknown_fields)]
 pub struct MobileNetV2UNetConfig {
     /// Multiplier on the encoder's channels; 1 gives those of the paper.
+    #[schemars(extend("x-resume" = "refuse"))]
     pub width_multiplier: f64,
     /// Settings of the encoder in training.
+    #[schemars(extend("x-resume" = "ask"))]
     pub encoder: EncoderConfig,
     /// Settings common to all networks.
     #[serde(flatten)]
@@ -106,8 +118,10 @@ pub struct MobileNetV2UNetConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct ResNetUNetConfig {
     /// Number of layers of the encoder: 18, 34 or 50.
+    #[schemars(extend("x-resume" = "refuse"))]
     pub layers: Layers,
     /// Settings of the encoder in training.
+    #[schemars(extend("x-resume" = "ask"))]
     pub encoder: EncoderConfig,
     /// Settings common to all networks.
     #[serde(flatten)]

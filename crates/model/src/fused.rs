@@ -53,6 +53,7 @@ impl JsonSchema for Fused {
         schemars::json_schema!({
             "description": "`true` and `false` of older configurations read as `auto` and `off`.",
             "enum": ["auto", "on", "off", true, false],
+            "errorMessage": "expected \"auto\", \"on\" or \"off\"",
         })
     }
 }

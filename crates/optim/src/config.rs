@@ -21,20 +21,27 @@ pub struct Length {
 #[schemars(rename = "Optimizer")]
 pub struct Config {
     /// Update rule and its options.
+    #[schemars(extend("x-resume" = "ask"))]
     pub rule: Rule,
     /// Learning rate before the schedule's factor.
+    #[schemars(extend("x-resume" = "ask"))]
     pub learning_rate: f64,
     /// Weight decay, also of weights that the loss does not reach; its effect depends on the rule. 0 for none.
+    #[schemars(extend("x-resume" = "ask"))]
     pub weight_decay: f64,
     /// Maximum global norm of the gradients; larger ones are scaled down. `null` for no clipping.
+    #[schemars(extend("x-resume" = "ask"))]
     pub clip_norm: Option<f64>,
     /// Number of batches whose gradients are averaged for one update of the weights, each weighted by what its loss
     /// counts: the pixels that are not ignored, or the sum of their class weights.
+    #[schemars(extend("x-resume" = "ask"))]
     pub accumulate: u64,
     /// Decay of a moving average of the weights, which validation and prediction then use, e.g. 0.999; `null` for none.
+    #[schemars(extend("x-resume" = "ask"))]
     pub ema: Option<f64>,
     /// Groups of parameters that are trained slower, later or not at all. A parameter belongs to the first group that
     /// names it.
+    #[schemars(extend("x-resume" = "ask"))]
     pub groups: Vec<GroupConfig>,
 }
 

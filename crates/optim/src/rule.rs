@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Update rule of the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
+#[schemars(extend("x-resume" = "refuse"))]
 pub enum Rule {
     /// Adam (Kingma & Ba, 2015); weight decay is added to the gradient.
     Adam(Adam),

@@ -9,6 +9,7 @@ use std::f64::consts::PI;
 /// The `schedule` section of a configuration: warm-up, then a decay. Counts are updates of the weights.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("x-resume" = "ask"))]
 pub struct Schedule {
     /// Updates over which the learning rate rises linearly from 0 (excluded) to its full value.
     pub warmup: u64,

@@ -21,7 +21,7 @@ impl Row {
 pub(crate) fn beside(configs: &[&Value]) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for (column, config) in configs.iter().enumerate() {
-        for (key, value) in flat(config) {
+        for (key, value) in flat_items(config) {
             let place = rows.iter().position(|row| row.key == key).unwrap_or_else(|| {
                 rows.push(Row { key, values: vec![None; configs.len()] });
                 rows.len() - 1
@@ -34,24 +34,27 @@ pub(crate) fn beside(configs: &[&Value]) -> Vec<Row> {
     rows
 }
 
-/// Returns every value of a configuration with its dotted key, in the order of the configuration. A list of plain
-/// values is one value, for example a size; other lists are taken apart.
+/// Returns every value of a configuration with its dotted key, in the order of the configuration. A list is one value.
 pub fn flat(config: &Value) -> Vec<(String, &Value)> {
-    let mut leaves = Vec::new();
-    flatten("", config, &mut leaves);
-    leaves
+    leaves("", config, false)
 }
 
-fn flatten<'c>(prefix: &str, value: &'c Value, leaves: &mut Vec<(String, &'c Value)>) {
-    let under = |key: &str| if prefix.is_empty() { key.to_string() } else { format!("{prefix}.{key}") };
+/// Like [`flat`], but takes lists apart that hold sections or lists: `data.transforms.0.kind`. A list of plain values,
+/// for example a size, stays one value.
+pub fn flat_items(config: &Value) -> Vec<(String, &Value)> {
+    leaves("", config, true)
+}
+
+fn leaves<'c>(key: &str, value: &'c Value, apart: bool) -> Vec<(String, &'c Value)> {
+    let under = |name: &str| if key.is_empty() { name.to_string() } else { format!("{key}.{name}") };
     match value {
-        Value::Object(map) if !map.is_empty() => {
-            map.iter().for_each(|(key, value)| flatten(&under(key), value, leaves));
+        Value::Object(section) if !section.is_empty() => {
+            section.iter().flat_map(|(name, value)| leaves(&under(name), value, apart)).collect()
         }
-        Value::Array(list) if list.iter().any(|item| item.is_object() || item.is_array()) => {
-            list.iter().enumerate().for_each(|(index, item)| flatten(&under(&index.to_string()), item, leaves));
+        Value::Array(list) if apart && list.iter().any(|item| item.is_object() || item.is_array()) => {
+            list.iter().enumerate().flat_map(|(place, item)| leaves(&under(&place.to_string()), item, apart)).collect()
         }
-        leaf => leaves.push((prefix.to_string(), leaf)),
+        leaf => vec![(key.to_string(), leaf)],
     }
 }
 

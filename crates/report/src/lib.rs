@@ -43,7 +43,7 @@ mod write;
 
 pub use error::Error;
 pub use evaluation::{Bin, Evaluation, IGNORED, Picture, Sample};
-pub use flat::flat;
+pub use flat::{flat, flat_items};
 pub use report::Report;
 pub use run::{Best, Class, Run, Status};
 pub use scores::{ClassScores, calibration_error, class_scores};

@@ -100,7 +100,7 @@ fn main() -> Result<ExitCode, BoxError> {
     let mut settings =
         Settings { show: Show { samples: [240, 32], batch_size: 4, ..Show::default() }, ..Settings::default() };
     (settings.checkpoint.best, settings.checkpoint.mode) = ("mean_absolute_error".into(), checkpoint::Mode::Min);
-    settings.checkpoint.every_steps = Some(25);
+    settings.save.every_steps = Some(25);
     let mut opened = Opened::open(folder)?;
     let trainer = Trainer::new(&model, &training_data, &loss_fn, &mut optimizer, &mut metric, EPOCHS);
     let mut trainer = trainer.protect("model", &store);

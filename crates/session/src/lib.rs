@@ -89,5 +89,5 @@ pub use opened::{Opened, Resume};
 pub use recovery::BATCH;
 pub use screen::score;
 pub use session::{Outcome, Reached, Session};
-pub use settings::{NonFinite, Policy, Settings, Show};
+pub use settings::{NonFinite, OnError, Policy, Save, Settings, Show};
 pub use signals::{RESUMABLE, Signals, outlive_limits};

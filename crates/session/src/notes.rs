@@ -1,7 +1,7 @@
 //! Logs of a run, on a disk that may be full for a while.
 
 use crate::error::{Error, Result};
-use checkpoint::OnError;
+use crate::settings::OnError;
 use contract::{Progress, Scores};
 use summary::{Stage, Status, Summary};
 

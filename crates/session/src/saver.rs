@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::folder::valid;
-use checkpoint::{Config, OnError, Saved, Snapshot, Store, Writer};
+use crate::settings::{OnError, Save};
+use checkpoint::{Saved, Snapshot, Store, Writer};
 use contract::{Progress, Scores, StateDict};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ type States = BTreeMap<String, StateDict>;
 /// Saves the checkpoints of a run.
 pub struct Saver {
     writer: Writer,
-    config: Config,
+    when: Save,
     about: Value,
     /// Time when the last checkpoint was handed to the writer.
     since: Instant,
@@ -33,11 +34,11 @@ pub struct Saver {
 impl Saver {
     /// Creates a saver into `store`, of a training that resumes `from` there; each checkpoint carries the record
     /// `about`.
-    pub fn new(store: Store, config: &Config, about: Value, from: Progress) -> Self {
+    pub fn new(store: Store, when: &Save, about: Value, from: Progress) -> Self {
         let last = (from != Progress::default()).then_some(from);
-        let (writer, config, saved_step) = (Writer::new(store), config.clone(), last.map(|at| at.step));
+        let (writer, when, saved_step) = (Writer::new(store), when.clone(), last.map(|at| at.step));
         let since = Instant::now();
-        Self { writer, config, about, since, last, saved_step, saved: None, failed: None, warned: false }
+        Self { writer, when, about, since, last, saved_step, saved: None, failed: None, warned: false }
     }
 
     /// Waits for the checkpoint that is being written, ignores whether that failed, and returns the step of the last
@@ -50,11 +51,10 @@ impl Saver {
     }
 
     /// Checks, before the first step of `epochs` epochs of `batches` batches, that checkpoints of `states` can be
-    /// written and that the disk has room for them.
-    pub fn prepare(&self, states: States, epochs: u64, batches: u64) -> Result<()> {
+    /// written and that the disk has room for them, `for_good` of which are never removed.
+    pub fn prepare(&self, states: States, epochs: u64, batches: u64, for_good: u64) -> Result<()> {
         let snapshot = Snapshot { progress: Progress::default(), states, scores: BTreeMap::new(), about: Value::Null };
-        let for_good = self.config.keep_every.map_or(0, |every| epochs / every);
-        let Config { every_epochs, every_steps, every_minutes, .. } = &self.config;
+        let Save { every_epochs, every_steps, every_minutes, .. } = &self.when;
         let saves = match every_minutes {
             Some(_) => u64::MAX,
             None => epochs / every_epochs + 2 + every_steps.map_or(0, |steps| epochs.saturating_mul(batches) / steps),
@@ -75,13 +75,13 @@ impl Saver {
     /// Returns true if a checkpoint is due after a step within an epoch.
     pub fn due(&self, at: Progress) -> bool {
         let minutes = |minutes: f64| self.since.elapsed().as_secs_f64() >= minutes * 60.0;
-        self.config.every_steps.is_some_and(|steps| at.step.is_multiple_of(steps))
-            || self.config.every_minutes.is_some_and(minutes)
+        self.when.every_steps.is_some_and(|steps| at.step.is_multiple_of(steps))
+            || self.when.every_minutes.is_some_and(minutes)
     }
 
     /// Returns true if a checkpoint is due at the end of one of `epochs` epochs.
     pub fn due_at_end(&self, at: Progress, epochs: u64) -> bool {
-        at.epoch.is_multiple_of(self.config.every_epochs) || at.epoch == epochs || self.due(at)
+        at.epoch.is_multiple_of(self.when.every_epochs) || at.epoch == epochs || self.due(at)
     }
 
     /// Starts to write a checkpoint of `states`, from which training resumes `at` that place. Waits for the previous
@@ -163,7 +163,7 @@ impl Saver {
                 // Saving the same step again is a new attempt.
                 self.last = None;
                 let ends = matches!(error, checkpoint::Error::NotFinite { .. } | checkpoint::Error::Refused { .. });
-                if self.config.on_error == OnError::Stop || ends {
+                if self.when.on_error == OnError::Stop || ends {
                     return Err(Error::Checkpoint {
                         doing: Some("the checkpoint was not written"),
                         cause: Box::new(error),
@@ -177,7 +177,7 @@ impl Saver {
     }
 
     fn compare_with_grace(&mut self, seconds: f64) {
-        let grace = self.config.grace_seconds;
+        let grace = self.when.grace_seconds;
         if seconds > grace as f64 && !self.warned {
             self.warned = true;
             log::warn!(

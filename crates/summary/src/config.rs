@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Log of a run in addition to `metrics.jsonl`, which is always written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(rename = "Summary")]
+#[schemars(rename = "Summary", extend("x-resume" = "safe"))]
 pub struct Config {
     /// Enables TensorBoard event files, written to `logs/` in the run's folder.
     pub tensorboard: bool,
@@ -19,22 +19,12 @@ pub struct Config {
     pub histograms: u64,
     /// Longest delay in seconds before TensorBoard sees new data.
     pub flush_seconds: u64,
-    /// Size in megabytes at which TensorBoard's event files are continued in a new one; 0 for never.
-    pub rotate_mb: u64,
     /// Enables a page about the run, `report.html`, written into its folder at its end.
     pub report: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            tensorboard: true,
-            per_step: false,
-            images: 4,
-            histograms: 1,
-            flush_seconds: 10,
-            rotate_mb: 256,
-            report: true,
-        }
+        Self { tensorboard: true, per_step: false, images: 4, histograms: 1, flush_seconds: 10, report: true }
     }
 }

@@ -35,8 +35,6 @@ const BOUND: usize = 64 << 20;
 pub struct EventFile {
     folder: PathBuf,
     suffix: &'static str,
-    /// Size in bytes at which a new file is begun.
-    rotate: u64,
     file: Option<Growing>,
     waiting: Waiting,
     permit: Permit,
@@ -46,9 +44,9 @@ pub struct EventFile {
 
 impl EventFile {
     /// Does not touch the disk yet.
-    pub fn new(folder: PathBuf, suffix: &'static str, rotate: u64) -> Self {
+    pub fn new(folder: PathBuf, suffix: &'static str) -> Self {
         let (waiting, permit) = (Waiting::new(BOUND), Permit::default());
-        Self { folder, suffix, rotate, file: None, waiting, permit, failing: false }
+        Self { folder, suffix, file: None, waiting, permit, failing: false }
     }
 
     /// Asks `permit` before each change of a file or folder.
@@ -79,7 +77,7 @@ impl EventFile {
         if let Some(file) = self.file.take_if(changed) {
             log::warn!("{} was changed or removed by another program: going on in a new file", file.path().display());
         }
-        let file = match self.file.take_if(|file| file.length() < self.rotate) {
+        let file = match self.file.take() {
             Some(file) => self.file.insert(file),
             None => self.file.insert(create(&self.folder, self.suffix)?),
         };

@@ -56,11 +56,6 @@ impl Growing {
         &self.path
     }
 
-    /// Size in bytes after our last write.
-    pub fn length(&self) -> u64 {
-        self.length
-    }
-
     /// Open file, for reading.
     pub fn file(&self) -> &File {
         &self.file
@@ -134,7 +129,7 @@ mod tests {
         growing.append(b"a").unwrap();
         growing.append(b"b").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"old ab");
-        assert_eq!((growing.length(), growing.path()), (6, path.as_path()));
+        assert_eq!((growing.length, growing.path()), (6, path.as_path()));
     }
 
     #[test]
@@ -142,7 +137,7 @@ mod tests {
         let Some(mut growing) = Growing::full() else { return };
         let error = growing.append(b"piece").unwrap_err().to_string();
         assert!(error.starts_with("cannot write /dev/full: No space left"), "{error}");
-        assert_eq!(growing.length(), 0);
+        assert_eq!(growing.length, 0);
     }
 
     #[test]

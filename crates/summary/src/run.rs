@@ -37,10 +37,9 @@ impl Summary {
         let mut writers: Vec<Box<dyn Writer>> = vec![Box::new(lines)];
         if config.tensorboard {
             let logs = run.join("logs");
-            let rotate = if config.rotate_mb == 0 { u64::MAX } else { config.rotate_mb.saturating_mul(1_000_000) };
             let every = Duration::from_secs(config.flush_seconds);
             let name = logs.display().to_string();
-            writers.push(Box::new(Background::new(&name, TensorBoard::new(&logs, rotate).permitted(permit), every)?));
+            writers.push(Box::new(Background::new(&name, TensorBoard::new(&logs).permitted(permit), every)?));
         }
         Ok(Self { writers, config: config.clone(), restart: None })
     }

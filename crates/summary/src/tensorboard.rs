@@ -45,12 +45,11 @@ pub struct TensorBoard {
 const STAGES: [Stage; 4] = [Stage::Train, Stage::Validation, Stage::Step, Stage::Run];
 
 impl TensorBoard {
-    /// Returns a writer into the folder `logs` that starts a new file after about `rotate` bytes. Does not touch the
-    /// disk yet.
-    pub fn new(logs: &Path, rotate: u64) -> Self {
+    /// Returns a writer into the folder `logs`. Does not touch the disk yet.
+    pub fn new(logs: &Path) -> Self {
         let file = |stage| {
             let suffix = if stage == Stage::Run { ABOUT } else { "" };
-            EventFile::new(folder(logs, stage), suffix, rotate)
+            EventFile::new(folder(logs, stage), suffix)
         };
         Self { logs: logs.into(), permit: Permit::default(), files: STAGES.map(file) }
     }

@@ -4,28 +4,28 @@
 //! (or `--set`) and the key's full path.
 
 mod edit;
+mod keys;
+mod read;
+mod rules;
 mod saved;
+mod schema;
 mod strict;
 #[cfg(test)]
 mod tests;
 mod text;
 mod words;
 
-pub use edit::{differences, flat, keys};
-pub use saved::FORMAT;
+pub use keys::{differences, flat, keys};
+pub use rules::{Rule, may_change, rule};
+pub use schema::print as schema;
 pub use words::{nearest, nearest_key};
 
-use crate::cli::Configured;
-use crate::common::output;
 use crate::common::usage::usage;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use session::NonFinite;
-use std::path::Path;
-use strict::Problem;
+use session::{NonFinite, Save};
 use tch::Cuda;
 
 /// Built-in configuration, the default of a new run.
@@ -54,7 +54,7 @@ pub struct Config {
     /// Length, device and seed of the training.
     pub train: Train,
     /// Saving and retention of checkpoints.
-    pub checkpoint: checkpoint::Config,
+    pub checkpoint: Checkpoint,
     /// Logs and report of the run.
     pub summary: summary::Config,
     /// Export of the trained network.
@@ -66,12 +66,16 @@ pub struct Config {
 #[serde(default, deny_unknown_fields)]
 pub struct Train {
     /// Total number of epochs.
+    #[schemars(extend("x-resume" = "safe"))]
     pub epochs: u64,
     /// Seed of the initial weights, the sample order and the augmentation.
+    #[schemars(extend("x-resume" = "ask"))]
     pub seed: u64,
     /// Device to compute on: a GPU if there is one (`auto`), the CPU (`cpu`), or the first GPU (`cuda`).
+    #[schemars(extend("x-resume" = "safe"))]
     pub device: Device,
     /// Number of compute threads; 0 leaves it to libtorch, which uses all cores.
+    #[schemars(extend("x-resume" = "safe"))]
     pub threads: u16,
     /// Handling of batches whose loss or gradient is not finite. Such a batch never changes the weights.
     pub non_finite: NonFinite,
@@ -88,6 +92,18 @@ pub enum Device {
     Cpu,
     /// The first GPU.
     Cuda,
+}
+
+/// Saving and retention of checkpoints.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Checkpoint {
+    /// Schedule of checkpoints.
+    #[serde(flatten)]
+    pub save: Save,
+    /// Retention of checkpoints.
+    #[serde(flatten)]
+    pub keep: checkpoint::Config,
 }
 
 impl Default for Train {
@@ -121,75 +137,6 @@ impl Train {
 }
 
 impl Config {
-    /// Parses a configuration, handwritten or saved; `origin` names it in errors.
-    #[cfg(test)]
-    pub fn parse(text: &str, origin: &str) -> Result<Self> {
-        Self::built(value(text, origin)?, &[], origin)
-    }
-
-    /// Reads a saved configuration (see [`Config::saved`]) from a file.
-    pub fn read_saved(file: &Path) -> Result<Self> {
-        Self::parse_saved(&text::read(file)?, &file.display().to_string())
-    }
-
-    /// Returns the configuration that the command line selects.
-    pub fn configured(args: &Configured) -> Result<Self> {
-        Self::given(args.config.as_deref(), &args.set, None)
-    }
-
-    /// Returns the configuration of `file`, or the built-in one, with `KEY=VALUE` changes. If it resumes `run`, a key
-    /// that it does not name, and whose default changed since the run began, keeps the run's value.
-    pub fn given(file: Option<&Path>, changes: &[String], run: Option<&Self>) -> Result<Self> {
-        let (text, origin) = match file {
-            Some(file) => (text::read(file).map_err(|error| usage(format!("{error:#}")))?, file.display().to_string()),
-            None => (SHAPES.into(), "configs/shapes.json".into()),
-        };
-        let mut value = value(&text, &origin)?;
-        if let Some(run) = run {
-            saved::keep_young(&mut value, &run.saved()?);
-        }
-        Self::built(value, changes, &origin)
-    }
-
-    /// Returns this configuration with `KEY=VALUE` changes, checked as if they stood in the file.
-    pub fn with(&self, changes: &[String]) -> Result<Self> {
-        Self::built(serde_json::to_value(self)?, changes, "the configuration")
-    }
-
-    /// Returns this configuration without settings that hold only where it was saved: no cache is written to a path
-    /// that somebody else chose, and a machine without a GPU uses the CPU.
-    pub fn elsewhere(&self) -> Result<Self> {
-        let mut changes = vec!["data.loader.cache_folder=null", "data.loader.cache=none"];
-        if self.train.device == Device::Cuda {
-            changes.push("train.device=auto");
-        }
-        self.with(&changes.into_iter().map(String::from).collect::<Vec<_>>())
-    }
-
-    /// Returns the configuration that `value` describes once all `changes` are applied. Only then is it checked.
-    fn built(value: Value, changes: &[String], origin: &str) -> Result<Self> {
-        let changes = edit::changes(changes).map_err(usage)?;
-        let checked = |value: &Value| -> Result<Self, Problem> {
-            let config = Self { format: None, ..strict::typed(value)? };
-            config.check()?;
-            Ok(config)
-        };
-        let mut changed = value.clone();
-        changes.iter().try_for_each(|change| edit::make(&mut changed, change)).map_err(usage)?;
-        checked(&changed).map_err(|problem| {
-            let (said, of_file) =
-                (words::plain(&problem, &changed), || checked(&value).is_err_and(|old| old == problem));
-            usage(match edit::guilty(&changes, &problem.path) {
-                Some(change) => format!("--set {}: {}", change.key, change.explain(&problem, &said)),
-                None if changes.is_empty() || of_file() => format!("{origin}: {said}"),
-                None => {
-                    let all: Vec<String> = changes.iter().map(|change| format!("--set {}", change.key)).collect();
-                    format!("{}: {said}", all.join(" with "))
-                }
-            })
-        })
-    }
-
     /// Rejects values that no run can work with.
     fn check(&self) -> Result<(), Invalid> {
         let sections = [
@@ -199,7 +146,8 @@ impl Config {
             ("optimizer", self.optimizer.check()),
             ("schedule", self.schedule.check()),
             ("train", self.train.check()),
-            ("checkpoint", self.checkpoint.check()),
+            ("checkpoint", self.checkpoint.save.check()),
+            ("checkpoint", self.checkpoint.keep.check()),
             ("export", self.export.check()),
         ];
         for (section, result) in sections {
@@ -207,30 +155,4 @@ impl Config {
         }
         Ok(())
     }
-
-    /// Returns the configuration as it is saved: with all defaults written out, and its format version.
-    pub fn saved(&self) -> Result<Value> {
-        let saved = Self { schema: None, format: Some(FORMAT), ..self.clone() };
-        serde_json::to_value(saved).context("writing the configuration as JSON")
-    }
-
-    /// Returns [`Config::saved`] as text.
-    pub fn resolved(&self) -> Result<String> {
-        let saved = Self { schema: None, format: Some(FORMAT), ..self.clone() };
-        let mut text = serde_json::to_string_pretty(&saved).context("writing the configuration as JSON")?;
-        text.push('\n');
-        Ok(text)
-    }
-}
-
-/// Parses `text` and upgrades it to the current format.
-fn value(text: &str, origin: &str) -> Result<Value> {
-    let value = strict::parse(text).map_err(|error| usage(format!("{origin}: {error}")))?;
-    // Only this program writes the format.
-    if value.get("format").is_some() { saved::saved(text, origin) } else { Ok(value) }
-}
-
-/// `app schema`
-pub fn schema() -> Result<()> {
-    output::print(&serde_json::to_string_pretty(&schemars::schema_for!(Config))?)
 }

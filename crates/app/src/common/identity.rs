@@ -1,6 +1,6 @@
 //! Origin of a checkpoint (configuration, data, programs), and the check that a run may resume from it.
 
-use crate::common::config::{self, Config};
+use crate::common::config::{self, Config, Rule};
 use crate::common::kernels;
 use crate::common::network::Network;
 use crate::common::origin;
@@ -11,63 +11,11 @@ use data::{Fingerprint, Split};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Rule for a key that changes between a checkpoint and the run that resumes from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rule {
-    /// May change freely: affects neither existing weights nor the network's input.
-    TakenOver,
-    /// Changes the training: needs `--allow`.
-    Asked,
-    /// May not change: weights or optimizer state would mean something else, or not fit.
-    Refused,
-}
-
-/// Keys that may change freely; a trailing dot makes it a section.
-const TAKEN_OVER: [&str; 17] = [
-    "train.epochs",
-    "train.device",
-    "train.threads",
-    "train.non_finite.",
-    "data.root",
-    "data.loader.workers",
-    "data.loader.prefetch",
-    "data.loader.cache",
-    "data.loader.cache_folder",
-    "data.loader.max_skipped",
-    "model.weights",
-    "model.weights.",
-    "checkpoint.",
-    "summary.",
-    "export.",
-    "oxiseg",
-    "libtorch",
-];
-
-/// Keys that may not change. All others need `--allow`.
-const REFUSED: [&str; 13] = [
-    "data.kind",
-    "data.target",
-    "data.channels",
-    "data.classes",
-    "model.kind",
-    "model.width",
-    "model.depth",
-    "model.upsampling",
-    "model.block",
-    "model.attention",
-    "model.width_multiplier",
-    "model.layers",
-    "optimizer.rule.kind",
-];
+/// Parts of a checkpoint's record, beside its configuration, that may change freely.
+const SAFE: [&str; 2] = ["oxiseg", "libtorch"];
 
 fn rule(key: &str) -> Rule {
-    let listed =
-        |keys: &[&str]| keys.iter().any(|known| key == *known || known.ends_with('.') && key.starts_with(known));
-    match (listed(&TAKEN_OVER), listed(&REFUSED)) {
-        (true, _) => Rule::TakenOver,
-        (_, true) => Rule::Refused,
-        _ => Rule::Asked,
-    }
+    if SAFE.contains(&key) { Rule::Safe } else { config::rule(key) }
 }
 
 /// Returns a checkpoint's record of its origin; `data` are the fingerprints of the training and the validation data.
@@ -88,8 +36,8 @@ pub fn about(config: &Config, data: &[Fingerprint; 2], network: &Network) -> Res
 /// `config.json` of the run.
 pub fn used(snapshot: &Snapshot, origin: &str, run: &Config) -> Result<Config> {
     let (mut own, run) = (origin::config(snapshot, origin)?.saved()?, run.saved()?);
-    for key in TAKEN_OVER {
-        let at = format!("/{}", key.trim_end_matches('.').replace('.', "/"));
+    for key in config::may_change() {
+        let at = format!("/{}", key.replace('.', "/"));
         if let (Some(own), Some(run)) = (own.pointer_mut(&at), run.pointer(&at)) {
             *own = run.clone();
         }
@@ -170,10 +118,10 @@ fn admit(path: &Path, differences: Vec<Difference>, allow: &[String]) -> Result<
     for (key, before, after) in &differences {
         let change = format!("{key}: {before} -> {after}");
         match rule(key) {
-            Rule::TakenOver => passed.push(("Changed (safe)", change)),
-            Rule::Asked if allowed(key) => passed.push(("Allowed", change)),
-            Rule::Asked => complaints.push(format!("{change} (if it is meant: --allow {key})")),
-            Rule::Refused => {
+            Rule::Safe => passed.push(("Changed (safe)", change)),
+            Rule::Ask if allowed(key) => passed.push(("Allowed", change)),
+            Rule::Ask => complaints.push(format!("{change} (if it is meant: --allow {key})")),
+            Rule::Refuse => {
                 complaints.push(format!("{change} (the weights would not fit or would mean something else)"));
             }
         }
@@ -200,7 +148,7 @@ pub fn check_allowed(config: &Config, allow: &[String]) -> Result<()> {
             let meant = config::nearest_key(name, &known).map_or(String::new(), |key| format!("; did you mean {key}?"));
             return Err(usage(format!("--allow {name}: there is no such key{meant}")));
         }
-        if of_it.all(|key| rule(key) == Rule::Refused) {
+        if of_it.all(|key| rule(key) == Rule::Refuse) {
             return Err(usage(format!(
                 "--allow {name}: this cannot be allowed: the weights would mean something else"
             )));
@@ -248,31 +196,11 @@ mod tests {
     }
 
     #[test]
-    fn each_key_has_its_rule() {
-        for (key, expected) in [
-            ("train.epochs", Rule::TakenOver),
-            ("checkpoint.keep_last", Rule::TakenOver),
-            ("train.non_finite.policy", Rule::TakenOver),
-            ("libtorch", Rule::TakenOver),
-            ("model.width", Rule::Refused),
-            ("model.weights.path", Rule::TakenOver),
-            ("model.dropout", Rule::Asked),
-            ("model.fused", Rule::Asked),
-            ("data.loader.cache_folder", Rule::TakenOver),
-            ("data.loader.max_skipped", Rule::TakenOver),
-            ("data.loader.batch_size", Rule::Asked),
-            ("data.transforms[0].probability", Rule::Asked),
-            ("data.normalize.mean[0]", Rule::Asked),
-            ("data.channels", Rule::Refused),
-            ("data.classes", Rule::Refused),
-            ("optimizer.rule.kind", Rule::Refused),
-            ("optimizer.learning_rate", Rule::Asked),
-            ("train.seed", Rule::Asked),
-            ("data.train", Rule::Asked),
-            ("a.key.of.tomorrow", Rule::Asked),
-        ] {
-            assert_eq!(rule(key), expected, "{key}");
+    fn versions_may_change_and_data_sets_are_asked_about() {
+        for key in SAFE {
+            assert_eq!(rule(key), Rule::Safe, "{key}");
         }
+        assert_eq!(rule("data.train"), Rule::Ask);
     }
 
     #[test]

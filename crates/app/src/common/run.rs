@@ -70,7 +70,7 @@ impl Run {
         if let Err(error) = self.config_file().metadata() {
             return none(error);
         }
-        let entries = match fs::read_dir(self.checkpoints()) {
+        let entries = match fs::read_dir(self.parts().checkpoints()) {
             Ok(entries) => entries.flatten(),
             Err(error) => return none(error),
         };
@@ -89,11 +89,7 @@ impl Run {
 
     /// Returns the path of its scalars.
     pub fn metrics(&self) -> PathBuf {
-        self.folder.join("metrics.jsonl")
-    }
-
-    fn checkpoints(&self) -> PathBuf {
-        self.folder.join("checkpoints")
+        self.parts().metrics()
     }
 
     /// Returns whether the folder is that of a run, i.e. holds a configuration. A folder that cannot be examined
@@ -104,13 +100,10 @@ impl Run {
 
     /// Returns whether the folder exists. A file in its place is an error, and so is a folder that cannot be examined.
     pub fn is_there(&self) -> Result<bool> {
-        let folder = self.folder.display();
-        match fs::metadata(&self.folder) {
-            Ok(about) if about.is_dir() => Ok(true),
-            Ok(_) => Err(usage(format!("{folder} is no run folder: it is a file; name a folder with --run"))),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error).with_context(|| format!("looking for the run folder {folder}")),
-        }
+        self.parts().exists().map_err(|error| match error {
+            session::Error::Folder(said) => usage(said),
+            error => error.into(),
+        })
     }
 
     /// Reads the configuration of the run.
@@ -127,7 +120,7 @@ impl Run {
 
     /// Refuses a folder with a `config.json` but without a training, which would replace that file.
     pub fn refuse_foreign(&self) -> Result<()> {
-        let has_begun = [self.checkpoints(), self.metrics(), self.folder.join("environment.json")];
+        let has_begun = [self.parts().checkpoints(), self.metrics(), self.folder.join("environment.json")];
         if !self.exists() || has_begun.iter().any(|path| path.exists()) {
             return Ok(());
         }
@@ -151,7 +144,7 @@ impl Run {
 
     /// Returns the store of the run's checkpoints.
     pub fn store(&self, config: &checkpoint::Config) -> Store {
-        Store::new(self.checkpoints(), config)
+        self.parts().store(config)
     }
 
     /// Returns the path of the report.

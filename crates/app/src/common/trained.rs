@@ -49,14 +49,14 @@ pub fn load(which: &cli::Trained, changes: &[String]) -> Result<Trained> {
 
 /// Returns the checkpoint of a run that the command line names.
 pub fn find(run: &Run, which: &Which, config: &Config) -> Result<(PathBuf, Snapshot)> {
-    let store = run.store(&config.checkpoint);
+    let store = run.store(&config.checkpoint.keep);
     let found = match which {
         Which::At(path) => Some((path.clone(), read(path)?)),
         Which::Latest => valid(store.newest()?)?,
         Which::Best => match valid(store.best()?)? {
             Some(best) => Some(best),
             None => valid(store.newest()?)?.inspect(|(path, _)| {
-                let score = &config.checkpoint.best;
+                let score = &config.checkpoint.keep.best;
                 log::warn!(
                     "No checkpoint has the score {score} (checkpoint.best): taking the newest, {}",
                     path.display()

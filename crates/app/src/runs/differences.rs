@@ -22,7 +22,7 @@ pub fn differing(configs: &[Option<&Value>]) -> Vec<Differing> {
 }
 
 fn flat(config: &Value) -> Differing {
-    ::report::flat(config).into_iter().map(|(key, value)| (key, value.clone())).collect()
+    ::report::flat_items(config).into_iter().map(|(key, value)| (key, value.clone())).collect()
 }
 
 /// Formats `KEY=VALUE, KEY=VALUE` on lines of about `width` characters. Long values are cut.

@@ -98,7 +98,7 @@ impl<'p> Pictures<'p> {
     ) -> Result<()> {
         if let Some(look) = look {
             self.write(session, at, &look)?;
-            let checkpoint = &self.config.checkpoint;
+            let checkpoint = &self.config.checkpoint.keep;
             let score = output::score(session.validation(), &checkpoint.best);
             self.best = Best::of(self.best.take(), checkpoint.mode, score, at, (confusion, look));
         }

@@ -41,7 +41,8 @@ pub fn settings(start: &mut Start, parts: &Parts, args: &cli::Train) -> Result<S
         compared: COMPARED.map(String::from).into(),
     };
     Ok(Settings {
-        checkpoint: config.checkpoint.clone(),
+        save: config.checkpoint.save.clone(),
+        checkpoint: config.checkpoint.keep.clone(),
         non_finite: config.train.non_finite.clone(),
         summary: config.summary.clone(),
         show,
@@ -67,7 +68,7 @@ pub fn keep(session: &mut Session, run: &Run, config: &Config, network: &Network
 
 /// Refuses a `checkpoint.best`, or a score that the schedule follows, that is no validation score.
 pub fn check_best(config: &Config) -> Result<()> {
-    let (best, mode) = (&config.checkpoint.best, config.checkpoint.mode);
+    let checkpoint::Config { best, mode, .. } = &config.checkpoint.keep;
     let scores = Segmentation::new(config.data.classes(), tch::Device::Cpu)?.compute().map_err(Error::from_boxed)?;
     // Where every pixel counts, their number is the same each time.
     let names: Vec<&str> = scores.iter().map(|(name, _)| name.as_str()).filter(|name| *name != "pixels").collect();
@@ -80,7 +81,7 @@ pub fn check_best(config: &Config) -> Result<()> {
             return Err(usage(format!("{key}: there is no validation score \"{score}\", only {known}{meant}")));
         }
     }
-    if best == "loss" && mode == Mode::Max {
+    if best == "loss" && *mode == Mode::Max {
         log::warn!(
             "checkpoint.best is loss and checkpoint.mode is max: the worst network is kept. Say min if that is not meant"
         );

@@ -31,26 +31,34 @@ const HINT: &str = "data.root must name the folder that holds data.images and da
 #[serde(deny_unknown_fields)]
 pub struct Folders {
     /// Folder that holds the other two; relative to the working directory.
+    #[schemars(extend("x-resume" = "safe"))]
     pub root: PathBuf,
     /// Folder of the images, below `root`; images may lie in subfolders.
+    #[schemars(extend("x-resume" = "ask"))]
     #[serde(default = "images")]
     pub images: String,
     /// Folder of the masks, below `root`, with the same subfolders.
+    #[schemars(extend("x-resume" = "ask"))]
     #[serde(default = "masks")]
     pub masks: String,
     /// Pattern of an image file's name without its extension, with `{}` for the part that its mask shares. Other files
     /// are skipped.
+    #[schemars(extend("x-resume" = "ask"))]
     #[serde(default = "whole")]
     pub image_name: String,
     /// Pattern of a mask file's name, in the same form.
+    #[schemars(extend("x-resume" = "ask"))]
     #[serde(default = "whole")]
     pub mask_name: String,
     /// The classes, in the order of their ids.
+    #[schemars(extend("x-resume" = "refuse"))]
     pub classes: Vec<Class>,
     /// Meaning of the masks' values or colours.
+    #[schemars(extend("x-resume" = "ask"))]
     #[serde(default)]
     pub labels: Labels,
     /// Split into training and validation samples.
+    #[schemars(extend("x-resume" = "ask"))]
     #[serde(default)]
     pub split: SplitConfig,
     /// Conversion of the files to the network's input.

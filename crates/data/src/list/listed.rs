@@ -28,25 +28,33 @@ const HINT: &str = "data.list, or data.split.train and data.split.validation, mu
 #[serde(deny_unknown_fields)]
 pub struct List {
     /// Folder that lists and paths are relative to; itself relative to the working directory.
+    #[schemars(extend("x-resume" = "safe"))]
     pub root: PathBuf,
     /// List of all samples, if `split` uses `validation_fraction` or `fold`.
+    #[schemars(extend("x-resume" = "ask"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list: Option<String>,
     /// Prefix that is removed from the paths in the list, such as `/SegNet/CamVid/`.
+    #[schemars(extend("x-resume" = "ask"))]
     #[serde(default)]
     pub strip_prefix: String,
     /// Path of an image, with `{}` for the content of the first column.
+    #[schemars(extend("x-resume" = "ask"))]
     #[serde(default = "whole")]
     pub image: String,
     /// Path of a mask, with `{}` for the content of the second column, or of the only one.
+    #[schemars(extend("x-resume" = "ask"))]
     #[serde(default = "whole")]
     pub mask: String,
     /// The classes, in the order of their ids.
+    #[schemars(extend("x-resume" = "refuse"))]
     pub classes: Vec<Class>,
     /// Meaning of the masks' values or colours.
+    #[schemars(extend("x-resume" = "ask"))]
     #[serde(default)]
     pub labels: Labels,
     /// Split into training and validation samples.
+    #[schemars(extend("x-resume" = "ask"))]
     #[serde(default)]
     pub split: SplitConfig,
     /// Conversion of the files to the network's input.

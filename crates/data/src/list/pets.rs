@@ -27,8 +27,10 @@ const LABELS: &str = "a trimap has 1 (pet), 2 (background) and 3 (border)";
 pub struct OxfordPets {
     /// Folder that holds `images/` and `annotations/`, or `oxford-iiit-pet/` with both; relative to the working
     /// directory.
+    #[schemars(extend("x-resume" = "safe"))]
     pub root: PathBuf,
     /// Classes to distinguish.
+    #[schemars(extend("x-resume" = "refuse"))]
     #[serde(default)]
     pub target: PetsTarget,
     /// Conversion of the files to the network's input.

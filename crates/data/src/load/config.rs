@@ -14,17 +14,23 @@ const MOST_WORKERS: u64 = 256;
 #[serde(default, deny_unknown_fields)]
 pub struct LoaderConfig {
     /// Number of samples in a batch; the last one of an epoch may hold fewer.
+    #[schemars(extend("x-resume" = "ask"))]
     pub batch_size: u64,
     /// Number of threads that load batches during the computation; 0 loads them in the computing thread.
+    #[schemars(extend("x-resume" = "safe"))]
     pub workers: u64,
     /// Maximum number of batches that are ready or being loaded; more workers than this are idle.
+    #[schemars(extend("x-resume" = "safe"))]
     pub prefetch: u64,
     /// Storage of decoded and resized samples.
+    #[schemars(extend("x-resume" = "safe"))]
     pub cache: Cache,
     /// Folder of the cache on disk; `null` is `$XDG_CACHE_HOME/oxiseg/data`, or `~/.cache/oxiseg/data`.
+    #[schemars(extend("x-resume" = "safe"))]
     pub cache_folder: Option<PathBuf>,
     /// Maximum number of unreadable samples that are left out of their batches, and reported; one more is an error.
     /// With 0, the first is an error.
+    #[schemars(extend("x-resume" = "safe"))]
     pub max_skipped: u64,
 }
 

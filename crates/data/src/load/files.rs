@@ -23,16 +23,22 @@ use std::path::PathBuf;
 #[serde(default)]
 pub struct Preparation {
     /// Height and width of the network's input, in pixels.
+    #[schemars(extend("x-resume" = "ask"))]
     pub size: [u32; 2],
     /// Channels of the network's input: 3 for red, green and blue, 1 for grey.
+    #[schemars(extend("x-resume" = "refuse"))]
     pub channels: u32,
     /// Handling of the orientation noted in an image file.
+    #[schemars(extend("x-resume" = "ask"))]
     pub orientation: Orientation,
     /// Resizing of images and masks to `size`.
+    #[schemars(extend("x-resume" = "ask"))]
     pub resize: Resize,
     /// Augmentation of training samples: a list of transforms, applied in order.
+    #[schemars(extend("x-resume" = "ask"))]
     pub transforms: Vec<Transform>,
     /// Mean and standard deviation of the channels; without them, values are divided by 255.
+    #[schemars(extend("x-resume" = "ask"))]
     pub normalize: Option<Normalize>,
     /// Batching and loading of samples.
     pub loader: LoaderConfig,

@@ -26,6 +26,7 @@ const MOST_SAMPLES: u64 = 100_000_000;
 /// Configuration of the generated data set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("x-resume" = "ask"))]
 pub struct Shapes {
     /// Seed of the data set: another seed draws other samples.
     pub seed: u64,

@@ -53,10 +53,11 @@ impl<'s> Session<'s> {
         }
         let device = trainer.devices().last().copied().unwrap_or(Device::Cpu);
         let store = folder.store(&settings.checkpoint).permitted(&permit);
-        let mut saver = Saver::new(store, &settings.checkpoint, settings.about.clone(), from);
+        let mut saver = Saver::new(store, &settings.save, settings.about.clone(), from);
         let mut training = trainer.train(from);
         let (epochs, batches) = (training.trainer.epochs, training.trainer.input.len());
-        saver.prepare(states(&mut training, &recovery)?, epochs, batches)?;
+        let for_good = settings.checkpoint.keep_every.map_or(0, |every| epochs / every);
+        saver.prepare(states(&mut training, &recovery)?, epochs, batches, for_good)?;
 
         let has_begun = folder.has_begun();
         let mut summary = Summary::permitted(folder.path(), &settings.summary, &permit)?;
@@ -64,7 +65,7 @@ impl<'s> Session<'s> {
             // What was logged after the checkpoint will come again.
             summary.restart(from.epoch, from.step)?;
         }
-        let notes = Notes::new(summary, settings.checkpoint.on_error);
+        let notes = Notes::new(summary, settings.save.on_error);
         if from.step == 0 && settings.non_finite.policy == Policy::Rollback {
             // Something to go back to from the first step on.
             saver.save(states(&mut training, &recovery)?, from, &Scores::new())?;

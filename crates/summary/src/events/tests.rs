@@ -18,7 +18,7 @@ fn paths(folder: &Path) -> Vec<PathBuf> {
 fn a_file_is_a_version_and_events() {
     let folder = tempfile::tempdir().unwrap();
     let logs = folder.path().join("logs/train");
-    let mut file = EventFile::new(logs.clone(), ".end", u64::MAX);
+    let mut file = EventFile::new(logs.clone(), ".end");
     assert!(!logs.exists());
     file.push(&event(3), false).unwrap();
     file.hand_over().unwrap();
@@ -48,25 +48,9 @@ fn a_later_file_sorts_after_the_earlier_even_if_the_clock_was_set_back() {
 }
 
 #[test]
-fn a_file_that_is_large_is_continued_in_another() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut file = EventFile::new(folder.path().into(), "", 100);
-    for step in 1..=10 {
-        file.push(&event(step), false).unwrap();
-        file.hand_over().unwrap();
-    }
-    // 40 bytes of version and 18 per event: the fourth event brings a file over 100 bytes.
-    let steps: Vec<Vec<u8>> = paths(folder.path())
-        .iter()
-        .map(|path| unframe(&fs::read(path).unwrap())[1..].iter().map(|event| event[1]).collect())
-        .collect();
-    assert_eq!(steps, [vec![1, 2, 3, 4], vec![5, 6, 7, 8], vec![9, 10]]);
-}
-
-#[test]
 fn much_is_handed_over_by_itself() {
     let folder = tempfile::tempdir().unwrap();
-    let mut file = EventFile::new(folder.path().into(), "", u64::MAX);
+    let mut file = EventFile::new(folder.path().into(), "");
     let mut large = event(1);
     file.push(&large, false).unwrap();
     assert!(paths(folder.path()).is_empty());
@@ -80,7 +64,7 @@ fn what_has_no_folder_waits_until_there_is_one() {
     let folder = tempfile::tempdir().unwrap();
     let logs = folder.path().join("logs");
     fs::write(&logs, "").unwrap();
-    let mut file = EventFile::new(logs.clone(), "", u64::MAX);
+    let mut file = EventFile::new(logs.clone(), "");
     file.push(&event(1), false).unwrap();
     for _ in 0..2 {
         let error = file.hand_over().unwrap_err().to_string();
@@ -96,7 +80,7 @@ fn what_has_no_folder_waits_until_there_is_one() {
 fn what_a_full_disk_does_not_take_waits_too() {
     let folder = tempfile::tempdir().unwrap();
     let Some(full) = Growing::full() else { return };
-    let mut file = EventFile::new(folder.path().into(), "", u64::MAX);
+    let mut file = EventFile::new(folder.path().into(), "");
     file.file = Some(full);
     file.push(&event(1), false).unwrap();
     assert!(file.hand_over().is_err());

@@ -64,15 +64,8 @@ fn a_scalar_cannot_have_the_name_of_a_key() {
 }
 
 /// Configuration that logs each step, and flushes to TensorBoard only on request.
-const EACH_STEP: Config = Config {
-    tensorboard: true,
-    per_step: true,
-    images: 1,
-    histograms: 2,
-    flush_seconds: 3600,
-    rotate_mb: 256,
-    report: false,
-};
+const EACH_STEP: Config =
+    Config { tensorboard: true, per_step: true, images: 1, histograms: 2, flush_seconds: 3600, report: false };
 
 /// Writes a run with two steps per epoch up to step `steps`.
 fn written(run: &Path, steps: u64) {

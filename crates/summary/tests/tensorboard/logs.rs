@@ -12,15 +12,8 @@ use tempfile::TempDir;
 /// Folder of a run.
 pub struct Logs(TempDir);
 
-const CONFIG: Config = Config {
-    tensorboard: true,
-    per_step: true,
-    images: 2,
-    histograms: 1,
-    flush_seconds: 3600,
-    rotate_mb: 256,
-    report: false,
-};
+const CONFIG: Config =
+    Config { tensorboard: true, per_step: true, images: 2, histograms: 1, flush_seconds: 3600, report: false };
 
 impl Logs {
     pub fn new() -> Self {

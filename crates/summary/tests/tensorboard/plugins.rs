@@ -1,9 +1,9 @@
 //! The records as TensorBoard's plugins read them.
 
-use crate::logs::{Logs, each_step, image, read, write_all};
+use crate::logs::{Logs, image, read, write_all};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
-use summary::{Record, Stage, Status, TensorBoard, Writer};
+use summary::Status;
 
 /// Output of the plugins for a run of two epochs.
 static TWO_EPOCHS: LazyLock<Option<Value>> = LazyLock::new(|| {
@@ -141,20 +141,4 @@ fn a_run_that_goes_on_leaves_no_overlap_in_any_folder() {
             assert_eq!(steps(&said[plugin][run][tag]), all, "{plugin} {run} {tag}");
         }
     }
-}
-
-#[test]
-fn files_that_are_continued_are_read_all() {
-    let logs = Logs::new();
-    let mut writer = TensorBoard::new(&logs.folder(), 150);
-    for epoch in 1..=20 {
-        writer.write(&Record::new(Stage::Train, epoch, epoch, each_step(epoch))).unwrap();
-        writer.flush().unwrap();
-    }
-    drop(writer);
-    let files = std::fs::read_dir(logs.folder().join("train")).unwrap().count();
-    assert!((4..=8).contains(&files), "{files}");
-    let Some(said) = read("read_plugins.py", &logs.folder()) else { return };
-    let points = said["scalars"]["train"]["loss"].as_array().unwrap();
-    assert!(points.iter().map(|point| &point[0]).eq(&(1..=20).map(|epoch| json!(epoch)).collect::<Vec<_>>()));
 }

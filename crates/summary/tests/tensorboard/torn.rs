@@ -40,7 +40,7 @@ fn put(run: &Path, name: &Path, file: &[u8]) -> PathBuf {
 fn a_file_cut_at_any_byte_opens_up_to_there_and_the_run_goes_on() {
     let logs = Logs::new();
     let whole = logs.folder().join("whole");
-    let mut writer = TensorBoard::new(&whole, u64::MAX);
+    let mut writer = TensorBoard::new(&whole);
     (1..=2).for_each(|epoch| write(&mut writer, epoch));
     drop(writer);
     let path = fs::read_dir(whole.join("train")).unwrap().next().unwrap().unwrap().path();
@@ -56,7 +56,7 @@ fn a_file_cut_at_any_byte_opens_up_to_there_and_the_run_goes_on() {
         // Resume after the first epoch; for every other cut twice, so that the second process finds the work of the
         // first.
         for _ in 0..=cut % 2 {
-            let mut writer = TensorBoard::new(&run, u64::MAX);
+            let mut writer = TensorBoard::new(&run);
             writer.write(&Record::new(Stage::Run, 1, 1, Value::Restart)).unwrap();
             (2..=3).for_each(|epoch| write(&mut writer, epoch));
         }

@@ -1,9 +1,9 @@
-//! Changes to single keys, and differences between two configurations.
+//! Changes to single keys.
 
-use super::{Config, strict, strict::Problem, words};
+use super::schema::{Problem, typed};
+use super::{keys, strict};
 use serde_json::{Map, Value, json};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// A change of one key: `KEY=VALUE`.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,13 +38,13 @@ pub fn make(config: &mut Value, change: &Change) -> Result<(), String> {
     if let Some((list, _)) = key.split_once('[') {
         return Err(format!("--set {key}: an item of a list cannot be set alone: give {list} whole"));
     }
-    let whole = strict::typed(config).unwrap_or_default();
+    let whole = typed(config).unwrap_or_default();
     let defaults = serde_json::to_value(whole).unwrap_or_default();
     let mut default = Some(&defaults);
     let mut at = config;
     let mut path = String::new();
     for part in key.split('.').take(key.split('.').count() - 1) {
-        path = if path.is_empty() { part.into() } else { format!("{path}.{part}") };
+        path = keys::under(&path, part);
         default = default.and_then(|default| default.get(part));
         let section = at.as_object_mut().ok_or_else(|| format!("--set {key}: the configuration is no section"))?;
         let inside = section.entry(part).or_insert(Value::Null);
@@ -99,48 +99,16 @@ impl Change {
         self.key.rsplit('.').next().unwrap_or_default()
     }
 
-    /// Returns the message `said` about this change without its key where that is repeated, and with the text to type
-    /// where quotes are missing.
-    pub fn explain(&self, problem: &Problem, said: &str) -> String {
-        let said = said.strip_prefix(&format!("{}: ", self.key)).unwrap_or(said);
-        if problem.path == self.key
-            && words::wants_text(&problem.said)
-            && (self.value.is_number() || self.value.is_boolean())
-        {
+    /// Returns the message about this change without its key where that is repeated, and with the text to type where
+    /// quotes are missing.
+    pub fn explain(&self, problem: &Problem) -> String {
+        if problem.path != self.key {
+            return problem.to_string();
+        }
+        let said = &problem.said;
+        if said.ends_with("expected text in quotes") && (self.value.is_number() || self.value.is_boolean()) {
             return format!("{said}; quote it: --set '{}=\"{}\"'", self.key, self.typed);
         }
-        said.into()
+        said.clone()
     }
-}
-
-/// Returns the keys whose values differ, as `(key, before, after)`; `-` stands for a missing key.
-pub fn differences(before: &Config, after: &Config) -> Vec<(String, String, String)> {
-    let (before, after) = (flat(before), flat(after));
-    let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let shown = |all: &BTreeMap<String, Value>, key: &String| all.get(key).map_or("-".into(), Value::to_string);
-    let differs = |key: &&String| before.get(*key) != after.get(*key);
-    keys.into_iter().filter(differs).map(|key| (key.clone(), shown(&before, key), shown(&after, key))).collect()
-}
-
-/// Returns the full paths of all keys of a configuration.
-pub fn keys(config: &Config) -> Vec<String> {
-    flat(config).into_keys().collect()
-}
-
-/// Returns every value of a configuration by its full key, without `$schema` and `format`.
-pub fn flat(config: &Config) -> BTreeMap<String, Value> {
-    fn walk(key: &str, value: &Value, all: &mut BTreeMap<String, Value>) {
-        match value {
-            Value::Object(section) => {
-                let dot = if key.is_empty() { "" } else { "." };
-                section.iter().for_each(|(name, value)| walk(&format!("{key}{dot}{name}"), value, all));
-            }
-            value => drop(all.insert(key.into(), value.clone())),
-        }
-    }
-    let mut all = BTreeMap::new();
-    walk("", &serde_json::to_value(config).unwrap_or_default(), &mut all);
-    all.remove("$schema");
-    all.remove("format");
-    all
 }

@@ -3,14 +3,15 @@
 //! Each names its format version. A key that an older format lacks means what that version did, so a default may change
 //! for new runs and not for old ones. A key that was removed is accepted there, and only there.
 
+use super::schema::typed;
 use super::{Config, strict};
 use crate::common::usage::usage;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 /// Format version that this program saves. Raise it with the first change since a release that needs a row in
 /// [`CHANGES`].
-pub const FORMAT: u64 = 2;
+pub const FORMAT: u64 = 3;
 
 /// Format version of configurations that name none: those of commit 7827b7c and before.
 const UNNAMED: u64 = 1;
@@ -26,16 +27,22 @@ type Change = (u64, &'static str, &'static str, &'static str);
 #[rustfmt::skip]
 const CHANGES: &[Change] = &[
     (2, "data.orientation", "", "\"ignore\""), // Images were read as stored, whatever their EXIF orientation.
+    (3, "summary.rotate_mb", "*", ""), // TensorBoard's files were continued in new ones.
 ];
 
 impl Config {
-    /// Reads a configuration that this program saved; `origin` names it in errors.
-    ///
-    /// # Errors
-    ///
-    /// Fails if a newer program saved it.
-    pub fn parse_saved(text: &str, origin: &str) -> Result<Self> {
-        Self::built(saved(text, origin)?, &[], origin)
+    /// Returns the configuration as it is saved: with all defaults written out, and its format version.
+    pub fn saved(&self) -> Result<Value> {
+        let saved = Self { schema: None, format: Some(FORMAT), ..self.clone() };
+        serde_json::to_value(saved).context("writing the configuration as JSON")
+    }
+
+    /// Returns [`Config::saved`] as text.
+    pub fn resolved(&self) -> Result<String> {
+        let saved = Self { schema: None, format: Some(FORMAT), ..self.clone() };
+        let mut text = serde_json::to_string_pretty(&saved).context("writing the configuration as JSON")?;
+        text.push('\n');
+        Ok(text)
     }
 }
 
@@ -57,6 +64,11 @@ pub fn saved(text: &str, origin: &str) -> Result<Value> {
     }
     upgrade(&mut value, format, CHANGES);
     Ok(value)
+}
+
+/// Returns whether `key` was removed: only saved configurations may have it.
+pub fn is_removed(key: &str) -> bool {
+    CHANGES.iter().any(|(_, removed, before, now)| *removed == key && *before == "*" && now.is_empty())
 }
 
 /// Adds to `given`, the configuration of a resumed run, the keys that [`CHANGES`] introduced and it does not name, with
@@ -100,7 +112,7 @@ fn upgrade(config: &mut Value, format: u64, changes: &[Change]) {
 
 /// Sets a missing key if the configuration can have it, i.e. if its resolved form does.
 fn add(config: &mut Value, key: &str, value: &Value) {
-    let Some(resolved) = strict::typed(config).ok().and_then(|config| serde_json::to_value(config).ok()) else {
+    let Some(resolved) = typed(config).ok().and_then(|config| serde_json::to_value(config).ok()) else {
         return;
     };
     if resolved.pointer(&pointer(key)).is_none() || config.pointer(&pointer(key)).is_some() {
@@ -157,12 +169,12 @@ mod tests {
 
     #[test]
     fn one_of_a_newer_program_is_refused_with_the_way_out() {
-        let error = Config::parse_saved(r#"{"format": 3}"#, "runs/x/config.json").unwrap_err();
+        let error = Config::parse_saved(r#"{"format": 4}"#, "runs/x/config.json").unwrap_err();
         assert!(error.is::<crate::common::usage::Usage>());
-        assert!(error.to_string().starts_with("runs/x/config.json has format 3, and this program reads"), "{error}");
+        assert!(error.to_string().starts_with("runs/x/config.json has format 4, and this program reads"), "{error}");
         for wrong in [r#""two""#, "0", "-1", "1.5", "null"] {
             let error = Config::parse(&format!(r#"{{"format": {wrong}}}"#), "my.json").unwrap_err().to_string();
-            assert!(error.starts_with("my.json: format: expected a number from 1 to 2, found"), "{error}");
+            assert!(error.starts_with("my.json: format: expected a number from 1 to 3, found"), "{error}");
         }
     }
 
@@ -197,7 +209,7 @@ mod tests {
         let said = upgraded(json!({"train": {"threads": 2}}), 1);
         assert_eq!(said.pointer("/train/threads"), Some(&json!(2)));
         let new = upgraded(json!({"train": {"epochs": 3}}), 2);
-        assert_eq!(new, json!({"train": {"epochs": 3}, "format": 2}));
+        assert_eq!(new, json!({"train": {"epochs": 3}, "format": FORMAT}));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Tests that a configuration is right, or refused with the name of the key.
 
 use super::*;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
+use std::path::Path;
 
 fn refused(text: &str) -> String {
     let error = Config::parse(text, "my.json").unwrap_err();
@@ -86,7 +87,7 @@ fn errors_in_lists_and_maps_name_the_item() {
         ),
         (r#""size": [64, "x"], CLASSES"#, "data.size[1]: invalid type: string \"x\""),
         (r#""size": [64], CLASSES"#, "data.size: invalid length 1"),
-        (r#""images": 5, "masks": 5, CLASSES"#, "data.masks: invalid type: integer `5`"),
+        (r#""images": 5, "masks": 5, CLASSES"#, "data.images: invalid type: integer `5`"),
         (r##""classes": ["a", {"name": "b", "colour": "#ff0000"}]"##, "data.classes[1].colour: unknown field `colour`"),
         (r##""classes": ["a", {"color": "#ff0000"}]"##, "data.classes[1]: missing field `name`"),
         (r#""classes": ["a", 5]"#, "data.classes[1]: invalid type: integer `5`"),
@@ -100,7 +101,7 @@ fn errors_in_lists_and_maps_name_the_item() {
         (r#""labels": {"map": {"0": 0, "7": 3}}, CLASSES"#, "data.labels.map.7: there is no class 3"),
         (r##""labels": {"colors": {"#80000": "a"}}, CLASSES"##, "data.labels.colors.#80000: a colour is"),
         (r#""labels": {"ignore": [255, "white"]}, CLASSES"#, "data.labels.ignore[1]: expected a value"),
-        (r#""labels": {"map": [1, 2]}, CLASSES"#, "data.labels.map: invalid type: sequence"),
+        (r#""labels": {"map": [1, 2]}, CLASSES"#, "data.labels.map: expected a section in braces"),
         (r#""root": 5, CLASSES"#, "the key \"root\" is there twice"),
     ] {
         let keys = keys.replace("FLIP", flip).replace("CLASSES", classes);
@@ -154,7 +155,7 @@ fn a_change_is_typed_checked_and_named() {
 /// Returns the configuration of a file's text, with changes.
 fn of_file(text: &str, changes: &[&str]) -> Result<Config, String> {
     let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
-    Config::built(value(text, "my.json").unwrap(), &changes, "my.json").map_err(|error| error.to_string())
+    Config::built(read::value(text, "my.json").unwrap(), &changes, "my.json").map_err(|error| error.to_string())
 }
 
 const LISTED: &str = r#"{"data": {"kind": "folders", "root": "r", "classes": ["a", "b", "c"]}}"#;

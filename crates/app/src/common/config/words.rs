@@ -1,23 +1,6 @@
 //! Explains problems in a configuration in plain words: what is wrong, where, and what to write instead.
 
-use super::{Config, edit, strict::Problem};
 use serde_json::Value;
-
-/// Types as serde names them, and their JSON equivalents.
-const WANTED: [(&str, &str); 12] = [
-    ("path string", "text in quotes"),
-    ("a string", "text in quotes"),
-    ("string", "text in quotes"),
-    ("str", "text in quotes"),
-    ("a boolean", "true or false"),
-    ("bool", "true or false"),
-    ("a map", "a section in braces"),
-    ("map", "a section in braces"),
-    ("a sequence", "a list in brackets"),
-    ("an array", "a list"),
-    ("f64", "a number"),
-    ("f32", "a number"),
-];
 
 /// Literals of other languages, and their JSON equivalents.
 const FOREIGN: [(&str, &str); 11] = [
@@ -37,51 +20,44 @@ const FOREIGN: [(&str, &str); 11] = [
 /// Least similarity, from 0 to 1, at which one name counts as a misspelling of another.
 const ALIKE: f64 = 0.8;
 
-/// Formats the problem with its key, and with the right value where that can be guessed. `config` is the whole
-/// configuration.
-pub fn plain(problem: &Problem, config: &Value) -> String {
-    let Problem { path, said } = problem;
-    let key = if path.is_empty() { String::new() } else { format!("{path}: ") };
-    let Some((found, wanted)) = said.strip_prefix("invalid ").and_then(|_| said.split_once(", expected ")) else {
-        return format!(
-            "{key}{said}{}",
-            nearest_of(path, said).map_or(String::new(), |name| format!("; did you mean {name}?"))
-        );
+/// Says that `value` has the wrong type, and what to write instead where that can be guessed.
+pub fn invalid(value: &Value, wanted: &str) -> String {
+    let found = match value {
+        Value::Null => "null".into(),
+        Value::Bool(flag) => format!("boolean `{flag}`"),
+        Value::Number(number) if number.is_f64() => format!("floating point `{number}`"),
+        Value::Number(number) => format!("integer `{number}`"),
+        Value::String(text) => format!("string {text:?}"),
+        Value::Array(_) => "sequence".into(),
+        Value::Object(_) => "map".into(),
     };
-    let value = config.pointer(&format!("/{}", path.replace(['.', '['], "/").replace(']', "")));
-    let advice = value.and_then(|value| instead(value, wanted)).map_or(String::new(), |json| format!("; write {json}"));
-    format!("{key}{found}, expected {}{advice}", in_json(wanted))
+    let advice = instead(value, wanted).map_or(String::new(), |json| format!("; write {json}"));
+    format!("invalid type: {found}, expected {wanted}{advice}")
 }
 
-/// Returns whether serde `said` that it expected text and found another type, such as a number.
-pub fn wants_text(said: &str) -> bool {
-    said.starts_with("invalid type: ")
-        && ["path string", "a string", "string"].iter().any(|text| said.ends_with(&format!("expected {text}")))
-}
-
-fn in_json(wanted: &str) -> String {
-    if let Some((_, json)) = WANTED.iter().find(|(serde, _)| *serde == wanted) {
-        return (*json).into();
-    }
-    if let Some(rest) = wanted.strip_prefix("an array of length ") {
-        return format!("a list of {rest}");
-    }
-    let whole = wanted.strip_prefix(['u', 'i']).is_some_and(|bits| bits == "size" || bits.parse::<u8>().is_ok());
-    match wanted.split(' ').next() {
-        _ if whole => "a whole number".into(),
-        Some("struct" | "internally" | "adjacently") => "a section in braces".into(),
-        Some("enum") => "a name in quotes".into(),
-        _ => wanted.into(),
+/// Lists the names that are expected.
+pub fn one_of(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match names.as_slice() {
+        [] => "there are no fields".into(),
+        [one] => format!("expected {one}"),
+        [one, two] => format!("expected {one} or {two}"),
+        many => format!("expected one of {}", many.join(", ")),
     }
 }
 
-/// Returns `value` as JSON of the type that serde `wanted`, if it can be guessed.
+/// Asks about a name that was probably meant.
+pub fn meant(name: Option<&str>) -> String {
+    name.map_or(String::new(), |name| format!("; did you mean {name}?"))
+}
+
+/// Returns `value` as JSON of the type that is `wanted`, if it can be guessed.
 fn instead(value: &Value, wanted: &str) -> Option<String> {
     let text = match value {
         Value::String(text) => text.trim().to_string(),
         other => other.to_string(),
     };
-    match in_json(wanted).as_str() {
+    match wanted {
         "true or false" => foreign(&text).filter(|json| *json != "null").map(String::from),
         "a whole number" => number(&text)
             .filter(|number| number.fract() == 0.0 && number.abs() < 1e15)
@@ -102,15 +78,6 @@ fn number(text: &str) -> Option<f64> {
 fn foreign(word: &str) -> Option<&'static str> {
     let word = word.to_lowercase();
     FOREIGN.iter().find(|(foreign, _)| *foreign == word).map(|(_, json)| *json)
-}
-
-/// Returns the known name that is most like the one serde rejected: the last part of `path`, or the value there.
-fn nearest_of(path: &str, said: &str) -> Option<String> {
-    let (what, known) = said.split_once(", expected ")?;
-    let field = what.strip_prefix("unknown field `");
-    let given = field.or_else(|| what.strip_prefix("unknown variant `"))?.trim_end_matches('`');
-    let sibling = nearest(given, known.split('`').skip(1).step_by(2)).map(String::from);
-    sibling.or_else(|| field.and_then(|_| nearest_key(path, &edit::keys(&Config::default()))))
 }
 
 /// Returns the key that `given` probably means: a similar one in the same section, or one of the same name elsewhere.
