@@ -10,6 +10,7 @@
 #include <ATen/ops/mul.h>
 #include <ATen/ops/sum.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include <optional>
 #include "shim.h"
 
 namespace {
@@ -32,15 +33,16 @@ Tensor ordered_sum(const Tensor& x) {
 }
 
 // Returns the weight of each pixel `[N, H, W, 1]`, 0 where it is ignored.
-Tensor weights_of(const Tensor& classes, const Tensor& ignored, const Tensor& weights, const Tensor& like) {
-  if (!weights.defined()) return ignored.logical_not().to(like.scalar_type());
-  auto chosen = at::index_select(weights.to(like.options()), 0, classes.reshape({-1})).view_as(classes);
+Tensor weights_of(const Tensor& classes, const Tensor& ignored, const std::optional<Tensor>& weights,
+                  const Tensor& like) {
+  if (!weights) return ignored.logical_not().to(like.scalar_type());
+  auto chosen = at::index_select(weights->to(like.options()), 0, classes.reshape({-1})).view_as(classes);
   return chosen.masked_fill_(ignored, 0);
 }
 
 struct CrossEntropy : torch::autograd::Function<CrossEntropy> {
-  static Tensor forward(AutogradContext* context, const Tensor& logits, const Tensor& targets, const Tensor& weights,
-                        int64_t ignored_id) {
+  static Tensor forward(AutogradContext* context, const Tensor& logits, const Tensor& targets,
+                        const std::optional<Tensor>& weights, int64_t ignored_id) {
     auto kind = logits.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
     // Classes innermost, as the output of a network that is channels-last has them already.
     auto logarithms = at::log_softmax(logits.permute({0, 2, 3, 1}).to(kind), -1);
@@ -77,6 +79,6 @@ extern "C" int oxiseg_cross_entropy(Tensor* logits, Tensor* targets, Tensor* wei
                 logits->scalar_type(), " and ", targets->sizes(), " of ", targets->scalar_type());
     TORCH_CHECK(!weights || (weights->dim() == 1 && weights->size(0) == logits->size(1)),
                 "expected one weight for each of the ", logits->size(1), " classes, found ", weights ? weights->numel() : 0);
-    *out = new Tensor(CrossEntropy::apply(*logits, *targets, weights ? *weights : Tensor(), ignored));
+    *out = new Tensor(CrossEntropy::apply(*logits, *targets, weights ? std::optional<Tensor>(*weights) : std::nullopt, ignored));
   });
 }

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <mutex>
 #include <sstream>
+#include <string_view>
 #include <unordered_map>
 #include <unordered_set>
 #include "shim.h"
@@ -85,8 +86,13 @@ std::mutex mutex;
 Trace* active = nullptr;
 thread_local int depth = 0;
 
+// The backward pass tells of each of its nodes as if it were an operator, with the node's operators inside.
+bool is_node(const at::RecordFunction& function) {
+  return std::string_view(function.name()).rfind("autograd::engine::", 0) == 0;
+}
+
 std::unique_ptr<at::ObserverContext> enter(const at::RecordFunction& function) {
-  if (depth++ > 0) return nullptr;
+  if (is_node(function) || depth++ > 0) return nullptr;
   std::lock_guard<std::mutex> lock(mutex);
   if (!active) return nullptr;
   for (const auto& input : function.inputs())
@@ -105,7 +111,7 @@ std::unique_ptr<at::ObserverContext> enter(const at::RecordFunction& function) {
 }
 
 void leave(const at::RecordFunction& function, at::ObserverContext*) {
-  if (--depth > 0) return;
+  if (is_node(function) || --depth > 0) return;
   std::lock_guard<std::mutex> lock(mutex);
   if (!active) return;
   for (const auto& output : function.outputs())
