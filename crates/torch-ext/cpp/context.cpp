@@ -112,7 +112,8 @@ int oxiseg_count(Tensor* bins, int64_t n, Tensor** out) {
 
 int oxiseg_memory_fraction(double fraction) {
   return guarded([&] {
-    TORCH_CHECK(fraction > 0 && fraction <= 1, "a share of a GPU's memory must be above 0 and at most 1, is ", fraction);
+    TORCH_CHECK(fraction > 0 && fraction <= 1, "a share of a GPU's memory must be above 0 and at most 1, is ",
+                fraction);
     TORCH_CHECK(at::Context::hasCUDA(), "there is no GPU whose memory could be shared");
     TORCH_CHECK(!c10::getDeviceAllocator(at::kCUDA)->initialized(),
                 "the share of a GPU's memory must be set before the GPU is used");

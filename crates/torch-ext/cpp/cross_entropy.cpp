@@ -78,7 +78,9 @@ extern "C" int oxiseg_cross_entropy(Tensor* logits, Tensor* targets, Tensor* wei
                 "expected logits [N, K, H, W] and targets [N, H, W] of i64, found ", logits->sizes(), " of ",
                 logits->scalar_type(), " and ", targets->sizes(), " of ", targets->scalar_type());
     TORCH_CHECK(!weights || (weights->dim() == 1 && weights->size(0) == logits->size(1)),
-                "expected one weight for each of the ", logits->size(1), " classes, found ", weights ? weights->numel() : 0);
-    *out = new Tensor(CrossEntropy::apply(*logits, *targets, weights ? std::optional<Tensor>(*weights) : std::nullopt, ignored));
+                "expected one weight for each of the ", logits->size(1), " classes, found ",
+                weights ? weights->numel() : 0);
+    auto of_classes = weights ? std::optional<Tensor>(*weights) : std::nullopt;
+    *out = new Tensor(CrossEntropy::apply(*logits, *targets, of_classes, ignored));
   });
 }

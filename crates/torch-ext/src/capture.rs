@@ -7,60 +7,13 @@
 #[cfg(cuda_graphs)]
 mod cuda;
 mod fake;
+mod steps;
 
 pub use fake::FakeCapture;
+pub use steps::{Capture, CaptureError, Stage, Step};
 
-use contract::{BoxError, TorchError, caught};
-use tch::{Device, Tensor};
-
-/// A step: enqueues its operators and returns the tensors that hold its results.
-pub type Step<'a> = dyn FnMut() -> Result<Vec<Tensor>, BoxError> + 'a;
-
-/// A step that is captured after a few runs, and replayed from then on.
-pub trait Capture {
-    /// Makes the next step and returns in what way. `step` is called to warm up and to be captured; a replay does
-    /// without it.
-    ///
-    /// # Errors
-    ///
-    /// See [`CaptureError`]. After each of them this thread's stream, libtorch's allocator and its random generators
-    /// are as before, and the step can be made without a capture.
-    fn step(&mut self, step: &mut Step<'_>) -> Result<Stage, CaptureError>;
-
-    /// Returns the tensors that the last step returned. The next replay overwrites those of a capture.
-    fn outputs(&self) -> &[Tensor];
-}
-
-/// Way in which a step was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// Operator by operator, on the stream of the capture.
-    WarmUp,
-    /// Captured, and then replayed for the first time.
-    Capture,
-    /// Replayed.
-    Replay,
-}
-
-/// Failure of a step that is or is to be captured.
-#[derive(Debug, thiserror::Error)]
-pub enum CaptureError {
-    /// The step itself failed while it warmed up. It can be tried again.
-    #[error("a step failed before it was captured")]
-    Step(#[source] BoxError),
-    /// The step could not be captured. Nothing of it has run on the device.
-    #[error("the step could not be captured as a CUDA graph; it must be made operator by operator")]
-    Capture(#[source] BoxError),
-    /// The device could not be told to replay.
-    #[error("the captured step could not be replayed")]
-    Replay(#[source] TorchError),
-    /// A replay would not do what the step does now; only [`FakeCapture`] can know.
-    #[error("a replay would not repeat the step: {0}")]
-    Differs(String),
-    /// An earlier step could not be captured or replayed.
-    #[error("the step has no capture, since an earlier attempt failed; make it operator by operator")]
-    Gone,
-}
+use contract::TorchError;
+use tch::Device;
 
 /// Captures of `device` as CUDA graphs, each after `warm_up` steps. `None` if it is not a GPU, or if CUDA's headers were
 /// not found when this was compiled (see `scripts/libtorch`).
@@ -70,7 +23,7 @@ pub enum CaptureError {
 pub fn cuda_graph(device: Device, warm_up: u32) -> Result<Option<Box<dyn Capture>>, TorchError> {
     #[cfg(cuda_graphs)]
     if device.is_cuda() {
-        return Ok(Some(Box::new(Steps::new(cuda::CudaGraphs::new(device)?, warm_up))));
+        return Ok(Some(Box::new(steps::Steps::new(cuda::CudaGraphs::new(device)?, warm_up))));
     }
     let _ = (device, warm_up);
     Ok(None)
@@ -79,81 +32,6 @@ pub fn cuda_graph(device: Device, warm_up: u32) -> Result<Option<Box<dyn Capture
 /// Returns true if CUDA's headers were found when this was compiled.
 pub fn has_cuda_graphs() -> bool {
     cfg!(cuda_graphs)
-}
-
-/// A device's part in a capture.
-trait Recorder {
-    /// Makes the step as the capture will find it.
-    fn warm_up(&mut self, step: &mut Step<'_>) -> Result<Vec<Tensor>, BoxError>;
-    /// Records the step and makes it once.
-    fn record(&mut self, step: &mut Step<'_>) -> Result<Vec<Tensor>, CaptureError>;
-    /// Makes the recorded step once more.
-    fn replay(&mut self, step: &mut Step<'_>, outputs: &mut [Tensor]) -> Result<(), CaptureError>;
-}
-
-/// The order of the stages, the same for every device.
-#[derive(Debug)]
-struct Steps<R> {
-    recorder: R,
-    state: State,
-    outputs: Vec<Tensor>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum State {
-    /// So many runs are left before the capture.
-    WarmUp(u32),
-    Captured,
-    Gone,
-}
-
-impl<R> Steps<R> {
-    fn new(recorder: R, warm_up: u32) -> Self {
-        Self { recorder, state: State::WarmUp(warm_up), outputs: Vec::new() }
-    }
-}
-
-impl<R: Recorder> Capture for Steps<R> {
-    fn step(&mut self, step: &mut Step<'_>) -> Result<Stage, CaptureError> {
-        match self.state {
-            State::WarmUp(0) => {
-                // The results of the warm-up would take up memory beside those of the capture.
-                self.outputs.clear();
-                self.state = State::Gone;
-                self.outputs = self.recorder.record(step)?;
-                self.state = State::Captured;
-                Ok(Stage::Capture)
-            }
-            State::WarmUp(left) => {
-                self.outputs = self.recorder.warm_up(step).map_err(CaptureError::Step)?;
-                self.state = State::WarmUp(left - 1);
-                Ok(Stage::WarmUp)
-            }
-            State::Captured => {
-                self.state = State::Gone;
-                self.recorder.replay(step, &mut self.outputs)?;
-                self.state = State::Captured;
-                Ok(Stage::Replay)
-            }
-            State::Gone => Err(CaptureError::Gone),
-        }
-    }
-
-    fn outputs(&self) -> &[Tensor] {
-        &self.outputs
-    }
-}
-
-/// Calls a step. Its panics become errors, so that a capture always comes to an end.
-fn made(step: &mut Step<'_>) -> Result<Vec<Tensor>, BoxError> {
-    caught(step).unwrap_or_else(|said| Err(said.into()))
-}
-
-/// Makes tests that watch a step run one after another: a process has one watch.
-#[cfg(test)]
-pub(crate) fn alone() -> std::sync::MutexGuard<'static, ()> {
-    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -64,10 +64,16 @@ impl Drop for Watch<'_> {
     }
 }
 
+/// Makes tests that watch a step run one after another: a process has one watch.
+#[cfg(test)]
+pub(crate) fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::alone;
     use tch::{Device, Kind};
 
     #[test]

@@ -1,6 +1,6 @@
 //! Captures as CUDA graphs.
 
-use super::{CaptureError, Recorder, Step, made};
+use super::steps::{CaptureError, Recorder, Step, made};
 use crate::autocast::UncachedWeights;
 use crate::stream::Stream;
 use crate::trace::Trace;

@@ -1,6 +1,6 @@
 //! A capture without a GPU, for tests.
 
-use super::{Capture, CaptureError, Recorder, Stage, Step, Steps, made};
+use super::steps::{Capture, CaptureError, Recorder, Stage, Step, Steps, made};
 use crate::autocast::UncachedWeights;
 use crate::lists::copy;
 use crate::trace::Trace;

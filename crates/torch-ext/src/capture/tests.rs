@@ -1,8 +1,10 @@
 use super::*;
 use crate::autocast::weights_are_cached;
+use crate::trace::alone;
 use crate::{Autocast, Reading, Ring, copy};
+use contract::BoxError;
 use std::cell::{Cell, RefCell};
-use tch::Kind;
+use tch::{Kind, Tensor};
 
 fn values(count: i64, device: Device) -> Tensor {
     (Tensor::arange(count, (Kind::Float, Device::Cpu)) * 12.9898).sin().to_device(device)
