@@ -7,12 +7,15 @@ use crate::trace::Trace;
 use contract::{BoxError, TorchError};
 use tch::Tensor;
 
+/// Operators by which the host waits for a value, or for the size of a result.
+const WAITS: [&str; 7] = ["item", "_local_scalar_dense", "is_nonzero", "nonzero", "equal", "masked_select", "bincount"];
+
 /// Capture that makes every step operator by operator, on any device, and checks what a replay would rely on: that the
 /// step runs the same operators in the same order, with the same numbers, on the same memory as at the capture. Results
 /// are copied to where the capture left them, as a replay would write them.
 ///
-/// It sees what libtorch's dispatcher sees: neither values that the host writes to a tensor's memory itself, nor reads
-/// of values, which a CUDA graph refuses.
+/// It refuses operators that wait for a value from the device, as a CUDA graph does. It sees what libtorch's dispatcher
+/// sees: not the values that the host writes to a tensor's memory itself.
 #[derive(Debug)]
 pub struct FakeCapture(Steps<Fake>);
 
@@ -85,7 +88,14 @@ impl Recorder for Fake {
     fn record(&mut self, step: &mut Step<'_>) -> Result<Vec<Tensor>, CaptureError> {
         let outputs = self.watched(step).map_err(CaptureError::Capture)?;
         self.lines = self.trace.lines();
-        Ok(outputs)
+        let waits = |line: &&String| {
+            let name = line.split_once('(').and_then(|(name, _)| name.strip_prefix("aten::"));
+            name.is_some_and(|name| WAITS.contains(&name))
+        };
+        match self.lines.iter().find(waits) {
+            Some(line) => Err(CaptureError::Capture(format!("{line} waits for the device").into())),
+            None => Ok(outputs),
+        }
     }
 
     fn replay(&mut self, step: &mut Step<'_>, outputs: &mut [Tensor]) -> Result<(), CaptureError> {

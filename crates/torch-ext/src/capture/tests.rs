@@ -177,6 +177,16 @@ fn a_step_that_fails_leaves_everything_as_it_was() {
 }
 
 #[test]
+fn a_step_that_waits_for_the_device_is_not_captured() {
+    let _alone = alone();
+    let x = values(6, Device::Cpu);
+    let mut capture = FakeCapture::new(0).unwrap();
+    let error = capture.step(&mut || Ok(vec![Tensor::from(x.f_max()?.f_double_value(&[])?)])).unwrap_err();
+    let CaptureError::Capture(source) = error else { panic!("{error:?}") };
+    assert!(source.to_string().contains("(Float[]) waits for the device"), "{source}");
+}
+
+#[test]
 fn weights_are_cast_anew_in_a_capture() {
     let _alone = alone();
     let _bf16 = Autocast::new(Device::Cpu, Kind::BFloat16).unwrap();
