@@ -55,7 +55,7 @@ impl Gpu {
 }
 
 /// Limits the memory that this process takes of each GPU to a `fraction` of all that the GPU has. To be called before
-/// the first tensor is on a GPU.
+/// the first tensor is on a GPU, and before [`Gpu::of`].
 ///
 /// # Errors
 ///

@@ -93,9 +93,10 @@ impl Uploads {
         let Room { buffer, tensor } = room;
         let host = tensor.f_narrow(0, 0, rows)?;
         let uploaded = match (&self.stream, buffer.copied.device()) {
-            // SAFETY: a live stream, tensor and event. The buffer stays in the ring until the event has passed.
             (Some(stream), Some(copied)) => {
-                ffi::made(|out| unsafe { ffi::oxiseg_upload(stream.as_ptr(), host.as_ptr(), copied.as_ptr(), out) })?
+                let (stream, host, copied) = (stream.as_ptr(), host.as_ptr(), copied.as_ptr());
+                // SAFETY: a live stream, tensor and event. The buffer stays in the ring until the event has passed.
+                ffi::made(|out| unsafe { ffi::oxiseg_upload(stream, host, copied, out) })?
             }
             _ => {
                 let mut copy = host.f_empty_like()?;
