@@ -15,11 +15,11 @@ pub use steps::{Capture, CaptureError, Stage, Step};
 use contract::TorchError;
 use tch::Device;
 
-/// Captures of `device` as CUDA graphs, each after `warm_up` steps. `None` if it is not a GPU, or if CUDA's headers were
-/// not found when this was compiled (see `scripts/libtorch`).
+/// Makes a capture of a step on `device` as a CUDA graph, after `warm_up` steps. Returns `None` if it is not a GPU, or if
+/// CUDA's headers were not found when this was compiled (see `scripts/libtorch`).
 ///
-/// Memory that the captured step uses stays allocated as long as the capture lives. Dropout goes on drawing new numbers,
-/// those that it would draw without a capture.
+/// Memory that the captured step uses stays allocated as long as the capture lives. Dropout goes on drawing new
+/// numbers, those that it would draw without a capture.
 pub fn cuda_graph(device: Device, warm_up: u32) -> Result<Option<Box<dyn Capture>>, TorchError> {
     #[cfg(cuda_graphs)]
     if device.is_cuda() {

@@ -3,8 +3,8 @@
 //!     gpu cuda|cpu
 //!
 //! Reads requests from standard input and answers each with a number: `make TASK WIDTH IMAGES SIDE PRECISION` with the
-//! loss of a first step, `step TASK COUNT` with the mean seconds of COUNT steps that follow each other without a look at
-//! their results.
+//! loss of a first step, `step TASK COUNT` with the mean seconds of COUNT steps. Between these nothing is read from the
+//! device.
 
 #[path = "../common/mod.rs"]
 mod common;

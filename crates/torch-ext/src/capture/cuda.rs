@@ -88,7 +88,7 @@ impl Graph {
     }
 
     fn replay(&self) -> Result<(), TorchError> {
-        // SAFETY: a live graph whose capture has ended. The memory that it uses is the graph's own or kept by the trace.
+        // SAFETY: a live graph whose capture has ended. Its memory is the graph's own or kept by the trace.
         ffi::checked(unsafe { ffi::oxiseg_replay(self.0.as_ptr()) })
     }
 }
