@@ -22,7 +22,8 @@ if what == "verify-resume":
 elif what == "train":
     run = pathlib.Path(after("--run"))
     run.mkdir()
-    lines = [{"stage": "train", "epoch": 1, "images_per_second": 100}, {"stage": "validation", "epoch": 1, "mean_iou": 0.5 if "score" in worse else 0.97}]
+    lines = [{"stage": "train", "epoch": 1, "images_per_second": 100}]
+    lines += [{"stage": "validation", "epoch": 1, "mean_iou": 0.5 if "score" in worse else 0.97}]
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 elif what == "predict":
     output = pathlib.Path(after("--output"))
@@ -32,7 +33,8 @@ elif what == "predict":
         other = "prediction" in worse and output.name.startswith("device")
         header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1, 2), }".ljust(117) + b"\n"
         numbers = struct.pack("<4f", *([0.1, 0.9, 0.9, 0.1] if other else [0.9, 0.9, 0.1, 0.1]))
-        (output / f"{image.stem}_probabilities.npy").write_bytes(b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + numbers)
+        data = b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + numbers
+        (output / f"{image.stem}_probabilities.npy").write_bytes(data)
 "#;
 
 fn check(script: &Path, folder: &Path, arguments: &[&str], worse: &str) -> Ran {

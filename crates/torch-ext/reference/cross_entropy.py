@@ -1,4 +1,4 @@
-"""Writes cross_entropy.json: the sum of the weighted cross entropy and its gradient by the formula, in f64 with NumPy."""
+"""Writes cross_entropy.json: the sum of the weighted cross entropy and its gradient, by the formula in f64."""
 
 import json
 import pathlib

@@ -41,8 +41,8 @@ impl Drop for Autocast {
     }
 }
 
-/// Guard that keeps this thread's autocast from reusing weights that it has cast. In a capture they must be cast anew: a
-/// replay finds other values in them.
+/// Guard that keeps this thread's autocast from reusing weights that it has cast. In a capture they must be cast anew:
+/// a replay finds other values in them.
 pub(crate) struct UncachedWeights {
     before: c_int,
     /// libtorch keeps the switch per thread.

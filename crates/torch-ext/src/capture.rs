@@ -15,8 +15,8 @@ pub use steps::{Capture, CaptureError, Stage, Step};
 use contract::TorchError;
 use tch::Device;
 
-/// Makes a capture of a step on `device` as a CUDA graph, after `warm_up` steps. Returns `None` if it is not a GPU, or if
-/// CUDA's headers were not found when this was compiled (see `scripts/libtorch`).
+/// Makes a capture of a step on `device` as a CUDA graph, after `warm_up` steps. Returns `None` if it is not a GPU, or
+/// if CUDA's headers were not found when this was compiled (see `scripts/libtorch`).
 ///
 /// Memory that the captured step uses stays allocated as long as the capture lives. Dropout goes on drawing new
 /// numbers, those that it would draw without a capture.
