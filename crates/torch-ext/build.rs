@@ -1,6 +1,7 @@
 //! Compiles the C++ shim against the libtorch that torch-sys links.
 
-use std::{env, path::PathBuf};
+use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 fn main() -> Result<(), env::VarError> {
     println!("cargo:rerun-if-changed=cpp");
@@ -23,6 +24,10 @@ fn main() -> Result<(), env::VarError> {
         .files(
             [
                 "shim",
+                "stream",
+                "trace",
+                "context",
+                "cross_entropy",
                 "script",
                 "parallel",
                 "machine",
@@ -35,6 +40,20 @@ fn main() -> Result<(), env::VarError> {
             ]
             .map(|name| format!("cpp/{name}.cpp")),
         );
+    println!("cargo:rustc-check-cfg=cfg(cuda, cuda_graphs)");
+    if lib.join("libtorch_cuda.so").exists() {
+        println!("cargo:rustc-cfg=cuda");
+        println!("cargo:rerun-if-env-changed=CUDA_HOME");
+        if let Some(headers) = cuda_headers(&lib) {
+            build.include(headers).file("cpp/cuda_graph.cpp");
+            println!("cargo:rustc-cfg=cuda_graphs");
+            println!("cargo:rustc-link-lib=c10_cuda");
+        } else {
+            println!(
+                "cargo:warning=no CUDA graphs: CUDA's headers were found neither beside libtorch nor in CUDA_HOME"
+            );
+        }
+    }
     build.compile("oxiseg_torch_ext");
     // Tests of kernels that need these instructions are ignored elsewhere, with that reason.
     println!("cargo:rustc-check-cfg=cfg(avx512)");
@@ -42,10 +61,16 @@ fn main() -> Result<(), env::VarError> {
     if std::is_x86_feature_detected!("avx512bf16") && std::is_x86_feature_detected!("avx512bw") {
         println!("cargo:rustc-cfg=avx512");
     }
-    println!("cargo:rustc-check-cfg=cfg(cuda)");
-    if lib.join("libtorch_cuda.so").exists() {
-        println!("cargo:rustc-cfg=cuda");
-    }
     rpath::link();
     Ok(())
+}
+
+/// Finds CUDA's headers, which libtorch's own refer to: in libtorch, in NVIDIA's packages beside it (as
+/// `scripts/libtorch` and pip have them), or in an installed CUDA. Those without `crt` are not complete.
+fn cuda_headers(lib: &Path) -> Option<PathBuf> {
+    let packages = lib.ancestors().nth(2).and_then(|beside| fs::read_dir(beside.join("nvidia")).ok());
+    let packages = packages.into_iter().flatten().flatten().map(|package| package.path().join("include"));
+    let installed = env::var_os("CUDA_HOME").map_or_else(|| "/usr/local/cuda".into(), PathBuf::from);
+    let mut places = [lib.with_file_name("include")].into_iter().chain(packages).chain([installed.join("include")]);
+    places.find(|place| ["cuda_runtime_api.h", "crt/host_defines.h"].iter().all(|file| place.join(file).is_file()))
 }

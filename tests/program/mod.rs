@@ -4,6 +4,7 @@ mod data;
 mod exact;
 mod export;
 mod faults;
+mod gpu_check;
 mod identity;
 mod kill;
 mod labels;

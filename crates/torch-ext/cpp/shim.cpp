@@ -22,7 +22,6 @@
 #include <chrono>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -70,11 +69,6 @@ void complain() noexcept {
 void refuse_second_derivative(const char* kernel) {
   TORCH_CHECK(!at::GradMode::is_enabled(), kernel, " has no second derivative: compute this with libtorch's operators "
               "(Fusion::new(Kernels::Libtorch), or model.fused off and model.recompute false)");
-}
-
-static at::Device device_of(int cuda_index) {
-  TORCH_CHECK(cuda_index <= std::numeric_limits<c10::DeviceIndex>::max(), "there is no GPU ", cuda_index);
-  return cuda_index < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(cuda_index));
 }
 
 // Counted per thread.

@@ -3,6 +3,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -13,6 +14,12 @@ inline std::vector<Tensor> list(Tensor* const* tensors, size_t n) {
   all.reserve(n);
   for (size_t i = 0; i < n; i++) all.push_back(*tensors[i]);
   return all;
+}
+
+// Returns the GPU of this index, or the CPU for a negative one.
+inline at::Device device_of(int cuda_index) {
+  TORCH_CHECK(cuda_index <= std::numeric_limits<c10::DeviceIndex>::max(), "there is no GPU ", cuda_index);
+  return cuda_index < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(cuda_index));
 }
 
 // Returns the message of the last call that returned 1 on this thread.

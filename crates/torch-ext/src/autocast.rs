@@ -41,6 +41,35 @@ impl Drop for Autocast {
     }
 }
 
+/// Guard that keeps this thread's autocast from reusing weights that it has cast. In a capture they must be cast anew:
+/// a replay finds other values in them.
+pub(crate) struct UncachedWeights {
+    before: c_int,
+    /// libtorch keeps the switch per thread.
+    this_thread: PhantomData<*const ()>,
+}
+
+impl UncachedWeights {
+    pub(crate) fn new() -> Self {
+        // SAFETY: sets a switch of this thread.
+        Self { before: unsafe { ffi::oxiseg_cache_weights(0) }, this_thread: PhantomData }
+    }
+}
+
+impl Drop for UncachedWeights {
+    fn drop(&mut self) {
+        // SAFETY: restores what `new` has found, on the same thread.
+        unsafe { ffi::oxiseg_cache_weights(self.before) };
+    }
+}
+
+/// Returns true if weights are kept on this thread.
+#[cfg(test)]
+pub(crate) fn weights_are_cached() -> bool {
+    let guard = UncachedWeights::new();
+    guard.before != 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@
 
 use contract::{TorchError, caught};
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ptr::NonNull;
 use tch::Tensor;
 use torch_sys::C_tensor;
 
@@ -18,6 +19,62 @@ pub struct CGraph {
 #[repr(C)]
 pub struct CScript {
     private: [u8; 0],
+}
+
+/// A stream of a GPU.
+#[repr(C)]
+pub struct CStream {
+    private: [u8; 0],
+}
+
+/// Device and stream that were current before another stream was entered.
+#[cfg(cuda_graphs)]
+#[repr(C)]
+pub struct CFormer {
+    private: [u8; 0],
+}
+
+/// A mark in a stream.
+#[repr(C)]
+pub struct CEvent {
+    private: [u8; 0],
+}
+
+/// What is known of a step that is watched.
+#[repr(C)]
+pub struct CTrace {
+    private: [u8; 0],
+}
+
+/// A captured step.
+#[cfg(cuda_graphs)]
+#[repr(C)]
+pub struct CCudaGraph {
+    private: [u8; 0],
+}
+
+/// Switches of libtorch's context, as integers that are 0 or 1.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Determinism {
+    pub cudnn: c_int,
+    pub benchmark: c_int,
+    pub algorithms: c_int,
+    pub warn_only: c_int,
+    pub fill: c_int,
+}
+
+/// Properties of a GPU. Texts end with a 0, and numbers that are not known are 0.
+#[repr(C)]
+pub struct CGpu {
+    pub name: [c_char; 256],
+    pub driver: [c_char; 96],
+    pub cudnn: i64,
+    pub cuda: c_int,
+    pub major: c_int,
+    pub minor: c_int,
+    pub total: u64,
+    pub free: u64,
 }
 
 unsafe extern "C" {
@@ -65,6 +122,36 @@ unsafe extern "C" {
     #[cfg(test)]
     pub fn oxiseg_throw(what: c_int) -> c_int;
     pub fn oxiseg_pinned(tensor: Ptr, out: *mut *mut C_tensor) -> c_int;
+    pub fn oxiseg_pinned_bytes(bytes: i64, out: *mut *mut C_tensor) -> c_int;
+    pub fn oxiseg_copy_without_waiting(into: Ptr, from: Ptr) -> c_int;
+    pub fn oxiseg_upload(stream: *const CStream, host: Ptr, copied: *mut CEvent, out: *mut *mut C_tensor) -> c_int;
+    pub fn oxiseg_new_stream(cuda_index: c_int, out: *mut *mut CStream) -> c_int;
+    pub fn oxiseg_free_stream(stream: *mut CStream);
+    pub fn oxiseg_new_event(cuda_index: c_int, out: *mut *mut CEvent) -> c_int;
+    pub fn oxiseg_free_event(event: *mut CEvent);
+    pub fn oxiseg_record_event(event: *mut CEvent, cuda_index: c_int) -> c_int;
+    pub fn oxiseg_event_passed(event: *const CEvent, passed: *mut c_int) -> c_int;
+    pub fn oxiseg_wait_for_event(event: *const CEvent) -> c_int;
+    pub fn oxiseg_new_trace(out: *mut *mut CTrace) -> c_int;
+    pub fn oxiseg_free_trace(trace: *mut CTrace);
+    pub fn oxiseg_start_trace(trace: *mut CTrace, with_lines: c_int, handle: *mut u64) -> c_int;
+    pub fn oxiseg_stop_trace(handle: u64) -> c_int;
+    pub fn oxiseg_trace_lines(trace: *const CTrace) -> *const c_char;
+    pub fn oxiseg_was_outside(trace: *const CTrace, tensor: Ptr) -> c_int;
+    pub fn oxiseg_cache_weights(enabled: c_int) -> c_int;
+    pub fn oxiseg_determinism(out: *mut Determinism);
+    pub fn oxiseg_set_determinism(to: *const Determinism) -> c_int;
+    pub fn oxiseg_warn(text: *const c_char) -> c_int;
+    pub fn oxiseg_count(bins: Ptr, n: i64, out: *mut *mut C_tensor) -> c_int;
+    pub fn oxiseg_cross_entropy(
+        logits: Ptr,
+        targets: Ptr,
+        weights: Ptr,
+        ignored: i64,
+        out: *mut *mut C_tensor,
+    ) -> c_int;
+    pub fn oxiseg_memory_fraction(fraction: f64) -> c_int;
+    pub fn oxiseg_gpu(index: c_int, gpu: *mut CGpu) -> c_int;
     #[cfg(test)]
     pub fn oxiseg_loop_threads() -> c_int;
     pub fn oxiseg_processor(name: *mut [c_char; 49]);
@@ -170,6 +257,17 @@ unsafe extern "C" {
     pub fn oxiseg_tune_allocator();
 }
 
+#[cfg(cuda_graphs)]
+unsafe extern "C" {
+    pub fn oxiseg_enter_stream(stream: *const CStream, out: *mut *mut CFormer) -> c_int;
+    pub fn oxiseg_leave_stream(stream: *const CStream, former: *mut CFormer) -> c_int;
+    pub fn oxiseg_begin_capture(cuda_index: c_int, out: *mut *mut CCudaGraph) -> c_int;
+    pub fn oxiseg_end_capture(graph: *mut CCudaGraph) -> c_int;
+    pub fn oxiseg_abort_capture(graph: *mut CCudaGraph);
+    pub fn oxiseg_replay(graph: *mut CCudaGraph) -> c_int;
+    pub fn oxiseg_free_cuda_graph(graph: *mut CCudaGraph);
+}
+
 /// Turns a return code into a result, with the shim's message on failure.
 pub fn checked(code: c_int) -> Result<(), TorchError> {
     if code == 0 {
@@ -194,6 +292,13 @@ pub fn maybe_made(call: impl FnOnce(*mut *mut C_tensor) -> c_int) -> Result<Opti
     checked(call(&mut out))?;
     // SAFETY: a tensor that the shim has written is one that it allocated and we now own.
     Ok((!out.is_null()).then(|| unsafe { Tensor::from_ptr(out) }))
+}
+
+/// Returns the pointer that a call wrote to its `out` argument, which the caller now owns.
+pub fn owned<T>(call: impl FnOnce(*mut *mut T) -> c_int) -> Result<NonNull<T>, TorchError> {
+    let mut out = std::ptr::null_mut();
+    checked(call(&mut out))?;
+    NonNull::new(out).ok_or_else(|| TorchError::new("the shim made nothing"))
 }
 
 /// Returns the pointers of several tensors; valid while the tensors are.

@@ -1,6 +1,7 @@
 //! Bindings of libtorch that tch lacks, and operators that libtorch leaves unfused: fused optimizer kernels, operations
 //! on a list of tensors in one call, autocast with a choice of kind, the channels-last memory format, the state of the
-//! random generator, frozen scripts and their graphs, the allocator.
+//! random generator, frozen scripts and their graphs, the allocator. For GPUs: CUDA graphs, uploads that nothing waits
+//! for, deterministic algorithms.
 //!
 //! ```
 //! use tch::{Device, Kind, Tensor};
@@ -23,10 +24,13 @@
 //! those for convolutions need AVX-512; elsewhere libtorch's operators run. It replaces nothing that tch has.
 
 mod autocast;
+mod capture;
 #[cfg(cuda)]
 mod cuda;
+mod deterministic;
 mod ffi;
 mod fused;
+mod gpu;
 mod graph;
 mod lists;
 mod machine;
@@ -34,15 +38,22 @@ mod operators;
 mod optim;
 mod reads;
 mod recompute;
+mod ring;
 mod script;
 mod statistics;
+mod stream;
+mod trace;
+mod uploads;
 mod warnings;
 
 pub use autocast::Autocast;
+pub use capture::{Capture, CaptureError, FakeCapture, Stage, Step, cuda_graph, has_cuda_graphs};
+pub use deterministic::{count, cross_entropy, deterministic, is_deterministic, nondeterministic};
 pub use fused::{
     BatchNorm, Fusion, Geometry, Kernels, Relu, batch_norm_relu, conv3x3, conv3x3_norm_relu, folded, max_pool2x2,
     norm_relu_conv3x3, with_bias,
 };
+pub use gpu::{Gpu, memory_fraction};
 pub use graph::{Constant, Graph, Operation};
 pub use lists::{copy, global_norm, lerp};
 pub use machine::{OpenMp, has_amx, has_avx512, has_avx512_bf16, processor, tune_openmp};
@@ -50,8 +61,10 @@ pub use operators::{Operator, Operators, Seen};
 pub use optim::{Adam, Sgd, clear_grad, fused_adam, fused_sgd, set_grad};
 pub use reads::Reads;
 pub use recompute::recomputed;
+pub use ring::{Reading, Ring};
 pub use script::Script;
 pub use statistics::Statistics;
+pub use uploads::{Room, Uploads};
 pub use warnings::Warnings;
 
 use contract::TorchError;
@@ -111,7 +124,7 @@ pub fn pinned(tensor: &Tensor) -> Result<Tensor, TorchError> {
     ffi::made(|out| unsafe { ffi::oxiseg_pinned(tensor.as_ptr(), out) })
 }
 
-fn cuda_index(device: Device) -> c_int {
+pub(crate) fn cuda_index(device: Device) -> c_int {
     match device {
         Device::Cuda(index) => c_int::try_from(index).unwrap_or(c_int::MAX),
         _ => -1,

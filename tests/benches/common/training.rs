@@ -58,7 +58,12 @@ pub struct Training {
 impl Training {
     /// Makes a network with the same weights for every contestant.
     pub fn new(width: i64, precision: model::Precision, fused: model::Fused) -> Outcome<Self> {
-        let store = VarStore::new(Device::Cpu);
+        Self::on(Device::Cpu, width, precision, fused)
+    }
+
+    /// Like [`new`](Self::new), on another device.
+    pub fn on(device: Device, width: i64, precision: model::Precision, fused: model::Fused) -> Outcome<Self> {
+        let store = VarStore::new(device);
         tch::manual_seed(1);
         let common = model::Common { precision, fused, ..Default::default() };
         let config = model::UNetConfig { width, depth: DEPTH, common, ..Default::default() };
@@ -66,16 +71,22 @@ impl Training {
         let length = optim::Length { updates_per_epoch: 1_000_000, epochs: 1 };
         let parameters = contract::parameters(&store);
         let optimizer = optim::Config::default().build(parameters, optim::Schedule::default(), length)?;
-        let metric = Segmentation::new(vec!["a".into(), "b".into(), "c".into()], Device::Cpu)?;
-        Ok(Self { store, model, loss_fn: loss::Config::default().build(Device::Cpu)?, optimizer, metric })
+        let optimizer = if precision.needs_loss_scale() { optimizer.scaling_the_loss()? } else { optimizer };
+        let metric = Segmentation::new(vec!["a".into(), "b".into(), "c".into()], device)?;
+        Ok(Self { store, model, loss_fn: loss::Config::default().build(device)?, optimizer, metric })
     }
 
     /// Makes a step of the Trainer and returns its loss.
     pub fn step(&mut self, batch: &Batch) -> Outcome<f64> {
+        Ok(self.enqueue(batch)?.f_double_value(&[])?)
+    }
+
+    /// Makes a step of the Trainer without waiting for the device.
+    pub fn enqueue(&mut self, batch: &Batch) -> Outcome<Tensor> {
         let Self { model, loss_fn, optimizer, metric, .. } = self;
         let model = contract::Plain(model.as_ref());
         let (loss, _) = Trainer::new(&model, &NoInput, loss_fn, optimizer, metric, 1).train_step(batch)?;
-        Ok(loss.f_double_value(&[])?)
+        Ok(loss)
     }
 
     /// Writes the weights and the batch that the peers start from.
