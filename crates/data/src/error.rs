@@ -160,6 +160,17 @@ pub enum Error {
         /// Bytes that it returned.
         found: usize,
     },
+    /// Bytes that were passed as an image do not have its shape.
+    #[error(
+        "pixels of the shape {shape:?} (height, width, channels) cannot be {found} bytes: pass H·W·C bytes, row by row, \
+         with 1 to 4 channels"
+    )]
+    Pixels {
+        /// Height, width and channels as passed.
+        shape: [u32; 3],
+        /// Number of bytes.
+        found: usize,
+    },
     /// A mask holds a class that the model does not have.
     #[error(
         "sample '{name}': its mask holds the class id {found}, expected ids below {classes}, or {IGNORE} to ignore"
