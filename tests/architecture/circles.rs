@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Circles that still stand: the files in each, by crate, the largest first. Entries may only get smaller.
 const KNOWN: [(&str, &[usize]); 8] = [
-    ("app", &[6, 6, 5, 3, 2, 2]),
+    ("app", &[5]),
     ("checkpoint", &[10]),
     ("export", &[2, 2]),
     ("model", &[4, 2]),

@@ -105,3 +105,28 @@ fn only_loss_and_metric_assume_class_ids() {
         }
     }
 }
+
+/// Files of `app` that may hold the parts of a run: those of the loop, of its pictures, of the page and of the command
+/// line.
+const OF_THE_RUN: [&str; 3] = ["src/main.rs", "src/report.rs", "src/train"];
+
+/// Parts of a run: its guard, what saves it, what stops it.
+const PARTS_OF_A_RUN: [&str; 5] = ["Lock", "Opened", "Session", "Settings", "Signals"];
+
+#[test]
+fn only_the_loop_of_the_app_knows_guards_saving_and_signals() {
+    let (_, app) = crates().iter().find(|(name, _)| name == "app").unwrap();
+    let of_run = |path: &[String]| {
+        path[0] == "session" && path.get(1).is_none_or(|item| PARTS_OF_A_RUN.contains(&item.as_str()) || item == "*")
+    };
+    let tests = |file: &str| file.contains("/tests");
+    let found: BTreeSet<String> = outward(app)
+        .filter(|(_, path)| of_run(path))
+        .map(|(mention, _)| app.place(mention).display().to_string())
+        .filter(|file| !tests(file))
+        .collect();
+    let strangers: Vec<&String> =
+        found.iter().filter(|file| !OF_THE_RUN.iter().any(|known| file.contains(known))).collect();
+    assert!(found.iter().any(|file| file.contains("src/train.rs")), "the test no longer sees them: {found:?}");
+    assert!(strangers.is_empty(), "these files know parts of a run: {strangers:?}");
+}

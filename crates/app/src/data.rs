@@ -5,8 +5,8 @@ mod preview;
 mod tables;
 
 use crate::cli::{self, Look};
-use crate::config::Config;
-use crate::report;
+use crate::common::config::Config;
+use crate::common::output;
 use anyhow::Result;
 use data::{Report, Severity};
 use serde_json::json;
@@ -35,9 +35,9 @@ fn check(args: &Look) -> Result<ExitCode> {
             "findings": report.findings,
             "splits": report.splits,
         });
-        report::print(&object.to_string())?;
+        output::print(&object.to_string())?;
     } else {
-        report::print(&tables::check(&report))?;
+        output::print(&tables::check(&report))?;
     }
     Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -47,9 +47,9 @@ fn stats(args: &Look) -> Result<()> {
     let config = Config::configured(&args.data)?;
     let report = look(&config)?;
     if args.json {
-        return report::print(&json!({ "splits": report.splits }).to_string());
+        return output::print(&json!({ "splits": report.splits }).to_string());
     }
-    report::print(&tables::stats(&report, &config))
+    output::print(&tables::stats(&report, &config))
 }
 
 /// Checks every sample of both splits on all cores.
@@ -61,6 +61,6 @@ fn look(config: &Config) -> Result<Report> {
     })?;
     let rate = watch.map_or(f64::NAN, |watch| watch.rate());
     let samples: u64 = report.splits.iter().map(|split| split.samples).sum();
-    log::info!("Looked at {samples} samples{}", report::at_rate(rate, 0));
+    log::info!("Looked at {samples} samples{}", output::at_rate(rate, 0));
     Ok(report)
 }

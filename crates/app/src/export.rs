@@ -4,22 +4,20 @@ mod compare;
 mod version;
 
 use crate::cli::{self, Which};
-use crate::config::Config;
-use crate::identity;
-use crate::parts::Network;
-use crate::report;
-use crate::run::Run;
-use crate::saved;
-use crate::trained::{Trained, find, load};
-use crate::usage::usage;
+use crate::common::config::Config;
+use crate::common::network::{Network, Trained, normalized};
+use crate::common::origin;
+use crate::common::output;
+use crate::common::run::Run;
+use crate::common::saved;
+use crate::common::trained::{find, load};
+use crate::common::usage::usage;
 use anyhow::{Context, Result};
 use compare::Loaded;
 use contract::{StateDict, Stateful};
-use data::Split;
-use export::{Format, INPUT, Normalized, OUTPUT, Parity, Weights};
+use export::{Format, INPUT, OUTPUT, Parity, Weights};
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use tch::nn::ModuleT;
 use tch::{Device, Kind, Tensor};
 use version::Version;
 
@@ -33,7 +31,7 @@ pub fn run(args: &cli::Export) -> Result<()> {
         changes.push(format!("export.formats={}", json!(args.formats)));
     }
     let folder = export(&args.trained, args.output.as_deref(), changes)?;
-    report::show(&folder.display().to_string());
+    output::show(&folder.display().to_string());
     Ok(())
 }
 
@@ -70,7 +68,7 @@ fn export(which: &cli::Trained, output: Option<&Path>, mut changes: Vec<String>)
     let mut trained = load(which, &changes)?;
     let version = Version::choose(output, &trained.checkpoint)?;
     // The description records the data section with the changes: its normalisation is the one in the files.
-    let recorded = identity::recorded(&trained.about, &trained.checkpoint.display().to_string())?;
+    let recorded = origin::recorded(&trained.about, &trained.checkpoint.display().to_string())?;
     trained.about["config"] = Config { data: trained.config.data.clone(), ..recorded }.saved()?;
     let triton = triton(&trained.config);
     version.publish(|folder| write(folder, trained), triton.as_deref())
@@ -116,13 +114,6 @@ fn write_weights(state: &StateDict, weights: Weights, path: &Path) -> Result<()>
     let plain = state.iter().map(|(name, tensor)| Ok((name, tensor.f_to_kind(weights.kind())?.f_contiguous()?)));
     let plain: Vec<_> = plain.collect::<Result<_>>()?;
     Ok(Tensor::write_safetensors(&plain, path)?)
-}
-
-/// Wraps a network so that it takes images from 0 to 1, as they are before the data's normalisation.
-pub fn normalized(model: Box<dyn ModuleT>, data: &data::Config, device: Device) -> Result<Normalized> {
-    let normalize = data.pipeline(Split::Validation).normalize;
-    let constants = normalize.as_ref().map(|normalize| [normalize.mean.as_slice(), &normalize.std]);
-    Ok(Normalized::new(model, constants, device)?)
 }
 
 /// Returns the configuration that Triton's inference server needs for all versions of a model; None if it can run no

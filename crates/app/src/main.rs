@@ -3,43 +3,23 @@
 //! Results go to stdout, logs and progress to stderr. Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 75
 //! stopped by a signal and ready to be resumed.
 
-mod bounds;
 mod cli;
-mod closer;
-mod complete;
-mod config;
+mod common;
 mod data;
-mod environment;
 mod export;
-mod files;
-mod graph;
-mod identity;
-mod kernels;
-mod layers;
-mod longer;
-mod page;
-mod paint;
-mod parts;
-mod pictures;
+mod model;
 mod predict;
-mod replay;
 mod report;
-mod run;
 mod runs;
-mod saved;
-mod seal;
-mod snapshot;
-mod start;
-mod targets;
 mod train;
-mod trained;
-mod usage;
 mod validate;
 mod verify_resume;
 
 use anstream::{AutoStream, ColorChoice};
 use clap::Parser;
 use cli::{Cli, Command};
+use common::usage::{Usage, in_words};
+use common::{bounds, config};
 use env_logger::{Target, WriteStyle};
 use session::Signals;
 use std::env;
@@ -59,7 +39,7 @@ fn main() -> ExitCode {
     });
     let status = result.unwrap_or_else(|error| {
         log::error!("{}", bounds::explained(in_words(&error), &command));
-        if error.is::<usage::Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+        if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
     });
     terminal::flush();
     status
@@ -106,23 +86,12 @@ fn run(command: &Command, signals: Option<Result<Signals, session::Error>>) -> a
         Command::VerifyResume(args) => return verify_resume::run(args),
         Command::Validate(args) => validate::run(args)?,
         Command::Predict(args) => predict::run(args)?,
-        Command::Report(args) => page::run(args)?,
+        Command::Report(args) => report::run(args)?,
         Command::Export(args) => export::run(args)?,
         Command::Data(command) => return data::run(command),
-        Command::Model(cli::Model::Summary(args)) => layers::run(args)?,
+        Command::Model(cli::Model::Summary(args)) => model::summary::run(args)?,
         Command::Runs(args) => runs::run(args)?,
         Command::Schema => config::schema()?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Formats the error and its causes on one line. Typed errors already contain their cause, which is not repeated.
-fn in_words(error: &anyhow::Error) -> String {
-    let mut said = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !said.contains(&cause) {
-            said = format!("{said}: {cause}");
-        }
-    }
-    said
 }

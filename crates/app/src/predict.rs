@@ -9,15 +9,15 @@ mod whole;
 mod writer;
 
 use crate::cli::{self, How, Mirror};
-use crate::export::normalized;
-use crate::files::{self, Replace, publish};
-use crate::parts::Network;
-use crate::report;
-use crate::targets::{Inputs, Targets};
-use crate::trained::used;
-use crate::usage::usage;
+use crate::common::files::{self, Replace, publish};
+use crate::common::network::{Network, normalized};
+use crate::common::output;
+use crate::common::targets::{Inputs, Targets};
+use crate::common::trained::used;
+use crate::common::usage::usage;
 use anyhow::{Context, Result};
 use data::{Dataset, Images, Noted, Orientation, Passed};
+use earlier::LEGEND;
 use executors::{Mirrored, Tiling};
 use find::{complain, find};
 use outputs::Plan;
@@ -25,17 +25,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use tch::{Device, Kind, Tensor};
 use terminal::{Step, Watch};
 use tiles::InTiles;
 use whole::Whole;
 
 pub use find::{Picture, Pictures};
-pub use outputs::Rows;
 pub use writer::{Work, Writer, beside};
-
-/// Name of the file next to the class maps that explains their values.
-const LEGEND: &str = "classes.json";
 
 /// Tile sides are multiples of this number of pixels.
 const GRID: i64 = 32;
@@ -58,14 +53,14 @@ pub fn run(args: &cli::Predict) -> Result<()> {
     also.sort_unstable();
     also.dedup();
     let plan = Plan { also, colors: data.colors(), orientation: data.orientation(), replace };
-    let legend = format!("{:#}\n", report::classes(data));
+    let legend = format!("{:#}\n", output::classes(data));
     let legend_is_due = check(pictures, &plan, &args.output, &legend)?;
     fs::create_dir_all(&args.output).with_context(|| format!("making {}", args.output.display()))?;
     if legend_is_due {
         publish(&args.output.join(LEGEND), legend.as_bytes())?;
     }
 
-    report::noted(&noted(pictures));
+    output::noted(&noted(pictures));
     let classes = data.classes();
     let json = args.json.then_some(&*classes);
     let mut watch = Watch::new("Prediction", 0, pictures.len() as u64);
@@ -76,7 +71,7 @@ pub fn run(args: &cli::Predict) -> Result<()> {
     )?;
     let (count, rate) = (pictures.len() - broken.len(), watch.rate());
     drop(watch);
-    log::info!("{count} images{}{}", report::at_rate(rate, 1), found.passed_over());
+    log::info!("{count} images{}{}", output::at_rate(rate, 1), found.passed_over());
     let ids: Vec<String> = classes.iter().enumerate().map(|(id, name)| format!("{id} {name}")).collect();
     log::info!("Wrote class maps (grey values: {}) to {}", ids.join(", "), args.output.display());
     complain(&[found.broken, broken].concat(), images)
@@ -163,14 +158,4 @@ fn noted(pictures: &Pictures) -> Noted {
         }
     }
     noted
-}
-
-/// Converts `[K, rows, W]` probabilities to the rows that are written.
-fn rows(probabilities: &Tensor, with_probabilities: bool) -> Result<Rows> {
-    let ids = probabilities.f_argmax(0, false)?.f_to_kind(Kind::Uint8)?.f_to_device(Device::Cpu)?;
-    let probabilities = match with_probabilities {
-        true => Vec::try_from(probabilities.f_to_device(Device::Cpu)?.f_flatten(0, -1)?)?,
-        false => Vec::new(),
-    };
-    Ok(Rows { ids: Vec::try_from(ids.f_flatten(0, -1)?)?, probabilities })
 }

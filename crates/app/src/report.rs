@@ -1,143 +1,209 @@
-//! Formats scores for the log, for stdout and for programs.
+//! `app report`: one self-contained HTML page about a run.
 
+use crate::cli::{self, Which};
+use crate::common::closer::{self, Best, Closer, Look};
+use crate::common::config::Config;
+use crate::common::environment;
+use crate::common::files::folder;
+use crate::common::identity;
+use crate::common::inputs::input_of_validation;
+use crate::common::network::Trained;
+use crate::common::output::show;
+use crate::common::run::Run;
+use crate::common::trained::{build, find, load};
+use crate::common::usage::usage;
+use ::report::{Bin, Class, Evaluation, Picture, Report, Sample, Status};
 use anyhow::{Context, Result};
-use contract::{Scores, listed};
-use data::{Noted, Passed, Split};
-use serde_json::{Map, Value, json};
-pub use session::score;
-use std::io::ErrorKind;
+use contract::{Plain, Progress};
+use data::Loader;
+use executors::Validator;
+use metric::{Confusion, Predicted};
+use session::{Lock, is_held};
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use terminal::{Step, Watch};
 
-/// Maximum number of samples named in a log line.
-const NAMED: usize = 50;
+/// Maximum number of best samples on the page, and of worst samples.
+pub const SAMPLES: usize = 8;
 
-/// Prints to stdout, with terminal control characters escaped ([`terminal::clean`]; JSON keeps its meaning). A closed
-/// pipe (`| head`) is no error.
-pub fn print(text: &str) -> Result<()> {
-    match terminal::print(&terminal::clean(text)) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("writing to stdout"),
-        _ => Ok(()),
+/// `app report`
+pub fn run(args: &cli::Report) -> Result<()> {
+    let run = Run::trained(args.run.as_deref())?;
+    if let Some(output) = &args.output {
+        let compared = args.compare.iter().map(PathBuf::as_path);
+        check(output, compared.chain([&*run.folder]), args.overwrite)?;
     }
+    let which = cli::Trained { run: Some(run.folder.clone()), checkpoint: Which::Best };
+    let looked = load(&which, &args.set).and_then(|trained| evaluate(&trained));
+    let path = write(&run, None, &args.compare, args.output.as_deref(), looked)?;
+    show(&path.display().to_string());
+    Ok(())
 }
 
-/// Prints the result of work that is done and saved elsewhere. A failure to print is only a warning.
-pub fn show(text: &str) {
-    match terminal::show(&terminal::clean(text)) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            log::warn!("All is done, but the result was not printed: writing to stdout: {error}");
-        }
-        _ => {}
+/// Checks that the page may be written to `output`: the path is free, or holds a page that this program made, or holds
+/// a file that `overwrite` allows to replace and that is not part of one of `runs`.
+fn check<'a>(output: &Path, mut runs: impl Iterator<Item = &'a Path>, overwrite: bool) -> Result<()> {
+    let shown = output.display();
+    let about = match fs::symlink_metadata(output) {
+        Ok(about) => about,
+        Err(_) if folder(output).is_dir() => return Ok(()),
+        Err(_) => return Err(usage(format!("--output {shown}: there is no folder {}", folder(output).display()))),
+    };
+    if about.is_file() && ::report::is_page(output) {
+        return Ok(());
     }
-}
-
-/// Returns ` at RATE images/s`, or nothing if the rate is not known.
-pub fn at_rate(rate: f64, digits: usize) -> String {
-    if rate.is_finite() { format!(" at {rate:.digits$} images/s") } else { String::new() }
-}
-
-/// Joins the lines of a table. Line breaks in names are escaped.
-pub fn lines(lines: &[String]) -> String {
-    lines.iter().map(|line| terminal::clean_line(line)).collect::<Vec<_>>().join("\n")
-}
-
-/// Warns of samples that were left out just now.
-pub fn skipped(passed: &[Passed]) {
-    for Passed { name, reason } in passed {
-        log::warn!("Skipped sample '{name}': {reason}");
+    let place = folder(output).canonicalize().with_context(|| shown.to_string())?;
+    if runs.any(|run| run.canonicalize().is_ok_and(|run| place.starts_with(run))) {
+        return Err(usage(format!("--output {shown} is part of a run and no report: name another file")));
     }
-}
-
-/// Warns of samples of a split that will be left out.
-pub fn skipped_of<'p>(split: Split, passed: impl IntoIterator<Item = &'p Passed>) {
-    for Passed { name, reason } in passed {
-        log::warn!("Skipped the {split} sample '{name}': {reason}");
+    if about.is_dir() || !(overwrite && (about.is_file() || about.is_symlink())) {
+        return Err(usage(format!(
+            "--output {shown} is there, and is no report of this program: name another file, or add --overwrite to replace it"
+        )));
     }
+    Ok(())
 }
 
-/// Warns of contents of image files that are ignored, once for all files.
-pub fn noted(noted: &Noted) {
-    noted.lines().iter().for_each(|line| log::warn!("{line}"));
+/// Returns whether a finished run lacks its page, or has one older than its last checkpoint.
+pub fn is_due(run: &Run, config: &Config) -> Result<bool> {
+    let written = |path: &Path| path.metadata().and_then(|about| about.modified()).ok();
+    let newest = run.store(&config.checkpoint).list()?.iter().filter_map(|path| written(path)).max();
+    Ok(!run.report().is_file() || written(&run.report()) < newest)
 }
 
-/// Prints a line of JSON about an image that cannot be read.
-pub fn broken(passed: &Passed) -> Result<()> {
-    print(&json!({ "name": passed.name, "error": passed.reason }).to_string())
-}
-
-/// Warns, at the end, of all samples that were left out.
-pub fn all_skipped(passed: &[Passed]) {
-    if !passed.is_empty() {
-        let names = listed(passed.iter().map(|passed| &passed.name), NAMED);
-        log::warn!("{} samples could not be loaded and were left out: {names}", passed.len());
-    }
-}
-
-/// Formats a table: the totals, then a row for each class.
-pub fn table(scores: &Scores, classes: &[String]) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for (name, value) in scores.iter().filter(|(name, _)| !name.contains('/')) {
-        let value = if name == "pixels" { format!("{value:.0}") } else { format!("{value:.4}") };
-        lines.push(format!("{name:<16} {value}"));
-    }
-    lines.push(format!("\n{:<16} {:<8} dice", "class", "iou"));
-    for class in classes {
-        let shown = terminal::clean_line(class);
-        let of = |name: &str| match score(scores, &format!("{name}/{class}")) {
-            value if value.is_nan() => "absent".to_string(),
-            value => format!("{value:.4}"),
-        };
-        lines.push(format!("{shown:<16} {:<8} {}", of("iou"), of("dice")));
-    }
-    lines.join("\n")
-}
-
-/// Returns one JSON object: the totals by name, `iou` and `dice` by class. A class that does not occur is null.
-pub fn object(scores: &Scores) -> Map<String, Value> {
-    let mut object = Map::new();
-    for (name, value) in scores {
-        match name.split_once('/') {
-            None if name == "pixels" => drop(object.insert(name.clone(), json!(*value as u64))),
-            None => drop(object.insert(name.clone(), json!(value))),
-            Some((group, class)) => {
-                let group = object.entry(group).or_insert_with(|| json!({}));
-                group[class] = json!(value);
+/// Writes the page of a finished run into its folder. Shows the `best` look of the training, with its validation data,
+/// if that is one at the best checkpoint; else evaluates that checkpoint. `lock` is the run's.
+pub fn finished(run: &Run, config: &Config, lock: Option<&Lock>, best: Option<(&Best, &Loader)>) -> Result<()> {
+    let look = || {
+        let (checkpoint, snapshot) = find(run, &Which::Best, config)?;
+        match best.filter(|(best, _)| best.at == snapshot.progress) {
+            Some((best, input)) => evaluation(&checkpoint, best.at, input, &config.data, &best.confusion, &best.look),
+            None => {
+                let own = identity::used(&snapshot, &checkpoint.display().to_string(), config)?;
+                evaluate(&build(own, checkpoint, snapshot)?)
             }
         }
-    }
-    object
+    };
+    let look = look();
+    // Checked again, since the look takes a while.
+    lock.map_or(Ok(()), Lock::check)?;
+    let written = write(run, Some(Status::Finished), &[], None, look);
+    let path = written.with_context(|| {
+        let folder = run.folder.display();
+        format!("{folder} is trained, and its page was not written (to try again: app report --run {folder})")
+    })?;
+    log::info!("Wrote the report: {}", path.display());
+    Ok(())
 }
 
-/// Returns the classes, each with its value in class maps and its colour.
-pub fn classes(config: &data::Config) -> Value {
-    let class = |(id, (name, color))| json!({ "id": id, "name": name, "color": color });
-    (0..).zip(config.classes().into_iter().zip(config.colors())).map(class).collect::<Vec<Value>>().into()
+/// The evaluation of a network and its classes. The classes differ from those of `config.json` if that was changed
+/// since.
+type Looked = (Evaluation, Vec<Class>);
+
+fn write(
+    run: &Run,
+    status: Option<Status>,
+    compare: &[PathBuf],
+    output: Option<&Path>,
+    looked: Result<Looked>,
+) -> Result<PathBuf> {
+    let mut about = read(run)?;
+    about.status = status.unwrap_or(about.status);
+    about.evaluation = match looked {
+        Ok((evaluation, classes)) => {
+            about.classes = classes;
+            Some(evaluation)
+        }
+        // The page still has its curves.
+        Err(error) => {
+            log::warn!("The report has no predictions, since the best checkpoint could not be evaluated: {error:#}");
+            None
+        }
+    };
+    let compare = compare.iter().map(|folder| read(&Run::at(folder))).collect::<Result<_>>()?;
+    let path = output.map_or_else(|| run.report(), PathBuf::from);
+    Report { run: about, compare }.write(&path)?;
+    Ok(path)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn scores() -> Scores {
-        [("loss", 0.5), ("mean_iou", 0.25), ("iou/pet", 0.25), ("iou/sky", f64::NAN), ("pixels", 12.0)]
-            .map(|(name, value)| (name.to_string(), value))
-            .to_vec()
+/// Reads a run from its folder.
+fn read(run: &Run) -> Result<::report::Run> {
+    let mut about = ::report::Run::read(&run.folder)?;
+    let config = run.config()?;
+    about.classes = classes(&config.data);
+    // In the current format, so that runs of several versions can be compared.
+    about.config = serde_json::to_value(&config)?;
+    about.environment = environment::kept(&run.folder)?;
+    if is_held(&run.folder) {
+        about.status = Status::Running;
     }
+    Ok(about)
+}
 
-    #[test]
-    fn a_rate_that_is_not_known_is_not_said() {
-        assert_eq!([at_rate(12.34, 1), at_rate(f64::NAN, 0), at_rate(f64::INFINITY, 0)], [" at 12.3 images/s", "", ""]);
-    }
+fn classes(data: &data::Config) -> Vec<Class> {
+    data.classes().into_iter().zip(data.colors()).map(|(name, color)| Class { name, color: color.0 }).collect()
+}
 
-    #[test]
-    fn classes_are_grouped_and_absent_ones_are_null() {
-        let expected = json!({"loss": 0.5, "mean_iou": 0.25, "iou": {"pet": 0.25, "sky": null}, "pixels": 12});
-        assert_eq!(Value::Object(object(&scores())), expected);
-    }
+/// Evaluates a network on its validation data.
+fn evaluate(trained: &Trained) -> Result<Looked> {
+    let Trained { config, network, checkpoint, progress, .. } = trained;
+    let input = input_of_validation(config, network.device)?;
+    let loss_fn = config.loss.build(network.device)?;
+    let (mut scores, mut look) = (network.metric()?, Look::new(network, 0, SAMPLES)?);
+    let mut watch = Watch::new("Report", 0, input.samples());
+    let mut closer = Closer { scores: &mut scores, look: Some(&mut look) };
+    let measured = Validator::new(&Plain(network.model.as_ref()), &input, &loss_fn, &mut closer).test(|samples| {
+        watch.step(&Step { samples, ..Step::default() });
+        ControlFlow::Continue(())
+    })?;
+    measured.context("the validation was interrupted")?;
+    drop(watch);
+    evaluation(checkpoint, *progress, &input, &config.data, &scores.confusion()?, &look)
+}
 
-    #[test]
-    fn a_table_has_a_row_for_each_class() {
-        let table = table(&scores(), &["pet".into(), "sky".into()]);
-        let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert!(rows.contains(&vec!["pet", "0.2500", "absent"]) && rows.contains(&vec!["sky", "absent", "absent"]));
-        assert!(rows.contains(&vec!["pixels", "12"]));
+/// Converts a look to the evaluation that the page shows.
+fn evaluation(
+    checkpoint: &Path,
+    at: Progress,
+    input: &Loader,
+    data: &data::Config,
+    matrix: &Confusion,
+    look: &Look,
+) -> Result<Looked> {
+    let (known, [height, width]) = (classes(data), data.size());
+    let classes = known.len();
+    let scores = look.gallery.scores()?.concat();
+    let pixels = u64::from(height) * u64::from(width) * scores.len() as u64;
+    let count = |target, predicted| u64::try_from(matrix.count(target, predicted)).unwrap_or(0);
+    let row = |target| (0..classes).map(|predicted| count(target, predicted)).collect();
+    // In a small data set, no sample is among both the best and the worst.
+    let scored = scores.iter().filter(|score| !score.is_nan()).count();
+    let samples = |mut predicted: Vec<Predicted>, most: usize| -> Result<Vec<Sample>> {
+        predicted.truncate(most.min(SAMPLES));
+        let shown = closer::show(input, data, &predicted)?;
+        Ok(shown.into_iter().zip(predicted).map(|(shown, predicted)| sample(shown, predicted.score)).collect())
+    };
+    let bin = |bin: metric::Confidence| Bin { confidence_sum: bin.sum, correct: bin.correct, count: bin.count };
+    let evaluation = Evaluation {
+        checkpoint: checkpoint.file_name().unwrap_or_default().display().to_string(),
+        epoch: at.epoch,
+        confusion: (0..classes).map(row).collect(),
+        ignored: pixels.saturating_sub(u64::try_from(matrix.pixels())?),
+        calibration: look.detail.calibration()?.into_iter().map(bin).collect(),
+        best: samples(look.gallery.best()?, scored.div_ceil(2))?,
+        worst: samples(look.gallery.worst()?, scored / 2)?,
+    };
+    Ok((evaluation, known))
+}
+
+fn sample(shown: closer::Shown, score: f64) -> Sample {
+    let (width, height) = (shown.photograph.width() as usize, shown.photograph.height() as usize);
+    Sample {
+        name: shown.name,
+        score,
+        input: Picture { width, height, rgb: shown.photograph.into_raw() },
+        target: shown.target.into_raw(),
+        prediction: shown.prediction.into_raw(),
     }
 }

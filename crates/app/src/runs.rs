@@ -4,9 +4,9 @@ mod differences;
 mod look;
 
 use crate::cli;
-use crate::report;
-use crate::run::{RUNS, Run};
-use crate::usage::usage;
+use crate::common::output;
+use crate::common::run::{RUNS, Run};
+use crate::common::usage::usage;
 use anyhow::{Context, Result};
 use differences::{Differing, differing};
 use look::{Looked, Problem, look};
@@ -38,15 +38,15 @@ pub fn run(args: &cli::Runs) -> Result<()> {
     let differing = differing(&configs);
     if args.json {
         let now = SystemTime::now();
-        return report::print(&runs.iter().zip(&differing).map(|of| object(of, now)).collect::<Value>().to_string());
+        return output::print(&runs.iter().zip(&differing).map(|of| object(of, now)).collect::<Value>().to_string());
     }
     if runs.is_empty() {
         let folder = folder.display();
-        return report::print(&format!(
+        return output::print(&format!(
             "No runs in {folder}: train one (app train), or name another folder (app runs DIR)"
         ));
     }
-    report::print(&table(&runs, &differing, SystemTime::now()))
+    output::print(&table(&runs, &differing, SystemTime::now()))
 }
 
 /// Returns the folders that hold a `config.json`: those inside `folder`, or else `folder` itself. A folder of runs is

@@ -1,22 +1,28 @@
 //! `app train`: the six things, and in one visible order what becomes of the events: guard, log, validate, write down,
 //! save, stop.
 
+mod complete;
+mod graph;
+mod longer;
+mod parts;
+mod pictures;
+mod replay;
 mod settings;
+mod start;
 
 use crate::cli;
-use crate::closer::{Best, Closer};
-use crate::complete::complete;
-use crate::parts::Parts;
-use crate::pictures::Pictures;
-use crate::replay;
-use crate::report;
-use crate::snapshot;
-use crate::start::{Start, start};
+use crate::common::closer::{Best, Closer};
+use crate::common::output;
+use crate::common::snapshot;
 use anyhow::Result;
+use complete::complete;
 use contract::Plain;
 use executors::{Trainer, Validator};
+use parts::Parts;
+use pictures::Pictures;
 use session::{Outcome, RESUMABLE, Reached, Session, Signals};
 use settings::{check_best, keep, settings};
+use start::{Start, start};
 use std::process::ExitCode;
 
 /// `app train`, which listens to `signals` since the program began.
@@ -44,7 +50,7 @@ pub fn run(args: &cli::Train, signals: &Signals) -> Result<ExitCode> {
     };
     let Some(table) = ended.table else { return Ok(ended.status) };
     // The run is done, and what else belongs to it is made, whether or not anybody can read this.
-    report::show(&table);
+    output::show(&table);
     doubts.iter().for_each(|doubt| log::warn!("{doubt}"));
     complete(&start, Some((ended.best.as_ref(), &validation_input)))
 }
@@ -79,7 +85,7 @@ pub fn train(start: &mut Start, parts: &mut Parts, signals: &Signals, args: &cli
         let Some(reached) = session.next(&mut training)? else { break };
         match reached {
             Reached::Epoch { progress, scores, .. } => {
-                log::debug!("Training acc over epoch: {:.4}", report::score(&scores, "accuracy"));
+                log::debug!("Training acc over epoch: {:.4}", output::score(&scores, "accuracy"));
                 let mut look = session.with(&mut training, |session| Ok(pictures.look(session)?))?;
                 let mut metric = Closer { scores: validation_metric, look: look.as_mut() };
                 let mut validator = Validator::new(model, validation_input, loss_fn, &mut metric).after(progress.epoch);
@@ -89,7 +95,7 @@ pub fn train(start: &mut Start, parts: &mut Parts, signals: &Signals, args: &cli
                         Ok(pictures.validated(session, progress, confusion, look)?)
                     })?;
                 }
-                skipped.iter().for_each(|skipped| report::skipped(&skipped.fresh()));
+                skipped.iter().for_each(|skipped| output::skipped(&skipped.fresh()));
                 session.epoch(&mut training, &scores)?;
             }
             _ if session.is_asked_to_validate() => {
@@ -109,8 +115,8 @@ pub fn train(start: &mut Start, parts: &mut Parts, signals: &Signals, args: &cli
         run.keep_if_missing(config)?;
         return Ok(Ended { status: ExitCode::from(RESUMABLE), table: None, best: None });
     }
-    skipped.iter().for_each(|skipped| report::all_skipped(&skipped.all()));
-    let table = report::table(session.validation(), &network.classes);
+    skipped.iter().for_each(|skipped| output::all_skipped(&skipped.all()));
+    let table = output::table(session.validation(), &network.classes);
     Ok(Ended { status: ExitCode::SUCCESS, table: Some(table), best: pictures.best })
 }
 

@@ -5,10 +5,10 @@
 //! compared.
 
 use crate::cli;
-use crate::config::Config;
-use crate::report;
-use crate::run::Run;
-use crate::usage::usage;
+use crate::common::config::Config;
+use crate::common::output;
+use crate::common::run::Run;
+use crate::common::usage::usage;
 use anyhow::{Context, Result, bail, ensure};
 use checkpoint::Snapshot;
 use serde_json::Value;
@@ -67,12 +67,12 @@ pub fn run(args: &cli::VerifyResume) -> Result<ExitCode> {
     trial.finish(&interrupted)?;
 
     let (table, same) = compare(&straight, &interrupted)?;
-    report::print(&table)?;
+    output::print(&table)?;
     if !same {
         log::error!("Resuming is NOT exact here; both runs are kept in {}", args.folder.display());
         return Ok(ExitCode::FAILURE);
     }
-    report::print(&format!("Killed {} times and resumed: the same to the bit.", args.interrupts))?;
+    output::print(&format!("Killed {} times and resumed: the same to the bit.", args.interrupts))?;
     fs::remove_dir_all(&args.folder).with_context(|| format!("removing {}", args.folder.display()))?;
     Ok(ExitCode::SUCCESS)
 }

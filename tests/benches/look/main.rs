@@ -14,7 +14,7 @@ const BATCH: i64 = 16;
 const CLASSES: i64 = 3;
 const SIDE: i64 = 128;
 const ROUNDS: usize = 31;
-/// As in crates/app/src/closer.rs.
+/// As in crates/app/src/common/closer.rs.
 const STRIDE: NonZeroU16 = NonZeroU16::new(2).unwrap();
 const FIRST: usize = 4;
 const EXTREMES: usize = 8;

@@ -1,6 +1,6 @@
 //! Offers measured class weights and normalisation as JSON to paste into a configuration.
 
-use crate::config::Config;
+use crate::common::config::Config;
 use contract::listed;
 use data::Statistics;
 

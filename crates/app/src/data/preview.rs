@@ -1,11 +1,11 @@
 //! `app data preview`: contact sheets of the samples that the network will see.
 
 use crate::cli;
-use crate::files::{Partial, Replace};
-use crate::paint;
-use crate::parts;
-use crate::seal::seal;
-use crate::targets::{Inputs, Targets};
+use crate::common::files::{Partial, Replace};
+use crate::common::inputs;
+use crate::common::paint;
+use crate::common::seal::seal;
+use crate::common::targets::{Inputs, Targets};
 use anyhow::{Context, Result};
 use contract::{Batch, Input};
 use data::{Config, Loader, Split};
@@ -19,7 +19,7 @@ const GAP: u32 = 4;
 
 /// `app data preview`
 pub fn run(args: &cli::Preview) -> Result<()> {
-    let config = crate::config::Config::configured(&args.data)?;
+    let config = crate::common::config::Config::configured(&args.data)?;
     let replace = Replace::with(args.overwrite);
     let name_of = |epoch: u64| args.output.join(format!("train-epoch-{}.png", epoch + 1));
     let validation = args.output.join("validation.png");
@@ -33,11 +33,11 @@ pub fn run(args: &cli::Preview) -> Result<()> {
         partial.check(replace)?;
         partial.place()
     };
-    let train = parts::input(&config, Split::Train, Device::Cpu)?;
+    let train = inputs::input(&config, Split::Train, Device::Cpu)?;
     for epoch in 0..args.epochs {
         draw(&train, epoch, &name_of(epoch))?;
     }
-    draw(&parts::input(&config, Split::Validation, Device::Cpu)?, 0, &validation)?;
+    draw(&inputs::input(&config, Split::Validation, Device::Cpu)?, 0, &validation)?;
     log::info!("Drew {} epochs of training and the validation data into {}", args.epochs, args.output.display());
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! Formats the findings about a data set as tables for people.
 
 use super::offers::offers;
-use crate::bounds::bounded;
-use crate::config::Config;
+use crate::common::bounds::bounded;
+use crate::common::config::Config;
 use data::{Finding, Report, Severity, Sizes, Statistics};
 
 /// Maximum number of findings of a kind, and of samples and files of a finding, in the table; all are in the JSON.
@@ -30,7 +30,7 @@ pub fn check(report: &Report) -> String {
         (0, 0) => "Nothing odd was found.".into(),
         _ => format!("{} and {} were found.", counted(errors, "error"), counted(warnings, "warning")),
     });
-    crate::report::lines(&lines)
+    crate::common::output::lines(&lines)
 }
 
 /// Formats the statistics of each split, and the values that belong into a configuration.
@@ -46,7 +46,7 @@ pub fn stats(report: &Report, config: &Config) -> String {
         lines.push("For the configuration, from the training data:".into());
         lines.extend(offers(train, config));
     }
-    crate::report::lines(&lines)
+    crate::common::output::lines(&lines)
 }
 
 fn finding(finding: &Finding) -> String {

@@ -1,9 +1,8 @@
 //! The parity gate: nothing is published that differs from the trained network.
 
-use crate::config::Config;
-use crate::export::normalized;
-use crate::parts::Network;
-use crate::saved;
+use crate::common::config::Config;
+use crate::common::network::{Network, normalized};
+use crate::common::saved;
 use anyhow::{Context, Error, Result, bail};
 use contract::Input;
 use data::{Loader, LoaderConfig, Order, Split};

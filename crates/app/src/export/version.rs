@@ -1,7 +1,7 @@
 //! A version of a saved network: a numbered folder that exists whole or not at all.
 
-use crate::files;
-use crate::usage::usage;
+use crate::common::files;
+use crate::common::usage::usage;
 use anyhow::{Context, Result};
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -276,7 +276,7 @@ mod tests {
         assert_eq!(at("runs/old/checkpoints/step-5").unwrap(), Path::new("old"));
         for path in ["passed/step-5", "runs/old/rejected/step-5"] {
             let error = at(path).unwrap_err();
-            assert!(error.is::<crate::usage::Usage>());
+            assert!(error.is::<crate::common::usage::Usage>());
             assert!(error.to_string().contains("lies in no run") && error.to_string().contains("--output"), "{error}");
         }
     }

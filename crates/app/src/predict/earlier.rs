@@ -1,8 +1,7 @@
 //! Recognises predictions of earlier runs, which are no images to predict.
 
-use super::LEGEND;
-use crate::files::folder;
-use crate::seal::is_ours;
+use crate::common::files::folder;
+use crate::common::seal::is_ours;
 use data::Orientation;
 use png::{BitDepth, ColorType, Decoder};
 use serde_json::Value;
@@ -10,6 +9,9 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+
+/// Name of the file next to the class maps that explains their values.
+pub const LEGEND: &str = "classes.json";
 
 /// Suffixes of the pictures written along with a class map. A number follows the last one.
 const BESIDE: [&str; 4] = ["_overlay", "_contour", "_color", "_probability_"];

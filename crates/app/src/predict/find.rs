@@ -1,9 +1,9 @@
 //! Finds the images to predict.
 
 use super::earlier::Earlier;
-use crate::report;
-use crate::seal::is_ours;
-use crate::usage::usage;
+use crate::common::output;
+use crate::common::seal::is_ours;
+use crate::common::usage::usage;
 use anyhow::{Result, bail};
 use data::{Orientation, Passed};
 use std::collections::BTreeMap;
@@ -141,8 +141,8 @@ impl Found {
 
     /// Reports the files that cannot be read, each with its reason.
     pub fn tell_broken(&self, json: bool) -> Result<()> {
-        report::skipped(&self.broken);
-        self.broken.iter().filter(|_| json).try_for_each(report::broken)
+        output::skipped(&self.broken);
+        self.broken.iter().filter(|_| json).try_for_each(output::broken)
     }
 }
 

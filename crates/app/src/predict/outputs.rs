@@ -4,9 +4,9 @@ mod npy;
 mod png;
 
 use crate::cli::Also;
-use crate::files::{Partial, Replace};
-use crate::paint::{self, Style};
-use crate::seal::{PROBABILITIES, probabilities_of};
+use crate::common::files::{Partial, Replace};
+use crate::common::paint::{self, Style};
+use crate::common::seal::{PROBABILITIES, probabilities_of};
 use ::png::{BitDepth, ColorType};
 use anyhow::{Context, Result};
 use data::{Color, Orientation, Strips};
@@ -14,6 +14,7 @@ use npy::Npy;
 use png::Png;
 use std::fs;
 use std::path::{Path, PathBuf};
+use tch::{Device, Kind, Tensor};
 
 /// Predictions for some rows of an image.
 pub struct Rows {
@@ -21,6 +22,18 @@ pub struct Rows {
     pub ids: Vec<u8>,
     /// `[K, rows, width]` probabilities of the classes; empty if not requested.
     pub probabilities: Vec<f32>,
+}
+
+impl Rows {
+    /// Converts `[K, rows, W]` probabilities, which are kept `with_probabilities`.
+    pub fn of(probabilities: &Tensor, with_probabilities: bool) -> Result<Self> {
+        let ids = probabilities.f_argmax(0, false)?.f_to_kind(Kind::Uint8)?.f_to_device(Device::Cpu)?;
+        let probabilities = match with_probabilities {
+            true => Vec::try_from(probabilities.f_to_device(Device::Cpu)?.f_flatten(0, -1)?)?,
+            false => Vec::new(),
+        };
+        Ok(Self { ids: Vec::try_from(ids.f_flatten(0, -1)?)?, probabilities })
+    }
 }
 
 /// Output files of every image, and their style.

@@ -3,9 +3,9 @@
 
 use super::enlarge::Enlarger;
 use super::find::{Picture, Pictures};
-use super::rows;
+use super::outputs::Rows;
 use super::writer::{Image, Work, Writer};
-use crate::report;
+use crate::common::output;
 use anyhow::{Error, Result};
 use contract::{BoxError, TorchError, caught};
 use data::{Dataset, Images, Orientation, Passed, Rectangle, Sample, Strips};
@@ -65,7 +65,7 @@ impl InTiles<'_> {
                     Read::Rows(_) => continue,
                 };
                 if let Some(passed) = failed {
-                    report::skipped(std::slice::from_ref(&passed));
+                    output::skipped(std::slice::from_ref(&passed));
                     writer.send(Work::Broken(passed.clone()))?;
                     broken.push(passed);
                 }
@@ -96,7 +96,7 @@ impl InTiles<'_> {
             })?;
             Ok(band.tile(place, part, self.channels, self.device).map_err(TorchError::from)?)
         };
-        let send = |probabilities: &Tensor| writer.send(Work::Rows(rows(probabilities, self.with_probabilities)?));
+        let send = |probabilities: &Tensor| writer.send(Work::Rows(Rows::of(probabilities, self.with_probabilities)?));
         let write = |_, probabilities: &Tensor| {
             match &mut enlarger {
                 Some(enlarger) => enlarger.add(probabilities, send)?,

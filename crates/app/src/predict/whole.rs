@@ -2,9 +2,9 @@
 
 use super::enlarge::Enlarger;
 use super::find::{Picture, Pictures};
-use super::rows;
+use super::outputs::Rows;
 use super::writer::{Image, Work, Writer};
-use crate::report;
+use crate::common::output;
 use anyhow::{Context, Result};
 use contract::Plain;
 use data::{Images, Loader, LoaderConfig, Order, Passed, Split};
@@ -32,7 +32,7 @@ impl Whole<'_> {
         for prediction in Predictor::new(&Plain(self.model), &input).predict() {
             let prediction = prediction?;
             for passed in input.skipped().fresh() {
-                report::skipped(std::slice::from_ref(&passed));
+                output::skipped(std::slice::from_ref(&passed));
                 writer.send(Work::Broken(passed))?;
                 told();
             }
@@ -50,6 +50,6 @@ impl Whole<'_> {
         let part = self.images.rectangle(picture.size)?;
         writer.send(Work::Image(Image::of(&prediction.name, picture)))?;
         Enlarger::new(part, picture.size)
-            .add(&prediction.probabilities()?, |part| writer.send(Work::Rows(rows(part, self.with_probabilities)?)))
+            .add(&prediction.probabilities()?, |part| writer.send(Work::Rows(Rows::of(part, self.with_probabilities)?)))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::find::{Picture, Pictures};
 use super::outputs::{Outputs, Plan, Rows};
-use crate::report;
+use crate::common::output;
 use anyhow::{Result, anyhow};
 use data::Passed;
 use serde_json::{Value, json};
@@ -97,12 +97,12 @@ pub fn write(
                     && let Some((image, outputs)) = image.take()
                 {
                     outputs.finish()?;
-                    json.map_or(Ok(()), |classes| report::print(&told(&image, classes, &areas).to_string()))?;
+                    json.map_or(Ok(()), |classes| output::print(&told(&image, classes, &areas).to_string()))?;
                 }
             }
             Work::Broken(passed) => {
                 image = None;
-                json.map_or(Ok(()), |_| report::broken(&passed))?;
+                json.map_or(Ok(()), |_| output::broken(&passed))?;
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Examines a run by its folder. Changes nothing in it, and does not disturb the process that trains it.
 
-use crate::run::Run;
+use crate::common::run::Run;
 use checkpoint::{Config, step_of};
 use serde::Deserialize;
 use serde_json::Value;

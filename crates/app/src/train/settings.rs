@@ -1,16 +1,18 @@
 //! Settings of the session of `app train`, and what the run folder keeps of them.
 
 use crate::cli;
-use crate::config::{self, Config};
-use crate::environment;
-use crate::files;
-use crate::identity;
-use crate::longer;
-use crate::parts::{Network, Parts};
-use crate::pictures::{COMPARED, Pictures};
-use crate::run::Run;
-use crate::start::Start;
-use crate::usage::usage;
+use crate::common::config::{self, Config};
+use crate::common::environment;
+use crate::common::files;
+use crate::common::identity;
+use crate::common::network::Network;
+use crate::common::origin;
+use crate::common::run::Run;
+use crate::common::usage::usage;
+use crate::train::longer;
+use crate::train::parts::Parts;
+use crate::train::pictures::{COMPARED, Pictures};
+use crate::train::start::Start;
 use anyhow::{Error, Result};
 use checkpoint::Mode;
 use contract::Metric;
@@ -25,7 +27,7 @@ pub fn settings(start: &mut Start, parts: &Parts, args: &cli::Train) -> Result<S
     if let Some((path, snapshot)) = start.opened.checkpoint() {
         start.changes.extend(identity::compare_about(path, snapshot, &about, &args.allow)?);
         start.changes.iter().for_each(|(why, change)| log::info!("{why}: {change}"));
-        let before = identity::config(snapshot, &path.display().to_string())?;
+        let before = origin::config(snapshot, &path.display().to_string())?;
         longer::tell(&before, &start.config, snapshot.progress, parts.input.len());
     }
     let config = &start.config;

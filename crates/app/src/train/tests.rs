@@ -4,7 +4,7 @@ mod failing;
 
 use super::*;
 use crate::cli::{Cli, Command};
-use crate::config::Config;
+use crate::common::config::Config;
 use checkpoint::Store;
 use clap::Parser;
 use contract::{Batches, Input, Stateful};

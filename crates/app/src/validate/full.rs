@@ -1,11 +1,11 @@
 //! `app validate --full`: scores class maps of whole images, as `app predict` writes them, against the masks at their
 //! own size.
 
-use super::Measured;
+use super::samples::{self, Measured};
 use crate::cli::How;
+use crate::common::network::Trained;
+use crate::common::output;
 use crate::predict::{self, Picture, Pictures, Work};
-use crate::report;
-use crate::trained::Trained;
 use anyhow::{Context, Result, ensure};
 use data::{Dataset, IGNORE, Split};
 use metric::Confusion;
@@ -23,15 +23,15 @@ const SCORED_ON: &str = "all pixels of the masks, in the masks' own size";
 pub fn measure(trained: Trained, how: &How) -> Result<Measured> {
     let dataset = trained.config.data.open(Split::Validation)?;
     if dataset.paths(0)?.is_empty() {
-        return super::measure(trained);
+        return samples::measure(trained);
     }
     let Trained { config, network, .. } = trained;
     let data = &config.data;
     let (loader, classes) = (data.loader(), network.classes.clone());
     // Comes before the first prediction: a wrong label ends this early.
     let verified = data::verify_all_but(loader.max_skipped, dataset.as_ref(), classes.len() as u64, loader.workers)?;
-    report::skipped_of(Split::Validation, verified.passed.iter().map(|(_, passed)| passed));
-    report::noted(&verified.noted);
+    output::skipped_of(Split::Validation, verified.passed.iter().map(|(_, passed)| passed));
+    output::noted(&verified.noted);
     let (mut pictures, mut indices) = (Pictures::new(), HashMap::new());
     for index in 0..dataset.len() {
         let mut name = dataset.name(index);
@@ -55,14 +55,14 @@ pub fn measure(trained: Trained, how: &How) -> Result<Measured> {
         |writer| predict::each(network, data, how, false, &pictures, writer, told),
     )?;
     let samples = (pictures.len() - broken.len()) as u64;
-    log::info!("{samples} samples{}", report::at_rate(watch.rate(), 1));
+    log::info!("{samples} samples{}", output::at_rate(watch.rate(), 1));
     drop(watch);
     let passed: Vec<_> = verified.passed.into_iter().map(|(_, passed)| passed).chain(broken).collect();
     if let Some(last) = passed.last().filter(|_| passed.len() as u64 > loader.max_skipped) {
         let most = loader.max_skipped;
         anyhow::bail!("sample '{}': {}; data.loader.max_skipped allows {most}", last.name, last.reason);
     }
-    report::all_skipped(&passed);
+    output::all_skipped(&passed);
     Ok(Measured { scores: confusion.scores(&classes), samples, scored_on: SCORED_ON.into() })
 }
 

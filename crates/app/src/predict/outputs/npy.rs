@@ -1,7 +1,7 @@
 //! Writes NumPy files: `[K, H, W]` f32 (NumPy Enhancement Proposal 1, version 1.0).
 
-use crate::files::Partial;
-use crate::seal::checksum;
+use crate::common::files::Partial;
+use crate::common::seal::checksum;
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};

@@ -1,7 +1,7 @@
 //! Writes a PNG file row by row.
 
-use crate::files::Partial;
-use crate::seal::seal;
+use crate::common::files::Partial;
+use crate::common::seal::seal;
 use anyhow::{Context, Result};
 use png::{BitDepth, ColorType, Compression, Encoder, StreamWriter};
 use std::fs::File;

@@ -2,7 +2,7 @@
 //! failed.
 
 use super::*;
-use crate::parts::Network;
+use crate::common::network::Network;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};

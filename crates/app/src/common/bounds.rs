@@ -2,7 +2,7 @@
 //! Also explains running out of memory, and names the keys that make a batch smaller.
 
 use crate::cli::Command;
-use crate::config::Config;
+use crate::common::config::Config;
 use contract::OUT_OF_MEMORY;
 use log::{Log, Metadata, Record};
 use std::sync::{Mutex, PoisonError};

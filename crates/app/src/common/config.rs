@@ -16,8 +16,8 @@ pub use saved::FORMAT;
 pub use words::{nearest, nearest_key};
 
 use crate::cli::Configured;
-use crate::report;
-use crate::usage::usage;
+use crate::common::output;
+use crate::common::usage::usage;
 use anyhow::{Context, Result};
 use contract::Invalid;
 use schemars::JsonSchema;
@@ -29,7 +29,7 @@ use strict::Problem;
 use tch::Cuda;
 
 /// Built-in configuration, the default of a new run.
-pub const SHAPES: &str = include_str!("../../../configs/shapes.json");
+pub const SHAPES: &str = include_str!("../../../../configs/shapes.json");
 
 /// Configuration of a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -232,5 +232,5 @@ fn value(text: &str, origin: &str) -> Result<Value> {
 
 /// `app schema`
 pub fn schema() -> Result<()> {
-    report::print(&serde_json::to_string_pretty(&schemars::schema_for!(Config))?)
+    output::print(&serde_json::to_string_pretty(&schemars::schema_for!(Config))?)
 }

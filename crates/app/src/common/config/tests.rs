@@ -6,7 +6,7 @@ use std::fs;
 
 fn refused(text: &str) -> String {
     let error = Config::parse(text, "my.json").unwrap_err();
-    assert!(error.is::<crate::usage::Usage>(), "{error:#} must end with status 2");
+    assert!(error.is::<crate::common::usage::Usage>(), "{error:#} must end with status 2");
     error.to_string()
 }
 

@@ -1,9 +1,9 @@
 //! `app model summary`: the layers of a network and their cost.
 
 use crate::cli;
-use crate::config::Config;
-use crate::parts::Network;
-use crate::report;
+use crate::common::config::Config;
+use crate::common::network::Network;
+use crate::common::output;
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::json;
@@ -48,7 +48,7 @@ pub fn run(args: &cli::Summary) -> Result<()> {
         let totals = json!({
             "input": input, "layers": rows, "parameters": all, "trained": trained, "flops": flops, "activation_bytes": bytes,
         });
-        return report::print(&totals.to_string());
+        return output::print(&totals.to_string());
     }
     let mut lines = vec![line(["layer", "operation", "output", "parameters", "GFLOP", "MB"].map(String::from))];
     lines.extend(rows.iter().map(|row| {
@@ -65,7 +65,7 @@ pub fn run(args: &cli::Summary) -> Result<()> {
     lines.push(format!("\n{all} parameters, {trained} of them trained"));
     lines.push(format!("{:.3} GFLOP for {} (convolutions; forward)", flops as f64 / 1e9, shape(&input)));
     lines.push(format!("{:.1} MB of activations, which training keeps", bytes as f64 / 1e6));
-    report::print(&lines.join("\n"))
+    output::print(&lines.join("\n"))
 }
 
 fn shape(size: &[i64]) -> String {

@@ -1,10 +1,10 @@
 //! `app train --replay`: reruns a rejected batch with the weights it met, to see where it breaks.
 
-use crate::identity;
-use crate::kernels;
-use crate::parts::Network;
-use crate::report;
-use crate::snapshot::restore_weights;
+use crate::common::kernels;
+use crate::common::network::Network;
+use crate::common::origin;
+use crate::common::output;
+use crate::common::snapshot::restore_weights;
 use anyhow::{Context, Result, bail};
 use contract::{Batch, Loss, TorchError, caught};
 use session::BATCH;
@@ -19,7 +19,7 @@ pub fn run(rejected: &Path, changes: &[String]) -> Result<ExitCode> {
     let (Some(batch), Some(about)) = (snapshot.states.get(BATCH), snapshot.about.get("rejected")) else {
         bail!("{} holds no batch: take a folder that a run left under rejected/", rejected.display());
     };
-    let config = identity::config(&snapshot, &rejected.display().to_string())?.with(changes)?;
+    let config = origin::config(&snapshot, &rejected.display().to_string())?.with(changes)?;
     // With the kernels of the run that rejected it.
     let network = Network::build_with(&config, kernels::of_checkpoint(rejected, &snapshot, &config)?)?;
     restore_weights(&snapshot, &network)?;
@@ -63,7 +63,7 @@ pub fn run(rejected: &Path, changes: &[String]) -> Result<ExitCode> {
         true => "All is finite this time: the trouble does not come from this batch and these weights alone.".into(),
         false => format!("As in the run, where the loss was {}.", about["loss"].as_str().unwrap_or("unknown")),
     });
-    report::print(&lines.join("\n"))?;
+    output::print(&lines.join("\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,11 +1,12 @@
 //! Finds the starting point of a training: folder, configuration and checkpoint.
 
 use crate::cli;
-use crate::config::Config;
-use crate::identity::{self, Passed};
-use crate::run::Run;
-use crate::trained;
-use crate::usage::Usage;
+use crate::common::config::Config;
+use crate::common::identity::{self, Passed};
+use crate::common::origin;
+use crate::common::run::Run;
+use crate::common::trained;
+use crate::common::usage::Usage;
 use anyhow::Result;
 use contract::Progress;
 use session::{Lock, Opened, Resume};
@@ -43,12 +44,12 @@ pub fn start(args: &cli::Train) -> Result<Start> {
             // A configuration that cannot be read is reported where it is needed.
             let before = match named {
                 _ if args.resume == Resume::Never => None,
-                Some((path, snapshot)) => identity::config(snapshot, &path.display().to_string()).ok(),
+                Some((path, snapshot)) => origin::config(snapshot, &path.display().to_string()).ok(),
                 None => run.config().ok(),
             };
             Config::given(Some(file), &args.set, before.as_ref())?
         }
-        (None, Some((path, snapshot))) => identity::config(snapshot, &path.display().to_string())?.with(&args.set)?,
+        (None, Some((path, snapshot))) => origin::config(snapshot, &path.display().to_string())?.with(&args.set)?,
         (None, None) if run.exists() => run.config()?.with(&args.set)?,
         (None, None) => Config::given(None, &args.set, None)?,
     };

@@ -1,8 +1,9 @@
 //! Completes a finished run: report and saved network.
 
-use crate::closer::Best;
-use crate::start::Start;
-use crate::{export, files, page};
+use crate::common::closer::Best;
+use crate::common::files;
+use crate::train::start::Start;
+use crate::{export, report};
 use anyhow::Result;
 use data::Loader;
 use std::process::ExitCode;
@@ -18,8 +19,8 @@ pub fn complete(start: &Start, just: Option<(Option<&Best>, &Loader)>) -> Result
         files::clean(&run.folder, Duration::ZERO);
     }
     let best = just.and_then(|(best, input)| Some((best?, input)));
-    let page = || match config.summary.report && (just.is_some() || page::is_due(run, config)?) {
-        true => make(start, || page::finished(run, config, start.lock(), best)),
+    let page = || match config.summary.report && (just.is_some() || report::is_due(run, config)?) {
+        true => make(start, || report::finished(run, config, start.lock(), best)),
         false => Ok(()),
     };
     let network = || match config.export.at_end && (just.is_some() || export::is_due(run, config)?) {
@@ -30,7 +31,7 @@ pub fn complete(start: &Start, just: Option<(Option<&Best>, &Loader)>) -> Result
         (Ok(()), Ok(())) => Ok(ExitCode::SUCCESS),
         (Err(error), Ok(())) | (Ok(()), Err(error)) => Err(error),
         (Err(first), Err(second)) => {
-            log::error!("{}", crate::in_words(&first));
+            log::error!("{}", crate::common::usage::in_words(&first));
             Err(second)
         }
     }

@@ -1,6 +1,6 @@
 //! Restores the weights of a checkpoint.
 
-use crate::parts::Network;
+use crate::common::network::Network;
 use anyhow::{Context, Result};
 use checkpoint::Snapshot;
 use contract::{StateDict, Stateful};

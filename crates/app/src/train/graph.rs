@@ -4,8 +4,8 @@
 //! convolution before it, if there is one. Consecutive operators at the same height and width share a box, so that the
 //! collapsed graph shows encoder and decoder.
 
-use crate::config::Config;
-use crate::parts::Network;
+use crate::common::config::Config;
+use crate::common::network::Network;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use summary::{Graph, Node};

@@ -1,11 +1,10 @@
 //! `model.json`: the description of a saved network, for all who run it, this program included.
 
-use crate::config::Config;
-use crate::identity;
-use crate::parts::Network;
-use crate::report;
-use crate::trained::Trained;
-use crate::usage::usage;
+use crate::common::config::Config;
+use crate::common::network::{Network, Trained};
+use crate::common::origin;
+use crate::common::output;
+use crate::common::usage::usage;
 use anyhow::{Context, Result, ensure};
 use checkpoint::Snapshot;
 use contract::{Progress, StateDict, Stateful};
@@ -63,7 +62,7 @@ pub fn description(trained: &Trained) -> Value {
     };
     json!({
         "format": VERSION,
-        "classes": report::classes(data),
+        "classes": output::classes(data),
         "input": tensor(INPUT, data.channels() as usize, "RGB or grey, from 0 to 1"),
         "output": tensor(OUTPUT, data.classes().len(), "logits"),
         "size": data.size(),
@@ -95,7 +94,7 @@ pub fn is_of(folder: &Path, snapshot: &Snapshot) -> bool {
     let text = read(&folder.join(DESCRIPTION), LONGEST).ok();
     let known: Option<Known> = text.and_then(|text| serde_json::from_slice(&text).ok());
     // A description has the configuration in the format of the program that saved it.
-    let config = |about: &Value| identity::recorded(about, "").ok();
+    let config = |about: &Value| origin::recorded(about, "").ok();
     known.is_some_and(|Known { run: Origin { epoch, step, about }, .. }| {
         (epoch, step) == (snapshot.progress.epoch, snapshot.progress.step)
             && about["data"] == snapshot.about["data"]
@@ -119,7 +118,7 @@ pub fn load(folder: &Path, changes: &[String]) -> Result<Trained> {
     let text = read(&path, LONGEST).map_err(none)?;
     let Known { format, files, run } = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
     ensure!(format == VERSION, "{} has format {format}, and this program reads {VERSION}", path.display());
-    let config = identity::recorded(&run.about, &path.display().to_string())?.elsewhere()?;
+    let config = origin::recorded(&run.about, &path.display().to_string())?.elsewhere()?;
     // A saved network computes in f32, wherever it was trained.
     let config = config.with(&["model.precision=fp32".into()])?;
     let found = [Format::Safetensors, Format::TorchScript]

@@ -1,7 +1,7 @@
 //! Writes files that exist whole or not at all, and do not replace what they should not.
 
-use crate::seal::is_ours;
-use crate::usage::usage;
+use crate::common::seal::is_ours;
+use crate::common::usage::usage;
 use anyhow::{Context, Result};
 use std::fs::{self, File};
 use std::io::Write;

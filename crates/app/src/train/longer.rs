@@ -1,6 +1,6 @@
 //! Reports how the learning rate changes when a resumed run has another number of epochs.
 
-use crate::config::Config;
+use crate::common::config::Config;
 use contract::Progress;
 
 /// Logs the learning rate at which training resumes at `from`, if the new number of epochs changes it.

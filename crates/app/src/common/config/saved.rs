@@ -4,7 +4,7 @@
 //! for new runs and not for old ones. A key that was removed is accepted there, and only there.
 
 use super::{Config, strict};
-use crate::usage::usage;
+use crate::common::usage::usage;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn one_of_a_newer_program_is_refused_with_the_way_out() {
         let error = Config::parse_saved(r#"{"format": 3}"#, "runs/x/config.json").unwrap_err();
-        assert!(error.is::<crate::usage::Usage>());
+        assert!(error.is::<crate::common::usage::Usage>());
         assert!(error.to_string().starts_with("runs/x/config.json has format 3, and this program reads"), "{error}");
         for wrong in [r#""two""#, "0", "-1", "1.5", "null"] {
             let error = Config::parse(&format!(r#"{{"format": {wrong}}}"#), "my.json").unwrap_err().to_string();

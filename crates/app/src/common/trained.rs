@@ -3,36 +3,19 @@
 
 use crate::cli;
 use crate::cli::Which;
-use crate::config::Config;
-use crate::identity;
-use crate::parts::Network;
-use crate::run::Run;
-use crate::saved;
-use crate::snapshot;
-use crate::usage::usage;
+use crate::common::config::Config;
+use crate::common::identity;
+use crate::common::network::{Network, Trained};
+use crate::common::origin;
+use crate::common::run::Run;
+use crate::common::saved;
+use crate::common::snapshot;
+use crate::common::usage::usage;
 use anyhow::Result;
 use checkpoint::Snapshot;
-use contract::Progress;
-use serde_json::Value;
 use session::valid;
-use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-
-/// A trained network.
-pub struct Trained {
-    /// Configuration that it was trained with, with the changes of the command line.
-    pub config: Config,
-    pub network: Network,
-    /// Folder of the checkpoint or the saved network that its weights come from.
-    pub checkpoint: PathBuf,
-    /// Progress of its training.
-    pub progress: Progress,
-    /// Validation scores of the checkpoint.
-    pub scores: BTreeMap<String, f64>,
-    /// Record of the checkpoint's origin.
-    pub about: Value,
-}
 
 /// Loads the network that the command line names: a run's, or a saved one.
 pub fn used(which: &cli::Used, changes: &[String]) -> Result<Trained> {
@@ -48,7 +31,7 @@ pub fn load(which: &cli::Trained, changes: &[String]) -> Result<Trained> {
     let run = match (&which.checkpoint, &which.run) {
         (Which::At(path), None) => {
             let snapshot = read(path)?;
-            let config = identity::config(&snapshot, &path.display().to_string())?.elsewhere()?.with(changes)?;
+            let config = origin::config(&snapshot, &path.display().to_string())?.elsewhere()?.with(changes)?;
             return build(config, path.clone(), snapshot);
         }
         (Which::At(path), Some(folder)) => {

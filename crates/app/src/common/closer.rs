@@ -1,7 +1,7 @@
 //! Collects confidence statistics and example predictions in the same validation pass as the scores.
 
-use crate::paint;
-use crate::parts::Network;
+use crate::common::network::Network;
+use crate::common::paint;
 use anyhow::{Context, Result};
 use checkpoint::Mode;
 use contract::{Batch, BoxError, Metric, Outputs, Progress, Scores, StateDict, StateError, Stateful, TorchError};

@@ -1,7 +1,7 @@
 //! Checks the files that a command is about to write: all are known, and each may be written, before the first one is.
 
-use crate::files::{Replace, folder};
-use crate::usage::usage;
+use crate::common::files::{Replace, folder};
+use crate::common::usage::usage;
 use anyhow::{Context, Result};
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, Metadata};
@@ -238,7 +238,10 @@ mod tests {
             targets.check()
         };
         let error = check(Replace::Ours).unwrap_err();
-        assert!(error.is::<crate::usage::Usage>() && error.to_string().contains("c.png, 1 others; name"), "{error}");
+        assert!(
+            error.is::<crate::common::usage::Usage>() && error.to_string().contains("c.png, 1 others; name"),
+            "{error}"
+        );
         check(Replace::All).unwrap();
         // A folder or a device is never replaced, and a file is no folder.
         fs::create_dir(path("f.png")).unwrap();

@@ -1,13 +1,13 @@
 //! Writes the part of the log that is for TensorBoard alone: pictures, distributions, curves, and a description of the
 //! run.
 
-use crate::closer::{self, Best, Look, Shown};
-use crate::config::{Config, flat};
-use crate::graph;
-use crate::page;
-use crate::paint::{self, Style};
-use crate::parts::Network;
-use crate::report;
+use crate::common::closer::{self, Best, Look, Shown};
+use crate::common::config::{Config, flat};
+use crate::common::network::Network;
+use crate::common::output;
+use crate::common::paint::{self, Style};
+use crate::report::SAMPLES;
+use crate::train::graph;
 use anyhow::Result;
 use contract::Progress;
 use data::{Color, Loader};
@@ -82,7 +82,7 @@ impl<'p> Pictures<'p> {
         Ok(match (summary.tensorboard, summary.report) {
             (false, false) => None,
             (true, false) => Some(Look::new(self.network, first, first)?),
-            (_, true) => Some(Look::new(self.network, first, first.max(page::SAMPLES))?),
+            (_, true) => Some(Look::new(self.network, first, first.max(SAMPLES))?),
         })
     }
 
@@ -99,7 +99,7 @@ impl<'p> Pictures<'p> {
         if let Some(look) = look {
             self.write(session, at, &look)?;
             let checkpoint = &self.config.checkpoint;
-            let score = report::score(session.validation(), &checkpoint.best);
+            let score = output::score(session.validation(), &checkpoint.best);
             self.best = Best::of(self.best.take(), checkpoint.mode, score, at, (confusion, look));
         }
         self.histograms(session, at)

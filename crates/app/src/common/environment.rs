@@ -1,8 +1,8 @@
 //! Hardware and libraries that a run is trained with.
 
-use crate::files::publish;
-use crate::kernels;
-use crate::parts::Network;
+use crate::common::files::publish;
+use crate::common::kernels;
+use crate::common::network::Network;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 use std::io;

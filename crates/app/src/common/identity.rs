@@ -1,9 +1,10 @@
 //! Origin of a checkpoint (configuration, data, programs), and the check that a run may resume from it.
 
-use crate::config::{self, Config};
-use crate::kernels;
-use crate::parts::Network;
-use crate::usage::usage;
+use crate::common::config::{self, Config};
+use crate::common::kernels;
+use crate::common::network::Network;
+use crate::common::origin;
+use crate::common::usage::usage;
 use anyhow::Result;
 use checkpoint::Snapshot;
 use data::{Fingerprint, Split};
@@ -82,24 +83,11 @@ pub fn about(config: &Config, data: &[Fingerprint; 2], network: &Network) -> Res
     }))
 }
 
-/// Returns the configuration that a checkpoint was trained with.
-pub fn config(snapshot: &Snapshot, origin: &str) -> Result<Config> {
-    recorded(&snapshot.about, origin)
-}
-
-/// Returns the configuration in the record of a checkpoint or a saved network.
-pub fn recorded(about: &Value, origin: &str) -> Result<Config> {
-    let config = about.get("config").ok_or_else(|| {
-        usage(format!("{origin} does not say with which configuration it was trained: app train did not write it"))
-    })?;
-    Config::parse_saved(&config.to_string(), origin)
-}
-
 /// Returns the configuration for using a network of the folder `run`: that of its checkpoint. Keys that affect neither
 /// the weights nor the network's input (location of the data, device, cache, export) are taken from the present
 /// `config.json` of the run.
 pub fn used(snapshot: &Snapshot, origin: &str, run: &Config) -> Result<Config> {
-    let (mut own, run) = (config(snapshot, origin)?.saved()?, run.saved()?);
+    let (mut own, run) = (origin::config(snapshot, origin)?.saved()?, run.saved()?);
     for key in TAKEN_OVER {
         let at = format!("/{}", key.trim_end_matches('.').replace('.', "/"));
         if let (Some(own), Some(run)) = (own.pointer_mut(&at), run.pointer(&at)) {
@@ -113,7 +101,7 @@ pub fn used(snapshot: &Snapshot, origin: &str, run: &Config) -> Result<Config> {
 /// normalisation.
 pub fn compare_start(path: &Path, snapshot: &Snapshot, config: &Config) {
     // Checkpoints of other programs have no such record.
-    let Ok(before) = self::config(snapshot, &path.display().to_string()) else { return };
+    let Ok(before) = origin::config(snapshot, &path.display().to_string()) else { return };
     let (path, classes) = (path.display(), [&before, config].map(|config| config.data.classes()));
     let head = config.model.common().weights.as_ref().is_none_or(|weights| !weights.skip_head && !weights.encoder_only);
     if head && classes[0] != classes[1] {
@@ -140,7 +128,7 @@ pub type Passed = (&'static str, String);
 /// Refuses to resume from the checkpoint at `path` with a configuration that differs in a key that matters, unless
 /// `allow` names it (a key, or a section with all its keys). Returns the differences that pass.
 pub fn compare_config(path: &Path, snapshot: &Snapshot, config: &Config, allow: &[String]) -> Result<Vec<Passed>> {
-    let before = self::config(snapshot, &path.display().to_string())?;
+    let before = origin::config(snapshot, &path.display().to_string())?;
     let mut differences = config::differences(&before, config);
     // Class names are compared by `compare_about`, for every kind of data; colours do not affect the weights.
     differences.retain(|(key, ..)| key != "data.classes");
@@ -255,7 +243,7 @@ mod tests {
         let found = used(&snapshot, "x", &config(json!({ "kind": "shapes" }), 4)).unwrap();
         assert_eq!((found.export.samples, found.data.size()), (4, [8, 8]));
         assert_eq!(found.saved().unwrap()["data"]["root"], "data");
-        let error = recorded(&json!({}), "x").unwrap_err().to_string();
+        let error = origin::recorded(&json!({}), "x").unwrap_err().to_string();
         assert!(error.contains("does not say with which configuration"), "{error}");
     }
 

@@ -1,7 +1,7 @@
 //! Keeps a network's kernels from one checkpoint to the next, since kernels differ in rounding.
 
-use crate::config::Config;
-use crate::identity;
+use crate::common::config::Config;
+use crate::common::origin;
 use anyhow::Result;
 use checkpoint::Snapshot;
 use model::{Fused, is_here};
@@ -36,7 +36,7 @@ pub fn in_words(kernels: Kernels, device: Device) -> String {
 /// Returns the kernels to resume with from the checkpoint at `path`: those it was trained with, if the configuration
 /// asks for the same as before and this processor has them.
 pub fn of_checkpoint(path: &Path, snapshot: &Snapshot, config: &Config) -> Result<Kernels> {
-    let before = identity::config(snapshot, &path.display().to_string())?;
+    let before = origin::config(snapshot, &path.display().to_string())?;
     let (before, now) = (before.model.common(), config.model.common());
     let chosen = now.fused.kernels(now.precision);
     if (before.fused, before.precision) != (now.fused, now.precision) {

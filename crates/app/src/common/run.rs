@@ -1,8 +1,8 @@
 //! A run folder: `config.json`, `checkpoints/`, `logs/`, `metrics.jsonl`.
 
-use crate::config::Config;
-use crate::files::publish;
-use crate::usage::usage;
+use crate::common::config::Config;
+use crate::common::files::publish;
+use crate::common::usage::usage;
 use anyhow::{Context, Result};
 use checkpoint::Store;
 use session::Folder;

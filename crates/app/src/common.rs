@@ -1,0 +1,21 @@
+//! What the subcommands share.
+
+pub mod bounds;
+pub mod closer;
+pub mod config;
+pub mod environment;
+pub mod files;
+pub mod identity;
+pub mod inputs;
+pub mod kernels;
+pub mod network;
+pub mod origin;
+pub mod output;
+pub mod paint;
+pub mod run;
+pub mod saved;
+pub mod seal;
+pub mod snapshot;
+pub mod targets;
+pub mod trained;
+pub mod usage;

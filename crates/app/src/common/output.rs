@@ -1,0 +1,143 @@
+//! Formats scores for the log, for stdout and for programs.
+
+use anyhow::{Context, Result};
+use contract::{Scores, listed};
+use data::{Noted, Passed, Split};
+use serde_json::{Map, Value, json};
+pub use session::score;
+use std::io::ErrorKind;
+
+/// Maximum number of samples named in a log line.
+const NAMED: usize = 50;
+
+/// Prints to stdout, with terminal control characters escaped ([`terminal::clean`]; JSON keeps its meaning). A closed
+/// pipe (`| head`) is no error.
+pub fn print(text: &str) -> Result<()> {
+    match terminal::print(&terminal::clean(text)) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("writing to stdout"),
+        _ => Ok(()),
+    }
+}
+
+/// Prints the result of work that is done and saved elsewhere. A failure to print is only a warning.
+pub fn show(text: &str) {
+    match terminal::show(&terminal::clean(text)) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            log::warn!("All is done, but the result was not printed: writing to stdout: {error}");
+        }
+        _ => {}
+    }
+}
+
+/// Returns ` at RATE images/s`, or nothing if the rate is not known.
+pub fn at_rate(rate: f64, digits: usize) -> String {
+    if rate.is_finite() { format!(" at {rate:.digits$} images/s") } else { String::new() }
+}
+
+/// Joins the lines of a table. Line breaks in names are escaped.
+pub fn lines(lines: &[String]) -> String {
+    lines.iter().map(|line| terminal::clean_line(line)).collect::<Vec<_>>().join("\n")
+}
+
+/// Warns of samples that were left out just now.
+pub fn skipped(passed: &[Passed]) {
+    for Passed { name, reason } in passed {
+        log::warn!("Skipped sample '{name}': {reason}");
+    }
+}
+
+/// Warns of samples of a split that will be left out.
+pub fn skipped_of<'p>(split: Split, passed: impl IntoIterator<Item = &'p Passed>) {
+    for Passed { name, reason } in passed {
+        log::warn!("Skipped the {split} sample '{name}': {reason}");
+    }
+}
+
+/// Warns of contents of image files that are ignored, once for all files.
+pub fn noted(noted: &Noted) {
+    noted.lines().iter().for_each(|line| log::warn!("{line}"));
+}
+
+/// Prints a line of JSON about an image that cannot be read.
+pub fn broken(passed: &Passed) -> Result<()> {
+    print(&json!({ "name": passed.name, "error": passed.reason }).to_string())
+}
+
+/// Warns, at the end, of all samples that were left out.
+pub fn all_skipped(passed: &[Passed]) {
+    if !passed.is_empty() {
+        let names = listed(passed.iter().map(|passed| &passed.name), NAMED);
+        log::warn!("{} samples could not be loaded and were left out: {names}", passed.len());
+    }
+}
+
+/// Formats a table: the totals, then a row for each class.
+pub fn table(scores: &Scores, classes: &[String]) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for (name, value) in scores.iter().filter(|(name, _)| !name.contains('/')) {
+        let value = if name == "pixels" { format!("{value:.0}") } else { format!("{value:.4}") };
+        lines.push(format!("{name:<16} {value}"));
+    }
+    lines.push(format!("\n{:<16} {:<8} dice", "class", "iou"));
+    for class in classes {
+        let shown = terminal::clean_line(class);
+        let of = |name: &str| match score(scores, &format!("{name}/{class}")) {
+            value if value.is_nan() => "absent".to_string(),
+            value => format!("{value:.4}"),
+        };
+        lines.push(format!("{shown:<16} {:<8} {}", of("iou"), of("dice")));
+    }
+    lines.join("\n")
+}
+
+/// Returns one JSON object: the totals by name, `iou` and `dice` by class. A class that does not occur is null.
+pub fn object(scores: &Scores) -> Map<String, Value> {
+    let mut object = Map::new();
+    for (name, value) in scores {
+        match name.split_once('/') {
+            None if name == "pixels" => drop(object.insert(name.clone(), json!(*value as u64))),
+            None => drop(object.insert(name.clone(), json!(value))),
+            Some((group, class)) => {
+                let group = object.entry(group).or_insert_with(|| json!({}));
+                group[class] = json!(value);
+            }
+        }
+    }
+    object
+}
+
+/// Returns the classes, each with its value in class maps and its colour.
+pub fn classes(config: &data::Config) -> Value {
+    let class = |(id, (name, color))| json!({ "id": id, "name": name, "color": color });
+    (0..).zip(config.classes().into_iter().zip(config.colors())).map(class).collect::<Vec<Value>>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scores() -> Scores {
+        [("loss", 0.5), ("mean_iou", 0.25), ("iou/pet", 0.25), ("iou/sky", f64::NAN), ("pixels", 12.0)]
+            .map(|(name, value)| (name.to_string(), value))
+            .to_vec()
+    }
+
+    #[test]
+    fn a_rate_that_is_not_known_is_not_said() {
+        assert_eq!([at_rate(12.34, 1), at_rate(f64::NAN, 0), at_rate(f64::INFINITY, 0)], [" at 12.3 images/s", "", ""]);
+    }
+
+    #[test]
+    fn classes_are_grouped_and_absent_ones_are_null() {
+        let expected = json!({"loss": 0.5, "mean_iou": 0.25, "iou": {"pet": 0.25, "sky": null}, "pixels": 12});
+        assert_eq!(Value::Object(object(&scores())), expected);
+    }
+
+    #[test]
+    fn a_table_has_a_row_for_each_class() {
+        let table = table(&scores(), &["pet".into(), "sky".into()]);
+        let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert!(rows.contains(&vec!["pet", "0.2500", "absent"]) && rows.contains(&vec!["sky", "absent", "absent"]));
+        assert!(rows.contains(&vec!["pixels", "12"]));
+    }
+}

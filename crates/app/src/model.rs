@@ -1,0 +1,3 @@
+//! `app model`: looks at networks.
+
+pub mod summary;

@@ -1,0 +1,105 @@
+//! Builds the objects that a training needs from a configuration.
+
+use crate::common::config::Config;
+use crate::common::identity;
+use crate::common::inputs::judged;
+use crate::common::kernels;
+use crate::common::network::Network;
+use crate::common::snapshot;
+use crate::common::trained;
+use crate::common::usage::usage;
+use anyhow::{Context, Result};
+use checkpoint::Snapshot;
+use contract::{Input, Stateful};
+use data::{Fingerprint, Loader, Skipped, Split};
+use metric::Segmentation;
+use optim::{Gradients, Optim};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Everything that training needs.
+pub struct Parts {
+    /// Network, with its initial weights.
+    pub network: Network,
+    /// Training data: shuffled, augmented.
+    pub input: Box<dyn Input>,
+    /// Validation data: in order, not augmented.
+    pub validation_input: Loader,
+    /// Samples that training and validation leave out.
+    pub skipped: [Arc<Skipped>; 2],
+    /// Warnings that scores mean little, since the labels leave too little of the data.
+    pub doubts: Vec<String>,
+    /// Fingerprints of the training and the validation data.
+    pub fingerprints: [Fingerprint; 2],
+    /// Loss function.
+    pub loss_fn: loss::Sum,
+    /// Optimizer with its schedule.
+    pub optimizer: Optim,
+    /// Handle to request the optimizer's gradients.
+    pub gradients: Gradients,
+    /// Metric of training epochs.
+    pub metric: Segmentation,
+    /// Metric of validations.
+    pub validation_metric: Segmentation,
+}
+
+impl Parts {
+    /// Builds all parts, and reads every mask of the data once. A run that resumes `from` a checkpoint keeps its
+    /// kernels, and will have its weights, so `model.weights` is not read.
+    pub fn build(config: &Config, from: Option<&(PathBuf, Snapshot)>) -> Result<Self> {
+        let network = match from {
+            Some((path, snapshot)) => Network::build_with(config, kernels::of_checkpoint(path, snapshot, config)?)?,
+            None => {
+                let network = Network::build(config)?;
+                warm_start(&network, config)?;
+                network
+            }
+        };
+        let (input, doubt) = judged(config, Split::Train, network.device)?;
+        let (validation_input, of_validation) = judged(config, Split::Validation, network.device)?;
+        let updates_per_epoch = config.optimizer.updates_per_epoch(input.len());
+        let length = optim::Length { updates_per_epoch, epochs: config.train.epochs };
+        let built = config.optimizer.build(contract::parameters(&network.store), config.schedule.clone(), length);
+        let mut optimizer = built.map_err(|error| match error {
+            optim::Error::Invalid(invalid) => usage(format!("optimizer.{invalid}")),
+            error => anyhow::Error::new(error).context("building the optimizer"),
+        })?;
+        optimizer = optimizer.averaging(Stateful::state(&network.store))?;
+        if config.model.common().precision.needs_loss_scale() {
+            optimizer = optimizer.scaling_the_loss()?;
+        }
+        Ok(Self {
+            fingerprints: [input.fingerprint()?, validation_input.fingerprint()?],
+            skipped: [input.skipped(), validation_input.skipped()],
+            doubts: [doubt, of_validation].into_iter().flatten().collect(),
+            input: Box::new(input),
+            validation_input,
+            loss_fn: config.loss.build(network.device)?,
+            gradients: optimizer.asked_gradients(),
+            optimizer,
+            metric: network.metric()?,
+            validation_metric: network.metric()?,
+            network,
+        })
+    }
+}
+
+/// Replaces the drawn weights by those that the configuration starts from, if any.
+fn warm_start(network: &Network, config: &Config) -> Result<()> {
+    let Some(weights) = &config.model.common().weights else { return Ok(()) };
+    let path = &weights.path;
+    let found = if path.is_dir() {
+        let mut start = trained::read(path).context("model.weights.path")?;
+        identity::compare_start(path, &start, config);
+        start.states.remove(snapshot::MODEL).unwrap_or_default()
+    } else {
+        weights::read(path)?
+    };
+    let mut own = Stateful::state(&network.store);
+    let tensors = own.len();
+    let adopted = model::adopt(found, &own, weights).with_context(|| path.display().to_string())?;
+    own.retain(|name, _| adopted.contains_key(name));
+    contract::load(&own, &adopted).with_context(|| path.display().to_string())?;
+    log::info!("Starting from {} ({} of {tensors} tensors)", path.display(), own.len());
+    Ok(())
+}
