@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// Each crate and those of the project that it knows, dev-dependencies aside. `app` may know all and is left out.
-const KNOWS: [(&str, &[&str]); 18] = [
+const KNOWS: [(&str, &[&str]); 19] = [
     ("regular", &[]),
     ("rpath", &[]),
     ("contract", &[]),
@@ -36,6 +36,7 @@ const KNOWS: [(&str, &[&str]); 18] = [
     ("export", &["contract", "torch-ext"]),
     ("executors", &["contract", "torch-ext"]),
     ("session", &["checkpoint", "contract", "executors", "regular", "summary", "terminal", "torch-ext"]),
+    ("saved", &["contract", "data", "executors", "export", "model", "regular", "weights"]),
     // The facade, which only names the others.
     (
         "oxiseg",
@@ -55,6 +56,7 @@ const KNOWS: [(&str, &[&str]); 18] = [
             "export",
             "executors",
             "session",
+            "saved",
         ],
     ),
 ];

@@ -57,7 +57,7 @@ mod stored;
 
 pub use data::Image;
 pub use description::{Agreement, Class, DESCRIPTION, Description, Origin, Port, VERSION, classes};
-pub use enlarge::Enlarger;
+pub use enlarge::{Enlarger, class_ids};
 pub use error::Error;
 pub use file::Checksum;
 pub use format::{FORMAT, Resolve, keep_young, upgrade};

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::description::{Class, Description, classes};
-use crate::enlarge::Enlarger;
+use crate::enlarge::{Enlarger, class_ids};
 use crate::stored::{Content, Sections, Stored, load_weights, normalized};
 use contract::{Plain, caught};
 use data::{Dataset, Image, Images, Loader, LoaderConfig, Order, Rectangle, Sample, Split};
@@ -169,8 +169,7 @@ impl Model {
         }
         let mut class_map = Vec::with_capacity(size[0] as usize * size[1] as usize);
         Enlarger::new(part, size).add(&seen, |rows| {
-            let ids = rows.f_argmax(0, false)?.f_to_kind(Kind::Uint8)?.f_to_device(Device::Cpu)?;
-            class_map.extend(Vec::<u8>::try_from(ids.f_flatten(0, -1)?)?);
+            class_map.extend(class_ids(rows)?);
             Ok::<_, Error>(())
         })?;
         Ok(Prediction { size, class_map, seen, part })

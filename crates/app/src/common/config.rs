@@ -11,8 +11,8 @@ mod tests;
 mod text;
 mod words;
 
+pub use ::saved::FORMAT;
 pub use edit::{differences, flat, keys};
-pub use saved::FORMAT;
 pub use words::{nearest, nearest_key};
 
 use crate::cli::Configured;

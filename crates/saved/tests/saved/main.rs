@@ -62,8 +62,12 @@ impl Place {
         // Tests run at once, and libtorch has one random generator for all of them.
         for (name, tensor) in store.state() {
             let count = tensor.numel() as i64;
-            let wave = (Tensor::arange(count, (Kind::Float, Device::Cpu)) * 12.9898 + count as f64).sin();
-            let value = if name.ends_with("running_var") { wave.abs() + 0.5 } else { wave };
+            let noise = (Tensor::arange(count, (Kind::Float, Device::Cpu)) * 12.9898 + count as f64).sin() * 43_758.5;
+            let value = match name.rsplit('.').next() {
+                Some("running_var") => noise.frac().abs() + 0.5,
+                Some("bias") => noise * 0.0,
+                _ => noise.frac(),
+            };
             tensor.shallow_clone().copy_(&value.view_as(&tensor));
         }
         let network: Box<dyn ModuleT> = Box::new(normalized(network, &data, Device::Cpu).unwrap());
