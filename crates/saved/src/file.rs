@@ -23,8 +23,8 @@ impl Checksum {
     }
 }
 
-/// Reads a regular file with an `allowed` number of bytes, else fails with [`ErrorKind::InvalidData`]. A file that grows,
-/// or a pipe, would take memory or time without end.
+/// Reads a regular file with an `allowed` number of bytes, else fails with [`ErrorKind::InvalidData`]. A file that
+/// grows, or a pipe, would take memory or time without end.
 pub(crate) fn read(path: &Path, allowed: RangeInclusive<u64>) -> io::Result<Vec<u8>> {
     let file = regular::open(path)?;
     let length = file.metadata()?.len();

@@ -6,7 +6,7 @@
 use crate::Error;
 use serde_json::{Map, Value, json};
 
-/// Format version that is saved. Raise it with the first change since a release that needs a row in [`CHANGES`].
+/// Format version that is saved. Raise it with the first change since a release that needs a row in `CHANGES`.
 pub const FORMAT: u64 = 2;
 
 /// Format version of configurations that name none: those of commit 7827b7c and before.

@@ -146,8 +146,8 @@ pub fn write_weights(path: &Path, state: &StateDict, kind: Kind) -> Result<(), E
     Ok(Tensor::write_safetensors(&plain, path)?)
 }
 
-/// Loads the weights of a `model.safetensors`, which may have 16 bits, into the variables of a network; `path` names the
-/// file in errors.
+/// Loads the weights of a `model.safetensors`, which may have 16 bits, into the variables of a network. `path` names
+/// the file in errors.
 ///
 /// # Errors
 ///

@@ -63,10 +63,12 @@ impl Place {
         for (name, tensor) in store.state() {
             let count = tensor.numel() as i64;
             let noise = (Tensor::arange(count, (Kind::Float, Device::Cpu)) * 12.9898 + count as f64).sin() * 43_758.5;
+            let fan_in = count as f64 / tensor.size()[0] as f64;
             let value = match name.rsplit('.').next() {
                 Some("running_var") => noise.frac().abs() + 0.5,
-                Some("bias") => noise * 0.0,
-                _ => noise.frac(),
+                Some("weight") if tensor.dim() == 4 => noise.frac() * (3.0 / fan_in).sqrt(),
+                Some("weight") => noise * 0.0 + 1.0,
+                _ => noise * 0.0,
             };
             tensor.shallow_clone().copy_(&value.view_as(&tensor));
         }
