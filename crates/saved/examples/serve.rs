@@ -17,6 +17,7 @@ use saved::Model;
 use serde_json::{Value, json};
 use std::error::Error;
 use std::io::{BufRead, Write, stdin, stdout};
+use std::process::ExitCode;
 
 /// Answers each line of `requests` until their end.
 pub fn serve(model: &Model, requests: impl BufRead, mut answers: impl Write) -> std::io::Result<()> {
@@ -43,8 +44,14 @@ fn areas(model: &Model, file: &str) -> Result<Value, saved::Error> {
     Ok(json!({ "height": height, "width": width, "classes": classes }))
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn run() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args().nth(1).ok_or("name the folder of a saved network, such as saved_models/pets/1")?;
     serve(&Model::open(folder)?, stdin().lock(), stdout().lock())?;
     Ok(())
+}
+
+fn main() -> ExitCode {
+    let Err(error) = run() else { return ExitCode::SUCCESS };
+    eprintln!("{error}");
+    ExitCode::FAILURE
 }
