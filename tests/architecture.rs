@@ -2,10 +2,12 @@
 
 mod circles;
 mod comments;
+mod decoders;
 mod imports;
 mod lexer;
 mod modules;
 mod names;
+mod pages;
 mod syntax;
 mod tokens;
 mod ways;
@@ -21,6 +23,7 @@ use std::sync::OnceLock;
 const KNOWS: [(&str, &[&str]); 19] = [
     ("regular", &[]),
     ("rpath", &[]),
+    ("testing", &[]),
     ("contract", &[]),
     ("torch-ext", &["contract"]),
     ("data", &["contract", "regular", "torch-ext"]),

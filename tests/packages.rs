@@ -84,13 +84,13 @@ fn the_facade_names_every_library_and_adds_nothing() {
             named.insert(name.replace('_', "-"), feature.take().unwrap().to_owned());
         }
     }
-    // What the contract's types are made of comes with it; build scripts and insides of crates are not for others.
+    // What the contract's types are made of comes with it; what serves builds, tests and insides is not for others.
     for part in ["tch", "torch-ext"] {
         assert_eq!(named.remove(part).as_deref(), Some("contract"), "{part}");
     }
     assert!(named.iter().all(|(name, feature)| name == feature), "{named:?}");
     let named: BTreeSet<&str> = named.keys().map(String::as_str).collect();
-    let inside = ["oxiseg", "regular", "rpath", "torch-ext"];
+    let inside = ["oxiseg", "regular", "rpath", "testing", "torch-ext"];
     let others = libraries.iter().map(|package| package.name.as_str()).filter(|name| !inside.contains(name));
     assert_eq!(named, others.collect());
 

@@ -10,12 +10,7 @@ use metric::Segmentation;
 use std::sync::Mutex;
 use tch::nn::{self, Module, ModuleT, VarStore};
 use tch::{Device, Kind, Tensor};
-
-/// Returns values between -1 and 1 that look like noise and depend only on `seed`: tests share libtorch's generator.
-pub(crate) fn noise(shape: &[i64], seed: u64) -> Tensor {
-    let places = Tensor::arange(shape.iter().product::<i64>(), (Kind::Double, Device::Cpu)) + 1.0;
-    ((places * 12.9898 + seed as f64 * 78.233).sin() * 43758.5453).frac().to_kind(Kind::Float).reshape(shape)
-}
+use testing::noise;
 
 /// Change of a batch, given its epoch and its index in the epoch.
 type Spoil = fn((u64, u64), Batch) -> Result<Batch, BoxError>;

@@ -171,8 +171,8 @@ impl ModuleT for Mirrored {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::noise;
     use tch::nn;
+    use testing::noise;
 
     /// Returns two 3×3 convolutions with a ReLU between them, without bias: a pixel's class depends on pixels up to 2
     /// away.

@@ -5,16 +5,7 @@ use super::modules::{Crate, Target, Way};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Circles that still stand: the files in each, by crate, the largest first. Entries may only get smaller.
-const KNOWN: [(&str, &[usize]); 8] = [
-    ("app", &[5]),
-    ("checkpoint", &[10]),
-    ("export", &[2, 2]),
-    ("model", &[4, 2]),
-    ("optim", &[3]),
-    ("report", &[8, 4]),
-    ("summary", &[2]),
-    ("weights", &[2]),
-];
+const KNOWN: [(&str, &[usize]); 1] = [("app", &[5])];
 
 /// Returns the pairs of files of which the first uses items of the second, with the paths that do so.
 ///

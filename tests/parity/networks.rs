@@ -6,17 +6,12 @@ use model::{Block, Config, Layers, MobileNetV2UNetConfig, ResNetUNetConfig, UNet
 use std::collections::BTreeMap;
 use std::fs;
 use tch::{Device, Kind, Tensor, nn::ModuleT, nn::VarStore};
-
-/// Returns numbers from -1 to 1, as `noise` of reference/networks.py does.
-fn noise(shape: &[i64], seed: f64) -> Tensor {
-    let places = Tensor::arange_start(1, shape.iter().product::<i64>() + 1, (Kind::Double, Device::Cpu));
-    ((places * 12.9898 + seed * 78.233).sin() * 43758.5453).frac().reshape(shape)
-}
+use testing::{noise, noise_f64};
 
 /// Returns the weights that `fill` of reference/networks.py makes.
 fn filled(state: StateDict) -> StateDict {
     let value = |seed: usize, name: &str, tensor: &Tensor| {
-        let values = noise(&tensor.size(), seed as f64);
+        let values = noise_f64(&tensor.size(), seed as u64);
         let values = match name {
             _ if tensor.dim() == 4 => values * (3.0 / tensor.get(0).numel() as f64).sqrt(),
             _ if name.ends_with("running_var") => values / 2.0 + 1.0,
@@ -32,7 +27,7 @@ fn filled(state: StateDict) -> StateDict {
 /// Asserts that a network's logits are those recorded under `name`.
 fn check(name: &str, recorded: &Recorded, store: &mut VarStore, model: &dyn ModuleT) {
     let _no_grad = tch::no_grad_guard();
-    let inputs = noise(&[2, 3, 64, 32], 1000.0).to_kind(Kind::Float);
+    let inputs = noise(&[2, 3, 64, 32], 1000);
     let compare = |mode: &str, inputs: &Tensor, train| {
         let outputs = model.forward_t(inputs, train).narrow(0, 0, 1);
         assert_close(&format!("{name}, {mode}"), &outputs, &recorded.get(&format!("{name}.{mode}")));
@@ -107,4 +102,16 @@ fn so_does_a_resnet() {
         store.load_state(&state).unwrap();
         check(&format!("imported_{name}"), &Recorded::open("networks"), &mut store, model.as_ref());
     }
+}
+
+#[test]
+fn noise_is_that_of_the_reference() {
+    // NumPy's, as `noise(torch.Size([2, 2]), 3)` of reference/networks.py:
+    // x = np.sin(np.arange(1, 5) * 12.9898 + 3 * 78.233) * 43758.5453; x - np.trunc(x)
+    let expected = [0.4199000090593472, 0.2964715612447435, -0.09670751959856716, -0.3822425615726388];
+    let values = noise_f64(&[2, 2], 3);
+    assert_eq!(values.size(), [2, 2]);
+    // Sines differ in their last bits, which the factor enlarges.
+    assert!((values.reshape([4]) - Tensor::from_slice(&expected)).abs().max().double_value(&[]) < 1e-9);
+    assert_eq!(noise(&[2, 2], 3), noise_f64(&[2, 2], 3).to_kind(Kind::Float));
 }

@@ -148,6 +148,10 @@ impl Error {
         move |source| Self::Io { doing, path: path.into(), source }
     }
 
+    pub(crate) fn refused(source: BoxError) -> Self {
+        Self::Refused { source }
+    }
+
     pub(crate) fn damaged(path: &Path, problem: impl Into<String>) -> Self {
         Self::Damaged { path: path.into(), problem: problem.into() }
     }

@@ -75,11 +75,7 @@ pub fn read(path: &Path, file: File, limit: u64) -> Result<Vec<u8>, Error> {
 
 /// Flushes `folder`, so that the names in it survive a power loss.
 pub fn sync_folder(folder: &Path) -> Result<(), Error> {
-    // Only unix lets a program open a folder and flush it.
-    if cfg!(unix) {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("flush", folder))?;
-    }
-    Ok(())
+    regular::flush_folder(folder).map_err(Error::io("flush", folder))
 }
 
 pub fn rename(from: &Path, to: &Path) -> Result<(), Error> {

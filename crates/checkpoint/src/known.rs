@@ -1,9 +1,6 @@
 //! Remembers checkpoints that were written or read once, so that a save opens none of the older ones.
 
-use crate::{
-    Error, Store,
-    manifest::{self, Manifest},
-};
+use crate::manifest::{self, Manifest};
 use contract::Progress;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -48,30 +45,27 @@ impl Kept {
     }
 }
 
-impl Store {
-    /// Remembers the checkpoint that was just published in `folder`.
-    pub(crate) fn remember(&self, folder: &Path, manifest: &Manifest) {
-        self.known.lock().insert(folder.into(), Kept::new(folder, manifest, &self.best));
+impl Known {
+    /// Remembers the checkpoint that was just published in `folder`; `best` names the score that decides.
+    pub fn remember(&self, folder: &Path, manifest: &Manifest, best: &str) {
+        self.lock().insert(folder.into(), Kept::new(folder, manifest, best));
     }
 
-    /// Returns the checkpoints whose manifest is, or once was, valid, oldest first. Reads each manifest only the first
-    /// time.
-    pub(crate) fn kept(&self) -> Result<Vec<(PathBuf, Kept)>, Error> {
-        let list = self.list()?;
-        let mut known = self.known.lock();
+    /// Returns those of the checkpoints `list` whose manifest is, or once was, valid, in its order. Reads each manifest
+    /// only the first time.
+    pub fn kept(&self, list: Vec<PathBuf>, best: &str) -> Vec<(PathBuf, Kept)> {
+        let mut known = self.lock();
         // Another checkpoint may later take the name of one that was removed or renamed.
         let there: BTreeSet<&PathBuf> = list.iter().collect();
         known.retain(|folder, _| there.contains(folder));
         let kept = list.into_iter().filter_map(|folder| {
-            let read = || Manifest::read(&folder).ok().and_then(|manifest| Kept::new(&folder, &manifest, &self.best));
+            let read = || Manifest::read(&folder).ok().and_then(|manifest| Kept::new(&folder, &manifest, best));
             let kept = known.entry(folder.clone()).or_insert_with(read).clone()?;
             Some((folder, kept))
         });
-        Ok(kept.collect())
+        kept.collect()
     }
-}
 
-impl Known {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Option<Kept>>> {
         // Entries are inserted whole, so the map is valid even after a panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

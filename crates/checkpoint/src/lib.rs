@@ -1,5 +1,26 @@
 //! Durable store of a training run's checkpoints.
 //!
+//! ```
+//! use checkpoint::{Config, Snapshot, Store};
+//! use contract::Progress;
+//! use tch::{Device, nn::VarStore};
+//!
+//! # let run = tempfile::tempdir()?;
+//! let store = Store::new(run.path().join("checkpoints"), &Config::default());
+//! let mut variables = VarStore::new(Device::Cpu);
+//! let mut weight = variables.root().ones("weight", &[3]);
+//! let progress = Progress { step: 120, ..Progress::default() };
+//! store.save(&Snapshot::new(progress).with("model", &variables))?;
+//!
+//! tch::no_grad(|| weight.zero_());
+//! let (newest, damaged) = store.newest()?;
+//! let (path, snapshot) = newest.ok_or("there is no checkpoint")?;
+//! snapshot.restore("model", &mut variables)?;
+//! assert!(path.ends_with("step-0000000120") && damaged.is_empty());
+//! assert_eq!(weight.double_value(&[0]), 1.0);
+//! # Ok::<(), contract::BoxError>(())
+//! ```
+//!
 //! A checkpoint is a folder `step-NNNNNNNNNN` that exists whole or not at all:
 //!
 //! ```text
@@ -21,6 +42,11 @@
 //! [`load`] verifies the sizes and checksums of all files before it creates the first tensor; [`Store::newest`] and
 //! [`Store::best`] skip damaged or unreadable checkpoints and name them. Nothing is recorded outside the checkpoints:
 //! the best one is found from their manifests, which the saves of a process read only once.
+//!
+//! # What it does not do
+//!
+//! It does not decide when to save, and does not lock the folder: `session` does both. One process saves into a folder
+//! at a time. Checkpoints are neither compressed nor encrypted, and stay on the file system that they were written to.
 
 mod config;
 mod error;
@@ -29,7 +55,8 @@ mod finite;
 mod hashed;
 mod known;
 mod manifest;
-mod permit;
+mod names;
+mod readable;
 mod retention;
 mod snapshot;
 mod space;
@@ -42,8 +69,10 @@ mod writer;
 pub use config::{Config, Mode, OnError};
 pub use error::Error;
 pub use manifest::NAME as MANIFEST;
-pub use permit::Permit;
+pub use names::step_of;
+pub use readable::readable;
+pub use regular::Permit;
 pub use snapshot::{Snapshot, load};
-pub use space::{Room, readable};
-pub use store::{Damaged, Found, Store, step_of};
+pub use space::Room;
+pub use store::{Damaged, Found, Store};
 pub use writer::{Saved, Writer};

@@ -89,7 +89,7 @@ impl Manifest {
             return Err(Error::damaged(&path, format!("it has {bytes} bytes, and a manifest has {LIMIT} at most")));
         }
         let manifest = Self::parse(&path, &files::read(&path, file, bytes)?)?;
-        match crate::store::step_of(folder) {
+        match crate::names::step_of(folder) {
             Some(step) if step != manifest.progress.step => {
                 Err(Error::damaged(&path, format!("it is that of step {}", manifest.progress.step)))
             }

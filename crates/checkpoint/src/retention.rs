@@ -3,7 +3,7 @@
 use crate::{
     Error, Store, files,
     known::Kept,
-    store::{hidden, step_of},
+    names::{hidden, step_of},
 };
 use contract::Progress;
 use std::{
@@ -42,7 +42,7 @@ impl Store {
             let Some(step) = step_of(path) else { continue };
             // Renamed first, so that an interrupted removal leaves no damaged checkpoint behind.
             let removed = self.folder.join(hidden(step, "removed"));
-            self.permit.ask()?;
+            self.permit.ask().map_err(Error::refused)?;
             files::rename(path, &removed)?;
             files::remove(&removed)?;
         }

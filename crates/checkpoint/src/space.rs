@@ -1,6 +1,6 @@
 //! Checks the disk's space for what a run will write, before the first step and not after the first epoch.
 
-use crate::{Error, Store};
+use crate::{Error, Store, readable};
 use std::{
     fmt,
     fs::{self, File},
@@ -43,7 +43,7 @@ impl Store {
     ///
     /// [`Error::Io`] if the folder cannot be created or written, [`Error::NoRoom`] if not even one checkpoint fits.
     pub fn prepare(&self, bytes: u64, for_good: u64, saves: u64) -> Result<Room, Error> {
-        self.permit.ask()?;
+        self.permit.ask().map_err(Error::refused)?;
         self.create_folder()?;
         self.clean()?;
         try_to_write(&self.folder.join(".trial"))?;
@@ -80,21 +80,4 @@ fn remove_file(path: &Path) -> Result<(), Error> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
         _ => Ok(()),
     }
-}
-
-/// Formats a number of bytes in powers of 1000: `370.2 MB`.
-pub fn readable(bytes: u64) -> String {
-    if bytes < 1000 {
-        return format!("{bytes} B");
-    }
-    let mut size = bytes as f64;
-    let mut unit = "";
-    for next in ["kB", "MB", "GB", "TB", "PB", "EB"] {
-        // A size that would round to 1000.0 becomes 1.0 of the next unit.
-        if !unit.is_empty() && size < 999.95 {
-            break;
-        }
-        (size, unit) = (size / 1e3, next);
-    }
-    format!("{size:.1} {unit}")
 }

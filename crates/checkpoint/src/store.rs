@@ -10,9 +10,10 @@
 use crate::{
     Config, Error, Mode, Permit, Snapshot, files,
     hashed::Hashed,
-    known::Known,
+    known::{Kept, Known},
     load,
     manifest::{self, Manifest},
+    names::{hidden, name, parse},
     snapshot::verify,
     tensors,
 };
@@ -89,19 +90,19 @@ impl Store {
     /// Publishes `snapshot` and removes nothing yet: the first half of [`Store::save`].
     pub(crate) fn write(&self, snapshot: &Snapshot) -> Result<PathBuf, Error> {
         let step = snapshot.progress.step;
-        self.permit.ask()?;
+        self.permit.ask().map_err(Error::refused)?;
         self.create_folder()?;
         self.clean()?;
         let partial = self.folder.join(hidden(step, "partial"));
         let published = write(snapshot, &partial).and_then(|manifest| {
             let path = self.publish(step, &partial, &manifest)?;
-            self.remember(&path, &manifest);
+            self.known.remember(&path, &manifest, &self.best);
             Ok(path)
         });
         if published.is_err() {
             // If another run's folder has taken this one's place, `partial` would be that run's, and the refusal is the
             // error to return.
-            self.permit.ask()?;
+            self.permit.ask().map_err(Error::refused)?;
             // Best effort, to free a full disk; the next save removes it anyway.
             files::remove(&partial).ok();
         }
@@ -140,6 +141,12 @@ impl Store {
         // The sort is stable and the list is oldest first, so ties go to the earliest.
         scored.sort_by(|(_, a), (_, b)| self.order(*a, *b));
         Ok(first_valid(scored.into_iter().map(|(path, _)| path), damaged))
+    }
+
+    /// Returns the checkpoints whose manifest is, or once was, valid, oldest first. Reads each manifest only the first
+    /// time.
+    pub(crate) fn kept(&self) -> Result<Vec<(PathBuf, Kept)>, Error> {
+        Ok(self.known.kept(self.list()?, &self.best))
     }
 
     /// Orders scores, the better one first.
@@ -186,7 +193,7 @@ impl Store {
     /// Gives the finished folder `partial` its final name.
     fn publish(&self, step: u64, partial: &Path, manifest: &Manifest) -> Result<PathBuf, Error> {
         let path = self.folder.join(name(step));
-        self.permit.ask()?;
+        self.permit.ask().map_err(Error::refused)?;
         if !path.exists() {
             files::rename(partial, &path)?;
             files::sync_folder(&self.folder)?;
@@ -198,7 +205,7 @@ impl Store {
             return Ok(path);
         }
         let replaced = self.folder.join(hidden(step, "replaced"));
-        self.permit.ask()?;
+        self.permit.ask().map_err(Error::refused)?;
         files::rename(&path, &replaced)?;
         files::rename(partial, &path).inspect_err(|_| {
             // Best effort: the old one is found under its other name too.
@@ -212,6 +219,8 @@ impl Store {
 }
 
 /// Writes a whole checkpoint into the new folder `folder`, and flushes it to the disk.
+///
+/// A folder is renamed as a whole, so its files need no names of their own meanwhile (`regular::Partial`).
 fn write(snapshot: &Snapshot, folder: &Path) -> Result<Manifest, Error> {
     fs::create_dir(folder).map_err(Error::io("create", folder))?;
     let mut manifest = Manifest::new(snapshot.progress, &snapshot.scores, snapshot.about.clone());
@@ -234,29 +243,4 @@ fn first_valid(paths: impl Iterator<Item = PathBuf>, mut damaged: Vec<Damaged>) 
         }
     }
     (None, damaged)
-}
-
-fn name(step: u64) -> String {
-    format!("step-{step:010}")
-}
-
-pub(crate) fn hidden(step: u64, state: &str) -> String {
-    format!(".{}.{state}", name(step))
-}
-
-/// Returns the step in the name of a checkpoint's folder, in any state; `None` if the name has no step.
-pub fn step_of(folder: &Path) -> Option<u64> {
-    parse(folder).map(|(step, _)| step)
-}
-
-/// Parses `step-N` into (N, None) and `.step-N.state` into (N, Some(state)).
-fn parse(path: &Path) -> Option<(u64, Option<&str>)> {
-    let file = path.file_name()?.to_str()?;
-    let (visible, state) = match file.strip_prefix('.') {
-        Some(rest) => rest.split_once('.').map(|(name, state)| (name, Some(state)))?,
-        None => (file, None),
-    };
-    let step = visible.strip_prefix("step-")?.parse().ok()?;
-    let known = matches!(state, None | Some("partial" | "replaced" | "removed"));
-    (known && visible == name(step)).then_some((step, state))
 }

@@ -13,8 +13,8 @@ mod tests;
 
 use crate::decode::remarks::Remark;
 use crate::error::Error;
-use crate::load::Sample;
 use crate::load::dataset::{Dataset, Source};
+use crate::load::{Sample, Target, Targets};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -73,8 +73,8 @@ pub(crate) trait Store: Send + Sync {
     /// As [`Dataset::load`].
     fn load(&self, source: &dyn Dataset, index: u64, sample: &mut Sample) -> Result<(), Error>;
 
-    /// As [`Dataset::mask`].
-    fn mask(&self, source: &dyn Dataset, index: u64) -> Result<Vec<u8>, Error>;
+    /// As [`Dataset::target`].
+    fn target(&self, source: &dyn Dataset, index: u64) -> Result<Target, Error>;
 }
 
 /// A data set, with its samples kept in a store.
@@ -96,6 +96,10 @@ impl<S: Store> Dataset for Cached<S> {
         self.source.channels()
     }
 
+    fn targets(&self) -> Targets {
+        self.source.targets()
+    }
+
     fn name(&self, index: u64) -> String {
         self.source.name(index)
     }
@@ -104,8 +108,8 @@ impl<S: Store> Dataset for Cached<S> {
         self.store.load(self.source.as_ref(), index, sample)
     }
 
-    fn mask(&self, index: u64) -> Result<Vec<u8>, Error> {
-        self.store.mask(self.source.as_ref(), index)
+    fn target(&self, index: u64) -> Result<Target, Error> {
+        self.store.target(self.source.as_ref(), index)
     }
 
     fn whole(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {

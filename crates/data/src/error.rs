@@ -3,12 +3,13 @@
 use crate::label::pixel::Label;
 use crate::list::split::Split;
 use crate::load::IGNORE;
-use contract::{Invalid, OUT_OF_MEMORY, TorchError, caught};
+use contract::{BoxError, Invalid, OUT_OF_MEMORY, TorchError, caught};
 use image::ImageError;
 use std::{io, path::PathBuf};
 
 /// Reason why a data set, a sample or a batch is not available.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The configuration cannot work.
     #[error(transparent)]
@@ -171,6 +172,35 @@ pub enum Error {
         /// Number of bytes.
         found: usize,
     },
+    /// A data set returned a sample of another size than it declares.
+    #[error(
+        "sample '{name}': it is {}x{} pixels (height x width), and the data set's `size` declares {}x{}",
+        found[0], found[1], expected[0], expected[1]
+    )]
+    Size {
+        /// The sample.
+        name: String,
+        /// Its height and width.
+        found: [u32; 2],
+        /// Height and width that the data set declares.
+        expected: [u32; 2],
+    },
+    /// A data set returned a target of another form than it declares, or with numbers that it may not hold.
+    #[error("sample '{name}': its target {problem}")]
+    Target {
+        /// The sample.
+        name: String,
+        /// The problem, with what was expected.
+        problem: String,
+    },
+    /// A data set of another crate could not load a sample.
+    #[error("sample '{name}': {source}")]
+    Sample {
+        /// The sample.
+        name: String,
+        /// Its error.
+        source: BoxError,
+    },
     /// A mask holds a class that the model does not have.
     #[error(
         "sample '{name}': its mask holds the class id {found}, expected ids below {classes}, or {IGNORE} to ignore"
@@ -213,8 +243,8 @@ pub enum Error {
     },
     /// A cache in memory would exceed the available memory.
     #[error(
-        "data.loader.cache is \"memory\" and needs {:.1} GB for {samples} samples, but {:.1} GB are available: \
-         take \"disk\" or \"none\"", *needed as f64 / 1e9, *available as f64 / 1e9
+        "a cache in memory needs {:.1} GB for {samples} samples, but {:.1} GB are available: take \"disk\" or \"none\" \
+         as data.loader.cache", *needed as f64 / 1e9, *available as f64 / 1e9
     )]
     Memory {
         /// Size of all samples, in bytes.
@@ -273,6 +303,18 @@ pub enum Error {
         /// The system's error.
         source: io::Error,
     },
+}
+
+impl Error {
+    /// Creates the error of a data set of your own that could not load the sample `name`.
+    ///
+    /// ```
+    /// let error = data::Error::of_sample("street_7", "its depths end after row 3; write the file again");
+    /// assert_eq!(error.to_string(), "sample 'street_7': its depths end after row 3; write the file again");
+    /// ```
+    pub fn of_sample(name: impl Into<String>, source: impl Into<BoxError>) -> Self {
+        Self::Sample { name: name.into(), source: source.into() }
+    }
 }
 
 /// Maximum number of groups that a message names.

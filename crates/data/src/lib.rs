@@ -1,15 +1,14 @@
 //! Data sets, joint transforms, sampling and the loader: everything from files to batches.
 //!
-//! A [`Config`] opens a [`Dataset`] for a [`Split`]; [`verify`] checks every mask of it before training starts; a
-//! [`Loader`] turns it into [`contract::Input`]; a [`fingerprint()`] identifies the data. A data set gives RGB bytes
-//! and class ids of one size, so to use other data, implement [`Dataset`] (four short methods, and [`Dataset::source`]
-//! for data in files) and use the rest as it is.
+//! A [`Config`] opens a [`Dataset`] for a [`Split`]; [`verify`] checks every target of it before training starts; a
+//! [`Loader`] turns it into [`contract::Input`]; a [`fingerprint()`] identifies the data.
 //!
 //! **Invariant:** nothing here depends on history. Order and augmentation are a function of (seed, epoch, index) alone,
 //! so there is no loader state to save, any number of worker threads gives the same batches, and an interrupted epoch
 //! resumes by seeking.
 //!
-//! Sizes are `[height, width]` in pixels everywhere; images are `H×W×3` or `H×W` bytes, masks `H×W` bytes, row by row.
+//! Sizes are `[height, width]` in pixels everywhere. Images are `H×W×3` or `H×W` bytes, row by row. Targets are `H×W`
+//! class ids, one byte each, or `C×H×W` numbers of 32 bits: see [`Targets`].
 //!
 //! ```
 //! use data::{Config, Dataset, Split};
@@ -17,9 +16,83 @@
 //! let shapes = Config::default().open(Split::Train)?;
 //! let mut sample = data::Sample::default();
 //! shapes.load(0, &mut sample)?;
-//! assert_eq!((sample.image.len(), sample.mask.len()), (64 * 64 * 3, 64 * 64));
+//! assert_eq!((sample.image.len(), sample.target.classes().len()), (64 * 64 * 3, 64 * 64));
 //! # Ok::<(), data::Error>(())
 //! ```
+//!
+//! # Data of your own
+//!
+//! Implement [`Dataset`] (four short methods, and [`Dataset::source`] for data in files) and use the rest as it is:
+//! threads, batches, shuffling, transforms, skipping of broken samples, exact resuming, and the cache [`in_memory`].
+//! Targets may be masks of class ids, or maps of numbers: depths, images, probabilities of classes.
+//!
+//! | targets | [`Dataset::targets`] | tensor of a batch |
+//! |---|---|---|
+//! | class ids | `Targets::Classes`, the default | `[N, H, W]` i64 |
+//! | one number a pixel | `Targets::Values` with `channels: None` | `[N, H, W]` f32 |
+//! | several, such as an image | `Targets::Values` with `channels: Some(C)` | `[N, C, H, W]` f32 |
+//!
+//! ```
+//! use contract::Input;
+//! use data::{Dataset, Error, Loader, LoaderConfig, Order, Pipeline, Sample, Targets, Transform, Values};
+//! use std::sync::Arc;
+//!
+//! /// Ramps: the brighter a pixel, the nearer; nothing is known of the last row.
+//! struct Ramps;
+//!
+//! impl Dataset for Ramps {
+//!     fn len(&self) -> u64 {
+//!         10
+//!     }
+//!     fn size(&self) -> Option<[u32; 2]> {
+//!         Some([4, 6])
+//!     }
+//!     fn channels(&self) -> u32 {
+//!         1
+//!     }
+//!     fn targets(&self) -> Targets {
+//!         Targets::Values(Values::default())
+//!     }
+//!     fn name(&self, index: u64) -> String {
+//!         format!("ramp-{index}")
+//!     }
+//!     fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
+//!         sample.size = [4, 6];
+//!         sample.image = (0..24).map(|place| (place * 5 + index) as u8).collect();
+//!         let depths = sample.target.values_mut();
+//!         depths.clear();
+//!         depths.extend(sample.image.iter().map(|value| 1.0 - f32::from(*value) / 255.0));
+//!         depths[18..].fill(f32::NAN);
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let transforms = vec![Transform::HorizontalFlip { probability: 0.5 }];
+//! let pipeline = Pipeline { transforms, ..Pipeline::plain([4, 6]) };
+//! let config = LoaderConfig { batch_size: 4, ..LoaderConfig::default() };
+//! let loader = Loader::new(Arc::new(Ramps), pipeline, &config, Order::Shuffled, 7, tch::Device::Cpu)?;
+//! for batch in loader.epoch(0, 0) {
+//!     let batch = batch?;
+//!     // A depth stays with its pixel.
+//!     let off = (batch.inputs.squeeze_dim(1) + &batch.targets - 1.0).abs();
+//!     assert!(off.narrow(1, 0, 3).max().double_value(&[]) < 1e-6);
+//!     assert!(bool::try_from(off.narrow(1, 3, 1).isnan().all())?);
+//! }
+//! // Epoch 5 from its third batch on, as after an interruption.
+//! assert_eq!(loader.epoch(5, 2).count(), 1);
+//! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+//! ```
+//!
+//! `examples/own_values.rs` reads maps from files of its own.
+//!
+//! # What it does not do
+//!
+//! - It downloads nothing, and writes nothing but its caches.
+//! - Images have 8 bits and 1 or 3 channels.
+//! - A [`Config`] opens masks of class ids only; maps of numbers come from a [`Dataset`] of your own.
+//! - The cache on disk is for the data sets of a [`Config`].
+//! - Transforms move numbers and change none: depths, angles and vectors stay as they are when an image is enlarged,
+//!   turned or mirrored.
 
 mod cache;
 mod check;
@@ -31,6 +104,7 @@ mod list;
 mod load;
 mod transform;
 
+pub use cache::memory::in_memory;
 pub use cache::{Cache, Tell, Told};
 pub use check::finding::{Finding, Kind, Severity};
 pub use check::statistics::{ClassShare, Sizes, Statistics};
@@ -54,7 +128,7 @@ pub use list::folders::Folders;
 pub use list::listed::List;
 #[doc(hidden)]
 pub use list::listed::parse_list;
-pub use list::pets::{OxfordPets, Target};
+pub use list::pets::{OxfordPets, PetsTarget};
 pub use list::split::{Split, SplitConfig};
 pub use list::walk::walk;
 pub use load::config::LoaderConfig;
@@ -67,7 +141,7 @@ pub use load::loader::{Loader, Order};
 pub use load::pipeline::{Normalize, Pipeline};
 pub use load::shapes::Shapes;
 pub use load::skipped::{Passed, Skipped};
-pub use load::{IGNORE, Sample};
+pub use load::{IGNORE, Interpolation, Sample, Target, Targets, Values};
 pub use transform::Transform;
 pub use transform::affine::Affine;
 pub use transform::color::ColorJitter;

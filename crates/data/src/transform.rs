@@ -1,8 +1,9 @@
-//! Label-preserving changes to a sample: the image and its mask are transformed together.
+//! Label-preserving changes to a sample: the image and its target are transformed together.
 //!
 //! **Invariant:** the effect of a transform is a function of the sample and of the random stream of its place alone
-//! (for [`CutMix`] also of its partner). Masks take the nearest pixel, never a mean of classes; where the content is
-//! unknown, the image is black and the mask [`IGNORE`](crate::IGNORE). Sines, powers and logarithms come from the crate
+//! (for [`CutMix`] also of its partner). Masks take the nearest pixel, never a mean of classes; maps of numbers do as
+//! their [`Values`](crate::Values) say. Where the content is unknown, the image is black, the mask
+//! [`IGNORE`](crate::IGNORE), and a map the `fill` of its `Values`. Sines, powers and logarithms come from the crate
 //! `libm`, which is the same on every machine; those of the standard library are the system's.
 
 pub(crate) mod affine;
@@ -13,11 +14,12 @@ pub(crate) mod filter;
 mod flip;
 pub(crate) mod patch;
 pub(crate) mod random;
+mod resample;
 pub(crate) mod resize;
 pub(crate) mod room;
 
 use crate::error::Error;
-use crate::load::Sample;
+use crate::load::{Sample, pixels};
 use affine::Affine;
 use bounds::share;
 use color::ColorJitter;
@@ -119,7 +121,7 @@ impl Transform {
         size: [u32; 2],
         random: &mut Random,
     ) -> Result<(), Error> {
-        if sample.mask.is_empty() {
+        if pixels(sample.size) == 0 {
             return Ok(());
         }
         match self {
@@ -139,12 +141,12 @@ impl Transform {
                 }
             }
             Self::RandomResizedCrop(crop) => crop.apply(sample, room, size, random)?,
-            Self::RandomCrop(crop) => crop.apply(sample, &mut room.spare, size, random)?,
-            Self::Affine(affine) => affine.apply(sample, &mut room.spare, random),
+            Self::RandomCrop(crop) => crop.apply(sample, room, size, random)?,
+            Self::Affine(affine) => affine.apply(sample, room, random),
             Self::ColorJitter(jitter) => jitter.apply(sample, random),
             Self::GaussianBlur(blur) => blur.apply(sample, room, random),
             Self::GaussianNoise(noise) => noise.apply(sample, random),
-            Self::CoarseDropout(dropout) => dropout.apply(sample, random),
+            Self::CoarseDropout(dropout) => dropout.apply(sample, room.values.fill, random),
             Self::CutMix(_) => {}
         }
         Ok(())
@@ -153,3 +155,5 @@ impl Transform {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod values;

@@ -11,8 +11,9 @@ mod read;
 mod tests;
 
 use crate::Error;
-use code::{Code, Input};
+use code::Code;
 use contract::TorchError;
+use operator::Input;
 use std::path::Path;
 use tch::nn::ModuleT;
 use tch::{Device, Tensor};

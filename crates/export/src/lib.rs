@@ -2,6 +2,36 @@
 //!
 //! A saved network takes unnormalised images, RGB from 0 to 1 (`[N, C, H, W]` f32), and returns logits (`[N, K, H, W]`
 //! f32): the normalisation is a part of it.
+//!
+//! ```
+//! use export::{Frozen, Normalized, follow, onnx, torchscript};
+//! use tch::{Device, Kind, Tensor, nn};
+//!
+//! let mut store = nn::VarStore::new(Device::Cpu);
+//! let network = nn::seq_t().add(nn::conv2d(store.root(), 3, 2, 1, nn::ConvConfig::default())).add_fn(|x| x.relu());
+//! store.freeze(); // the weights become constants of the files
+//! let (mean, deviation) = ([0.5, 0.5, 0.5], [0.25, 0.25, 0.25]);
+//! let network = Normalized::new(Box::new(network), Some([&mean, &deviation]), Device::Cpu)?;
+//! let script = follow(&network, &Tensor::rand([1, 3, 32, 32], (Kind::Float, Device::Cpu)))?;
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path();
+//! torchscript(&script, &folder.join("model.pt"))?;
+//! onnx(&script, 3, 2, &folder.join("model.onnx"))?;
+//!
+//! // Reads the TorchScript as data, and runs it operator by operator.
+//! let path = folder.join("model.pt");
+//! let bytes = std::fs::read(&path)?;
+//! let read = Frozen::read(&path, &bytes, &weights::constants(&path, &bytes)?, Device::Cpu)?;
+//! assert_eq!(read.run(&Tensor::zeros([2, 3, 32, 32], (Kind::Float, Device::Cpu)))?.size(), [2, 2, 32, 32]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What it does not do
+//!
+//! It translates the operators of the networks in `model`, and names any other one in an error. It does not quantise,
+//! and does not publish a folder of files: the program does. ONNX Runtime runs a file only with the feature
+//! `onnx-runtime`.
 
 mod config;
 mod error;

@@ -1,6 +1,7 @@
 //! A network as ONNX, which ONNX Runtime, OpenVINO, TensorRT and most others run.
 
 mod lower;
+mod numbers;
 mod proto;
 #[cfg(feature = "onnx-runtime")]
 mod runtime;
@@ -14,7 +15,6 @@ use prost::Message;
 use proto::{Dimension, GraphProto, ModelProto, OperatorSetId, TypeProto, ValueInfoProto};
 use std::fs;
 use std::path::Path;
-use tch::{Kind, Tensor};
 use torch_ext::{Graph, Script};
 
 /// Operator set of the files: the newest that runtimes of the year 2022 know too.
@@ -59,12 +59,6 @@ pub fn onnx(script: &Script, channels: i64, classes: i64, path: &Path) -> Result
 fn images(name: &str, channels: i64) -> ValueInfoProto {
     let shape = [Dimension::Any("N"), Dimension::Known(channels), Dimension::Any("H"), Dimension::Any("W")];
     ValueInfoProto { name: Some(name.into()), r#type: Some(TypeProto::f32(&shape)) }
-}
-
-/// Returns the values of a tensor as f32, in order.
-fn numbers(tensor: &Tensor) -> Result<Vec<f32>, tch::TchError> {
-    let flat = tensor.f_to_kind(Kind::Float)?.f_contiguous()?.f_view(-1)?;
-    Vec::try_from(flat)
 }
 
 #[cfg(test)]

@@ -2,12 +2,10 @@
 
 use crate::encoder::EncoderConfig;
 use crate::weights::WeightsConfig;
-use crate::{Fused, MobileNetV2UNet, Precise, Precision, ResNetUNet, UNet};
-use contract::{Invalid, TorchError, caught};
+use crate::{Fused, Precision};
+use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tch::nn::{ModuleT, Path, VarStore};
-use torch_ext::Kernels;
 
 /// Maximum number of channels of a layer. A convolution between two layers of this width takes 10 GB.
 const MOST_CHANNELS: i64 = 16_384;
@@ -230,41 +228,7 @@ impl Config {
         }
     }
 
-    /// Makes the network's variables in `store`, initialised from libtorch's generator (seed it first), for images with
-    /// `channels` channels and `classes` classes. The network computes with the kernels that `fused` chooses for this
-    /// processor.
-    pub fn build(&self, store: &VarStore, channels: i64, classes: i64) -> Result<Box<dyn ModuleT>, TorchError> {
-        let Common { precision, fused, .. } = *self.common();
-        self.build_with(store, channels, classes, fused.kernels(precision))
-    }
-
-    /// Like [`build`](Self::build), with the given kernels.
-    pub fn build_with(
-        &self,
-        store: &VarStore,
-        channels: i64,
-        classes: i64,
-        kernels: Kernels,
-    ) -> Result<Box<dyn ModuleT>, TorchError> {
-        let network = caught(|| self.network(&store.root(), channels, classes));
-        let network = network.map_err(|said| TorchError::new(&said))?;
-        if let Some(encoder) = self.encoder() {
-            encoder.freeze(store);
-        }
-        let mut network = Precise::new(network, store, self.common().precision)?;
-        network.kernels = kernels;
-        Ok(Box::new(network))
-    }
-
-    fn network(&self, path: &Path, channels: i64, classes: i64) -> Box<dyn ModuleT> {
-        match self {
-            Self::Unet(config) => Box::new(UNet::new(path, channels, classes, config)),
-            Self::MobilenetV2Unet(config) => Box::new(MobileNetV2UNet::new(path, channels, classes, config)),
-            Self::ResnetUnet(config) => Box::new(ResNetUNet::new(path, channels, classes, config)),
-        }
-    }
-
-    fn encoder(&self) -> Option<&EncoderConfig> {
+    pub(crate) fn encoder(&self) -> Option<&EncoderConfig> {
         match self {
             Self::Unet(_) => None,
             Self::MobilenetV2Unet(config) => Some(&config.encoder),

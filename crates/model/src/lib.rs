@@ -1,13 +1,33 @@
 //! Segmentation networks: plain structs over tch layers, and a wrapper that runs them in a given precision.
 //!
+//! ```
+//! use model::{Config, UNetConfig};
+//! use tch::{Device, Kind, Tensor, nn::VarStore};
+//!
+//! let store = VarStore::new(Device::Cpu);
+//! let config = Config::Unet(UNetConfig { width: 4, depth: 2, ..UNetConfig::default() });
+//! let network = config.build(&store, 3, 2)?; // channels, classes
+//! let images = Tensor::zeros([1, 3, 16, 24], (Kind::Float, Device::Cpu));
+//! let logits = tch::no_grad(|| network.forward_t(&images, false));
+//! assert_eq!(logits.size(), [1, 2, 16, 24]);
+//! # Ok::<(), contract::TorchError>(())
+//! ```
+//!
 //! **Invariant:** a batch that is not finite leaves no trace in the running statistics.
+//!
+//! # What it does not do
+//!
+//! It downloads no weights; the crate `weights` reads files of them, and [`adopt`] takes them. There are UNets alone,
+//! with their own encoder, MobileNetV2 or ResNet.
 
 mod blocks;
+mod build;
 mod config;
 mod encoder;
 mod fused;
 mod mobilenet;
 mod part;
+mod precise;
 mod precision;
 mod resnet;
 mod unet;
@@ -17,7 +37,8 @@ pub use config::{Block, Common, Config, Layers, MobileNetV2UNetConfig, ResNetUNe
 pub use encoder::{BatchNorm, EncoderConfig};
 pub use fused::{Fused, is_here};
 pub use mobilenet::MobileNetV2UNet;
-pub use precision::{Precise, Precision};
+pub use precise::Precise;
+pub use precision::Precision;
 pub use resnet::ResNetUNet;
 pub use unet::UNet;
 pub use weights::{Mismatch, WeightsConfig, adopt};

@@ -1,11 +1,8 @@
-//! Precision and memory layout in which a network runs.
+//! Precision of a network.
 
-use contract::TorchError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tch::nn::{ModuleT, VarStore};
-use tch::{Kind, Tensor};
-use torch_ext::{self as ext, Kernels};
+use tch::Kind;
 
 /// Precision of convolutions and matrix products. Weights, BatchNorm statistics and the loss are f32 in any case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -30,7 +27,7 @@ impl Precision {
     }
 
     /// Returns the kind in which convolutions and matrix products are computed, unless that is f32.
-    fn narrow(self) -> Option<Kind> {
+    pub(crate) fn narrow(self) -> Option<Kind> {
         match self {
             Self::Fp32 | Self::Tf32 => None,
             Self::Bf16 => Some(Kind::BFloat16),
@@ -38,59 +35,3 @@ impl Precision {
         }
     }
 }
-
-/// A network that runs in a given precision and in the channels-last layout, and returns f32.
-///
-/// A training pass that makes any running statistic of BatchNorm NaN or infinite leaves all of them as they were: the
-/// pass writes them before an optimizer can refuse the batch, and every later evaluation would be NaN.
-#[derive(Debug)]
-pub struct Precise {
-    network: Box<dyn ModuleT>,
-    statistics: ext::Statistics,
-    /// The precision of the next pass.
-    pub precision: Precision,
-    /// Kernels that compute on a CPU.
-    pub kernels: Kernels,
-}
-
-impl Precise {
-    /// Wraps `network`, whose variables are in `store`, and lays out its 4-d weights channels-last, in place. Make the
-    /// optimizer afterwards, so that its state has the same layout.
-    pub fn new(network: Box<dyn ModuleT>, store: &VarStore, precision: Precision) -> Result<Self, TorchError> {
-        for weight in store.variables().values().filter(|weight| weight.dim() == 4) {
-            ext::make_channels_last(weight)?;
-        }
-        let kernels = crate::Fused::Auto.kernels(precision);
-        Ok(Self { network, statistics: ext::Statistics::of(store), precision, kernels })
-    }
-
-    fn forward(&self, x_nchw: &Tensor, train: bool) -> Result<Tensor, TorchError> {
-        let x_nchw = ext::channels_last(x_nchw)?;
-        let _fusion = ext::Fusion::new(self.kernels);
-        let before = if train { self.statistics.remember()? } else { None };
-        // Set for the whole process and not reset: the backward pass comes later and needs the same setting.
-        ext::allow_tf32(self.precision == Precision::Tf32)?;
-        let outputs = {
-            let narrow = self.precision.narrow();
-            let _autocast = narrow.map(|kind| ext::Autocast::new(x_nchw.device(), kind)).transpose()?;
-            self.network.forward_t(&x_nchw, train)
-        };
-        if let Some(before) = before {
-            self.statistics.restore_unless_finite(&before)?;
-        }
-        Ok(outputs.f_to_kind(Kind::Float)?)
-    }
-}
-
-impl ModuleT for Precise {
-    /// # Panics
-    ///
-    /// Panics if libtorch reports an error, as every tch module does: the trait has no other way. The executors catch
-    /// it.
-    fn forward_t(&self, x_nchw: &Tensor, train: bool) -> Tensor {
-        self.forward(x_nchw, train).unwrap_or_else(|error| panic!("{error}"))
-    }
-}
-
-#[cfg(test)]
-mod statistics;

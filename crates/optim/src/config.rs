@@ -1,7 +1,7 @@
 //! The `optimizer` section of a configuration.
 
 use crate::groups;
-use crate::{Average, Error, GroupConfig, Optim, Rule, Schedule};
+use crate::{Average, GroupConfig, Rule};
 use contract::{Invalid, StateDict, TorchError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,8 @@ pub struct Config {
     pub weight_decay: f64,
     /// Maximum global norm of the gradients; larger ones are scaled down. `null` for no clipping.
     pub clip_norm: Option<f64>,
-    /// Number of batches whose gradients are averaged for one update of the weights.
+    /// Number of batches whose gradients are averaged for one update of the weights, each weighted by what its loss
+    /// counts: the pixels that are not ignored, or the sum of their class weights.
     pub accumulate: u64,
     /// Decay of a moving average of the weights, which validation and prediction then use, e.g. 0.999; `null` for none.
     pub ema: Option<f64>,
@@ -85,24 +86,6 @@ impl Config {
         groups::check(&self.groups, names)
     }
 
-    /// Builds an optimizer of those of the named `parameters` that require a gradient; `contract::parameters` gives
-    /// those of a `VarStore`. Others (running statistics, what somebody froze) are left alone. Parameters of a group
-    /// that is frozen at first require none until their time has come.
-    ///
-    /// # Errors
-    ///
-    /// Fails where the configuration cannot work, or not with these parameters.
-    pub fn build(&self, parameters: StateDict, schedule: Schedule, length: Length) -> Result<Optim, Error> {
-        self.check()?;
-        schedule.check().map_err(|invalid| Invalid { key: format!("schedule.{}", invalid.key), ..invalid })?;
-        let trained: Vec<_> = parameters.into_iter().filter(|(_, parameter)| parameter.requires_grad()).collect();
-        if trained.is_empty() {
-            return Err(Error::Nothing);
-        }
-        self.check_groups(trained.iter().map(|(name, _)| name.as_str()))?;
-        Ok(Optim::new(self.clone(), schedule, length, trained)?)
-    }
-
     /// Builds the moving average of `variables` (weights and running statistics) from their current values, if `ema` is
     /// set.
     pub fn average(&self, variables: StateDict) -> Result<Option<Average>, TorchError> {
@@ -113,7 +96,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Adam, Sgd};
+    use crate::{Adam, Schedule, Sgd};
     use contract::Stateful;
     use tch::{Device, Kind, Tensor};
 

@@ -1,11 +1,22 @@
-//! Opens files named by a user or a data set.
+//! Files: opening regular ones that a user or a data set names, writing ones that exist whole or not at all, and the
+//! permission to change any.
 //!
 //! ```
 //! let error = regular::open(std::path::Path::new("/")).unwrap_err();
 //! assert!(error.to_string().ends_with("only regular files are read"));
 //! ```
+//!
+//! # What it does not do
+//!
+//! It checks no content and takes no locks. Symbolic links to files that are opened are followed.
 
-use std::fs::{File, OpenOptions};
+mod partial;
+mod permit;
+
+pub use partial::{Failed, Partial, flush_folder, publish};
+pub use permit::{Permit, Refusal};
+
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::path::Path;
 
@@ -34,27 +45,49 @@ pub fn checked(file: File) -> io::Result<File> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {found}, and only regular files are read")))
 }
 
+/// Returns true if both are of the same file.
+#[cfg(unix)]
+pub fn same(a: &Metadata, b: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+/// Assumes the same file, which only Unix can tell.
+#[cfg(not(unix))]
+pub fn same(_: &Metadata, _: &Metadata) -> bool {
+    true
+}
+
 #[cfg(test)]
 #[cfg(unix)]
 #[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 mod tests {
-    use super::open;
+    use super::{open, same};
+    use crate::partial::tests::Folder;
     use std::io::{ErrorKind, Read};
-    use std::{env, fs, path::Path, process};
+    use std::{fs, path::Path, process};
 
     #[test]
     fn only_regular_files_are_opened() {
-        let folder = env::temp_dir().join(format!("regular-{}", process::id()));
-        fs::create_dir(&folder).unwrap();
+        let folder = Folder::new();
         fs::write(folder.join("file"), "text").unwrap();
         let mut text = String::new();
         open(&folder.join("file")).unwrap().read_to_string(&mut text).unwrap();
         assert_eq!(text, "text");
         // Nobody writes to it: an open that waits would hang here.
         assert!(process::Command::new("mkfifo").arg(folder.join("pipe")).status().unwrap().success());
-        for other in [folder.join("pipe"), folder.clone(), Path::new("/dev/zero").into()] {
+        for other in [folder.join("pipe"), folder.to_path_buf(), Path::new("/dev/zero").into()] {
             assert_eq!(open(&other).unwrap_err().kind(), ErrorKind::InvalidInput, "{}", other.display());
         }
-        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_the_same_under_its_other_names_and_no_other_is() {
+        let folder = Folder::new();
+        let about = |name: &str| fs::metadata(folder.join(name)).unwrap();
+        fs::write(folder.join("file"), "text").unwrap();
+        fs::hard_link(folder.join("file"), folder.join("linked")).unwrap();
+        fs::copy(folder.join("file"), folder.join("copied")).unwrap();
+        assert!(same(&about("file"), &about("linked")) && !same(&about("file"), &about("copied")));
     }
 }

@@ -5,6 +5,7 @@
 
 mod classes;
 mod curves;
+mod finding;
 mod speed;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -13,31 +14,10 @@ mod tests;
 
 pub use classes::{absent_classes, ignored_pixels, one_class, unfound_classes};
 pub use curves::{learning_rate_too_high, overfitting, undertrained};
+pub use finding::{Finding, Warning};
 pub use speed::data_bound;
 
 use crate::Run;
-
-/// Problem that the user can fix.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warning {
-    /// Short description.
-    pub title: String,
-    /// Evidence, with numbers.
-    pub evidence: String,
-    /// Advice.
-    pub advice: String,
-}
-
-/// Result of a check.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finding {
-    /// No problem.
-    Fine,
-    /// A problem.
-    Warning(Warning),
-    /// The check was impossible, for this reason.
-    Unknown(String),
-}
 
 /// Check with its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,14 +42,4 @@ pub fn examine(run: &Run) -> Vec<Check> {
         ("ignored pixels", ignored_pixels),
     ];
     checks.into_iter().map(|(name, check)| Check { name, finding: check(run) }).collect()
-}
-
-/// Converts a warning, or none, to a finding.
-fn warn(found: Option<Warning>) -> Finding {
-    found.map_or(Finding::Fine, Finding::Warning)
-}
-
-fn mean(values: impl IntoIterator<Item = f64>) -> f64 {
-    let (sum, count) = values.into_iter().fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
-    sum / count
 }

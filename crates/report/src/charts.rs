@@ -139,9 +139,8 @@ fn words(name: &str) -> String {
 /// colour.
 fn of_stage(report: &Report, index: usize, run: &Run, stage: Stage, scalar: &str) -> Option<Series> {
     let words = match stage {
-        Stage::Train => "train",
-        Stage::Validation => "validation",
         Stage::Step => "each step",
+        other => other.name(),
     };
     let alone = report.compare.is_empty();
     let label = if alone { words.to_string() } else { format!("{} · {words}", run.name) };

@@ -2,6 +2,7 @@
 
 mod advice;
 mod budget;
+mod cell;
 mod config;
 mod gallery;
 mod head;
@@ -118,24 +119,3 @@ fn for_script(numbers: &impl Serialize) -> Result<String, serde_json::Error> {
     // JSON has none of these characters outside strings, and inside strings the escape means the same.
     Ok(json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"))
 }
-
-/// Placeholder for a missing number.
-const NONE: &str = "–";
-
-/// Formats a share as percent, or as a dash.
-fn percent(share: Option<f64>) -> String {
-    share.map_or_else(|| NONE.into(), crate::text::percent)
-}
-
-/// Formats a number, or a dash.
-fn number(value: Option<f64>) -> String {
-    value.map_or_else(|| NONE.into(), crate::text::number)
-}
-
-/// Returns the style of the page's colour number `index`.
-fn color(index: usize) -> String {
-    format!("--color: var(--s{})", index % COLORS)
-}
-
-/// Number of colours in `page.css`.
-const COLORS: usize = 7;

@@ -1,16 +1,30 @@
 //! One HTML page about a training run: its results, its problems, and advice on what to change.
 //!
-//! ```text
-//! Run::read(folder)     config.json and metrics.jsonl; status, environment, evaluation are filled in by the caller
-//! Report { run, compare }.write(path)
+//! ```
+//! use report::{Report, Run};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path();
+//! # std::fs::write(folder.join("config.json"), r#"{"train": {"epochs": 2}}"#)?;
+//! # let line = |epoch, loss| {
+//! #     format!(r#"{{"stage": "train", "epoch": {epoch}, "step": {epoch}, "time": {epoch}, "loss": {loss}}}"#)
+//! # };
+//! # std::fs::write(folder.join("metrics.jsonl"), format!("{}\n{}\n", line(1, 0.5), line(2, 0.25)))?;
+//! let run = Run::read(folder)?; // config.json and metrics.jsonl
+//! Report { run, compare: Vec::new() }.write(&folder.join("report.html"))?;
+//! assert!(report::is_page(&folder.join("report.html")));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! The page is one file. It loads nothing, and its Content-Security-Policy forbids it to. Text and tables are written
 //! here and visible without JavaScript; the scripts in `page/` draw curves and predictions from numbers that the page
 //! carries as JSON. All text from data passes through [`maud`], which escapes it.
 //!
-//! This crate depends neither on tensors nor on the program's configuration types: it takes plain numbers and RGB
-//! bytes, and looks up the few keys of `config.json` that it puts into words (listed at [`Run::read`]).
+//! # What it does not do
+//!
+//! It depends neither on tensors nor on the program's configuration types: it takes plain numbers and RGB bytes, and
+//! looks up the few keys of `config.json` that it puts into words (listed at [`Run::read`]). Status, environment and
+//! evaluation of a [`Run`] are filled in by the caller. The page does not follow a run that goes on; write it again.
 
 pub mod advice;
 mod budget;
@@ -21,6 +35,7 @@ mod evaluation;
 mod flat;
 mod html;
 mod picture;
+mod report;
 mod run;
 mod scores;
 mod text;
@@ -29,6 +44,7 @@ mod write;
 pub use error::Error;
 pub use evaluation::{Bin, Evaluation, IGNORED, Picture, Sample};
 pub use flat::flat;
+pub use report::Report;
 pub use run::{Best, Class, Run, Status};
 pub use scores::{ClassScores, calibration_error, class_scores};
 pub use summary::history::{History, Line, Stage};
@@ -47,15 +63,6 @@ pub fn is_page(path: &Path) -> bool {
     read.is_ok() && String::from_utf8_lossy(&head).contains(html::GENERATOR)
 }
 
-/// A run, and others to compare it with.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Report {
-    /// Run that the page is about.
-    pub run: Run,
-    /// Runs whose curves, scores and configurations are shown next to it.
-    pub compare: Vec<Run>,
-}
-
 impl Report {
     /// Returns the page as text. Errors name the parts of an [`Evaluation`] that do not fit together.
     pub fn html(&self) -> Result<String, Error> {
@@ -70,10 +77,5 @@ impl Report {
     /// Writes the page to `path` atomically: an existing page stays until the new one is complete.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
         write::whole(path, self.html()?.as_bytes())
-    }
-
-    /// Returns the run, then those it is compared with. The place of a run in this order is its number on the page.
-    fn runs(&self) -> impl Iterator<Item = &Run> {
-        std::iter::once(&self.run).chain(&self.compare)
     }
 }

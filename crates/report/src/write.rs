@@ -1,21 +1,12 @@
 //! Atomic writing of a file.
 
 use crate::Error;
-use std::{io::Write, path::Path};
-use tempfile::Builder;
+use std::path::Path;
 
 /// Writes to a temporary file with an unpredictable name, so that no one can place a link there; flushes it to the
 /// disk, then renames it. Removes the temporary file if that fails.
 pub(crate) fn whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = Builder::new();
-    builder.prefix(".oxiseg-").suffix(".partial");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(Error::io("create a file in", folder))?;
-    file.write_all(bytes).map_err(Error::io("write", file.path()))?;
-    file.as_file().sync_all().map_err(Error::io("flush", file.path()))?;
-    file.persist(path).map(drop).map_err(|error| Error::io("rename to", path)(error.error))
+    regular::publish(path, bytes).map_err(|failed| Error::io(failed.doing, &failed.path)(failed.source))
 }
 
 #[cfg(test)]

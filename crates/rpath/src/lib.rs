@@ -4,9 +4,12 @@
 //! rpath::link();
 //! ```
 //!
-//! A program linked so finds libtorch without `LD_LIBRARY_PATH`. Cargo passes link arguments to the package's own
-//! programs, examples and tests, but not to packages that depend on it (those run `scripts/libtorch --for`) and not to
-//! tests in documentation.
+//! A program linked so finds libtorch without `LD_LIBRARY_PATH`.
+//!
+//! # What it does not do
+//!
+//! Cargo passes link arguments to the package's own programs, examples and tests, but not to packages that depend on
+//! it: those run `scripts/libtorch --for`. It finds no libtorch: torch-sys does, by `LIBTORCH`.
 
 use std::{env, path::Path};
 

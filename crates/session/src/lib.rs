@@ -3,27 +3,45 @@
 //! A [`Session`] drives a [`Trainer`](executors::Trainer) and owns everything around its steps: the run folder and its
 //! lock, restoring, saving, the guard against losses that are not finite, signals, the log and the display.
 //!
-//! ```no_run
-//! # use contract::{BoxError, Input, Loss, Metric, Optimizer};
-//! # fn train(
-//! #     model: tch::nn::Sequential,
-//! #     store: tch::nn::VarStore,
-//! #     [input, validation]: [&dyn Input; 2],
-//! #     loss_fn: &dyn Loss,
-//! #     optimizer: &mut dyn Optimizer,
-//! #     [metric, scores]: [&mut dyn Metric; 2],
-//! # ) -> Result<(), BoxError> {
-//! # use std::path::Path;
+//! ```
+//! # use contract::{Batch, Batches, BoxError, Input};
+//! # use tch::{Device, Kind, Tensor, nn};
+//! # struct Ramps;
+//! # impl Input for Ramps {
+//! #     fn epoch(&self, _: u64, skip: u64) -> Batches<'_> {
+//! #         Box::new((skip..self.len()).map(|index| {
+//! #             let ramp = Tensor::arange(64, (Kind::Float, Device::Cpu)) / 32.0 - 1.0 + index as f64 / 100.0;
+//! #             let inputs = ramp.f_view([1, 1, 8, 8])?;
+//! #             let targets = inputs.f_gt(0.0)?.f_squeeze_dim(1)?.f_to_kind(Kind::Int64)?;
+//! #             Ok(Batch::new(inputs, targets, vec![format!("ramp {index}")]))
+//! #         }))
+//! #     }
+//! #     fn len(&self) -> u64 {
+//! #         10
+//! #     }
+//! # }
+//! # let store = nn::VarStore::new(Device::Cpu);
+//! # let model = nn::conv2d(store.root(), 1, 2, 1, nn::ConvConfig::default());
+//! # let loss_fn = loss::CrossEntropy::default();
+//! # let length = optim::Length { updates_per_epoch: Ramps.len(), epochs: 3 };
+//! # let parameters = contract::parameters(&store);
+//! # let mut optimizer = optim::Config::default().build(parameters, optim::Schedule::default(), length)?;
+//! # let metric = || metric::Segmentation::new(vec!["dark".into(), "bright".into()], Device::Cpu);
+//! # let (mut metric, mut scores) = (metric()?, metric()?);
+//! # let (data, validation_data, epochs) = (Ramps, Ramps, 3);
+//! # let runs = tempfile::tempdir()?;
+//! # let folder = runs.path().join("ramps");
 //! use executors::{Trainer, Validator};
-//! use session::{Opened, Reached, Session, Settings, Signals};
+//! use session::{Opened, Outcome, Reached, Session, Settings, Signals};
 //!
 //! let signals = Signals::listen()?;
-//! let mut opened = Opened::open(Path::new("runs/depth"))?;
-//! let mut trainer = Trainer::new(&model, input, loss_fn, optimizer, metric, 10).protect("model", &store);
+//! let mut opened = Opened::open(&folder)?;
+//! let trainer = Trainer::new(&model, &data, &loss_fn, &mut optimizer, &mut metric, epochs);
+//! let mut trainer = trainer.protect("model", &store);
 //! let (mut session, mut training) = Session::begin(&mut opened, Settings::default(), &signals, &mut trainer)?;
 //! while let Some(reached) = session.next(&mut training)? {
 //!     if let Reached::Epoch { scores: of_training, .. } = reached {
-//!         let mut validator = Validator::new(&model, validation, loss_fn, scores);
+//!         let mut validator = Validator::new(&model, &validation_data, &loss_fn, &mut scores);
 //!         session.validate(&mut training, |watch| validator.test(watch))?;
 //!         session.epoch(&mut training, &of_training)?;
 //!     }
@@ -31,13 +49,20 @@
 //!         break;
 //!     }
 //! }
-//! let outcome = session.finish(&mut training)?;
-//! # Ok(()) }
+//! assert_eq!(session.finish(&mut training)?, Outcome::Finished);
+//! assert!(folder.join("checkpoints/step-0000000030").exists() && folder.join("metrics.jsonl").exists());
+//! # Ok::<(), BoxError>(())
 //! ```
 //!
 //! Killed at any moment, the same program resumes where it was, to the bit, if its input is a function of the seed.
-//! Nothing here knows segmentation: scores are names and values, and pictures or reports are the caller's, who writes
-//! them through [`Session::write`].
+//! `crates/session/examples/own_task.rs` is such a program with a task of its own, `finetune.rs` one that starts from
+//! the encoder of an earlier run.
+//!
+//! # What it does not do
+//!
+//! It knows no segmentation: scores are names and values, and pictures or reports are the caller's, who writes them
+//! through [`Session::write`]. It reads no configuration, and does not decide whether a checkpoint may be resumed with
+//! another one. It starts no processes and runs on one machine.
 
 mod error;
 mod folder;

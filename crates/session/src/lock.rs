@@ -1,7 +1,7 @@
 //! Locks a run folder for one process: two that write one run would spoil it for both.
 
 use crate::error::{Error, Gone, Result};
-use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -73,7 +73,7 @@ impl Lock {
             Ok(there) => Some(there),
         };
         match (there, self.file.metadata()) {
-            (Some(there), Ok(own)) if !same(&there, &own) => Err(self.gone()),
+            (Some(there), Ok(own)) if !regular::same(&there, &own) => Err(self.gone()),
             (None, _) => Err(self.gone()),
             _ => Ok(()),
         }
@@ -89,7 +89,7 @@ impl Lock {
         use std::os::fd::AsRawFd;
         let lock = fs::read_link(format!("/proc/self/fd/{}", self.file.as_raw_fd())).ok()?;
         // A path that ends in " (deleted)" is none.
-        let found = same(&fs::metadata(&lock).ok()?, &self.file.metadata().ok()?);
+        let found = regular::same(&fs::metadata(&lock).ok()?, &self.file.metadata().ok()?);
         lock.parent().filter(|_| found).map(PathBuf::from)
     }
 
@@ -98,18 +98,6 @@ impl Lock {
     fn moved(&self) -> Option<PathBuf> {
         None
     }
-}
-
-#[cfg(unix)]
-fn same(a: &Metadata, b: &Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    (a.dev(), a.ino()) == (b.dev(), b.ino())
-}
-
-/// Returns true: other systems cannot tell.
-#[cfg(not(unix))]
-fn same(_: &Metadata, _: &Metadata) -> bool {
-    true
 }
 
 /// Returns whether a living process holds the run's lock. Opens the file for reading, takes a shared lock and releases

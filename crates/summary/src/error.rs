@@ -1,5 +1,6 @@
 //! Errors of writing a run's log.
 
+use regular::Refusal;
 use std::{
     io,
     path::{Path, PathBuf},
@@ -22,7 +23,7 @@ pub enum Error {
     #[error("{source}")]
     Refused {
         /// Reason.
-        source: crate::permit::Refusal,
+        source: Refusal,
     },
     /// The data cannot be represented in the file's format.
     #[error("cannot write to {path}: {problem}")]
@@ -58,6 +59,10 @@ impl Error {
     /// Returns a closure for `map_err` that says that `doing` on `path` failed.
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { doing, path: path.into(), source }
+    }
+
+    pub(crate) fn refused(source: Refusal) -> Self {
+        Self::Refused { source }
     }
 
     pub(crate) fn encode(path: &Path, problem: impl ToString) -> Self {

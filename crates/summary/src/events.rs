@@ -73,7 +73,7 @@ impl EventFile {
     }
 
     fn append(&mut self) -> Result<(), Error> {
-        self.permit.ask()?;
+        self.permit.ask().map_err(Error::refused)?;
         // If the file cannot be inspected, assume that it is unchanged.
         let changed = |file: &mut Growing| file.found().is_ok_and(|found| found != Found::Same);
         if let Some(file) = self.file.take_if(changed) {

@@ -1,8 +1,10 @@
 //! An append-only file that grows by whole pieces, and that other programs may truncate, replace or remove meanwhile.
+//!
+//! It is read while it grows, so it cannot be written under another name and renamed (`regular::Partial`).
 
 use crate::Error;
 use std::{
-    fs::{self, File, Metadata},
+    fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -71,7 +73,7 @@ impl Growing {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Missing),
             there => there.map_err(failed)?,
         };
-        if !same(&there, &self.file.metadata().map_err(failed)?) {
+        if !regular::same(&there, &self.file.metadata().map_err(failed)?) {
             return Ok(Found::Replaced);
         }
         Ok(match there.len() {
@@ -101,19 +103,6 @@ impl Growing {
         self.length += pieces.len() as u64;
         Ok(())
     }
-}
-
-/// Returns true if both are the same file.
-#[cfg(unix)]
-fn same(a: &Metadata, b: &Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    (a.dev(), a.ino()) == (b.dev(), b.ino())
-}
-
-/// Assumes the same file, which only Unix can tell.
-#[cfg(not(unix))]
-fn same(_: &Metadata, _: &Metadata) -> bool {
-    true
 }
 
 #[cfg(test)]

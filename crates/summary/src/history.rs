@@ -1,9 +1,9 @@
 //! Training log of a run, read back from `metrics.jsonl`.
 
-use crate::Error;
-use serde::Deserialize;
+pub use crate::{Stage, line::Line};
+
+use crate::{Error, line::text};
 use std::{
-    collections::BTreeMap,
     io::{self, Read},
     path::Path,
 };
@@ -13,34 +13,6 @@ use std::{
 pub struct History {
     /// One line per epoch and stage, and one per training step if the run logged those.
     pub lines: Vec<Line>,
-}
-
-/// One line: the scalars of a stage.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Line {
-    /// Source of the scalars.
-    pub stage: Stage,
-    /// Number of finished epochs; in lines of single steps, the epoch under way, counted from 1.
-    pub epoch: u64,
-    /// Number of training steps done.
-    pub step: u64,
-    /// Time of writing, in seconds since 1970.
-    pub time: f64,
-    /// Scalars by name. A value that was not finite is `null` in the file and `None` here.
-    #[serde(flatten)]
-    pub scalars: BTreeMap<String, Option<f64>>,
-}
-
-/// Source of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stage {
-    /// The model on the training data, over an epoch.
-    Train,
-    /// The model on the validation data, at the end of an epoch.
-    Validation,
-    /// Single training step.
-    Step,
 }
 
 /// Returns all bytes of a regular file.
@@ -61,8 +33,7 @@ impl History {
         };
         let (mut lines, mut broken) = (Vec::new(), Vec::new());
         for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
-            // A program that kept writing after the file was truncated leaves a hole of zeros.
-            let text = &line[line.iter().take_while(|byte| **byte == 0).count()..];
+            let text = text(line);
             if text.trim_ascii().is_empty() {
                 continue;
             }
@@ -110,13 +81,6 @@ impl History {
         names.sort();
         names.dedup();
         names
-    }
-}
-
-impl Line {
-    /// Returns the value of a scalar, if it was logged and is finite.
-    pub fn get(&self, name: &str) -> Option<f64> {
-        self.scalars.get(name).copied().flatten().filter(|value| value.is_finite())
     }
 }
 

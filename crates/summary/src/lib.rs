@@ -1,5 +1,23 @@
 //! The log of a run: TensorBoard event files and `metrics.jsonl`.
 //!
+//! ```
+//! use summary::{Config, Histogram, Image, Stage, Summary};
+//!
+//! # let run = tempfile::tempdir()?;
+//! # let run = run.path();
+//! let mut summary = Summary::open(run, &Config::default())?;
+//! for epoch in 1..=3 {
+//!     let step = epoch * 100;
+//!     summary.epoch(Stage::Train, epoch, step, &[("loss", 1.0 / epoch as f64)])?;
+//!     summary.images(Stage::Train, epoch, step, "samples", vec![Image::new(2, 1, vec![255, 0, 0, 0, 0, 255])?])?;
+//!     summary.histograms(epoch, step, vec![("weights".into(), Histogram::of(&[-0.5, 0.1, 0.3]))])?;
+//! }
+//! summary.flush()?;
+//! assert_eq!(std::fs::read_to_string(run.join("metrics.jsonl"))?.lines().count(), 3);
+//! assert_eq!(std::fs::read_dir(run.join("logs/train"))?.count(), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! ```text
 //! RUN/logs/train/events.out.tfevents.*          by epoch: scalars (`loss`, ...), images, histograms, PR curves
 //! RUN/logs/validation/events.out.tfevents.*     the same names, so that TensorBoard draws both into one chart
@@ -12,7 +30,12 @@
 //! [`Writer`]: to [`JsonLines`] synchronously, whose errors it returns, and to [`TensorBoard`] in a thread of its own
 //! ([`Background`]), which never stops the run. A new kind of writer takes one `impl` and [`Summary::add`]. Data that
 //! does not fit on a full disk is kept in memory and retried, so that the run goes on and its log is complete
-//! afterwards. This crate does not depend on tensors: it takes plain numbers, strings and RGB bytes.
+//! afterwards.
+//!
+//! # What it does not do
+//!
+//! It knows no tensors: it takes plain numbers, strings and RGB bytes, and needs no libtorch. It reads `metrics.jsonl`
+//! ([`history`]), but no event files. Audio, video and embeddings are not written.
 
 mod background;
 mod config;
@@ -27,8 +50,8 @@ pub mod history;
 mod hyper;
 mod image;
 mod layout;
+mod line;
 mod lines;
-mod permit;
 mod record;
 mod run;
 mod tensorboard;
@@ -43,7 +66,7 @@ pub use histogram::Histogram;
 pub use hyper::{Hyper, Status};
 pub use image::Image;
 pub use lines::JsonLines;
-pub use permit::{Permit, Refusal};
 pub use record::{Record, Stage, Value, Writer};
+pub use regular::{Permit, Refusal};
 pub use run::Summary;
 pub use tensorboard::TensorBoard;

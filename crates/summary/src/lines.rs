@@ -1,18 +1,17 @@
 //! An append-only file of one JSON object per line, whose lines are whole.
 
 use crate::{
-    Error, Permit, Record, Stage, Value, Writer,
+    Error, Permit, Record, Value, Writer,
     growing::{Found, Growing},
+    line::{KEYS, Line, Mark, Ordered, text},
 };
-use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+use regular::{Failed, Partial};
+use serde::Serialize;
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
-
-/// Keys of every line.
-const KEYS: [&str; 4] = ["stage", "epoch", "step", "time"];
 
 /// A JSON lines file, for example `metrics.jsonl`. As a [`Writer`] it takes scalars, one line per record, and is
 /// truncated at a restart.
@@ -28,14 +27,6 @@ pub struct JsonLines {
     waiting: Vec<u8>,
     permit: Permit,
     told: bool,
-}
-
-/// Position of a line in the run.
-#[derive(Deserialize)]
-struct Mark {
-    stage: Option<String>,
-    epoch: Option<u64>,
-    step: Option<u64>,
 }
 
 impl JsonLines {
@@ -61,9 +52,9 @@ impl JsonLines {
     /// Removes all lines that came after `epochs` finished epochs and `step` steps.
     fn restart(&mut self, epochs: u64, step: u64) -> Result<(), Error> {
         self.flush()?;
-        self.permit.ask()?;
+        self.permit.ask().map_err(Error::refused)?;
         let path = self.file.path().to_path_buf();
-        Self::cut_back(&path, |mark| is_before(mark, epochs, step))?;
+        Self::cut_back(&path, |mark| mark.is_before(epochs, step))?;
         // `cut_back` replaced the file.
         self.file = whole(path)?;
         Ok(())
@@ -99,28 +90,27 @@ impl JsonLines {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             file => file.map_err(Error::io("open", path))?,
         };
-        let partial = path.with_extension("jsonl.partial");
-        // Remove the remains of a killed process, and do not write through a link that someone placed there.
-        let left = fs::remove_file(&partial).err().filter(|error| error.kind() != io::ErrorKind::NotFound);
-        left.map_or(Ok(()), |error| Err(Error::io("remove", &partial)(error)))?;
-        let mut kept = BufWriter::new(File::create_new(&partial).map_err(Error::io("create", &partial))?);
+        let failed = |failed: Failed| Error::io(failed.doing, &failed.path)(failed.source);
+        // Only the process that holds the run's lock writes here, so what a killed one left has this name too.
+        let partial = Partial::named(path.with_extension("jsonl.partial"), path).map_err(failed)?;
+        let mut kept = BufWriter::new(partial.file());
         let (mut removed, mut broken) = (0, 0);
         let mut lines = BufReader::new(file);
         let mut line = Vec::new();
         while lines.read_until(b'\n', &mut line).map_err(Error::io("read", path))? > 0 {
-            let text = &line[line.iter().take_while(|byte| **byte == 0).count()..];
+            let text = text(&line);
             match serde_json::from_slice(text) {
                 Ok(mark) if line.ends_with(b"\n") && keep(&mark) => {
-                    kept.write_all(text).map_err(Error::io("write", &partial))?;
+                    kept.write_all(text).map_err(Error::io("write", partial.path()))?;
                 }
                 Ok(_) => removed += 1,
                 Err(_) => broken += 1,
             }
             line.clear();
         }
-        let kept = kept.into_inner().map_err(|error| Error::io("write", &partial)(error.into_error()))?;
-        kept.sync_all().map_err(Error::io("flush", &partial))?;
-        fs::rename(&partial, path).map_err(Error::io("rename", &partial))?;
+        kept.flush().map_err(Error::io("write", partial.path()))?;
+        drop(kept);
+        partial.publish().map_err(failed)?;
         if removed > 0 {
             log::info!("removed {removed} lines from {}: the run will log them again", path.display());
         }
@@ -142,12 +132,13 @@ impl Writer for JsonLines {
             let problem = format!("'{name}' cannot name a scalar, since every line has that key");
             return Err(Error::encode(self.file.path(), problem));
         }
-        self.line(&Line { record, scalars })
+        let Record { stage, epoch, step, time, .. } = *record;
+        self.line(&Line { stage, epoch, step, time, scalars: Ordered(scalars) })
     }
 
     fn flush(&mut self) -> Result<(), Error> {
         if !self.waiting.is_empty() {
-            self.permit.ask()?;
+            self.permit.ask().map_err(Error::refused)?;
             self.find_end()?;
             self.file.append(&self.waiting)?;
             self.waiting.clear();
@@ -160,39 +151,6 @@ impl Drop for JsonLines {
     fn drop(&mut self) {
         self.flush().ok();
     }
-}
-
-/// One line, with its keys in a readable order.
-struct Line<'a> {
-    record: &'a Record,
-    scalars: &'a [(String, f64)],
-}
-
-impl Serialize for Line<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let [stage, epoch, step, time] = KEYS;
-        let mut map = serializer.serialize_map(Some(KEYS.len() + self.scalars.len()))?;
-        map.serialize_entry(stage, self.record.stage.name())?;
-        map.serialize_entry(epoch, &self.record.epoch)?;
-        map.serialize_entry(step, &self.record.step)?;
-        map.serialize_entry(time, &self.record.time)?;
-        for (name, value) in self.scalars {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
-    }
-}
-
-/// Returns true if a line belongs to the first `step` training steps and, unless it is of a single step, to the first
-/// `epochs` epochs.
-fn is_before(mark: &Mark, epochs: u64, step: u64) -> bool {
-    // A run that is interrupted during the validation at the end of an epoch resumes from a checkpoint of that very
-    // step, whose epoch is not finished. The lines of the epoch may exist, and will come again: a test of the step
-    // alone would keep them, and they would stand twice. Lines of single steps count the epoch under way and are not
-    // affected.
-    let of_step = mark.stage.as_deref() == Some(Stage::Step.name());
-    let epoch_is_finished = mark.epoch.is_some_and(|epoch| epoch <= epochs);
-    mark.step.is_some_and(|at| at <= step) && (of_step || epoch_is_finished)
 }
 
 /// Opens `path` for appending, creating it if missing.

@@ -1,6 +1,7 @@
 //! Records, and the trait of their writers.
 
 use crate::{Counts, Error, Graph, Histogram, Hyper, Image, Status};
+use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 
 /// Destination of a run's records: a folder of event files, a file of JSON lines, or your own.
@@ -41,7 +42,8 @@ pub trait Writer: Send {
 }
 
 /// Source of a measurement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// The model on the training data, during training.
     Train,

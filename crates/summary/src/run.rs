@@ -32,7 +32,7 @@ impl Summary {
     /// Like [`open`](Self::open), but requires an existing folder and asks `permit` before each change. After a refusal
     /// TensorBoard gets nothing more, and all other methods return the refusal.
     pub fn permitted(run: &Path, config: &Config, permit: &Permit) -> Result<Self, Error> {
-        permit.ask()?;
+        permit.ask().map_err(Error::refused)?;
         let lines = JsonLines::append(run.join("metrics.jsonl"))?.permitted(permit);
         let mut writers: Vec<Box<dyn Writer>> = vec![Box::new(lines)];
         if config.tensorboard {

@@ -79,7 +79,7 @@ impl TensorBoard {
     /// about the run as a whole. The two numbers do not come from `metrics.jsonl`, so correct points stay even if that
     /// file was lost.
     fn restart(&mut self, record: &Record) -> Result<(), Error> {
-        self.permit.ask()?;
+        self.permit.ask().map_err(Error::refused)?;
         let mut done = Ok(());
         let begun = self.files.each_ref().map(|file| !file.is_untouched());
         // Hyper-parameters and outcome cannot be overwritten: TensorBoard uses the first metadata it finds in a run. So

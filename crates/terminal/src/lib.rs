@@ -4,11 +4,30 @@
 //! - [`Table`] formats a row per epoch.
 //! - [`Dashboard`] covers the terminal with curves, scores, load and log, and returns commands from the keyboard.
 //!
-//! All output passes a bounded queue and a thread that writes it: [`say`], [`show`], [`Stderr`]. A terminal that stalls
-//! or disappears blocks nothing; a program ends with [`flush`]. [`clean`] sanitises text from elsewhere.
+//! ```
+//! use terminal::{Columns, Epoch, Look, Table, Watch};
 //!
-//! The crate does not depend on tensors: the training loop passes it numbers. It draws on stderr, which is for people,
-//! and never on stdout, which is for programs ([`print()`]). [`Look`] describes the capabilities of the terminal.
+//! let columns = Columns::new(["loss".to_string(), "accuracy".to_string()], "accuracy", true);
+//! let mut table = Table::new(columns, 2, f64::NAN, Look::of_environment());
+//! let bar = Watch::new("Epoch 1", 0, 100); // drawn in a terminal, and nowhere else
+//! bar.finish();
+//! let (training, validation) = (vec![0.4, 0.8], vec![0.5, 0.7]);
+//! let epoch = Epoch { epoch: 1, training, validation, seconds: 75.0, rate: 34.0, waiting: 0.03 };
+//! let row = table.row(&epoch);
+//! assert!(row.contains("1/2") && row.contains("0.8000"), "{row}");
+//! terminal::say(&row);
+//! terminal::flush();
+//! ```
+//!
+//! All output passes a bounded queue and a thread that writes it: [`say`], [`show`], [`Stderr`]. A terminal that stalls
+//! or disappears blocks nothing; a program ends with [`flush`]. [`clean`] sanitises text from elsewhere. [`Look`]
+//! describes the capabilities of the terminal.
+//!
+//! # What it does not do
+//!
+//! It knows no tensors: the training loop passes it numbers. It draws on stderr, which is for people, and never on
+//! stdout, which is for programs ([`print()`]). It opens no files, and stops no training: a [`Command`] is the loop's
+//! to obey.
 
 mod bars;
 mod clean;

@@ -110,17 +110,12 @@ impl Relu {
 #[cfg(test)]
 mod testing {
     use super::Kernels;
-    use tch::{Device, Kind, Tensor};
+    use tch::{Kind, Tensor};
+    pub use testing::noise_f64 as noise;
 
     /// Returns our kernels or libtorch's.
     pub fn kernels(fused: bool) -> Kernels {
         if fused { Kernels::Winograd } else { Kernels::Libtorch }
-    }
-
-    /// Returns values between -1 and 1 that look like noise.
-    pub fn noise(shape: &[i64], seed: u64) -> Tensor {
-        let places = Tensor::arange(shape.iter().product::<i64>(), (Kind::Double, Device::Cpu)) + 1.0;
-        ((places * 12.9898 + seed as f64 * 78.233).sin() * 43758.5453).frac().reshape(shape)
     }
 
     /// Returns the greatest difference, as a share of the greatest value.

@@ -2,7 +2,25 @@
 //! on a list of tensors in one call, autocast with a choice of kind, the channels-last memory format, the state of the
 //! random generator, frozen scripts and their graphs, the allocator.
 //!
+//! ```
+//! use tch::{Device, Kind, Tensor};
+//!
+//! let before = torch_ext::generator_state(Device::Cpu)?;
+//! let drawn = Tensor::rand([4], (Kind::Float, Device::Cpu));
+//! torch_ext::set_generator_state(Device::Cpu, &before)?;
+//! assert_eq!(Tensor::rand([4], (Kind::Float, Device::Cpu)), drawn);
+//!
+//! let norm = torch_ext::global_norm(&[Tensor::from_slice(&[3f32, 0.0]), Tensor::from_slice(&[4f32])])?;
+//! assert_eq!(norm.double_value(&[]), 5.0);
+//! # Ok::<(), contract::TorchError>(())
+//! ```
+//!
 //! **Invariant:** this is the only crate with unsafe code. It computes what it is asked for, and decides nothing.
+//!
+//! # What it does not do
+//!
+//! It chooses no kernel: `model` does, by processor and precision. Its own kernels take f32, bf16 and f64 on a CPU, and
+//! those for convolutions need AVX-512; elsewhere libtorch's operators run. It replaces nothing that tch has.
 
 mod autocast;
 #[cfg(cuda)]

@@ -1,10 +1,9 @@
 //! Reads files of `torch.save`: a zip archive since 2020 (PyTorch 1.6), before that pickles followed by the raw
 //! numbers.
 
-use crate::error::{Error, unfit};
+use crate::error::{Error, torch, unfit};
 use crate::pickle::{self, Value};
 use crate::storage::{Storage, View};
-use crate::torch;
 use contract::StateDict;
 use std::collections::HashMap;
 use std::io::{Cursor, Read};

@@ -1,7 +1,9 @@
 //! Errors of reading weights.
 
+use contract::TorchError;
 use std::io;
 use std::path::{Path, PathBuf};
+use tch::TchError;
 
 /// Failure to read weights. Each variant names the file.
 #[derive(Debug, thiserror::Error)]
@@ -38,4 +40,9 @@ pub enum Error {
 
 pub(crate) fn unfit(path: &Path, problem: impl Into<String>) -> Error {
     Error::Unfit { path: path.into(), problem: problem.into() }
+}
+
+/// Returns libtorch's error about a tensor of the file.
+pub(crate) fn torch(path: &Path, name: &str, error: &TchError) -> Error {
+    unfit(path, format!("tensor '{name}': {}", TorchError::new(&error.to_string())))
 }

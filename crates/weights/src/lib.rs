@@ -1,10 +1,24 @@
 //! Reads weights from foreign files: `.safetensors`, and state dicts written by `torch.save`.
 //!
-//! The format is detected from the content, not from the file's name. [`read`] returns all tensors by name; mapping
-//! these names to its own is up to the network.
+//! The format is detected from the content, not from the file's name. [`read`] returns all tensors by name.
+//!
+//! ```
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("resnet18.safetensors");
+//! # let (kind, device) = (tch::Kind::Float, tch::Device::Cpu);
+//! # tch::Tensor::write_safetensors(&[("conv1.weight", tch::Tensor::zeros([64, 3, 7, 7], (kind, device)))], &path)?;
+//! let tensors = weights::read(&path)?;
+//! assert_eq!(tensors["conv1.weight"].size(), [64, 3, 7, 7]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! **Invariant:** nothing in a file is executed. A pickle is parsed as data: only the names that make up a tensor are
 //! recognised; everything else is ignored, or the reason why a file is refused.
+//!
+//! # What it does not do
+//!
+//! It downloads nothing and writes nothing. Mapping names in a file to its own is up to the network (`model::adopt`).
+//! Tensors of quantised, complex or 8-bit float numbers are not read.
 
 mod dict;
 mod error;
@@ -13,9 +27,9 @@ mod storage;
 
 pub use error::Error;
 
-use contract::{StateDict, TorchError};
+use contract::StateDict;
 use dict::Archive;
-use error::unfit;
+use error::{torch, unfit};
 use safetensors::{Dtype, SafeTensors};
 use std::io::Read;
 use std::path::Path;
@@ -97,11 +111,6 @@ fn kind(dtype: Dtype) -> Option<Kind> {
         Dtype::BOOL => Kind::Bool,
         _ => return None,
     })
-}
-
-/// Returns libtorch's error about a tensor of the file.
-fn torch(path: &Path, name: &str, error: &tch::TchError) -> Error {
-    unfit(path, format!("tensor '{name}': {}", TorchError::new(&error.to_string())))
 }
 
 #[cfg(test)]

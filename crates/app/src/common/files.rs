@@ -18,8 +18,8 @@ pub const LEFT_OVER: Duration = Duration::from_secs(60);
 /// Writes `bytes` to a temporary file next to `path`, flushes it to disk and renames it to `path`, replacing what is
 /// there.
 pub fn publish(path: &Path, bytes: &[u8]) -> Result<()> {
-    let partial = Partial::of(path, bytes)?;
-    partial.publish()
+    let published = regular::publish(path, bytes).map_err(|failed| failed.source);
+    published.with_context(|| format!("writing {}", path.display()))
 }
 
 /// Selects the existing files that may be replaced.
@@ -45,6 +45,8 @@ impl Replace {
 
 /// A temporary file next to `path` that becomes `path` once it is complete, and is removed if it never is. Its name is
 /// unpredictable, so nobody can plant a link there for it to be written through.
+///
+/// Not `regular::Partial`, since the standard library renames nothing without replacing what is there.
 pub struct Partial {
     file: NamedTempFile,
     path: PathBuf,

@@ -6,7 +6,8 @@ use super::{Tell, Told};
 use crate::error::{Error, guarded};
 use crate::load::dataset::Dataset;
 use crate::load::ordered::Ordered;
-use crate::load::{Sample, pixels};
+use crate::load::{Sample, Target, pixels};
+use regular::Partial;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -54,19 +55,11 @@ pub(super) fn build(
     if needed > free {
         return Err(Error::NoRoom { folder: folder.into(), needed, free });
     }
+    // A name that `clean` recognises.
     let partial = path.with_extension(format!("{}.{PARTIAL}", std::process::id()));
-    let made = write(dataset, &partial, head, workers, tell)
-        .and_then(|()| fs::rename(&partial, path).map_err(failed("rename", &partial)));
-    if made.is_err() {
-        // The first error says more than one about the removal.
-        let _ = fs::remove_file(&partial);
-    }
-    made?;
-    // Only Unix lets a program open a folder and flush it.
-    if cfg!(unix) {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("flush", folder))?;
-    }
-    Ok(())
+    let partial = Partial::named(partial, path).map_err(|refused| failed("make", &refused.path)(refused.source))?;
+    write(dataset, &partial, head, workers, tell)?;
+    partial.publish().map_err(|refused| failed(refused.doing, &refused.path)(refused.source))
 }
 
 /// Removes unfinished files.
@@ -83,10 +76,9 @@ fn clean(folder: &Path, path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn write(dataset: &Arc<dyn Dataset>, partial: &Path, head: &Head, workers: u64, tell: &Tell) -> Result<(), Error> {
-    // Fails if the path exists, so never writes through a link that somebody placed there.
-    let file = File::create_new(partial).map_err(failed("make", partial))?;
-    let mut file = BufWriter::with_capacity(BUFFER, file);
+fn write(dataset: &Arc<dyn Dataset>, partial: &Partial, head: &Head, workers: u64, tell: &Tell) -> Result<(), Error> {
+    let mut file = BufWriter::with_capacity(BUFFER, partial.file());
+    let partial = partial.path();
     let mut end = front(head.samples);
     let mut entries = Vec::with_capacity(head.samples as usize);
     file.seek(SeekFrom::Start(end)).map_err(failed("write", partial))?;
@@ -95,7 +87,7 @@ fn write(dataset: &Arc<dyn Dataset>, partial: &Path, head: &Head, workers: u64, 
     let samples = Ordered::new(0..head.samples, workers, workers.saturating_mul(AHEAD), Box::new(job));
     for sample in samples {
         let mut entry = Entry::default();
-        if let Some(Sample { size, image, mask }) = sample? {
+        if let Some((size, image, mask)) = sample? {
             entry = Entry { offset: aligned(end), size, sums: [&image, &mask].map(|bytes| crc32c::crc32c(bytes)) };
             let padding = [0; 64];
             let parts = [&padding[..(entry.offset - end) as usize], &image, &mask];
@@ -109,14 +101,16 @@ fn write(dataset: &Arc<dyn Dataset>, partial: &Path, head: &Head, workers: u64, 
         .and_then(|()| file.write_all(&encode(head, &entries, end)))
         .and_then(|()| file.into_inner().map_err(io::IntoInnerError::into_error))
         // If the last samples could not be loaded, nothing was written up to the end of the index.
-        .and_then(|file| file.set_len(end).and_then(|()| file.sync_all()))
+        .and_then(|file| file.set_len(end))
         .map_err(failed("write", partial))
 }
 
-/// Returns a sample, or `None` if it cannot be loaded: loading it from its source reports why.
-fn load(dataset: &dyn Dataset, index: u64, channels: u32) -> Option<Sample> {
+/// Returns size, image and class ids of a sample, or `None` if it cannot be loaded: loading it from its source reports
+/// why.
+fn load(dataset: &dyn Dataset, index: u64, channels: u32) -> Option<([u32; 2], Vec<u8>, Vec<u8>)> {
     let mut sample = Sample::default();
     guarded(|| format!("sample {index}"), || dataset.load(index, &mut sample)).ok()?;
-    let area = pixels(sample.size);
-    (area > 0 && sample.mask.len() == area && sample.image.len() == area * channels as usize).then_some(sample)
+    let Sample { size, image, target: Target::Classes(mask) } = sample else { return None };
+    let area = pixels(size);
+    (area > 0 && mask.len() == area && image.len() == area * channels as usize).then_some((size, image, mask))
 }

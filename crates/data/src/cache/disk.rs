@@ -1,4 +1,4 @@
-//! The cache on disk: one memory-mapped file per split.
+//! The cache on disk: one memory-mapped file per split, of samples whose targets are class ids.
 //!
 //! libtorch maps the file. The mapping is shared although nothing ever writes to it: a private writable mapping counts
 //! as memory of the process, and Linux refuses one larger than the machine's memory. If the file cannot be mapped (one
@@ -10,7 +10,7 @@ use super::format::{Entry, Head, key, read};
 use super::{Store, Tell, Told};
 use crate::error::Error;
 use crate::load::dataset::Dataset;
-use crate::load::{Sample, pixels};
+use crate::load::{Sample, Target, pixels};
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -131,11 +131,10 @@ impl Store for OnDisk {
             let area = pixels(entry.size);
             sample.size = entry.size;
             sample.image.resize(area * self.channels, 0);
-            sample.mask.resize(area, 0);
+            let ids = sample.target.classes_mut();
+            ids.resize(area, 0);
             let mask = entry.offset + sample.image.len() as u64;
-            if self.read(entry.offset, &mut sample.image, entry.sums[0])
-                && self.read(mask, &mut sample.mask, entry.sums[1])
-            {
+            if self.read(entry.offset, &mut sample.image, entry.sums[0]) && self.read(mask, ids, entry.sums[1]) {
                 return Ok(());
             }
             self.damaged(source, index);
@@ -143,14 +142,14 @@ impl Store for OnDisk {
         source.load(index, sample)
     }
 
-    fn mask(&self, source: &dyn Dataset, index: u64) -> Result<Vec<u8>, Error> {
+    fn target(&self, source: &dyn Dataset, index: u64) -> Result<Target, Error> {
         if let Some(entry) = self.entry(index) {
             let mut mask = vec![0; pixels(entry.size)];
             if self.read(entry.offset + (mask.len() * self.channels) as u64, &mut mask, entry.sums[1]) {
-                return Ok(mask);
+                return Ok(Target::Classes(mask));
             }
             self.damaged(source, index);
         }
-        source.mask(index)
+        source.target(index)
     }
 }

@@ -1,40 +1,45 @@
 //! The cache in memory.
 
-use super::Store;
+use super::{Cached, Store};
 use crate::error::Error;
 use crate::load::dataset::Dataset;
-use crate::load::{Sample, pixels};
+use crate::load::{Sample, Target, pixels};
 use std::fs;
 use std::mem::size_of;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+
+/// Keeps the samples of a data set in memory as they are first loaded, before any transform: worth it where decoding
+/// takes longer than training. The cache on disk ([`Cache::Disk`](crate::Cache::Disk)) is for the data sets of a
+/// [`Config`](crate::Config) alone: samples of your own mostly lie on a disk in the form in which they are loaded.
+///
+/// # Errors
+///
+/// [`Error::Memory`] if all samples together will not fit, as far as that can be known.
+pub fn in_memory(source: Arc<dyn Dataset>) -> Result<Arc<dyn Dataset>, Error> {
+    let store = InMemory::new(source.as_ref())?;
+    Ok(Arc::new(Cached { source, store }))
+}
 
 /// Keeps samples as they are first loaded. Two threads that want the same sample at once may both load it; neither
 /// waits for the other.
 pub(crate) struct InMemory {
-    kept: Vec<OnceLock<Kept>>,
-}
-
-struct Kept {
-    size: [u32; 2],
-    /// Length of the image, and offset of the mask in `bytes`.
-    image: usize,
-    /// The image, then the mask.
-    bytes: Box<[u8]>,
+    kept: Vec<OnceLock<Sample>>,
 }
 
 impl InMemory {
     /// Fails with [`Error::Memory`] if all samples together will not fit, as far as that can be known.
     pub(crate) fn new(source: &dyn Dataset) -> Result<Self, Error> {
         let samples = source.len();
-        let sample = source.size().map_or(0, |size| pixels(size) as u64 * u64::from(source.channels() + 1));
-        let needed = samples.saturating_mul(sample + size_of::<OnceLock<Kept>>() as u64);
+        let pixel = u64::from(source.channels()) + source.targets().bytes() as u64;
+        let sample = source.size().map_or(0, |size| pixels(size) as u64 * pixel);
+        let needed = samples.saturating_mul(sample + size_of::<OnceLock<Sample>>() as u64);
         match available() {
             Some(available) if needed > available => Err(Error::Memory { needed, available, samples }),
             _ => Ok(Self { kept: (0..samples).map(|_| OnceLock::new()).collect() }),
         }
     }
 
-    fn find(&self, index: u64) -> Option<&OnceLock<Kept>> {
+    fn find(&self, index: u64) -> Option<&OnceLock<Sample>> {
         self.kept.get(usize::try_from(index).ok()?)
     }
 }
@@ -43,26 +48,23 @@ impl Store for InMemory {
     fn load(&self, source: &dyn Dataset, index: u64, sample: &mut Sample) -> Result<(), Error> {
         let slot = self.find(index);
         if let Some(kept) = slot.and_then(OnceLock::get) {
-            let (image, mask) = kept.bytes.split_at(kept.image);
             sample.size = kept.size;
             sample.image.clear();
-            sample.image.extend_from_slice(image);
-            sample.mask.clear();
-            sample.mask.extend_from_slice(mask);
+            sample.image.extend_from_slice(&kept.image);
+            sample.target.copy_from(&kept.target);
             return Ok(());
         }
         source.load(index, sample)?;
         if let Some(slot) = slot {
-            let bytes = [sample.image.as_slice(), &sample.mask].concat().into();
             // A thread that comes second has loaded the same sample.
-            let _ = slot.set(Kept { size: sample.size, image: sample.image.len(), bytes });
+            let _ = slot.set(sample.clone());
         }
         Ok(())
     }
 
-    fn mask(&self, source: &dyn Dataset, index: u64) -> Result<Vec<u8>, Error> {
+    fn target(&self, source: &dyn Dataset, index: u64) -> Result<Target, Error> {
         let mut sample = Sample::default();
-        self.load(source, index, &mut sample).map(|()| sample.mask)
+        self.load(source, index, &mut sample).map(|()| sample.target)
     }
 }
 

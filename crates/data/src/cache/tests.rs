@@ -3,7 +3,7 @@
 use super::format::{Head, encode, read};
 use super::*;
 use crate::load::dataset::Source;
-use crate::load::{Sample, pixels};
+use crate::load::{Sample, Target, pixels};
 use crate::{Loader, LoaderConfig, Order, Pipeline, Transform};
 use contract::Input;
 use proptest::prelude::*;
@@ -44,8 +44,8 @@ impl Dataset for Counted {
             return Err(Error::Index { index, len: self.len });
         }
         let byte = |place: u64| (index * 31 + place * 7) as u8;
-        *sample =
-            Sample { size: SIZE, image: (0..189).map(byte).collect(), mask: (0..63).map(|at| byte(at) % 3).collect() };
+        let target = Target::Classes((0..63).map(|at| byte(at) % 3).collect());
+        *sample = Sample { size: SIZE, image: (0..189).map(byte).collect(), target };
         Ok(())
     }
     fn source(&self, _: u64) -> Result<Source, Error> {
@@ -94,7 +94,7 @@ fn check(dataset: &dyn Dataset) {
     for index in 0..dataset.len() {
         plain.load(index, &mut expected).unwrap();
         dataset.load(index, &mut sample).unwrap();
-        assert_eq!((&sample, dataset.mask(index).unwrap()), (&expected, expected.mask.clone()));
+        assert_eq!((&sample, &dataset.target(index).unwrap()), (&expected, &expected.target));
     }
 }
 
@@ -275,7 +275,7 @@ impl Dataset for Sized {
     fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
         let size = [1 + index as u32 % 7, 1 + index as u32 % 11];
         let bytes = |count: usize| (0..count).map(|at| (at as u64 * 31 + index) as u8).collect();
-        *sample = Sample { size, image: bytes(pixels(size) * 3), mask: bytes(pixels(size)) };
+        *sample = Sample { size, image: bytes(pixels(size) * 3), target: Target::Classes(bytes(pixels(size))) };
         Ok(())
     }
 }
@@ -292,7 +292,7 @@ fn samples_of_many_sizes_are_the_same_from_every_cache() {
             Sized.load(index, &mut expected).unwrap();
             cache.load(index, &mut sample).unwrap();
             assert_eq!(sample, expected);
-            assert_eq!(cache.mask(index).unwrap(), expected.mask);
+            assert_eq!(cache.target(index).unwrap(), expected.target);
         }
     }
 }

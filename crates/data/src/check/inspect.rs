@@ -3,7 +3,7 @@
 use super::finding::{Finding, Kind, remarked};
 use crate::error::{Error, guarded};
 use crate::load::dataset::Dataset;
-use crate::load::{IGNORE, Sample};
+use crate::load::{IGNORE, Sample, Target};
 use crate::transform::resize::{Placement, Scaler};
 use image::{ImageFormat, RgbImage};
 use image_hasher::{HashAlg, HasherConfig};
@@ -33,7 +33,7 @@ pub(super) struct Inspection {
 pub(super) struct Decoded {
     /// Height and width of the image in its file, in pixels.
     pub(super) size: [u32; 2],
-    /// Number of pixels of each class id.
+    /// Number of pixels of each class id; 0 where the target has none.
     pub(super) counts: [u64; 256],
     /// For each channel the sum of its values and of their squares.
     pub(super) sums: Vec<[u64; 2]>,
@@ -45,7 +45,7 @@ pub(super) struct Decoded {
 pub(super) struct Prints {
     /// BLAKE3 of size and pixels: the same for the same picture in another format, or with other metadata in its file.
     pub(super) image: [u8; 32],
-    /// BLAKE3 of the class ids.
+    /// BLAKE3 of the class ids or values.
     pub(super) mask: [u8; 32],
     /// Perceptual hash, in which similar pictures differ in few bits. `None` for a picture of one colour, which has no
     /// features.
@@ -82,6 +82,8 @@ fn odd(decoded: &Decoded, classes: usize) -> Vec<Finding> {
     if !beyond.is_empty() {
         let message = format!("the mask holds the class ids {}, of {classes} classes", beyond.join(", "));
         findings.push(Finding::new(Kind::Label, message));
+    } else if decoded.counts == [0; 256] {
+        // The target is a map of numbers.
     } else if (0..classes).all(|id| !shown(id)) {
         findings.push(Finding::new(Kind::EmptyMask, "no pixel of the mask counts: all are ignored"));
     } else if classes > 1 && (1..classes).all(|id| !shown(id)) {
@@ -95,7 +97,7 @@ fn odd(decoded: &Decoded, classes: usize) -> Vec<Finding> {
 
 fn decoded(sample: &Sample, channels: usize) -> Result<Decoded, Error> {
     let mut counts = [0; 256];
-    sample.mask.iter().for_each(|id| counts[usize::from(*id)] += 1);
+    sample.target.classes().iter().for_each(|id| counts[usize::from(*id)] += 1);
     let mut sums = vec![[0; 2]; channels];
     let mut constant = true;
     for pixel in sample.image.chunks_exact(channels.max(1)) {
@@ -108,7 +110,12 @@ fn decoded(sample: &Sample, channels: usize) -> Result<Decoded, Error> {
     let mut image = blake3::Hasher::new();
     image.update(&sample.size[0].to_le_bytes()).update(&sample.size[1].to_le_bytes()).update(&sample.image);
     let looks = if constant { None } else { Some(looks(sample, channels)?) };
-    let mask = *blake3::hash(&sample.mask).as_bytes();
+    let mut mask = blake3::Hasher::new();
+    match &sample.target {
+        Target::Classes(ids) => _ = mask.update(ids),
+        Target::Values(values) => values.iter().for_each(|value| _ = mask.update(&value.to_le_bytes())),
+    }
+    let mask = *mask.finalize().as_bytes();
     let prints = Prints { image: *image.finalize().as_bytes(), mask, looks };
     Ok(Decoded { size: sample.size, counts, sums, prints })
 }

@@ -186,8 +186,8 @@ pub(super) fn absent(statistics: &Statistics) -> Vec<Finding> {
 mod tests {
     use super::*;
     use crate::error::Error;
-    use crate::load::Sample;
     use crate::load::dataset::Dataset;
+    use crate::load::{Sample, Target};
     use std::sync::Arc;
 
     /// Grey images of 1×2, 1×2 and 2×2 pixels.
@@ -212,7 +212,7 @@ mod tests {
                 1 => ([1, 2], &[102, 255], &[0, 1]),
                 _ => ([2, 2], &[51, 102, 153, 204], &[2, 2, 0, IGNORE]),
             };
-            *sample = Sample { size, image: image.to_vec(), mask: mask.to_vec() };
+            *sample = Sample { size, image: image.to_vec(), target: Target::Classes(mask.to_vec()) };
             Ok(())
         }
     }

@@ -4,7 +4,7 @@ use super::*;
 use crate::list::pets::tests::pets_sample;
 use crate::load::files::Preparation;
 use crate::transform::random::{Purpose, Random};
-use crate::{Config, OxfordPets, Target, check_config};
+use crate::{Config, OxfordPets, PetsTarget, check_config};
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage, imageops};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,7 +61,7 @@ fn sound() -> TempDir {
 
 fn checked(root: &Path, workers: u64) -> Report {
     let preparation = Preparation { size: [32, 32], ..Preparation::default() };
-    let config = Config::OxfordPets(OxfordPets { root: root.into(), target: Target::Foreground, preparation });
+    let config = Config::OxfordPets(OxfordPets { root: root.into(), target: PetsTarget::Foreground, preparation });
     let splits = [Split::Train, Split::Validation].map(|split| (split, config.open(split).unwrap().into()));
     let mut seen = 0;
     let report = check(&splits, &config.classes(), workers, || seen += 1).unwrap();
@@ -213,7 +213,7 @@ fn nearly_the_same_picture_in_both_splits_is_found() {
 fn a_class_that_no_mask_shows_is_named() {
     let folder = sound();
     let preparation = Preparation { size: [32, 32], ..Preparation::default() };
-    let config = Config::OxfordPets(OxfordPets { root: folder.path().into(), target: Target::Trimap, preparation });
+    let config = Config::OxfordPets(OxfordPets { root: folder.path().into(), target: PetsTarget::Trimap, preparation });
     let splits = [Split::Train, Split::Validation].map(|split| (split, config.open(split).unwrap().into()));
     let report = check(&splits, &config.classes(), 1, || ()).unwrap();
     let messages: Vec<&str> = report.findings.iter().map(|finding| finding.message.as_str()).collect();
@@ -226,7 +226,8 @@ fn a_class_that_no_mask_shows_is_named() {
 #[test]
 fn what_is_really_odd_in_the_pets_is_found() {
     let Some(root) = pets_sample() else { return };
-    let config = Config::OxfordPets(OxfordPets { root, target: Target::Trimap, preparation: Preparation::default() });
+    let config =
+        Config::OxfordPets(OxfordPets { root, target: PetsTarget::Trimap, preparation: Preparation::default() });
     let splits = [Split::Train, Split::Validation].map(|split| (split, config.open(split).unwrap().into()));
     let report = check(&splits, &config.classes(), 2, || ()).unwrap();
     let of = |kind| found(&report).into_iter().filter(move |finding| finding.0 == kind).map(|finding| finding.1);

@@ -1,11 +1,12 @@
-//! Checks every mask, and the beginning and end of every image, before the first step: a wrong label or a truncated
+//! Checks every target, and the beginning and end of every image, before the first step: a wrong label or a truncated
 //! photograph costs seconds and not half a night.
 
 use crate::decode::remarks::Noted;
 use crate::error::{Error, guarded};
 use crate::load::dataset::Dataset;
 use crate::load::skipped::Passed;
-use crate::load::{IGNORE, pixels};
+use crate::load::sound::check_target;
+use crate::load::{IGNORE, Target};
 use std::collections::BTreeMap;
 use std::sync::{
     Mutex, PoisonError,
@@ -25,7 +26,8 @@ pub struct Verified {
 }
 
 /// Loads every mask of `dataset` with `workers` threads and checks that it holds only ids below `classes`, or
-/// [`IGNORE`]. Of several invalid samples, the error is that of the lowest index.
+/// [`IGNORE`]. Of maps of numbers it checks size and values, whatever `classes` is. Of several invalid samples, the
+/// error is that of the lowest index.
 pub fn verify(dataset: &dyn Dataset, classes: u64, workers: u64) -> Result<(), Error> {
     verify_all_but(0, dataset, classes, workers).map(drop)
 }
@@ -86,11 +88,9 @@ pub fn verify_all_but(most: u64, dataset: &dyn Dataset, classes: u64, workers: u
 }
 
 fn check(dataset: &dyn Dataset, index: u64, classes: u64, shown: &[AtomicBool; 256]) -> Result<(), Error> {
-    let mask = dataset.mask(index)?;
-    let (expected, found) = (dataset.size().map(pixels), mask.len());
-    if let Some(expected) = expected.filter(|expected| *expected != found) {
-        return Err(Error::Shape { name: dataset.name(index), what: "mask", expected, found });
-    }
+    let target = dataset.target(index)?;
+    check_target(dataset, index, &target, dataset.size())?;
+    let Target::Classes(mask) = target else { return Ok(()) };
     let mut holds = [false; 256];
     mask.into_iter().for_each(|id| holds[usize::from(id)] = true);
     for id in (0..=u8::MAX).filter(|id| holds[usize::from(*id)]) {
@@ -121,15 +121,15 @@ mod tests {
             format!("sample-{index}")
         }
         fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
-            *sample = Sample { size: [1, 1], image: vec![0; 3], mask: self.mask(index)? };
+            *sample = Sample { size: [1, 1], image: vec![0; 3], target: self.target(index)? };
             Ok(())
         }
-        fn mask(&self, index: u64) -> Result<Vec<u8>, Error> {
-            if index >= 40 && index.is_multiple_of(7) {
-                (self.0)(index)
-            } else {
-                Ok(vec![[0, 2, IGNORE][index as usize % 3]])
-            }
+        fn target(&self, index: u64) -> Result<Target, Error> {
+            let ids = match index >= 40 && index.is_multiple_of(7) {
+                true => (self.0)(index)?,
+                false => vec![[0, 2, IGNORE][index as usize % 3]],
+            };
+            Ok(Target::Classes(ids))
         }
     }
 

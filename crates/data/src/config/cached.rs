@@ -1,7 +1,8 @@
 //! Opening a data set with the cache that its configuration asks for.
 
 use super::Config;
-use crate::cache::{Cache, Cached, Tell, disk, memory};
+use crate::cache::memory::in_memory;
+use crate::cache::{Cache, Cached, Tell, disk};
 use crate::error::Error;
 use crate::list::split::Split;
 use crate::load::config::LoaderConfig;
@@ -23,10 +24,7 @@ impl Config {
         let dataset: Arc<dyn Dataset> = self.open(split)?.into();
         Ok(match self.loader().cache {
             Cache::None => dataset,
-            Cache::Memory => {
-                let store = memory::InMemory::new(dataset.as_ref())?;
-                Arc::new(Cached { source: dataset, store })
-            }
+            Cache::Memory => in_memory(dataset)?,
             Cache::Disk => {
                 let (description, stem) = self.described(split)?;
                 let folder = folder(self.loader())?;

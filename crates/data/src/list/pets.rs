@@ -30,7 +30,7 @@ pub struct OxfordPets {
     pub root: PathBuf,
     /// Classes to distinguish.
     #[serde(default)]
-    pub target: Target,
+    pub target: PetsTarget,
     /// Conversion of the files to the network's input.
     #[serde(flatten)]
     pub preparation: Preparation,
@@ -39,7 +39,8 @@ pub struct OxfordPets {
 /// Classes to distinguish in a photograph.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Target {
+#[schemars(rename = "Target")]
+pub enum PetsTarget {
     /// Three classes, the value of the trimap less one: 0 pet, 1 background, 2 border.
     #[default]
     Trimap,
@@ -47,7 +48,7 @@ pub enum Target {
     Foreground,
 }
 
-impl Target {
+impl PetsTarget {
     /// Returns the names of the classes, in the order of their ids.
     pub(crate) fn classes(self) -> &'static [&'static str] {
         match self {

@@ -2,7 +2,7 @@
 
 use crate::decode::remarks::Remark;
 use crate::error::Error;
-use crate::load::Sample;
+use crate::load::{Sample, Target, Targets};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -17,6 +17,11 @@ pub struct Source {
 }
 
 /// Samples for training, validation or prediction. Loading must depend on nothing but the index.
+///
+/// Implement it for data of your own: [`len`](Self::len), [`size`](Self::size), [`name`](Self::name) and
+/// [`load`](Self::load), and [`targets`](Self::targets) where the targets are no class ids. With
+/// [`source`](Self::source) the [`fingerprint`](crate::fingerprint()) notices files that were replaced. Report errors
+/// of your own code with [`Error::of_sample`].
 pub trait Dataset: Send + Sync {
     /// Returns the number of samples.
     fn len(&self) -> u64;
@@ -34,6 +39,11 @@ pub trait Dataset: Send + Sync {
         3
     }
 
+    /// Returns the form of every sample's target: class ids, or numbers.
+    fn targets(&self) -> Targets {
+        Targets::Classes
+    }
+
     /// Returns the name of a sample, for messages and for the files of its predictions.
     fn name(&self, index: u64) -> String;
 
@@ -41,11 +51,11 @@ pub trait Dataset: Send + Sync {
     /// unspecified. An index out of range is [`Error::Index`].
     fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error>;
 
-    /// Loads only the mask of a sample. [`verify`](crate::verify) calls this, so sources that can check more than the
-    /// mask's values (does the image have the same size?) do it here.
-    fn mask(&self, index: u64) -> Result<Vec<u8>, Error> {
+    /// Loads only the target of a sample. [`verify`](crate::verify) calls this, so sources that can check more than its
+    /// values (does the image have the same size?) do it here.
+    fn target(&self, index: u64) -> Result<Target, Error> {
         let mut sample = Sample::default();
-        self.load(index, &mut sample).map(|()| sample.mask)
+        self.load(index, &mut sample).map(|()| sample.target)
     }
 
     /// Loads a sample at the size in its source, for [`check`](crate::check()). Sources that know only one size keep
@@ -54,10 +64,11 @@ pub trait Dataset: Send + Sync {
         self.load(index, sample)
     }
 
-    /// Loads only the mask of a sample at the size in its source, with that height and width.
+    /// Loads only the class ids of a sample at the size in its source, with that height and width. Of targets that are
+    /// no class ids there are none.
     fn whole_mask(&self, index: u64) -> Result<([u32; 2], Vec<u8>), Error> {
         let mut sample = Sample::default();
-        self.whole(index, &mut sample).map(|()| (sample.size, sample.mask))
+        self.whole(index, &mut sample).map(|()| (sample.size, std::mem::take(sample.target.classes_mut())))
     }
 
     /// Returns the files of a sample: its image, then its mask. Sources without files keep this default.
@@ -81,7 +92,11 @@ pub trait Dataset: Send + Sync {
 
 impl Source {
     /// Describes the files at `paths` together.
-    pub(crate) fn of<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] for the first one that the system does not describe.
+    pub fn of<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Self, Error> {
         let mut all = Self::default();
         for path in paths {
             let about = fs::metadata(path).map_err(|source| Error::Io { path: path.into(), source })?;

@@ -10,7 +10,7 @@ use crate::load::config::LoaderConfig;
 use crate::load::dataset::{Dataset, Source};
 use crate::load::pipeline::Normalize;
 use crate::load::reader::with_reader;
-use crate::load::{Sample, ends};
+use crate::load::{Sample, Target, ends};
 use crate::transform::resize::{Placement, Resize};
 use crate::transform::{Transform, usual};
 use contract::Invalid;
@@ -98,7 +98,7 @@ impl Files {
         with_reader(|reader| {
             let (size, place) = reader.image(&image, self.channels, self.orientation, place, &mut sample.image)?;
             sample.size = place.size;
-            reader.mask(&mask, &self.labels, self.orientation, (&image, size), place, &mut sample.mask)
+            reader.mask(&mask, &self.labels, self.orientation, (&image, size), place, sample.target.classes_mut())
         })
     }
 
@@ -142,9 +142,9 @@ impl Dataset for Files {
         self.read(index, |size| Ok(Placement::filling(size)), sample)
     }
 
-    fn mask(&self, index: u64) -> Result<Vec<u8>, Error> {
+    fn target(&self, index: u64) -> Result<Target, Error> {
         ends::look(&self.paths.image(index)?, self.channels)?;
-        Ok(self.read_mask(index, |size| self.resize.place(size, self.size))?.1)
+        Ok(Target::Classes(self.read_mask(index, |size| self.resize.place(size, self.size))?.1))
     }
 
     fn whole_mask(&self, index: u64) -> Result<([u32; 2], Vec<u8>), Error> {

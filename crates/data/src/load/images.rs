@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::load::dataset::{Dataset, Source, item};
 use crate::load::image::{Content, Image};
 use crate::load::reader::with_reader;
-use crate::load::{IGNORE, Sample, pixels};
+use crate::load::{IGNORE, Sample, pixels, refill};
 use crate::transform::resize::{Rectangle, Resize};
 
 /// Named images. Their masks are [`IGNORE`] throughout, since the classes are unknown.
@@ -72,8 +72,7 @@ impl Dataset for Images {
             Content::Pixels(pixels) => reader.pixels(pixels, channels, place, to),
         })?;
         sample.size = place.size;
-        sample.mask.clear();
-        sample.mask.resize(pixels(place.size), IGNORE);
+        refill(sample.target.classes_mut(), pixels(place.size), IGNORE);
         Ok(())
     }
 
@@ -88,6 +87,7 @@ impl Dataset for Images {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::Target;
     use image::{ExtendedColorType, Rgb, RgbImage};
     use std::fs;
 
@@ -101,7 +101,7 @@ mod tests {
         let images = Images::new(files, [4, 6], 3, Orientation::Apply, Resize::default());
         let mut sample = Sample::default();
         images.load(0, &mut sample).unwrap();
-        assert_eq!((sample.image, sample.mask), ([9, 8, 7].repeat(24), vec![IGNORE; 24]));
+        assert_eq!((sample.image, sample.target), ([9, 8, 7].repeat(24), Target::Classes(vec![IGNORE; 24])));
         assert_eq!((images.name(1), images.name(2)), ("gone".into(), String::new()));
         assert!(images.load(1, &mut Sample::default()).unwrap_err().to_string().contains("gone.png"));
         assert_eq!(images.source(0).unwrap().bytes, bytes);
@@ -136,7 +136,8 @@ mod tests {
                 let first = (row * size[1] + left) as usize;
                 expected[first..first + width as usize].fill(9);
             }
-            assert_eq!((sample.size, sample.image, sample.mask), (size, expected, vec![IGNORE; pixels(size)]));
+            let unknown = Target::Classes(vec![IGNORE; pixels(size)]);
+            assert_eq!((sample.size, sample.image, sample.target), (size, expected, unknown));
         }
         let long = Images::new(Vec::new(), [6, 8], 1, Orientation::Apply, Resize::ShorterSide { to: Some(8000) });
         assert!(long.rectangle([10, 100]).unwrap_err().to_string().contains("no side may become longer"));

@@ -1,7 +1,8 @@
 //! Loads samples in threads, ahead of time, and batches them on the model's device.
 //!
-//! A thread puts the samples of a batch into one block of bytes, `N×H×W×C`, and makes tensors of it (`tensors.rs`); the
-//! thread that takes the batch moves them to the device. Work buffers are passed on from batch to batch.
+//! A thread puts the images of a batch into one block of bytes, `N×H×W×C`, and its targets into another, and makes
+//! tensors of them (`tensors.rs`); the thread that takes the batch moves them to the device. Work buffers are passed on
+//! from batch to batch.
 //!
 //! **Invariant:** the content of a batch depends on nothing but the data set, the seed, the epoch and the batch's
 //! position. A sample that may be skipped is missing wherever it cannot be loaded. The thread that takes the batches
@@ -16,7 +17,7 @@ use crate::load::fingerprint::{Fingerprint, fingerprint};
 use crate::load::ordered::{Job, Ordered};
 use crate::load::pipeline::{Buffers, Pipeline};
 use crate::load::skipped::Skipped;
-use crate::load::{IGNORE, pixels};
+use crate::load::{Target, pixels, refill};
 use crate::transform::random::{Purpose, Random};
 use contract::{Batch, Batches, BoxError, Input, Invalid, TorchError};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +26,7 @@ use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
 use tensors::Converter;
 
-/// Name of the placeholder sample in a batch whose samples were all skipped: black, and of no class.
+/// Name of the placeholder sample in a batch whose samples were all skipped: black, with an unknown target.
 const BLANK: &str = "(all skipped)";
 
 /// The order of the samples within an epoch.
@@ -81,15 +82,15 @@ struct Room {
     buffers: Buffers,
     /// `N×H×W×C`
     images: Vec<u8>,
-    /// `N×H×W`
-    masks: Vec<u8>,
+    /// `N×H×W` class ids or `N×C×H×W` values.
+    targets: Target,
     converter: Converter,
 }
 
 /// A batch on the host.
 struct Block {
     names: Vec<String>,
-    /// Images and masks, as returned by [`Converter::on_host`].
+    /// Images and targets, as returned by [`Converter::on_host`].
     tensors: [Tensor; 2],
     /// Samples that could not be loaded: index, name and error.
     broken: Vec<(u64, String, Error)>,
@@ -98,6 +99,15 @@ struct Block {
 impl Loader {
     /// Creates the batches of `dataset`, processed by `pipeline`, on `device`. `seed` alone decides on order and
     /// transforms, and no two seeds share theirs; with [`Order::Sequential`] and without transforms it has no effect.
+    ///
+    /// A batch holds inputs `[N, C, H, W]` f32, and targets as [`Targets`](crate::Targets) says: class ids `[N, H, W]`
+    /// i64, or numbers `[N, H, W]` or `[N, C, H, W]` f32. `config.cache` is not read here:
+    /// [`Config::open_cached`](crate::Config::open_cached) applies it, and [`in_memory`](crate::in_memory) keeps the
+    /// samples of any data set.
+    ///
+    /// # Errors
+    ///
+    /// Names the key of `config` or `pipeline` that cannot work with these samples.
     pub fn new(
         dataset: Arc<dyn Dataset>,
         pipeline: Pipeline,
@@ -107,9 +117,7 @@ impl Loader {
         device: Device,
     ) -> Result<Self, Invalid> {
         config.check()?;
-        if let Some(normalize) = &pipeline.normalize {
-            normalize.check(dataset.channels())?;
-        }
+        pipeline.check(dataset.as_ref())?;
         let skipped = Arc::new(Skipped::new(config.max_skipped));
         let batch_size = dataset.len().min(config.batch_size) as i64;
         let source = Source {
@@ -215,7 +223,7 @@ impl Source {
             None => Room {
                 buffers: Buffers::default(),
                 images: Vec::new(),
-                masks: Vec::new(),
+                targets: Target::default(),
                 converter: self.converter().map_err(|error| torch(&[], error))?,
             },
         };
@@ -225,14 +233,18 @@ impl Source {
     }
 
     fn fill(&self, room: &mut Room, indices: impl Iterator<Item = u64>, epoch: u64) -> Result<Block, Error> {
-        let Room { buffers, images, masks, converter } = room;
+        let Room { buffers, images, targets, converter } = room;
+        let form = self.dataset.targets();
         images.clear();
-        masks.clear();
+        form.fill_unknown(targets, 0);
         // Reserved with an error: lack of memory must not end the program.
         let area = pixels(self.pipeline.size) * indices.size_hint().0.max(1);
         let bytes = area * self.dataset.channels() as usize;
-        let room = images.try_reserve(bytes).and_then(|()| masks.try_reserve(area));
-        room.map_err(|_| Error::OutOfMemory { bytes: (bytes + area) as u64 })?;
+        let room = images.try_reserve(bytes).and_then(|()| match targets {
+            Target::Classes(ids) => ids.try_reserve(area),
+            Target::Values(values) => values.try_reserve(area * form.planes()),
+        });
+        room.map_err(|_| Error::OutOfMemory { bytes: (bytes + area * form.bytes()) as u64 })?;
         let (mut names, mut broken) = (Vec::with_capacity(indices.size_hint().0), Vec::new());
         for index in indices {
             let name = self.dataset.name(index);
@@ -240,7 +252,7 @@ impl Source {
             match guarded(|| format!("sample '{name}'"), load) {
                 Ok(()) => {
                     images.extend_from_slice(&buffers.sample.image);
-                    masks.extend_from_slice(&buffers.sample.mask);
+                    targets.append(&buffers.sample.target);
                     names.push(name);
                 }
                 Err(error) if self.skipped.allowed() => broken.push((index, name, error)),
@@ -249,19 +261,20 @@ impl Source {
         }
         if names.is_empty() {
             // Schedules and progress depend on the number of batches, so the batch is kept.
-            images.resize(pixels(self.pipeline.size) * self.dataset.channels() as usize, 0);
-            masks.resize(pixels(self.pipeline.size), IGNORE);
+            let area = pixels(self.pipeline.size);
+            refill(images, area * self.dataset.channels() as usize, 0);
+            form.fill_unknown(targets, area);
             names.push(BLANK.into());
         }
         let empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let tensors = empty.map_or_else(|| converter.room(self.shape()), Ok);
-        let tensors = tensors.and_then(|room| converter.on_host(images, masks, names.len() as i64, room));
+        let tensors = tensors.and_then(|room| converter.on_host(images, targets, names.len() as i64, room));
         let tensors = tensors.map_err(|error| torch(&names, error))?;
         Ok(Block { names, tensors, broken })
     }
 
     fn converter(&self) -> Result<Converter, TorchError> {
-        Converter::new(self.pipeline.normalize.as_ref(), self.device)
+        Converter::new(self.pipeline.normalize.as_ref(), self.dataset.targets(), self.device)
     }
 
     /// Returns `[N, H, W, C]` of a whole batch.

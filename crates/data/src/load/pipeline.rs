@@ -3,9 +3,10 @@
 use crate::error::Error;
 use crate::list::split::Split;
 use crate::load::dataset::Dataset;
-use crate::load::{Sample, pixels};
+use crate::load::sound::check_sample;
+use crate::load::{Sample, Targets};
 use crate::transform::Transform;
-use crate::transform::crop::window;
+use crate::transform::crop::{RandomCrop, window};
 use crate::transform::patch::paste;
 use crate::transform::random::Random;
 use crate::transform::room::Room;
@@ -17,7 +18,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pipeline {
     /// Height and width of the network's input, in pixels. Larger results of the transforms are cropped to their
-    /// centre, smaller ones are centred and padded with black and [`IGNORE`](crate::IGNORE).
+    /// centre, smaller ones are centred and padded: the image with black, a mask with [`IGNORE`](crate::IGNORE), a map
+    /// of numbers with the `fill` of its [`Values`](crate::Values).
     pub size: [u32; 2],
     /// Transforms, applied in order.
     pub transforms: Vec<Transform>,
@@ -78,6 +80,20 @@ impl Pipeline {
         self
     }
 
+    /// Refuses what cannot work for the samples of `dataset`; keys are relative to the data section.
+    pub(crate) fn check(&self, dataset: &dyn Dataset) -> Result<(), Invalid> {
+        let targets = dataset.targets();
+        targets.check()?;
+        for (position, transform) in self.transforms.iter().enumerate() {
+            let needs_ids = matches!(transform, Transform::RandomCrop(RandomCrop { class: Some(_), .. }));
+            Invalid::unless(matches!(targets, Targets::Classes) || !needs_ids, "class", || {
+                "must be null: the targets are numbers and have no classes".into()
+            })
+            .map_err(|Invalid { key, problem }| Invalid { key: format!("transforms[{position}].{key}"), problem })?;
+        }
+        self.normalize.as_ref().map_or(Ok(()), |normalize| normalize.check(dataset.channels()))
+    }
+
     /// Loads the sample at `index` of `dataset` into `buffers.sample`, with the augmentation of (seed, epoch, index).
     pub(crate) fn load(
         &self,
@@ -87,8 +103,9 @@ impl Pipeline {
         buffers: &mut Buffers,
     ) -> Result<(), Error> {
         let Buffers { sample, partner, room } = buffers;
+        room.values = dataset.targets().values();
         self.vary(dataset, [seed, epoch, index], &self.transforms, sample, Some(partner), room)?;
-        fit(sample, &mut room.spare, self.size, dataset.channels());
+        fit(sample, room, self.size);
         Ok(())
     }
 
@@ -103,7 +120,8 @@ impl Pipeline {
         mut partner: Option<&mut Sample>,
         room: &mut Room,
     ) -> Result<(), Error> {
-        load_checked(dataset, index, sample)?;
+        dataset.load(index, sample)?;
+        check_sample(dataset, index, sample)?;
         for (position, transform) in transforms.iter().enumerate() {
             let mut random = Random::of_transform(seed, position as u64, epoch, index);
             let Transform::CutMix(mix) = transform else {
@@ -113,7 +131,7 @@ impl Pipeline {
             let Some(partner) = partner.as_deref_mut() else { continue };
             if let Some((other, place)) = mix.draw(sample.size, index, dataset.len(), &mut random) {
                 self.vary(dataset, [seed, epoch, other], &transforms[..position], partner, None, room)?;
-                fit(partner, &mut room.spare, sample.size, dataset.channels());
+                fit(partner, room, sample.size);
                 paste(sample, partner, place);
             }
         }
@@ -121,23 +139,10 @@ impl Pipeline {
     }
 }
 
-/// Loads a sample and checks that it has the size it declares.
-fn load_checked(dataset: &dyn Dataset, index: u64, sample: &mut Sample) -> Result<(), Error> {
-    dataset.load(index, sample)?;
-    let area = pixels(dataset.size().unwrap_or(sample.size));
-    let parts = [("image", sample.image.len(), area * dataset.channels() as usize), ("mask", sample.mask.len(), area)];
-    for (what, found, expected) in parts {
-        if found != expected {
-            return Err(Error::Shape { name: dataset.name(index), what, expected, found });
-        }
-    }
-    Ok(())
-}
-
 /// Crops or pads `sample` at its centre to `size`.
-fn fit(sample: &mut Sample, spare: &mut Sample, size: [u32; 2], channels: u32) {
+fn fit(sample: &mut Sample, room: &mut Room, size: [u32; 2]) {
     let start = [0, 1].map(|axis| sample.size[axis].saturating_sub(size[axis]) / 2);
-    window(sample, spare, size, start, channels as usize);
+    window(sample, room, size, start);
 }
 
 #[cfg(test)]

@@ -7,8 +7,10 @@ use crate::decode::{Decoder, trim};
 use crate::error::Error;
 use crate::label::table::LabelTable;
 use crate::load::image::Pixels;
-use crate::transform::resize::{Placement, Scaler};
+use crate::load::{Sample, Target, Targets, pixels};
+use crate::transform::resize::{Placement, Resize, Scaler};
 use std::cell::RefCell;
+use std::mem::swap;
 use std::path::Path;
 
 thread_local! {
@@ -22,6 +24,8 @@ pub(crate) struct Reader {
     scaler: Scaler,
     /// The decoded file, at its own size.
     decoded: Vec<u8>,
+    /// The target of a sample that is being resized.
+    target: Target,
 }
 
 /// Runs `work` with this thread's reader. `work` must not call this function again.
@@ -95,6 +99,47 @@ impl Reader {
         }
         self.scaler.mask(&mut self.decoded, size, place, mask);
         Ok(())
+    }
+}
+
+impl Resize {
+    /// Brings a sample of a data set of your own to the size that it has for a network with inputs of `size`, as data
+    /// sets of files do. To be called in [`Dataset::load`](crate::Dataset::load), with the form of its targets.
+    ///
+    /// ```
+    /// use data::{Resize, Sample, Target, Targets, Values};
+    ///
+    /// let mut sample = Sample { size: [1, 2], image: vec![0, 90], target: Target::Values(vec![1.0, 3.0]) };
+    /// let targets = Targets::Values(Values { fill: 0.0, ..Values::default() });
+    /// Resize::Fit { to: None }.apply(&mut sample, [2, 2], targets)?;
+    /// assert_eq!((sample.size, sample.image), ([2, 2], vec![0, 90, 0, 0]));
+    /// assert_eq!(sample.target.values(), [1.0, 3.0, 0.0, 0.0]);
+    /// # Ok::<(), data::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Resize`] where a side would become too long, or where image or target do not have the sample's size.
+    pub fn apply(&self, sample: &mut Sample, size: [u32; 2], targets: Targets) -> Result<(), Error> {
+        let (from, place) = (sample.size, self.place(sample.size, size)?);
+        if place == Placement::filling(from) {
+            return Ok(());
+        }
+        let (area, image, target) = (pixels(from), sample.image.len(), sample.target.len());
+        let channels = [1, 3].into_iter().find(|channels| area > 0 && image == area * channels);
+        let Some(channels) = channels.filter(|_| target == area * targets.planes()) else {
+            let problem = format!("the image has {image} bytes, and the target {target} numbers");
+            return Err(Error::Resize { from, to: place.size, problem });
+        };
+        with_reader(|Reader { scaler, decoded, target, .. }| {
+            let whole = Placement::filling(from).image;
+            scaler.part_of_image(&sample.image, from, whole, channels as u32, place, decoded)?;
+            scaler.part_of_target(&sample.target, from, whole, targets.values(), place, target);
+            swap(&mut sample.image, decoded);
+            swap(&mut sample.target, target);
+            sample.size = place.size;
+            Ok(())
+        })
     }
 }
 

@@ -155,7 +155,7 @@ mod tests {
         // FNV-1a over image and mask. Published results are worthless if a seed comes to mean other pictures.
         let [train, _] = both();
         let sample = load(&train, 0).unwrap();
-        let bytes = sample.image.iter().chain(&sample.mask);
+        let bytes = sample.image.iter().chain(sample.target.classes());
         let hash =
             bytes.fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
         assert_eq!(hash, 1_703_452_715_824_707_114);
@@ -167,7 +167,7 @@ mod tests {
             verify(&split, 4, 2).unwrap();
             let mut counts = [0u64; 4];
             for index in 0..split.len() {
-                split.mask(index).unwrap().iter().for_each(|class| counts[*class as usize] += 1);
+                split.target(index).unwrap().classes().iter().for_each(|class| counts[*class as usize] += 1);
             }
             let share = counts.map(|count| count as f64 / counts.iter().sum::<u64>() as f64);
             // A constant guess has the IoU of its class's share, and 0 for the other three classes.
@@ -185,7 +185,7 @@ mod tests {
         let mut counts = [0f64; 4];
         for index in 0..400 {
             let sample = load(&train, index).unwrap();
-            for (pixel, class) in sample.image.chunks(3).zip(&sample.mask) {
+            for (pixel, class) in sample.image.chunks(3).zip(sample.target.classes()) {
                 counts[*class as usize] += 1.0;
                 pixel.iter().zip(&mut sums[*class as usize]).for_each(|(value, sum)| *sum += f64::from(*value));
             }
@@ -201,9 +201,10 @@ mod tests {
         fn any_size_works(seed: u64, height in 16u32..100, width in 16u32..100) {
             let shapes = Shapes { seed, size: [height, width], ..Shapes::default() };
             let sample = load(&shapes.open(Split::Train), 0).unwrap();
-            prop_assert_eq!(sample.image.len(), sample.mask.len() * 3);
-            prop_assert_eq!(sample.mask.len(), (height * width) as usize);
-            prop_assert!(sample.mask.iter().any(|class| *class > 0) && sample.mask.contains(&0));
+            let ids = sample.target.classes();
+            prop_assert_eq!(sample.image.len(), ids.len() * 3);
+            prop_assert_eq!(ids.len(), (height * width) as usize);
+            prop_assert!(ids.iter().any(|class| *class > 0) && ids.contains(&0));
         }
     }
 }

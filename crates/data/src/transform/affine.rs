@@ -1,9 +1,9 @@
 //! Rotation, shear, scaling and translation.
 
-use crate::load::{IGNORE, Sample};
+use crate::load::{IGNORE, Interpolation, Sample, Target, Values, pixels, planes, planes_mut};
 use crate::transform::bounds::{interval, share, within};
 use crate::transform::random::Random;
-use crate::transform::room::{channels, reserve};
+use crate::transform::room::{Room, channels};
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -53,14 +53,14 @@ impl Affine {
         share("probability", self.probability)
     }
 
-    pub(super) fn apply(&self, sample: &mut Sample, spare: &mut Sample, random: &mut Random) {
+    pub(super) fn apply(&self, sample: &mut Sample, room: &mut Room, random: &mut Random) {
         if !random.chance(self.probability) {
             return;
         }
         let [rotate, shear] = [self.rotate, self.shear].map(|most| random.between(-most, most));
         let scale = random.between(self.scale[0], self.scale[1]);
         let [down, right] = sample.size.map(|side| random.between(-self.translate, self.translate) * side as f32);
-        warp(sample, spare, inverse(rotate.into(), shear.into(), scale.into(), [down.into(), right.into()]));
+        warp(sample, room, inverse(rotate.into(), shear.into(), scale.into(), [down.into(), right.into()]));
     }
 }
 
@@ -76,37 +76,82 @@ pub(super) fn inverse(rotate: f64, shear: f64, scale: f64, [down, right]: [f64; 
 }
 
 /// Takes every pixel from the place that `matrix` maps it to.
-pub(super) fn warp(sample: &mut Sample, spare: &mut Sample, matrix: Matrix) {
+pub(super) fn warp(sample: &mut Sample, room: &mut Room, matrix: Matrix) {
+    let (size, Room { spare, values, .. }) = (sample.size, room);
+    spare.size = size;
+    spare.image.resize(sample.image.len(), 0);
     let channels = channels(sample);
-    reserve(spare, sample.size, channels);
-    if channels == 3 {
-        warp_pixels(sample, sample.image.as_chunks::<3>().0, &mut spare.mask, spare.image.as_chunks_mut().0, matrix);
-    } else {
-        warp_pixels(sample, sample.image.as_chunks::<1>().0, &mut spare.mask, spare.image.as_chunks_mut().0, matrix);
+    let images = (sample.image.as_slice(), spare.image.as_mut_slice());
+    match &sample.target {
+        Target::Classes(ids) => {
+            let to = spare.target.classes_mut();
+            to.resize(ids.len(), 0);
+            warp_image(size, channels, images, (ids, to, IGNORE), matrix);
+        }
+        Target::Values(numbers) => {
+            // Class ids without a size, for the compiler to leave out.
+            let (none, mut to_none) = (vec![(); pixels(size)], vec![(); pixels(size)]);
+            warp_image(size, channels, images, (&none, &mut to_none, ()), matrix);
+            let to = spare.target.values_mut();
+            to.resize(numbers.len(), 0.0);
+            for (from, to) in planes(numbers, size).zip(planes_mut(to, size)) {
+                warp_plane(size, (from, to), *values, matrix);
+            }
+        }
     }
     std::mem::swap(sample, spare);
 }
 
-fn warp_pixels<const C: usize>(
-    sample: &Sample,
-    pixels: &[[u8; C]],
-    to_mask: &mut [u8],
-    to_pixels: &mut [[u8; C]],
+/// Warps an image, and class ids or the like by the nearest pixel, with `unknown` for those from outside.
+fn warp_image<T: Copy>(
+    size: [u32; 2],
+    channels: usize,
+    (from, to): (&[u8], &mut [u8]),
+    ids: (&[T], &mut [T], T),
     matrix: Matrix,
 ) {
-    let [height, width] = sample.size.map(i64::from);
-    let [half_height, half_width] = sample.size.map(|side| f64::from(side) / 2.0);
-    let [step_x, step_y] = matrix.map(|row| (row[0] * ONE) as i64);
+    if channels == 3 {
+        warp_pixels(size, from.as_chunks::<3>().0, to.as_chunks_mut().0, ids, matrix);
+    } else {
+        warp_pixels(size, from.as_chunks::<1>().0, to.as_chunks_mut().0, ids, matrix);
+    }
+}
+
+/// Returns column and row of the source of a row's first pixel, in fixed point.
+fn start(matrix: Matrix, size: [u32; 2], row: usize) -> [i64; 2] {
+    let [half_height, half_width] = size.map(|side| f64::from(side) / 2.0);
+    // The centre of the pixel, in coordinates where pixel centres are whole numbers.
+    let [column, row] = [0.5 - half_width, row as f64 + 0.5 - half_height];
+    let of = |[a, b, c]: [f64; 3], half: f64| ((a * column + b * row + c + half - 0.5) * ONE).round() as i64;
+    [of(matrix[0], half_width), of(matrix[1], half_height)]
+}
+
+/// Returns the steps from the source of a pixel to that of the next in its row, in fixed point.
+fn steps(matrix: Matrix) -> [i64; 2] {
+    matrix.map(|row| (row[0] * ONE) as i64)
+}
+
+/// Returns the nearest pixel of a place in fixed point.
+fn nearest(place: i64) -> i64 {
+    (place + (1 << 31)) >> 32
+}
+
+fn warp_pixels<const C: usize, T: Copy>(
+    size: [u32; 2],
+    pixels: &[[u8; C]],
+    to_pixels: &mut [[u8; C]],
+    (ids, to_ids, unknown): (&[T], &mut [T], T),
+    matrix: Matrix,
+) {
+    let [height, width] = size.map(i64::from);
+    let [step_x, step_y] = steps(matrix);
     let outside = |x: i64, y: i64| x as u64 >= width as u64 || y as u64 >= height as u64;
-    let rows = to_mask.chunks_exact_mut(width as usize).zip(to_pixels.chunks_exact_mut(width as usize));
-    for (row, (mask, image)) in rows.enumerate() {
-        // The centre of the row's first pixel, in coordinates where pixel centres are whole numbers.
-        let [column, row] = [0.5 - half_width, row as f64 + 0.5 - half_height];
-        let start = |[a, b, c]: [f64; 3], half: f64| ((a * column + b * row + c + half - 0.5) * ONE).round() as i64;
-        let (mut x, mut y) = (start(matrix[0], half_width), start(matrix[1], half_height));
-        for (class, pixel) in mask.iter_mut().zip(image) {
-            let [near_x, near_y] = [x, y].map(|place| (place + (1 << 31)) >> 32);
-            *class = if outside(near_x, near_y) { IGNORE } else { sample.mask[(near_y * width + near_x) as usize] };
+    let rows = to_ids.chunks_exact_mut(width as usize).zip(to_pixels.chunks_exact_mut(width as usize));
+    for (row, (to_ids, image)) in rows.enumerate() {
+        let [mut x, mut y] = start(matrix, size, row);
+        for (id, pixel) in to_ids.iter_mut().zip(image) {
+            let [near_x, near_y] = [x, y].map(nearest);
+            *id = if outside(near_x, near_y) { unknown } else { ids[(near_y * width + near_x) as usize] };
             let [left, top] = [x, y].map(|place| place >> 32);
             let [right_weight, bottom_weight] = [x, y].map(|place| (place as u32 >> (32 - WEIGHT_BITS)) as u64);
             let weights = bilinear_weights(right_weight, bottom_weight);
@@ -128,6 +173,46 @@ fn warp_pixels<const C: usize>(
             });
             (x, y) = (x + step_x, y + step_y);
         }
+    }
+}
+
+/// Warps one channel of values. A value that is mixed from an unknown one is unknown.
+fn warp_plane(size: [u32; 2], (from, to): (&[f32], &mut [f32]), values: Values, matrix: Matrix) {
+    let [height, width] = size.map(i64::from);
+    let [step_x, step_y] = steps(matrix);
+    let at = |x: i64, y: i64| match x as u64 >= width as u64 || y as u64 >= height as u64 {
+        true => values.fill,
+        false => from[(y * width + x) as usize],
+    };
+    for (row, to) in to.chunks_exact_mut(width as usize).enumerate() {
+        let [mut x, mut y] = start(matrix, size, row);
+        for value in to {
+            *value = match values.interpolation {
+                Interpolation::Nearest => at(nearest(x), nearest(y)),
+                Interpolation::Bilinear => {
+                    let [(left, right_weight), (top, bottom_weight)] = [x, y].map(split);
+                    let across = |y: i64| mix(at(left, y), || at(left + 1, y), right_weight);
+                    mix(across(top), || across(top + 1), bottom_weight)
+                }
+            };
+            (x, y) = (x + step_x, y + step_y);
+        }
+    }
+}
+
+/// Splits a place in fixed point into the pixel before it and the weight of the next. Rounds it to 1/65536 of a pixel,
+/// so that a place that is meant to be a pixel's centre takes that pixel alone, however the matrix was rounded.
+fn split(place: i64) -> (i64, f64) {
+    let place = (place + (1 << 15)) >> 16;
+    (place >> 16, (place & 0xffff) as f64 / 65536.0)
+}
+
+/// Mixes two values in f64, where equal ones keep their value. Without a weight the second has no influence, not even
+/// as NaN.
+fn mix(first: f32, second: impl FnOnce() -> f32, weight: f64) -> f32 {
+    match weight {
+        0.0 => first,
+        weight => (f64::from(first) * (1.0 - weight) + f64::from(second()) * weight) as f32,
     }
 }
 

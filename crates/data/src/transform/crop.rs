@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::label::ClassRef;
-use crate::load::{IGNORE, Sample, pixels};
+use crate::load::{IGNORE, Sample, Target, pixels, planes, planes_mut, refill};
 use crate::transform::bounds::{interval, share};
 use crate::transform::random::Random;
 use crate::transform::resize::{Placement, Rectangle};
@@ -135,7 +135,7 @@ impl RandomCrop {
     pub(super) fn apply(
         &self,
         sample: &mut Sample,
-        spare: &mut Sample,
+        room: &mut Room,
         size: [u32; 2],
         random: &mut Random,
     ) -> Result<(), Error> {
@@ -161,14 +161,15 @@ impl RandomCrop {
                 }
             }
         }
-        window(sample, spare, size, [best.top, best.left], channels(sample));
+        window(sample, room, size, [best.top, best.left]);
         Ok(())
     }
 }
 
 /// Counts the pixels of `class` in a part of the mask.
 fn count(sample: &Sample, part: Rectangle, class: u8) -> usize {
-    let rows = sample.mask.chunks_exact(sample.size[1] as usize).skip(part.top as usize).take(part.height as usize);
+    let rows = sample.target.classes().chunks_exact(sample.size[1] as usize);
+    let rows = rows.skip(part.top as usize).take(part.height as usize);
     rows.map(|row| {
         let row = &row[part.left as usize..][..part.width as usize];
         // Counts that fit in bytes are added 16 at a time.
@@ -179,45 +180,70 @@ fn count(sample: &Sample, part: Rectangle, class: u8) -> usize {
 }
 
 /// Crops a piece of `size` from `sample`, beginning at row and column `start`. Along a side that is shorter than the
-/// piece's, takes the whole sample and pads it at both ends with black and [`IGNORE`].
-pub(crate) fn window(sample: &mut Sample, spare: &mut Sample, size: [u32; 2], start: [u32; 2], channels: usize) {
+/// piece's, takes the whole sample and pads it at both ends: the image with black, the target with unknown pixels.
+pub(crate) fn window(sample: &mut Sample, room: &mut Room, size: [u32; 2], start: [u32; 2]) {
     let from = sample.size;
     if from == size {
         return;
     }
+    let (each, spare) = (channels(sample), &mut room.spare);
+    let window = Window { from, size, start };
     spare.size = size;
-    spare.image.clear();
-    spare.mask.clear();
-    spare.image.resize(pixels(size) * channels, 0);
-    spare.mask.resize(pixels(size), IGNORE);
-    // For each axis: source offset, destination offset and length of the copy.
-    let span = |axis: usize| {
-        let (old, new) = (from[axis] as usize, size[axis] as usize);
-        let begin = if old > new { start[axis] as usize } else { 0 };
-        (begin, new.saturating_sub(old) / 2, old.min(new))
-    };
-    let ((old_row, new_row, rows), (old_column, new_column, columns)) = (span(0), span(1));
-    for row in 0..rows {
-        let old = (old_row + row) * from[1] as usize + old_column;
-        let new = (new_row + row) * size[1] as usize + new_column;
-        spare.mask[new..new + columns].copy_from_slice(&sample.mask[old..old + columns]);
-        let (old, new, bytes) = (old * channels, new * channels, columns * channels);
-        spare.image[new..new + bytes].copy_from_slice(&sample.image[old..old + bytes]);
+    refill(&mut spare.image, pixels(size) * each, 0);
+    window.copy(&sample.image, &mut spare.image, each);
+    match &sample.target {
+        Target::Classes(ids) => {
+            let to = spare.target.classes_mut();
+            refill(to, pixels(size), IGNORE);
+            window.copy(ids, to, 1);
+        }
+        Target::Values(values) => {
+            let to = spare.target.values_mut();
+            refill(to, planes(values, from).len() * pixels(size), room.values.fill);
+            for (from, to) in planes(values, from).zip(planes_mut(to, size)) {
+                window.copy(from, to, 1);
+            }
+        }
     }
     std::mem::swap(sample, spare);
+}
+
+/// Part of an image of size `from`, for a place of `size`.
+struct Window {
+    from: [u32; 2],
+    size: [u32; 2],
+    start: [u32; 2],
+}
+
+impl Window {
+    /// Copies the part, of `each` numbers a pixel.
+    fn copy<T: Copy>(&self, numbers: &[T], to: &mut [T], each: usize) {
+        // For each axis: source offset, destination offset and length of the copy.
+        let span = |axis: usize| {
+            let (old, new) = (self.from[axis] as usize, self.size[axis] as usize);
+            let begin = if old > new { self.start[axis] as usize } else { 0 };
+            (begin, new.saturating_sub(old) / 2, old.min(new))
+        };
+        let ((old_row, new_row, rows), (old_column, new_column, columns)) = (span(0), span(1));
+        for row in 0..rows {
+            let old = ((old_row + row) * self.from[1] as usize + old_column) * each;
+            let new = ((new_row + row) * self.size[1] as usize + new_column) * each;
+            to[new..new + columns * each].copy_from_slice(&numbers[old..old + columns * each]);
+        }
+    }
 }
 
 /// Resizes a part of `sample` to `size`. Pixels outside the part have no influence.
 pub(super) fn resized(sample: &mut Sample, room: &mut Room, part: Rectangle, size: [u32; 2]) -> Result<(), Error> {
     let from = [part.height, part.width];
     if from == size {
-        window(sample, &mut room.spare, size, [part.top, part.left], channels(sample));
+        window(sample, room, size, [part.top, part.left]);
         return Ok(());
     }
-    let Room { spare, scaler, .. } = room;
+    let Room { spare, scaler, values, .. } = room;
     let place = Placement::filling(size);
     scaler.part_of_image(&sample.image, sample.size, part, channels(sample) as u32, place, &mut spare.image)?;
-    scaler.part_of_mask(&sample.mask, sample.size, part, place, &mut spare.mask);
+    scaler.part_of_target(&sample.target, sample.size, part, *values, place, &mut spare.target);
     spare.size = size;
     std::mem::swap(sample, spare);
     Ok(())

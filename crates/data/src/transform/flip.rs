@@ -1,7 +1,7 @@
 //! Mirroring and quarter turns: every pixel keeps its value.
 
-use crate::load::Sample;
-use crate::transform::room::{channels, reserve};
+use crate::load::{Sample, Target, pixels, planes, planes_mut};
+use crate::transform::room::channels;
 
 /// Side of the squares that are turned at once, in pixels, so that their memory stays in the nearest cache.
 const TILE: usize = 16;
@@ -17,7 +17,14 @@ pub(super) fn horizontal(sample: &mut Sample) {
             row.reverse();
         }
     }
-    for row in sample.mask.chunks_exact_mut(width.max(1)) {
+    match &mut sample.target {
+        Target::Classes(ids) => mirror(ids, width),
+        Target::Values(values) => mirror(values, width),
+    }
+}
+
+fn mirror<T>(numbers: &mut [T], width: usize) {
+    for row in numbers.chunks_exact_mut(width.max(1)) {
         row.reverse();
     }
 }
@@ -26,11 +33,18 @@ pub(super) fn horizontal(sample: &mut Sample) {
 pub(super) fn vertical(sample: &mut Sample) {
     let [height, width] = sample.size.map(|side| side as usize);
     let channels = channels(sample);
-    for (bytes, row) in [(&mut sample.image, width * channels), (&mut sample.mask, width)] {
-        let (top, bottom) = bytes.split_at_mut(height / 2 * row);
-        for (above, below) in top.chunks_exact_mut(row.max(1)).zip(bottom.rchunks_exact_mut(row.max(1))) {
-            above.swap_with_slice(below);
-        }
+    upend(&mut sample.image, height, width * channels);
+    match &mut sample.target {
+        Target::Classes(ids) => upend(ids, height, width),
+        Target::Values(values) => planes_mut(values, sample.size).for_each(|plane| upend(plane, height, width)),
+    }
+}
+
+/// Reverses the order of `height` rows of `row` numbers each.
+fn upend<T>(numbers: &mut [T], height: usize, row: usize) {
+    let (top, bottom) = numbers.split_at_mut(height / 2 * row);
+    for (above, below) in top.chunks_exact_mut(row.max(1)).zip(bottom.rchunks_exact_mut(row.max(1))) {
+        above.swap_with_slice(below);
     }
 }
 
@@ -45,25 +59,40 @@ pub(super) fn quarter_turns(sample: &mut Sample, spare: &mut Sample, turns: u64)
             } else {
                 sample.image.reverse();
             }
-            return sample.mask.reverse();
+            return match &mut sample.target {
+                Target::Classes(ids) => ids.reverse(),
+                Target::Values(values) => planes_mut(values, sample.size).for_each(<[f32]>::reverse),
+            };
         }
         turns => turns == 3,
     };
     let [height, width] = sample.size;
-    reserve(spare, [width, height], channels);
-    let turn =
-        |from: &[u8], to: &mut [u8]| quarter(from.as_chunks::<1>().0, to.as_chunks_mut().0, sample.size, clockwise);
-    turn(&sample.mask, &mut spare.mask);
+    spare.size = [width, height];
+    spare.image.resize(sample.image.len(), 0);
     if channels == 3 {
         quarter(sample.image.as_chunks::<3>().0, spare.image.as_chunks_mut().0, sample.size, clockwise);
     } else {
-        turn(&sample.image, &mut spare.image);
+        quarter(&sample.image, &mut spare.image, sample.size, clockwise);
+    }
+    match &sample.target {
+        Target::Classes(ids) => {
+            let to = spare.target.classes_mut();
+            to.resize(pixels(sample.size), 0);
+            quarter(ids, to, sample.size, clockwise);
+        }
+        Target::Values(values) => {
+            let to = spare.target.values_mut();
+            to.resize(values.len(), 0.0);
+            for (from, to) in planes(values, sample.size).zip(planes_mut(to, sample.size)) {
+                quarter(from, to, sample.size, clockwise);
+            }
+        }
     }
     std::mem::swap(sample, spare);
 }
 
 /// Writes the pixels `from`, of a sample of size `from_size`, rotated by a quarter turn.
-fn quarter<const C: usize>(from: &[[u8; C]], to: &mut [[u8; C]], from_size: [u32; 2], clockwise: bool) {
+fn quarter<T: Copy>(from: &[T], to: &mut [T], from_size: [u32; 2], clockwise: bool) {
     let [height, width] = from_size.map(|side| side as usize);
     for first_row in (0..width).step_by(TILE) {
         for first_column in (0..height).step_by(TILE) {
@@ -87,24 +116,28 @@ pub(super) mod tests {
     /// Every pixel is (row, column, class), so that the image determines its mask.
     pub(in crate::transform) fn marked() -> Sample {
         let places = (0..2u8).flat_map(|row| (0..3u8).map(move |column| [row, column, row * 3 + column]));
-        Sample { size: [2, 3], image: places.clone().flatten().collect(), mask: places.map(|place| place[2]).collect() }
+        Sample {
+            size: [2, 3],
+            image: places.clone().flatten().collect(),
+            target: Target::Classes(places.map(|place| place[2]).collect()),
+        }
     }
 
     fn together(sample: &Sample) -> bool {
-        sample.image.chunks(3).zip(&sample.mask).all(|(pixel, class)| pixel[2] == *class)
+        sample.image.chunks(3).zip(sample.target.classes()).all(|(pixel, class)| pixel[2] == *class)
     }
 
     #[test]
     fn image_and_mask_are_mirrored_together() {
         let mut sample = marked();
         horizontal(&mut sample);
-        assert_eq!(sample.mask, [2, 1, 0, 5, 4, 3]);
+        assert_eq!(sample.target.classes(), [2, 1, 0, 5, 4, 3]);
         assert_eq!(sample.image[..9], [0, 2, 2, 0, 1, 1, 0, 0, 0]);
         assert!(together(&sample));
         horizontal(&mut sample);
         assert_eq!(sample, marked());
         vertical(&mut sample);
-        assert_eq!(sample.mask, [3, 4, 5, 0, 1, 2]);
+        assert_eq!(sample.target.classes(), [3, 4, 5, 0, 1, 2]);
         assert!(together(&sample));
         vertical(&mut sample);
         assert_eq!(sample, marked());
@@ -119,7 +152,7 @@ pub(super) mod tests {
         {
             let mut sample = marked();
             quarter_turns(&mut sample, spare, turns);
-            assert_eq!((sample.size, sample.mask.as_slice()), (size, &mask[..]));
+            assert_eq!((sample.size, sample.target.classes()), (size, &mask[..]));
             assert!(together(&sample));
             quarter_turns(&mut sample, spare, 4 - turns);
             assert_eq!(sample, marked());
@@ -132,11 +165,11 @@ pub(super) mod tests {
     #[test]
     fn grey_samples_are_turned_as_their_masks() {
         let classes: Vec<u8> = (0..35 * 18).map(|place| (place % 251) as u8).collect();
-        let grey = Sample { size: [35, 18], image: classes.clone(), mask: classes };
+        let grey = Sample { size: [35, 18], image: classes.clone(), target: Target::Classes(classes) };
         for turns in 1..4 {
             let mut sample = grey.clone();
             quarter_turns(&mut sample, &mut Sample::default(), turns);
-            assert_eq!(sample.image, sample.mask);
+            assert_eq!(sample.image, sample.target.classes());
             vertical(&mut sample);
             horizontal(&mut sample);
             quarter_turns(&mut sample, &mut Sample::default(), 6 - turns);

@@ -1,6 +1,6 @@
 //! Rectangles dropped from a sample, or pasted into it from another one.
 
-use crate::load::{IGNORE, Sample};
+use crate::load::{IGNORE, Sample, Target, planes, planes_mut};
 use crate::transform::bounds::{interval, share};
 use crate::transform::random::Random;
 use crate::transform::resize::Rectangle;
@@ -57,13 +57,14 @@ impl CoarseDropout {
         share("probability", self.probability)
     }
 
-    pub(super) fn apply(&self, sample: &mut Sample, random: &mut Random) {
+    /// Applies it; values in the rectangles become `fill`.
+    pub(super) fn apply(&self, sample: &mut Sample, fill: f32, random: &mut Random) {
         if !random.chance(self.probability) {
             return;
         }
         let size = sample.size.map(|side| part(side, self.size));
         for _ in 0..self.count {
-            drop(sample, Rectangle::within(sample.size, size, random));
+            drop(sample, Rectangle::within(sample.size, size, random), fill);
         }
     }
 }
@@ -98,12 +99,19 @@ fn part(side: u32, share: f32) -> u32 {
     ((f64::from(side) * f64::from(share)).round() as u32).clamp(1, side)
 }
 
-/// Makes a part of a sample black and ignored.
-fn drop(sample: &mut Sample, place: Rectangle) {
+/// Makes a part of a sample black and unknown.
+fn drop(sample: &mut Sample, place: Rectangle, fill: f32) {
     let (channels, width) = (channels(sample), sample.size[1] as usize);
     for columns in rows(place, width) {
-        sample.mask[columns.clone()].fill(IGNORE);
         sample.image[columns.start * channels..columns.end * channels].fill(0);
+    }
+    match &mut sample.target {
+        Target::Classes(ids) => rows(place, width).for_each(|columns| ids[columns].fill(IGNORE)),
+        Target::Values(values) => {
+            for plane in planes_mut(values, sample.size) {
+                rows(place, width).for_each(|columns| plane[columns].fill(fill));
+            }
+        }
     }
 }
 
@@ -111,9 +119,20 @@ fn drop(sample: &mut Sample, place: Rectangle) {
 pub(crate) fn paste(sample: &mut Sample, other: &Sample, place: Rectangle) {
     let (channels, width) = (channels(sample), sample.size[1] as usize);
     for columns in rows(place, width) {
-        sample.mask[columns.clone()].copy_from_slice(&other.mask[columns.clone()]);
         let bytes = columns.start * channels..columns.end * channels;
         sample.image[bytes.clone()].copy_from_slice(&other.image[bytes]);
+    }
+    // All targets of a data set have one form.
+    match (&mut sample.target, &other.target) {
+        (Target::Classes(ids), Target::Classes(others)) => {
+            rows(place, width).for_each(|columns| ids[columns.clone()].copy_from_slice(&others[columns]));
+        }
+        (Target::Values(values), Target::Values(others)) => {
+            for (plane, other) in planes_mut(values, sample.size).zip(planes(others, sample.size)) {
+                rows(place, width).for_each(|columns| plane[columns.clone()].copy_from_slice(&other[columns]));
+            }
+        }
+        _ => {}
     }
 }
 

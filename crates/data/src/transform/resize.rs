@@ -1,7 +1,8 @@
 //! Resizing of images and masks to the network's input. Both match Pillow (`reference/resize.py`).
 
 use crate::error::Error;
-use crate::load::{IGNORE, pixels};
+use crate::load::{IGNORE, Interpolation, Target, Values, pixels, planes, planes_mut, refill};
+use crate::transform::resample::{Sums, resample};
 use contract::Invalid;
 use fast_image_resize::images::{TypedCroppedImage, TypedCroppedImageMut, TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{U8, U8x3};
@@ -9,6 +10,7 @@ use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resize
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::mem::swap;
+use std::ops::Range;
 
 /// Maximum height and width of the network's input, in pixels; more is a typing error.
 pub(crate) const LARGEST: u32 = 8192;
@@ -59,6 +61,13 @@ pub struct Rectangle {
     pub height: u32,
     /// Number of columns.
     pub width: u32,
+}
+
+impl Rectangle {
+    /// Returns its rows and columns.
+    fn axes(self) -> [Range<u32>; 2] {
+        [self.top..self.top + self.height, self.left..self.left + self.width]
+    }
 }
 
 /// Position of an image in the result of resizing it.
@@ -152,6 +161,8 @@ pub(crate) struct Scaler {
     resizer: Resizer,
     /// Source column of each column of a resized mask.
     columns: Vec<usize>,
+    /// Rows of values that are being resized.
+    sums: Sums,
 }
 
 impl Scaler {
@@ -214,20 +225,61 @@ impl Scaler {
         place: Placement,
         to: &mut Vec<u8>,
     ) {
+        to.clear();
+        self.nearest(mask, from, part, place, IGNORE, to);
+    }
+
+    /// Resizes `part` of a target to its place in `to`, with unknown pixels around it: class ids as
+    /// [`part_of_mask`](Self::part_of_mask) does, numbers as `values` say.
+    pub(crate) fn part_of_target(
+        &mut self,
+        target: &Target,
+        from: [u32; 2],
+        part: Rectangle,
+        values: Values,
+        place: Placement,
+        to: &mut Target,
+    ) {
+        let numbers = match target {
+            Target::Classes(ids) => return self.part_of_mask(ids, from, part, place, to.classes_mut()),
+            Target::Values(numbers) => numbers,
+        };
+        let to = to.values_mut();
+        if values.interpolation == Interpolation::Nearest {
+            to.clear();
+            planes(numbers, from).for_each(|plane| self.nearest(plane, from, part, place, values.fill, to));
+            return;
+        }
+        refill(to, planes(numbers, from).len() * pixels(place.size), values.fill);
+        for (plane, to) in planes(numbers, from).zip(planes_mut(to, place.size)) {
+            resample((plane, (from[1], part.axes())), (to, (place.size[1], place.image.axes())), &mut self.sums);
+        }
+    }
+
+    /// Appends the resized `part` of one plane to `to`, with `unknown` around it. Each pixel takes that at its centre.
+    fn nearest<T: Copy>(
+        &mut self,
+        plane: &[T],
+        from: [u32; 2],
+        part: Rectangle,
+        place: Placement,
+        unknown: T,
+        to: &mut Vec<T>,
+    ) {
         let Rectangle { top, left, height, width } = place.image;
         self.columns.clear();
         self.columns.extend((0..width).map(|column| part.left as usize + centre(column, part.width, width)));
-        to.clear();
-        to.resize(top as usize * place.size[1] as usize, IGNORE);
+        let start = to.len();
+        to.resize(start + top as usize * place.size[1] as usize, unknown);
         for row in 0..height {
             let begin = to.len();
-            to.resize(begin + left as usize, IGNORE);
+            to.resize(begin + left as usize, unknown);
             let row = part.top as usize + centre(row, part.height, height);
-            let row = &mask[row * from[1] as usize..][..from[1] as usize];
+            let row = &plane[row * from[1] as usize..][..from[1] as usize];
             to.extend(self.columns.iter().map(|&column| row[column]));
-            to.resize(begin + place.size[1] as usize, IGNORE);
+            to.resize(begin + place.size[1] as usize, unknown);
         }
-        to.resize(pixels(place.size), IGNORE);
+        to.resize(start + pixels(place.size), unknown);
     }
 }
 

@@ -5,7 +5,7 @@ use super::color::{Change, recolor};
 use super::crop::resized;
 use super::filter::{QUANTILES, add_noise, blur};
 use super::*;
-use crate::load::IGNORE;
+use crate::load::{IGNORE, Target};
 use crate::transform::resize::Rectangle;
 use serde::Deserialize;
 use serde_json::json;
@@ -59,7 +59,7 @@ fn bytes(text: &str) -> Vec<u8> {
 
 impl Reference {
     fn sample(&self) -> Sample {
-        Sample { size: self.size, image: bytes(&self.image), mask: bytes(&self.mask) }
+        Sample { size: self.size, image: bytes(&self.image), target: Target::Classes(bytes(&self.mask)) }
     }
 
     /// Returns the first channel alone.
@@ -89,7 +89,7 @@ fn colours_change_as_torchvision_changes_them() {
         recolor(&mut sample, Change { brightness, contrast, saturation, hue, gamma });
         let off = worst(&sample.image, &bytes(image));
         assert!(off <= 1, "{change:?}: off by {off}");
-        assert_eq!(sample.mask, bytes(&reference.mask));
+        assert_eq!(sample.target.classes(), bytes(&reference.mask));
     }
 }
 
@@ -100,12 +100,12 @@ fn samples_are_moved_as_scipy_and_torchvision_move_them() {
         let [rotate, shear, scale, down, right] = *draw;
         let matrix = inverse(rotate, shear, scale, [down, right]);
         let (mut sample, mut grey) = (reference.sample(), reference.grey());
-        warp(&mut sample, &mut Sample::default(), matrix);
-        warp(&mut grey, &mut Sample::default(), matrix);
+        warp(&mut sample, &mut Room::default(), matrix);
+        warp(&mut grey, &mut Room::default(), matrix);
         let off = worst(&sample.image, &bytes(image));
         assert!(off <= 1, "{draw:?}: off by {off}");
-        assert_eq!(sample.mask, bytes(mask), "{draw:?}");
-        assert_eq!((first(&sample.image), sample.mask), (grey.image, grey.mask));
+        assert_eq!(sample.target.classes(), bytes(mask), "{draw:?}");
+        assert_eq!((first(&sample.image), sample.target), (grey.image, grey.target));
     }
 }
 
@@ -118,7 +118,7 @@ fn images_are_blurred_as_torchvision_and_scipy_blur_them() {
         blur(&mut grey, &mut room, *sigma);
         let off = worst(&sample.image, &bytes(image));
         assert!(off <= 1, "{sigma}: off by {off}");
-        assert_eq!((first(&sample.image), sample.mask), (grey.image, bytes(&reference.mask)));
+        assert_eq!((first(&sample.image), sample.target.classes()), (grey.image, &*bytes(&reference.mask)));
     }
 }
 
@@ -132,7 +132,7 @@ fn parts_are_resized_as_torchvision_and_pillow_resize_them() {
         resized(&mut grey, &mut room, part, *size).unwrap();
         let off = worst(&sample.image, &bytes(image));
         assert!(off <= 1, "{part:?}: off by {off}");
-        assert_eq!((sample.mask, sample.size), (bytes(mask), *size), "{part:?}");
+        assert_eq!((sample.target.classes(), sample.size), (&*bytes(mask), *size), "{part:?}");
         assert!(worst(&first(&sample.image), &grey.image) <= 1);
     }
 }
@@ -143,7 +143,7 @@ fn noise_is_normally_distributed() {
         let ours = QUANTILES[place];
         assert!((ours - quantile).abs() < 1e-5, "{place}: {ours}, SciPy says {quantile}");
     }
-    let grey = Sample { size: [200, 200], image: vec![128; 40_000], mask: vec![1; 40_000] };
+    let grey = Sample { size: [200, 200], image: vec![128; 40_000], target: Target::Classes(vec![1; 40_000]) };
     let mut noisy = grey.clone();
     add_noise(&mut noisy, 20.0, &mut stream(0));
     let differences: Vec<f64> = noisy.image.iter().map(|value| f64::from(*value) - 128.0).collect();
@@ -152,7 +152,7 @@ fn noise_is_normally_distributed() {
     assert!(mean.abs() < 0.4 && (variance.sqrt() - 20.0).abs() < 0.3, "{mean} {variance}");
     let neighbours = differences.windows(2).map(|pair| pair[0] * pair[1]).sum::<f64>() / 4e4;
     assert!(neighbours.abs() < 8.0, "neighbours depend on each other: {neighbours}");
-    assert_eq!(noisy.mask, grey.mask);
+    assert_eq!(noisy.target, grey.target);
 }
 
 fn stream(index: u64) -> Random {
@@ -169,7 +169,11 @@ fn map(size: [u32; 2]) -> Sample {
     let class = |row: u32, column: u32| (row / 8 + column / 8 * 8) as u8;
     let places = (0..size[0]).flat_map(|row| (0..size[1]).map(move |column| (row, column)));
     let image = places.clone().flat_map(|(row, column)| [row as u8 + 100, column as u8 + 100, class(row, column)]);
-    Sample { size, image: image.collect(), mask: places.map(|(row, column)| class(row, column)).collect() }
+    Sample {
+        size,
+        image: image.collect(),
+        target: Target::Classes(places.map(|(row, column)| class(row, column)).collect()),
+    }
 }
 
 /// Returns the pixels that are known and have only known neighbours: the others are mixed with black.
@@ -178,7 +182,7 @@ fn inner(sample: &Sample) -> impl Iterator<Item = usize> {
     let places = (1..height - 1).flat_map(move |row| (1..width - 1).map(move |column| row * width + column));
     places.filter(move |place| {
         let around = [place - width, *place, place + width];
-        around.iter().all(|place| sample.mask[place - 1..=place + 1].iter().all(|class| *class != IGNORE))
+        around.iter().all(|place| sample.target.classes()[place - 1..=place + 1].iter().all(|class| *class != IGNORE))
     })
 }
 
@@ -202,7 +206,7 @@ fn image_and_mask_move_together() {
                 let [row, column] = [0, 1].map(|channel| i32::from(sample.image[3 * place + channel]) - 100);
                 // The class is that of the place the image shows, or of one a pixel away.
                 let near = |place: i32, found: i32| (place - 1).div_euclid(8) <= found && found <= (place + 1) / 8;
-                let class = i32::from(sample.mask[place]);
+                let class = i32::from(sample.target.classes()[place]);
                 assert!(near(row, class % 8) && near(column, class / 8), "{config}: {class} at {row}, {column}");
             }
             assert!(known > 300, "{config}: {known} pixels");
@@ -256,10 +260,10 @@ fn half_of_the_samples_are_mirrored_and_each_always_the_same_way() {
 fn what_is_drawn_is_drawn_evenly() {
     let mut turned = [0; 4];
     for index in 0..4000 {
-        let mut sample = Sample { size: [2, 2], image: vec![0, 1, 2, 3], mask: vec![0, 1, 2, 3] };
+        let mut sample = Sample { size: [2, 2], image: vec![0, 1, 2, 3], target: Target::Classes(vec![0, 1, 2, 3]) };
         let transform = parse(json!({"kind": "rotate90"}));
         transform.apply(&mut sample, &mut Room::default(), [2, 2], &mut stream(index)).unwrap();
-        turned[sample.mask[0] as usize] += 1;
+        turned[sample.target.classes()[0] as usize] += 1;
     }
     assert!(turned.iter().all(|count| (880..1120).contains(count)), "{turned:?}");
 
@@ -281,8 +285,9 @@ fn what_is_drawn_is_drawn_evenly() {
 fn a_crop_shows_as_much_of_a_class_as_there_is() {
     // Class 2 fills rows 40 to 50 of 64, and columns 40 to 50.
     let mut sample = map([64, 64]);
-    sample.mask.fill(0);
-    (40..50).for_each(|row| sample.mask[row * 64 + 40..row * 64 + 50].fill(2));
+    let ids = sample.target.classes_mut();
+    ids.fill(0);
+    (40..50).for_each(|row| ids[row * 64 + 40..row * 64 + 50].fill(2));
     let classes: Vec<String> = ["ground", "road", "car"].map(String::from).into();
     let share = |class: serde_json::Value, at_least: f64, tries: u32, index: u64| {
         let config = json!({"kind": "random_crop", "class": class, "at_least": at_least, "tries": tries});
@@ -290,7 +295,7 @@ fn a_crop_shows_as_much_of_a_class_as_there_is() {
         transform.check(&classes, 3).unwrap();
         let transform = transform.resolved(&classes);
         transform.apply(&mut sample, &mut Room::default(), [16, 16], &mut stream(index)).unwrap();
-        sample.mask.iter().filter(|class| **class == 2).count() as f64 / 256.0
+        sample.target.classes().iter().filter(|class| **class == 2).count() as f64 / 256.0
     };
     let found = |at_least, tries| (0..200).filter(|i| share(json!("car"), at_least, tries, *i) >= at_least).count();
     assert_eq!(found(0.2, 1000), 200);
@@ -317,13 +322,13 @@ fn what_is_dropped_is_black_and_unknown_and_nothing_else_is() {
         dropout.apply(&mut sample, &mut Room::default(), [40, 20], &mut stream(index)).unwrap();
         let whole = map([40, 20]);
         let mut dropped = 0;
-        for (place, class) in sample.mask.iter().enumerate() {
+        for (place, class) in sample.target.classes().iter().enumerate() {
             let [before, after] = [&whole, &sample].map(|sample| &sample.image[3 * place..3 * place + 3]);
             if *class == IGNORE {
                 dropped += 1;
                 assert_eq!(after, [0, 0, 0]);
             } else {
-                assert_eq!((before, whole.mask[place]), (after, *class));
+                assert_eq!((before, whole.target.classes()[place]), (after, *class));
             }
         }
         assert!((50..=150).contains(&dropped), "{dropped}");

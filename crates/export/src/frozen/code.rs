@@ -1,6 +1,6 @@
 //! The code of a frozen network: one class, one function, a line for each step.
 
-use super::operator::{Argument, Arguments, Operator};
+use super::operator::{Argument, Arguments, Input, Operator};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum nesting depth of calls and lists; an export has three.
@@ -26,13 +26,6 @@ pub struct Step {
     pub output: usize,
     /// Values that no later step needs.
     pub last_uses: Vec<usize>,
-}
-
-/// Tensor input of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Input {
-    Local(usize),
-    Constant(usize),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,5 @@
 //! Operators of a frozen network. A `model.pt` can make this program do nothing else.
 
-use super::code::Input;
 use contract::TorchError;
 use tch::{TchError, Tensor};
 
@@ -45,6 +44,13 @@ pub enum Operator {
     Cat(i64),
     /// An operator of one or two tensors; true if it works in place, on the first.
     Plain(Plain, bool),
+}
+
+/// Tensor input of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    Local(usize),
+    Constant(usize),
 }
 
 /// An operator that takes tensors only.

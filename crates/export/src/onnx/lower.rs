@@ -1,6 +1,6 @@
 //! Translation of libtorch's operators to those of ONNX.
 
-use super::numbers;
+use super::numbers::numbers;
 use super::proto::{AttributeProto, NodeProto, TensorProto};
 use crate::{Error, INPUT, OUTPUT};
 use std::collections::{BTreeMap, BTreeSet};

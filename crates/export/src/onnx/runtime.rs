@@ -1,6 +1,6 @@
 //! ONNX Runtime, loaded from its shared library where that is installed.
 
-use super::numbers;
+use super::numbers::numbers;
 use crate::{Error, INPUT, OUTPUT};
 use contract::caught;
 use ort::session::Session;

@@ -2,8 +2,8 @@ use super::*;
 use crate::{Normalized, follow};
 use model::{Block, Config, Layers, MobileNetV2UNetConfig, ResNetUNetConfig, UNetConfig, Upsampling};
 use std::path::PathBuf;
-use tch::Device;
 use tch::nn::{ModuleT, VarStore};
+use tch::{Device, Kind, Tensor};
 
 /// Returns networks that together have every operator of our networks.
 fn networks() -> [Config; 5] {

@@ -1,9 +1,11 @@
 //! Tests of the networks that a configuration describes: output sizes, numbers of parameters, initialisation.
 
 use super::*;
-use crate::BatchNorm;
+use crate::{BatchNorm, Precise, UNet};
 use contract::Stateful;
+use tch::nn::{ModuleT, VarStore};
 use tch::{Device, Kind, Tensor};
+use testing::noise;
 
 /// libtorch has one random generator, so tests that draw from it take turns.
 fn alone() -> std::sync::MutexGuard<'static, ()> {
@@ -224,20 +226,15 @@ fn impossible_values_are_named() {
 
 /// Returns outputs, gradients and running statistics after a training pass.
 fn trained(config: &Config) -> Vec<(String, Tensor)> {
-    // Computed, not drawn: tests that run at the same time draw from the same generator.
-    let noise = |shape: &[i64], seed: f64| {
-        let places = Tensor::arange(shape.iter().product::<i64>(), (Kind::Double, Device::Cpu)) + 1.0;
-        ((places * 12.9898 + seed * 78.233).sin() * 43758.5453).frac().to_kind(Kind::Float).reshape(shape)
-    };
     let mut store = VarStore::new(Device::Cpu);
     let model = config.build(&store, 3, 2).unwrap();
     let values = (0..).zip(store.state()).map(|(seed, (name, old))| {
-        let value = noise(&old.size(), f64::from(seed));
+        let value = noise(&old.size(), seed);
         // Variances are above 0; weights small enough for sums of a few hundred.
         (name, if old.dim() == 1 { value.abs() + 0.5 } else { value * 0.1 })
     });
     store.load_state(&values.collect()).unwrap();
-    let outputs = model.forward_t(&noise(&[2, 3, 32, 48], 0.5), true);
+    let outputs = model.forward_t(&noise(&[2, 3, 32, 48], 1000), true);
     outputs.square().mean(Kind::Float).backward();
     let mut all = vec![("outputs".to_owned(), outputs.detach())];
     for (name, variable) in store.variables() {

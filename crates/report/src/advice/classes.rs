@@ -1,6 +1,6 @@
 //! Checks of the scores of single classes.
 
-use super::{Finding, Warning, warn};
+use super::finding::{Finding, Warning, warn};
 use crate::scores::{class_scores, ratio};
 use crate::text::{count, names, percent};
 use crate::{Line, Run, Stage};

@@ -1,6 +1,6 @@
 //! Checks of the curves of loss and score.
 
-use super::{Finding, Warning, mean, warn};
+use super::finding::{Finding, Warning, mean, warn};
 use crate::text::{count, number, percent};
 use crate::{Run, Stage, Status};
 

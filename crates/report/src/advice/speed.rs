@@ -1,6 +1,6 @@
 //! Check of the times of an epoch.
 
-use super::{Finding, Warning, warn};
+use super::finding::{Finding, Warning, warn};
 use crate::Run;
 use crate::budget::{self, PARTS, Slice};
 use crate::text::{duration, percent};

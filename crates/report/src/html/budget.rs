@@ -1,6 +1,6 @@
 //! Time budget: a stack for each epoch, and one bar for each whole run.
 
-use super::percent;
+use super::cell::{color, percent};
 use crate::budget::{OTHER, PARTS, Slice, epochs, grouped};
 use crate::{Report, text};
 use maud::{Markup, html};
@@ -70,7 +70,7 @@ fn parts() -> impl Iterator<Item = (usize, &'static str)> {
 }
 
 fn dot(part: usize) -> Markup {
-    html! { i.swatch style=(super::color(part)) {} }
+    html! { i.swatch style=(color(part)) {} }
 }
 
 fn segments(slice: &Slice, whole: f64, side: &str) -> Markup {
@@ -78,7 +78,7 @@ fn segments(slice: &Slice, whole: f64, side: &str) -> Markup {
         @for (part, name) in parts() { @if slice.seconds[part] > 0.0 {
             @let size = 100.0 * share(slice.seconds[part], whole).unwrap_or(0.0);
             i.part title={ (name) ": " (text::duration(slice.seconds[part])) }
-                style=(format!("{}; {side}: {size:.3}%", super::color(part))) {}
+                style=(format!("{}; {side}: {size:.3}%", color(part))) {}
         } }
     }
 }

@@ -1,6 +1,6 @@
 //! The configuration, its differences from the compared runs, and the environment.
 
-use super::{NONE, color};
+use super::cell::{NONE, color};
 use crate::flat::{Row, beside};
 use crate::{Report, Run};
 use maud::{Markup, html};

@@ -1,5 +1,6 @@
 //! Gallery of the best and the worst predictions.
 
+use super::cell::{number, percent};
 use super::scores::swatch;
 use crate::{Error, Evaluation, IGNORED, Run, Sample, picture, scores};
 use maud::{Markup, html};
@@ -65,8 +66,8 @@ fn row(title: &str, samples: &[Sample], first: usize) -> Result<Markup, Error> {
                 }
                 figcaption {
                     span.name title=(sample.name) { (sample.name) }
-                    span.n { (super::number(Some(sample.score).filter(|score| score.is_finite()))) }
-                    small { (super::percent(wrong(sample))) " of the pixels wrong" }
+                    span.n { (number(Some(sample.score).filter(|score| score.is_finite()))) }
+                    small { (percent(wrong(sample))) " of the pixels wrong" }
                     small.readout {}
                 }
             }

@@ -1,6 +1,6 @@
 //! Head of the page: identity and results of the run.
 
-use super::{color, number};
+use super::cell::{NONE, color, number};
 use crate::{Report, Run, Stage, Status, text};
 use maud::{Markup, html};
 
@@ -46,7 +46,7 @@ fn facts(run: &Run) -> Vec<(String, String, String)> {
     let (metric, _) = run.deciding();
     let (score, at) = match run.best() {
         Some(best) => (text::number(best.score), format!("at epoch {}", best.epoch)),
-        None => (super::NONE.into(), String::new()),
+        None => (NONE.into(), String::new()),
     };
     let planned = run.planned().map_or_else(String::new, |planned| format!("of {}", text::count(planned)));
     let mut facts = vec![
@@ -88,11 +88,11 @@ fn runs(report: &Report) -> Markup {
                         td { (status(run)) }
                         td.n { (number(best.as_ref().map(|best| best.score))) }
                         td { (run.deciding().0) }
-                        td.n { (best.map_or_else(|| super::NONE.into(), |best| best.epoch.to_string())) }
+                        td.n { (best.map_or_else(|| NONE.into(), |best| best.epoch.to_string())) }
                         td.n { (text::count(run.history.epochs())) }
                         td.n { (number(last(Stage::Train))) }
                         td.n { (number(last(Stage::Validation))) }
-                        td.n { (run.duration().map_or_else(|| super::NONE.into(), |(seconds, _)| text::duration(seconds))) }
+                        td.n { (run.duration().map_or_else(|| NONE.into(), |(seconds, _)| text::duration(seconds))) }
                     }
                 } }
             }

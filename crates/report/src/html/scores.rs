@@ -1,6 +1,6 @@
 //! Confusion matrix, scores of each class, and calibration.
 
-use super::{color, number, percent};
+use super::cell::{color, number, percent};
 use crate::scores::{accuracy, calibration_error, class_scores, mean_iou, ratio};
 use crate::{Bin, ClassScores, Evaluation, Report, Run, text};
 use maud::{Markup, html};

@@ -15,9 +15,9 @@ use crate::settings::{Policy, Settings};
 use crate::signals::Signals;
 use crate::states::{GENERATOR, RECOVERY, states};
 use crate::times::Times;
-use checkpoint::Permit;
-use contract::{BoxError, Scores, Stateful};
+use contract::{Scores, Stateful};
 use executors::{Trainer, Training};
+use regular::Permit;
 use std::sync::Arc;
 use summary::Summary;
 use tch::Device;
@@ -40,8 +40,7 @@ impl<'s> Session<'s> {
         let lock = opened.enter()?;
         let folder = opened.folder().clone();
         let still = Arc::clone(&lock);
-        let allowed = move || -> std::result::Result<(), BoxError> { Ok(still.check()?) };
-        let permit = Permit::new(allowed.clone());
+        let permit = Permit::new(move || Ok(still.check()?));
 
         let mut recovery = Recovery::new(&settings, folder.rejected(), &permit);
         let own = opened.own_states();
@@ -60,7 +59,7 @@ impl<'s> Session<'s> {
         saver.prepare(states(&mut training, &recovery)?, epochs, batches)?;
 
         let has_begun = folder.has_begun();
-        let mut summary = Summary::permitted(folder.path(), &settings.summary, &summary::Permit::new(allowed))?;
+        let mut summary = Summary::permitted(folder.path(), &settings.summary, &permit)?;
         if has_begun {
             // What was logged after the checkpoint will come again.
             summary.restart(from.epoch, from.step)?;
@@ -86,6 +85,7 @@ impl<'s> Session<'s> {
             sound: Some(from),
             at: from,
             validation: Scores::new(),
+            unscored: false,
             has_validated: false,
             pace,
             asked: Asked::default(),

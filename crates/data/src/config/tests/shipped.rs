@@ -45,7 +45,7 @@ fn gives(config: &Config, [train, validation]: [&str; 2], ids: [u8; 3]) {
         assert_eq!((dataset.len(), dataset.name(0)), (1, name.into()));
         let mut sample = Sample::default();
         dataset.load(0, &mut sample).unwrap();
-        assert_eq!(sample.mask, ids);
+        assert_eq!(sample.target.classes(), ids);
     }
     assert_eq!(config.colors().len(), config.classes().len());
 }

@@ -37,7 +37,7 @@ fn small() -> (TempDir, OxfordPets) {
     }
     let config = OxfordPets {
         root: root.into(),
-        target: Target::Trimap,
+        target: PetsTarget::Trimap,
         preparation: Preparation { size: [2, 3], ..Preparation::default() },
     };
     (folder, config)
@@ -62,10 +62,10 @@ fn listed_samples_are_loaded_resized_and_relabelled() {
     let train = open(&config, Split::Train).unwrap();
     assert_eq!((train.len(), train.name(0), train.name(1)), (2, "cat_1".into(), "dog_2".into()));
     let sample = load(train.as_ref(), 1).unwrap();
-    assert_eq!((sample.image, sample.mask), ([200, 100, 50].repeat(6), vec![0, 1, 2, 0, 1, 2]));
+    assert_eq!((sample.image, sample.target.classes()), ([200, 100, 50].repeat(6), &[0, 1, 2, 0, 1, 2][..]));
     assert_eq!(open(&config, Split::Validation).unwrap().name(0), "cat_3");
-    config.target = Target::Foreground;
-    assert_eq!(load(open(&config, Split::Train).unwrap().as_ref(), 0).unwrap().mask, [1, 0, 1, 1, 0, 1]);
+    config.target = PetsTarget::Foreground;
+    assert_eq!(load(open(&config, Split::Train).unwrap().as_ref(), 0).unwrap().target.classes(), [1, 0, 1, 1, 0, 1]);
     verify(train.as_ref(), 3, 2).unwrap();
     assert!(matches!(load(train.as_ref(), 2), Err(Error::Index { index: 2, len: 2 })));
 }
@@ -79,7 +79,7 @@ fn the_set_may_lie_in_a_folder_of_its_name() {
         fs::rename(config.root.join(part), nested.join(part)).unwrap();
     }
     let train = open(&OxfordPets { root: folder.path().join("data"), ..config }, Split::Train).unwrap();
-    assert_eq!(load(train.as_ref(), 0).unwrap().mask, [0, 1, 2, 0, 1, 2]);
+    assert_eq!(load(train.as_ref(), 0).unwrap().target.classes(), [0, 1, 2, 0, 1, 2]);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn other_files_are_other_data_and_another_folder_is_not() {
     }
     // Settings that the configuration records itself, files that no list names, and the location.
     config.preparation.size = [8, 8];
-    config.target = Target::Foreground;
+    config.target = PetsTarget::Foreground;
     fs::write(config.root.join("images/stray.jpg"), "stray").unwrap();
     let elsewhere = folder.path().join("moved");
     fs::create_dir(&elsewhere).unwrap();
@@ -208,7 +208,7 @@ fn a_file_that_is_gone_has_no_fingerprint() {
 }
 
 /// Returns the real data set, or `None` after printing that it is missing.
-fn real(target: Target) -> Option<OxfordPets> {
+fn real(target: PetsTarget) -> Option<OxfordPets> {
     pets_sample().map(|root| OxfordPets { root, target, preparation: Preparation::default() })
 }
 
@@ -225,7 +225,7 @@ pub(crate) fn pets_sample() -> Option<PathBuf> {
 
 #[test]
 fn every_real_image_decodes_the_misnamed_ones_too() {
-    let Some(config) = real(Target::Trimap) else { return };
+    let Some(config) = real(PetsTarget::Trimap) else { return };
     let files = fs::read_dir(config.root.join("images")).unwrap().map(|entry| entry.unwrap().path());
     let files: Vec<PathBuf> = files.collect();
     assert_eq!(files.len(), 600);
@@ -246,7 +246,7 @@ fn every_real_image_decodes_the_misnamed_ones_too() {
 
 #[test]
 fn the_real_splits_are_sound_and_disjoint() {
-    let Some(config) = real(Target::Trimap) else { return };
+    let Some(config) = real(PetsTarget::Trimap) else { return };
     let [train, validation] = [Split::Train, Split::Validation].map(|split| open(&config, split).unwrap());
     assert_eq!((train.len(), validation.len()), (300, 298));
     assert!((0..300).all(|index| (0..298).all(|other| train.name(index) != validation.name(other))));
@@ -256,9 +256,10 @@ fn the_real_splits_are_sound_and_disjoint() {
         let error = verify(split, 2, 2).unwrap_err();
         assert!(matches!(error, Error::Class { found: 2, classes: 2, .. }), "{error}");
     }
-    let foreground = open(&real(Target::Foreground).unwrap(), Split::Train).unwrap();
+    let foreground = open(&real(PetsTarget::Foreground).unwrap(), Split::Train).unwrap();
     verify(foreground.as_ref(), 2, 2).unwrap();
     let (three, two) = (load(train.as_ref(), 0).unwrap(), load(foreground.as_ref(), 0).unwrap());
     assert_eq!(three.image, two.image);
-    assert!(three.mask.iter().zip(&two.mask).all(|(three, two)| (*three == 1) == (*two == 0)));
+    let [three, two] = [three.target.classes(), two.target.classes()];
+    assert!(three.iter().zip(two).all(|(three, two)| (*three == 1) == (*two == 0)));
 }

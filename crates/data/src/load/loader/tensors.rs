@@ -6,8 +6,9 @@
 //! they are, a quarter of the size of floats, and converted there.
 
 use crate::load::pipeline::Normalize;
+use crate::load::{Target, Targets, Values};
 use contract::TorchError;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor, kind::Element};
 
 /// Numbers in a piece; a multiple of 3, so that each piece begins with the first channel of a pixel.
 const PIECE: usize = 24_576;
@@ -42,17 +43,18 @@ impl Constants {
 /// Converts blocks to tensors, for one thread at a time.
 pub(super) struct Converter {
     device: Device,
+    targets: Targets,
     /// Constants for pieces on a CPU, for whole batches elsewhere.
     constants: Option<Constants>,
 }
 
 impl Converter {
-    pub(super) fn new(normalize: Option<&Normalize>, device: Device) -> Result<Self, TorchError> {
+    pub(super) fn new(normalize: Option<&Normalize>, targets: Targets, device: Device) -> Result<Self, TorchError> {
         let constants = normalize.map(|normalize| match device {
             Device::Cpu => Constants::of_piece(normalize),
             _ => Constants::of_channels(normalize, device),
         });
-        Ok(Self { device, constants: constants.transpose()? })
+        Ok(Self { device, targets, constants: constants.transpose()? })
     }
 
     /// Allocates host tensors for a batch of `shape` `[N, H, W, C]`. To be called by the thread that takes the batches:
@@ -64,30 +66,41 @@ impl Converter {
             if self.device.is_cuda() { torch_ext::pinned(&room) } else { Ok(room) }
         };
         let [values, ids] = if self.device == Device::Cpu { [Kind::Float, Kind::Int64] } else { [Kind::Uint8; 2] };
-        Ok([of_kind(&shape, values)?, of_kind(&shape[..3], ids)?])
+        let [samples, height, width, _] = shape;
+        let targets = match self.targets {
+            Targets::Classes => of_kind(&[samples, height, width], ids)?,
+            Targets::Values(Values { channels: None, .. }) => of_kind(&[samples, height, width], Kind::Float)?,
+            Targets::Values(Values { channels: Some(channels), .. }) => {
+                of_kind(&[samples, channels.into(), height, width], Kind::Float)?
+            }
+        };
+        Ok([of_kind(&shape, values)?, targets])
     }
 
-    /// Does the first half, in the loader's threads: `images` are `N×H×W×C` bytes and `masks` `N×H×W`, for at most as
-    /// many samples as [`room`](Self::room) allocated. On a CPU this completes the conversion; elsewhere the tensors
-    /// hold the same bytes.
+    /// Does the first half, in the loader's threads: `images` are `N×H×W×C` bytes and the targets `N×H×W` or `N×C×H×W`
+    /// numbers, for at most as many samples as [`room`](Self::room) allocated. On a CPU this completes the conversion;
+    /// elsewhere the tensors hold the same bytes.
     pub(super) fn on_host(
         &self,
         images: &[u8],
-        masks: &[u8],
+        wanted: &Target,
         samples: i64,
         room: [Tensor; 2],
     ) -> Result<[Tensor; 2], TorchError> {
         let [inputs, targets] = room;
         let [inputs, targets] = [inputs.f_narrow(0, 0, samples)?, targets.f_narrow(0, 0, samples)?];
         self.write(images, &inputs, self.device == Device::Cpu)?;
-        self.write(masks, &targets, false)?;
+        match wanted {
+            Target::Classes(ids) => self.write(ids, &targets, false)?,
+            Target::Values(values) => self.write(values, &targets, false)?,
+        }
         Ok([inputs, targets])
     }
 
-    /// Copies `bytes` into `whole`; if they are `values`, scales and normalises them for the network.
-    fn write(&self, bytes: &[u8], whole: &Tensor, values: bool) -> Result<(), TorchError> {
+    /// Copies `numbers` into `whole`; if they are an input's `values`, scales and normalises them for the network.
+    fn write<T: Element>(&self, numbers: &[T], whole: &Tensor, values: bool) -> Result<(), TorchError> {
         let flat = whole.f_view(-1)?;
-        for (number, piece) in bytes.chunks(PIECE).enumerate() {
+        for (number, piece) in numbers.chunks(PIECE).enumerate() {
             let len = piece.len() as i64;
             let mut place = flat.f_narrow(0, (number * PIECE) as i64, len)?;
             place.f_copy_(&Tensor::f_from_slice(piece)?)?;
@@ -102,18 +115,22 @@ impl Converter {
     }
 
     /// Does the second half, in the thread that takes the batch: inputs `[N, C, H, W]` f32, channels-last in memory,
-    /// which convolutions are fastest on, and targets `[N, H, W]` i64, on the device.
-    pub(super) fn on_device(&self, [images, masks]: [Tensor; 2]) -> Result<[Tensor; 2], TorchError> {
+    /// which convolutions are fastest on, and targets, on the device.
+    pub(super) fn on_device(&self, [images, targets]: [Tensor; 2]) -> Result<[Tensor; 2], TorchError> {
         if self.device == Device::Cpu {
-            return Ok([images.f_permute([0, 3, 1, 2])?, masks]);
+            return Ok([images.f_permute([0, 3, 1, 2])?, targets]);
         }
-        let sent = |bytes: Tensor| bytes.f_to_device_(self.device, Kind::Uint8, true, false);
+        let sent = |bytes: Tensor, kind| bytes.f_to_device_(self.device, kind, true, false);
         // The conversion of a permuted view keeps the order of the axes in memory.
-        let mut inputs = sent(images)?.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?;
+        let mut inputs = sent(images, Kind::Uint8)?.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?;
         let mut inputs = inputs.f_div_scalar_(255.0)?;
         if let Some(Constants { mean, std }) = &self.constants {
             inputs = inputs.f_sub_(mean)?.f_div_(std)?;
         }
-        Ok([inputs, sent(masks)?.f_to_kind(Kind::Int64)?])
+        let targets = match self.targets {
+            Targets::Classes => sent(targets, Kind::Uint8)?.f_to_kind(Kind::Int64)?,
+            Targets::Values(_) => sent(targets, Kind::Float)?,
+        };
+        Ok([inputs, targets])
     }
 }

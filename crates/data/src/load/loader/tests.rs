@@ -1,7 +1,7 @@
 //! Guarantees that training relies on: the same batches for any workers, interruptions and timing.
 
 use super::*;
-use crate::load::Sample;
+use crate::load::{IGNORE, Sample, Target};
 use crate::transform::usual;
 use crate::{Config, Shapes, Split};
 use proptest::prelude::*;
@@ -31,7 +31,7 @@ impl Dataset for Rows {
     fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
         thread::sleep(Duration::from_micros(index * 7919 % 50));
         let image = (0..WIDTH).flat_map(|x| [(index / 256) as u8, index as u8, x]).collect();
-        let whole = Sample { size: [1, u32::from(WIDTH)], image, mask: (0..WIDTH).collect() };
+        let whole = Sample { size: [1, u32::from(WIDTH)], image, target: Target::Classes((0..WIDTH).collect()) };
         *sample = (self.spoil)(index, whole);
         Ok(())
     }
@@ -155,7 +155,7 @@ impl Dataset for Counted {
     }
     fn load(&self, _: u64, sample: &mut Sample) -> Result<(), Error> {
         self.0.fetch_add(1, Ordering::SeqCst);
-        *sample = Sample { size: SIZE, image: vec![0; 12], mask: vec![0; 4] };
+        *sample = Sample { size: SIZE, image: vec![0; 12], target: Target::Classes(vec![0; 4]) };
         Ok(())
     }
 }
@@ -207,7 +207,7 @@ impl Dataset for Ramp {
     }
     fn load(&self, _: u64, sample: &mut Sample) -> Result<(), Error> {
         let image = (0..=255u8).flat_map(|value| [value, 255 - value, value.wrapping_mul(7)]).collect();
-        *sample = Sample { size: [16, 16], image, mask: (0..=255).collect() };
+        *sample = Sample { size: [16, 16], image, target: Target::Classes((0..=255).collect()) };
         Ok(())
     }
 }
@@ -264,7 +264,7 @@ fn a_bad_sample_is_an_error_that_names_it_and_ends_the_epoch() {
             "sample '13': its image has 3 bytes, expected 12",
         ),
         (
-            |index, sample| if index == 13 { Sample { mask: vec![0], ..sample } } else { sample },
+            |index, sample| if index == 13 { Sample { target: Target::Classes(vec![0]), ..sample } } else { sample },
             "sample '13': its mask has 1 bytes, expected 4",
         ),
     ];

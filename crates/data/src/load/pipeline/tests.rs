@@ -1,7 +1,7 @@
 //! Properties of every list of transforms: sizes and class ids are valid, and only (seed, epoch, index) matters.
 
 use super::*;
-use crate::load::IGNORE;
+use crate::load::{IGNORE, Target, pixels};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ impl Dataset for Noise {
         let size = (self.sizes)(index);
         let byte = |place: usize| (place * 7919 % 251 + index as usize + 1) as u8;
         let image = (0..pixels(size) * self.channels as usize).map(byte).collect();
-        *sample = Sample { size, image, mask: vec![index as u8; pixels(size)] };
+        *sample = Sample { size, image, target: Target::Classes(vec![index as u8; pixels(size)]) };
         Ok(())
     }
 }
@@ -51,7 +51,7 @@ fn what_is_smaller_is_padded_and_what_is_larger_cut_at_the_centre() {
     dataset.load(4, &mut whole).unwrap();
     let inner: Vec<u8> = whole.image.chunks(6).flat_map(|row| [row[2], row[3]]).collect();
     assert_eq!(sample.image, [&[0, 0], &inner[..], &[0, 0]].concat());
-    assert_eq!(sample.mask, [IGNORE, IGNORE, 4, 4, 4, 4, 4, 4, IGNORE, IGNORE]);
+    assert_eq!(sample.target.classes(), [IGNORE, IGNORE, 4, 4, 4, 4, 4, 4, IGNORE, IGNORE]);
 }
 
 #[test]
@@ -64,16 +64,16 @@ fn a_patch_is_of_one_other_sample_as_it_is_in_the_same_epoch() {
     for epoch in 0..400 {
         for (place, index) in [0, 4].into_iter().enumerate() {
             let sample = load(&mixed, &dataset, index, [7, epoch], &mut Buffers::default());
-            let other = *sample.mask.iter().find(|class| u64::from(**class) != index).unwrap();
+            let other = *sample.target.classes().iter().find(|class| u64::from(**class) != index).unwrap();
             partners[place][other as usize] += 1;
             if epoch >= 20 {
                 continue;
             }
             let [of_this, of_other] = [index, u64::from(other)]
                 .map(|index| load(&alone, &dataset, index, [7, epoch], &mut Buffers::default()));
-            let pasted = sample.mask.iter().filter(|class| **class == other).count();
+            let pasted = sample.target.classes().iter().filter(|class| **class == other).count();
             assert_eq!(pasted, 100, "a quarter of 20x20 pixels");
-            for (pixel, class) in sample.mask.iter().enumerate() {
+            for (pixel, class) in sample.target.classes().iter().enumerate() {
                 let from = if *class == other { &of_other } else { &of_this };
                 assert_eq!(sample.image[3 * pixel..][..3], from.image[3 * pixel..][..3]);
             }
@@ -94,9 +94,9 @@ fn a_partner_is_brought_to_the_size_of_the_sample() {
     let dataset = Noise { len: 2, sizes: |index| [[10, 10], [4, 30]][index as usize], channels: 1 };
     let mixing = pipeline([10, 10], json!([{"kind": "cut_mix", "probability": 1, "share": [1, 1]}]));
     let sample = load(&mixing, &dataset, 0, [0, 0], &mut Buffers::default());
-    assert_eq!(sample.mask, [&[IGNORE; 30][..], &[1; 40], &[IGNORE; 30]].concat());
+    assert_eq!(sample.target.classes(), [&[IGNORE; 30][..], &[1; 40], &[IGNORE; 30]].concat());
     let single = Noise { len: 1, ..dataset };
-    assert_eq!(load(&mixing, &single, 0, [0, 0], &mut Buffers::default()).mask, [0; 100]);
+    assert_eq!(load(&mixing, &single, 0, [0, 0], &mut Buffers::default()).target.classes(), [0; 100]);
 }
 
 fn any_transform() -> impl Strategy<Value = Value> {
@@ -140,11 +140,11 @@ proptest! {
         }
         let sample = load(&pipeline, &dataset, index, [seed, epoch], &mut used);
         prop_assert_eq!(sample.size, [height, width]);
-        prop_assert_eq!(sample.mask.len(), (height * width) as usize);
-        prop_assert_eq!(sample.image.len(), sample.mask.len() * dataset.channels as usize);
+        prop_assert_eq!(sample.target.classes().len(), (height * width) as usize);
+        prop_assert_eq!(sample.image.len(), sample.target.classes().len() * dataset.channels as usize);
         let mixes = pipeline.transforms.iter().any(|transform| matches!(transform, Transform::CutMix(_)));
         let known = |class: &u8| *class == IGNORE || u64::from(*class) == index || mixes && *class < 70;
-        prop_assert!(sample.mask.iter().all(known));
+        prop_assert!(sample.target.classes().iter().all(known));
         prop_assert_eq!(load(&pipeline, &dataset, index, [seed, epoch], &mut Buffers::default()), sample);
     }
 }

@@ -3,7 +3,7 @@
 //! A pixel belongs to a shape if its centre does: borders are crisp, so image and mask agree exactly. Shapes of the
 //! same radius have equal areas, and colours are independent of the class, so only the outline reveals it.
 
-use crate::load::{Sample, pixels};
+use crate::load::{Sample, Target, pixels};
 use crate::transform::random::Random;
 
 /// Radii of the circles, as a share of the shorter side.
@@ -32,7 +32,8 @@ pub(super) fn draw(random: &mut Random, size: [u32; 2]) -> Sample {
         (0..PLACES).any(|_| scene.add(&Shape::random(random, size)));
     }
     let image = paint(random, &scene);
-    Sample { size, image, mask: scene.owner.iter().map(|owner| scene.classes[*owner as usize]).collect() }
+    let ids = scene.owner.iter().map(|owner| scene.classes[*owner as usize]).collect();
+    Sample { size, image, target: Target::Classes(ids) }
 }
 
 struct Shape {

@@ -3,15 +3,8 @@
 use super::*;
 use crate::{UNet, UNetConfig};
 use contract::{StateDict, Stateful};
-use tch::nn::ModuleT;
-use tch::{Device, Kind};
-
-/// Returns values between -1 and 1 that look like noise and are a function of `seed`: tests share libtorch's
-/// generator.
-fn noise(shape: &[i64], seed: u64) -> Tensor {
-    let places = Tensor::arange(shape.iter().product::<i64>(), (Kind::Double, Device::Cpu)) + 1.0;
-    ((places * 12.9898 + seed as f64 * 78.233).sin() * 43758.5453).frac().to_kind(Kind::Float).reshape(shape)
-}
+use tch::Device;
+use testing::noise;
 
 /// Makes a network with the same weights at every call.
 fn unet() -> (VarStore, UNet) {

@@ -1,0 +1,42 @@
+//! Building of a network from its configuration.
+
+use crate::{Common, Config, MobileNetV2UNet, Precise, ResNetUNet, UNet};
+use contract::{TorchError, caught};
+use tch::nn::{ModuleT, Path, VarStore};
+use torch_ext::Kernels;
+
+impl Config {
+    /// Makes the network's variables in `store`, initialised from libtorch's generator (seed it first), for images with
+    /// `channels` channels and `classes` classes. The network computes with the kernels that `fused` chooses for this
+    /// processor.
+    pub fn build(&self, store: &VarStore, channels: i64, classes: i64) -> Result<Box<dyn ModuleT>, TorchError> {
+        let Common { precision, fused, .. } = *self.common();
+        self.build_with(store, channels, classes, fused.kernels(precision))
+    }
+
+    /// Like [`build`](Self::build), with the given kernels.
+    pub fn build_with(
+        &self,
+        store: &VarStore,
+        channels: i64,
+        classes: i64,
+        kernels: Kernels,
+    ) -> Result<Box<dyn ModuleT>, TorchError> {
+        let network = caught(|| self.network(&store.root(), channels, classes));
+        let network = network.map_err(|said| TorchError::new(&said))?;
+        if let Some(encoder) = self.encoder() {
+            encoder.freeze(store);
+        }
+        let mut network = Precise::new(network, store, self.common().precision)?;
+        network.kernels = kernels;
+        Ok(Box::new(network))
+    }
+
+    fn network(&self, path: &Path, channels: i64, classes: i64) -> Box<dyn ModuleT> {
+        match self {
+            Self::Unet(config) => Box::new(UNet::new(path, channels, classes, config)),
+            Self::MobilenetV2Unet(config) => Box::new(MobileNetV2UNet::new(path, channels, classes, config)),
+            Self::ResnetUnet(config) => Box::new(ResNetUNet::new(path, channels, classes, config)),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! A network in a precision and a memory layout.
+
+use crate::{Fused, Precision};
+use contract::TorchError;
+use tch::nn::{ModuleT, VarStore};
+use tch::{Kind, Tensor};
+use torch_ext::{self as ext, Kernels};
+
+/// A network that runs in a given precision and in the channels-last layout, and returns f32.
+///
+/// A training pass that makes any running statistic of BatchNorm NaN or infinite leaves all of them as they were: the
+/// pass writes them before an optimizer can refuse the batch, and every later evaluation would be NaN.
+#[derive(Debug)]
+pub struct Precise {
+    network: Box<dyn ModuleT>,
+    statistics: ext::Statistics,
+    /// The precision of the next pass.
+    pub precision: Precision,
+    /// Kernels that compute on a CPU.
+    pub kernels: Kernels,
+}
+
+impl Precise {
+    /// Wraps `network`, whose variables are in `store`, and lays out its 4-d weights channels-last, in place. Make the
+    /// optimizer afterwards, so that its state has the same layout.
+    pub fn new(network: Box<dyn ModuleT>, store: &VarStore, precision: Precision) -> Result<Self, TorchError> {
+        for weight in store.variables().values().filter(|weight| weight.dim() == 4) {
+            ext::make_channels_last(weight)?;
+        }
+        let kernels = Fused::Auto.kernels(precision);
+        Ok(Self { network, statistics: ext::Statistics::of(store), precision, kernels })
+    }
+
+    fn forward(&self, x_nchw: &Tensor, train: bool) -> Result<Tensor, TorchError> {
+        let x_nchw = ext::channels_last(x_nchw)?;
+        let _fusion = ext::Fusion::new(self.kernels);
+        let before = if train { self.statistics.remember()? } else { None };
+        // Set for the whole process and not reset: the backward pass comes later and needs the same setting.
+        ext::allow_tf32(self.precision == Precision::Tf32)?;
+        let outputs = {
+            let narrow = self.precision.narrow();
+            let _autocast = narrow.map(|kind| ext::Autocast::new(x_nchw.device(), kind)).transpose()?;
+            self.network.forward_t(&x_nchw, train)
+        };
+        if let Some(before) = before {
+            self.statistics.restore_unless_finite(&before)?;
+        }
+        Ok(outputs.f_to_kind(Kind::Float)?)
+    }
+}
+
+impl ModuleT for Precise {
+    /// # Panics
+    ///
+    /// Panics if libtorch reports an error, as every tch module does: the trait has no other way. The executors catch
+    /// it.
+    fn forward_t(&self, x_nchw: &Tensor, train: bool) -> Tensor {
+        self.forward(x_nchw, train).unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+#[cfg(test)]
+mod statistics;
