@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// Each crate and those of the project that it knows, dev-dependencies aside. `app` may know all and is left out.
-const KNOWS: [(&str, &[&str]); 19] = [
+const KNOWS: [(&str, &[&str]); 20] = [
     ("regular", &[]),
     ("rpath", &[]),
     ("testing", &[]),
@@ -39,6 +39,7 @@ const KNOWS: [(&str, &[&str]); 19] = [
     ("export", &["contract", "torch-ext"]),
     ("executors", &["contract", "torch-ext"]),
     ("session", &["checkpoint", "contract", "executors", "regular", "summary", "terminal", "torch-ext"]),
+    ("saved", &["contract", "data", "executors", "export", "model", "regular", "weights"]),
     // The facade, which only names the others.
     (
         "oxiseg",
@@ -58,6 +59,7 @@ const KNOWS: [(&str, &[&str]); 19] = [
             "export",
             "executors",
             "session",
+            "saved",
         ],
     ),
 ];

@@ -25,6 +25,15 @@ pub struct Tiling {
 }
 
 impl Tiling {
+    /// Overlap that is chosen where nobody asks for another.
+    pub const OVERLAP: f64 = 0.25;
+
+    /// Returns square tiles that hold an image of `size` (height, width).
+    pub fn holding(size: [u32; 2]) -> Self {
+        let side = i64::from(size[0].max(size[1]));
+        Self { tile: ((side + GRID - 1) / GRID * GRID).max(GRID), overlap: Self::OVERLAP }
+    }
+
     /// Checks the values; the error names the first invalid one.
     pub fn check(&self) -> Result<(), Invalid> {
         let Self { tile, overlap } = self;
@@ -213,6 +222,15 @@ mod tests {
             [(0, 0.2, "tile"), (100, 0.2, "tile"), (64, 1.0, "overlap"), (64, f64::NAN, "overlap")]
         {
             assert_eq!(Tiling { tile, overlap }.check().unwrap_err().key, key);
+        }
+    }
+
+    #[test]
+    fn tiles_that_hold_an_image_are_the_smallest_of_their_kind() {
+        for (size, tile) in [([1, 1], 32), ([32, 20], 32), ([33, 1], 64), ([100, 200], 224), ([0, 0], 32)] {
+            let tiling = Tiling::holding(size);
+            assert_eq!(tiling.tile, tile, "{size:?}");
+            tiling.check().unwrap();
         }
     }
 

@@ -4,7 +4,8 @@ use super::support::{Place, Ran};
 use image::codecs::png::PngEncoder;
 use image::{DynamicImage, ExtendedColorType, GrayImage, ImageBuffer, ImageEncoder, Luma, Rgb, RgbImage};
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use tch::Device;
 
 fn scene(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| Rgb([(x * 7) as u8, (y * 5) as u8, if x > y { 220 } else { 30 }]))
@@ -57,6 +58,58 @@ fn a_photograph_on_its_side_is_predicted_as_viewers_show_it() {
             assert!(map("quarter") == map("upright") && map("mirrored") == map("upright"), "{options} {suffix}");
         }
         fs::remove_dir_all(place.path("out")).unwrap();
+    }
+}
+
+/// Writes images of all kinds into a folder, and returns their paths in the order of their names.
+fn photographs(folder: &Path) -> Vec<PathBuf> {
+    fs::create_dir(folder).unwrap();
+    let upright = scene(40, 24);
+    let as_it_is = DynamicImage::ImageRgb8(upright.clone());
+    write_noted(&folder.join("quarter.png"), &image::imageops::rotate270(&upright), 6);
+    write_noted(&folder.join("mirrored.png"), &image::imageops::flip_horizontal(&upright), 2);
+    let mut transparent = as_it_is.to_rgba8();
+    transparent.pixels_mut().enumerate().for_each(|(place, pixel)| pixel.0[3] = place as u8);
+    transparent.save(folder.join("transparent.png")).unwrap();
+    as_it_is.to_luma8().save(folder.join("grey.png")).unwrap();
+    as_it_is.to_luma_alpha8().save(folder.join("grey_alpha.png")).unwrap();
+    as_it_is.to_rgb16().save(folder.join("wide.png")).unwrap();
+    as_it_is.save(folder.join("photograph.jpg")).unwrap();
+    scene(16, 16).save(folder.join("trained_size.png")).unwrap();
+    scene(9, 70).save(folder.join("narrow.png")).unwrap();
+    scene(1, 1).save(folder.join("dot.png")).unwrap();
+    let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn other_programs_get_the_class_maps_that_predict_writes() {
+    let place = Place::new();
+    noted_folders(&place, [12, 20]);
+    let files = photographs(&place.path("photographs"));
+    for (run, resize, format) in [
+        ("stretch", "stretch", "safetensors"),
+        ("script", "stretch", "torchscript"),
+        ("fit", "fit", "safetensors"),
+        ("shorter", "shorter_side", "safetensors"),
+    ] {
+        let set = format!(r#"--set data.resize={{"kind":"{resize}"}} --set optimizer.learning_rate=0.03"#);
+        place.app(&format!("train --config data.json --run {run} {set}")).ok();
+        place.app(&format!("export --run {run} --formats {format} --output saved/{run}/1")).ok();
+        place.app(&format!("predict --model saved/{run}/1 --output {run}/out photographs")).ok();
+        let model = saved::Model::open_on(place.path(&format!("saved/{run}/1")), Device::Cpu).unwrap();
+        let images: Vec<saved::Image> = files.iter().map(saved::Image::from).collect();
+        let mut seen = [0; 256];
+        for (file, prediction) in files.iter().zip(model.predict_batch(&images).unwrap()) {
+            let map = Path::new(run).join("out").join(file.file_stem().unwrap()).with_extension("png");
+            let map = image::open(place.path(&map.display().to_string())).unwrap().into_luma8();
+            let (height, width) = (map.height(), map.width());
+            assert_eq!(prediction.size(), [height, width], "{run} {}", file.display());
+            assert!(prediction.class_map() == map.as_raw(), "{run} {}", file.display());
+            map.as_raw().iter().for_each(|id| seen[usize::from(*id)] += 1);
+        }
+        assert!(seen[0] > 0 && seen[1] > 0, "{run} knows one class: {seen:?}");
     }
 }
 

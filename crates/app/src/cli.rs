@@ -332,7 +332,7 @@ pub struct How {
     #[arg(long, value_name = "PIXELS")]
     pub tile: Option<i64>,
     /// Fraction of a tile that the next tile overlaps
-    #[arg(long, default_value_t = 0.25, requires = "tile")]
+    #[arg(long, default_value_t = executors::Tiling::OVERLAP, requires = "tile")]
     pub overlap: f64,
     /// Also predict mirror images, and average the probabilities
     #[arg(long, value_enum, default_value_t = Mirror::None)]

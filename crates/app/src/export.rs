@@ -5,7 +5,7 @@ mod version;
 
 use crate::cli::{self, Which};
 use crate::common::config::Config;
-use crate::common::network::{Network, Trained, normalized};
+use crate::common::network::{Network, Trained};
 use crate::common::origin;
 use crate::common::output;
 use crate::common::run::Run;
@@ -14,7 +14,7 @@ use crate::common::trained::{find, load};
 use crate::common::usage::usage;
 use anyhow::{Context, Result};
 use compare::Loaded;
-use contract::{StateDict, Stateful};
+use contract::Stateful;
 use export::{Format, INPUT, OUTPUT, Parity, Weights};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -82,7 +82,7 @@ fn write(folder: &Path, trained: Trained) -> Result<()> {
     let (channels, classes) = (config.data.channels().into(), config.data.classes().len() as i64);
     let state = store.state();
     store.freeze();
-    let network = normalized(model, &config.data, Device::Cpu)?;
+    let network = ::saved::normalized(model, &config.data, Device::Cpu)?;
     let example = Tensor::f_zeros([1, channels, SIDE, SIDE], (Kind::Float, Device::Cpu))?;
     let file = |format: Format| folder.join(format.file());
     let script = export::follow(&network, &example)?;
@@ -100,20 +100,14 @@ fn write(folder: &Path, trained: Trained) -> Result<()> {
                 compare::onnx(&path)?
             }
             Format::Safetensors => {
-                write_weights(&state, *weights, &path)?;
+                ::saved::write_weights(&path, &state, weights.kind())?;
                 Some(compare::safetensors(&path, &config)?)
             }
         };
         loaded.push(Loaded { format: *format, tolerance, run, parity: Parity::default() });
     }
-    description["parity"] = compare::compare(&network, loaded, &config.data, *samples)?;
-    saved::write(folder, description)
-}
-
-fn write_weights(state: &StateDict, weights: Weights, path: &Path) -> Result<()> {
-    let plain = state.iter().map(|(name, tensor)| Ok((name, tensor.f_to_kind(weights.kind())?.f_contiguous()?)));
-    let plain: Vec<_> = plain.collect::<Result<_>>()?;
-    Ok(Tensor::write_safetensors(&plain, path)?)
+    description.parity = compare::compare(&network, loaded, &config.data, *samples)?;
+    Ok(description.write(folder)?)
 }
 
 /// Returns the configuration that Triton's inference server needs for all versions of a model; None if it can run no

@@ -1,7 +1,6 @@
 //! `app predict`: writes class maps of images, at the images' own size.
 
 mod earlier;
-mod enlarge;
 mod find;
 mod outputs;
 mod tiles;
@@ -10,7 +9,7 @@ mod writer;
 
 use crate::cli::{self, How, Mirror};
 use crate::common::files::{self, Replace, publish};
-use crate::common::network::{Network, normalized};
+use crate::common::network::Network;
 use crate::common::output;
 use crate::common::targets::{Inputs, Targets};
 use crate::common::trained::used;
@@ -21,6 +20,7 @@ use earlier::LEGEND;
 use executors::{Mirrored, Tiling};
 use find::{complain, find};
 use outputs::Plan;
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -31,9 +31,6 @@ use whole::Whole;
 
 pub use find::{Picture, Pictures};
 pub use writer::{Work, Writer, beside};
-
-/// Tile sides are multiples of this number of pixels.
-const GRID: i64 = 32;
 
 /// `app predict`
 pub fn run(args: &cli::Predict) -> Result<()> {
@@ -53,7 +50,7 @@ pub fn run(args: &cli::Predict) -> Result<()> {
     also.sort_unstable();
     also.dedup();
     let plan = Plan { also, colors: data.colors(), orientation: data.orientation(), replace };
-    let legend = format!("{:#}\n", output::classes(data));
+    let legend = format!("{:#}\n", json!(saved::classes(data)));
     let legend_is_due = check(pictures, &plan, &args.output, &legend)?;
     fs::create_dir_all(&args.output).with_context(|| format!("making {}", args.output.display()))?;
     if legend_is_due {
@@ -92,13 +89,13 @@ pub fn each(
         Mirror::None => model,
         mirror => Box::new(Mirrored { model, vertical: mirror == Mirror::Both }),
     };
-    let named = pictures.iter().map(|(name, picture)| (name.clone(), picture.file.clone())).collect();
+    let named = pictures.iter().map(|(name, picture)| (name.clone(), picture.file.clone().into())).collect();
     let images = Arc::new(Images::new(named, data.size(), data.channels(), data.orientation(), data.resize()));
     if how.tile.is_none() && images.size() == Some(data.size()) {
         return Whole { model: model.as_ref(), device, data, images, with_probabilities }
             .predict(pictures, writer, told);
     }
-    let model = normalized(model, data, device)?;
+    let model = saved::normalized(model, data, device)?;
     let scaled = how.tile.is_none().then_some(&*images);
     let tiling = how.tiling(data.size());
     let (channels, orientation) = (data.channels(), data.orientation());
@@ -114,8 +111,8 @@ impl How {
 
     /// Returns the tiles that were asked for, or tiles that hold a sample of `size`.
     fn tiling(&self, size: [u32; 2]) -> Tiling {
-        let side = i64::from(size[0].max(size[1]));
-        Tiling { tile: self.tile.unwrap_or((side + GRID - 1) / GRID * GRID), overlap: self.overlap }
+        let holding = Tiling::holding(size);
+        Tiling { tile: self.tile.unwrap_or(holding.tile), overlap: self.overlap }
     }
 }
 

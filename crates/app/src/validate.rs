@@ -17,7 +17,7 @@ pub fn run(args: &cli::Validate) -> Result<()> {
         return Err(usage("--tile and --mirror say how whole images are predicted: add --full"));
     }
     let trained = used(&args.used, &args.set)?;
-    let (classes, legend) = (trained.network.classes.clone(), output::classes(&trained.config.data));
+    let (classes, legend) = (trained.network.classes.clone(), json!(saved::classes(&trained.config.data)));
     let (checkpoint, epoch) = (trained.checkpoint.display().to_string(), trained.progress.epoch);
     let measured = if args.full { full::measure(trained, &args.how)? } else { samples::measure(trained)? };
     let samples::Measured { scores, samples, scored_on } = measured;

@@ -30,6 +30,7 @@ use crate::label::Labels;
 use crate::label::classes::Class;
 use crate::label::table::LabelTable;
 use file::read;
+use found::Found;
 use image::{ImageFormat, RgbImage};
 use problem::{MOST_MEMORY, Problem};
 use std::path::Path;
@@ -103,6 +104,15 @@ impl Decoder {
         read(path, &mut self.file)?;
         let (size, turn) = mask::decode(&self.file, path, labels, &mut self.raw, ids)?;
         Ok(turn.wanted(orientation).apply(ids, size, 1, &mut self.raw))
+    }
+
+    /// Converts the `bytes` of an image in memory, of 1 to 4 channels, to `pixels` of 3 channels or 1.
+    pub(crate) fn convert(&mut self, bytes: &[u8], (size, from): ([u32; 2], u8), channels: u32, pixels: &mut Vec<u8>) {
+        self.raw.clear();
+        self.raw.extend_from_slice(bytes);
+        // The format describes files, and decides nothing here.
+        let found = Found { size, channels: from, wide: false, format: ImageFormat::Png };
+        found.convert(&mut self.raw, channels, pixels);
     }
 
     /// Frees buffers that one unusually large file has left behind.

@@ -161,6 +161,17 @@ pub enum Error {
         /// Bytes that it returned.
         found: usize,
     },
+    /// Bytes that were passed as an image do not have its shape.
+    #[error(
+        "pixels of the shape {shape:?} (height, width, channels) cannot be {found} bytes: pass H·W·C bytes, row by row, \
+         with 1 to 4 channels"
+    )]
+    Pixels {
+        /// Height, width and channels as passed.
+        shape: [u32; 3],
+        /// Number of bytes.
+        found: usize,
+    },
     /// A data set returned a sample of another size than it declares.
     #[error(
         "sample '{name}': it is {}x{} pixels (height x width), and the data set's `size` declares {}x{}",

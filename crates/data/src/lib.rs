@@ -135,6 +135,7 @@ pub use load::config::LoaderConfig;
 pub use load::dataset::{Dataset, Source};
 pub use load::files::Preparation;
 pub use load::fingerprint::{Fingerprint, fingerprint};
+pub use load::image::Image;
 pub use load::images::Images;
 pub use load::loader::{Loader, Order};
 pub use load::pipeline::{Normalize, Pipeline};

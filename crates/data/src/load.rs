@@ -5,6 +5,7 @@ pub(crate) mod dataset;
 mod ends;
 pub(crate) mod files;
 pub(crate) mod fingerprint;
+pub(crate) mod image;
 pub(crate) mod images;
 pub(crate) mod loader;
 pub(crate) mod ordered;

@@ -34,6 +34,7 @@
 //! | `model` | | `model`: UNets, also with encoders MobileNetV2 and ResNet | yes |
 //! | `weights` | | `weights`: safetensors and PyTorch state dicts, read as data | yes |
 //! | `export` | | `export`: TorchScript and ONNX | yes |
+//! | `saved` | | `saved`: opens a saved network and predicts images; with the crates that it is made of | yes |
 //! | `onnx-runtime` | | `export::OnnxRuntime`, which runs an ONNX file | yes |
 //! | `summary` | | `summary`: TensorBoard and `metrics.jsonl` | |
 //! | `report` | | `report`: a run as one HTML page | |
@@ -75,6 +76,8 @@ pub use model;
 pub use optim;
 #[cfg(feature = "report")]
 pub use report;
+#[cfg(feature = "saved")]
+pub use saved;
 #[cfg(feature = "session")]
 pub use session;
 #[cfg(feature = "summary")]

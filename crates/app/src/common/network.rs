@@ -4,8 +4,6 @@ use crate::common::bounds;
 use crate::common::config::Config;
 use anyhow::{Context, Result};
 use contract::Progress;
-use data::Split;
-use export::Normalized;
 use metric::Segmentation;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -72,11 +70,4 @@ pub struct Trained {
     pub scores: BTreeMap<String, f64>,
     /// Record of the checkpoint's origin.
     pub about: Value,
-}
-
-/// Wraps a network so that it takes images from 0 to 1, as they are before the data's normalisation.
-pub fn normalized(model: Box<dyn ModuleT>, data: &data::Config, device: Device) -> Result<Normalized> {
-    let normalize = data.pipeline(Split::Validation).normalize;
-    let constants = normalize.as_ref().map(|normalize| [normalize.mean.as_slice(), &normalize.std]);
-    Ok(Normalized::new(model, constants, device)?)
 }

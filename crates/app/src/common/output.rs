@@ -106,12 +106,6 @@ pub fn object(scores: &Scores) -> Map<String, Value> {
     object
 }
 
-/// Returns the classes, each with its value in class maps and its colour.
-pub fn classes(config: &data::Config) -> Value {
-    let class = |(id, (name, color))| json!({ "id": id, "name": name, "color": color });
-    (0..).zip(config.classes().into_iter().zip(config.colors())).map(class).collect::<Vec<Value>>().into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

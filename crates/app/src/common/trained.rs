@@ -85,7 +85,7 @@ pub fn read(path: &Path) -> Result<Snapshot> {
     let holds = |name: &str| path.join(name).exists();
     Err(usage(match () {
         () if holds("config.json") => format!("{shown} is no checkpoint but a run: name it with --run, or {name_one}"),
-        () if holds(saved::DESCRIPTION) => {
+        () if holds(::saved::DESCRIPTION) => {
             format!("{shown} is no checkpoint but a saved network: name it with --model, or {name_one}")
         }
         () => format!("{shown} is no checkpoint, for it has no {}: {name_one}", checkpoint::MANIFEST),

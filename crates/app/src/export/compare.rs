@@ -1,13 +1,14 @@
 //! The parity gate: nothing is published that differs from the trained network.
 
 use crate::common::config::Config;
-use crate::common::network::{Network, normalized};
+use crate::common::network::Network;
 use crate::common::saved;
+use ::saved::Agreement;
 use anyhow::{Context, Error, Result, bail};
 use contract::Input;
 use data::{Loader, LoaderConfig, Order, Split};
 use export::{Format, Normalized, OnnxRuntime, Parity};
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
 use tch::nn::ModuleT;
@@ -50,8 +51,8 @@ pub fn onnx(path: &Path) -> Result<Option<Run>> {
 
 /// Rebuilds the network with the weights of a file.
 pub fn safetensors(path: &Path, config: &Config) -> Result<Run> {
-    let Network { store, model, .. } = saved::rebuilt(config, weights::read(path)?)?;
-    let model = normalized(model, &config.data, Device::Cpu)?;
+    let Network { store, model, .. } = saved::rebuilt(path, config, weights::read(path)?)?;
+    let model = ::saved::normalized(model, &config.data, Device::Cpu)?;
     Ok(Box::new(move |images| {
         let _alive = &store;
         contract::caught(|| model.forward_t(images, false)).map_err(Error::msg)
@@ -59,7 +60,12 @@ pub fn safetensors(path: &Path, config: &Config) -> Result<Run> {
 }
 
 /// Compares the saved formats with the live network on validation samples. Fails unless they agree up to rounding.
-pub fn compare(network: &Normalized, mut saved: Vec<Loaded>, data: &data::Config, samples: u64) -> Result<Value> {
+pub fn compare(
+    network: &Normalized,
+    mut saved: Vec<Loaded>,
+    data: &data::Config,
+    samples: u64,
+) -> Result<BTreeMap<String, Option<Agreement>>> {
     let dataset = data.open(Split::Validation)?;
     let mut pipeline = data.pipeline(Split::Validation);
     // The networks normalise themselves.
@@ -77,16 +83,15 @@ pub fn compare(network: &Normalized, mut saved: Vec<Loaded>, data: &data::Config
             }
         }
     }
-    let mut found = Map::new();
-    for Loaded { format, tolerance, run, parity } in &saved {
+    let reported = |Loaded { format, tolerance, run, parity }: &Loaded| {
         let compared = run.as_ref().map(|_| report(*format, *tolerance, parity)).transpose()?;
-        found.insert(format.file().into(), compared.into());
-    }
-    Ok(found.into())
+        Ok((format.file().into(), compared))
+    };
+    saved.iter().map(reported).collect()
 }
 
 /// Returns the measured difference between a format and the network, or an error if it is too large.
-fn report(format: Format, tolerance: f64, parity: &Parity) -> Result<Value> {
+fn report(format: Format, tolerance: f64, parity: &Parity) -> Result<Agreement> {
     let (agreement, error, file) = (parity.agreement(), parity.max_error, format.file());
     let found = format!(
         "in {:.4} % of the pixels of {} validation samples, the largest difference of logits is {error:.1e} (of {:.1e})",
@@ -98,10 +103,10 @@ fn report(format: Format, tolerance: f64, parity: &Parity) -> Result<Value> {
     if !parity.holds(tolerance) {
         bail!("{file} is not the network that it was made from: they agree {found}. Nothing was published");
     }
-    Ok(json!({
-        "samples": parity.samples,
-        "class_agreement": agreement,
-        "max_error": error,
-        "largest_logit": parity.largest,
-    }))
+    Ok(Agreement {
+        samples: parity.samples,
+        class_agreement: agreement,
+        max_error: error,
+        largest_logit: parity.largest,
+    })
 }

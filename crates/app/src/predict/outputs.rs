@@ -14,7 +14,7 @@ use npy::Npy;
 use png::Png;
 use std::fs;
 use std::path::{Path, PathBuf};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 /// Predictions for some rows of an image.
 pub struct Rows {
@@ -27,12 +27,12 @@ pub struct Rows {
 impl Rows {
     /// Converts `[K, rows, W]` probabilities, which are kept `with_probabilities`.
     pub fn of(probabilities: &Tensor, with_probabilities: bool) -> Result<Self> {
-        let ids = probabilities.f_argmax(0, false)?.f_to_kind(Kind::Uint8)?.f_to_device(Device::Cpu)?;
+        let ids = saved::class_ids(probabilities)?;
         let probabilities = match with_probabilities {
             true => Vec::try_from(probabilities.f_to_device(Device::Cpu)?.f_flatten(0, -1)?)?,
             false => Vec::new(),
         };
-        Ok(Self { ids: Vec::try_from(ids.f_flatten(0, -1)?)?, probabilities })
+        Ok(Self { ids, probabilities })
     }
 }
 

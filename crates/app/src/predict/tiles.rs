@@ -1,7 +1,6 @@
 //! Predicts images in tiles, which other threads read and write: at their own size, or at the scale of training if that
 //! had no single size.
 
-use super::enlarge::Enlarger;
 use super::find::{Picture, Pictures};
 use super::outputs::Rows;
 use super::writer::{Image, Work, Writer};
@@ -10,6 +9,7 @@ use anyhow::{Error, Result};
 use contract::{BoxError, TorchError, caught};
 use data::{Dataset, Images, Orientation, Passed, Rectangle, Sample, Strips};
 use executors::{Tiling, predict_tiles};
+use saved::Enlarger;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use tch::nn::ModuleT;

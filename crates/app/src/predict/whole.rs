@@ -1,6 +1,5 @@
 //! Predicts images that training brought to one size: in batches at that size, and back to their own.
 
-use super::enlarge::Enlarger;
 use super::find::{Picture, Pictures};
 use super::outputs::Rows;
 use super::writer::{Image, Work, Writer};
@@ -9,6 +8,7 @@ use anyhow::{Context, Result};
 use contract::Plain;
 use data::{Images, Loader, LoaderConfig, Order, Passed, Split};
 use executors::{Prediction, Predictor};
+use saved::Enlarger;
 use std::sync::Arc;
 use tch::Device;
 use tch::nn::ModuleT;

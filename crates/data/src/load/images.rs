@@ -1,20 +1,20 @@
-//! Image files without masks, for prediction.
+//! Images without masks, for prediction.
 
 use crate::decode::turn::Orientation;
 use crate::error::Error;
 use crate::load::dataset::{Dataset, Source, item};
+use crate::load::image::{Content, Image};
 use crate::load::reader::with_reader;
 use crate::load::{IGNORE, Sample, pixels, refill};
 use crate::transform::resize::{Rectangle, Resize};
-use std::path::PathBuf;
 
-/// Named image files. Their masks are [`IGNORE`] throughout, since the classes are unknown.
+/// Named images. Their masks are [`IGNORE`] throughout, since the classes are unknown.
 ///
 /// An image is predicted as a whole, at the scale of training. Where training cuts pieces of one size out of larger
 /// images, these stay whole and vary in size.
 #[derive(Debug)]
 pub struct Images {
-    files: Vec<(String, PathBuf)>,
+    images: Vec<(String, Image)>,
     size: [u32; 2],
     channels: u32,
     orientation: Orientation,
@@ -22,16 +22,16 @@ pub struct Images {
 }
 
 impl Images {
-    /// Takes the (name, path) of each image, the `size` of the data, its channels (3 or 1), the handling of
+    /// Takes the `images` with their names, the `size` of the data, its channels (3 or 1), the handling of
     /// orientation, and the resizing to the scale of training. Reads nothing yet.
     pub fn new(
-        files: Vec<(String, PathBuf)>,
+        images: Vec<(String, Image)>,
         size: [u32; 2],
         channels: u32,
         orientation: Orientation,
         resize: Resize,
     ) -> Self {
-        Self { files, size, channels, orientation, resize }
+        Self { images, size, channels, orientation, resize }
     }
 
     /// Returns the part of its sample that an image of this height and width covers; the rest is padding.
@@ -46,7 +46,7 @@ impl Images {
 
 impl Dataset for Images {
     fn len(&self) -> u64 {
-        self.files.len() as u64
+        self.images.len() as u64
     }
 
     fn size(&self) -> Option<[u32; 2]> {
@@ -60,21 +60,27 @@ impl Dataset for Images {
     }
 
     fn name(&self, index: u64) -> String {
-        item(&self.files, index).map(|(name, _)| name.clone()).unwrap_or_default()
+        item(&self.images, index).map(|(name, _)| name.clone()).unwrap_or_default()
     }
 
     fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
-        let (_, path) = item(&self.files, index)?;
+        let (_, image) = item(&self.images, index)?;
         let place = |size| self.resize.place_whole(size, self.size);
-        let image = &mut sample.image;
-        let (_, place) = with_reader(|reader| reader.image(path, self.channels, self.orientation, place, image))?;
+        let (channels, to) = (self.channels, &mut sample.image);
+        let (_, place) = with_reader(|reader| match image.content() {
+            Content::File(path) => reader.image(path, channels, self.orientation, place, to),
+            Content::Pixels(pixels) => reader.pixels(pixels, channels, place, to),
+        })?;
         sample.size = place.size;
         refill(sample.target.classes_mut(), pixels(place.size), IGNORE);
         Ok(())
     }
 
     fn source(&self, index: u64) -> Result<Source, Error> {
-        Source::of([item(&self.files, index)?.1.as_path()])
+        match item(&self.images, index)?.1.content() {
+            Content::File(path) => Source::of([path.as_path()]),
+            Content::Pixels(_) => Ok(Source::default()),
+        }
     }
 }
 
@@ -82,7 +88,7 @@ impl Dataset for Images {
 mod tests {
     use super::*;
     use crate::load::Target;
-    use image::{Rgb, RgbImage};
+    use image::{ExtendedColorType, Rgb, RgbImage};
     use std::fs;
 
     #[test]
@@ -90,8 +96,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("grey.png");
         RgbImage::from_pixel(20, 10, Rgb([9, 8, 7])).save(&path).unwrap();
-        let files = vec![("grey".into(), path), ("gone".into(), folder.path().join("gone.png"))];
-        let bytes = fs::metadata(&files[0].1).unwrap().len();
+        let bytes = fs::metadata(&path).unwrap().len();
+        let files = vec![("grey".into(), path.into()), ("gone".into(), folder.path().join("gone.png").into())];
         let images = Images::new(files, [4, 6], 3, Orientation::Apply, Resize::default());
         let mut sample = Sample::default();
         images.load(0, &mut sample).unwrap();
@@ -120,7 +126,7 @@ mod tests {
             (Resize::ShorterSide { to: Some(3) }, None, [6, 8], [1, 1, 3, 6]),
             (Resize::Fit { to: Some([3, 3]) }, Some([6, 8]), [6, 8], [1, 2, 2, 3]),
         ] {
-            let images = Images::new(vec![("wide".into(), path.clone())], [6, 8], 1, Orientation::Apply, resize);
+            let images = Images::new(vec![("wide".into(), path.clone().into())], [6, 8], 1, Orientation::Apply, resize);
             let part = Rectangle { top, left, height, width };
             assert_eq!((images.rectangle([10, 20]).unwrap(), images.size()), (part, one), "{resize:?}");
             let mut sample = Sample::default();
@@ -135,5 +141,32 @@ mod tests {
         }
         let long = Images::new(Vec::new(), [6, 8], 1, Orientation::Apply, Resize::ShorterSide { to: Some(8000) });
         assert!(long.rectangle([10, 100]).unwrap_err().to_string().contains("no side may become longer"));
+    }
+
+    #[test]
+    fn pixels_in_memory_are_seen_as_those_of_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let value = |x: u32, y: u32, channel: u32| (x * 11 + y * 7 + channel * 50) as u8;
+        for (kind, layers) in [
+            (ExtendedColorType::L8, 1),
+            (ExtendedColorType::La8, 2),
+            (ExtendedColorType::Rgb8, 3),
+            (ExtendedColorType::Rgba8, 4),
+        ] {
+            let rows = (0..9).flat_map(|y| (0..13).map(move |x| (x, y)));
+            let bytes: Vec<u8> = rows.flat_map(|(x, y)| (0..layers).map(move |layer| value(x, y, layer))).collect();
+            let path = folder.path().join("image.png");
+            image::save_buffer(&path, &bytes, 13, 9, kind).unwrap();
+            let pixels = Image::pixels([9, 13, layers], bytes).unwrap();
+            assert_eq!(pixels.size(Orientation::Apply).unwrap(), [9, 13]);
+            let images = vec![("file".into(), path.into()), ("pixels".into(), pixels)];
+            for channels in [1, 3] {
+                let images = Images::new(images.clone(), [6, 8], channels, Orientation::Apply, Resize::default());
+                let [mut file, mut pixels] = [Sample::default(), Sample::default()];
+                images.load(0, &mut file).unwrap();
+                images.load(1, &mut pixels).unwrap();
+                assert_eq!(file, pixels, "{layers} to {channels}");
+            }
+        }
     }
 }

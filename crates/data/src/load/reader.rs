@@ -6,6 +6,7 @@ use crate::decode::turn::Orientation;
 use crate::decode::{Decoder, trim};
 use crate::error::Error;
 use crate::label::table::LabelTable;
+use crate::load::image::Pixels;
 use crate::load::{Sample, Target, Targets, pixels};
 use crate::transform::resize::{Placement, Resize, Scaler};
 use std::cell::RefCell;
@@ -52,6 +53,20 @@ impl Reader {
         let place = place(size)?;
         self.scaler.image(&mut self.decoded, size, channels, place, image)?;
         Ok((size, place))
+    }
+
+    /// Places pixels in memory as [`image`](Self::image) does those of a file.
+    pub(crate) fn pixels(
+        &mut self,
+        pixels: &Pixels,
+        channels: u32,
+        place: impl FnOnce([u32; 2]) -> Result<Placement, Error>,
+        image: &mut Vec<u8>,
+    ) -> Result<([u32; 2], Placement), Error> {
+        let place = place(pixels.size)?;
+        self.decoder.convert(&pixels.bytes, (pixels.size, pixels.channels), channels, &mut self.decoded);
+        self.scaler.image(&mut self.decoded, pixels.size, channels, place, image)?;
+        Ok((pixels.size, place))
     }
 
     /// Decodes the image at `path` only to check that it can be decoded.

@@ -66,7 +66,7 @@ impl Config {
         changes.iter().try_for_each(|change| edit::make(&mut changed, change)).map_err(usage)?;
         checked(&changed).map_err(|mut problem| {
             let of_file = changes.is_empty() || checked(&value).is_err_and(|old| old == problem);
-            if saved::is_removed(&problem.path) {
+            if ::saved::is_removed(&problem.path) {
                 problem.said = "this key was removed: leave it out".into();
             }
             usage(match edit::guilty(&changes, &problem.path) {

@@ -1,13 +1,14 @@
 //! Enlarges predictions from the size at which the network sees an image to the image's own size, row by row.
 
 use data::Rectangle;
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 /// Maximum number of values enlarged at once.
 const AT_ONCE: u64 = 1 << 24;
 
 /// Resizes rows of probabilities to the size of the image by bilinear interpolation, pixels being squares with their
 /// value in the middle. Keeps only the rows that are still needed.
+#[derive(Debug)]
 pub struct Enlarger {
     /// Part of the network's input that shows the image.
     part: Rectangle,
@@ -30,6 +31,10 @@ impl Enlarger {
 
     /// Takes the next rows of the whole input, `[K, rows, width]`, and passes the rows of the image that are known by
     /// now, `[K, rows, image's width]`, to `write`, in order.
+    ///
+    /// # Errors
+    ///
+    /// Those of `write` and of libtorch.
     pub fn add<E: From<TchError>>(
         &mut self,
         probabilities: &Tensor,
@@ -91,6 +96,16 @@ impl Enlarger {
     }
 }
 
+/// Returns the most likely class of each pixel of `[K, rows, W]` probabilities, row by row.
+///
+/// # Errors
+///
+/// Fails if libtorch does.
+pub fn class_ids(probabilities: &Tensor) -> Result<Vec<u8>, TchError> {
+    let ids = probabilities.f_argmax(0, false)?.f_to_kind(Kind::Uint8)?.f_to_device(Device::Cpu)?;
+    Vec::try_from(ids.f_flatten(0, -1)?)
+}
+
 /// Maps a row of an image of this `size` to a row of `part`: fractions lie between this row and the next.
 fn place(row: i64, part: Rectangle, size: [i64; 2]) -> f64 {
     let height = f64::from(part.height);
@@ -100,7 +115,6 @@ fn place(row: i64, part: Rectangle, size: [i64; 2]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::Device;
 
     /// Enlarges `all`, adding `portion` rows at a time.
     fn enlarged(all: &Tensor, part: Rectangle, size: [u32; 2], portion: i64) -> Tensor {
