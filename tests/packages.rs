@@ -84,7 +84,7 @@ fn the_facade_names_every_library_and_adds_nothing() {
             named.insert(name.replace('_', "-"), feature.take().unwrap().to_owned());
         }
     }
-    // What the contract's types are made of comes with it; build scripts, tests and insides of crates are not for others.
+    // What the contract's types are made of comes with it; what serves builds, tests and insides is not for others.
     for part in ["tch", "torch-ext"] {
         assert_eq!(named.remove(part).as_deref(), Some("contract"), "{part}");
     }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot read its recorded cases has failed")]
 
+mod accumulated;
 mod losses;
 mod networks;
 mod optimizers;

@@ -64,7 +64,7 @@ impl<'a> Trainer<'a> {
     pub fn train_step(&mut self, batch: &Batch) -> Result<(Tensor, Outputs), Error> {
         let place = Place { names: batch.names.clone(), ..Place::default() };
         let (loss, outputs) = self.loss_of(batch, &place)?;
-        self.minimize(&loss, &place)?;
+        self.minimize(&loss, &outputs, batch, &place)?;
         Ok((loss.detach(), detached(batch, &outputs, &place)?))
     }
 
@@ -76,8 +76,20 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    fn minimize(&mut self, loss: &Tensor, place: &Place) -> Result<Option<Update>, Error> {
-        call(|| self.optimizer.minimize(loss)).map_err(|source| Error::Optimizer { place: place.clone(), source })
+    fn minimize(
+        &mut self,
+        loss: &Tensor,
+        outputs: &Outputs,
+        batch: &Batch,
+        place: &Place,
+    ) -> Result<Option<Update>, Error> {
+        let loss_fn = self.loss_fn;
+        let weight = || {
+            let weight = call(|| loss_fn.weight(outputs, batch));
+            weight.map_err(|error| BoxError::from(format!("the weight of the loss: {error}")))
+        };
+        call(|| self.optimizer.minimize(loss, &weight))
+            .map_err(|source| Error::Optimizer { place: place.clone(), source })
     }
 
     /// Makes a step on `batch`. All that can fail comes before the change of the weights, so an error leaves them and
@@ -90,7 +102,7 @@ impl<'a> Trainer<'a> {
         let done = self.loss_of(batch, place).and_then(|(loss, outputs)| {
             self.protection.put_back_unless_finite(&kept).map_err(of_model)?;
             self.measure(batch, &loss.detach(), &detached(batch, &outputs, place)?, &before).map_err(failed)?;
-            let update = self.minimize(&loss, place)?;
+            let update = self.minimize(&loss, &outputs, batch, place)?;
             Ok((loss.detach(), update))
         });
         if done.is_err() {

@@ -326,6 +326,23 @@ fn a_continued_run_that_replaces_a_checkpoint_survives_every_call_that_fails() {
 }
 
 #[test]
+fn a_file_is_flushed_before_it_takes_its_name_and_its_folder_after_that() {
+    let Some(disk) = Disk::new("") else { return };
+    let (ran, calls) = disk.train("run", None);
+    ran.ok();
+    let is_fsync = |call: &Call, path: &str| call.name == "fsync" && call.path == path;
+    let mut renamed = 0;
+    for (at, Call { path, .. }) in calls.iter().enumerate().filter(|(_, call)| call.name == "rename") {
+        let Some((folder, _)) = path.split_once("/.oxiseg-") else { continue };
+        renamed += 1;
+        let last = calls[..at].iter().rfind(|call| call.path == *path).unwrap();
+        assert!(is_fsync(last, path), "{} {path}", last.name);
+        assert!(calls[at..].iter().any(|call| is_fsync(call, folder)), "{folder}");
+    }
+    assert!(renamed >= 3, "config.json, environment.json and report.html, but {renamed}");
+}
+
+#[test]
 fn a_run_survives_that_nothing_of_it_can_be_written() {
     let Some(disk) = Disk::new("") else { return };
     let (ran, calls) = disk.train("counted", None);

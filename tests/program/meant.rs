@@ -21,6 +21,44 @@ fn a_best_checkpoint_by_no_score_is_refused_before_anything_is_made() {
 }
 
 #[test]
+fn a_learning_rate_that_follows_a_score_needs_one_and_goes_on_where_it_was() {
+    let place = Place::new();
+    let plateau = "--set schedule.decay.kind=plateau";
+    let refused = place.train(&format!("{plateau} --set schedule.decay.score=mean_iuo"));
+    let refused = refused.refused(2, "schedule.decay.score: there is no validation score \"mean_iuo\", only loss");
+    assert!(refused.stderr.contains("; did you mean mean_iou?"), "{}", refused.stderr);
+    place.train(&format!("{plateau} --set schedule.decay.patiense=1")).refused(2, "schedule.decay.patiense");
+    place.train(&format!("{plateau} --set schedule.decay.factor=1")).refused(2, "schedule.decay.factor");
+    assert!(!place.path("runs").exists());
+
+    // No score is ever almost twice as good as the first one, so every further validation drops the learning rate.
+    let options = format!(
+        "{plateau} --set schedule.decay.score=accuracy --set schedule.decay.mode=max --set schedule.decay.patience=0 \
+         --set schedule.decay.threshold=0.9 --set schedule.decay.factor=0.5 --set train.epochs=4"
+    );
+    place.train(&format!("{options} --run straight")).ok();
+    let lines = place.metrics("straight");
+    let rates: Vec<f64> = lines
+        .iter()
+        .filter(|line| line["stage"] == "train")
+        .map(|line| line["learning_rate"].as_f64().unwrap())
+        .collect();
+    assert_eq!(rates, [1e-3, 1e-3, 5e-4, 2.5e-4]);
+    let epoch = lines.last().unwrap()["step"].as_u64().unwrap() / 4;
+    // Within an epoch, and at its end, before and after which the learning rate differs.
+    for step in [2 * epoch - 1, 2 * epoch] {
+        let run = format!("{options} --run stopped-{step}");
+        place.train(&format!("{run} --until-step {step}")).refused(75, "Stopped at step");
+        let asked = place.train(&run.replace("patience=0", "patience=3"));
+        asked.refused(2, "schedule.decay.patience: 0 -> 3 (if it is meant: --allow schedule.decay.patience)");
+        place.train(&run).ok();
+        for file in ["model.safetensors", "optimizer.safetensors"] {
+            assert!(place.last("straight", file) == place.last(&format!("stopped-{step}"), file), "{step}: {file}");
+        }
+    }
+}
+
+#[test]
 fn where_no_checkpoint_has_the_score_the_newest_is_taken_and_that_is_said() {
     let place = Place::new();
     place.train("--until-step 3").refused(75, "Stopped at step 3");

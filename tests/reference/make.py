@@ -177,6 +177,48 @@ def optimizers():
     return cases
 
 
+# Accumulation
+
+
+def accumulated():
+    """Several batches make one update: PyTorch makes it as one step on all of them, as a single batch."""
+    torch.manual_seed(4)
+    sizes, ignored = [3, 1, 2, 2, 1], [0.1, 0.95, 0.5, 1.0, 0.3]
+    tensors = {"start.weight": torch.randn(CLASSES, 3, 1, 1), "start.bias": torch.randn(CLASSES)}
+    for index, (size, share) in enumerate(zip(sizes, ignored)):
+        targets = torch.randint(0, CLASSES, (size, 4, 5))
+        tensors[f"inputs.{index}"] = torch.randn(size, 3, 4, 5)
+        tensors[f"targets.{index}"] = torch.where(torch.rand(size, 4, 5) < share, IGNORE, targets)
+    sgd = {"rule": {"kind": "sgd", "momentum": 0.9}, "learning_rate": 0.5, "accumulate": 3}
+    adam = {"rule": {"kind": "adam"}, "learning_rate": 0.1, "accumulate": 3}
+    cases = {
+        "sgd": {"optimizer": sgd, "loss": {}},
+        "sgd_weighted": {"optimizer": sgd, "loss": {"class_weights": [0.5, 2.0, 1.0, 3.25]}},
+        "sgd_clipped": {"optimizer": sgd | {"clip_norm": 0.1}, "loss": {"class_weights": [0.0, 2.0, 1.0, 1000.0]}},
+        "adam": {"optimizer": adam, "loss": {}},
+    }
+    given = dict(tensors)
+    for case, options in cases.items():
+        parameters = {name: given[f"start.{name}"].clone().requires_grad_() for name in ("weight", "bias")}
+        optimizer = torch_optimizer(parameters, options["optimizer"])
+        weights = options["loss"].get("class_weights")
+        weights = None if weights is None else torch.tensor(weights)
+        norms = []
+        # The second update is that of the batches which are left over at the end of the epoch.
+        for update, batches in enumerate([(0, 1, 2), (3, 4)]):
+            inputs, targets = (torch.cat([given[f"{part}.{at}"] for at in batches]) for part in ("inputs", "targets"))
+            optimizer.zero_grad()
+            logits = functional.conv2d(inputs, parameters["weight"], parameters["bias"])
+            functional.cross_entropy(logits, targets, weight=weights, ignore_index=IGNORE).backward()
+            limit = options["optimizer"].get("clip_norm", float("inf"))
+            norms.append(nn.utils.clip_grad_norm_(parameters.values(), limit))
+            optimizer.step()
+            tensors |= {f"{case}.after{update + 1}.{name}": p.detach().clone() for name, p in parameters.items()}
+        tensors[f"{case}.norms"] = torch.stack(norms)
+    save("accumulated", tensors)
+    return cases
+
+
 # Schedules
 
 
@@ -334,7 +376,7 @@ def networks():
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    cases = {"losses": losses(), "optimizers": optimizers(), "schedules": schedules()}
+    cases = {"losses": losses(), "optimizers": optimizers(), "accumulated": accumulated(), "schedules": schedules()}
     scores()
     networks()
     (HERE / "cases.json").write_text(json.dumps(cases, indent=1) + "\n")

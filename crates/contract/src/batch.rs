@@ -12,8 +12,8 @@ pub const IGNORE_INDEX: i64 = 255;
 pub struct Batch {
     /// `[N, C, H, W]` f32, normalised.
     pub inputs: Tensor,
-    /// Targets in the form that loss and metric agree on: class ids `[N, H, W]` i64 (or [`IGNORE_INDEX`]),
-    /// probabilities `[N, K, H, W]` f32, depths `[N, H, W]` f32, ….
+    /// Targets in the form that input, loss and metric agree on: class ids `[N, H, W]` i64 (or [`IGNORE_INDEX`]),
+    /// probabilities `[N, K, H, W]` f32, depths `[N, H, W]` f32, …. The loops hand them on unread.
     pub targets: Tensor,
     /// Names of the N samples, for errors, forensics and the files that a prediction is written to.
     pub names: Vec<String>,

@@ -18,7 +18,13 @@ pub struct Progress {
 /// Named results in reading order, e.g. `("mean_iou", 0.62)`.
 pub type Scores = Vec<(String, f64)>;
 
-/// Statistics of one update of the weights. The tensors stay on the device until they are read.
+/// Number of further steps for which the tensors of an [`Event`] keep their values. A step that is captured once and
+/// replayed writes its numbers in place, into a ring on the device, so later steps overwrite them. Read a tensor within
+/// that many steps, or copy it.
+pub const KEPT_STEPS: u64 = 20;
+
+/// Statistics of one update of the weights. The tensors stay on the device until they are read, and keep their values
+/// for [`KEPT_STEPS`] further steps.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Update {
@@ -39,7 +45,7 @@ impl Update {
     }
 }
 
-/// One thing that happened in training.
+/// One thing that happened in training. Its tensors keep their values for [`KEPT_STEPS`] further steps.
 #[derive(Debug)]
 pub enum Event {
     /// A batch was trained on.

@@ -47,6 +47,6 @@ mod state;
 
 pub use batch::{Batch, Batches, IGNORE_INDEX, Outputs};
 pub use error::{BoxError, Invalid, OUT_OF_MEMORY, TorchError, caught, listed};
-pub use event::{Event, Progress, Scores, Update};
+pub use event::{Event, KEPT_STEPS, Progress, Scores, Update};
 pub use roles::{Average, Input, Loss, Metric, Model, Optimizer, Plain};
 pub use state::{StateDict, StateError, Stateful, load, parameters};

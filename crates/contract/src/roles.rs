@@ -1,9 +1,11 @@
 //! The parts that a loop is built from.
 
-use crate::{Batch, Batches, BoxError, Outputs, Scores, StateDict, StateError, Stateful, Update, state::check};
+use crate::{
+    Batch, Batches, BoxError, Outputs, Scores, StateDict, StateError, Stateful, TorchError, Update, state::check,
+};
 use std::time::Duration;
-use tch::Tensor;
 use tch::nn::ModuleT;
+use tch::{Kind, Tensor};
 
 /// A network. Every tch module is one: it is given the batch's inputs, and gives the prediction.
 ///
@@ -55,10 +57,29 @@ pub trait Input {
 
 /// Loss that training minimises. Closures `Fn(&Tensor, &Tensor) -> Result<Tensor, BoxError>` of prediction and targets
 /// are losses too.
+///
+/// Input, loss and metric agree on the form of the [targets](Batch::targets); the loops hand them on unread.
 pub trait Loss {
-    /// Returns the mean loss of `outputs`, a differentiable scalar. Targets that are
-    /// [`IGNORE_INDEX`](crate::IGNORE_INDEX) must not count, where the targets are class ids.
+    /// Returns the mean loss of `outputs`, a differentiable scalar. Where the targets are class ids, those that are
+    /// [`IGNORE_INDEX`](crate::IGNORE_INDEX) must not count.
     fn loss(&self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError>;
+
+    /// Returns the weight of the batch's mean, a scalar of 0 or more on the device of the prediction: what the mean
+    /// was divided by. Where several batches make one update, their means are weighted by it, so that the update is
+    /// that of one large batch. Must not wait for the device.
+    ///
+    /// The provided method returns the number of samples, which is right for a mean over samples of equal size. A loss
+    /// that leaves out pixels returns the number of pixels that count, or the sum of their weights.
+    ///
+    /// # Errors
+    ///
+    /// Fails if libtorch does.
+    fn weight(&self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
+        let samples = batch.inputs.size().first().copied().unwrap_or(1);
+        let device = outputs.prediction.device();
+        let weight = Tensor::f_full([0i64; 0], samples as f64, (Kind::Float, device));
+        weight.map_err(|error| TorchError::from(error).into())
+    }
 }
 
 impl<F: Fn(&Tensor, &Tensor) -> Result<Tensor, BoxError>> Loss for F {
@@ -72,7 +93,14 @@ pub trait Optimizer: Stateful {
     /// Runs backward, finite check, clip, update and schedule, in this order. Returns `None` while gradients are being
     /// accumulated. Must not wait for the device, and must leave the weights unchanged if the loss or a gradient is not
     /// finite.
-    fn minimize(&mut self, loss: &Tensor) -> Result<Option<Update>, BoxError>;
+    ///
+    /// `weight` returns the [weight](Loss::weight) of the loss: `&|| loss_fn.weight(&outputs, &batch)`. It is called
+    /// only where several batches make one update, whose gradient is the weighted mean of theirs.
+    fn minimize(
+        &mut self,
+        loss: &Tensor,
+        weight: &dyn Fn() -> Result<Tensor, BoxError>,
+    ) -> Result<Option<Update>, BoxError>;
 
     /// Applies gradients that are still accumulated, so that the last batches of an epoch are not lost.
     fn flush(&mut self) -> Result<Option<Update>, BoxError>;
@@ -85,6 +113,17 @@ pub trait Optimizer: Stateful {
 
     /// Returns the learning rate of the last update; before any update, that of the first.
     fn learning_rate(&self) -> f64;
+
+    /// Takes in the scores of a validation, for a schedule that follows one of them. A session calls it at the end of
+    /// each epoch, once it is validated; call it after each validation in a loop of your own. The provided method does
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// Fails, and changes nothing, if the score that the schedule follows is not among them.
+    fn scored(&mut self, _scores: &Scores) -> Result<(), BoxError> {
+        Ok(())
+    }
 
     /// Returns the moving average of the weights, if it keeps one.
     fn average(&mut self) -> Option<&mut dyn Average> {
@@ -109,7 +148,8 @@ pub trait Average: Stateful {
     fn restart(&mut self) -> Result<(), BoxError>;
 }
 
-/// Metric of predictions, over any number of batches.
+/// Metric of predictions, over any number of batches. Input, loss and metric agree on the form of the
+/// [targets](Batch::targets).
 pub trait Metric: Stateful {
     /// Forgets all batches.
     fn reset(&mut self);

@@ -68,18 +68,6 @@ pub enum Told<'a> {
 /// Receiver of cache events, called from any thread.
 pub type Tell = Arc<dyn Fn(Told<'_>) + Send + Sync>;
 
-/// Keeps the samples of a data set in memory as they are first loaded, before any transform: worth it where decoding
-/// takes longer than training. The file of [`Cache::Disk`] is for the data sets of a [`Config`](crate::Config) alone:
-/// samples of your own mostly lie on a disk in the form in which they are loaded.
-///
-/// # Errors
-///
-/// [`Error::Memory`] if all samples together will not fit, as far as that can be known.
-pub fn in_memory(source: Arc<dyn Dataset>) -> Result<Arc<dyn Dataset>, Error> {
-    let store = memory::InMemory::new(source.as_ref())?;
-    Ok(Arc::new(Cached { source, store }))
-}
-
 /// Storage of samples: returns a stored one, or loads it from the source data set.
 pub(crate) trait Store: Send + Sync {
     /// As [`Dataset::load`].

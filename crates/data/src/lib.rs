@@ -104,7 +104,8 @@ mod list;
 mod load;
 mod transform;
 
-pub use cache::{Cache, Tell, Told, in_memory};
+pub use cache::memory::in_memory;
+pub use cache::{Cache, Tell, Told};
 pub use check::finding::{Finding, Kind, Severity};
 pub use check::statistics::{ClassShare, Sizes, Statistics};
 pub use check::verify::{Verified, verify, verify_all_but};

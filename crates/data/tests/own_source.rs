@@ -94,6 +94,29 @@ fn tensors_hold_every_number_at_its_place() {
     }
 }
 
+#[test]
+fn what_is_pasted_from_another_sample_brings_its_numbers() {
+    let mixing = json!([{"kind": "horizontal_flip"}, {"kind": "cut_mix", "probability": 1, "share": [0.3, 0.6]}]);
+    let loader = loader(Arc::new(own(8, Some(2), f32::NAN)), 0, mixing, 0).unwrap();
+    let mut others = 0;
+    for (batch, epoch) in (0..4).flat_map(|epoch| loader.epoch(epoch, 0).map(move |batch| (batch, epoch))) {
+        let batch = batch.unwrap();
+        // Red, green and blue are row, column and index of the sample that a pixel comes from.
+        let from = (&batch.inputs * 255.0).round();
+        let expected = from.select(1, 0) * 10.0 + from.select(1, 1) + from.select(1, 2) * 1000.0;
+        for channel in 0..2 {
+            let off = (batch.targets.select(1, channel) - &expected - 100.0 * channel as f64).abs().max();
+            assert!(off.double_value(&[]) < 0.01, "epoch {epoch}: {off}");
+        }
+        for (at, name) in (0..).zip(&batch.names) {
+            let index: f64 = name.strip_prefix("own-").unwrap().parse().unwrap();
+            others += from.get(at).get(2).ne(index).sum(Kind::Int64).int64_value(&[]);
+        }
+    }
+    // 0.3 to 0.6 of 32 samples of 48 pixels.
+    assert!((400..1100).contains(&others), "{others}");
+}
+
 fn every_transform() -> Value {
     json!([
         {"kind": "horizontal_flip"}, {"kind": "vertical_flip"}, {"kind": "rotate90"}, {"kind": "affine"},

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
+const NO_LOSSES: &str = "a sum of no losses";
+
 /// The loss: `cross_entropy * CrossEntropy + dice * Dice`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -65,8 +67,11 @@ impl Config {
 }
 
 /// A weighted sum of losses.
+///
+/// The [weight](Loss::weight) of a batch is that of the first term: the one weight can make the mean of only one term
+/// exact. [`Config::build`] puts the cross entropy first, since that of Dice is exact under none.
 pub struct Sum {
-    /// Losses with their weights; at least one.
+    /// Losses with their factors; at least one.
     pub terms: Vec<(f64, Box<dyn Loss>)>,
 }
 
@@ -80,13 +85,19 @@ impl Loss for Sum {
                 Some(sum) => sum.f_add(&loss).map_err(TorchError::from)?,
             });
         }
-        sum.ok_or_else(|| "a sum of no losses".into())
+        sum.ok_or_else(|| NO_LOSSES.into())
+    }
+
+    fn weight(&self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
+        let (_, first) = self.terms.first().ok_or(NO_LOSSES)?;
+        first.weight(outputs, batch)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::Kind;
 
     #[test]
     fn impossible_values_are_named() {
@@ -102,5 +113,31 @@ mod tests {
         ] {
             assert_eq!(config.check(3).unwrap_err().key, key);
         }
+    }
+
+    /// Returns the weight of a batch of two samples, with two ignored pixels of six.
+    fn weight(loss_fn: &dyn Loss) -> f64 {
+        let targets = Tensor::from_slice(&[0i64, 1, 255, 2, 2, 255]).view([2, 1, 3]);
+        let inputs = Tensor::zeros([2, 3, 1, 3], (Kind::Float, Device::Cpu));
+        let batch = Batch::new(inputs.shallow_clone(), targets, Vec::new());
+        let weight = loss_fn.weight(&inputs.into(), &batch).unwrap();
+        assert_eq!((weight.size(), weight.kind()), (vec![], Kind::Float));
+        weight.double_value(&[])
+    }
+
+    #[test]
+    fn a_batch_weighs_what_its_mean_was_divided_by() {
+        let built = |config: Config| config.build(Device::Cpu).unwrap();
+        let class_weights = Some(vec![1.0, 2.0, 4.0]);
+        let (plain, dice) = (Config::default(), Config { cross_entropy: 0.0, dice: 1.0, ..Config::default() });
+        assert_eq!(weight(&built(plain.clone())), 4.0);
+        assert_eq!(weight(&built(Config { class_weights: class_weights.clone(), ..plain.clone() })), 11.0);
+        assert_eq!(weight(&built(dice)), 4.0);
+        assert_eq!(weight(&built(Config { class_weights, dice: 2.0, ..plain })), 11.0, "that of the first term");
+        let nothing = Sum { terms: Vec::new() };
+        let batch = Batch::new(Tensor::from(0f32), Tensor::from(0i64), Vec::new());
+        assert_eq!(nothing.weight(&Tensor::from(0f32).into(), &batch).unwrap_err().to_string(), NO_LOSSES);
+        let closure = |_: &Tensor, _: &Tensor| -> Result<Tensor, BoxError> { Err("not called".into()) };
+        assert_eq!(weight(&closure), 2.0, "the samples");
     }
 }

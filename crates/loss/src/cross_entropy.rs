@@ -13,10 +13,14 @@ pub struct CrossEntropy {
     pub class_weights: Option<Tensor>,
 }
 
+/// Returns the number of valid pixels: a scalar f32.
+pub(crate) fn valid(targets: &Tensor) -> Result<Tensor, TchError> {
+    targets.f_ne(IGNORE_INDEX)?.f_sum(Kind::Float)
+}
+
 impl CrossEntropy {
-    /// Returns the sum of the class weights of all valid pixels, or their number without class weights.
-    fn weight(&self, targets: &Tensor) -> Result<Tensor, TchError> {
-        let Some(weights) = &self.class_weights else { return targets.f_ne(IGNORE_INDEX)?.f_sum(Kind::Float) };
+    fn f_weight(&self, targets: &Tensor) -> Result<Tensor, TchError> {
+        let Some(weights) = &self.class_weights else { return valid(targets) };
         let classes = weights.size()[0];
         let of_ignored = weights.f_new_zeros([1], (Kind::Float, weights.device()))?;
         let table = Tensor::f_cat(&[weights, &of_ignored], 0)?;
@@ -30,8 +34,13 @@ impl Loss for CrossEntropy {
         let mean = || {
             let weights = self.class_weights.as_ref();
             let sum = outputs.f_cross_entropy_loss(targets, weights, Reduction::Sum, IGNORE_INDEX, 0.0)?;
-            sum.f_div(&self.weight(targets)?.f_clamp_min(f64::from(f32::MIN_POSITIVE))?)
+            sum.f_div(&self.f_weight(targets)?.f_clamp_min(f64::from(f32::MIN_POSITIVE))?)
         };
         mean().map_err(|error| TorchError::from(error).into())
+    }
+
+    /// Returns the sum of the class weights of all valid pixels, or their number without class weights.
+    fn weight(&self, _: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
+        self.f_weight(&batch.targets).map_err(|error| TorchError::from(error).into())
     }
 }

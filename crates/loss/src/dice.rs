@@ -1,5 +1,6 @@
 //! Soft Dice loss from logits.
 
+use crate::cross_entropy::valid;
 use contract::{Batch, BoxError, IGNORE_INDEX, Loss, Outputs, TorchError};
 use tch::{Kind, TchError, Tensor};
 
@@ -40,5 +41,12 @@ impl Dice {
 impl Loss for Dice {
     fn loss(&self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
         self.f_loss(&outputs.prediction, &batch.targets).map_err(|error| TorchError::from(error).into())
+    }
+
+    /// Returns the number of valid pixels. The loss is a ratio of sums, not a mean over pixels, so batches that make
+    /// one update do not add up to the loss of one large batch under any weight; under this one a batch counts by its
+    /// pixels, as in the metric's mean loss, and not at all without any.
+    fn weight(&self, _: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
+        valid(&batch.targets).map_err(|error| TorchError::from(error).into())
     }
 }

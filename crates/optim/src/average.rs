@@ -1,6 +1,6 @@
 //! A moving average of the weights, which usually scores better than the weights themselves and changes less.
 
-use crate::count::count;
+use crate::scalar::count;
 use contract::{BoxError, StateDict, StateError, Stateful, TorchError, load};
 use tch::Tensor;
 use torch_ext as ext;

@@ -32,7 +32,8 @@ pub struct Config {
     /// Maximum global norm of the gradients; larger ones are scaled down. `null` for no clipping.
     #[schemars(extend("x-resume" = "ask"))]
     pub clip_norm: Option<f64>,
-    /// Number of batches whose gradients are averaged for one update of the weights.
+    /// Number of batches whose gradients are averaged for one update of the weights, each weighted by what its loss
+    /// counts: the pixels that are not ignored, or the sum of their class weights.
     #[schemars(extend("x-resume" = "ask"))]
     pub accumulate: u64,
     /// Decay of a moving average of the weights, which validation and prediction then use, e.g. 0.999; `null` for none.

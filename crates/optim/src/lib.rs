@@ -14,7 +14,8 @@
 //! let mut optimizer = config.build(contract::parameters(&store), Schedule::default(), length)?;
 //! for _ in 0..50 {
 //!     let loss = (&weight - 2.0).square().sum(Kind::Float);
-//!     let update = optimizer.minimize(&loss)?.expect("a batch is an update, unless gradients are accumulated");
+//!     let update = optimizer.minimize(&loss, &|| Ok(Tensor::from(1f32)))?;
+//!     let update = update.expect("a batch is an update, unless gradients are accumulated");
 //!     assert_eq!(update.rejected.double_value(&[]), 0.0);
 //! }
 //! assert!((weight.mean(Kind::Double).double_value(&[]) - 2.0).abs() < 0.1);
@@ -26,20 +27,22 @@
 //!
 //! # What it does not do
 //!
-//! A learning rate does not follow a score: schedules know only the number of the update. All parameters are on one
-//! device. Running statistics are no parameters, so those of a frozen group are the network's to keep.
+//! A learning rate follows the number of the update or a score, nothing else. All parameters are on one device. Running
+//! statistics are no parameters, so those of a frozen group are the network's to keep.
 
 mod average;
 mod build;
 mod config;
-mod count;
 mod error;
 mod gradients;
 mod groups;
 mod loss_scale;
 mod optimizer;
+mod plateau;
 mod rule;
+mod scalar;
 mod schedule;
+mod weights;
 
 pub use average::Average;
 pub use config::{Config, Length};
@@ -47,5 +50,6 @@ pub use error::Error;
 pub use gradients::Gradients;
 pub use groups::GroupConfig;
 pub use optimizer::Optim;
+pub use plateau::{Direction, Plateau};
 pub use rule::{Adam, Rule, Sgd};
 pub use schedule::{Decay, Schedule};

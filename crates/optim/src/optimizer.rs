@@ -1,19 +1,16 @@
 //! One optimizer for all rules: backward, average, finite check, clip, update, schedule, in this order.
 
-use crate::count::count;
+mod state;
+
 use crate::gradients::Gradients;
 use crate::groups::Group;
 use crate::loss_scale::LossScale;
-use crate::{Average, Config, Length, Rule, Schedule};
-use contract::{BoxError, Optimizer, StateDict, StateError, Stateful, TorchError, Update, load};
+use crate::plateau::Followed;
+use crate::weights::Weights;
+use crate::{Average, Config, Decay, Length, Rule, Schedule};
+use contract::{BoxError, Optimizer, Scores, StateDict, TorchError, Update};
 use tch::{Kind, TchError, Tensor};
 use torch_ext as ext;
-
-const STEP: &str = "step";
-const UPDATES: &str = "updates";
-const ACCUMULATED: &str = "accumulated";
-const FOUND_INF: &str = "found_inf";
-const GRADIENT: &str = "gradient";
 
 /// Optimizer of named parameters with an update [`Rule`].
 #[derive(Debug)]
@@ -37,6 +34,10 @@ pub struct Optim {
     updates: u64,
     /// Number of batches whose gradients are accumulated.
     accumulated: u64,
+    /// Their weights; None if all count alike: a single one, or those of a checkpoint from before they were weighted.
+    weights: Option<Weights>,
+    /// Scores that the schedule follows, if it follows one.
+    followed: Option<Followed>,
     /// True if an update has begun to change parameters and state since the last call began.
     changing: bool,
     /// See [`Optimizer::is_unchanged`].
@@ -55,6 +56,7 @@ impl Optim {
         let zeros = |_| parameters.iter().map(|p| p.detach().f_zeros_like()).collect::<Result<Vec<_>, _>>();
         let slots = config.rule.slots().iter().map(zeros).collect::<Result<Vec<_>, _>>()?;
         let groups = Group::all(&config.groups, &names, updates_per_epoch, device)?;
+        let follows = schedule.score().is_some();
         let optim = Self {
             config,
             schedule,
@@ -69,6 +71,8 @@ impl Optim {
             average: None,
             updates: 0,
             accumulated: 0,
+            weights: None,
+            followed: follows.then(Followed::default),
             changing: false,
             unchanged: true,
         };
@@ -114,9 +118,14 @@ impl Optim {
         Ok(())
     }
 
-    /// Returns the learning rate of update number `update`, from 0.
+    /// Returns the learning rate of update number `update`, from 0, without the factor of a plateau.
     fn learning_rate_of(&self, update: u64) -> f64 {
         self.config.learning_rate * self.schedule.factor(update, self.total_updates)
+    }
+
+    /// Returns the learning rate of the next update.
+    fn next_learning_rate(&self) -> f64 {
+        self.learning_rate_of(self.updates) * self.followed.as_ref().map_or(1.0, Followed::factor)
     }
 
     fn gradients(&self) -> Result<Vec<Tensor>, TchError> {
@@ -128,13 +137,15 @@ impl Optim {
         self.parameters.iter().map(gradient).collect()
     }
 
-    /// Returns the factor by which the accumulated gradients exceed their mean: the number of summed batches times the
-    /// loss scale.
+    /// Returns the factor by which the accumulated gradients exceed their mean: the sum of the batches' weights, or
+    /// their number if they count alike, times the loss scale.
     fn multiple(&self) -> Result<Tensor, TchError> {
         let count = self.accumulated.max(1) as f64;
-        match &self.loss_scale {
-            Some(scale) => scale.factor().f_mul_scalar(count),
-            None => self.found_inf.f_full_like(count),
+        match (&self.weights, &self.loss_scale) {
+            (None, None) => self.found_inf.f_full_like(count),
+            (None, Some(scale)) => scale.factor().f_mul_scalar(count),
+            (Some(weights), None) => weights.divisor(),
+            (Some(weights), Some(scale)) => scale.factor().f_mul(&weights.divisor()?),
         }
     }
 
@@ -157,7 +168,7 @@ impl Optim {
             None => norm.f_ones_like()?,
         };
         let scale = excess.f_mul(&multiple)?;
-        let learning_rate = self.learning_rate_of(self.updates);
+        let learning_rate = self.next_learning_rate();
         let fastest = self.active().map(|group| group.factor).fold(0.0, f64::max) * learning_rate;
         let finite = self.reach(&norm.f_div(&excess)?, fastest)?.f_isfinite()?.f_to_kind(Kind::Float)?;
         let overflowed = 1.0 - finite;
@@ -183,7 +194,8 @@ impl Optim {
         }
         self.found_inf = self.found_inf.f_zeros_like()?;
         self.updates += 1;
-        self.accumulated = 0;
+        (self.accumulated, self.weights) = (0, None);
+        self.followed.iter_mut().for_each(Followed::apply);
         if self.groups.iter().any(|group| group.frozen_for == self.updates) {
             self.freeze_and_thaw()?;
         }
@@ -238,12 +250,42 @@ impl Optim {
 }
 
 impl Optim {
-    fn take_in(&mut self, loss: &Tensor) -> Result<Option<Update>, TorchError> {
-        let bad = |loss: &Tensor| loss.detach().f_isfinite()?.f_logical_not()?.f_to_kind(Kind::Float);
-        let scaled = match &self.loss_scale {
-            Some(scale) => loss.f_mul(scale.factor())?,
-            None => loss.shallow_clone(),
+    /// Returns the weight of a loss as a scalar f32 next to the parameters, if other batches share its update.
+    fn weigh(&self, weight: &dyn Fn() -> Result<Tensor, BoxError>) -> Result<Option<Tensor>, BoxError> {
+        if self.config.accumulate <= 1 && self.accumulated == 0 {
+            return Ok(None);
+        }
+        let _no_grad = tch::no_grad_guard();
+        let weight = weight()?;
+        let near = || weight.f_to_device(self.parameters[0].device())?.f_to_kind(Kind::Float)?.f_reshape([0i64; 0]);
+        Ok(Some(near().map_err(TorchError::from)?))
+    }
+
+    /// Takes in the weight of a batch, before its backward pass. Returns the factor of its loss.
+    fn share(&mut self, weight: &Tensor) -> Result<Tensor, TorchError> {
+        let mut weights = match self.weights.take() {
+            Some(weights) => weights,
+            None if self.accumulated > 0 => Weights::equal(self.accumulated, weight)?,
+            None => Weights::new(weight.device())?,
         };
+        let [before, own] = weights.add(weight)?;
+        self.weights = Some(weights);
+        if self.accumulated > 0 {
+            let _no_grad = tch::no_grad_guard();
+            for mut gradient in self.parameters.iter().map(Tensor::grad).filter(Tensor::defined) {
+                let _ = gradient.f_mul_(&before)?;
+            }
+        }
+        Ok(own)
+    }
+
+    fn take_in(&mut self, loss: &Tensor, weight: Option<&Tensor>) -> Result<Option<Update>, TorchError> {
+        let bad = |loss: &Tensor| loss.detach().f_isfinite()?.f_logical_not()?.f_to_kind(Kind::Float);
+        let share = weight.map(|weight| self.share(weight)).transpose()?;
+        let mut scaled = loss.shallow_clone();
+        for factor in share.iter().chain(self.loss_scale.as_ref().map(LossScale::factor)) {
+            scaled = scaled.f_mul(factor)?;
+        }
         scaled.f_backward()?;
         self.found_inf = bad(loss).and_then(|bad| self.found_inf.f_maximum(&bad))?;
         self.accumulated += 1;
@@ -259,16 +301,21 @@ impl Optim {
         for parameter in &self.parameters {
             ext::clear_grad(parameter)?;
         }
-        (self.found_inf, self.accumulated) = (found_inf, waiting);
+        (self.found_inf, self.accumulated, self.weights) = (found_inf, waiting, None);
         Ok(true)
     }
 }
 
 impl Optimizer for Optim {
-    fn minimize(&mut self, loss: &Tensor) -> Result<Option<Update>, BoxError> {
+    fn minimize(
+        &mut self,
+        loss: &Tensor,
+        weight: &dyn Fn() -> Result<Tensor, BoxError>,
+    ) -> Result<Option<Update>, BoxError> {
+        (self.changing, self.unchanged) = (false, false);
+        let weight = self.weigh(weight).inspect_err(|_| self.unchanged = true)?;
         let (waiting, found_inf) = (self.accumulated, self.found_inf.shallow_clone());
-        self.changing = false;
-        let done = self.take_in(loss);
+        let done = self.take_in(loss, weight.as_ref());
         if done.is_err() {
             // The error that led here matters more than one of this call.
             self.unchanged = self.take_back(waiting, found_inf).unwrap_or(false);
@@ -291,81 +338,18 @@ impl Optimizer for Optim {
     }
 
     fn learning_rate(&self) -> f64 {
-        self.learning_rate_of(self.updates.saturating_sub(1))
+        self.learning_rate_of(self.updates.saturating_sub(1)) * self.followed.as_ref().map_or(1.0, Followed::applied)
+    }
+
+    fn scored(&mut self, scores: &Scores) -> Result<(), BoxError> {
+        if let (Decay::Plateau(rule), Some(followed)) = (&self.schedule.decay, &mut self.followed) {
+            followed.see(rule, scores)?;
+        }
+        Ok(())
     }
 
     fn average(&mut self) -> Option<&mut dyn contract::Average> {
         self.average.as_mut().map(|average| average as &mut dyn contract::Average)
-    }
-}
-
-impl Optim {
-    /// Returns the tensors that [`Stateful::load_state`] writes to: all of the state but the counts and the accumulated
-    /// gradients.
-    fn tensors(&self) -> StateDict {
-        let mut state = StateDict::new();
-        for (slot, tensors) in self.config.rule.slots().iter().zip(&self.slots) {
-            let named = self.names.iter().zip(tensors).map(|(name, t)| (format!("{slot}.{name}"), t.shallow_clone()));
-            state.extend(named);
-        }
-        // The count of the rest is `step`, those of groups are `step.0`, `step.1`, …
-        let rest = self.groups.len() - 1;
-        for (number, group) in self.groups.iter().enumerate() {
-            let name = if number == rest { STEP.into() } else { format!("{STEP}.{number}") };
-            state.insert(name, group.step.shallow_clone());
-        }
-        state.insert(FOUND_INF.into(), self.found_inf.shallow_clone());
-        state.extend(self.loss_scale.iter().flat_map(LossScale::state));
-        state
-    }
-
-    fn gradient_names(&self) -> impl Iterator<Item = String> {
-        self.names.iter().map(|name| format!("{GRADIENT}.{name}"))
-    }
-}
-
-impl Stateful for Optim {
-    fn state(&self) -> StateDict {
-        let mut state = self.tensors();
-        state.insert(UPDATES.into(), Tensor::from(self.updates as i64));
-        state.insert(ACCUMULATED.into(), Tensor::from(self.accumulated as i64));
-        if self.accumulated > 0 {
-            let zero = |p: &Tensor| p.detach().zeros_like();
-            let gradient = |p: &Tensor| if p.grad().defined() { p.grad() } else { zero(p) };
-            state.extend(self.gradient_names().zip(self.parameters.iter().map(gradient)));
-        }
-        state
-    }
-
-    fn load_state(&mut self, state: &StateDict) -> Result<(), StateError> {
-        let (updates, accumulated) = (count(state, UPDATES)?, count(state, ACCUMULATED)?);
-        let mut tensors: StateDict = state.iter().map(|(name, t)| (name.clone(), t.shallow_clone())).collect();
-        tensors.remove(UPDATES);
-        tensors.remove(ACCUMULATED);
-        match &self.loss_scale {
-            Some(scale) => {
-                let added = scale.add_to(&mut tensors);
-                added.map_err(|source| StateError::Torch { name: "loss_scale".into(), source })?;
-            }
-            None => LossScale::remove_from(&mut tensors),
-        }
-
-        let mut into = self.tensors();
-        let mut gradients = Vec::new();
-        if accumulated > 0 {
-            gradients = self.parameters.iter().map(|p| p.detach().zeros_like()).collect();
-            into.extend(self.gradient_names().zip(gradients.iter().map(Tensor::shallow_clone)));
-        }
-        load(&into, &tensors)?;
-        for (index, parameter) in self.parameters.iter().enumerate() {
-            let done = match gradients.get(index) {
-                Some(gradient) => ext::set_grad(parameter, gradient),
-                None => ext::clear_grad(parameter),
-            };
-            done.map_err(|source| StateError::Torch { name: self.names[index].clone(), source })?;
-        }
-        (self.updates, self.accumulated) = (updates, accumulated);
-        self.freeze_and_thaw().map_err(|source| StateError::Torch { name: UPDATES.into(), source })
     }
 }
 

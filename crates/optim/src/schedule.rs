@@ -1,5 +1,6 @@
 //! The learning rate over the course of training.
 
+use crate::Plateau;
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,8 @@ pub enum Decay {
         #[serde(default = "Decay::default_factor")]
         factor: f64,
     },
+    /// Multiplication by `factor` whenever a validation score has stopped improving (PyTorch's `ReduceLROnPlateau`).
+    Plateau(Plateau),
 }
 
 impl Default for Decay {
@@ -69,6 +72,9 @@ impl Schedule {
         };
         match self.decay {
             Decay::Constant {} => Ok(()),
+            Decay::Plateau(ref plateau) => {
+                plateau.check().map_err(|invalid| Invalid { key: format!("decay.{}", invalid.key), ..invalid })
+            }
             Decay::Cosine { floor } => within("decay.floor", floor, 0.0, 1.0),
             Decay::Polynomial { power } => within("decay.power", power, 0.0, 100.0),
             Decay::Step { every, factor } => {
@@ -78,8 +84,14 @@ impl Schedule {
         }
     }
 
+    /// Returns the validation score that the learning rate follows, if any.
+    pub fn score(&self) -> Option<&str> {
+        if let Decay::Plateau(plateau) = &self.decay { Some(&plateau.score) } else { None }
+    }
+
     /// Returns the factor on the learning rate for update number `update` (from 0) of `total`. Past the end,
-    /// [`Decay::Step`] keeps falling and the others stay at their final factor.
+    /// [`Decay::Step`] keeps falling and the others stay at their final factor. The factor of [`Decay::Plateau`] is not
+    /// part of it: it depends on scores, which the optimizer [is given](contract::Optimizer::scored).
     pub fn factor(&self, update: u64, total: u64) -> f64 {
         if update < self.warmup {
             return (update + 1) as f64 / self.warmup as f64;
@@ -87,7 +99,7 @@ impl Schedule {
         let (done, span) = (update - self.warmup, total.saturating_sub(self.warmup).max(1));
         let t = (done as f64 / span as f64).min(1.0);
         match self.decay {
-            Decay::Constant {} => 1.0,
+            Decay::Constant {} | Decay::Plateau(_) => 1.0,
             Decay::Cosine { floor } => floor + (1.0 - floor) * 0.5 * (1.0 + (PI * t).cos()),
             Decay::Polynomial { power } => (1.0 - t).powf(power),
             Decay::Step { every, factor } => factor.powf((done / every.max(1)) as f64),

@@ -8,7 +8,7 @@
 //!
 //! # What it does not do
 //!
-//! It reads nothing and checks no content, and symbolic links are followed.
+//! It checks no content and takes no locks. Symbolic links to files that are opened are followed.
 
 mod partial;
 mod permit;

@@ -50,8 +50,8 @@ impl Error for Failed {
 #[derive(Debug)]
 pub struct Partial {
     file: File,
-    partial: PathBuf,
     path: PathBuf,
+    to: PathBuf,
     /// True if the caller does not know the partial name, so that errors name the final path.
     hidden: bool,
     published: bool,
@@ -77,7 +77,7 @@ impl Partial {
                 created => {
                     let file = created.map_err(Failed::at("create a file in", folder))?;
                     let _ = file.try_lock();
-                    return Ok(Self { file, partial, path: path.into(), hidden: true, published: false });
+                    return Ok(Self { file, path: partial, to: path.into(), hidden: true, published: false });
                 }
             }
         }
@@ -96,7 +96,7 @@ impl Partial {
         }
         // Fails if the path exists, so never writes through a link that somebody placed there.
         let file = File::create_new(&partial).map_err(Failed::at("create", &partial))?;
-        Ok(Self { file, partial, path: path.into(), hidden: false, published: false })
+        Ok(Self { file, path: partial, to: path.into(), hidden: false, published: false })
     }
 
     /// Returns the open file, to be written.
@@ -106,7 +106,7 @@ impl Partial {
 
     /// Returns the path that the file has until it is published.
     pub fn path(&self) -> &Path {
-        &self.partial
+        &self.path
     }
 
     /// Flushes the file to the disk, renames it to its final path, replacing what is there, and flushes the folder, so
@@ -117,11 +117,11 @@ impl Partial {
     /// Fails if the system does.
     pub fn publish(mut self) -> Result<(), Failed> {
         // Before the rename: otherwise a power loss could leave the final path with an empty file.
-        self.file.sync_all().map_err(Failed::at("flush", &self.partial))?;
-        let (doing, named) = if self.hidden { ("rename to", &self.path) } else { ("rename", &self.partial) };
-        fs::rename(&self.partial, &self.path).map_err(Failed::at(doing, named))?;
+        self.file.sync_all().map_err(Failed::at("flush", &self.path))?;
+        let (doing, named) = if self.hidden { ("rename to", &self.to) } else { ("rename", &self.path) };
+        fs::rename(&self.path, &self.to).map_err(Failed::at(doing, named))?;
         self.published = true;
-        let folder = folder(&self.path);
+        let folder = folder(&self.to);
         flush_folder(folder).map_err(Failed::at("flush", folder))
     }
 }
@@ -130,7 +130,7 @@ impl Drop for Partial {
     fn drop(&mut self) {
         if !self.published {
             // The error that led here says more than one about the removal.
-            fs::remove_file(&self.partial).ok();
+            fs::remove_file(&self.path).ok();
         }
     }
 }

@@ -1,15 +1,17 @@
 //! Detects losses and gradients that are not finite, and names the samples they came from.
 //!
-//! The optimizer has already refused to apply them, silently and on the device; this module reports them.
+//! The optimizer has already refused to apply them, silently and on the device; this module reports them. It reads each
+//! number once, before a replayed step may overwrite it.
 
 use crate::error::Result;
-use contract::{Progress, TorchError, Update, listed};
+use contract::{KEPT_STEPS, Progress, TorchError, Update, listed};
 use std::collections::VecDeque;
 use std::fmt;
 use tch::{Device, Kind, Tensor};
 
-/// Steps between two looks at a GPU, each of which waits for it.
-const GPU_INTERVAL: u64 = 20;
+/// Steps between two looks at a GPU, each of which waits for it. The oldest number is then read `KEPT_STEPS - 1` steps
+/// after its own.
+const GPU_INTERVAL: u64 = KEPT_STEPS;
 /// Maximum number of samples named in a message.
 const NAMED: usize = 32;
 /// Number of losses before the trouble shown in a message.
@@ -18,6 +20,7 @@ const HISTORY: usize = 5;
 /// Steps since the last look, and the losses before them.
 pub struct Guard {
     device: Device,
+    /// Steps whose outcome is not known: nothing of them was read yet, or their gradients wait for the next update.
     steps: Vec<Step>,
     history: VecDeque<f32>,
     /// Sum and number of the finite gradient norms since they were last taken.
@@ -25,9 +28,10 @@ pub struct Guard {
 }
 
 struct Step {
-    at: Progress,
-    names: Vec<String>,
-    loss: Tensor,
+    /// The batch; its loss is NaN until it was read.
+    batch: Suspect,
+    /// Loss on the device, until it was read.
+    unread: Option<Tensor>,
     update: Option<Update>,
 }
 
@@ -56,7 +60,7 @@ pub struct Trouble {
 }
 
 /// A batch that may have caused trouble.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Suspect {
     /// Progress of training after the batch.
     pub at: Progress,
@@ -109,7 +113,7 @@ impl Guard {
         update: Option<Update>,
         look: bool,
     ) -> Result<Seen> {
-        self.steps.push(Step { at, names, loss, update });
+        self.steps.push(Step { batch: Suspect { at, names, loss: f32::NAN }, unread: Some(loss), update });
         if look || self.device == Device::Cpu || at.step.is_multiple_of(GPU_INTERVAL) {
             return self.look();
         }
@@ -124,9 +128,10 @@ impl Guard {
         self.look()
     }
 
-    /// Reads the results of all steps from the device at once. Keeps steps whose gradients wait for the next update.
+    /// Reads the results of all steps since the last look from the device, at once. Keeps steps whose gradients wait
+    /// for the next update.
     fn look(&mut self) -> Result<Seen> {
-        let losses = read(self.steps.iter().map(|step| &step.loss))?;
+        let losses = read(self.steps.iter().filter_map(|step| step.unread.as_ref()))?;
         let updates = || self.steps.iter().filter_map(|step| step.update.as_ref());
         let rejected = read(updates().map(|update| &update.rejected))?;
         let norms = read(updates().map(|update| &update.gradient_norm))?;
@@ -138,6 +143,8 @@ impl Guard {
             gradient_norm: norms.last().map(|norm| f64::from(*norm)),
             troubles: Vec::new(),
         };
+        let unread = self.steps.iter_mut().filter_map(|step| step.unread.take().map(|_| &mut step.batch));
+        unread.zip(losses).for_each(|(batch, loss)| batch.loss = loss);
         let mut outcomes = rejected.into_iter().zip(norms);
         let mut window = 0;
         for index in 0..self.steps.len() {
@@ -147,29 +154,22 @@ impl Guard {
             let (rejected, norm) = outcomes.next().unwrap_or((f32::NAN, f32::NAN));
             // Not "is 1": an unexpected value counts as a rejection.
             if rejected == 0.0 {
-                for loss in &losses[of_window] {
-                    self.history.push_back(*loss);
-                }
+                self.history.extend(self.steps[of_window].iter().map(|step| step.batch.loss));
                 while self.history.len() > HISTORY {
                     self.history.pop_front();
                 }
             } else {
-                seen.troubles.push(self.trouble(
-                    &self.steps[of_window.clone()],
-                    &losses[of_window],
-                    norm,
-                    update.learning_rate,
-                ));
+                seen.troubles.push(self.trouble(&self.steps[of_window], norm, update.learning_rate));
             }
         }
         self.steps.drain(..window);
         Ok(seen)
     }
 
-    fn trouble(&self, steps: &[Step], losses: &[f32], gradient_norm: f32, learning_rate: f64) -> Trouble {
-        let any_loss = losses.iter().any(|loss| !loss.is_finite());
-        let of = |(step, loss): (&Step, &f32)| Suspect { at: step.at, names: step.names.clone(), loss: *loss };
-        let suspects = steps.iter().zip(losses).filter(|(_, loss)| !any_loss || !loss.is_finite()).map(of).collect();
+    fn trouble(&self, steps: &[Step], gradient_norm: f32, learning_rate: f64) -> Trouble {
+        let batches = || steps.iter().map(|step| &step.batch);
+        let any_loss = batches().any(|batch| !batch.loss.is_finite());
+        let suspects = batches().filter(|batch| !any_loss || !batch.loss.is_finite()).cloned().collect();
         Trouble { suspects, history: self.history.iter().copied().collect(), gradient_norm, learning_rate }
     }
 }
@@ -226,6 +226,53 @@ mod tests {
         take(&mut guard, 1, 0.5, None);
         let said = take(&mut guard, 2, 0.4, Some(1.0)).troubles[0].to_string();
         assert!(said.starts_with("step 1:") && said.contains("samples: sample1, sample2)"), "{said}");
+    }
+
+    /// Tensors of steps, which are overwritten as early as they may be.
+    #[derive(Default)]
+    struct Ring(VecDeque<Vec<Tensor>>);
+
+    impl Ring {
+        fn add(&mut self, tensors: Vec<Tensor>) {
+            self.0.push_back(tensors);
+            if self.0.len() as u64 > KEPT_STEPS + 1 {
+                // Neither a loss nor a norm, and a rejection.
+                self.0.pop_front().unwrap().into_iter().for_each(|mut tensor| drop(tensor.fill_(1e9)));
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_replay_overwrites_was_read_before_also_where_an_update_takes_longer() {
+        for accumulate in [1, 3, 19, 20, 21, 64, 150] {
+            for look in [0, 7, 33] {
+                let said = |ring: &mut Option<Ring>| {
+                    let mut guard = Guard::new(Device::Cuda(0));
+                    let mut said = Vec::new();
+                    // It may have resumed anywhere.
+                    for step in 5..205u64 {
+                        let loss = Tensor::from(if step == 77 { f32::INFINITY } else { step as f32 });
+                        let update = step.is_multiple_of(accumulate).then(|| {
+                            let rejected = f32::from((77..77 + accumulate).contains(&step));
+                            Update::new(1e-3, Tensor::from(step as f32), Tensor::from(rejected))
+                        });
+                        if let Some(ring) = ring {
+                            let of_update = update.iter().flat_map(|update| [&update.gradient_norm, &update.rejected]);
+                            ring.add(of_update.chain([&loss]).map(Tensor::shallow_clone).collect());
+                        }
+                        let at = Progress { step, ..Progress::default() };
+                        let names = vec![format!("sample{step}")];
+                        let asked = look != 0 && step.is_multiple_of(look);
+                        said.push(format!("{:?}", guard.step(at, names, loss, update, asked).unwrap()));
+                    }
+                    let left_over = Update::new(1e-3, Tensor::from(0.5f32), Tensor::from(1f32));
+                    said.push(format!("{:?}", guard.epoch(Some(left_over)).unwrap()));
+                    said.push(guard.take_gradient_norm().to_string());
+                    said
+                };
+                assert_eq!(said(&mut Some(Ring::default())), said(&mut None), "{accumulate} batches an update");
+            }
+        }
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub struct Session<'s> {
     at: Progress,
     /// Scores of the last complete validation.
     validation: Scores,
+    /// True if these are of the end of an epoch, and the optimizer was not given them.
+    unscored: bool,
     has_validated: bool,
     /// Speed of the training of the epoch that ended.
     pace: Pace,
@@ -189,7 +191,7 @@ impl<'s> Session<'s> {
         let measured = measured?;
         log::debug!("Validated in {:.1} s", since.elapsed().as_secs_f64());
         match &measured {
-            Some(scores) if at_end => (self.validation, self.at) = (scores.clone(), now),
+            Some(scores) if at_end => (self.validation, self.at, self.unscored) = (scores.clone(), now, true),
             Some(scores) => self.journal.screen.validated(now, scores),
             None => {}
         }
@@ -224,14 +226,21 @@ impl<'s> Session<'s> {
         })
     }
 
-    /// Saves a checkpoint if one is due, and stops if that was asked for: then the loop must end, by
-    /// [`finish`](Self::finish).
+    /// Ends the step or the epoch. At a validated end of an epoch the optimizer is [given its
+    /// scores](contract::Optimizer::scored). Saves a checkpoint if one is due, and stops if that was asked for: then
+    /// the loop must end, by [`finish`](Self::finish).
     ///
     /// # Errors
     ///
-    /// Fails if a checkpoint cannot be written, and the settings do not let the run go on then.
+    /// Fails if the optimizer misses a score, or if a checkpoint cannot be written, and the settings do not let the run
+    /// go on then.
     pub fn settle(&mut self, training: &mut Training) -> Result<ControlFlow<()>> {
         self.saving(training, |session, training| {
+            if std::mem::take(&mut session.unscored) {
+                // Up to here a checkpoint resumes before the validation, which would be given to the optimizer twice.
+                training.trainer.optimizer.scored(&session.validation).map_err(Error::Caller)?;
+                session.sound = Some(session.at);
+            }
             let asked = std::mem::take(&mut session.asked);
             if asked.save {
                 let validation = session.validation.clone();
@@ -344,3 +353,6 @@ fn swap_average(training: &mut Training) -> Result<()> {
     let average = training.trainer.optimizer.average();
     average.map_or(Ok(()), |average| average.swap()).map_err(Error::Caller)
 }
+
+#[cfg(test)]
+mod tests;

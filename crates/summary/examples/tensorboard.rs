@@ -23,7 +23,7 @@ fn loss(errors: &[f32]) -> f64 {
 }
 
 fn run(folder: &Path) -> Result<(), Error> {
-    // Appends to a log that is there. `Summary::resume` cuts off what came after the checkpoint that a run resumes from.
+    // Appends to a log that exists. `Summary::resume` cuts off what came after the checkpoint that a run resumes from.
     let mut summary = Summary::open(folder, &Config::default())?;
     summary.text("about", "A picture learnt by **gradient descent**.")?;
 

@@ -176,7 +176,11 @@ impl contract::Metric for Fails<'_, Segmentation> {
 }
 
 impl contract::Optimizer for Fails<'_, optim::Optim> {
-    fn minimize(&mut self, _: &Tensor) -> Result<Option<contract::Update>, BoxError> {
+    fn minimize(
+        &mut self,
+        _: &Tensor,
+        _: &dyn Fn() -> Result<Tensor, BoxError>,
+    ) -> Result<Option<contract::Update>, BoxError> {
         Err("no room".into())
     }
 
@@ -240,10 +244,46 @@ fn scores_that_fail_at_the_end_of_an_epoch_come_before_its_last_update() {
         let outputs = model.forward_t(&batch.inputs, true);
         (loss_fn.loss(&outputs.into(), &batch).unwrap(), batch)
     };
-    contract::Optimizer::minimize(&mut optimizer, &loss).unwrap();
+    contract::Optimizer::minimize(&mut optimizer, &loss, &|| Ok(Tensor::from(1f32))).unwrap();
     let before = (copied(&store), copied(&optimizer));
     let error = Trainer::new(&model, &input, &loss_fn, &mut optimizer, &mut fails, 1).train(from).next();
     assert_eq!(error.unwrap().unwrap_err().to_string(), "training, epoch 1, batch 2: the metric failed: no scores");
     assert_same(&before.0, &copied(&store));
     assert_same(&before.1, &copied(&optimizer));
+}
+
+/// A loss that does not know its weight.
+struct Weightless;
+
+impl Loss for Weightless {
+    fn loss(&self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
+        CrossEntropy::default().loss(outputs, batch)
+    }
+
+    fn weight(&self, outputs: &Outputs, _: &Batch) -> Result<Tensor, BoxError> {
+        Ok(outputs.prediction.reshape([7]))
+    }
+}
+
+#[test]
+fn a_weight_that_panics_is_an_error_where_it_is_needed_and_leaves_all_as_it_was() {
+    let input = Images::new(&[1, 1]);
+    for accumulate in [1, 2] {
+        let (store, model) = network();
+        let (mut optimizer, mut metric) = (optimizer(&store, accumulate), segmentation());
+        let before = [copied(&store), copied(&optimizer), copied(&metric)];
+        let trainer = Trainer::new(&model, &input, &Weightless, &mut optimizer, &mut metric, 1);
+        let event = trainer.protect("model", &store).train(Progress::default()).next().unwrap();
+        if accumulate == 1 {
+            event.unwrap();
+            continue;
+        }
+        let said = event.unwrap_err().to_string();
+        let expected =
+            "training, epoch 1, batch 1 (0.0.0): the optimizer failed: the weight of the loss: libtorch: shape";
+        assert!(said.starts_with(expected) && !said.contains('\n'), "{said}");
+        assert!(contract::Optimizer::is_unchanged(&optimizer));
+        let after = [copied(&store), copied(&optimizer), copied(&metric)];
+        before.iter().zip(&after).for_each(|(before, after)| assert_same(before, after));
+    }
 }

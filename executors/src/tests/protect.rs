@@ -147,21 +147,25 @@ impl Loss for OfBoth {
         let main = CrossEntropy::default().loss(outputs, batch)?;
         Ok(main * batch.extra["weights"].mean(Kind::Float))
     }
+
+    fn weight(&self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
+        CrossEntropy::default().weight(outputs, batch)
+    }
 }
 
 #[test]
 fn model_and_loss_are_given_all_of_the_batch() {
     let (store, model) = network();
     let model = TwoHeads(model);
-    let (mut optimizer, mut metric) = (optimizer(&store, 1), segmentation());
+    let (mut optimizer, mut metric) = (optimizer(&store, 2), segmentation());
     let input = Images {
         spoil: |_, mut batch| {
             batch.extra.insert("weights".into(), batch.inputs.ones_like() * 0.5);
             Ok(batch)
         },
-        ..Images::new(&[2])
+        ..Images::new(&[2, 1])
     };
     let mut trainer = Trainer::new(&model, &input, &OfBoth, &mut optimizer, &mut metric, 1);
     let events: Vec<Event> = trainer.train(Progress::default()).map(Result::unwrap).collect();
-    assert!(matches!(&events[..], [Event::Step { .. }, Event::Epoch { .. }]));
+    assert!(matches!(&events[..], [Event::Step { .. }, Event::Step { update: Some(_), .. }, Event::Epoch { .. }]));
 }

@@ -189,20 +189,25 @@ fn a_step_gives_loss_and_predictions_and_changes_the_weights() {
 fn nothing_is_read_from_the_device_inside_a_step() {
     let (store, model) = network();
     let rule = optim::Rule::Sgd(optim::Sgd { momentum: 0.9, nesterov: true });
-    let config = optim::Config { rule, clip_norm: Some(0.1), ..optim::Config::default() };
-    // (Adam's kernel for the CPU, and that one only, reads its step count.)
-    let length = optim::Length { updates_per_epoch: 3, epochs: 1 };
-    let mut optimizer = config.build(contract::parameters(&store), optim::Schedule::default(), length).unwrap();
-    let (mut metric, input) = (segmentation(), Images::new(&[2, 3, 1]));
-    let loss_fn = loss::Config { dice: 0.5, ..loss::Config::default() }.build(Device::Cpu).unwrap();
-    let mut trainer = Trainer::new(&model, &input, &loss_fn, &mut optimizer, &mut metric, 1).protect("model", &store);
-    let mut training = trainer.train(Progress::default());
+    for accumulate in [1, 2] {
+        let config = optim::Config { rule, clip_norm: Some(0.1), accumulate, ..optim::Config::default() };
+        // (Adam's kernel for the CPU, and that one only, reads its step count.)
+        let length = optim::Length { updates_per_epoch: 3, epochs: 1 };
+        let mut optimizer = config.build(contract::parameters(&store), optim::Schedule::default(), length).unwrap();
+        let (mut metric, input) = (segmentation(), Images::new(&[2, 3, 1]));
+        let class_weights = Some(vec![1.0, 2.0]);
+        let loss_fn = loss::Config { dice: 0.5, class_weights, ..loss::Config::default() };
+        let loss_fn = loss_fn.build(Device::Cpu).unwrap();
+        let trainer = Trainer::new(&model, &input, &loss_fn, &mut optimizer, &mut metric, 1);
+        let mut trainer = trainer.protect("model", &store);
+        let mut training = trainer.train(Progress::default());
 
-    let reads = torch_ext::Reads::watch().unwrap();
-    for event in training.by_ref().take(3) {
-        assert!(matches!(event.unwrap(), Event::Step { .. }));
+        let reads = torch_ext::Reads::watch().unwrap();
+        for event in training.by_ref().take(3) {
+            assert!(matches!(event.unwrap(), Event::Step { .. }));
+        }
+        assert_eq!(reads.count(), 0);
+        assert!(matches!(training.next(), Some(Ok(Event::Epoch { .. }))));
+        assert!(reads.count() > 0, "an epoch's scores are read, so the count counts");
     }
-    assert_eq!(reads.count(), 0);
-    assert!(matches!(training.next(), Some(Ok(Event::Epoch { .. }))));
-    assert!(reads.count() > 0, "an epoch's scores are read, so the count counts");
 }

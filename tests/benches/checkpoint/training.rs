@@ -37,9 +37,9 @@ impl Training {
     /// Makes one step and returns its seconds, with the device's work.
     pub fn step(&mut self) -> Outcome<f64> {
         let start = Instant::now();
-        let outputs = self.model.forward_t(&self.batch.inputs, true);
-        let loss = self.loss_fn.loss(&outputs.into(), &self.batch)?;
-        self.optimizer.minimize(&loss)?;
+        let outputs = self.model.forward_t(&self.batch.inputs, true).into();
+        let loss = self.loss_fn.loss(&outputs, &self.batch)?;
+        self.optimizer.minimize(&loss, &|| self.loss_fn.weight(&outputs, &self.batch))?;
         loss.f_double_value(&[])?;
         Ok(start.elapsed().as_secs_f64())
     }

@@ -79,8 +79,12 @@ impl Stateful for TimedOptimizer<'_> {
 }
 
 impl Optimizer for TimedOptimizer<'_> {
-    fn minimize(&mut self, loss: &Tensor) -> Result<Option<Update>, BoxError> {
-        let update = self.0.minimize(loss);
+    fn minimize(
+        &mut self,
+        loss: &Tensor,
+        weight: &dyn Fn() -> Result<Tensor, BoxError>,
+    ) -> Result<Option<Update>, BoxError> {
+        let update = self.0.minimize(loss, weight);
         self.1.stop();
         update
     }

@@ -66,21 +66,25 @@ pub fn keep(session: &mut Session, run: &Run, config: &Config, network: &Network
     Ok(())
 }
 
-/// Refuses a `checkpoint.best` that is no validation score.
+/// Refuses a `checkpoint.best`, or a score that the schedule follows, that is no validation score.
 pub fn check_best(config: &Config) -> Result<()> {
     let checkpoint::Config { best, mode, .. } = &config.checkpoint.keep;
     let scores = Segmentation::new(config.data.classes(), tch::Device::Cpu)?.compute().map_err(Error::from_boxed)?;
     // Where every pixel counts, their number is the same each time.
     let names: Vec<&str> = scores.iter().map(|(name, _)| name.as_str()).filter(|name| *name != "pixels").collect();
-    if names.contains(&best.as_str()) {
-        if best == "loss" && *mode == Mode::Max {
-            log::warn!(
-                "checkpoint.best is loss and checkpoint.mode is max: the worst network is kept. Say min if that is not meant"
-            );
+    let followed = config.schedule.score().map(|score| ("schedule.decay.score", score));
+    for (key, score) in [("checkpoint.best", best.as_str())].into_iter().chain(followed) {
+        if !names.contains(&score) {
+            let meant = config::nearest(score, names.iter().copied());
+            let meant = meant.map_or(String::new(), |name| format!("; did you mean {name}?"));
+            let known = names.join(", ");
+            return Err(usage(format!("{key}: there is no validation score \"{score}\", only {known}{meant}")));
         }
-        return Ok(());
     }
-    let meant =
-        config::nearest(best, names.iter().copied()).map_or(String::new(), |name| format!("; did you mean {name}?"));
-    Err(usage(format!("checkpoint.best: there is no validation score \"{best}\", only {}{meant}", names.join(", "))))
+    if best == "loss" && *mode == Mode::Max {
+        log::warn!(
+            "checkpoint.best is loss and checkpoint.mode is max: the worst network is kept. Say min if that is not meant"
+        );
+    }
+    Ok(())
 }

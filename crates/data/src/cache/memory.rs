@@ -1,12 +1,24 @@
 //! The cache in memory.
 
-use super::Store;
+use super::{Cached, Store};
 use crate::error::Error;
 use crate::load::dataset::Dataset;
 use crate::load::{Sample, Target, pixels};
 use std::fs;
 use std::mem::size_of;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+
+/// Keeps the samples of a data set in memory as they are first loaded, before any transform: worth it where decoding
+/// takes longer than training. The cache on disk ([`Cache::Disk`](crate::Cache::Disk)) is for the data sets of a
+/// [`Config`](crate::Config) alone: samples of your own mostly lie on a disk in the form in which they are loaded.
+///
+/// # Errors
+///
+/// [`Error::Memory`] if all samples together will not fit, as far as that can be known.
+pub fn in_memory(source: Arc<dyn Dataset>) -> Result<Arc<dyn Dataset>, Error> {
+    let store = InMemory::new(source.as_ref())?;
+    Ok(Arc::new(Cached { source, store }))
+}
 
 /// Keeps samples as they are first loaded. Two threads that want the same sample at once may both load it; neither
 /// waits for the other.

@@ -1,7 +1,8 @@
 //! Opening a data set with the cache that its configuration asks for.
 
 use super::Config;
-use crate::cache::{Cache, Cached, Tell, disk, in_memory};
+use crate::cache::memory::in_memory;
+use crate::cache::{Cache, Cached, Tell, disk};
 use crate::error::Error;
 use crate::list::split::Split;
 use crate::load::config::LoaderConfig;

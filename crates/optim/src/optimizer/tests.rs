@@ -4,10 +4,14 @@ mod failures;
 mod gradients;
 mod groups;
 mod overflow;
+mod plateau;
 mod scaled;
+mod weights;
 
+use super::state::{ACCUMULATED, UPDATES};
 use super::*;
 use crate::{Adam, Decay, Sgd};
+use contract::Stateful;
 use proptest::prelude::*;
 use tch::Device;
 use testing::noise;
@@ -47,6 +51,9 @@ fn loss(parameters: &[(String, Tensor)], batch: u64) -> Tensor {
     parameters.iter().zip(gradients).map(|((_, p), g)| (p * g).sum(Kind::Float)).sum()
 }
 
+/// The weight of a batch that counts like any other.
+const ONE: fn() -> Result<Tensor, BoxError> = || Ok(Tensor::from(1f32));
+
 /// One update.
 const ONCE: Length = Length { updates_per_epoch: 1, epochs: 1 };
 
@@ -68,7 +75,7 @@ impl Setup {
     }
 
     fn batch(&mut self, batch: u64) -> Option<Update> {
-        self.optim.minimize(&loss(&self.parameters, batch)).unwrap()
+        self.optim.minimize(&loss(&self.parameters, batch), &ONE).unwrap()
     }
 
     fn values(&self) -> StateDict {
@@ -225,7 +232,7 @@ fn what_is_not_finite_changes_nothing_and_the_next_update_is_as_if_it_had_not_be
             }
             let (values, mut state) = (setup.values(), setup.state());
             let (name, bad) = bad_losses(&setup.parameters).swap_remove(which);
-            let update = setup.optim.minimize(&bad).unwrap().unwrap();
+            let update = setup.optim.minimize(&bad, &ONE).unwrap().unwrap();
             assert_eq!(update.rejected.double_value(&[]), 1.0, "{name}");
             assert_same(&setup.values(), &values);
             // The schedule advances.
@@ -245,7 +252,7 @@ fn the_first_update_may_be_rejected() {
     let mut setup = Setup::new(&config(ADAM));
     let before = setup.values();
     let bad = loss(&setup.parameters, 0) * f64::NAN;
-    setup.optim.minimize(&bad).unwrap();
+    setup.optim.minimize(&bad, &ONE).unwrap();
     assert_same(&setup.values(), &before);
     let mut oracle = Oracle::new(&config(ADAM), &setup.parameters);
     setup.batch(1);
@@ -260,7 +267,7 @@ fn one_bad_batch_rejects_the_update_it_is_accumulated_into_also_across_a_checkpo
     let before = setup.values();
     setup.batch(0);
     // Only the loss is bad: its gradients are finite.
-    assert!(setup.optim.minimize(&(loss(&setup.parameters, 1) + f64::NAN)).unwrap().is_none());
+    assert!(setup.optim.minimize(&(loss(&setup.parameters, 1) + f64::NAN), &ONE).unwrap().is_none());
     resumed.optim.load_state(&setup.state()).unwrap();
     for setup in [setup, resumed] {
         let mut setup = setup;
@@ -349,7 +356,7 @@ fn the_norm_is_told_as_it_was_before_clipping() {
     let config = Config { rule: SGD, learning_rate: 1.0, clip_norm: Some(1.0), ..Config::default() };
     let mut optim = config.build([("w".into(), weight.shallow_clone())].into(), Schedule::default(), ONCE).unwrap();
     let loss = (&weight * Tensor::from_slice(&[3f32, -4.0])).sum(Kind::Float);
-    let update = optim.minimize(&loss).unwrap().unwrap();
+    let update = optim.minimize(&loss, &ONE).unwrap().unwrap();
     assert_eq!(update.gradient_norm.double_value(&[]), 5.0);
     let [x, y] = [0, 1].map(|i| weight.double_value(&[i]));
     assert!((x + 0.6).abs() < 1e-6 && (y - 0.8).abs() < 1e-6, "{x}, {y}");
@@ -375,7 +382,7 @@ fn the_schedule_counts_updates_and_not_batches() {
 fn a_parameter_that_the_loss_does_not_reach_stays() {
     let mut setup = Setup::new(&Config { weight_decay: 0.0, ..config(ADAM) });
     let before = setup.values();
-    let update = setup.optim.minimize(&loss(&setup.parameters[..2], 0)).unwrap().unwrap();
+    let update = setup.optim.minimize(&loss(&setup.parameters[..2], 0), &ONE).unwrap().unwrap();
     assert_eq!(update.rejected.double_value(&[]), 0.0);
     let after = setup.values();
     let changed: Vec<_> = after.keys().filter(|name| !after[*name].equal(&before[*name])).collect();

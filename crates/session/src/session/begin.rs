@@ -86,6 +86,7 @@ impl<'s> Session<'s> {
             sound: Some(from),
             at: from,
             validation: Scores::new(),
+            unscored: false,
             has_validated: false,
             pace,
             asked: Asked::default(),

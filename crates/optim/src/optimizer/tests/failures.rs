@@ -13,7 +13,7 @@ fn a_backward_pass_that_fails_leaves_all_as_it_was() {
         let mut setup = Setup::new(&config(rule));
         setup.batch(1).unwrap();
         let before = (setup.values(), setup.state());
-        setup.optim.minimize(&fails(&setup.parameters)).unwrap_err();
+        setup.optim.minimize(&fails(&setup.parameters), &ONE).unwrap_err();
         assert!(setup.optim.is_unchanged());
         assert_same(&before.0, &setup.values());
         assert_same(&before.1, &setup.state());
@@ -32,7 +32,7 @@ fn a_backward_pass_that_fails_leaves_all_as_it_was() {
 fn gradients_that_wait_may_be_spoilt() {
     let mut setup = Setup::new(&Config { accumulate: 3, ..config(ADAM) });
     assert!(setup.batch(1).is_none());
-    setup.optim.minimize(&fails(&setup.parameters)).unwrap_err();
+    setup.optim.minimize(&fails(&setup.parameters), &ONE).unwrap_err();
     assert!(!setup.optim.is_unchanged());
 }
 
@@ -46,7 +46,7 @@ fn a_failure_after_the_backward_pass_and_before_the_update_leaves_all_as_it_was(
         // An undefined tensor, on which any operation fails.
         setup.optim.found_inf = Tensor::new();
         let loss = loss(&setup.parameters, 5);
-        let failed = setup.optim.minimize(&loss);
+        let failed = setup.optim.minimize(&loss, &ONE);
         assert_eq!((failed.is_err(), setup.optim.is_unchanged()), (true, waiting == 0), "{failed:?}");
         assert_same(&before.0, &setup.values());
         if waiting == 0 {
@@ -63,6 +63,6 @@ fn an_update_that_fails_in_the_middle_says_so() {
     // The count of updates, which an update changes first, is missing.
     setup.optim.groups[0].step = Tensor::new();
     let loss = loss(&setup.parameters, 2);
-    setup.optim.minimize(&loss).unwrap_err();
+    setup.optim.minimize(&loss, &ONE).unwrap_err();
     assert!(!setup.optim.is_unchanged());
 }

@@ -8,7 +8,7 @@ fn step(config: &Config, values: i64, norm: f64) -> (Update, Tensor, StateDict) 
     let weight = Tensor::ones([values], (Kind::Float, Device::Cpu)).set_requires_grad(true);
     let mut optim = config.build([("w".into(), weight.shallow_clone())].into(), Schedule::default(), ONCE).unwrap();
     let loss = weight.sum(Kind::Float) * (norm / (values as f64).sqrt());
-    let update = optim.minimize(&loss).unwrap().unwrap();
+    let update = optim.minimize(&loss, &ONE).unwrap().unwrap();
     (update, weight.detach(), optim.state())
 }
 
@@ -63,7 +63,7 @@ fn what_is_not_finite_is_rejected_also_where_the_learning_rate_is_0() {
     let config = Config { rule: MOMENTUM, ..Config::default() };
     let mut optim = config.build([("w".into(), parameter.shallow_clone())].into(), schedule, ONCE).unwrap();
     let mut step = |slope: f64| {
-        let update = optim.minimize(&(parameter.sum(Kind::Float) * slope)).unwrap().unwrap();
+        let update = optim.minimize(&(parameter.sum(Kind::Float) * slope), &ONE).unwrap().unwrap();
         (update.learning_rate, update.rejected.double_value(&[]), optim.state()["velocity.w"].double_value(&[0]))
     };
     assert_eq!(step(1.0), (1e-3, 0.0, 1.0));

@@ -19,7 +19,7 @@ impl Narrow {
     /// Makes a step on a loss whose gradient is `gradient` in each value.
     fn step(&mut self, gradient: f64) -> Update {
         let loss = (self.weight.to_kind(Kind::Half).to_kind(Kind::Float) * gradient).sum(Kind::Float);
-        self.optim.minimize(&loss).unwrap().unwrap()
+        self.optim.minimize(&loss, &ONE).unwrap().unwrap()
     }
 
     fn factor(&self) -> f64 {
