@@ -80,4 +80,19 @@ mod tests {
             assert!(error.starts_with("my.json: format: expected a number from 1 to 3, found"), "{error}");
         }
     }
+
+    #[test]
+    fn a_removed_key_is_accepted_in_saved_configurations_and_refused_in_others() {
+        let saved = |format: u64| json!({ "format": format, "summary": { "rotate_mb": 256, "images": 2 } }).to_string();
+        for format in [1, 2] {
+            assert_eq!(Config::parse_saved(&saved(format), "config.json").unwrap().summary.images, 2);
+        }
+        let refused = |found: Result<Config>| found.unwrap_err().to_string();
+        let said = "summary.rotate_mb: this key was removed: leave it out";
+        let own = r#"{"summary": {"rotate_mb": 256}}"#;
+        assert_eq!(refused(Config::parse(own, "my.json")), format!("my.json: {said}"));
+        assert_eq!(refused(Config::parse_saved(&saved(3), "config.json")), format!("config.json: {said}"));
+        let set = Config::default().with(&["summary.rotate_mb=5".into()]);
+        assert_eq!(refused(set), "--set summary.rotate_mb: this key was removed: leave it out");
+    }
 }
