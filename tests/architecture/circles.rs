@@ -4,9 +4,6 @@ use super::crates;
 use super::modules::{Crate, Target, Way};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Circles that still stand: the files in each, by crate, the largest first. Entries may only get smaller.
-const KNOWN: [(&str, &[usize]); 0] = [];
-
 /// Returns the pairs of files of which the first uses items of the second, with the paths that do so.
 ///
 /// A path counts for the file that defines the item, not for those that re-export it. Neither a re-export nor `mod`
@@ -49,7 +46,7 @@ pub fn circles(edges: &BTreeMap<(usize, usize), BTreeSet<String>>) -> Vec<BTreeS
 }
 
 /// Lists the edges within the circles of a crate.
-fn describe(krate: &Crate) -> (Vec<usize>, String) {
+fn describe(krate: &Crate) -> String {
     let edges = edges(krate);
     let circles = circles(&edges);
     let folder = krate.files[0].parent().unwrap();
@@ -64,34 +61,15 @@ fn describe(krate: &Crate) -> (Vec<usize>, String) {
             text += &format!("  {} uses {}: {}\n", name(*from), name(*to), paths.join(", "));
         }
     }
-    (circles.iter().map(BTreeSet::len).collect(), text)
+    text
 }
 
 #[test]
-fn files_import_each_other_in_no_new_circle() {
-    let mut found: BTreeMap<&str, (Vec<usize>, String)> = BTreeMap::new();
-    for (name, krate) in crates() {
-        let (sizes, edges) = describe(krate);
-        let (all, text) = found.entry(name).or_default();
-        all.extend(sizes);
-        text.push_str(&edges);
-    }
-    let known: BTreeMap<&str, &[usize]> = KNOWN.into_iter().collect();
-    let mut problems = String::new();
-    for (name, (sizes, edges)) in &found {
-        let known = known.get(name).copied().unwrap_or_default();
-        if sizes != known {
-            problems += &format!("{name} has circles of {sizes:?} files, KNOWN says {known:?}\n{edges}");
-        }
-    }
-    for (name, sizes) in known {
-        if sizes.is_empty() || !found.contains_key(name) {
-            problems += &format!("{name} is in KNOWN without a circle\n");
-        }
-    }
-    assert!(
-        problems.is_empty(),
-        "Circles of files have changed. A new or larger one: move what both sides need into a file of its own. \
-         One that is gone or smaller: write that into KNOWN.\n{problems}"
-    );
+fn files_import_each_other_in_no_circle() {
+    let of_crate = |(name, krate): &(&str, Crate)| {
+        let circles = describe(krate);
+        (!circles.is_empty()).then(|| format!("{name}\n{circles}"))
+    };
+    let found: String = crates().iter().filter_map(of_crate).collect();
+    assert!(found.is_empty(), "Move what the files of a circle need of each other into a file of its own:\n{found}");
 }

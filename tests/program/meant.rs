@@ -103,7 +103,8 @@ fn another_configuration_of_the_same_name_is_not_finished_by_the_first() {
     let before = place.metrics("runs/config");
     for longer in ["", " --set train.epochs=2"] {
         let refused = place.app(&format!("train --config b/config.json{longer}"));
-        let refused = refused.refused(2, "runs/config/checkpoints/step-0000000001 was trained with something else");
+        let refused = refused
+            .refused(2, "runs/config/checkpoints/step-0000000001 was trained with a different configuration or data");
         assert!(
             refused.stderr.contains("data.train: ") && !refused.stderr.contains("is finished"),
             "{}",
@@ -187,9 +188,9 @@ fn folders_and_names_that_cannot_be_are_refused_in_words() {
     let place = Place::new();
     fs::write(place.path("file"), "mine").unwrap();
     std::os::unix::fs::symlink("loop", place.path("loop")).unwrap();
-    place.train("--run file").refused(2, "file is no run folder: it is a file");
-    place.app("validate --run file").refused(2, "file is no run folder: it is a file");
-    place.app("validate --run nowhere").refused(2, "nowhere is no run folder: there is none of that name");
+    place.train("--run file").refused(2, "file is a file, not a run folder");
+    place.app("validate --run file").refused(2, "file is a file, not a run folder");
+    place.app("validate --run nowhere").refused(2, "nowhere is not a run folder: it does not exist");
     // A link to itself stands in for an unreadable folder, since root may read any: both are errors of the system.
     for command in ["train --config tiny.json", "validate"] {
         let refused = place.app(&format!("{command} --run loop")).refused(1, "looking for the run folder loop: ");

@@ -120,7 +120,7 @@ fn a_run_whose_configuration_was_changed_since_is_used_by_its_checkpoints_record
     assert_eq!(object(place.app(validate)), expected);
     // A run, and a checkpoint that is not its own.
     let both = format!("validate --run runs/new --checkpoint {checkpoint}");
-    place.app(&both).refused(2, "is not of the run in runs/new: leave out --run");
+    place.app(&both).refused(2, "does not belong to the run in runs/new: leave out --run");
     assert_eq!(object(place.app(&format!("{validate} --checkpoint {checkpoint}"))), expected);
 }
 
@@ -135,12 +135,12 @@ fn what_is_no_checkpoint_is_said_with_what_it_is() {
     for (path, says) in [
         ("nowhere", "there is no checkpoint nowhere: name the folder of a checkpoint, such as"),
         ("newest", "there is no checkpoint newest"),
-        ("tiny.json", "tiny.json is no checkpoint but a file"),
-        (&model, "is no checkpoint but a file"),
+        ("tiny.json", "tiny.json is a file, not a checkpoint"),
+        (&model, "is a file, not a checkpoint"),
         ("tiny.json/x", "the checkpoint tiny.json/x cannot be read: Not a directory"),
         ("loop", "the checkpoint loop cannot be read"),
-        ("runs/tiny", "runs/tiny is no checkpoint but a run: name it with --run"),
-        ("saved_models/tiny/1", "is no checkpoint but a saved network: name it with --model"),
+        ("runs/tiny", "runs/tiny is a run, not a checkpoint: name it with --run"),
+        ("saved_models/tiny/1", "is a saved network, not a checkpoint: name it with --model"),
         ("runs/tiny/checkpoints", "is no checkpoint, for it has no manifest.json"),
         ("empty", "is no checkpoint, for it has no manifest.json"),
     ] {

@@ -24,10 +24,10 @@ fn predict_replaces_no_image_and_nothing_that_somebody_else_made() {
     fs::hard_link(place.path("pics/b.png"), place.path("links/b.png")).unwrap();
     let photograph = fs::read(place.path("pics/a.png")).unwrap();
     for (arguments, says) in [
-        ("--output pics pics", "pics/a.png is read, as pics/a.png, and would be replaced"),
+        ("--output pics pics", "pics/a.png is an input (pics/a.png) and would be replaced"),
         ("--output pics/../pics/. --overwrite pics", "and would be replaced"),
-        ("--output links --overwrite pics", "links/a.png is read, as pics/a.png"),
-        ("--output links --overwrite pics/b.png", "links/b.png is read, as pics/b.png"),
+        ("--output links --overwrite pics", "links/a.png is an input (pics/a.png)"),
+        ("--output links --overwrite pics/b.png", "links/b.png is an input (pics/b.png)"),
         (
             "--output out --also overlay two",
             "two/x.png and two/x_overlay.png would both be written to out/x_overlay.png",
@@ -101,7 +101,7 @@ fn predictions_are_never_taken_for_images() {
     let count = || walkdir(&place.path("pics"));
     let files = count();
     let again = place.app(all).ok();
-    assert!(again.stderr.contains("2 images at") && again.stderr.contains("passed over 1 other file and 12 earlier"));
+    assert!(again.stderr.contains("2 images at") && again.stderr.contains("skipped 1 other file and 12 earlier"));
     assert_eq!(count(), files);
     // Outputs are recognised in any place, even after a correction by hand.
     fs::rename(place.path("pics/out"), place.path("pics/old")).unwrap();

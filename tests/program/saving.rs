@@ -86,7 +86,7 @@ fn a_checkpoint_of_one_run_does_not_go_on_in_the_folder_of_another() {
     }
     let before = (place.checkpoints("b"), place.metrics("b"));
     let from = "--resume a/checkpoints/step-0000000005";
-    place.train(&format!("--run b {from}")).refused(2, "is not of the run in b: name a new folder");
+    place.train(&format!("--run b {from}")).refused(2, "does not belong to the run in b: name a new folder");
     assert_eq!(before, (place.checkpoints("b"), place.metrics("b")));
     place.train(&format!("--run c {from}")).ok();
     assert_same_state(&last_state(&place, "a"), &last_state(&place, "c"), "a and c");

@@ -107,11 +107,11 @@ pub struct Summary {
 #[derive(Debug, Subcommand)]
 pub enum Data {
     /// Decode every sample and report broken, mislabelled and duplicate ones; exit status 1 if there are errors.
-    Check(Look),
+    Check(Inspect),
     /// Draw the samples that the network will see, with their masks, epoch by epoch.
     Preview(Preview),
     /// Measure classes, image sizes and colours, and suggest class weights and normalisation.
-    Stats(Look),
+    Stats(Inspect),
 }
 
 /// Options that select a configuration.
@@ -127,7 +127,7 @@ pub struct Configured {
 
 /// `app data check` and `app data stats`
 #[derive(Debug, Args)]
-pub struct Look {
+pub struct Inspect {
     #[command(flatten)]
     pub data: Configured,
     /// Print one JSON object instead of tables

@@ -4,7 +4,7 @@ mod offers;
 mod preview;
 mod tables;
 
-use crate::cli::{self, Look};
+use crate::cli::{self, Inspect};
 use crate::common::config::Config;
 use crate::common::output;
 use anyhow::Result;
@@ -24,7 +24,7 @@ pub fn run(command: &cli::Data) -> Result<ExitCode> {
 }
 
 /// `app data check`
-fn check(args: &Look) -> Result<ExitCode> {
+fn check(args: &Inspect) -> Result<ExitCode> {
     let config = Config::configured(&args.data)?;
     let report = look(&config)?;
     let [errors, warnings] = [Severity::Error, Severity::Warning].map(|severity| report.count(severity));
@@ -43,7 +43,7 @@ fn check(args: &Look) -> Result<ExitCode> {
 }
 
 /// `app data stats`
-fn stats(args: &Look) -> Result<()> {
+fn stats(args: &Inspect) -> Result<()> {
     let config = Config::configured(&args.data)?;
     let report = look(&config)?;
     if args.json {

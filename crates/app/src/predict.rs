@@ -30,7 +30,7 @@ use tiles::InTiles;
 use whole::Whole;
 
 pub use find::{Picture, Pictures};
-pub use writer::{Work, Writer, beside};
+pub use writer::{MapWriter, Work, beside};
 
 /// `app predict`
 pub fn run(args: &cli::Predict) -> Result<()> {
@@ -81,7 +81,7 @@ pub fn each(
     how: &How,
     with_probabilities: bool,
     pictures: &Pictures,
-    writer: &Writer,
+    writer: &MapWriter,
     told: impl FnMut(),
 ) -> Result<Vec<Passed>> {
     let Network { model, device, .. } = network;

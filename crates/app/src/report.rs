@@ -1,7 +1,7 @@
 //! `app report`: one self-contained HTML page about a run.
 
 use crate::cli::{self, Which};
-use crate::common::closer::{self, Best, Closer, Look};
+use crate::common::closer::{self, Best, Closer, Details};
 use crate::common::config::Config;
 use crate::common::environment;
 use crate::common::files::folder;
@@ -150,7 +150,7 @@ fn evaluate(trained: &Trained) -> Result<Looked> {
     let Trained { config, network, checkpoint, progress, .. } = trained;
     let input = input_of_validation(config, network.device)?;
     let loss_fn = config.loss.build(network.device)?;
-    let (mut scores, mut look) = (network.metric()?, Look::new(network, 0, SAMPLES)?);
+    let (mut scores, mut look) = (network.metric()?, Details::new(network, 0, SAMPLES)?);
     let mut watch = Watch::new("Report", 0, input.samples());
     let mut closer = Closer { scores: &mut scores, look: Some(&mut look) };
     let measured = Validator::new(&Plain(network.model.as_ref()), &input, &loss_fn, &mut closer).test(|samples| {
@@ -169,7 +169,7 @@ fn evaluation(
     input: &Loader,
     data: &data::Config,
     matrix: &Confusion,
-    look: &Look,
+    look: &Details,
 ) -> Result<Looked> {
     let (known, [height, width]) = (classes(data), data.size());
     let classes = known.len();

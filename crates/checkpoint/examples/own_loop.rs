@@ -83,7 +83,7 @@ fn main() -> Result<(), BoxError> {
         descent.step(&loss);
         done.step += 1;
         if done.step.is_multiple_of(20) {
-            // `checkpoint::Writer` does this in the background.
+            // `checkpoint::BackgroundWriter` does this in the background.
             let snapshot = Snapshot::new(done).with("model", &variables).with("optimizer", &descent);
             let path = store.save(&snapshot)?;
             println!("saved {} with a loss of {:.4}", path.display(), loss.double_value(&[]));

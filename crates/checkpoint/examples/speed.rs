@@ -3,7 +3,7 @@
 //!
 //! `cargo run --release -p checkpoint --example speed -- FOLDER` writes 370 MB into FOLDER, again and again.
 
-use checkpoint::{Config, Snapshot, Store, Writer};
+use checkpoint::{BackgroundWriter, Config, Snapshot, Store};
 use contract::{Progress, StateDict};
 use std::{error::Error, fs, fs::File, io::Write, path::Path, time::Instant};
 use tch::{Device, Kind, Tensor};
@@ -35,7 +35,7 @@ fn plainly(folder: &Path, bytes: &[u8]) -> Result<f64, Box<dyn Error>> {
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args().nth(1).ok_or("give the folder to write into")?;
     let device = Device::cuda_if_available();
-    let mut writer = Writer::new(Store::new(&folder, &Config { keep_last: 1, ..Config::default() }));
+    let mut writer = BackgroundWriter::new(Store::new(&folder, &Config { keep_last: 1, ..Config::default() }));
     let states = states(device);
     let running = Snapshot {
         progress: Progress { epoch: 1, batch: 0, step: 1, samples: 1 },

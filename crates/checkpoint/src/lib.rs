@@ -35,9 +35,9 @@
 //! checkpoints intact. NaN or infinity in weights is detected on the way too, and then nothing is published. Outdated
 //! checkpoints are removed only after the publication.
 //!
-//! [`Writer`] does the same in the background while training continues with its own tensors ([`Snapshot::copied`]), and
-//! returns the outcome of every checkpoint exactly once. [`Store::prepare`] checks before the first step that the
-//! folder is writable and that the disk has [`Room`].
+//! [`BackgroundWriter`] does the same in the background while training continues with its own tensors
+//! ([`Snapshot::copied`]), and returns the outcome of every checkpoint exactly once. [`Store::prepare`] checks before the
+//! first step that the folder is writable and that the disk has [`Space`].
 //!
 //! [`load`] verifies the sizes and checksums of all files before it creates the first tensor; [`Store::newest`] and
 //! [`Store::best`] skip damaged or unreadable checkpoints and name them. Nothing is recorded outside the checkpoints:
@@ -73,6 +73,6 @@ pub use names::step_of;
 pub use readable::readable;
 pub use regular::Permit;
 pub use snapshot::{Snapshot, load};
-pub use space::Room;
+pub use space::Space;
 pub use store::{Damaged, Found, Store};
-pub use writer::{Saved, Writer};
+pub use writer::{BackgroundWriter, Saved};

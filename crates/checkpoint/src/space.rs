@@ -10,7 +10,7 @@ use std::{
 
 /// Space that a run's checkpoints need, and space on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
+pub struct Space {
     /// Bytes of one checkpoint.
     pub checkpoint: u64,
     /// Bytes that the disk has left for this user.
@@ -19,7 +19,7 @@ pub struct Room {
     pub needed: u64,
 }
 
-impl fmt::Display for Room {
+impl fmt::Display for Space {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let [checkpoint, free, needed] = [self.checkpoint, self.free, self.needed].map(readable);
         write!(f, "a checkpoint takes {checkpoint}, the run needs {needed} more for them, the disk has {free} left")
@@ -42,7 +42,7 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::Io`] if the folder cannot be created or written, [`Error::NoRoom`] if not even one checkpoint fits.
-    pub fn prepare(&self, bytes: u64, for_good: u64, saves: u64) -> Result<Room, Error> {
+    pub fn prepare(&self, bytes: u64, for_good: u64, saves: u64) -> Result<Space, Error> {
         self.permit.ask().map_err(Error::refused)?;
         self.create_folder()?;
         self.clean()?;
@@ -57,7 +57,7 @@ impl Store {
         let kept = (self.keep_last as u64).saturating_add(u64::from(self.keep_best)).saturating_add(for_good);
         let count = kept.saturating_add(1).min(saves.saturating_add(intact.len() as u64));
         let needed = count.saturating_mul(bytes).saturating_sub(held);
-        Ok(Room { checkpoint: bytes, free, needed })
+        Ok(Space { checkpoint: bytes, free, needed })
     }
 }
 

@@ -42,7 +42,7 @@ pub type Found = (Option<(PathBuf, Snapshot)>, Vec<Damaged>);
 
 /// A checkpoint that cannot be loaded.
 #[derive(Debug, thiserror::Error)]
-#[error("passed over checkpoint {}: {reason}", path.display())]
+#[error("skipped checkpoint {}: {reason}", path.display())]
 pub struct Damaged {
     /// Its folder, left unchanged.
     pub path: PathBuf,

@@ -10,12 +10,12 @@ use std::{
 /// Writer of checkpoints in the background, one at a time. Dropping it waits for the one that is being written, and
 /// logs an error that was not returned by then.
 #[derive(Debug)]
-pub struct Writer {
+pub struct BackgroundWriter {
     store: Store,
     last: Option<Last>,
 }
 
-/// A checkpoint that a [`Writer`] has published.
+/// A checkpoint that a [`BackgroundWriter`] has published.
 #[derive(Debug)]
 pub struct Saved {
     /// The folder of the checkpoint.
@@ -37,7 +37,7 @@ enum Last {
     NotStarted(Error),
 }
 
-impl Writer {
+impl BackgroundWriter {
     /// Creates a writer into `store`. Nothing else may save into it meanwhile.
     pub fn new(store: Store) -> Self {
         Self { store, last: None }
@@ -92,7 +92,7 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for BackgroundWriter {
     fn drop(&mut self) {
         if let Some(Err(error)) = self.wait() {
             log::error!("{error}");

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::list::split::Split;
 use crate::load::dataset::Dataset;
 use crate::load::ordered::Ordered;
-use duplicates::Seen;
+use duplicates::Compared;
 use finding::{Finding, Kind, Severity};
 use inspect::inspect;
 use serde::Serialize;
@@ -74,7 +74,7 @@ pub fn check(
             let name = dataset.name(index);
             findings.extend(inspection.findings.drain(..).map(|finding| finding.of(*split, &name)));
             tally.add(&inspection);
-            seen.push(Seen { split: *split, name, prints: inspection.decoded.map(|decoded| decoded.prints) });
+            seen.push(Compared { split: *split, name, prints: inspection.decoded.map(|decoded| decoded.prints) });
             progress();
         }
         let measured = tally.finish();
@@ -88,8 +88,8 @@ pub fn check(
 }
 
 /// Finds names that are listed more than once, in one split or in both.
-fn repeated(seen: &[Seen]) -> Vec<Finding> {
-    let mut places: HashMap<&str, Vec<&Seen>> = HashMap::new();
+fn repeated(seen: &[Compared]) -> Vec<Finding> {
+    let mut places: HashMap<&str, Vec<&Compared>> = HashMap::new();
     for sample in seen {
         places.entry(&sample.name).or_default().push(sample);
     }

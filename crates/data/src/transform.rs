@@ -16,7 +16,7 @@ pub(crate) mod patch;
 pub(crate) mod random;
 mod resample;
 pub(crate) mod resize;
-pub(crate) mod room;
+pub(crate) mod scratch;
 
 use crate::error::Error;
 use crate::load::{Sample, pixels};
@@ -28,8 +28,8 @@ use crop::{RandomCrop, RandomResizedCrop};
 use filter::{GaussianBlur, GaussianNoise};
 use patch::{CoarseDropout, CutMix};
 use random::Random;
-use room::Room;
 use schemars::JsonSchema;
+use scratch::Scratch;
 use serde::{Deserialize, Serialize};
 
 /// A random change to training samples, named by its key `kind`. Validation and prediction use unchanged samples.
@@ -117,7 +117,7 @@ impl Transform {
     pub(crate) fn apply(
         &self,
         sample: &mut Sample,
-        room: &mut Room,
+        scratch: &mut Scratch,
         size: [u32; 2],
         random: &mut Random,
     ) -> Result<(), Error> {
@@ -137,16 +137,16 @@ impl Transform {
             }
             Self::Rotate90 { probability } => {
                 if random.chance(*probability) {
-                    flip::quarter_turns(sample, &mut room.spare, 1 + random.below(3));
+                    flip::quarter_turns(sample, &mut scratch.spare, 1 + random.below(3));
                 }
             }
-            Self::RandomResizedCrop(crop) => crop.apply(sample, room, size, random)?,
-            Self::RandomCrop(crop) => crop.apply(sample, room, size, random)?,
-            Self::Affine(affine) => affine.apply(sample, room, random),
+            Self::RandomResizedCrop(crop) => crop.apply(sample, scratch, size, random)?,
+            Self::RandomCrop(crop) => crop.apply(sample, scratch, size, random)?,
+            Self::Affine(affine) => affine.apply(sample, scratch, random),
             Self::ColorJitter(jitter) => jitter.apply(sample, random),
-            Self::GaussianBlur(blur) => blur.apply(sample, room, random),
+            Self::GaussianBlur(blur) => blur.apply(sample, scratch, random),
             Self::GaussianNoise(noise) => noise.apply(sample, random),
-            Self::CoarseDropout(dropout) => dropout.apply(sample, room.values.fill, random),
+            Self::CoarseDropout(dropout) => dropout.apply(sample, scratch.values.fill, random),
             Self::CutMix(_) => {}
         }
         Ok(())

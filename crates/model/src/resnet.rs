@@ -80,11 +80,11 @@ impl Buffers for Residual {
 /// A decoder step: nearest-neighbour upsampling, concatenation with the skip, two convolutions 3×3 with BatchNorm and
 /// ReLU.
 #[derive(Debug)]
-struct Step {
+struct UpBlock {
     convs: [ConvNorm; 2],
 }
 
-impl Step {
+impl UpBlock {
     fn new(path: &nn::Path, inputs: i64, outputs: i64) -> Self {
         let conv_norm = |name: &str, inputs| {
             let path = path / name;
@@ -103,7 +103,7 @@ impl Step {
     }
 }
 
-impl Buffers for Step {
+impl Buffers for UpBlock {
     fn buffers(&self) -> Vec<Tensor> {
         self.convs.iter().flat_map(Buffers::buffers).collect()
     }
@@ -118,7 +118,7 @@ impl Buffers for Step {
 pub struct ResNetUNet {
     stem: ConvNorm,
     groups: Vec<Vec<Part<Residual>>>,
-    decoder: Vec<Part<Step>>,
+    decoder: Vec<Part<UpBlock>>,
     head: Conv,
     encoder: EncoderConfig,
     dropout: f64,
@@ -149,7 +149,7 @@ impl ResNetUNet {
         // The deepest width is the decoder's input, not a skip; the last step, to full size, has no skip.
         let skips = widths.iter().rev().skip(1).copied().chain([0]);
         for (number, (outputs, skip)) in UP.into_iter().zip(skips).enumerate() {
-            decoder.push(Part::new(Step::new(&(&blocks / number), inputs + skip, outputs)));
+            decoder.push(Part::new(UpBlock::new(&(&blocks / number), inputs + skip, outputs)));
             inputs = outputs;
         }
         let head = conv(&(path / "segmentation_head" / 0), inputs, classes, 3, true);

@@ -105,13 +105,13 @@ impl Gate {
 
 /// A decoder step: upsampling, concatenation with the skip (through the gate, if any), and the block.
 #[derive(Debug)]
-struct Step {
+struct UpBlock {
     up: Up,
     gate: Option<Gate>,
     block: DoubleConv,
 }
 
-impl Step {
+impl UpBlock {
     fn forward(&self, x_nchw: &Tensor, skip_nchw: &Tensor, train: bool) -> Tensor {
         let up = self.up.forward(x_nchw);
         let skip = match &self.gate {
@@ -122,7 +122,7 @@ impl Step {
     }
 }
 
-impl Buffers for Step {
+impl Buffers for UpBlock {
     fn buffers(&self) -> Vec<Tensor> {
         let gate = self.gate.iter().flat_map(|gate| [&gate.skip, &gate.up, &gate.share]);
         gate.flat_map(Buffers::buffers).chain(self.block.buffers()).collect()
@@ -138,7 +138,7 @@ pub struct UNet {
     encoder: Vec<Part<DoubleConv>>,
     bottom: Part<DoubleConv>,
     /// Deepest first.
-    decoder: Vec<Part<Step>>,
+    decoder: Vec<Part<UpBlock>>,
     dropout: f64,
     recompute: bool,
     head: Conv,
@@ -165,7 +165,7 @@ impl UNet {
         Self {
             encoder,
             bottom,
-            decoder: steps.map(|((up, gate), block)| Part::new(Step { up, gate, block })).collect(),
+            decoder: steps.map(|((up, gate), block)| Part::new(UpBlock { up, gate, block })).collect(),
             dropout: config.common.dropout,
             recompute: config.common.recompute,
             head: conv(&(path / "head"), width, classes, 1, true),

@@ -30,8 +30,8 @@ pub struct Check {
 
 /// Runs all checks, the most harmful problems first.
 pub fn examine(run: &Run) -> Vec<Check> {
-    type Look = fn(&Run) -> Finding;
-    let checks: [(&'static str, Look); 8] = [
+    type Rule = fn(&Run) -> Finding;
+    let checks: [(&'static str, Rule); 8] = [
         ("learning rate too high", learning_rate_too_high),
         ("one class", one_class),
         ("classes not found", unfound_classes),

@@ -55,7 +55,7 @@ impl Folder {
         match fs::metadata(&self.path) {
             Ok(about) if about.is_dir() => Ok(true),
             Ok(_) => Err(Error::Folder(format!(
-                "{} is no run folder: it is a file; name a folder with --run",
+                "{} is a file, not a run folder; name a folder with --run",
                 self.path.display()
             ))),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),

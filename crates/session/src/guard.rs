@@ -21,13 +21,13 @@ const HISTORY: usize = 5;
 pub struct Guard {
     device: Device,
     /// Steps whose outcome is not known: nothing of them was read yet, or their gradients wait for the next update.
-    steps: Vec<Step>,
+    steps: Vec<Pending>,
     history: VecDeque<f32>,
     /// Sum and number of the finite gradient norms since they were last taken.
     norms: (f64, u64),
 }
 
-struct Step {
+struct Pending {
     /// The batch; its loss is NaN until it was read.
     batch: Suspect,
     /// Loss on the device, until it was read.
@@ -37,7 +37,7 @@ struct Step {
 
 /// Result of a look at the device.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub struct Readings {
     /// Loss of the last step; `None` if no look was due.
     pub loss: Option<f64>,
     /// Gradient norm of the last update, if there was one since the last look.
@@ -112,16 +112,16 @@ impl Guard {
         loss: Tensor,
         update: Option<Update>,
         look: bool,
-    ) -> Result<Seen> {
-        self.steps.push(Step { batch: Suspect { at, names, loss: f32::NAN }, unread: Some(loss), update });
+    ) -> Result<Readings> {
+        self.steps.push(Pending { batch: Suspect { at, names, loss: f32::NAN }, unread: Some(loss), update });
         if look || self.device == Device::Cpu || at.step.is_multiple_of(GPU_INTERVAL) {
             return self.look();
         }
-        Ok(Seen::default())
+        Ok(Readings::default())
     }
 
     /// Records the end of an epoch, with the update that it may have made, and looks at the device.
-    pub fn epoch(&mut self, update: Option<Update>) -> Result<Seen> {
+    pub fn epoch(&mut self, update: Option<Update>) -> Result<Readings> {
         if let Some(last) = self.steps.last_mut().filter(|last| last.update.is_none()) {
             last.update = update;
         }
@@ -130,7 +130,7 @@ impl Guard {
 
     /// Reads the results of all steps since the last look from the device, at once. Keeps steps whose gradients wait
     /// for the next update.
-    fn look(&mut self) -> Result<Seen> {
+    fn look(&mut self) -> Result<Readings> {
         let losses = read(self.steps.iter().filter_map(|step| step.unread.as_ref()))?;
         let updates = || self.steps.iter().filter_map(|step| step.update.as_ref());
         let rejected = read(updates().map(|update| &update.rejected))?;
@@ -138,7 +138,7 @@ impl Guard {
         for norm in norms.iter().filter(|norm| norm.is_finite()) {
             self.norms = (self.norms.0 + f64::from(*norm), self.norms.1 + 1);
         }
-        let mut seen = Seen {
+        let mut readings = Readings {
             loss: losses.last().map(|loss| f64::from(*loss)),
             gradient_norm: norms.last().map(|norm| f64::from(*norm)),
             troubles: Vec::new(),
@@ -159,14 +159,14 @@ impl Guard {
                     self.history.pop_front();
                 }
             } else {
-                seen.troubles.push(self.trouble(&self.steps[of_window], norm, update.learning_rate));
+                readings.troubles.push(self.trouble(&self.steps[of_window], norm, update.learning_rate));
             }
         }
         self.steps.drain(..window);
-        Ok(seen)
+        Ok(readings)
     }
 
-    fn trouble(&self, steps: &[Step], gradient_norm: f32, learning_rate: f64) -> Trouble {
+    fn trouble(&self, steps: &[Pending], gradient_norm: f32, learning_rate: f64) -> Trouble {
         let batches = || steps.iter().map(|step| &step.batch);
         let any_loss = batches().any(|batch| !batch.loss.is_finite());
         let suspects = batches().filter(|batch| !any_loss || !batch.loss.is_finite()).cloned().collect();
@@ -188,7 +188,7 @@ fn read<'t>(scalars: impl Iterator<Item = &'t Tensor>) -> std::result::Result<Ve
 mod tests {
     use super::*;
 
-    fn take(guard: &mut Guard, step: u64, loss: f32, rejected: Option<f32>) -> Seen {
+    fn take(guard: &mut Guard, step: u64, loss: f32, rejected: Option<f32>) -> Readings {
         let update = rejected.map(|rejected| Update::new(1e-3, Tensor::from(f32::NAN), Tensor::from(rejected)));
         let at = Progress { step, ..Progress::default() };
         guard.step(at, vec![format!("sample{step}")], Tensor::from(loss), update, false).unwrap()
@@ -198,11 +198,11 @@ mod tests {
     fn a_rejected_update_names_step_samples_learning_rate_and_the_losses_before() {
         let mut guard = Guard::new(Device::Cpu);
         for (step, loss) in [(1, 0.5), (2, 0.25)] {
-            let seen = take(&mut guard, step, loss, Some(0.0));
-            assert_eq!((seen.loss, seen.troubles.len()), (Some(f64::from(loss)), 0));
+            let readings = take(&mut guard, step, loss, Some(0.0));
+            assert_eq!((readings.loss, readings.troubles.len()), (Some(f64::from(loss)), 0));
         }
-        let seen = take(&mut guard, 3, f32::NAN, Some(1.0));
-        let said = seen.troubles[0].to_string();
+        let readings = take(&mut guard, 3, f32::NAN, Some(1.0));
+        let said = readings.troubles[0].to_string();
         assert!(said.starts_with("step 3:"), "{said}");
         for part in ["loss NaN after 0.5, 0.25,", "learning rate 1e-3", "samples: sample3)"] {
             assert!(said.contains(part), "{said}");
@@ -281,9 +281,9 @@ mod tests {
         for step in 1..GPU_INTERVAL {
             assert_eq!(take(&mut guard, step, 0.5, Some(f32::from(step == 7))).loss, None);
         }
-        let seen = take(&mut guard, GPU_INTERVAL, 0.25, Some(0.0));
-        assert_eq!((seen.loss, seen.troubles.len(), seen.troubles[0].step()), (Some(0.25), 1, 7));
-        let seen = guard.step(Progress::default(), vec![], Tensor::from(2f32), None, true).unwrap();
-        assert_eq!(seen.loss, Some(2.0));
+        let readings = take(&mut guard, GPU_INTERVAL, 0.25, Some(0.0));
+        assert_eq!((readings.loss, readings.troubles.len(), readings.troubles[0].step()), (Some(0.25), 1, 7));
+        let readings = guard.step(Progress::default(), vec![], Tensor::from(2f32), None, true).unwrap();
+        assert_eq!(readings.loss, Some(2.0));
     }
 }

@@ -1,7 +1,7 @@
 //! Logs, times and displays a training as it goes on.
 
 use crate::error::Result;
-use crate::guard::Seen;
+use crate::guard::Readings;
 use crate::neighbours::Neighbours;
 use crate::notes::Notes;
 use crate::screen::{Pace, Screen};
@@ -21,16 +21,16 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Records a training step on `samples` samples, with what the guard has `seen`.
-    pub fn step(&mut self, at: Progress, samples: usize, seen: &Seen, learning_rate: f64) -> Result<()> {
-        self.screen.step(samples, seen, learning_rate, self.times.waited());
+    /// Records a training step on `samples` samples, with the guard's `readings`.
+    pub fn step(&mut self, at: Progress, samples: usize, readings: &Readings, learning_rate: f64) -> Result<()> {
+        self.screen.step(samples, readings, learning_rate, self.times.waited());
         let seconds = self.times.take_step();
         self.neighbours.look();
-        if let Some(loss) = seen.loss {
+        if let Some(loss) = readings.loss {
             log::debug!("Loss at step {}: {loss:.4}", at.step);
             if self.notes.per_step() {
                 let mut scalars = vec![("loss".into(), loss), ("learning_rate".into(), learning_rate)];
-                scalars.extend(seen.gradient_norm.map(|norm| ("gradient_norm".to_string(), norm)));
+                scalars.extend(readings.gradient_norm.map(|norm| ("gradient_norm".to_string(), norm)));
                 scalars.push(("images_per_second".into(), self.screen.pace().rate));
                 scalars.extend(seconds);
                 self.notes.step(at, &scalars)?;

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::folder::valid;
 use crate::settings::{OnError, Save};
-use checkpoint::{Saved, Snapshot, Store, Writer};
+use checkpoint::{BackgroundWriter, Saved, Snapshot, Store};
 use contract::{Progress, Scores, StateDict};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ type States = BTreeMap<String, StateDict>;
 
 /// Saves the checkpoints of a run.
 pub struct Saver {
-    writer: Writer,
+    writer: BackgroundWriter,
     when: Save,
     about: Value,
     /// Time when the last checkpoint was handed to the writer.
@@ -36,7 +36,7 @@ impl Saver {
     /// `about`.
     pub fn new(store: Store, when: &Save, about: Value, from: Progress) -> Self {
         let last = (from != Progress::default()).then_some(from);
-        let (writer, when, saved_step) = (Writer::new(store), when.clone(), last.map(|at| at.step));
+        let (writer, when, saved_step) = (BackgroundWriter::new(store), when.clone(), last.map(|at| at.step));
         let since = Instant::now();
         Self { writer, when, about, since, last, saved_step, saved: None, failed: None, warned: false }
     }

@@ -3,7 +3,7 @@
 
 use crate::error::Result;
 use crate::folder::Folder;
-use crate::guard::Seen;
+use crate::guard::Readings;
 use crate::settings::{Settings, Show};
 use checkpoint::Mode;
 use contract::{Progress, Scores};
@@ -118,9 +118,9 @@ impl Screen {
     }
 
     /// Shows a training step.
-    pub fn step(&mut self, samples: usize, seen: &Seen, learning_rate: f64, waited: Duration) {
+    pub fn step(&mut self, samples: usize, readings: &Readings, learning_rate: f64, waited: Duration) {
         let (learning_rate, waited) = (Some(learning_rate), Some(waited));
-        self.tell(&Step { samples, loss: seen.loss, score: self.score, learning_rate, waited });
+        self.tell(&Step { samples, loss: readings.loss, score: self.score, learning_rate, waited });
     }
 
     fn tell(&mut self, step: &Step) {

@@ -123,11 +123,11 @@ impl<'s> Session<'s> {
                 self.asked.save |= now.batch < training.trainer.input.len() && self.saver.due(now);
                 let count = names.len();
                 // No checkpoint before the guard has seen the steps that go into it.
-                let seen = self.guard.step(now, names, loss, update, self.asked.save)?;
-                self.sound = seen.troubles.is_empty().then_some(now);
+                let readings = self.guard.step(now, names, loss, update, self.asked.save)?;
+                self.sound = readings.troubles.is_empty().then_some(now);
                 self.journal.times.lap_of_step(training.take_waits());
-                self.journal.step(now, count, &seen, learning_rate)?;
-                self.recovery.recover(&seen.troubles, training, &mut self.saver)?;
+                self.journal.step(now, count, &readings, learning_rate)?;
+                self.recovery.recover(&readings.troubles, training, &mut self.saver)?;
                 self.sound = Some(now);
                 Ok(Some(Reached::Step { progress: now }))
             }

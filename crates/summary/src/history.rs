@@ -45,7 +45,7 @@ impl History {
         }
         if let Some((line, problem)) = broken.first() {
             let more = if broken.len() > 1 { format!(" (and {} more)", broken.len() - 1) } else { String::new() };
-            log::warn!("{}, line {line}{more}: {problem}; passed over", path.display());
+            log::warn!("{}, line {line}{more}: {problem}; skipped", path.display());
         }
         Ok(Self { lines })
     }

@@ -57,7 +57,7 @@ pub use gpu::{Gpu, memory_fraction};
 pub use graph::{Constant, Graph, Operation};
 pub use lists::{copy, global_norm, lerp};
 pub use machine::{OpenMp, has_amx, has_avx512, has_avx512_bf16, processor, tune_openmp};
-pub use operators::{Operator, Operators, Seen};
+pub use operators::{Extent, Operator, Operators};
 pub use optim::{Adam, Sgd, clear_grad, fused_adam, fused_sgd, set_grad};
 pub use reads::Reads;
 pub use recompute::recomputed;

@@ -21,14 +21,14 @@ pub struct Operator {
     /// Duration on this thread, to the microsecond.
     pub seconds: f64,
     /// First tensor that it returned.
-    pub output: Option<Seen>,
+    pub output: Option<Extent>,
     /// First two arguments, where they are tensors: a layer's input and weight.
-    pub inputs: [Option<Seen>; 2],
+    pub inputs: [Option<Extent>; 2],
 }
 
 /// Address, bytes and shape of a tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct Extent {
     /// Address of its values: as long as a tensor lives, no other is there.
     pub address: usize,
     /// Size of its values in bytes.
@@ -70,7 +70,7 @@ fn parse(line: &str) -> Option<Operator> {
         let mut numbers = parts.next()?.split(',');
         let (address, bytes) = numbers.next()?.split_once(':')?;
         let size = numbers.map(str::parse).collect::<Result<_, _>>().ok()?;
-        Some(Seen { address: address.parse().ok()?, bytes: bytes.parse().ok()?, size })
+        Some(Extent { address: address.parse().ok()?, bytes: bytes.parse().ok()?, size })
     };
     Some(Operator { name, seconds, output: tensor(), inputs: [tensor(), tensor()] })
 }

@@ -57,7 +57,7 @@ const PEERS: usize = 20;
 
 struct Bench {
     training: Training,
-    writer: checkpoint::Writer,
+    writer: checkpoint::BackgroundWriter,
     step: u64,
     folder: PathBuf,
     newest: PathBuf,
@@ -69,7 +69,7 @@ struct Bench {
 impl Bench {
     fn new(folder: &Path) -> Outcome<Self> {
         let config = Config { keep_last: 1, keep_best: false, ..Config::default() };
-        let writer = checkpoint::Writer::new(Store::new(folder.join("checkpoints"), &config));
+        let writer = checkpoint::BackgroundWriter::new(Store::new(folder.join("checkpoints"), &config));
         let mut training = Training::new()?;
         training.step()?;
         let mut bench = Self {

@@ -15,14 +15,14 @@ use tch::Tensor;
 const STRIDE: NonZeroU16 = NonZeroU16::new(2).unwrap();
 
 /// Confidence statistics and example predictions of one validation.
-pub struct Look {
+pub struct Details {
     /// Confidence statistics.
     pub detail: Detail,
     /// Predictions for the first, the worst and the best samples.
     pub gallery: Gallery,
 }
 
-impl Look {
+impl Details {
     /// Creates an empty look that keeps `first` first samples, and `extremes` of the worst and of the best.
     pub fn new(network: &Network, first: usize, extremes: usize) -> Result<Self, TorchError> {
         let detail = Detail::new(network.classes.len(), STRIDE, network.device)?;
@@ -35,7 +35,7 @@ pub struct Closer<'a> {
     /// Scores, which alone are the metric's result and state.
     pub scores: &'a mut Segmentation,
     /// Look at the network; None if not wanted.
-    pub look: Option<&'a mut Look>,
+    pub look: Option<&'a mut Details>,
 }
 
 impl Metric for Closer<'_> {
@@ -46,7 +46,7 @@ impl Metric for Closer<'_> {
     fn update(&mut self, loss: &Tensor, outputs: &Outputs, batch: &Batch) -> Result<(), BoxError> {
         let (outputs, targets) = (&outputs.prediction, &batch.targets);
         let counted = self.scores.count(loss, outputs, targets)?;
-        let Some(Look { detail, gallery }) = self.look.as_deref_mut() else { return Ok(()) };
+        let Some(Details { detail, gallery }) = self.look.as_deref_mut() else { return Ok(()) };
         detail.update(outputs, targets, &counted)?;
         gallery.update(&counted)
     }
@@ -77,7 +77,7 @@ pub struct Best {
     /// Confusion matrix of the validation.
     pub confusion: Confusion,
     /// Confidence statistics and examples.
-    pub look: Look,
+    pub look: Details,
     score: f64,
 }
 
@@ -88,7 +88,7 @@ impl Best {
         mode: Mode,
         score: f64,
         at: Progress,
-        (confusion, look): (Confusion, Look),
+        (confusion, look): (Confusion, Details),
     ) -> Option<Self> {
         let better = before.as_ref().is_none_or(|best| mode.prefers(score, best.score));
         if better && !score.is_nan() { Some(Self { at, confusion, look, score }) } else { before }

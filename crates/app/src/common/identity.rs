@@ -130,7 +130,7 @@ fn admit(path: &Path, differences: Vec<Difference>, allow: &[String]) -> Result<
         return Ok(passed);
     }
     Err(usage(format!(
-        "{} was trained with something else:\n  {}\nName another folder with --run, or start over with --resume never",
+        "{} was trained with a different configuration or data:\n  {}\nName another folder with --run, or start over with --resume never",
         path.display(),
         complaints.join("\n  ")
     )))
@@ -208,7 +208,10 @@ mod tests {
         let differences =
             [("train.epochs", "2", "3"), ("optimizer.learning_rate", "0.1", "0.2"), ("model.width", "4", "8")];
         let said = refusal(&differences, &[]).unwrap();
-        assert!(said.starts_with("runs/x/checkpoints/step-5 was trained with something else:\n"), "{said}");
+        assert!(
+            said.starts_with("runs/x/checkpoints/step-5 was trained with a different configuration or data:\n"),
+            "{said}"
+        );
         assert!(
             said.contains(
                 "\n  optimizer.learning_rate: 0.1 -> 0.2 (if it is meant: --allow optimizer.learning_rate)\n"

@@ -23,7 +23,7 @@ pub fn print(text: &str) -> Result<()> {
 pub fn show(text: &str) {
     match terminal::show(&terminal::clean(text)) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            log::warn!("All is done, but the result was not printed: writing to stdout: {error}");
+            log::warn!("Done, but the result was not printed: writing to stdout: {error}");
         }
         _ => {}
     }

@@ -110,10 +110,10 @@ impl Run {
     pub fn config(&self) -> Result<Config> {
         let folder = self.folder.display();
         if !self.is_there()? {
-            return Err(usage(format!("{folder} is no run folder: there is none of that name (app runs lists runs)")));
+            return Err(usage(format!("{folder} is not a run folder: it does not exist (app runs lists runs)")));
         }
         if !self.exists() {
-            return Err(usage(format!("{folder} is no run folder: it holds no config.json")));
+            return Err(usage(format!("{folder} is not a run folder: it holds no config.json")));
         }
         Config::read_saved(&self.config_file())
     }
@@ -132,7 +132,7 @@ impl Run {
             return Ok(());
         }
         Err(usage(format!(
-            "{} is there, without a training, and would be replaced: name another folder with --run, or rename the file",
+            "{} belongs to no run and would be replaced: name another folder with --run, or rename the file",
             file.display()
         )))
     }
@@ -166,7 +166,7 @@ impl Run {
         }
         let (checkpoint, folder) = (checkpoint.display(), self.folder.display());
         Err(usage(format!(
-            "{checkpoint} is not of the run in {folder}: name a new folder with --run, to leave that run alone"
+            "{checkpoint} does not belong to the run in {folder}: name a new folder with --run, to leave that run alone"
         )))
     }
 
@@ -177,7 +177,7 @@ impl Run {
         }
         let (checkpoint, folder) = (checkpoint.display(), self.folder.display());
         Err(usage(format!(
-            "{checkpoint} is not of the run in {folder}: leave out --run, for a checkpoint says how it was trained"
+            "{checkpoint} does not belong to the run in {folder}: leave out --run, for a checkpoint says how it was trained"
         )))
     }
 }

@@ -92,7 +92,7 @@ impl Targets {
             if let Some(input) = self.inputs.at(path) {
                 let input = input.display();
                 return Err(usage(format!(
-                    "{shown} is read, as {input}, and would be replaced: name another --output"
+                    "{shown} is an input ({input}) and would be replaced: name another --output"
                 )));
             }
             if !about.is_file() && !about.is_symlink() {
@@ -192,7 +192,7 @@ mod tests {
                 let mut targets = Targets::new(inputs, replace);
                 for written in ["pics/a.png", "pics/../pics/./a.png", "hard.png", "soft.png", "folder/a.png"] {
                     let error = says(targets.add(&path(written), Path::new("a")));
-                    assert!(error.contains("is read, as") && error.contains(read), "{written}: {error}");
+                    assert!(error.contains("is an input (") && error.contains(read), "{written}: {error}");
                 }
             }
         }

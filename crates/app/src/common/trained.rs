@@ -76,7 +76,7 @@ pub fn read(path: &Path) -> Result<Snapshot> {
         _ => usage(format!("the checkpoint {shown} cannot be read: {error}")),
     })?;
     if !about.is_dir() {
-        return Err(usage(format!("{shown} is no checkpoint but a file: {name_one}")));
+        return Err(usage(format!("{shown} is a file, not a checkpoint: {name_one}")));
     }
     match path.join(checkpoint::MANIFEST).symlink_metadata() {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -84,9 +84,9 @@ pub fn read(path: &Path) -> Result<Snapshot> {
     }
     let holds = |name: &str| path.join(name).exists();
     Err(usage(match () {
-        () if holds("config.json") => format!("{shown} is no checkpoint but a run: name it with --run, or {name_one}"),
+        () if holds("config.json") => format!("{shown} is a run, not a checkpoint: name it with --run, or {name_one}"),
         () if holds(::saved::DESCRIPTION) => {
-            format!("{shown} is no checkpoint but a saved network: name it with --model, or {name_one}")
+            format!("{shown} is a saved network, not a checkpoint: name it with --model, or {name_one}")
         }
         () => format!("{shown} is no checkpoint, for it has no {}: {name_one}", checkpoint::MANIFEST),
     }))

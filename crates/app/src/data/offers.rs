@@ -31,7 +31,7 @@ pub fn offers(train: &Statistics, config: &Config) -> Vec<String> {
     let absent: Vec<&str> =
         train.classes.iter().filter(|class| class.weight.is_none()).map(|class| &*class.name).collect();
     if !absent.is_empty() {
-        lines.push(format!("  (no mask shows {}, so 1 stands in the place of a weight)", listed(absent, NAMED)));
+        lines.push(format!("  (no mask shows {}, so 1 is written for its weight)", listed(absent, NAMED)));
     }
     if train.std.iter().any(|std| *std < LEAST_STD) {
         lines.push("  (a channel that is the same everywhere has 1 in the place of its standard deviation)".into());

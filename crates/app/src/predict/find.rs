@@ -136,7 +136,7 @@ impl Found {
         let counts = [(self.others, "other file"), (self.predictions, "earlier prediction")];
         let counts: Vec<String> =
             counts.iter().filter(|(count, _)| *count > 0).map(|(n, what)| plural(*n, what)).collect();
-        if counts.is_empty() { String::new() } else { format!("; passed over {}", counts.join(" and ")) }
+        if counts.is_empty() { String::new() } else { format!("; skipped {}", counts.join(" and ")) }
     }
 
     /// Reports the files that cannot be read, each with its reason.
@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(found.pictures["deep/b"], Picture { file: path("p/deep/b"), base: "deep/b".into(), size: [2, 3] });
         let broken: Vec<_> = found.broken.iter().map(|broken| broken.name.as_str()).collect();
         assert_eq!(broken, ["empty", "page", "x", "notes", "gone"]);
-        assert_eq!((found.others, found.passed_over()), (1, "; passed over 1 other file".into()));
+        assert_eq!((found.others, found.passed_over()), (1, "; skipped 1 other file".into()));
         fs::create_dir(path("none")).unwrap();
         assert!(find(&[path("none")]).unwrap_err().to_string().starts_with("no image in "));
         fs::create_dir(path("q")).unwrap();

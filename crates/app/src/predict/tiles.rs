@@ -3,7 +3,7 @@
 
 use super::find::{Picture, Pictures};
 use super::outputs::Rows;
-use super::writer::{Image, Work, Writer};
+use super::writer::{Image, MapWriter, Work};
 use crate::common::output;
 use anyhow::{Error, Result};
 use contract::{BoxError, TorchError, caught};
@@ -34,7 +34,7 @@ pub struct InTiles<'a> {
 
 /// Message of the reading thread, image by image.
 enum Read {
-    Image(Image, Seen),
+    Image(Image, View),
     /// The next rows of the network's input, `W×C` bytes each.
     Rows(Vec<u8>),
     Broken(Passed),
@@ -42,7 +42,7 @@ enum Read {
 
 /// The network's view of an image.
 #[derive(Clone, Copy)]
-struct Seen {
+struct View {
     /// Height and width of the whole view.
     size: [u32; 2],
     /// Part that shows the image.
@@ -51,7 +51,7 @@ struct Seen {
 
 impl InTiles<'_> {
     /// Predicts `pictures` and returns those that cannot be read. Calls `told` after each.
-    pub fn predict(&self, pictures: &Pictures, writer: &Writer, mut told: impl FnMut()) -> Result<Vec<Passed>> {
+    pub fn predict(&self, pictures: &Pictures, writer: &MapWriter, mut told: impl FnMut()) -> Result<Vec<Passed>> {
         thread::scope(|scope| {
             let (sender, receiver) = sync_channel(QUEUE);
             let Self { scaled, channels, orientation, .. } = *self;
@@ -76,7 +76,7 @@ impl InTiles<'_> {
     }
 
     /// Predicts an image whose rows follow in `parts`. Returns it as unreadable if not all of them come.
-    fn image(&self, image: Image, seen: Seen, parts: &Receiver<Read>, writer: &Writer) -> Result<Option<Passed>> {
+    fn image(&self, image: Image, seen: View, parts: &Receiver<Read>, writer: &MapWriter) -> Result<Option<Passed>> {
         let size = seen.size.map(i64::from);
         let [height, width] = image.size;
         let as_it_is = seen.size == image.size && seen.part == Rectangle { top: 0, left: 0, height, width };
@@ -143,7 +143,7 @@ impl Reader<'_> {
         let mut strips = Strips::open(&picture.file, self.channels, self.orientation)?;
         let [height, width] = strips.size();
         let image = Image { size: [height, width], ..Image::of(name, picture) };
-        let seen = Seen { size: [height, width], part: Rectangle { top: 0, left: 0, height, width } };
+        let seen = View { size: [height, width], part: Rectangle { top: 0, left: 0, height, width } };
         let mut wanted = self.sender.send(Read::Image(image, seen)).is_ok();
         for first in (0..height).step_by(ROWS as usize) {
             if !wanted {
@@ -160,7 +160,7 @@ impl Reader<'_> {
     fn scaled(&self, name: &str, picture: &Picture, images: &Images, index: u64) -> Result<bool, data::Error> {
         let mut sample = Sample::default();
         images.load(index, &mut sample)?;
-        let seen = Seen { size: sample.size, part: images.rectangle(picture.size)? };
+        let seen = View { size: sample.size, part: images.rectangle(picture.size)? };
         let wanted = self.sender.send(Read::Image(Image::of(name, picture), seen)).is_ok();
         Ok(wanted && self.sender.send(Read::Rows(sample.image)).is_ok())
     }

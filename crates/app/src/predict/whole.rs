@@ -2,7 +2,7 @@
 
 use super::find::{Picture, Pictures};
 use super::outputs::Rows;
-use super::writer::{Image, Work, Writer};
+use super::writer::{Image, MapWriter, Work};
 use crate::common::output;
 use anyhow::{Context, Result};
 use contract::Plain;
@@ -24,7 +24,7 @@ pub struct Whole<'a> {
 
 impl Whole<'_> {
     /// Predicts `pictures` and returns those that cannot be read. Calls `told` after each.
-    pub fn predict(&self, pictures: &Pictures, writer: &Writer, mut told: impl FnMut()) -> Result<Vec<Passed>> {
+    pub fn predict(&self, pictures: &Pictures, writer: &MapWriter, mut told: impl FnMut()) -> Result<Vec<Passed>> {
         let data = self.data;
         let loader = LoaderConfig { max_skipped: pictures.len() as u64, ..data.loader().clone() };
         let pipeline = data.pipeline(Split::Validation);
@@ -46,7 +46,7 @@ impl Whole<'_> {
     }
 
     /// Hands over the probabilities at the image's size.
-    fn write(&self, prediction: &Prediction, picture: &Picture, writer: &Writer) -> Result<()> {
+    fn write(&self, prediction: &Prediction, picture: &Picture, writer: &MapWriter) -> Result<()> {
         let part = self.images.rectangle(picture.size)?;
         writer.send(Work::Image(Image::of(&prediction.name, picture)))?;
         Enlarger::new(part, picture.size)

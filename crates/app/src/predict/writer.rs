@@ -42,11 +42,11 @@ impl Image {
 }
 
 /// Handle of the writing thread.
-pub struct Writer {
+pub struct MapWriter {
     sender: SyncSender<Work>,
 }
 
-impl Writer {
+impl MapWriter {
     /// Sends work to the writing thread; blocks while too much is waiting.
     pub fn send(&self, work: Work) -> Result<()> {
         self.sender.send(work).map_err(|_| anyhow!("nothing can be written any more"))
@@ -56,12 +56,12 @@ impl Writer {
 /// Runs `predict`, and `consume` in another thread, which receives what `predict` sends.
 pub fn beside<T, C: Send>(
     consume: impl FnOnce(Receiver<Work>) -> Result<C> + Send,
-    predict: impl FnOnce(&Writer) -> Result<T>,
+    predict: impl FnOnce(&MapWriter) -> Result<T>,
 ) -> Result<(T, C)> {
     thread::scope(|scope| {
         let (sender, receiver) = sync_channel(QUEUE);
         let consuming = scope.spawn(|| consume(receiver));
-        let predicted = predict(&Writer { sender });
+        let predicted = predict(&MapWriter { sender });
         // A failure of `consume` makes `predict` fail too, so its error comes first.
         let consumed = consuming.join().unwrap_or_else(|panic| resume_unwind(panic))?;
         Ok((predicted?, consumed))

@@ -1,7 +1,7 @@
 //! Writes the part of the log that is for TensorBoard alone: pictures, distributions, curves, and a description of the
 //! run.
 
-use crate::common::closer::{self, Best, Look, Shown};
+use crate::common::closer::{self, Best, Details, Shown};
 use crate::common::config::{Config, flat};
 use crate::common::network::Network;
 use crate::common::output;
@@ -76,13 +76,13 @@ impl<'p> Pictures<'p> {
     }
 
     /// Returns an empty look for the next validation, if TensorBoard or the report needs one.
-    pub fn look(&self, session: &Session) -> Result<Option<Look>> {
+    pub fn look(&self, session: &Session) -> Result<Option<Details>> {
         let summary = &self.config.summary;
         let first = usize::try_from(session.summary().samples())?;
         Ok(match (summary.tensorboard, summary.report) {
             (false, false) => None,
-            (true, false) => Some(Look::new(self.network, first, first)?),
-            (_, true) => Some(Look::new(self.network, first, first.max(SAMPLES))?),
+            (true, false) => Some(Details::new(self.network, first, first)?),
+            (_, true) => Some(Details::new(self.network, first, first.max(SAMPLES))?),
         })
     }
 
@@ -94,7 +94,7 @@ impl<'p> Pictures<'p> {
         session: &mut Session,
         at: Progress,
         confusion: Confusion,
-        look: Option<Look>,
+        look: Option<Details>,
     ) -> Result<()> {
         if let Some(look) = look {
             self.write(session, at, &look)?;
@@ -105,7 +105,7 @@ impl<'p> Pictures<'p> {
         self.histograms(session, at)
     }
 
-    fn write(&mut self, session: &mut Session, at: Progress, Look { detail, gallery }: &Look) -> Result<()> {
+    fn write(&mut self, session: &mut Session, at: Progress, Details { detail, gallery }: &Details) -> Result<()> {
         if !self.config.summary.tensorboard {
             return Ok(());
         }

@@ -60,7 +60,9 @@ pub fn run(rejected: &Path, changes: &[String]) -> Result<ExitCode> {
         lines.push(format!("the first of them        {first}"));
     }
     lines.push(match loss.is_finite() && broken.is_empty() {
-        true => "All is finite this time: the trouble does not come from this batch and these weights alone.".into(),
+        true => {
+            "Everything is finite this time: the trouble does not come from this batch and these weights alone.".into()
+        }
         false => format!("As in the run, where the loss was {}.", about["loss"].as_str().unwrap_or("unknown")),
     });
     output::print(&lines.join("\n"))?;

@@ -1,7 +1,7 @@
 //! A run folder that is moved, removed or replaced while checkpoints are written.
 
 use super::{names, snapshot, store};
-use crate::{Config, Permit, Store, Writer, load};
+use crate::{BackgroundWriter, Config, Permit, Store, load};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,7 +45,7 @@ fn a_run_that_was_moved_is_not_made_again_and_what_lies_in_its_place_is_left_alo
     store.tidy(&run.join("checkpoints/step-0000000099"));
     assert_eq!(names(&run.join("checkpoints")), before);
     assert_eq!(steps(&other), [10]);
-    let mut writer = Writer::new(store);
+    let mut writer = BackgroundWriter::new(store);
     writer.save(snapshot(30, 0.5));
     assert_eq!(writer.wait().unwrap().unwrap_err().to_string(), "the run was moved");
     assert_eq!(names(&run.join("checkpoints")), before);

@@ -1,7 +1,7 @@
 //! Checks of the disk before the first step.
 
 use super::{copy, names, snapshot, store};
-use crate::{Config, Error, Room, Store, readable};
+use crate::{Config, Error, Space, Store, readable};
 use std::fs;
 
 #[test]
@@ -89,7 +89,7 @@ fn sizes_are_readable() {
     let sizes = [0, 999, 1000, 1234, 999_949, 999_950, 370_200_000, 1_500_000_000, u64::MAX];
     let read = ["0 B", "999 B", "1.0 kB", "1.2 kB", "999.9 kB", "1.0 MB", "370.2 MB", "1.5 GB", "18.4 EB"];
     assert_eq!(sizes.map(readable), read);
-    let room = Room { checkpoint: 370_200_000, free: 60_000_000_000, needed: 1_850_000_000 };
+    let room = Space { checkpoint: 370_200_000, free: 60_000_000_000, needed: 1_850_000_000 };
     let text = "a checkpoint takes 370.2 MB, the run needs 1.9 GB more for them, the disk has 60.0 GB left";
     assert_eq!(room.to_string(), text);
 }

@@ -1,7 +1,7 @@
 //! The outcome of every checkpoint is returned exactly once, whatever it is.
 
 use super::{assert_same, names, same, snapshot, store};
-use crate::{Config, Error, Saved, Snapshot, Writer, load};
+use crate::{BackgroundWriter, Config, Error, Saved, Snapshot, load};
 use contract::StateDict;
 use std::{
     fs,
@@ -17,9 +17,9 @@ fn step(outcome: Outcome) -> u64 {
     outcome.unwrap().unwrap().step
 }
 
-fn writer() -> (tempfile::TempDir, Writer) {
+fn writer() -> (tempfile::TempDir, BackgroundWriter) {
     let (folder, store) = store(&Config::default());
-    (folder, Writer::new(store))
+    (folder, BackgroundWriter::new(store))
 }
 
 /// Returns a snapshot that takes a while to write: 32 MiB.
@@ -109,7 +109,7 @@ fn a_thread_that_panics_or_does_not_start_is_an_error() {
 #[test]
 fn dropping_waits() {
     let (_folder, store) = store(&Config::default());
-    let mut writer = Writer::new(store.clone());
+    let mut writer = BackgroundWriter::new(store.clone());
     writer.save(large(10));
     drop(writer);
     assert_same(&store.newest().unwrap().0.unwrap().1, &large(10));

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 const NEAR: u32 = 24;
 
 /// A sample and what later comparisons need of it; `None` for one that could not be decoded.
-pub(super) struct Seen {
+pub(super) struct Compared {
     pub(super) split: Split,
     pub(super) name: String,
     pub(super) prints: Option<Prints>,
@@ -26,8 +26,9 @@ struct Picture<'a> {
 }
 
 /// Finds all duplicates: the same picture twice, across splits, with different masks, or nearly the same.
-pub(super) fn find<'a>(seen: &'a [Seen]) -> Vec<Finding> {
-    let picture = |seen: &'a Seen| Some(Picture { split: seen.split, name: &seen.name, prints: seen.prints.as_ref()? });
+pub(super) fn find<'a>(seen: &'a [Compared]) -> Vec<Finding> {
+    let picture =
+        |seen: &'a Compared| Some(Picture { split: seen.split, name: &seen.name, prints: seen.prints.as_ref()? });
     let pictures: Vec<Picture> = seen.iter().filter_map(picture).collect();
     let mut groups: BTreeMap<[u8; 32], Vec<usize>> = BTreeMap::new();
     for (place, picture) in pictures.iter().enumerate() {

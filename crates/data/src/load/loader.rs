@@ -53,7 +53,7 @@ struct Source {
     device: Device,
     skipped: Arc<Skipped>,
     /// Work buffers that no thread is using: never more than there were threads at once.
-    rooms: Mutex<Vec<Room>>,
+    workspaces: Mutex<Vec<Workspace>>,
     /// Unused tensors for whole batches, allocated by the thread that takes the batches.
     empty: Mutex<Vec<[Tensor; 2]>>,
     batch_size: i64,
@@ -78,7 +78,7 @@ impl Moving {
 }
 
 /// Work buffers of a thread.
-struct Room {
+struct Workspace {
     buffers: Buffers,
     /// `N×H×W×C`
     images: Vec<u8>,
@@ -126,7 +126,7 @@ impl Loader {
             seed,
             device,
             skipped,
-            rooms: Mutex::default(),
+            workspaces: Mutex::default(),
             empty: Mutex::default(),
             batch_size,
             moving: Arc::default(),
@@ -217,34 +217,34 @@ impl Input for Loader {
 
 impl Source {
     fn block(&self, indices: impl Iterator<Item = u64>, epoch: u64) -> Result<Block, Error> {
-        let room = self.rooms.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut room = match room {
-            Some(room) => room,
-            None => Room {
+        let workspace = self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut workspace = match workspace {
+            Some(workspace) => workspace,
+            None => Workspace {
                 buffers: Buffers::default(),
                 images: Vec::new(),
                 targets: Target::default(),
                 converter: self.converter().map_err(|error| torch(&[], error))?,
             },
         };
-        let block = self.fill(&mut room, indices, epoch)?;
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner).push(room);
+        let block = self.fill(&mut workspace, indices, epoch)?;
+        self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
         Ok(block)
     }
 
-    fn fill(&self, room: &mut Room, indices: impl Iterator<Item = u64>, epoch: u64) -> Result<Block, Error> {
-        let Room { buffers, images, targets, converter } = room;
+    fn fill(&self, workspace: &mut Workspace, indices: impl Iterator<Item = u64>, epoch: u64) -> Result<Block, Error> {
+        let Workspace { buffers, images, targets, converter } = workspace;
         let form = self.dataset.targets();
         images.clear();
         form.fill_unknown(targets, 0);
         // Reserved with an error: lack of memory must not end the program.
         let area = pixels(self.pipeline.size) * indices.size_hint().0.max(1);
         let bytes = area * self.dataset.channels() as usize;
-        let room = images.try_reserve(bytes).and_then(|()| match targets {
+        let workspace = images.try_reserve(bytes).and_then(|()| match targets {
             Target::Classes(ids) => ids.try_reserve(area),
             Target::Values(values) => values.try_reserve(area * form.planes()),
         });
-        room.map_err(|_| Error::OutOfMemory { bytes: (bytes + area * form.bytes()) as u64 })?;
+        workspace.map_err(|_| Error::OutOfMemory { bytes: (bytes + area * form.bytes()) as u64 })?;
         let (mut names, mut broken) = (Vec::with_capacity(indices.size_hint().0), Vec::new());
         for index in indices {
             let name = self.dataset.name(index);
@@ -267,8 +267,8 @@ impl Source {
             names.push(BLANK.into());
         }
         let empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let tensors = empty.map_or_else(|| converter.room(self.shape()), Ok);
-        let tensors = tensors.and_then(|room| converter.on_host(images, targets, names.len() as i64, room));
+        let tensors = empty.map_or_else(|| converter.workspace(self.shape()), Ok);
+        let tensors = tensors.and_then(|workspace| converter.on_host(images, targets, names.len() as i64, workspace));
         let tensors = tensors.map_err(|error| torch(&names, error))?;
         Ok(Block { names, tensors, broken })
     }
@@ -287,7 +287,7 @@ impl Source {
     fn make_room(&self, converter: &Converter, ahead: usize) -> Result<(), TorchError> {
         let mut empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner);
         while empty.len() < ahead {
-            empty.push(converter.room(self.shape())?);
+            empty.push(converter.workspace(self.shape())?);
         }
         Ok(())
     }

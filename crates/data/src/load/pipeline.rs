@@ -9,7 +9,7 @@ use crate::transform::Transform;
 use crate::transform::crop::{RandomCrop, window};
 use crate::transform::patch::paste;
 use crate::transform::random::Random;
-use crate::transform::room::Room;
+use crate::transform::scratch::Scratch;
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -63,7 +63,7 @@ pub(crate) struct Buffers {
     /// The sample pasted over it.
     partner: Sample,
     /// Work buffers of transforms.
-    room: Room,
+    scratch: Scratch,
 }
 
 impl Pipeline {
@@ -102,10 +102,10 @@ impl Pipeline {
         [seed, epoch]: [u64; 2],
         buffers: &mut Buffers,
     ) -> Result<(), Error> {
-        let Buffers { sample, partner, room } = buffers;
-        room.values = dataset.targets().values();
-        self.vary(dataset, [seed, epoch, index], &self.transforms, sample, Some(partner), room)?;
-        fit(sample, room, self.size);
+        let Buffers { sample, partner, scratch } = buffers;
+        scratch.values = dataset.targets().values();
+        self.vary(dataset, [seed, epoch, index], &self.transforms, sample, Some(partner), scratch)?;
+        fit(sample, scratch, self.size);
         Ok(())
     }
 
@@ -118,20 +118,20 @@ impl Pipeline {
         transforms: &[Transform],
         sample: &mut Sample,
         mut partner: Option<&mut Sample>,
-        room: &mut Room,
+        scratch: &mut Scratch,
     ) -> Result<(), Error> {
         dataset.load(index, sample)?;
         check_sample(dataset, index, sample)?;
         for (position, transform) in transforms.iter().enumerate() {
             let mut random = Random::of_transform(seed, position as u64, epoch, index);
             let Transform::CutMix(mix) = transform else {
-                transform.apply(sample, room, self.size, &mut random)?;
+                transform.apply(sample, scratch, self.size, &mut random)?;
                 continue;
             };
             let Some(partner) = partner.as_deref_mut() else { continue };
             if let Some((other, place)) = mix.draw(sample.size, index, dataset.len(), &mut random) {
-                self.vary(dataset, [seed, epoch, other], &transforms[..position], partner, None, room)?;
-                fit(partner, room, sample.size);
+                self.vary(dataset, [seed, epoch, other], &transforms[..position], partner, None, scratch)?;
+                fit(partner, scratch, sample.size);
                 paste(sample, partner, place);
             }
         }
@@ -140,9 +140,9 @@ impl Pipeline {
 }
 
 /// Crops or pads `sample` at its centre to `size`.
-fn fit(sample: &mut Sample, room: &mut Room, size: [u32; 2]) {
+fn fit(sample: &mut Sample, scratch: &mut Scratch, size: [u32; 2]) {
     let start = [0, 1].map(|axis| sample.size[axis].saturating_sub(size[axis]) / 2);
-    window(sample, room, size, start);
+    window(sample, scratch, size, start);
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::load::{IGNORE, Interpolation, Sample, Target, Values, pixels, planes, planes_mut};
 use crate::transform::bounds::{interval, share, within};
 use crate::transform::random::Random;
-use crate::transform::room::{Room, channels};
+use crate::transform::scratch::{Scratch, channels};
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -53,14 +53,14 @@ impl Affine {
         share("probability", self.probability)
     }
 
-    pub(super) fn apply(&self, sample: &mut Sample, room: &mut Room, random: &mut Random) {
+    pub(super) fn apply(&self, sample: &mut Sample, scratch: &mut Scratch, random: &mut Random) {
         if !random.chance(self.probability) {
             return;
         }
         let [rotate, shear] = [self.rotate, self.shear].map(|most| random.between(-most, most));
         let scale = random.between(self.scale[0], self.scale[1]);
         let [down, right] = sample.size.map(|side| random.between(-self.translate, self.translate) * side as f32);
-        warp(sample, room, inverse(rotate.into(), shear.into(), scale.into(), [down.into(), right.into()]));
+        warp(sample, scratch, inverse(rotate.into(), shear.into(), scale.into(), [down.into(), right.into()]));
     }
 }
 
@@ -76,8 +76,8 @@ pub(super) fn inverse(rotate: f64, shear: f64, scale: f64, [down, right]: [f64; 
 }
 
 /// Takes every pixel from the place that `matrix` maps it to.
-pub(super) fn warp(sample: &mut Sample, room: &mut Room, matrix: Matrix) {
-    let (size, Room { spare, values, .. }) = (sample.size, room);
+pub(super) fn warp(sample: &mut Sample, scratch: &mut Scratch, matrix: Matrix) {
+    let (size, Scratch { spare, values, .. }) = (sample.size, scratch);
     spare.size = size;
     spare.image.resize(sample.image.len(), 0);
     let channels = channels(sample);

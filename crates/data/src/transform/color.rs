@@ -3,7 +3,7 @@
 use crate::load::Sample;
 use crate::transform::bounds::{interval, share, within};
 use crate::transform::random::Random;
-use crate::transform::room::channels;
+use crate::transform::scratch::channels;
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -6,7 +6,7 @@ use crate::load::{IGNORE, Sample, Target, pixels, planes, planes_mut, refill};
 use crate::transform::bounds::{interval, share};
 use crate::transform::random::Random;
 use crate::transform::resize::{Placement, Rectangle};
-use crate::transform::room::{Room, channels};
+use crate::transform::scratch::{Scratch, channels};
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -66,12 +66,12 @@ impl RandomResizedCrop {
     pub(super) fn apply(
         &self,
         sample: &mut Sample,
-        room: &mut Room,
+        scratch: &mut Scratch,
         size: [u32; 2],
         random: &mut Random,
     ) -> Result<(), Error> {
         if random.chance(self.probability) {
-            resized(sample, room, self.draw(sample.size, random), size)
+            resized(sample, scratch, self.draw(sample.size, random), size)
         } else {
             Ok(())
         }
@@ -135,7 +135,7 @@ impl RandomCrop {
     pub(super) fn apply(
         &self,
         sample: &mut Sample,
-        room: &mut Room,
+        scratch: &mut Scratch,
         size: [u32; 2],
         random: &mut Random,
     ) -> Result<(), Error> {
@@ -161,7 +161,7 @@ impl RandomCrop {
                 }
             }
         }
-        window(sample, room, size, [best.top, best.left]);
+        window(sample, scratch, size, [best.top, best.left]);
         Ok(())
     }
 }
@@ -181,12 +181,12 @@ fn count(sample: &Sample, part: Rectangle, class: u8) -> usize {
 
 /// Crops a piece of `size` from `sample`, beginning at row and column `start`. Along a side that is shorter than the
 /// piece's, takes the whole sample and pads it at both ends: the image with black, the target with unknown pixels.
-pub(crate) fn window(sample: &mut Sample, room: &mut Room, size: [u32; 2], start: [u32; 2]) {
+pub(crate) fn window(sample: &mut Sample, scratch: &mut Scratch, size: [u32; 2], start: [u32; 2]) {
     let from = sample.size;
     if from == size {
         return;
     }
-    let (each, spare) = (channels(sample), &mut room.spare);
+    let (each, spare) = (channels(sample), &mut scratch.spare);
     let window = Window { from, size, start };
     spare.size = size;
     refill(&mut spare.image, pixels(size) * each, 0);
@@ -199,7 +199,7 @@ pub(crate) fn window(sample: &mut Sample, room: &mut Room, size: [u32; 2], start
         }
         Target::Values(values) => {
             let to = spare.target.values_mut();
-            refill(to, planes(values, from).len() * pixels(size), room.values.fill);
+            refill(to, planes(values, from).len() * pixels(size), scratch.values.fill);
             for (from, to) in planes(values, from).zip(planes_mut(to, size)) {
                 window.copy(from, to, 1);
             }
@@ -234,13 +234,18 @@ impl Window {
 }
 
 /// Resizes a part of `sample` to `size`. Pixels outside the part have no influence.
-pub(super) fn resized(sample: &mut Sample, room: &mut Room, part: Rectangle, size: [u32; 2]) -> Result<(), Error> {
+pub(super) fn resized(
+    sample: &mut Sample,
+    scratch: &mut Scratch,
+    part: Rectangle,
+    size: [u32; 2],
+) -> Result<(), Error> {
     let from = [part.height, part.width];
     if from == size {
-        window(sample, room, size, [part.top, part.left]);
+        window(sample, scratch, size, [part.top, part.left]);
         return Ok(());
     }
-    let Room { spare, scaler, values, .. } = room;
+    let Scratch { spare, scaler, values, .. } = scratch;
     let place = Placement::filling(size);
     scaler.part_of_image(&sample.image, sample.size, part, channels(sample) as u32, place, &mut spare.image)?;
     scaler.part_of_target(&sample.target, sample.size, part, *values, place, &mut spare.target);

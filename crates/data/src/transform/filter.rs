@@ -3,7 +3,7 @@
 use crate::load::Sample;
 use crate::transform::bounds::{interval, share, within};
 use crate::transform::random::Random;
-use crate::transform::room::{Room, channels};
+use crate::transform::scratch::{Scratch, channels};
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -47,15 +47,15 @@ impl GaussianBlur {
         share("probability", self.probability)
     }
 
-    pub(super) fn apply(&self, sample: &mut Sample, room: &mut Room, random: &mut Random) {
+    pub(super) fn apply(&self, sample: &mut Sample, scratch: &mut Scratch, random: &mut Random) {
         if random.chance(self.probability) {
-            blur(sample, room, random.between(self.sigma[0], self.sigma[1]));
+            blur(sample, scratch, random.between(self.sigma[0], self.sigma[1]));
         }
     }
 }
 
 /// Blurs an image, with a standard deviation of 0.1 to 10 pixels.
-pub(super) fn blur(sample: &mut Sample, room: &mut Room, sigma: f32) {
+pub(super) fn blur(sample: &mut Sample, scratch: &mut Scratch, sigma: f32) {
     let channels = channels(sample);
     let [height, width] = sample.size.map(|side| side as usize);
     let (row_len, radius) = (width * channels, ((3.0 * sigma).ceil() as usize).min(MOST_WEIGHTS - 1));
@@ -63,13 +63,13 @@ pub(super) fn blur(sample: &mut Sample, room: &mut Room, sigma: f32) {
     let weights = &weights[..=radius];
     // One row: blurred vertically, then mirrored at both ends, then blurred horizontally.
     let edge = radius * channels;
-    room.rows.resize(2 * (row_len + edge), 0.0);
-    let (padded, sums) = room.rows.split_at_mut(row_len + 2 * edge);
+    scratch.rows.resize(2 * (row_len + edge), 0.0);
+    let (padded, sums) = scratch.rows.split_at_mut(row_len + 2 * edge);
     let sums = &mut sums[..row_len];
-    room.spare.image.resize(sample.image.len(), 0);
+    scratch.spare.image.resize(sample.image.len(), 0);
     let image = &sample.image;
     let source = |row: isize| &image[mirrored(row, height) * row_len..][..row_len];
-    for (row, to) in room.spare.image.chunks_exact_mut(row_len).enumerate() {
+    for (row, to) in scratch.spare.image.chunks_exact_mut(row_len).enumerate() {
         let row = row as isize;
         let inner = &mut padded[edge..edge + row_len];
         inner.iter_mut().zip(source(row)).for_each(|(sum, value)| *sum = weights[0] * f32::from(*value));
@@ -97,7 +97,7 @@ pub(super) fn blur(sample: &mut Sample, room: &mut Room, sigma: f32) {
         }
         to.iter_mut().zip(&*sums).for_each(|(value, sum)| *value = *sum as u8);
     }
-    std::mem::swap(&mut sample.image, &mut room.spare.image);
+    std::mem::swap(&mut sample.image, &mut scratch.spare.image);
 }
 
 /// Returns the weights at 0, 1, 2, … pixels from the centre: exp(-(x / sigma)² / 2), normalised so that the whole

@@ -1,7 +1,7 @@
 //! Mirroring and quarter turns: every pixel keeps its value.
 
 use crate::load::{Sample, Target, pixels, planes, planes_mut};
-use crate::transform::room::channels;
+use crate::transform::scratch::channels;
 
 /// Side of the squares that are turned at once, in pixels, so that their memory stays in the nearest cache.
 const TILE: usize = 16;

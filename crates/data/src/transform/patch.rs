@@ -4,7 +4,7 @@ use crate::load::{IGNORE, Sample, Target, planes, planes_mut};
 use crate::transform::bounds::{interval, share};
 use crate::transform::random::Random;
 use crate::transform::resize::Rectangle;
-use crate::transform::room::channels;
+use crate::transform::scratch::channels;
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -100,8 +100,8 @@ fn samples_are_moved_as_scipy_and_torchvision_move_them() {
         let [rotate, shear, scale, down, right] = *draw;
         let matrix = inverse(rotate, shear, scale, [down, right]);
         let (mut sample, mut grey) = (reference.sample(), reference.grey());
-        warp(&mut sample, &mut Room::default(), matrix);
-        warp(&mut grey, &mut Room::default(), matrix);
+        warp(&mut sample, &mut Scratch::default(), matrix);
+        warp(&mut grey, &mut Scratch::default(), matrix);
         let off = worst(&sample.image, &bytes(image));
         assert!(off <= 1, "{draw:?}: off by {off}");
         assert_eq!(sample.target.classes(), bytes(mask), "{draw:?}");
@@ -113,9 +113,9 @@ fn samples_are_moved_as_scipy_and_torchvision_move_them() {
 fn images_are_blurred_as_torchvision_and_scipy_blur_them() {
     let reference = reference();
     for Blurred { sigma, image } in &reference.blur {
-        let (mut sample, mut grey, mut room) = (reference.sample(), reference.grey(), Room::default());
-        blur(&mut sample, &mut room, *sigma);
-        blur(&mut grey, &mut room, *sigma);
+        let (mut sample, mut grey, mut scratch) = (reference.sample(), reference.grey(), Scratch::default());
+        blur(&mut sample, &mut scratch, *sigma);
+        blur(&mut grey, &mut scratch, *sigma);
         let off = worst(&sample.image, &bytes(image));
         assert!(off <= 1, "{sigma}: off by {off}");
         assert_eq!((first(&sample.image), sample.target.classes()), (grey.image, &*bytes(&reference.mask)));
@@ -127,9 +127,9 @@ fn parts_are_resized_as_torchvision_and_pillow_resize_them() {
     let reference = reference();
     for Cropped { part: [top, left, height, width], size, image, mask } in &reference.crops {
         let part = Rectangle { top: *top, left: *left, height: *height, width: *width };
-        let (mut sample, mut grey, mut room) = (reference.sample(), reference.grey(), Room::default());
-        resized(&mut sample, &mut room, part, *size).unwrap();
-        resized(&mut grey, &mut room, part, *size).unwrap();
+        let (mut sample, mut grey, mut scratch) = (reference.sample(), reference.grey(), Scratch::default());
+        resized(&mut sample, &mut scratch, part, *size).unwrap();
+        resized(&mut grey, &mut scratch, part, *size).unwrap();
         let off = worst(&sample.image, &bytes(image));
         assert!(off <= 1, "{part:?}: off by {off}");
         assert_eq!((sample.target.classes(), sample.size), (&*bytes(mask), *size), "{part:?}");
@@ -196,10 +196,10 @@ fn image_and_mask_move_together() {
         json!({"kind": "random_crop"}),
         json!({"kind": "affine", "rotate": 180, "shear": 20, "scale": [0.7, 1.5], "translate": 0.3}),
     ] {
-        let mut room = Room::default();
+        let mut scratch = Scratch::default();
         for index in 0..20 {
             let mut sample = map([56, 64]);
-            parse(config.clone()).apply(&mut sample, &mut room, [60, 48], &mut stream(index)).unwrap();
+            parse(config.clone()).apply(&mut sample, &mut scratch, [60, 48], &mut stream(index)).unwrap();
             let mut known = 0;
             for place in inner(&sample) {
                 known += 1;
@@ -227,17 +227,17 @@ fn a_probability_of_0_changes_nothing_and_1_always_something() {
         "gaussian_noise",
         "coarse_dropout",
     ] {
-        let mut room = Room::default();
+        let mut scratch = Scratch::default();
         for index in 0..50 {
-            let changed = |probability: f32, room: &mut Room| {
+            let changed = |probability: f32, scratch: &mut Scratch| {
                 let mut sample = map([40, 40]);
                 let transform = parse(json!({"kind": kind, "probability": probability}));
-                transform.apply(&mut sample, room, [40, 40], &mut stream(index)).unwrap();
+                transform.apply(&mut sample, scratch, [40, 40], &mut stream(index)).unwrap();
                 sample != map([40, 40])
             };
-            assert!(!changed(0.0, &mut room), "{kind}");
+            assert!(!changed(0.0, &mut scratch), "{kind}");
             // A blur of a tenth of a pixel, or noise of a thousandth of a level, rounds to nothing.
-            assert!(changed(1.0, &mut room) || kind.starts_with("gaussian"), "{kind} {index}");
+            assert!(changed(1.0, &mut scratch) || kind.starts_with("gaussian"), "{kind} {index}");
         }
     }
 }
@@ -247,7 +247,7 @@ fn half_of_the_samples_are_mirrored_and_each_always_the_same_way() {
     let mirrored = |epoch, index| {
         let mut sample = flip::tests::marked();
         let mut random = Random::of_transform(5, 0, epoch, index);
-        usual()[0].apply(&mut sample, &mut Room::default(), [2, 3], &mut random).unwrap();
+        usual()[0].apply(&mut sample, &mut Scratch::default(), [2, 3], &mut random).unwrap();
         sample != flip::tests::marked()
     };
     let count = (0..1000).filter(|&index| mirrored(0, index)).count();
@@ -262,7 +262,7 @@ fn what_is_drawn_is_drawn_evenly() {
     for index in 0..4000 {
         let mut sample = Sample { size: [2, 2], image: vec![0, 1, 2, 3], target: Target::Classes(vec![0, 1, 2, 3]) };
         let transform = parse(json!({"kind": "rotate90"}));
-        transform.apply(&mut sample, &mut Room::default(), [2, 2], &mut stream(index)).unwrap();
+        transform.apply(&mut sample, &mut Scratch::default(), [2, 2], &mut stream(index)).unwrap();
         turned[sample.target.classes()[0] as usize] += 1;
     }
     assert!(turned.iter().all(|count| (880..1120).contains(count)), "{turned:?}");
@@ -294,7 +294,7 @@ fn a_crop_shows_as_much_of_a_class_as_there_is() {
         let (mut sample, transform) = (sample.clone(), parse(config));
         transform.check(&classes, 3).unwrap();
         let transform = transform.resolved(&classes);
-        transform.apply(&mut sample, &mut Room::default(), [16, 16], &mut stream(index)).unwrap();
+        transform.apply(&mut sample, &mut Scratch::default(), [16, 16], &mut stream(index)).unwrap();
         sample.target.classes().iter().filter(|class| **class == 2).count() as f64 / 256.0
     };
     let found = |at_least, tries| (0..200).filter(|i| share(json!("car"), at_least, tries, *i) >= at_least).count();
@@ -310,7 +310,7 @@ fn a_crop_shows_as_much_of_a_class_as_there_is() {
 #[test]
 fn a_class_whose_id_is_not_known_is_no_class_by_chance() {
     let transform = parse(json!({"kind": "random_crop", "class": "car", "at_least": 0.1}));
-    let error = transform.apply(&mut map([8, 8]), &mut Room::default(), [4, 4], &mut stream(0)).unwrap_err();
+    let error = transform.apply(&mut map([8, 8]), &mut Scratch::default(), [4, 4], &mut stream(0)).unwrap_err();
     assert!(error.to_string().contains("'car'"), "{error}");
 }
 
@@ -319,7 +319,7 @@ fn what_is_dropped_is_black_and_unknown_and_nothing_else_is() {
     let dropout = parse(json!({"kind": "coarse_dropout", "count": 3, "size": 0.25, "probability": 1}));
     for index in 0..50 {
         let mut sample = map([40, 20]);
-        dropout.apply(&mut sample, &mut Room::default(), [40, 20], &mut stream(index)).unwrap();
+        dropout.apply(&mut sample, &mut Scratch::default(), [40, 20], &mut stream(index)).unwrap();
         let whole = map([40, 20]);
         let mut dropped = 0;
         for (place, class) in sample.target.classes().iter().enumerate() {

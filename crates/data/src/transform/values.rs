@@ -48,8 +48,8 @@ fn sample(size: [u32; 2], numbers: &Numbers) -> Sample {
     Sample { size, image: vec![7; pixels(size)], target: Target::Values(values) }
 }
 
-fn room(interpolation: Interpolation, fill: f32) -> Room {
-    Room { values: Values { channels: None, interpolation, fill }, ..Room::default() }
+fn scratch(interpolation: Interpolation, fill: f32) -> Scratch {
+    Scratch { values: Values { channels: None, interpolation, fill }, ..Scratch::default() }
 }
 
 /// Checks that `found` are the `expected` numbers, NaN in the same places and the others no further off than this.
@@ -71,15 +71,15 @@ fn maps_are_moved_as_numpy_moves_them() {
     let Reference { size, clean, holed, affine, .. } = reference();
     for Moved { draw, zero, unknown, nearest } in &affine {
         let [rotate, shear, scale, down, right] = *draw;
-        let moved = |numbers, mut room: Room| {
+        let moved = |numbers, mut scratch: Scratch| {
             let mut sample = sample(size, numbers);
-            warp(&mut sample, &mut room, inverse(rotate, shear, scale, [down, right]));
+            warp(&mut sample, &mut scratch, inverse(rotate, shear, scale, [down, right]));
             sample.target
         };
         let what = format!("{draw:?}");
-        check(moved(&clean, room(Interpolation::Bilinear, 0.0)).values(), zero, ROUNDED, &what);
-        check(moved(&holed, room(Interpolation::Bilinear, f32::NAN)).values(), unknown, ROUNDED, &what);
-        check(moved(&holed, room(Interpolation::Nearest, f32::NAN)).values(), nearest, 0.0, &what);
+        check(moved(&clean, scratch(Interpolation::Bilinear, 0.0)).values(), zero, ROUNDED, &what);
+        check(moved(&holed, scratch(Interpolation::Bilinear, f32::NAN)).values(), unknown, ROUNDED, &what);
+        check(moved(&holed, scratch(Interpolation::Nearest, f32::NAN)).values(), nearest, 0.0, &what);
     }
 }
 
@@ -88,15 +88,15 @@ fn maps_are_resized_as_pillow_and_numpy_resize_them() {
     let Reference { size, clean, holed, crops, .. } = reference();
     for Cropped { part, size: to, clean: of_clean, nearest, unknown } in &crops {
         let [top, left, height, width] = *part;
-        let cut = |numbers, mut room: Room| {
+        let cut = |numbers, mut scratch: Scratch| {
             let mut sample = sample(size, numbers);
-            resized(&mut sample, &mut room, Rectangle { top, left, height, width }, *to).unwrap();
+            resized(&mut sample, &mut scratch, Rectangle { top, left, height, width }, *to).unwrap();
             sample.target
         };
         let what = format!("{part:?}");
-        check(cut(&clean, room(Interpolation::Bilinear, 0.0)).values(), of_clean, 1e-5, &what);
-        check(cut(&clean, room(Interpolation::Nearest, 0.0)).values(), nearest, 0.0, &what);
-        check(cut(&holed, room(Interpolation::Bilinear, f32::NAN)).values(), unknown, 1e-5, &what);
+        check(cut(&clean, scratch(Interpolation::Bilinear, 0.0)).values(), of_clean, 1e-5, &what);
+        check(cut(&clean, scratch(Interpolation::Nearest, 0.0)).values(), nearest, 0.0, &what);
+        check(cut(&holed, scratch(Interpolation::Bilinear, f32::NAN)).values(), unknown, 1e-5, &what);
     }
 }
 
@@ -152,8 +152,8 @@ fn a_target_that_is_the_image_stays_the_image() {
         for (index, channels) in (0..30).zip([1, 3].into_iter().cycle()) {
             let mut sample = noise([56, 64], channels);
             sample.target.set_image(&sample.image.clone(), channels as u32);
-            let mut room = room(Interpolation::Bilinear, 0.0);
-            transform.apply(&mut sample, &mut room, network(index), &mut stream(index)).unwrap();
+            let mut scratch = scratch(Interpolation::Bilinear, 0.0);
+            transform.apply(&mut sample, &mut scratch, network(index), &mut stream(index)).unwrap();
             let mut image = Target::default();
             image.set_image(&sample.image, channels as u32);
             let pairs = image.values().iter().zip(sample.target.values());
@@ -171,8 +171,8 @@ fn a_target_that_is_the_mask_stays_the_mask_and_no_number_is_made_of_unknown_one
         for index in 0..30 {
             let changed = |target: Target, interpolation, fill| {
                 let mut sample = Sample { target, ..noise([56, 64], 3) };
-                let mut room = room(interpolation, fill);
-                transform.apply(&mut sample, &mut room, network(index), &mut stream(index)).unwrap();
+                let mut scratch = scratch(interpolation, fill);
+                transform.apply(&mut sample, &mut scratch, network(index), &mut stream(index)).unwrap();
                 sample
             };
             let ids: Vec<u8> = (0..pixels([56, 64])).map(|place| (place * 31 % 200) as u8).collect();
@@ -207,7 +207,7 @@ fn light_and_sensors_leave_the_target_alone() {
             sample.target.set_image(&sample.image.clone(), 3);
             let before = sample.clone();
             transform
-                .apply(&mut sample, &mut room(Interpolation::Bilinear, f32::NAN), [9, 9], &mut stream(index))
+                .apply(&mut sample, &mut scratch(Interpolation::Bilinear, f32::NAN), [9, 9], &mut stream(index))
                 .unwrap();
             assert_eq!((&sample.target, sample.size), (&before.target, before.size), "{kind}");
             changed += u32::from(sample.image != before.image);
@@ -225,7 +225,7 @@ fn a_uniform_map_stays_uniform_to_the_bit() {
             let mut sample = noise([40, 40], 1);
             sample.target = Target::Values(vec![depth; 1600]);
             transform
-                .apply(&mut sample, &mut room(Interpolation::Bilinear, f32::NAN), [30, 50], &mut stream(index))
+                .apply(&mut sample, &mut scratch(Interpolation::Bilinear, f32::NAN), [30, 50], &mut stream(index))
                 .unwrap();
             assert!(sample.target.values().iter().all(|value| value.is_nan() || *value == depth), "{config}");
         }

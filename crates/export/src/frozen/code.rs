@@ -11,7 +11,7 @@ const LONGEST_LIST: usize = 16;
 /// Steps of a network, in order. Local 0 holds the images.
 #[derive(Debug)]
 pub struct Code {
-    pub steps: Vec<Step>,
+    pub steps: Vec<Instruction>,
     pub output: usize,
     /// Number of locals.
     pub locals: usize,
@@ -19,7 +19,7 @@ pub struct Code {
 
 /// An operator and its inputs.
 #[derive(Debug)]
-pub struct Step {
+pub struct Instruction {
     pub operator: Operator,
     /// `None` stands for Python's `None` in the place of a tensor.
     pub inputs: Vec<Option<Input>>,
@@ -144,7 +144,7 @@ struct Parser {
     at: usize,
     /// Tensors, and lists of them, by their names in the code.
     names: BTreeMap<String, Argument>,
-    steps: Vec<Step>,
+    steps: Vec<Instruction>,
     locals: usize,
     /// Number of the statement, for errors.
     line: usize,
@@ -344,7 +344,7 @@ impl Parser {
         let (operator, inputs) = Operator::parse(arguments)?;
         let output = self.locals;
         self.locals += 1;
-        self.steps.push(Step { operator, inputs, output, last_uses: Vec::new() });
+        self.steps.push(Instruction { operator, inputs, output, last_uses: Vec::new() });
         Ok(Argument::Tensor(Input::Local(output)))
     }
 }

@@ -5,7 +5,7 @@ use crate::transform::resize::Scaler;
 
 /// Work buffers of transforms, reused from sample to sample, and the form of the targets.
 #[derive(Debug, Default)]
-pub(crate) struct Room {
+pub(crate) struct Scratch {
     /// Buffer for a changed sample, which then takes the place of the old one.
     pub(crate) spare: Sample,
     /// Form of targets that are values.
