@@ -66,7 +66,7 @@ fn describe(krate: &Crate) -> String {
 
 #[test]
 fn files_import_each_other_in_no_circle() {
-    let of_crate = |(name, krate): &(&str, Crate)| {
+    let of_crate = |(name, krate): &(String, Crate)| {
         let circles = describe(krate);
         (!circles.is_empty()).then(|| format!("{name}\n{circles}"))
     };

@@ -267,7 +267,7 @@ impl Source {
             names.push(BLANK.into());
         }
         let empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let tensors = empty.map_or_else(|| converter.workspace(self.shape()), Ok);
+        let tensors = empty.map_or_else(|| converter.room(self.shape()), Ok);
         let tensors = tensors.and_then(|workspace| converter.on_host(images, targets, names.len() as i64, workspace));
         let tensors = tensors.map_err(|error| torch(&names, error))?;
         Ok(Block { names, tensors, broken })
@@ -287,7 +287,7 @@ impl Source {
     fn make_room(&self, converter: &Converter, ahead: usize) -> Result<(), TorchError> {
         let mut empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner);
         while empty.len() < ahead {
-            empty.push(converter.workspace(self.shape())?);
+            empty.push(converter.room(self.shape())?);
         }
         Ok(())
     }
