@@ -2,24 +2,19 @@
 //! save, stop.
 
 mod complete;
-mod graph;
-mod longer;
 mod parts;
 mod pictures;
 mod replay;
 mod settings;
 mod start;
 
+use self::{complete::complete, parts::Parts, pictures::Pictures};
 use crate::cli;
 use crate::common::closer::{Best, Closer};
-use crate::common::output;
-use crate::common::snapshot;
+use crate::common::{output, snapshot};
 use anyhow::Result;
-use complete::complete;
 use contract::Plain;
 use executors::{Trainer, Validator};
-use parts::Parts;
-use pictures::Pictures;
 use session::{Outcome, RESUMABLE, Reached, Session, Signals};
 use settings::{check_best, keep, settings};
 use start::{Start, start};
