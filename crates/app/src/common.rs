@@ -1,4 +1,4 @@
-//! What the subcommands share.
+//! Code that several subcommands share.
 
 pub mod bounds;
 pub mod closer;

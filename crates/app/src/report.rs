@@ -59,7 +59,8 @@ fn check<'a>(output: &Path, mut runs: impl Iterator<Item = &'a Path>, overwrite:
     }
     if about.is_dir() || !(overwrite && (about.is_file() || about.is_symlink())) {
         return Err(usage(format!(
-            "--output {shown} is there, and is no report of this program: name another file, or add --overwrite to replace it"
+            "--output {shown} is there, and is no report of this program: name another file, or add \
+             --overwrite to replace it"
         )));
     }
     Ok(())

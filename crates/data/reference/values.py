@@ -77,7 +77,13 @@ def taps(pixel, old, new):
 
 
 crops = []
-for top, left, height, width, size in [(1, 2, 6, 5, (4, 7)), (0, 0, 7, 9, (3, 4)), (3, 4, 3, 4, (6, 5)), (6, 8, 1, 1, (2, 3)), (2, 1, 4, 8, (4, 3))]:
+for top, left, height, width, size in [
+    (1, 2, 6, 5, (4, 7)),
+    (0, 0, 7, 9, (3, 4)),
+    (3, 4, 3, 4, (6, 5)),
+    (6, 8, 1, 1, (2, 3)),
+    (2, 1, 4, 8, (4, 3)),
+]:
     part = clean[:, top : top + height, left : left + width]
     # Pillow counts columns first.
     resized = [numpy.asarray(Image.fromarray(plane).resize(size[::-1], Image.BILINEAR)) for plane in part]
@@ -86,7 +92,9 @@ for top, left, height, width, size in [(1, 2, 6, 5, (4, 7)), (0, 0, 7, 9, (3, 4)
     unknown = numpy.empty((CHANNELS, *size), numpy.float32)
     for channel, row, column in numpy.ndindex(unknown.shape):
         weights = {
-            (y, x): a * b for y, a in enumerate(taps(row, height, size[0])) for x, b in enumerate(taps(column, width, size[1]))
+            (y, x): a * b
+            for y, a in enumerate(taps(row, height, size[0]))
+            for x, b in enumerate(taps(column, width, size[1]))
         }
         unknown[channel, row, column] = mixed(lambda y, x: float(part[channel, y, x]), weights)
     known = ~numpy.isnan(unknown)

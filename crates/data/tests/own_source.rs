@@ -165,7 +165,7 @@ fn a_cache_in_memory_loads_each_sample_once() {
     assert!((needed..needed * 1.02).contains(&said), "{error}");
 }
 
-/// What a data set may do wrong, and what is said of it.
+/// A fault of a data set, and its error message.
 type Fault = (fn(u64, &mut Sample) -> Result<(), Error>, &'static str);
 
 const FAULTS: [Fault; 9] = [

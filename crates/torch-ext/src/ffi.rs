@@ -40,7 +40,7 @@ pub struct CEvent {
     private: [u8; 0],
 }
 
-/// What is known of a step that is watched.
+/// State of a step that is watched.
 #[repr(C)]
 pub struct CTrace {
     private: [u8; 0],

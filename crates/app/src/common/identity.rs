@@ -130,7 +130,8 @@ fn admit(path: &Path, differences: Vec<Difference>, allow: &[String]) -> Result<
         return Ok(passed);
     }
     Err(usage(format!(
-        "{} was trained with a different configuration or data:\n  {}\nName another folder with --run, or start over with --resume never",
+        "{} was trained with a different configuration or data:\n  {}\n\
+         Name another folder with --run, or start over with --resume never",
         path.display(),
         complaints.join("\n  ")
     )))

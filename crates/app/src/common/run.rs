@@ -177,7 +177,8 @@ impl Run {
         }
         let (checkpoint, folder) = (checkpoint.display(), self.folder.display());
         Err(usage(format!(
-            "{checkpoint} does not belong to the run in {folder}: leave out --run, for a checkpoint says how it was trained"
+            "{checkpoint} does not belong to the run in {folder}: leave out --run, for a checkpoint says how it \
+             was trained"
         )))
     }
 }

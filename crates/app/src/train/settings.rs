@@ -84,7 +84,8 @@ pub fn check_best(config: &Config) -> Result<()> {
     }
     if best == "loss" && *mode == Mode::Max {
         log::warn!(
-            "checkpoint.best is loss and checkpoint.mode is max: the worst network is kept. Use min unless that is intended"
+            "checkpoint.best is loss and checkpoint.mode is max: the worst network is kept. Use min \
+             unless that is intended"
         );
     }
     Ok(())

@@ -26,7 +26,7 @@ pub fn print() -> Result<()> {
 pub struct Problem {
     /// Full key; empty for the configuration as a whole.
     pub path: String,
-    /// What is wrong with it, and what to write instead.
+    /// Description of the problem, and of a valid value.
     pub said: String,
 }
 
@@ -254,7 +254,9 @@ mod tests {
             json!({ "data": { "kind": "shapes", "transforms": transforms.map(flip), "normalize": normalize } }),
             json!({ "data": { "kind": "oxford_pets", "root": "r" }, "model": { "kind": "mobilenet_v2_unet" } }),
             json!({
-                "data": { "kind": "folders", "root": "r", "classes": classes, "labels": { "map": { "7": 1, "8": "a" } } },
+                "data": {
+                    "kind": "folders", "root": "r", "classes": classes, "labels": { "map": { "7": 1, "8": "a" } },
+                },
                 "model": { "kind": "resnet_unet", "weights": weights },
                 "optimizer": { "rule": { "kind": "sgd" }, "groups": [{ "parameters": "*" }] },
                 "schedule": { "decay": { "kind": "cosine" } },
