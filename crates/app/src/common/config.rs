@@ -77,6 +77,10 @@ pub struct Train {
     /// Number of compute threads; 0 leaves it to libtorch, which uses all cores.
     #[schemars(extend("x-resume" = "safe"))]
     pub threads: u16,
+    /// Deterministic algorithms on a GPU, which exact resuming needs: wherever all operators have one (`auto`), without
+    /// exception (`on`: a network with an operator that has none is refused), or never (`off`). A CPU always has them.
+    #[schemars(extend("x-resume" = "safe"))]
+    pub deterministic: Deterministic,
     /// Handling of batches whose loss or gradient is not finite. Such a batch never changes the weights.
     pub non_finite: NonFinite,
 }
@@ -94,6 +98,19 @@ pub enum Device {
     Cuda,
 }
 
+/// Deterministic algorithms on a GPU.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Deterministic {
+    /// If every operator has one; else a warning names those that have none.
+    #[default]
+    Auto,
+    /// Always: an operator that has none is an error.
+    On,
+    /// The fastest algorithms; resuming is not exact.
+    Off,
+}
+
 /// Saving and retention of checkpoints.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -108,7 +125,14 @@ pub struct Checkpoint {
 
 impl Default for Train {
     fn default() -> Self {
-        Self { epochs: 10, seed: 0, device: Device::Auto, threads: 0, non_finite: NonFinite::default() }
+        Self {
+            epochs: 10,
+            seed: 0,
+            device: Device::Auto,
+            threads: 0,
+            deterministic: Deterministic::Auto,
+            non_finite: NonFinite::default(),
+        }
     }
 }
 
