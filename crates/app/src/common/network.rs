@@ -39,7 +39,7 @@ impl Network {
     /// Does the same as [`build`](Self::build), with given kernels.
     pub fn build_with(config: &Config, kernels: Kernels) -> Result<Self> {
         let device = config.train.device()?;
-        bounds::remember(config);
+        bounds::remember(config, device);
         if device.is_cuda() {
             torch_ext::deterministic(config.train.deterministic != Deterministic::Off)?;
         }
