@@ -4,7 +4,6 @@ use crate::common::files::publish;
 use crate::common::kernels;
 use crate::common::network::Network;
 use anyhow::{Context, Result};
-use model::Precision;
 use serde_json::{Map, Value};
 use std::io;
 use std::path::Path;
@@ -29,7 +28,7 @@ pub fn environment(network: &Network) -> Vec<(String, String)> {
         ("oxiseg", env!("CARGO_PKG_VERSION").into()),
         ("libtorch", torch_ext::libtorch_version()),
         ("device", device),
-        ("precision", in_text(network.precision)),
+        ("precision", network.precision.to_string()),
         ("deterministic", deterministic(network.device)),
         ("processor", torch_ext::processor()),
         ("kernels", kernels::in_words(network.kernels, network.device)),
@@ -61,11 +60,6 @@ fn deterministic(device: Device) -> String {
         _ if torch_ext::is_deterministic() => "on".into(),
         _ => "off: resuming is not exact".into(),
     }
-}
-
-/// Returns a precision as it is written in configurations.
-fn in_text(precision: Precision) -> String {
-    serde_json::to_value(precision).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default()
 }
 
 /// Describes the OpenMP runtime in use: its vendor, the time its threads wait before they sleep, and its file.

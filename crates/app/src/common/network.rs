@@ -54,7 +54,7 @@ impl Network {
             .model
             .build_with(&store, config.data.channels().into(), classes.len() as i64, kernels)
             .context("building the model")?;
-        let precision = config.model.common().precision;
+        let precision = config.model.common().precision.on(device)?;
         Ok(Self { store, model, device, kernels, precision, classes })
     }
 
