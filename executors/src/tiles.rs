@@ -1,6 +1,7 @@
 //! Prediction of large images tile by tile, blended where tiles overlap.
 
 use contract::{BoxError, Invalid, TorchError, caught};
+use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor, nn::ModuleT};
 
 /// Grid of the tiles' positions, in pixels. On it, networks that halve an image up to five times group the same pixels
@@ -43,6 +44,14 @@ impl Tiling {
         Invalid::unless((0.0..=0.9).contains(overlap), "overlap", || format!("must be from 0 to 0.9, is {overlap}"))
     }
 
+    /// Returns the number of tiles for a pass on `device`: as many as have the pixels of a batch of `samples` of `size`
+    /// (height, width), which training has memory for; one on a CPU, which gains nothing by more.
+    pub fn at_once(&self, device: Device, samples: u64, size: [u32; 2]) -> usize {
+        let pixels = samples.saturating_mul(u64::from(size[0]) * u64::from(size[1]));
+        let of_tile = self.tile.unsigned_abs().saturating_pow(2).max(1);
+        if device == Device::Cpu { 1 } else { usize::try_from(pixels / of_tile).unwrap_or(usize::MAX).max(1) }
+    }
+
     /// Returns the positions of the tiles along a side of `size` pixels.
     fn places(&self, size: i64) -> Vec<i64> {
         let step = ((self.tile as f64 * (1.0 - self.overlap)) as i64 / GRID * GRID).max(GRID);
@@ -53,10 +62,11 @@ impl Tiling {
     }
 }
 
-/// Predicts an image of `size` (height, width) tile by tile, from the top. `read` returns the inputs `[1, C, h, w]` of
-/// the tile that begins at `[top, left]` and has the size `[h, w]`, on the model's device. `write` receives finished
-/// rows: the index of the first one, and the probabilities `[K, rows, width]` f32 of the classes. Apart from what these
-/// two keep, memory holds the probabilities of one row of tiles.
+/// Predicts an image of `size` (height, width) tile by tile, from the top; a pass of the model takes up to `at_once`
+/// tiles. `read` returns the inputs `[1, C, h, w]` of the tile that begins at `[top, left]` and has the size `[h, w]`,
+/// on the model's device. `write` receives finished rows: the index of the first one, and the probabilities
+/// `[K, rows, width]` f32 of the classes, on that device. Apart from what these two keep, memory holds the
+/// probabilities of one row of tiles and of one pass. Nothing here waits for the device.
 ///
 /// # Errors
 ///
@@ -65,6 +75,7 @@ pub fn predict_tiles(
     model: &dyn ModuleT,
     size: [i64; 2],
     tiling: &Tiling,
+    at_once: usize,
     mut read: impl FnMut([i64; 2], [i64; 2]) -> Result<Tensor, BoxError>,
     mut write: impl FnMut(i64, &Tensor) -> Result<(), BoxError>,
 ) -> Result<(), BoxError> {
@@ -72,30 +83,64 @@ pub fn predict_tiles(
     let _no_grad = tch::no_grad_guard();
     let [height, width] = size;
     let (tops, lefts) = (tiling.places(height), tiling.places(width));
+    let tiles = tops.iter().enumerate().flat_map(|(number, &top)| {
+        let (rows, next) = (tiling.tile.min(height - top), tops.get(number + 1).copied().unwrap_or(height));
+        let of_row = |&left: &i64| Tile { top, left, size: [rows, tiling.tile.min(width - left)], done: 0 };
+        let mut row: Vec<Tile> = lefts.iter().map(of_row).collect();
+        row.last_mut().into_iter().for_each(|last| last.done = (next - top).min(rows));
+        row
+    });
+    let tiles: Vec<Tile> = tiles.collect();
     let mut band: Option<Band> = None;
-    for (number, &top) in tops.iter().enumerate() {
-        let rows = tiling.tile.min(height - top);
-        for &left in &lefts {
-            let columns = tiling.tile.min(width - left);
-            let inputs = read([top, left], [rows, columns])?;
-            let probabilities = caught(|| model.forward_t(&inputs, false)).map_err(BoxError::from)?;
-            let probabilities =
-                probabilities.f_softmax(1, Kind::Float).map_err(torch)?.f_squeeze_dim(0).map_err(torch)?;
-            if band.is_none() {
-                band = Some(
-                    Band::new(probabilities.size()[0], tiling.tile, width, probabilities.device()).map_err(torch)?,
-                );
+    for tiles in tiles.chunks(at_once.max(1)) {
+        let inputs = tiles.iter().map(|tile| read([tile.top, tile.left], tile.size)).collect::<Result<Vec<_>, _>>()?;
+        for (tile, probabilities) in tiles.iter().zip(predicted(model, &inputs)?) {
+            let band = match &mut band {
+                Some(band) => band,
+                none => {
+                    let (classes, device) = (probabilities.size()[0], probabilities.device());
+                    none.insert(Band::new(classes, tiling.tile, width, device).map_err(torch)?)
+                }
+            };
+            band.add(&probabilities, tile).map_err(torch)?;
+            if tile.done > 0 {
+                write(tile.top, &band.take(tile.done).map_err(torch)?)?;
             }
-            if let Some(band) = &mut band {
-                band.add(&probabilities, left, rows, columns).map_err(torch)?;
-            }
-        }
-        if let Some(band) = &mut band {
-            let next = tops.get(number + 1).copied().unwrap_or(height);
-            write(top, &band.take((next - top).min(rows)).map_err(torch)?)?;
         }
     }
     Ok(())
+}
+
+/// A tile of an image.
+struct Tile {
+    top: i64,
+    left: i64,
+    /// Height and width.
+    size: [i64; 2],
+    /// Number of rows that are done with this tile, the last one of its row; 0 for the others.
+    done: i64,
+}
+
+/// Returns the probabilities `[K, h, w]` of tiles `[1, C, h, w]`, in their order. Tiles of one size share a pass.
+fn predicted(model: &dyn ModuleT, tiles: &[Tensor]) -> Result<Vec<Tensor>, BoxError> {
+    let mut sizes: BTreeMap<Vec<i64>, Vec<usize>> = BTreeMap::new();
+    for (number, tile) in tiles.iter().enumerate() {
+        sizes.entry(tile.size()).or_default().push(number);
+    }
+    let mut found: BTreeMap<usize, Tensor> = BTreeMap::new();
+    for numbers in sizes.into_values() {
+        let inputs = match numbers[..] {
+            [only] => tiles[only].shallow_clone(),
+            _ => Tensor::f_cat(&numbers.iter().map(|number| &tiles[*number]).collect::<Vec<_>>(), 0).map_err(torch)?,
+        };
+        let logits = caught(|| model.forward_t(&inputs, false)).map_err(BoxError::from)?;
+        let each = logits.f_softmax(1, Kind::Float).and_then(|all| all.f_unbind(0)).map_err(torch)?;
+        if each.len() != numbers.len() {
+            return Err(format!("the model made {} outputs of {} tiles", each.len(), numbers.len()).into());
+        }
+        found.extend(numbers.into_iter().zip(each));
+    }
+    Ok(found.into_values().collect())
 }
 
 fn torch(error: tch::TchError) -> BoxError {
@@ -108,8 +153,8 @@ struct Band {
     sum: Tensor,
     /// `[1, tile, width]`: weights.
     weight: Tensor,
-    /// `[tile]`: the weights along a side of a tile.
-    bell: Tensor,
+    /// `[tile, tile]`: weights of a tile's pixels.
+    of_tile: Tensor,
 }
 
 impl Band {
@@ -120,15 +165,15 @@ impl Band {
         Ok(Self {
             sum: Tensor::f_zeros([classes, tile, width], options)?,
             weight: Tensor::f_zeros([1, tile, width], options)?,
-            bell,
+            of_tile: bell.f_unsqueeze(1)?.f_mul(&bell.f_unsqueeze(0)?)?.f_clamp_min(LEAST)?,
         })
     }
 
-    /// Adds the probabilities of a tile whose first column is `left`.
-    fn add(&self, probabilities: &Tensor, left: i64, rows: i64, columns: i64) -> Result<(), tch::TchError> {
-        let [down, across] = [self.bell.f_narrow(0, 0, rows)?, self.bell.f_narrow(0, 0, columns)?];
-        let weight = down.f_unsqueeze(1)?.f_mul(&across.f_unsqueeze(0)?)?.f_clamp_min(LEAST)?;
-        let place = |all: &Tensor| all.f_narrow(1, 0, rows)?.f_narrow(2, left, columns);
+    /// Adds the probabilities of a tile.
+    fn add(&self, probabilities: &Tensor, tile: &Tile) -> Result<(), tch::TchError> {
+        let [rows, columns] = tile.size;
+        let weight = self.of_tile.f_narrow(0, 0, rows)?.f_narrow(1, 0, columns)?;
+        let place = |all: &Tensor| all.f_narrow(1, 0, rows)?.f_narrow(2, tile.left, columns);
         let _ = place(&self.sum)?.f_add_(&probabilities.f_mul(&weight)?)?;
         let _ = place(&self.weight)?.f_add_(&weight)?;
         Ok(())
@@ -171,6 +216,7 @@ impl ModuleT for Mirrored {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use tch::nn;
     use testing::noise;
 
@@ -182,21 +228,19 @@ mod tests {
         let conv = |name: &str, inputs, outputs| nn::conv2d(store.root() / name, inputs, outputs, 3, config);
         let network = nn::seq_t().add(conv("a", 3, 6)).add_fn(Tensor::relu).add(conv("b", 6, 4));
         let _no_grad = tch::no_grad_guard();
-        for (seed, (_, mut variable)) in
-            (0..).zip(store.variables().into_iter().collect::<std::collections::BTreeMap<_, _>>())
-        {
+        for (seed, (_, mut variable)) in (0..).zip(store.variables().into_iter().collect::<BTreeMap<_, _>>()) {
             variable.copy_(&noise(&variable.size(), seed));
         }
         (store, network)
     }
 
     /// Returns the probabilities predicted tile by tile, and the number of rows of each call of `write`.
-    fn tiled(model: &dyn ModuleT, image: &Tensor, tiling: &Tiling) -> (Tensor, Vec<i64>) {
+    fn tiled(model: &dyn ModuleT, image: &Tensor, tiling: &Tiling, at_once: usize) -> (Tensor, Vec<i64>) {
         let (mut parts, mut rows) = (Vec::new(), Vec::new());
         let read =
             |[top, left]: [i64; 2], [height, width]: [i64; 2]| Ok(image.narrow(2, top, height).narrow(3, left, width));
         let size = [image.size()[2], image.size()[3]];
-        predict_tiles(model, size, tiling, read, |top, part| {
+        predict_tiles(model, size, tiling, at_once, read, |top, part| {
             assert_eq!(top, rows.iter().sum::<i64>());
             rows.push(part.size()[1]);
             parts.push(part.copy());
@@ -240,7 +284,7 @@ mod tests {
         let image = noise(&[1, 3, 150, 203], 9);
         let whole = model.forward_t(&image, false).softmax(1, Kind::Float).squeeze_dim(0);
         let tiling = Tiling { tile: 64, overlap: 0.25 };
-        let (found, rows) = tiled(&model, &image, &tiling);
+        let (found, rows) = tiled(&model, &image, &tiling, 1);
         assert_eq!((found.size(), rows.iter().sum::<i64>()), (whole.size(), 150));
         // A pixel more than 2 away from every tile border within the image sees the same in each of its tiles as in the
         // image.
@@ -260,13 +304,53 @@ mod tests {
         assert!((found.sum_dim_intlist(0i64, false, None::<Kind>) - 1.0).abs().max().double_value(&[]) < 1e-5);
     }
 
+    /// A model that counts its passes.
+    #[derive(Debug)]
+    struct Counted(nn::SequentialT, AtomicUsize);
+
+    impl ModuleT for Counted {
+        fn forward_t(&self, x_nchw: &Tensor, train: bool) -> Tensor {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            self.0.forward_t(x_nchw, train)
+        }
+    }
+
+    #[test]
+    fn tiles_of_several_rows_share_a_pass_and_give_the_same() {
+        let (_store, model) = network();
+        let image = noise(&[1, 3, 150, 203], 9);
+        let tiling = Tiling { tile: 64, overlap: 0.25 };
+        let (alone, rows) = tiled(&model, &image, &tiling, 1);
+        let count = rows.len() * tiling.places(203).len();
+        // The right and the lower tiles are smaller: four sizes.
+        for (at_once, most) in [(0, count), (1, count), (7, count / 2), (1000, 4)] {
+            let (_store, model) = network();
+            let model = Counted(model, AtomicUsize::new(0));
+            let (found, same) = tiled(&model, &image, &tiling, at_once);
+            let passes = model.1.load(Ordering::Relaxed);
+            assert!(passes <= most, "{passes} passes");
+            assert_eq!(same, rows);
+            assert!((&found - &alone).abs().max().double_value(&[]) < 1e-5, "{at_once}");
+            assert!(found.argmax(0, false).equal(&alone.argmax(0, false)), "{at_once}");
+        }
+    }
+
+    #[test]
+    fn a_pass_has_the_pixels_of_a_batch() {
+        let tiling = Tiling { tile: 64, overlap: 0.25 };
+        let gpu = Device::Cuda(0);
+        assert_eq!(tiling.at_once(gpu, 16, [128, 128]), 64);
+        assert_eq!(tiling.at_once(gpu, 1, [32, 32]), 1);
+        assert_eq!(tiling.at_once(Device::Cpu, 16, [128, 128]), 1);
+    }
+
     #[test]
     fn an_image_of_one_tile_or_less_is_predicted_whole() {
         let (_store, model) = network();
         for size in [[64, 64], [40, 7], [1, 1]] {
             let image = noise(&[1, 3, size[0], size[1]], 3);
             let whole = model.forward_t(&image, false).softmax(1, Kind::Float).squeeze_dim(0);
-            let (found, _) = tiled(&model, &image, &Tiling { tile: 64, overlap: 0.25 });
+            let (found, _) = tiled(&model, &image, &Tiling { tile: 64, overlap: 0.25 }, 4);
             assert!((found - whole).abs().max().double_value(&[]) < 1e-6);
         }
     }
@@ -278,12 +362,12 @@ mod tests {
         let image = |_, [height, width]: [i64; 2]| Ok(Tensor::zeros([1, 3, height, width], (Kind::Float, Device::Cpu)));
         let says = |result: Result<(), BoxError>| result.unwrap_err().to_string();
         assert_eq!(
-            says(predict_tiles(&model, [40, 40], &tiling, |_, _| Err("no tile".into()), |_, _| Ok(()))),
+            says(predict_tiles(&model, [40, 40], &tiling, 1, |_, _| Err("no tile".into()), |_, _| Ok(()))),
             "no tile"
         );
-        assert_eq!(says(predict_tiles(&model, [40, 40], &tiling, image, |_, _| Err("no room".into()))), "no room");
+        assert_eq!(says(predict_tiles(&model, [40, 40], &tiling, 1, image, |_, _| Err("no room".into()))), "no room");
         let grey = |_, [height, width]: [i64; 2]| Ok(Tensor::zeros([1, 1, height, width], (Kind::Float, Device::Cpu)));
-        let said = says(predict_tiles(&model, [40, 40], &tiling, grey, |_, _| Ok(())));
+        let said = says(predict_tiles(&model, [40, 40], &tiling, 1, grey, |_, _| Ok(())));
         assert!(said.contains("channels"), "{said}");
     }
 

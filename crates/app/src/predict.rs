@@ -4,6 +4,7 @@ mod earlier;
 mod find;
 mod outputs;
 mod tiles;
+mod turns;
 mod whole;
 mod writer;
 
@@ -98,8 +99,10 @@ pub fn each(
     let model = saved::normalized(model, data, device)?;
     let scaled = how.tile.is_none().then_some(&*images);
     let tiling = how.tiling(data.size());
+    let at_once = tiling.at_once(device, data.loader().batch_size, data.size());
     let (channels, orientation) = (data.channels(), data.orientation());
-    let in_tiles = InTiles { model: &model, device, channels, orientation, tiling, scaled, with_probabilities };
+    let in_tiles =
+        InTiles { model: &model, device, channels, orientation, tiling, at_once, scaled, with_probabilities };
     in_tiles.predict(pictures, writer, told)
 }
 

@@ -13,12 +13,42 @@ pub struct CrossEntropy {
     pub class_weights: Option<Tensor>,
 }
 
+/// Kernel that adds up the losses of the pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sum {
+    /// Ours, whose sums have one order on any device.
+    InOrder,
+    /// libtorch's: faster on a CPU, not deterministic on a GPU.
+    Libtorchs,
+}
+
+impl Sum {
+    /// Returns the kernel for a prediction. Ours takes `[N, K, H, W]` only.
+    fn of(outputs: &Tensor) -> Self {
+        if outputs.device().is_cuda() && outputs.dim() == 4 { Self::InOrder } else { Self::Libtorchs }
+    }
+}
+
 /// Returns the number of valid pixels: a scalar f32.
 pub(crate) fn valid(targets: &Tensor) -> Result<Tensor, TchError> {
     targets.f_ne(IGNORE_INDEX)?.f_sum(Kind::Float)
 }
 
 impl CrossEntropy {
+    /// Returns the sum over the valid pixels.
+    fn f_sum(&self, outputs: &Tensor, targets: &Tensor, by: Sum) -> Result<Tensor, TorchError> {
+        let weights = self.class_weights.as_ref();
+        match by {
+            Sum::InOrder => torch_ext::cross_entropy(outputs, targets, weights, IGNORE_INDEX),
+            Sum::Libtorchs => Ok(outputs.f_cross_entropy_loss(targets, weights, Reduction::Sum, IGNORE_INDEX, 0.0)?),
+        }
+    }
+
+    fn f_mean(&self, outputs: &Tensor, targets: &Tensor, by: Sum) -> Result<Tensor, TorchError> {
+        let weight = self.f_weight(targets)?.f_clamp_min(f64::from(f32::MIN_POSITIVE))?;
+        Ok(self.f_sum(outputs, targets, by)?.f_div(&weight)?)
+    }
+
     fn f_weight(&self, targets: &Tensor) -> Result<Tensor, TchError> {
         let Some(weights) = &self.class_weights else { return valid(targets) };
         let classes = weights.size()[0];
@@ -31,16 +61,44 @@ impl CrossEntropy {
 impl Loss for CrossEntropy {
     fn loss(&self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
         let (outputs, targets) = (&outputs.prediction, &batch.targets);
-        let mean = || {
-            let weights = self.class_weights.as_ref();
-            let sum = outputs.f_cross_entropy_loss(targets, weights, Reduction::Sum, IGNORE_INDEX, 0.0)?;
-            sum.f_div(&self.f_weight(targets)?.f_clamp_min(f64::from(f32::MIN_POSITIVE))?)
-        };
-        mean().map_err(|error| TorchError::from(error).into())
+        Ok(self.f_mean(outputs, targets, Sum::of(outputs))?)
     }
 
     /// Returns the sum of the class weights of all valid pixels, or their number without class weights.
     fn weight(&self, _: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
         self.f_weight(&batch.targets).map_err(|error| TorchError::from(error).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    /// Returns the mean and its gradient.
+    fn both(by: Sum, class_weights: Option<&[f32]>, targets: &Tensor, logits: &Tensor) -> [Tensor; 2] {
+        let class_weights = class_weights.map(Tensor::from_slice);
+        let logits = logits.detach().set_requires_grad(true);
+        let mean = CrossEntropy { class_weights }.f_mean(&logits, targets, by).unwrap();
+        mean.backward();
+        [mean.detach(), logits.grad()]
+    }
+
+    #[test]
+    fn the_kernel_for_gpus_gives_what_libtorchs_gives() {
+        let cpu = (Kind::Float, Device::Cpu);
+        let logits = (Tensor::arange(2 * 4 * 37 * 23, cpu) * 12.9898).sin().reshape([2, 4, 37, 23]) * 6.0;
+        let ids = (Tensor::arange(2 * 37 * 23, (Kind::Int64, Device::Cpu)) * 7919).remainder(5).reshape([2, 37, 23]);
+        let targets = ids.where_self(&ids.lt(4), &Tensor::from(IGNORE_INDEX));
+        for weights in [None, Some(&[0.5f32, 2.0, 0.0, 1.5][..])] {
+            for targets in [&targets, &targets.full_like(IGNORE_INDEX)] {
+                let [ours, theirs] = [Sum::InOrder, Sum::Libtorchs].map(|by| both(by, weights, targets, &logits));
+                for (ours, theirs) in ours.iter().zip(&theirs) {
+                    let off = (ours - theirs).abs().max().double_value(&[]);
+                    assert!(ours.kind() == Kind::Float && off < 1e-6, "{off}");
+                }
+            }
+        }
+        assert_eq!(Sum::of(&logits), Sum::Libtorchs, "the bits of a CPU stay");
     }
 }

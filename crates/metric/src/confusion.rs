@@ -65,18 +65,16 @@ impl Segmentation {
             )
             .into());
         }
-        self.f_count(loss, outputs, targets).map_err(|error| TorchError::from(error).into())
+        Ok(self.f_count(loss, outputs, targets)?)
     }
 
-    fn f_count(&mut self, loss: &Tensor, outputs: &Tensor, targets: &Tensor) -> Result<Counted, TchError> {
+    fn f_count(&mut self, loss: &Tensor, outputs: &Tensor, targets: &Tensor) -> Result<Counted, TorchError> {
         let k = self.classes.len() as i64;
         let predicted = outputs.f_argmax(1, false)?;
         let valid = targets.f_ne(IGNORE_INDEX)?;
-        // Scattered rather than counted with bincount, which asks the device how many bins it needs.
         let cell = targets.f_mul_scalar(k)?.f_add(&predicted)?;
         let cell = cell.f_where_self(&valid, &targets.f_full_like(k * k)?)?.f_flatten(1, -1)?;
-        let mut of_samples = Tensor::f_zeros([targets.size()[0], k * k + 1], (Kind::Int64, targets.device()))?;
-        let _ = of_samples.f_scatter_add_(1, &cell, &cell.f_ones_like()?)?;
+        let of_samples = torch_ext::count(&cell, k * k + 1)?;
         let _ = self.counts.f_add_(&of_samples.f_sum_dim_intlist([0i64].as_slice(), false, Kind::Int64)?)?;
         let pixels = valid.f_sum(Kind::Double)?;
         let weighted = loss.f_to_kind(Kind::Double)?.f_mul(&pixels)?;

@@ -65,10 +65,10 @@ impl Detail {
     /// Does not wait for the device.
     pub fn update(&mut self, outputs: &Tensor, targets: &Tensor, counted: &Counted) -> Result<(), BoxError> {
         let _no_grad = tch::no_grad_guard();
-        self.f_update(outputs, targets, &counted.predicted).map_err(|error| TorchError::from(error).into())
+        Ok(self.f_update(outputs, targets, &counted.predicted)?)
     }
 
-    fn f_update(&mut self, outputs: &Tensor, targets: &Tensor, predicted: &Tensor) -> Result<(), TchError> {
+    fn f_update(&mut self, outputs: &Tensor, targets: &Tensor, predicted: &Tensor) -> Result<(), TorchError> {
         let some = |tensor: &Tensor| -> Result<Tensor, TchError> {
             [-1, -2].iter().try_fold(tensor.f_detach()?, |some, dim| some.f_slice(*dim, None, None, self.stride))
         };
@@ -83,7 +83,7 @@ impl Detail {
         Ok(())
     }
 
-    fn f_count(&mut self, outputs: &Tensor, targets: &Tensor, predicted: &Tensor) -> Result<(), TchError> {
+    fn f_count(&mut self, outputs: &Tensor, targets: &Tensor, predicted: &Tensor) -> Result<(), TorchError> {
         let probabilities = outputs.f_softmax(1, Kind::Float)?.f_nan_to_num_(0.0, None, None)?;
         let ignored = targets.f_eq(IGNORE_INDEX)?;
         // Integers as f32, which are exact up to 2^24.
@@ -93,16 +93,20 @@ impl Detail {
         let bin = bin
             .f_masked_fill_(&ignored.f_unsqueeze(1)?, 2 * BINS)?
             .f_add_(&class.f_mul_scalar((2 * BINS + 1) as f64)?)?;
-        let bin = bin.f_to_kind(Kind::Int64)?.f_flatten(0, -1)?;
-        let one = Tensor::f_ones([1], (Kind::Int64, bin.device()))?;
-        let _ = self.probabilities.f_view(-1)?.f_scatter_add_(0, &bin, &one.f_expand_as(&bin)?)?;
+        let counts =
+            torch_ext::count(&bin.f_to_kind(Kind::Int64)?.f_view([1, -1])?, self.probabilities.numel() as i64)?;
+        let _ = self.probabilities.f_add_(&counts.f_view_as(&self.probabilities)?)?;
 
         let confidence = probabilities.f_amax([1i64].as_slice(), false)?;
         let bin = binned(&confidence, CALIBRATION)?.f_masked_fill_(&ignored, CALIBRATION)?;
-        let bin = bin.f_to_kind(Kind::Int64)?.f_view([1, -1])?.f_expand([3, -1], false)?;
+        let bin = bin.f_to_kind(Kind::Int64)?.f_view([1, -1])?;
         let correct = predicted.f_eq_tensor(targets)?.f_to_kind(Kind::Float)?;
         let values = Tensor::f_stack(&[&confidence, &correct, &confidence.f_ones_like()?], 0)?;
-        let _ = self.calibration.f_scatter_add_(1, &bin, &values.f_to_kind(Kind::Double)?.f_flatten(1, -1)?)?;
+        let values = values.f_to_kind(Kind::Double)?.f_flatten(1, -1)?;
+        match self.calibration.device() {
+            Device::Cpu => drop(self.calibration.f_scatter_add_(1, &bin.f_expand([3, -1], false)?, &values)?),
+            _ => drop(self.calibration.f_add_(&summed(&bin, &values)?)?),
+        }
         Ok(())
     }
 
@@ -136,6 +140,18 @@ impl Detail {
         };
         Ok((0..bins).map(confidence).collect())
     }
+}
+
+/// Returns the sums of `values`, `[3, P]`, by their bin, `[1, P]`: `[3, CALIBRATION + 1]`. Each sum has one order on a
+/// GPU, unlike those of libtorch's scattering.
+fn summed(bin: &Tensor, values: &Tensor) -> Result<Tensor, TchError> {
+    let nothing = values.f_zeros_like()?;
+    let of_bin = |number: i64| {
+        let own = values.f_where_self(&bin.f_eq(number)?, &nothing)?;
+        own.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Double)
+    };
+    let sums: Vec<Tensor> = (0..=CALIBRATION).map(of_bin).collect::<Result<_, _>>()?;
+    Tensor::f_stack(&sums, 1)
 }
 
 /// Returns the index of each probability's bin, among `bins` from 0 to 1.

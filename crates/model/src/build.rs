@@ -27,7 +27,7 @@ impl Config {
         if let Some(encoder) = self.encoder() {
             encoder.freeze(store);
         }
-        let mut network = Precise::new(network, store, self.common().precision)?;
+        let mut network = Precise::new(network, store, self.common().precision.on(store.device())?)?;
         network.kernels = kernels;
         Ok(Box::new(network))
     }

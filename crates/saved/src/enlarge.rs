@@ -1,7 +1,7 @@
 //! Enlarges predictions from the size at which the network sees an image to the image's own size, row by row.
 
 use data::Rectangle;
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 /// Maximum number of values enlarged at once.
 const AT_ONCE: u64 = 1 << 24;
@@ -84,26 +84,27 @@ impl Enlarger {
         let places: Vec<f64> = (first..first + count).map(|row| place(row, self.part, self.size)).collect();
         let tensor = |rows: Vec<i64>| {
             let rows: Vec<i64> = rows.into_iter().map(|row| row - self.first).collect();
-            Tensor::f_from_slice(&rows)?.f_to_device(device)
+            // Without waiting for the device; libtorch has read the host's memory when it returns.
+            Tensor::f_from_slice(&rows)?.f_to_device_(device, Kind::Int64, true, false)
         };
         let above = kept.f_index_select(1, &tensor(places.iter().map(|place| *place as i64).collect())?)?;
         let below = places.iter().map(|place| (*place as i64 + 1).min(last)).collect();
         let below = kept.f_index_select(1, &tensor(below)?)?;
         let shares: Vec<f64> = places.iter().map(|place| place.fract()).collect();
-        let shares = Tensor::f_from_slice(&shares)?.f_to_kind(Kind::Float)?.f_view([1, -1, 1])?.f_to_device(device)?;
+        let shares = Tensor::f_from_slice(&shares)?.f_to_kind(Kind::Float)?.f_view([1, -1, 1])?;
+        let shares = shares.f_to_device_(device, Kind::Float, true, false)?;
         let rows = above.f_lerp_tensor(&below, &shares)?.f_unsqueeze(0)?;
         rows.f_upsample_bilinear2d([count, self.size[1]], false, None, None)?.f_squeeze_dim(0)
     }
 }
 
-/// Returns the most likely class of each pixel of `[K, rows, W]` probabilities, row by row.
+/// Returns the most likely class of each pixel of `[K, rows, W]` probabilities: `[rows, W]` u8, on their device.
 ///
 /// # Errors
 ///
 /// Fails if libtorch does.
-pub fn class_ids(probabilities: &Tensor) -> Result<Vec<u8>, TchError> {
-    let ids = probabilities.f_argmax(0, false)?.f_to_kind(Kind::Uint8)?.f_to_device(Device::Cpu)?;
-    Vec::try_from(ids.f_flatten(0, -1)?)
+pub fn most_likely(probabilities: &Tensor) -> Result<Tensor, TchError> {
+    probabilities.f_argmax(0, false)?.f_to_kind(Kind::Uint8)
 }
 
 /// Maps a row of an image of this `size` to a row of `part`: fractions lie between this row and the next.
@@ -115,6 +116,7 @@ fn place(row: i64, part: Rectangle, size: [i64; 2]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::Device;
 
     /// Enlarges `all`, adding `portion` rows at a time.
     fn enlarged(all: &Tensor, part: Rectangle, size: [u32; 2], portion: i64) -> Tensor {

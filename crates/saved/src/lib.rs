@@ -57,7 +57,7 @@ mod stored;
 
 pub use data::Image;
 pub use description::{Agreement, Class, DESCRIPTION, Description, Origin, Port, VERSION, classes};
-pub use enlarge::{Enlarger, class_ids};
+pub use enlarge::{Enlarger, most_likely};
 pub use error::Error;
 pub use file::Checksum;
 pub use format::{FORMAT, Resolve, is_removed, keep_young, upgrade};

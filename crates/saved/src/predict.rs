@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::description::{Class, Description, classes};
-use crate::enlarge::{Enlarger, class_ids};
+use crate::enlarge::{Enlarger, most_likely};
 use crate::stored::{Content, Sections, Stored, load_weights, normalized};
 use contract::{Plain, caught};
 use data::{Dataset, Image, Images, Loader, LoaderConfig, Order, Rectangle, Sample, Split};
@@ -144,10 +144,12 @@ impl Model {
         let image_nchw = image_hwc.f_to_device(self.device)?.f_permute([2, 0, 1])?.f_unsqueeze(0)?;
         let image_nchw = image_nchw.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?;
         let mut rows = Vec::new();
+        let (tiling, samples) = (Tiling::holding(self.data.size()), self.data.loader().batch_size);
         predict_tiles(
             self.network.as_ref(),
             [height, width],
-            &Tiling::holding(self.data.size()),
+            &tiling,
+            tiling.at_once(self.device, samples, self.data.size()),
             |[top, left], [height, width]| {
                 let tile = image_nchw.f_narrow(2, top, height).and_then(|rows| rows.f_narrow(3, left, width));
                 Ok(tile.map_err(contract::TorchError::from)?)
@@ -169,7 +171,7 @@ impl Model {
         }
         let mut class_map = Vec::with_capacity(size[0] as usize * size[1] as usize);
         Enlarger::new(part, size).add(&seen, |rows| {
-            class_map.extend(class_ids(rows)?);
+            class_map.extend(Vec::<u8>::try_from(most_likely(rows)?.f_to_device(Device::Cpu)?.f_flatten(0, -1)?)?);
             Ok::<_, Error>(())
         })?;
         Ok(Prediction { size, class_map, seen, part })

@@ -6,6 +6,7 @@ use crate::common::config::Config;
 use contract::OUT_OF_MEMORY;
 use log::{Log, Metadata, Record};
 use std::sync::{Mutex, PoisonError};
+use tch::Device;
 
 /// Characters kept from the beginning of a message, which say what happened and where.
 const HEAD: usize = 4000;
@@ -54,17 +55,27 @@ impl<L: Log> Log for Bounded<L> {
 static BATCHES: Mutex<Option<String>> = Mutex::new(None);
 
 /// Remembers the size of batches and the keys that lower it, for [`explained`].
-pub fn remember(config: &Config) {
+pub fn remember(config: &Config, device: Device) {
+    *BATCHES.lock().unwrap_or_else(PoisonError::into_inner) = Some(batches(config, device));
+}
+
+/// Describes the size of batches and the keys that lower it.
+fn batches(config: &Config, device: Device) -> String {
     let ([height, width], batch) = (config.data.size(), config.data.loader().batch_size);
     let recompute = match config.model.common().recompute {
         true => "",
         false => ", or, for training, set model.recompute to true, which takes time instead",
     };
-    let words = format!(
+    let share = match config.train.memory_fraction.filter(|_| device.is_cuda()) {
+        Some(fraction) => {
+            format!("; train.memory_fraction is {fraction}, and a larger one leaves more to this process")
+        }
+        None => String::new(),
+    };
+    format!(
         "a batch has up to {batch} images of {height}x{width} pixels: lower data.loader.batch_size or \
-         data.size{recompute}"
-    );
-    *BATCHES.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
+         data.size{recompute}{share}"
+    )
 }
 
 /// Returns an error message with advice appended if it reports a lack of memory.
@@ -97,6 +108,16 @@ mod tests {
         assert_eq!(said.chars().count(), HEAD + TAIL + " … (2995025 characters left out) … ".chars().count());
         let fits = "é".repeat(HEAD + TAIL);
         assert_eq!(bounded(&fits), fits);
+    }
+
+    #[test]
+    fn a_lack_of_memory_names_the_batch_and_the_keys_that_make_it_smaller() {
+        let changes = ["train.memory_fraction=0.25", "data.loader.batch_size=7", "data.size=[64,48]"];
+        let config = Config::default().with(&changes.map(String::from)).unwrap();
+        let [cpu, gpu] = [Device::Cpu, Device::Cuda(0)].map(|device| batches(&config, device));
+        assert!(cpu.starts_with("a batch has up to 7 images of 64x48 pixels: lower data.loader.batch_size"), "{cpu}");
+        assert!(cpu.ends_with("set model.recompute to true, which takes time instead"), "{cpu}");
+        assert!(gpu.starts_with(&cpu) && gpu.contains("train.memory_fraction is 0.25"), "{gpu}");
     }
 
     #[test]

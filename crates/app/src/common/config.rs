@@ -26,6 +26,7 @@ use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use session::{NonFinite, Save};
+use std::sync::atomic::{AtomicBool, Ordering};
 use tch::Cuda;
 
 /// Built-in configuration, the default of a new run.
@@ -62,7 +63,7 @@ pub struct Config {
 }
 
 /// Length, device and seed of the training.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Train {
     /// Total number of epochs.
@@ -77,6 +78,14 @@ pub struct Train {
     /// Number of compute threads; 0 leaves it to libtorch, which uses all cores.
     #[schemars(extend("x-resume" = "safe"))]
     pub threads: u16,
+    /// Deterministic algorithms on a GPU, which exact resuming needs: wherever all operators have one (`auto`), without
+    /// exception (`on`: a network with an operator that has none is refused), or never (`off`). A CPU always has them.
+    #[schemars(extend("x-resume" = "safe"))]
+    pub deterministic: Deterministic,
+    /// Largest share of a GPU's memory that this process takes, above 0 and up to 1, for several processes on one GPU;
+    /// null sets no limit.
+    #[schemars(extend("x-resume" = "safe"))]
+    pub memory_fraction: Option<f64>,
     /// Handling of batches whose loss or gradient is not finite. Such a batch never changes the weights.
     pub non_finite: NonFinite,
 }
@@ -94,6 +103,19 @@ pub enum Device {
     Cuda,
 }
 
+/// Deterministic algorithms on a GPU.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Deterministic {
+    /// If every operator has one; else a warning names those that have none.
+    #[default]
+    Auto,
+    /// Always: an operator that has none is an error.
+    On,
+    /// The fastest algorithms; resuming is not exact.
+    Off,
+}
+
 /// Saving and retention of checkpoints.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -108,7 +130,15 @@ pub struct Checkpoint {
 
 impl Default for Train {
     fn default() -> Self {
-        Self { epochs: 10, seed: 0, device: Device::Auto, threads: 0, non_finite: NonFinite::default() }
+        Self {
+            epochs: 10,
+            seed: 0,
+            device: Device::Auto,
+            threads: 0,
+            deterministic: Deterministic::Auto,
+            memory_fraction: None,
+            non_finite: NonFinite::default(),
+        }
     }
 }
 
@@ -116,23 +146,36 @@ impl Train {
     fn check(&self) -> Result<(), Invalid> {
         Invalid::unless(self.epochs > 0, "epochs", || "must be at least 1, is 0".into())?;
         Invalid::unless(self.threads <= 1024, "threads", || format!("must be at most 1024, is {}", self.threads))?;
-        Invalid::unless(self.seed <= i64::MAX as u64, "seed", || format!("must be at most {}", i64::MAX))
+        Invalid::unless(self.seed <= i64::MAX as u64, "seed", || format!("must be at most {}", i64::MAX))?;
+        let fraction = self.memory_fraction.unwrap_or(1.0);
+        Invalid::unless(fraction > 0.0 && fraction <= 1.0, "memory_fraction", || {
+            format!("must be above 0 and at most 1, is {fraction}")
+        })
     }
 
-    /// Returns the device. Also sets libtorch's number of threads and the waiting policy of OpenMP threads.
+    /// Returns the device. Also sets libtorch's number of threads, the waiting policy of OpenMP threads, and, the first
+    /// time, the limit of a GPU's memory.
     pub fn device(&self) -> Result<tch::Device> {
         torch_ext::tune_openmp();
         if self.threads > 0 {
             tch::set_num_threads(self.threads.into());
         }
         let cuda = Cuda::is_available();
-        match self.device {
+        let device = match self.device {
             Device::Cuda if !cuda => {
-                Err(usage("train.device is 'cuda', but libtorch finds no GPU: use 'auto' or 'cpu'"))
+                return Err(usage("train.device is 'cuda', but libtorch finds no GPU: use 'auto' or 'cpu'"));
             }
-            Device::Cpu => Ok(tch::Device::Cpu),
-            Device::Auto | Device::Cuda => Ok(tch::Device::cuda_if_available()),
+            Device::Cpu => tch::Device::Cpu,
+            Device::Auto | Device::Cuda => tch::Device::cuda_if_available(),
+        };
+        if let Some(fraction) = self.memory_fraction.filter(|_| device.is_cuda()) {
+            // libtorch takes a limit only before it uses the GPU.
+            static LIMITED: AtomicBool = AtomicBool::new(false);
+            if !LIMITED.swap(true, Ordering::Relaxed) {
+                torch_ext::memory_fraction(fraction)?;
+            }
         }
+        Ok(device)
     }
 }
 

@@ -8,31 +8,58 @@ use serde_json::{Map, Value};
 use std::io;
 use std::path::Path;
 use tch::Device;
-use torch_ext::OpenMp;
+use torch_ext::{Gpu, OpenMp};
 
 const NAME: &str = "environment.json";
 
 /// Returns names and values, in an order for people.
 pub fn environment(network: &Network) -> Vec<(String, String)> {
+    let gpu = Gpu::of(network.device).unwrap_or_else(|error| {
+        log::debug!("{:?}: {error}", network.device);
+        None
+    });
     let device = match network.device {
         Device::Cpu => format!("CPU, {} threads", tch::get_num_threads()),
         other => format!("{other:?}"),
     };
     let cores = std::thread::available_parallelism().map_or_else(|_| "unknown".into(), |cores| cores.to_string());
     let system = format!("{} on {}", std::env::consts::OS, std::env::consts::ARCH);
-    [
+    let rows = [
         ("oxiseg", env!("CARGO_PKG_VERSION").into()),
         ("libtorch", torch_ext::libtorch_version()),
         ("device", device),
+        ("precision", network.precision.to_string()),
+        ("deterministic", deterministic(network.device)),
         ("processor", torch_ext::processor()),
         ("kernels", kernels::in_words(network.kernels, network.device)),
         ("openmp", openmp()),
         ("cores", cores),
         ("system", system),
         ("host", gethostname::gethostname().display().to_string()),
-    ]
-    .map(|(name, value)| (name.to_string(), value))
-    .into()
+    ];
+    let mut rows: Vec<(&str, String)> = rows.into();
+    // Beside the device.
+    let at = rows.iter().position(|(name, _)| *name == "device").map_or(rows.len(), |device| device + 1);
+    rows.splice(at..at, gpu.iter().flat_map(of_gpu));
+    rows.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+}
+
+/// Describes a GPU and the software that drives it.
+fn of_gpu(gpu: &Gpu) -> Vec<(&'static str, String)> {
+    let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".into());
+    let capability =
+        gpu.capability.as_ref().map_or_else(String::new, |number| format!(", compute capability {number}"));
+    let card = format!("{}, {:.1} GB{capability}", known(&gpu.name), gpu.memory as f64 / 1e9);
+    vec![("gpu", card), ("driver", known(&gpu.driver)), ("cuda", known(&gpu.cuda)), ("cudnn", known(&gpu.cudnn))]
+}
+
+/// Describes the determinism in force.
+fn deterministic(device: Device) -> String {
+    match device {
+        Device::Cpu => "on: a CPU gives the same for the same number of threads".into(),
+        _ if torch_ext::is_deterministic() => "on".into(),
+        _ => "off: resuming is not exact".into(),
+    }
 }
 
 /// Describes the OpenMP runtime in use: its vendor, the time its threads wait before they sleep, and its file.
@@ -72,4 +99,40 @@ pub fn kept(run: &Path) -> Result<Vec<(String, String)>> {
     let all: Map<String, Value> = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
     let word = |value: Value| value.as_str().map_or_else(|| value.to_string(), String::from);
     Ok(all.into_iter().map(|(name, value)| (name, word(value))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_is_named_with_what_drives_it() {
+        let text = |text: &str| Some(text.to_owned());
+        let gpu = Gpu {
+            name: text("NVIDIA H100 80GB HBM3"),
+            driver: text("580.65.06"),
+            cuda: text("13.0"),
+            cudnn: None,
+            capability: text("9.0"),
+            memory: 85_045_280_768,
+            free: 0,
+        };
+        let rows = of_gpu(&gpu);
+        assert_eq!(rows[0], ("gpu", "NVIDIA H100 80GB HBM3, 85.0 GB, compute capability 9.0".into()));
+        let rest = [("driver", "580.65.06"), ("cuda", "13.0"), ("cudnn", "unknown")];
+        assert_eq!(rows[1..], rest.map(|(name, value)| (name, value.to_owned())));
+        let unknown = of_gpu(&Gpu { name: None, capability: None, ..gpu });
+        assert_eq!(unknown[0].1, "unknown, 85.0 GB");
+    }
+
+    #[test]
+    fn precision_and_determinism_in_force_are_part_of_it() {
+        let config = crate::common::config::Config::default();
+        let tiny = ["model.width=1", "model.depth=1", "model.precision=bf16", "train.device=cpu"].map(String::from);
+        let rows = environment(&Network::build(&config.with(&tiny).unwrap()).unwrap());
+        let of = |key: &str| rows.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
+        assert_eq!(of("precision"), Some("bf16"));
+        assert!(of("deterministic").unwrap().starts_with("on: a CPU"));
+        assert_eq!(of("gpu"), None);
+    }
 }

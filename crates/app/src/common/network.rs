@@ -1,10 +1,11 @@
 //! A network with its variables, built from a configuration or trained.
 
 use crate::common::bounds;
-use crate::common::config::Config;
+use crate::common::config::{Config, Deterministic};
 use anyhow::{Context, Result};
 use contract::Progress;
 use metric::Segmentation;
+use model::Precision;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,6 +23,8 @@ pub struct Network {
     pub device: Device,
     /// Kernels that it computes with on a CPU.
     pub kernels: Kernels,
+    /// Precision that it computes in.
+    pub precision: Precision,
     /// Names of the classes, by id.
     pub classes: Vec<String>,
 }
@@ -36,7 +39,10 @@ impl Network {
     /// Does the same as [`build`](Self::build), with given kernels.
     pub fn build_with(config: &Config, kernels: Kernels) -> Result<Self> {
         let device = config.train.device()?;
-        bounds::remember(config);
+        bounds::remember(config, device);
+        if device.is_cuda() {
+            torch_ext::deterministic(config.train.deterministic != Deterministic::Off)?;
+        }
         // Keeps freed memory: a step is faster, and the program larger.
         if !config.model.common().recompute {
             torch_ext::tune_allocator();
@@ -48,7 +54,8 @@ impl Network {
             .model
             .build_with(&store, config.data.channels().into(), classes.len() as i64, kernels)
             .context("building the model")?;
-        Ok(Self { store, model, device, kernels, classes })
+        let precision = config.model.common().precision.on(device)?;
+        Ok(Self { store, model, device, kernels, precision, classes })
     }
 
     /// Returns an empty metric for the network's classes.

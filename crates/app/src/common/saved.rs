@@ -8,6 +8,7 @@ use ::saved::{Content, Description, Error, Origin, Stored, load_weights};
 use anyhow::Result;
 use checkpoint::Snapshot;
 use contract::{Progress, StateDict};
+use model::Precision;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -46,7 +47,8 @@ pub fn load(folder: &Path, changes: &[String]) -> Result<Trained> {
         Content::Weights(weights) => rebuilt(&file, &config, weights)?,
         Content::Network(model) => {
             let (store, classes) = (VarStore::new(device), config.data.classes());
-            Network { store, model: Box::new(model), device, kernels: Kernels::Libtorch, classes }
+            let (kernels, precision) = (Kernels::Libtorch, Precision::Fp32);
+            Network { store, model: Box::new(model), device, kernels, precision, classes }
         }
     };
     log::info!("Using {} ({} epochs)", file.display(), run.epoch);

@@ -24,15 +24,29 @@ pub struct Rows {
     pub probabilities: Vec<f32>,
 }
 
-impl Rows {
-    /// Converts `[K, rows, W]` probabilities, which are kept `with_probabilities`.
+/// [`Rows`] that may not be computed yet, on their device.
+pub struct Predicted {
+    /// `[rows, width]` u8.
+    ids: Tensor,
+    /// `[K, rows, width]` f32, if requested.
+    probabilities: Option<Tensor>,
+}
+
+impl Predicted {
+    /// Takes `[K, rows, W]` probabilities, which are kept `with_probabilities`. Does not wait for the device.
     pub fn of(probabilities: &Tensor, with_probabilities: bool) -> Result<Self> {
-        let ids = saved::class_ids(probabilities)?;
-        let probabilities = match with_probabilities {
-            true => Vec::try_from(probabilities.f_to_device(Device::Cpu)?.f_flatten(0, -1)?)?,
-            false => Vec::new(),
-        };
-        Ok(Self { ids, probabilities })
+        let ids = saved::most_likely(probabilities)?;
+        Ok(Self { ids, probabilities: with_probabilities.then(|| probabilities.shallow_clone()) })
+    }
+
+    /// Waits for the device, and returns the rows.
+    pub fn read(&self) -> Result<Rows> {
+        let flat = |tensor: &Tensor| tensor.f_to_device(Device::Cpu)?.f_flatten(0, -1);
+        let probabilities = self.probabilities.as_ref().map(|probabilities| Vec::try_from(flat(probabilities)?));
+        Ok(Rows {
+            ids: Vec::try_from(flat(&self.ids)?)?,
+            probabilities: probabilities.transpose()?.unwrap_or_default(),
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 //! had no single size.
 
 use super::find::{Picture, Pictures};
-use super::outputs::Rows;
+use super::outputs::Predicted;
 use super::writer::{Image, MapWriter, Work};
 use crate::common::output;
 use anyhow::{Error, Result};
@@ -13,11 +13,15 @@ use saved::Enlarger;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use tch::nn::ModuleT;
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, Kind, Tensor};
+use torch_ext::Uploads;
 
 /// Rows per read, and maximum number of reads that wait.
 const ROWS: u32 = 64;
 const QUEUE: usize = 4;
+
+/// Tiles that may be on their way to the device.
+const ON_THEIR_WAY: usize = 8;
 
 /// A network that sees an image in tiles, and its settings.
 pub struct InTiles<'a> {
@@ -27,6 +31,8 @@ pub struct InTiles<'a> {
     pub channels: u32,
     pub orientation: Orientation,
     pub tiling: Tiling,
+    /// Number of tiles in a pass.
+    pub at_once: usize,
     /// Images at the scale of training, in the order of their names; None keeps their own size.
     pub scaled: Option<&'a Images>,
     pub with_probabilities: bool,
@@ -57,10 +63,11 @@ impl InTiles<'_> {
             let Self { scaled, channels, orientation, .. } = *self;
             let reader = Reader { scaled, channels, orientation, sender };
             scope.spawn(move || reader.read(pictures));
+            let mut uploads = Uploads::new(self.device, ON_THEIR_WAY)?;
             let mut broken = Vec::new();
             while let Ok(read) = receiver.recv() {
                 let failed = match read {
-                    Read::Image(image, seen) => self.image(image, seen, &receiver, writer)?,
+                    Read::Image(image, seen) => self.image(image, seen, &receiver, writer, &mut uploads)?,
                     Read::Broken(passed) => Some(passed),
                     Read::Rows(_) => continue,
                 };
@@ -76,7 +83,14 @@ impl InTiles<'_> {
     }
 
     /// Predicts an image whose rows follow in `parts`. Returns it as unreadable if not all of them come.
-    fn image(&self, image: Image, seen: View, parts: &Receiver<Read>, writer: &MapWriter) -> Result<Option<Passed>> {
+    fn image(
+        &self,
+        image: Image,
+        seen: View,
+        parts: &Receiver<Read>,
+        writer: &MapWriter,
+        uploads: &mut Uploads,
+    ) -> Result<Option<Passed>> {
         let size = seen.size.map(i64::from);
         let [height, width] = image.size;
         let as_it_is = seen.size == image.size && seen.part == Rectangle { top: 0, left: 0, height, width };
@@ -94,9 +108,10 @@ impl InTiles<'_> {
                 }
                 _ => Err("the thread that reads has ended".into()),
             })?;
-            Ok(band.tile(place, part, self.channels, self.device).map_err(TorchError::from)?)
+            Ok(self.tile(&band.cut(place, part, self.channels), part, uploads)?)
         };
-        let send = |probabilities: &Tensor| writer.send(Work::Rows(Rows::of(probabilities, self.with_probabilities)?));
+        let send =
+            |probabilities: &Tensor| writer.send(Work::Rows(Predicted::of(probabilities, self.with_probabilities)?));
         let write = |_, probabilities: &Tensor| {
             match &mut enlarger {
                 Some(enlarger) => enlarger.add(probabilities, send)?,
@@ -104,12 +119,22 @@ impl InTiles<'_> {
             }
             Ok(())
         };
-        let predicted = predict_tiles(self.model, size, &self.tiling, read, write);
+        let predicted = predict_tiles(self.model, size, &self.tiling, self.at_once, read, write);
         match (broken, predicted) {
             (Some(passed), _) => Ok(Some(passed)),
             (None, Ok(())) => Ok(None),
             (None, Err(error)) => Err(Error::from_boxed(error).context(format!("predicting {shown}"))),
         }
+    }
+
+    /// Returns a tile of this height and width as `[1, C, height, width]` from 0 to 1, on the device.
+    fn tile(&self, pixels: &[u8], [height, width]: [i64; 2], uploads: &mut Uploads) -> Result<Tensor, TorchError> {
+        let mut tile_hwc = Tensor::f_from_data_size(pixels, &[height, width, self.channels.into()], Kind::Uint8)?;
+        if self.device != Device::Cpu {
+            tile_hwc = uploads.upload(&tile_hwc)?;
+        }
+        let tile_nchw = tile_hwc.f_permute([2, 0, 1])?.f_unsqueeze(0)?;
+        Ok(tile_nchw.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?)
     }
 }
 
@@ -194,20 +219,11 @@ impl Band {
         Ok(())
     }
 
-    /// Returns a tile, `[1, C, height, width]` from 0 to 1.
-    fn tile(
-        &self,
-        [top, left]: [i64; 2],
-        [height, width]: [i64; 2],
-        channels: u32,
-        device: Device,
-    ) -> Result<Tensor, TchError> {
+    /// Returns the pixels of a tile, row by row.
+    fn cut(&self, [top, left]: [i64; 2], [height, width]: [i64; 2], channels: u32) -> Vec<u8> {
         let channels = channels as usize;
         let skipped = (top - self.first) as usize * self.row + left as usize * channels;
         let rows = (0..height as usize).map(|row| skipped + row * self.row);
-        let tile: Vec<u8> = rows.flat_map(|at| &self.pixels[at..at + width as usize * channels]).copied().collect();
-        let tile_hwc = Tensor::f_from_data_size(&tile, &[height, width, channels as i64], Kind::Uint8)?;
-        let tile_nchw = tile_hwc.f_to_device(device)?.f_permute([2, 0, 1])?.f_unsqueeze(0)?;
-        tile_nchw.f_to_kind(Kind::Float)?.f_div_scalar(255.0)
+        rows.flat_map(|at| &self.pixels[at..at + width as usize * channels]).copied().collect()
     }
 }

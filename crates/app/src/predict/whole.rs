@@ -1,7 +1,7 @@
 //! Predicts images that training brought to one size: in batches at that size, and back to their own.
 
 use super::find::{Picture, Pictures};
-use super::outputs::Rows;
+use super::outputs::Predicted;
 use super::writer::{Image, MapWriter, Work};
 use crate::common::output;
 use anyhow::{Context, Result};
@@ -49,7 +49,8 @@ impl Whole<'_> {
     fn write(&self, prediction: &Prediction, picture: &Picture, writer: &MapWriter) -> Result<()> {
         let part = self.images.rectangle(picture.size)?;
         writer.send(Work::Image(Image::of(&prediction.name, picture)))?;
-        Enlarger::new(part, picture.size)
-            .add(&prediction.probabilities()?, |part| writer.send(Work::Rows(Rows::of(part, self.with_probabilities)?)))
+        Enlarger::new(part, picture.size).add(&prediction.probabilities()?, |part| {
+            writer.send(Work::Rows(Predicted::of(part, self.with_probabilities)?))
+        })
     }
 }

@@ -1,25 +1,31 @@
-//! Writes predictions to files in a thread of its own, while others are predicted.
+//! Writes predictions to files in threads of their own, while others are predicted.
 
 use super::find::{Picture, Pictures};
-use super::outputs::{Outputs, Plan, Rows};
+use super::outputs::{Outputs, Plan, Predicted};
+use super::turns::{StopIfPanicking, Turns};
 use crate::common::output;
 use anyhow::{Result, anyhow};
 use data::Passed;
 use serde_json::{Value, json};
+use std::num::NonZero;
+use std::ops::ControlFlow;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+use std::thread::{self, available_parallelism};
 
-/// Maximum number of messages that wait: more would only take memory.
+/// Maximum number of messages that wait, for each thread: more would only take memory.
 const QUEUE: usize = 2;
+
+/// Maximum number of threads that encode files.
+const MOST_THREADS: usize = 8;
 
 /// Messages about images, in order.
 pub enum Work {
     /// An image begins; the rows that follow belong to it.
     Image(Image),
     /// The next rows of the image.
-    Rows(Rows),
+    Rows(Predicted),
     /// An image cannot be read, perhaps the one that has begun.
     Broken(Passed),
 }
@@ -68,7 +74,8 @@ pub fn beside<T, C: Send>(
     })
 }
 
-/// Writes the predictions for `pictures` into `folder` and, with `json`, prints a line for each.
+/// Writes the predictions for `pictures` into `folder` and, with `json`, prints a line for each. Several threads encode
+/// files; they are published and the lines printed in the order of the images, up to the first that fails.
 pub fn write(
     work: Receiver<Work>,
     plan: &Plan,
@@ -76,37 +83,139 @@ pub fn write(
     pictures: &Pictures,
     json: Option<&[String]>,
 ) -> Result<()> {
-    let mut image: Option<(Image, Outputs)> = None;
-    let mut areas = Vec::new();
-    let mut missing = 0;
+    let threads = available_parallelism().map_or(1, NonZero::get) / 2;
+    let to = Destination { plan, folder, pictures, json };
+    shared(work, threads.clamp(2, MOST_THREADS), &|numbered, turns| to.write(numbered, turns))
+}
+
+/// Work with the number of its image.
+type Numbered = (u64, Work);
+
+/// Deals `work` to `threads` threads that run `consume`, each image to one of them.
+fn shared(
+    work: Receiver<Work>,
+    threads: usize,
+    consume: &(dyn Fn(Receiver<Numbered>, &Turns) -> Result<()> + Sync),
+) -> Result<()> {
+    let turns = &Turns::default();
+    thread::scope(|scope| {
+        let start = |_| {
+            let (sender, receiver) = sync_channel(QUEUE);
+            let consuming = scope.spawn(move || {
+                let _stop = StopIfPanicking(turns);
+                consume(receiver, turns)
+            });
+            (sender, consuming)
+        };
+        let (senders, consuming): (Vec<_>, Vec<_>) = (0..threads).map(start).unzip();
+        deal(work, &senders);
+        drop(senders);
+        // Only one of them has an error: the others stop when their turn would come.
+        let consumed = consuming.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        consumed.collect::<Vec<_>>().into_iter().collect()
+    })
+}
+
+/// Sends each image to the next thread, until all are sent or one thread has ended.
+fn deal(work: Receiver<Work>, senders: &[SyncSender<Numbered>]) {
+    let (mut images, mut threads) = (0.., senders.iter().cycle());
+    let Some(mut sender) = threads.next() else { return };
+    let mut number = 0;
     for work in work {
         match work {
-            Work::Image(begun) => {
-                let base = pictures.get(&begun.name).map_or(begun.name.as_ref(), |picture| &*picture.base);
-                let outputs = Outputs::create(plan, &folder.join(base), &begun.file, begun.size)?;
-                missing = begun.size[0] as usize * begun.size[1] as usize;
-                areas = vec![0u64; 256];
-                image = Some((begun, outputs));
-            }
-            Work::Rows(rows) => {
-                let Some((_, outputs)) = &mut image else { continue };
-                outputs.add(&rows)?;
-                rows.ids.iter().for_each(|id| areas[usize::from(*id)] += 1);
-                missing -= rows.ids.len();
-                if missing == 0
-                    && let Some((image, outputs)) = image.take()
-                {
-                    outputs.finish()?;
-                    json.map_or(Ok(()), |classes| output::print(&told(&image, classes, &areas).to_string()))?;
-                }
-            }
-            Work::Broken(passed) => {
-                image = None;
-                json.map_or(Ok(()), |_| output::broken(&passed))?;
-            }
+            Work::Rows(_) => {}
+            Work::Image(_) => (number, sender) = (images.next().unwrap_or_default(), threads.next().unwrap_or(sender)),
+            // To the same thread, since the image may be the one that it has begun.
+            Work::Broken(_) => number = images.next().unwrap_or_default(),
+        }
+        if sender.send((number, work)).is_err() {
+            break;
         }
     }
-    Ok(())
+}
+
+/// Place and form of the files.
+struct Destination<'a> {
+    plan: &'a Plan,
+    folder: &'a Path,
+    pictures: &'a Pictures,
+    /// Names of the classes, if a line of JSON is printed for each image.
+    json: Option<&'a [String]>,
+}
+
+/// An image whose files are being written.
+struct Begun<'p> {
+    number: u64,
+    image: Image,
+    outputs: Outputs<'p>,
+    /// Number of pixels of each class, and of those to come.
+    areas: Vec<u64>,
+    missing: usize,
+}
+
+impl<'a> Destination<'a> {
+    /// Writes the images of one thread.
+    fn write(&self, work: Receiver<Numbered>, turns: &Turns) -> Result<()> {
+        let mut begun: Option<Begun> = None;
+        for (number, work) in work {
+            let done = match work {
+                Work::Rows(rows) => match begun.take() {
+                    Some(image) => match self.add(image, &rows) {
+                        Ok(image) if image.missing > 0 => {
+                            begun = Some(image);
+                            continue;
+                        }
+                        added => turns.take(number, || self.finish(added?))?,
+                    },
+                    None => continue,
+                },
+                Work::Image(image) => {
+                    let incomplete = begun.take().map_or(Ok(ControlFlow::Continue(())), |it| skip(&it, turns))?;
+                    match self.begin(number, image) {
+                        Ok(image) => {
+                            begun = Some(image);
+                            incomplete
+                        }
+                        Err(error) => turns.take(number, || Err(error))?,
+                    }
+                }
+                Work::Broken(passed) => {
+                    let incomplete = begun.take().map_or(Ok(ControlFlow::Continue(())), |it| skip(&it, turns))?;
+                    let said = || self.json.map_or(Ok(()), |_| output::broken(&passed));
+                    if incomplete.is_continue() { turns.take(number, said)? } else { incomplete }
+                }
+            };
+            if done.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&self, number: u64, image: Image) -> Result<Begun<'a>> {
+        let base = self.pictures.get(&image.name).map_or(image.name.as_ref(), |picture| &*picture.base);
+        let outputs = Outputs::create(self.plan, &self.folder.join(base), &image.file, image.size)?;
+        let missing = image.size[0] as usize * image.size[1] as usize;
+        Ok(Begun { number, image, outputs, areas: vec![0; 256], missing })
+    }
+
+    fn add(&self, mut image: Begun<'a>, rows: &Predicted) -> Result<Begun<'a>> {
+        let rows = rows.read()?;
+        image.outputs.add(&rows)?;
+        rows.ids.iter().for_each(|id| image.areas[usize::from(*id)] += 1);
+        image.missing -= rows.ids.len();
+        Ok(image)
+    }
+
+    fn finish(&self, Begun { image, outputs, areas, .. }: Begun) -> Result<()> {
+        outputs.finish()?;
+        self.json.map_or(Ok(()), |classes| output::print(&told(&image, classes, &areas).to_string()))
+    }
+}
+
+/// Takes the turn of an image of which not all rows came.
+fn skip(image: &Begun, turns: &Turns) -> Result<ControlFlow<()>> {
+    turns.take(image.number, || Ok(()))
 }
 
 /// Returns an image with the areas of its classes as JSON.
@@ -116,4 +225,93 @@ fn told(image: &Image, classes: &[String], areas: &[u64]) -> Value {
     let class = |((id, name), pixels): ((usize, &String), &u64)| json!({ "id": id, "name": name, "pixels": pixels, "share": share(*pixels) });
     let classes: Vec<Value> = classes.iter().enumerate().zip(areas).map(class).collect();
     json!({ "name": image.name, "file": image.file.display().to_string(), "height": height, "width": width, "classes": classes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::files::Replace;
+    use data::{Color, Orientation};
+    use std::fs;
+    use tch::Tensor;
+
+    const SIZE: [u32; 2] = [6, 5];
+
+    fn plan() -> Plan {
+        let colors = vec![Color([0, 0, 0]), Color([9, 9, 9])];
+        Plan { also: Vec::new(), colors, orientation: Orientation::Ignore, replace: Replace::Ours }
+    }
+
+    /// Returns the rows of an image whose pixels all have class 1, in two messages.
+    fn rows(name: &str) -> Vec<Work> {
+        let image = Image { name: name.into(), file: "none".into(), size: SIZE };
+        let probabilities = Tensor::from_slice(&[0f32, 1.0]).view([2, 1, 1]).expand([2, 3, 5], false);
+        let part = || Work::Rows(Predicted::of(&probabilities, false).unwrap());
+        vec![Work::Image(image), part(), part()]
+    }
+
+    fn broken(name: &str) -> Work {
+        Work::Broken(Passed { name: name.into(), reason: "torn".into() })
+    }
+
+    fn written(folder: &Path, work: Vec<Work>) -> Result<()> {
+        let (plan, pictures) = (plan(), Pictures::new());
+        let predict = |writer: &MapWriter| work.into_iter().try_for_each(|work| writer.send(work));
+        beside(|work| write(work, &plan, folder, &pictures, None), predict).map(drop)
+    }
+
+    #[test]
+    fn complete_images_are_published_and_broken_ones_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let names: Vec<String> = (0..20).map(|number| format!("{number:02}")).collect();
+        let mut work = vec![broken("first")];
+        for (number, name) in names.iter().enumerate() {
+            work.extend(rows(name));
+            if number % 3 == 0 {
+                work.push(broken("between"));
+            }
+            if number % 4 == 0 {
+                // Its last rows never come.
+                work.extend(rows("torn").into_iter().take(2));
+                work.push(broken("torn"));
+            }
+        }
+        written(folder.path(), work).unwrap();
+        let mut found: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        found.sort();
+        assert_eq!(found, names.iter().map(|name| format!("{name}.png").into()).collect::<Vec<std::ffi::OsString>>());
+        let map = image::open(folder.path().join("07.png")).unwrap().into_bytes();
+        assert_eq!(map, [1; 30]);
+    }
+
+    #[test]
+    fn nothing_is_published_after_an_image_that_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        // Somebody else's file.
+        fs::write(folder.path().join("03.png"), "mine").unwrap();
+        let names: Vec<String> = (0..12).map(|number| format!("{number:02}")).collect();
+        let error = written(folder.path(), names.iter().flat_map(|name| rows(name)).collect()).unwrap_err();
+        assert!(format!("{error:#}").contains("03.png"), "{error:#}");
+        let is_there = |name: &&String| folder.path().join(format!("{name}.png")).exists();
+        assert_eq!(names.iter().filter(is_there).collect::<Vec<_>>(), ["00", "01", "02", "03"]);
+        assert_eq!(fs::read(folder.path().join("03.png")).unwrap(), b"mine");
+    }
+
+    #[test]
+    fn a_panic_ends_all_threads() {
+        let (sender, receiver) = sync_channel(100);
+        (0..9).flat_map(|number| rows(&number.to_string())).for_each(|work| sender.send(work).unwrap());
+        drop(sender);
+        let consume = |work: Receiver<Numbered>, turns: &Turns| {
+            for (number, _) in work {
+                assert!(number != 1, "planted");
+                if turns.take(number, || Ok(()))?.is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| shared(receiver, 3, &consume)));
+        assert!(panic.is_err());
+    }
 }

@@ -1,5 +1,7 @@
 //! Builds the objects that a training needs from a configuration.
 
+mod deterministic;
+
 use crate::common::config::Config;
 use crate::common::identity;
 use crate::common::inputs::judged;
@@ -68,13 +70,15 @@ impl Parts {
         if config.model.common().precision.needs_loss_scale() {
             optimizer = optimizer.scaling_the_loss()?;
         }
+        let loss_fn = config.loss.build(network.device)?;
+        deterministic::check(config, &network, &loss_fn)?;
         Ok(Self {
             fingerprints: [input.fingerprint()?, validation_input.fingerprint()?],
             skipped: [input.skipped(), validation_input.skipped()],
             doubts: [doubt, of_validation].into_iter().flatten().collect(),
             input: Box::new(input),
             validation_input,
-            loss_fn: config.loss.build(network.device)?,
+            loss_fn,
             gradients: optimizer.asked_gradients(),
             optimizer,
             metric: network.metric()?,

@@ -1,5 +1,7 @@
 //! Finds the starting point of a training: folder, configuration and checkpoint.
 
+mod precision;
+
 use crate::cli;
 use crate::common::config::Config;
 use crate::common::identity::{self, Passed};
@@ -58,6 +60,7 @@ pub fn start(args: &cli::Train) -> Result<Start> {
         Some(named) => opened.resume_with(args.resume.clone(), Some(named)),
         None => opened.find(args.resume.clone())?,
     }
+    let config = precision::chosen(config, opened.checkpoint())?;
     let changes = match opened.checkpoint() {
         Some((path, snapshot)) => identity::compare_config(path, snapshot, &config, &args.allow)?,
         None => Vec::new(),

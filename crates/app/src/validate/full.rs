@@ -88,6 +88,7 @@ fn count(
                 done = 0;
             }
             Work::Rows(rows) => {
+                let rows = rows.read()?;
                 let targets = mask.get(done..done + rows.ids.len()).unwrap_or_default();
                 for (target, predicted) in targets.iter().zip(&rows.ids) {
                     let cell = usize::from(*target) * classes + usize::from(*predicted);

@@ -1,13 +1,14 @@
 //! Loads samples in threads, ahead of time, and batches them on the model's device.
 //!
 //! A thread puts the images of a batch into one block of bytes, `N×H×W×C`, and its targets into another, and makes
-//! tensors of them (`tensors.rs`); the thread that takes the batch moves them to the device. Work buffers are passed on
-//! from batch to batch.
+//! tensors of them (`tensors.rs`); the thread that takes the batch moves them to the device (`rooms.rs`). Work buffers
+//! are passed on from batch to batch.
 //!
 //! **Invariant:** the content of a batch depends on nothing but the data set, the seed, the epoch and the batch's
 //! position. A sample that may be skipped is missing wherever it cannot be loaded. The thread that takes the batches
 //! counts skipped samples, in the batches' order.
 
+mod rooms;
 mod tensors;
 
 use crate::error::{Error, guarded};
@@ -20,6 +21,7 @@ use crate::load::skipped::Skipped;
 use crate::load::{Target, pixels, refill};
 use crate::transform::random::{Purpose, Random};
 use contract::{Batch, Batches, BoxError, Input, Invalid, TorchError};
+use rooms::{Room, Rooms};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -54,9 +56,9 @@ struct Source {
     skipped: Arc<Skipped>,
     /// Work buffers that no thread is using: never more than there were threads at once.
     workspaces: Mutex<Vec<Workspace>>,
-    /// Unused tensors for whole batches, allocated by the thread that takes the batches.
-    empty: Mutex<Vec<[Tensor; 2]>>,
-    batch_size: i64,
+    rooms: Rooms,
+    /// Unused memory for whole batches, allocated by the thread that takes the batches.
+    empty: Mutex<Vec<[Room; 2]>>,
     moving: Arc<Moving>,
 }
 
@@ -90,8 +92,8 @@ struct Workspace {
 /// A batch on the host.
 struct Block {
     names: Vec<String>,
-    /// Images and targets, as returned by [`Converter::on_host`].
-    tensors: [Tensor; 2],
+    /// Images and targets, as written by [`Converter::on_host`].
+    rooms: [Room; 2],
     /// Samples that could not be loaded: index, name and error.
     broken: Vec<(u64, String, Error)>,
 }
@@ -119,7 +121,9 @@ impl Loader {
         config.check()?;
         pipeline.check(dataset.as_ref())?;
         let skipped = Arc::new(Skipped::new(config.max_skipped));
-        let batch_size = dataset.len().min(config.batch_size) as i64;
+        let [height, width] = pipeline.size.map(i64::from);
+        let shape = [dataset.len().min(config.batch_size) as i64, height, width, dataset.channels().into()];
+        let rooms = Rooms::new(device, shape, dataset.targets());
         let source = Source {
             dataset,
             pipeline,
@@ -127,8 +131,8 @@ impl Loader {
             device,
             skipped,
             workspaces: Mutex::default(),
+            rooms,
             empty: Mutex::default(),
-            batch_size,
             moving: Arc::default(),
         };
         Ok(Self { source: Arc::new(source), config: config.clone(), order })
@@ -191,7 +195,7 @@ impl Input for Loader {
         let source = &self.source;
         let ahead = if self.config.workers == 0 { 1 } else { self.config.prefetch };
         let ahead = ahead.min(self.len().saturating_sub(skip)) as usize;
-        let ready = source.converter().and_then(|converter| source.make_room(&converter, ahead).map(|()| converter));
+        let ready = source.converter().and_then(|converter| source.make_room(ahead).map(|()| converter));
         let converter = match ready {
             Ok(converter) => converter,
             Err(error) => return Box::new(std::iter::once(Err(torch(&[], error).into()))),
@@ -267,41 +271,35 @@ impl Source {
             names.push(BLANK.into());
         }
         let empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let tensors = empty.map_or_else(|| converter.room(self.shape()), Ok);
-        let tensors = tensors.and_then(|workspace| converter.on_host(images, targets, names.len() as i64, workspace));
-        let tensors = tensors.map_err(|error| torch(&names, error))?;
-        Ok(Block { names, tensors, broken })
+        let rooms = empty.map_or_else(|| self.rooms.room(), Ok);
+        let rooms = rooms.and_then(|rooms| converter.on_host(images, targets, &rooms).map(|()| rooms));
+        let rooms = rooms.map_err(|error| torch(&names, error))?;
+        Ok(Block { names, rooms, broken })
     }
 
     fn converter(&self) -> Result<Converter, TorchError> {
-        Converter::new(self.pipeline.normalize.as_ref(), self.dataset.targets(), self.device)
+        Converter::new(self.pipeline.normalize.as_ref(), self.dataset.targets(), self.device, self.rooms.sends)
     }
 
-    /// Returns `[N, H, W, C]` of a whole batch.
-    fn shape(&self) -> [i64; 4] {
-        let [height, width] = self.pipeline.size.map(i64::from);
-        [self.batch_size, height, width, self.dataset.channels().into()]
-    }
-
-    /// Allocates tensors for up to `ahead` batches.
-    fn make_room(&self, converter: &Converter, ahead: usize) -> Result<(), TorchError> {
+    /// Allocates memory for up to `ahead` batches.
+    fn make_room(&self, ahead: usize) -> Result<(), TorchError> {
         let mut empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner);
         while empty.len() < ahead {
-            empty.push(converter.room(self.shape())?);
+            empty.push(self.rooms.room()?);
         }
         Ok(())
     }
 
-    /// Moves a block to the device. Its host tensors are used up, so new ones are allocated for another batch.
+    /// Moves a block to the device. Its memory is used up, so another batch gets other memory.
     fn batch(&self, block: Block, converter: &Converter, ahead: usize) -> Result<Batch, Error> {
-        let Block { names, tensors, broken } = block;
+        let Block { names, rooms, broken } = block;
         for (index, name, error) in broken {
             self.skipped.add(index, name, error)?;
         }
         let since = Instant::now();
-        let batch = converter.on_device(tensors);
+        let batch = self.rooms.take(rooms, names.len() as i64).and_then(|tensors| converter.on_device(tensors));
         self.moving.add(since.elapsed());
-        match batch.and_then(|batch| self.make_room(converter, ahead.min(1)).map(|()| batch)) {
+        match batch.and_then(|batch| self.make_room(ahead.min(1)).map(|()| batch)) {
             Ok([inputs, targets]) => Ok(Batch::new(inputs, targets, names)),
             Err(error) => Err(torch(&names, error)),
         }

@@ -95,3 +95,12 @@ fn outputs_that_are_no_numbers_are_counted() {
     let pixels: u64 = detail.calibration().unwrap().iter().map(|bin| bin.count).sum();
     assert_eq!(pixels, targets.ne(IGNORE_INDEX).sum(Kind::Int64).int64_value(&[]) as u64);
 }
+
+#[test]
+fn sums_by_bin_are_those_of_scattering() {
+    let (doubles, pixels) = ((Kind::Double, Device::Cpu), 1000);
+    let bin = (Tensor::arange(pixels, (Kind::Int64, Device::Cpu)) * 7919).remainder(CALIBRATION + 1).view([1, -1]);
+    let values = (Tensor::arange(3 * pixels, doubles) * 12.9898).sin().view([3, -1]);
+    let scattered = Tensor::zeros([3, CALIBRATION + 1], doubles).scatter_add(1, &bin.expand([3, -1], false), &values);
+    assert!((summed(&bin, &values).unwrap() - scattered).abs().max().double_value(&[]) < 1e-12);
+}

@@ -38,6 +38,9 @@ fn errors_name_the_file_and_the_full_path_of_the_key() {
         (r#"{"model": {"kind": "unet", "precision": "fp8"}}"#, "my.json: model.precision: unknown variant `fp8`"),
         (r#"{"train": {"epochs": 1.5}}"#, "my.json: train.epochs: invalid type: floating point"),
         (r#"{"train": {"epochs": 0}}"#, "my.json: train.epochs: must be at least 1"),
+        (r#"{"train": {"memory_fraction": 0}}"#, "my.json: train.memory_fraction: must be above 0 and at most 1, is 0"),
+        (r#"{"train": {"memory_fraction": 1.5}}"#, "my.json: train.memory_fraction: must be above 0 and at most 1"),
+        (r#"{"train": {"deterministic": "yes"}}"#, "my.json: train.deterministic: unknown variant `yes`"),
         (
             r#"{"loss": {"class_weights": [1, 2]}}"#,
             "my.json: loss.class_weights: must hold one weight for each of the 4",

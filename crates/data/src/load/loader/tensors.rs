@@ -5,8 +5,9 @@
 //! times slower than one. A piece stays in the processor's cache until it is finished. For a GPU the bytes are sent as
 //! they are, a quarter of the size of floats, and converted there.
 
+use super::rooms::Room;
 use crate::load::pipeline::Normalize;
-use crate::load::{Target, Targets, Values};
+use crate::load::{Target, Targets};
 use contract::TorchError;
 use tch::{Device, Kind, Tensor, kind::Element};
 
@@ -42,59 +43,37 @@ impl Constants {
 
 /// Converts blocks to tensors, for one thread at a time.
 pub(super) struct Converter {
-    device: Device,
     targets: Targets,
+    /// Batches are sent to a device as bytes, and converted there.
+    sends: bool,
     /// Constants for pieces on a CPU, for whole batches elsewhere.
     constants: Option<Constants>,
 }
 
 impl Converter {
-    pub(super) fn new(normalize: Option<&Normalize>, targets: Targets, device: Device) -> Result<Self, TorchError> {
-        let constants = normalize.map(|normalize| match device {
-            Device::Cpu => Constants::of_piece(normalize),
-            _ => Constants::of_channels(normalize, device),
+    pub(super) fn new(
+        normalize: Option<&Normalize>,
+        targets: Targets,
+        device: Device,
+        sends: bool,
+    ) -> Result<Self, TorchError> {
+        let constants = normalize.map(|normalize| match sends {
+            false => Constants::of_piece(normalize),
+            true => Constants::of_channels(normalize, device),
         });
-        Ok(Self { device, targets, constants: constants.transpose()? })
-    }
-
-    /// Allocates host tensors for a batch of `shape` `[N, H, W, C]`. To be called by the thread that takes the batches:
-    /// if a loader thread, which ends with the epoch, did it, the system would reclaim the memory after every batch.
-    pub(super) fn room(&self, shape: [i64; 4]) -> Result<[Tensor; 2], TorchError> {
-        let of_kind = |shape: &[i64], kind| {
-            let room = Tensor::f_empty(shape, (kind, Device::Cpu))?;
-            // The device fetches bytes from pinned memory while the host goes on; libtorch keeps the memory until then.
-            if self.device.is_cuda() { torch_ext::pinned(&room) } else { Ok(room) }
-        };
-        let [values, ids] = if self.device == Device::Cpu { [Kind::Float, Kind::Int64] } else { [Kind::Uint8; 2] };
-        let [samples, height, width, _] = shape;
-        let targets = match self.targets {
-            Targets::Classes => of_kind(&[samples, height, width], ids)?,
-            Targets::Values(Values { channels: None, .. }) => of_kind(&[samples, height, width], Kind::Float)?,
-            Targets::Values(Values { channels: Some(channels), .. }) => {
-                of_kind(&[samples, channels.into(), height, width], Kind::Float)?
-            }
-        };
-        Ok([of_kind(&shape, values)?, targets])
+        Ok(Self { targets, sends, constants: constants.transpose()? })
     }
 
     /// Does the first half, in the loader's threads: `images` are `N×H×W×C` bytes and the targets `N×H×W` or `N×C×H×W`
-    /// numbers, for at most as many samples as [`room`](Self::room) allocated. On a CPU this completes the conversion;
-    /// elsewhere the tensors hold the same bytes.
-    pub(super) fn on_host(
-        &self,
-        images: &[u8],
-        wanted: &Target,
-        samples: i64,
-        room: [Tensor; 2],
-    ) -> Result<[Tensor; 2], TorchError> {
-        let [inputs, targets] = room;
-        let [inputs, targets] = [inputs.f_narrow(0, 0, samples)?, targets.f_narrow(0, 0, samples)?];
-        self.write(images, &inputs, self.device == Device::Cpu)?;
+    /// numbers, for at most as many samples as there is `room` for. On a CPU this completes the conversion; elsewhere
+    /// the room holds the same bytes.
+    pub(super) fn on_host(&self, images: &[u8], wanted: &Target, room: &[Room; 2]) -> Result<(), TorchError> {
+        let [inputs, targets] = room.each_ref().map(Room::tensor);
+        self.write(images, inputs, !self.sends)?;
         match wanted {
-            Target::Classes(ids) => self.write(ids, &targets, false)?,
-            Target::Values(values) => self.write(values, &targets, false)?,
+            Target::Classes(ids) => self.write(ids, targets, false),
+            Target::Values(values) => self.write(values, targets, false),
         }
-        Ok([inputs, targets])
     }
 
     /// Copies `numbers` into `whole`; if they are an input's `values`, scales and normalises them for the network.
@@ -114,22 +93,21 @@ impl Converter {
         Ok(())
     }
 
-    /// Does the second half, in the thread that takes the batch: inputs `[N, C, H, W]` f32, channels-last in memory,
-    /// which convolutions are fastest on, and targets, on the device.
+    /// Does the second half, in the thread that takes the batch and with tensors on the device: returns inputs
+    /// `[N, C, H, W]` f32, channels-last in memory, which convolutions are fastest on, and targets.
     pub(super) fn on_device(&self, [images, targets]: [Tensor; 2]) -> Result<[Tensor; 2], TorchError> {
-        if self.device == Device::Cpu {
-            return Ok([images.f_permute([0, 3, 1, 2])?, targets]);
+        let inputs = images.f_permute([0, 3, 1, 2])?;
+        if !self.sends {
+            return Ok([inputs, targets]);
         }
-        let sent = |bytes: Tensor, kind| bytes.f_to_device_(self.device, kind, true, false);
         // The conversion of a permuted view keeps the order of the axes in memory.
-        let mut inputs = sent(images, Kind::Uint8)?.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?;
-        let mut inputs = inputs.f_div_scalar_(255.0)?;
+        let mut inputs = inputs.f_to_kind(Kind::Float)?.f_div_scalar_(255.0)?;
         if let Some(Constants { mean, std }) = &self.constants {
             inputs = inputs.f_sub_(mean)?.f_div_(std)?;
         }
         let targets = match self.targets {
-            Targets::Classes => sent(targets, Kind::Uint8)?.f_to_kind(Kind::Int64)?,
-            Targets::Values(_) => sent(targets, Kind::Float)?,
+            Targets::Classes => targets.f_to_kind(Kind::Int64)?,
+            Targets::Values(_) => targets,
         };
         Ok([inputs, targets])
     }

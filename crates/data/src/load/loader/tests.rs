@@ -322,3 +322,34 @@ fn a_sample_alone_is_the_one_at_its_place_also_where_others_are_missing() {
         assert!(loader.sample(9, 0).unwrap().is_none());
     }
 }
+
+/// Sends a loader's batches as bytes, as to a GPU.
+fn sending(mut loader: Loader) -> Loader {
+    let batch_size = loader.samples().min(loader.config.batch_size) as i64;
+    let source = Arc::get_mut(&mut loader.source).unwrap();
+    let ([height, width], dataset) = (source.pipeline.size.map(i64::from), &source.dataset);
+    let shape = [batch_size, height, width, dataset.channels().into()];
+    source.rooms = Rooms::sending(true, Device::Cpu, shape, dataset.targets());
+    loader
+}
+
+#[test]
+fn batches_that_are_sent_as_bytes_have_the_same_bits() {
+    for (workers, normalize) in [(0, None), (4, Some(([0.4, 0.5, 0.6], [0.2, 0.3, 0.25])))] {
+        let config = LoaderConfig { batch_size: 7, workers, prefetch: 3, ..LoaderConfig::default() };
+        let normalize = normalize.map(|(mean, std)| crate::Normalize { mean: mean.into(), std: std.into() });
+        let make = || {
+            let shapes = Config::Shapes(Shapes { train_samples: 40, size: [24, 16], ..Shapes::default() });
+            let pipeline = Pipeline { normalize: normalize.clone(), ..shapes.pipeline(Split::Train) };
+            let dataset: Arc<dyn Dataset> = shapes.open(Split::Train).unwrap().into();
+            Loader::new(dataset, pipeline, &config, Order::Shuffled, 3, Device::Cpu).unwrap()
+        };
+        let (kept, sent) = (make(), sending(make()));
+        for epoch in 0..3 {
+            assert_eq!(plain(&sent, epoch, 2), plain(&kept, epoch, 2));
+        }
+        let strides = [&kept, &sent].map(|loader| loader.epoch(0, 0).next().unwrap().unwrap().inputs.stride());
+        assert_eq!(strides[0], strides[1], "channels-last");
+        assert!(sent.sample(1, 3).unwrap().unwrap().inputs.equal(&kept.sample(1, 3).unwrap().unwrap().inputs));
+    }
+}
