@@ -5,7 +5,8 @@ use crate::operators::{copied, detached, loss_of, measure, model_failed};
 use crate::protect::{Kept, Protection};
 use crate::{Error, Place};
 use contract::{
-    Batch, BoxError, Capture, CaptureError, KEPT_STEPS, Loss, Metric, Model, Optimizer, StateDict, TorchError, Update,
+    Batch, BoxError, Capture, CaptureError, KEPT_STEPS, Loss, Metric, Model, Optimizer, Stage, StateDict, TorchError,
+    Update,
 };
 use std::iter::once;
 use tch::{Device, Kind, Tensor};
@@ -118,6 +119,7 @@ impl<'c> Captured<'c> {
                 said.into()
             })
         });
+        let captured = matches!(made, Ok(Stage::Capture));
         let done = match made {
             Ok(_) => match fixed.push(capture.outputs()) {
                 Ok([loss, norm, rejected]) => call(|| optimizer.finish())
@@ -147,6 +149,9 @@ impl<'c> Captured<'c> {
         }
         if self.capture.is_none() {
             self.fixed = None;
+        }
+        if captured {
+            self.say("From here on steps are replayed from a capture".into());
         }
         if done.is_err() {
             // A capture that failed is none: a training that goes on makes another one.
