@@ -187,7 +187,8 @@ impl<'c> Captured<'c> {
             Some(captured) if *captured != form => {
                 let size = captured.first().map(|(_, size, ..)| size.clone()).unwrap_or_default();
                 self.say(format!(
-                    "Steps are captured for inputs {size:?}; batches of another form are trained on operator by operator"
+                    "Steps are captured for inputs {size:?}; batches of another form are trained on operator by \
+                     operator"
                 ));
                 return Ok(false);
             }

@@ -85,7 +85,7 @@ fn parameters_that_thaw_change_the_number_of_the_operators() {
     let numbers: Vec<u64> = (0..12)
         .map(|batch| {
             let number = setup.optim.operators().unwrap();
-            replay(&mut setup, batch);
+            let _ = replay(&mut setup, batch);
             number
         })
         .collect();
@@ -110,7 +110,7 @@ fn an_update_that_is_abandoned_leaves_all_as_it_was_if_nothing_of_it_ran() {
         setup.optim.prepare().unwrap();
         // To the optimizer, it is captured or has run.
         let loss = self::loss(&setup.parameters, 1);
-        Replayable::update(&mut setup.optim, &loss).unwrap();
+        let _ = Replayable::update(&mut setup.optim, &loss).unwrap();
         setup.optim.abandon(ran);
         assert_eq!(setup.optim.is_unchanged(), unchanged);
         assert!(setup.parameters.iter().all(|(_, parameter)| !parameter.grad().defined()));
