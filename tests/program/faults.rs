@@ -107,7 +107,8 @@ impl Disk {
             command.env("OXISEG_FAULT_CALL", call.to_string()).env("OXISEG_FAULT_ERRNO", errno.0.to_string());
         }
         let ran = Ran::new(command.output().unwrap());
-        let text = fs::read_to_string(&trace).unwrap();
+        let text = fs::read_to_string(&trace);
+        let text = text.unwrap_or_else(|error| panic!("no call was traced ({error}):\n{}", ran.stderr));
         let call = |line: &str| {
             let (line, failed) = line.strip_suffix(" FAILED").map_or((line, false), |line| (line, true));
             let mut words = line.splitn(3, ' ').skip(1).map(str::to_owned);

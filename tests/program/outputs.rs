@@ -159,12 +159,12 @@ fn reports_previews_and_runs_replace_nothing_of_a_person_either() {
     )
     .unwrap();
     let preview = "data preview --config d.json --epochs 1 --output d/images --overwrite";
-    place.app(preview).refused(2, "d/images/validation.png is read");
+    place.app(preview).refused(2, "d/images/validation.png is an input");
 
     // A folder with a configuration written by hand is no run.
     fs::create_dir(place.path("project")).unwrap();
     fs::copy(place.path("tiny.json"), place.path("project/config.json")).unwrap();
-    place.app("train --config project/config.json --run project").refused(2, "project/config.json is there, without a");
+    place.app("train --config project/config.json --run project").refused(2, "project/config.json belongs to no run");
     assert_eq!(fs::read(place.path("project/config.json")).unwrap(), fs::read(place.path("tiny.json")).unwrap());
     assert_eq!(walkdir(&place.path("project")), 1);
 }

@@ -17,7 +17,7 @@ fn wrong_usage_and_configuration_end_with_status_2_before_anything_is_made() {
         ("train --config tiny.json --set model.width=0", "model.width: must be from 1 to 1024, is 0"),
         ("train --config tiny.json --set train.device=cuda", "libtorch finds no GPU"),
         ("validate", "no run under runs/ holds a checkpoint"),
-        ("validate --run tiny.json", "is not a run folder"),
+        ("validate --run tiny.json", "is a file, not a run folder"),
         ("predict --run nowhere --output out tiny.json", "tiny.json"),
     ] {
         let status = if arguments.starts_with("predict --run") { 1 } else { 2 };

@@ -17,6 +17,7 @@ use compare::Loaded;
 use contract::Stateful;
 use export::{Format, INPUT, OUTPUT, Parity, Weights};
 use serde_json::json;
+use session::shell_quoted;
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
 use version::Version;
@@ -39,8 +40,8 @@ pub fn run(args: &cli::Export) -> Result<()> {
 pub fn finished(run: &Run) -> Result<()> {
     let trained = cli::Trained { run: Some(run.folder.clone()), checkpoint: Which::Best };
     let folder = export(&trained, None, Vec::new()).with_context(|| {
-        let folder = run.folder.display();
-        format!("{folder} is trained, and its network was not saved (to try again: app export --run {folder})")
+        let (folder, quoted) = (run.folder.display(), shell_quoted(&run.folder));
+        format!("{folder} is trained, and its network was not saved (to try again: app export --run {quoted})")
     })?;
     log::info!("Saved the network: {}", folder.display());
     Ok(())

@@ -18,7 +18,7 @@ use contract::{Plain, Progress};
 use data::Loader;
 use executors::Validator;
 use metric::{Confusion, Predicted};
-use session::{Lock, is_held};
+use session::{Lock, is_held, shell_quoted};
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -90,8 +90,8 @@ pub fn finished(run: &Run, config: &Config, lock: Option<&Lock>, best: Option<(&
     lock.map_or(Ok(()), Lock::check)?;
     let written = write(run, Some(Status::Finished), &[], None, look);
     let path = written.with_context(|| {
-        let folder = run.folder.display();
-        format!("{folder} is trained, and its page was not written (to try again: app report --run {folder})")
+        let (folder, quoted) = (run.folder.display(), shell_quoted(&run.folder));
+        format!("{folder} is trained, and its page was not written (to try again: app report --run {quoted})")
     })?;
     log::info!("Wrote the report: {}", path.display());
     Ok(())

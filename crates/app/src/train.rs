@@ -3,25 +3,20 @@
 
 mod capture;
 mod complete;
-mod graph;
-mod longer;
 mod parts;
 mod pictures;
 mod replay;
 mod settings;
 mod start;
 
+use self::{complete::complete, parts::Parts, pictures::Pictures};
 use crate::cli;
 use crate::common::closer::{Best, Closer};
-use crate::common::output;
-use crate::common::snapshot;
+use crate::common::{output, snapshot};
 use anyhow::Result;
-use capture::capture;
-use complete::complete;
+use capture::{capture, captured};
 use contract::Plain;
 use executors::{Trainer, Validator};
-use parts::Parts;
-use pictures::Pictures;
 use session::{Outcome, RESUMABLE, Reached, Session, Signals};
 use settings::{check_best, keep, settings};
 use start::{Start, start};
@@ -75,10 +70,7 @@ pub fn train(start: &mut Start, parts: &mut Parts, signals: &Signals, args: &cli
     let (model, epochs) = (&Plain(network.model.as_ref()), start.config.train.epochs);
     let mut capture = capture(&start.config.train, network.device);
     let trainer = Trainer::new(model, input.as_ref(), loss_fn, optimizer, metric, epochs);
-    let mut trainer = trainer.protect(snapshot::MODEL, &network.store);
-    if let Some(capture) = &mut capture {
-        trainer = trainer.captured(capture.as_mut());
-    }
+    let mut trainer = captured(trainer.protect(snapshot::MODEL, &network.store), &mut capture);
     let samples = settings.show.samples;
     let (mut session, mut training) = Session::begin(&mut start.opened, settings, signals, &mut trainer)?;
     let Start { run, config, .. } = &*start;

@@ -36,8 +36,8 @@
 //! checkpoints are removed only after the publication.
 //!
 //! [`BackgroundWriter`] does the same in the background while training continues with its own tensors
-//! ([`Snapshot::copied`]), and returns the outcome of every checkpoint exactly once. [`Store::prepare`] checks before the
-//! first step that the folder is writable and that the disk has [`Space`].
+//! ([`Snapshot::copied`]), and returns the outcome of every checkpoint exactly once. [`Store::prepare`] checks before
+//! the first step that the folder is writable and that the disk has [`Space`].
 //!
 //! [`load`] verifies the sizes and checksums of all files before it creates the first tensor; [`Store::newest`] and
 //! [`Store::best`] skip damaged or unreadable checkpoints and name them. Nothing is recorded outside the checkpoints:

@@ -145,7 +145,7 @@ impl Folder {
 }
 
 /// Quotes a path for a shell, for commands that a person may copy.
-pub fn shown(path: &Path) -> String {
+pub fn shell_quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
     if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
@@ -225,7 +225,7 @@ mod tests {
             ("$HOME", "'$HOME'"),
             ("", "''"),
         ] {
-            assert_eq!(shown(Path::new(path)), expected);
+            assert_eq!(shell_quoted(Path::new(path)), expected);
         }
     }
 }

@@ -83,7 +83,7 @@ mod states;
 mod times;
 
 pub use error::{Error, Gone};
-pub use folder::{Folder, shown, valid};
+pub use folder::{Folder, shell_quoted, valid};
 pub use lock::{Lock, is_held};
 pub use opened::{Opened, Resume};
 pub use recovery::BATCH;

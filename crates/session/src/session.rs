@@ -4,7 +4,7 @@ mod begin;
 mod rescue;
 
 use crate::error::{Error, Result};
-use crate::folder::{Folder, shown};
+use crate::folder::{Folder, shell_quoted};
 use crate::guard::Guard;
 use crate::journal::Journal;
 use crate::lock::Lock;
@@ -341,7 +341,7 @@ impl<'s> Session<'s> {
     /// Returns what a person does to resume the run in `folder`.
     fn to_go_on(&self, folder: &Path) -> String {
         let again = || "start the program again".to_string();
-        self.settings.command.as_ref().map_or_else(again, |command| format!("{command} {}", shown(folder)))
+        self.settings.command.as_ref().map_or_else(again, |command| format!("{command} {}", shell_quoted(folder)))
     }
 
     fn save(&mut self, training: &mut Training, validation: &Scores) -> Result<()> {

@@ -4,7 +4,7 @@ use crate::common::run::Run;
 use checkpoint::{Config, step_of};
 use serde::Deserialize;
 use serde_json::Value;
-use session::is_held;
+use session::{is_held, shell_quoted};
 use std::fmt;
 use std::fs;
 use std::io::BufReader;
@@ -83,11 +83,11 @@ impl fmt::Display for Problem {
         match self {
             Self::Unreadable(why) => f.write_str(why),
             Self::NoCheckpoint(folder) => {
-                let folder = folder.display();
+                let folder = shell_quoted(folder);
                 write!(f, "stopped before its first checkpoint; to start it once more: app train --run {folder}")
             }
             Self::Damaged(folder, count) => {
-                let folder = folder.display();
+                let folder = shell_quoted(folder);
                 write!(
                     f,
                     "none of its {count} checkpoints can be read; to start over: app train --run {folder} --resume never"

@@ -2,6 +2,7 @@
 
 use crate::common::config::{Capturing, Train};
 use contract::Capture;
+use executors::Trainer;
 use tch::Device;
 
 /// Steps that are made operator by operator before the capture: libtorch wants a few.
@@ -22,13 +23,20 @@ pub fn capture(config: &Train, device: Device) -> Option<Box<dyn Capture>> {
     None
 }
 
+/// Has the steps of `trainer` captured, if there is a capture.
+pub fn captured<'t>(trainer: Trainer<'t>, capture: &'t mut Option<Box<dyn Capture>>) -> Trainer<'t> {
+    match capture {
+        Some(capture) => trainer.captured(capture.as_mut()),
+        None => trainer,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::common::config::Config;
     use crate::train::parts::Parts;
     use contract::{Event, Plain, Progress, StateDict};
-    use executors::Trainer;
     use std::collections::BTreeMap;
     use torch_ext::FakeCapture;
 

@@ -1,13 +1,14 @@
 //! Writes the part of the log that is for TensorBoard alone: pictures, distributions, curves, and a description of the
 //! run.
 
+mod graph;
+
 use crate::common::closer::{self, Best, Details, Shown};
 use crate::common::config::{Config, flat};
 use crate::common::network::Network;
 use crate::common::output;
 use crate::common::paint::{self, Style};
 use crate::report::SAMPLES;
-use crate::train::graph;
 use anyhow::Result;
 use contract::Progress;
 use data::{Color, Loader};

@@ -1,5 +1,7 @@
 //! Settings of the session of `app train`, and what the run folder keeps of them.
 
+mod longer;
+
 use crate::cli;
 use crate::common::config::{self, Config};
 use crate::common::environment;
@@ -9,7 +11,6 @@ use crate::common::network::Network;
 use crate::common::origin;
 use crate::common::run::Run;
 use crate::common::usage::usage;
-use crate::train::longer;
 use crate::train::parts::Parts;
 use crate::train::pictures::{COMPARED, Pictures};
 use crate::train::start::Start;

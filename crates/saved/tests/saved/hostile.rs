@@ -102,8 +102,8 @@ fn a_description_that_no_export_writes_is_refused() {
 #[test]
 fn a_configuration_that_cannot_be_is_refused_by_its_key() {
     for (pointer, value, says) in [
-        ("/format", json!(3), "has format 3, and this program reads formats up to 2"),
-        ("/format", json!("two"), "format: expected a number from 1 to 2, found \"two\""),
+        ("/format", json!(4), "has format 4, and this program reads formats up to 3"),
+        ("/format", json!("two"), "format: expected a number from 1 to 3, found \"two\""),
         (
             "/data/size",
             json!([4_000_000_000u32, 16]),

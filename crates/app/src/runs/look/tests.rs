@@ -106,3 +106,11 @@ fn numbers_are_those_of_the_files() {
     File::open(folder.path().join("metrics.jsonl")).unwrap().set_modified(later).unwrap();
     assert_eq!(look(folder.path(), "run".into()).written, Some(later));
 }
+
+#[test]
+fn a_command_that_is_told_can_be_pasted() {
+    let told = [Problem::NoCheckpoint("my run".into()), Problem::Damaged("my run".into(), 3)];
+    let [start, over] = told.map(|problem| problem.to_string());
+    assert!(start.ends_with(": app train --run 'my run'"), "{start}");
+    assert!(over.ends_with(": app train --run 'my run' --resume never"), "{over}");
+}
