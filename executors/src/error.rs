@@ -1,6 +1,6 @@
 //! Errors of the loops, and their place.
 
-use contract::{BoxError, listed};
+use contract::{BoxError, CaptureError, listed};
 use std::fmt;
 
 /// Maximum number of a batch's samples listed in a message.
@@ -95,5 +95,13 @@ pub enum Error {
         place: Place,
         /// Error of the part.
         source: BoxError,
+    },
+    /// A captured step could not be replayed. Parameters and state may have changed.
+    #[error("{place}: {source}; train without capturing steps")]
+    Replay {
+        /// Place in the loop.
+        place: Place,
+        /// Error of the capture.
+        source: CaptureError,
     },
 }

@@ -53,8 +53,10 @@
 //! inside a step. The crate `session` does that around a [`Trainer`]. It does not spread a training over devices or
 //! processes.
 
+mod captured;
 mod error;
 mod forward;
+mod operators;
 mod predictor;
 mod protect;
 mod state;

@@ -62,6 +62,16 @@ impl Protection {
         Ok(Kept { statistics, generators: generators.collect::<Result<_, _>>()? })
     }
 
+    /// Keeps the values of another step in the memory of `kept`, which keeps its place.
+    pub fn keep_in(&self, kept: &mut Kept) -> Result<(), TorchError> {
+        let now = self.keep()?;
+        for (kept, now) in kept.statistics.iter_mut().flatten().zip(now.statistics.iter().flatten()) {
+            kept.f_copy_(now)?;
+        }
+        kept.generators = now.generators;
+        Ok(())
+    }
+
     pub fn put_back_unless_finite(&self, kept: &Kept) -> Result<(), TorchError> {
         self.each(kept).try_for_each(|(statistics, kept)| statistics.restore_unless_finite(kept))
     }

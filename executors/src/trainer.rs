@@ -1,10 +1,12 @@
 //! The training loop over its six parts.
 
-use crate::forward::{call, forward};
+use crate::captured::{Captured, Parts};
+use crate::forward::call;
+use crate::operators::{copied, detached, loss_of, measure, model_failed};
 use crate::protect::Protection;
 use crate::{Error, Pass, Place};
 use contract::{
-    Batch, Batches, BoxError, Event, Input, Loss, Metric, Model, Optimizer, Outputs, Progress, StateDict, TorchError,
+    Batch, Batches, BoxError, Capture, Event, Input, Loss, Metric, Model, Optimizer, Outputs, Progress, TorchError,
     Update,
 };
 use std::time::{Duration, Instant};
@@ -26,6 +28,7 @@ pub struct Trainer<'a> {
     /// Total number of epochs, finished ones included.
     pub epochs: u64,
     pub(crate) protection: Protection,
+    captured: Option<Captured<'a>>,
 }
 
 impl<'a> Trainer<'a> {
@@ -38,7 +41,7 @@ impl<'a> Trainer<'a> {
         metric: &'a mut dyn Metric,
         epochs: u64,
     ) -> Self {
-        Self { model, input, loss_fn, optimizer, metric, epochs, protection: Protection::default() }
+        Self { model, input, loss_fn, optimizer, metric, epochs, protection: Protection::default(), captured: None }
     }
 
     /// Makes the variables in `store` part of the training's [state](Self::states), under a name (`model` for the first
@@ -52,6 +55,24 @@ impl<'a> Trainer<'a> {
         self
     }
 
+    /// Has steps captured by `capture` and replayed: forward pass, loss, metric and update, with the bits of steps that
+    /// are not. Batches of the first size that comes twice are. Others, and updates that the optimizer
+    /// [does not allow](contract::Replayable::operators), are trained on operator by operator, and so are all once a
+    /// capture fails; [`remarks`](Self::remarks) says so.
+    ///
+    /// A replay calls no Rust, so model, loss and metric must do all that changes from step to step on the device, in
+    /// tensors that keep their place (see [`Capture`]), as those of this project do. `torch_ext::FakeCapture` tests it.
+    #[must_use]
+    pub fn captured(mut self, capture: &'a mut dyn Capture) -> Self {
+        self.captured = Some(Captured::new(capture));
+        self
+    }
+
+    /// Takes what is to be said of steps that are not [captured](Self::captured): once for each reason.
+    pub fn remarks(&mut self) -> Vec<String> {
+        self.captured.as_mut().map(Captured::remarks).unwrap_or_default()
+    }
+
     /// Trains from `from` (`Progress::default()` for the start) to the end, one event for each call of the iterator's
     /// `next`. Ends after the first error.
     pub fn train(&mut self, from: Progress) -> Training<'_, 'a> {
@@ -63,17 +84,9 @@ impl<'a> Trainer<'a> {
     /// still on the device. The metric is not updated.
     pub fn train_step(&mut self, batch: &Batch) -> Result<(Tensor, Outputs), Error> {
         let place = Place { names: batch.names.clone(), ..Place::default() };
-        let (loss, outputs) = self.loss_of(batch, &place)?;
+        let (loss, outputs) = loss_of(self.model, self.loss_fn, batch, &place)?;
         self.minimize(&loss, &outputs, batch, &place)?;
         Ok((loss.detach(), detached(batch, &outputs, &place)?))
-    }
-
-    fn loss_of(&self, batch: &Batch, place: &Place) -> Result<(Tensor, Outputs), Error> {
-        let outputs = forward(self.model, batch, true, place)?;
-        match call(|| self.loss_fn.loss(&outputs, batch)) {
-            Ok(loss) => Ok((loss, outputs)),
-            Err(source) => Err(Error::Loss { place: place.clone(), source }),
-        }
     }
 
     fn minimize(
@@ -95,13 +108,22 @@ impl<'a> Trainer<'a> {
     /// Makes a step on `batch`. All that can fail comes before the change of the weights, so an error leaves them and
     /// the metric unchanged, unless the optimizer reports that it failed midway.
     fn step(&mut self, batch: &Batch, place: &Place) -> Result<(Tensor, Option<Update>), Error> {
+        if let Some(captured) = &mut self.captured {
+            let (model, loss_fn, protection) = (self.model, self.loss_fn, &self.protection);
+            let parts =
+                Parts { model, loss_fn, optimizer: &mut *self.optimizer, metric: &mut *self.metric, protection };
+            if let Some((loss, update)) = captured.step(parts, batch, place)? {
+                return Ok((loss, Some(update)));
+            }
+        }
         let failed = |source| Error::Metric { place: place.clone(), source };
         let of_model = |error: TorchError| model_failed(batch, place, error);
         let before = copied(self.metric.state()).map_err(|error| failed(error.into()))?;
         let kept = self.protection.keep().map_err(of_model)?;
-        let done = self.loss_of(batch, place).and_then(|(loss, outputs)| {
+        let done = loss_of(self.model, self.loss_fn, batch, place).and_then(|(loss, outputs)| {
             self.protection.put_back_unless_finite(&kept).map_err(of_model)?;
-            self.measure(batch, &loss.detach(), &detached(batch, &outputs, place)?, &before).map_err(failed)?;
+            let seen = detached(batch, &outputs, place)?;
+            measure(self.metric, batch, &loss.detach(), &seen, &before).map_err(failed)?;
             let update = self.minimize(&loss, &outputs, batch, place)?;
             Ok((loss.detach(), update))
         });
@@ -111,37 +133,6 @@ impl<'a> Trainer<'a> {
         }
         done
     }
-
-    /// Shows the batch to the metric, which `before` was the state of. A loss that is not finite leaves it so: nothing
-    /// was learnt from that batch, and counted it would make the whole epoch's mean NaN. Decided on the device, so that
-    /// nothing waits for it.
-    fn measure(&mut self, batch: &Batch, loss: &Tensor, outputs: &Outputs, before: &StateDict) -> Result<(), BoxError> {
-        call(|| self.metric.update(loss, outputs, batch))?;
-        let _no_grad = tch::no_grad_guard();
-        let finite = loss.f_isfinite().map_err(TorchError::from)?;
-        let chosen = self.metric.state().into_iter().zip(before.values()).map(|((name, now), before)| {
-            let chosen = now.f_where_self(&finite.f_to_device(now.device())?, before)?;
-            Ok((name, chosen))
-        });
-        Ok(self.metric.load_state(&chosen.collect::<Result<_, TorchError>>()?)?)
-    }
-}
-
-fn detached(batch: &Batch, outputs: &Outputs, place: &Place) -> Result<Outputs, Error> {
-    outputs.detach().map_err(|error| model_failed(batch, place, error))
-}
-
-fn model_failed(batch: &Batch, place: &Place, error: TorchError) -> Error {
-    Error::Model { place: place.clone(), inputs: batch.inputs.size(), source: error.into() }
-}
-
-fn copied(state: StateDict) -> Result<StateDict, TorchError> {
-    let copy = |tensor: Tensor| -> Result<Tensor, TorchError> {
-        let mut copy = tensor.f_empty_like()?;
-        copy.f_copy_(&tensor)?;
-        Ok(copy)
-    };
-    state.into_iter().map(|(name, tensor)| Ok((name, copy(tensor)?))).collect()
 }
 
 /// Training in progress: an iterator of events. Between two events the parts are accessible through

@@ -24,6 +24,9 @@ elif what == "train":
     run.mkdir()
     lines = [{"stage": "train", "epoch": 1, "images_per_second": 100}]
     lines += [{"stage": "validation", "epoch": 1, "mean_iou": 0.5 if "score" in worse else 0.97}]
+    checkpoint = run / "checkpoints/step-200"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "model.safetensors").write_text("other" if "graph" in worse and "train.graph=auto" in given else "")
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 elif what == "predict":
     output = pathlib.Path(after("--output"))
@@ -84,20 +87,24 @@ fn results_are_a_table_a_file_and_a_status() {
     let place = Place::new();
     let script = carried(&place);
     let ran = check(&script, &place.path(""), &["correct", "--cpu"], "").ok();
-    assert_eq!(ran.stdout.matches("ok   ").count(), 7, "{}", ran.stdout);
+    assert_eq!(ran.stdout.matches("ok   ").count(), 9, "{}", ran.stdout);
     assert!(ran.stdout.contains("ok   resuming in tf32: killed 2 times in 20 steps: the same to the bit."));
+    let same = "ok   eager against graph in bf16: 200 steps, eager and in a graph: 3 files and lines are the same";
+    assert!(ran.stdout.contains(same), "{}", ran.stdout);
     let file = place.path("gpu-check-correct.json");
     let report: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
     assert_eq!((&report["what"], &report["card"]), (&"correct".into(), &Value::Null));
-    assert_eq!(report["rows"].as_array().unwrap().len(), 7);
+    assert_eq!(report["rows"].as_array().unwrap().len(), 9);
 
-    let ran = check(&script, &place.path(""), &["correct", "out.json", "--cpu"], "fp16,score,prediction");
+    let ran = check(&script, &place.path(""), &["correct", "out.json", "--cpu"], "fp16,graph,score,prediction");
     assert_eq!(ran.status, 1, "{}", ran.stdout);
     let failed: Vec<&str> = ran.stdout.lines().filter(|line| line.starts_with("FAIL")).collect();
     assert_eq!(
         failed,
         [
             "FAIL resuming in fp16: app verify-resume ended with status 1: weights differ",
+            "FAIL eager against graph in fp32: 200 steps, eager and in a graph, differ in model.safetensors",
+            "FAIL eager against graph in bf16: 200 steps, eager and in a graph, differ in model.safetensors",
             "FAIL training to its score: mean IoU 0.5000 after 1 epochs, expected at least 0.95",
             "FAIL prediction, whole images: probabilities differ by at most 8.0e-01, classes in 3 of 6 pixels",
             "FAIL prediction in tiles: probabilities differ by at most 8.0e-01, classes in 3 of 6 pixels",

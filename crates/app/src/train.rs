@@ -1,6 +1,7 @@
 //! `app train`: the six things, and in one visible order what becomes of the events: guard, log, validate, write down,
 //! save, stop.
 
+mod capture;
 mod complete;
 mod parts;
 mod pictures;
@@ -13,6 +14,7 @@ use crate::cli;
 use crate::common::closer::{Best, Closer};
 use crate::common::{output, snapshot};
 use anyhow::Result;
+use capture::{capture, captured};
 use contract::Plain;
 use executors::{Trainer, Validator};
 use session::{Outcome, RESUMABLE, Reached, Session, Signals};
@@ -66,8 +68,9 @@ pub fn train(start: &mut Start, parts: &mut Parts, signals: &Signals, args: &cli
     let Parts { network, input, validation_input, loss_fn, optimizer, gradients, metric, .. } = parts;
     let Parts { validation_metric, skipped, .. } = parts;
     let (model, epochs) = (&Plain(network.model.as_ref()), start.config.train.epochs);
+    let mut capture = capture(&start.config.train, network.device);
     let trainer = Trainer::new(model, input.as_ref(), loss_fn, optimizer, metric, epochs);
-    let mut trainer = trainer.protect(snapshot::MODEL, &network.store);
+    let mut trainer = captured(trainer.protect(snapshot::MODEL, &network.store), &mut capture);
     let samples = settings.show.samples;
     let (mut session, mut training) = Session::begin(&mut start.opened, settings, signals, &mut trainer)?;
     let Start { run, config, .. } = &*start;

@@ -40,13 +40,15 @@
 //! no input or output.
 
 mod batch;
+mod capture;
 mod error;
 mod event;
 mod roles;
 mod state;
 
 pub use batch::{Batch, Batches, IGNORE_INDEX, Outputs};
+pub use capture::{Capture, CaptureError, Stage, Step};
 pub use error::{BoxError, Invalid, OUT_OF_MEMORY, TorchError, caught, listed};
 pub use event::{Event, KEPT_STEPS, Progress, Scores, Update};
-pub use roles::{Average, Input, Loss, Metric, Model, Optimizer, Plain};
+pub use roles::{Average, Input, Loss, Metric, Model, Optimizer, Plain, Replayable};
 pub use state::{StateDict, StateError, Stateful, load, parameters};

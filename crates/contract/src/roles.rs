@@ -129,6 +129,52 @@ pub trait Optimizer: Stateful {
     fn average(&mut self) -> Option<&mut dyn Average> {
         None
     }
+
+    /// Returns the parts of an update, if what the device does in it can be captured and replayed.
+    fn replayable(&mut self) -> Option<&mut dyn Replayable> {
+        None
+    }
+}
+
+/// An update of an [`Optimizer`] in three parts: that of the host [before](Self::prepare), that of the
+/// [device](Self::update), which a [`Capture`](crate::Capture) can replay, and that of the host
+/// [after](Self::finish) it. Together they do what [`minimize`](Optimizer::minimize) does, to the bit.
+pub trait Replayable {
+    /// Returns a number that is another one if the device's part of the next update is made of other operators than
+    /// that of the last one, since frozen parameters thaw for example.
+    ///
+    /// # Errors
+    ///
+    /// Fails, with the reason, if the next update must be made by [`minimize`](Optimizer::minimize).
+    fn operators(&self) -> Result<u64, &'static str>;
+
+    /// Writes the numbers of the next update, the learning rate for example, to where the device reads them.
+    ///
+    /// # Errors
+    ///
+    /// Fails, and changes nothing else, if libtorch does.
+    fn prepare(&mut self) -> Result<(), BoxError>;
+
+    /// Runs backward, finite check, clip and update. Returns the norm of the gradients and whether the update was
+    /// rejected, as [`Update`] has them. It reads no value from the device, replaces no tensor of the state, and counts
+    /// nothing on the host: a replay calls no Rust.
+    ///
+    /// # Errors
+    ///
+    /// Fails if libtorch does. Then call [`abandon`](Self::abandon).
+    fn update(&mut self, loss: &Tensor) -> Result<[Tensor; 2], BoxError>;
+
+    /// Counts the update, and does what follows it on the device and is not replayed: a moving average, the thaw of
+    /// frozen parameters. Returns the learning rate of the update.
+    ///
+    /// # Errors
+    ///
+    /// Fails if libtorch does.
+    fn finish(&mut self) -> Result<f64, BoxError>;
+
+    /// Forgets an update that failed, with its gradients. `ran` is false if nothing of it has run on the device. See
+    /// [`is_unchanged`](Optimizer::is_unchanged).
+    fn abandon(&mut self, ran: bool);
 }
 
 /// Moving average of the weights, which validations and predictions use in their place.

@@ -34,6 +34,11 @@ impl Gradients {
         }
     }
 
+    /// Returns true if the next update must answer.
+    pub(crate) fn are_asked(&self) -> bool {
+        matches!(*self.lock(), Asked::Yes)
+    }
+
     /// Keeps the gradients, divided by `multiple` (scalar), if they were requested.
     pub(crate) fn answer(&self, names: &[String], gradients: &[Tensor], multiple: &Tensor) -> Result<(), TchError> {
         let mut asked = self.lock();

@@ -4,7 +4,7 @@ use contract::{Invalid, TorchError};
 use glob::Pattern;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 /// Group of parameters, selected by name, that is trained slower, later or not at all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -86,6 +86,10 @@ pub(crate) struct Group {
     /// Scalar f32 on the device: updates that were not rejected, which Adam's bias correction counts. Each group counts
     /// its own.
     pub step: Tensor,
+    /// Learning rate of the next update, on the device: a scalar f32, or f64 on a CPU, whose kernels compute with it.
+    pub rate: Tensor,
+    /// Value of `rate`; NaN before the first update.
+    written: f64,
 }
 
 impl Group {
@@ -100,9 +104,26 @@ impl Group {
         let kinds = groups.iter().map(|group| (group.factor, group.frozen_for(updates_per_epoch))).chain([(1.0, 0)]);
         let group = |(members, (factor, frozen_for))| {
             let step = Tensor::f_zeros([0i64; 0], (Kind::Float, device))?;
-            Ok(Self { members, factor, frozen_for, step })
+            let kind = if device == Device::Cpu { Kind::Double } else { Kind::Float };
+            let rate = Tensor::f_zeros([0i64; 0], (kind, device))?;
+            Ok(Self { members, factor, frozen_for, step, rate, written: f64::NAN })
         };
         members.into_iter().zip(kinds).map(group).collect()
+    }
+
+    /// Returns true if update number `update`, from 0, changes the group's parameters.
+    pub fn is_active(&self, update: u64) -> bool {
+        self.frozen_for <= update && !self.members.is_empty()
+    }
+
+    /// Writes the group's share of the optimizer's learning rate to where the kernels read it.
+    pub fn write_rate(&mut self, learning_rate: f64) -> Result<(), TchError> {
+        let rate = learning_rate * self.factor;
+        if self.written.to_bits() != rate.to_bits() {
+            let _ = self.rate.f_fill_(rate)?;
+            self.written = rate;
+        }
+        Ok(())
     }
 
     /// Returns the group's items of a list that is parallel to the parameters.

@@ -1,5 +1,6 @@
 //! One optimizer for all rules: backward, average, finite check, clip, update, schedule, in this order.
 
+mod replay;
 mod state;
 
 use crate::gradients::Gradients;
@@ -8,7 +9,7 @@ use crate::loss_scale::LossScale;
 use crate::plateau::Followed;
 use crate::weights::Weights;
 use crate::{Average, Config, Decay, Length, Rule, Schedule};
-use contract::{BoxError, Optimizer, Scores, StateDict, TorchError, Update};
+use contract::{BoxError, Optimizer, Replayable, Scores, StateDict, TorchError, Update};
 use tch::{Kind, TchError, Tensor};
 use torch_ext as ext;
 
@@ -105,7 +106,7 @@ impl Optim {
 
     /// Returns the groups that the next update changes.
     fn active(&self) -> impl Iterator<Item = &Group> {
-        self.groups.iter().filter(|group| group.frozen_for <= self.updates && !group.members.is_empty())
+        self.groups.iter().filter(|group| group.is_active(self.updates))
     }
 
     /// Makes parameters require gradients from their first update on.
@@ -157,7 +158,24 @@ impl Optim {
         Ok(ext::global_norm(&used)?.f_div(multiple)?)
     }
 
+    /// Makes an update of the gradients that are there.
     fn update(&mut self) -> Result<Update, TorchError> {
+        self.write_rates()?;
+        let [norm, rejected] = self.change()?;
+        Ok(Update::new(self.count()?, norm, rejected))
+    }
+
+    /// Writes the learning rates of the next update to the device.
+    fn write_rates(&mut self) -> Result<(), TorchError> {
+        let (learning_rate, updates) = (self.next_learning_rate(), self.updates);
+        let mut groups = self.groups.iter_mut().filter(|group| group.is_active(updates));
+        Ok(groups.try_for_each(|group| group.write_rate(learning_rate))?)
+    }
+
+    /// Does the device's part of an update, which may be captured and replayed: it takes all that changes from update
+    /// to update from tensors that keep their place, and changes nothing on the host. Returns the norm of the gradients
+    /// and whether the update was rejected.
+    fn change(&mut self) -> Result<[Tensor; 2], TorchError> {
         let _no_grad = tch::no_grad_guard();
         let gradients = self.gradients()?;
         // The kernels divide by `scale`, which averages, undoes the loss scale, and clips.
@@ -168,9 +186,7 @@ impl Optim {
             None => norm.f_ones_like()?,
         };
         let scale = excess.f_mul(&multiple)?;
-        let learning_rate = self.next_learning_rate();
-        let fastest = self.active().map(|group| group.factor).fold(0.0, f64::max) * learning_rate;
-        let finite = self.reach(&norm.f_div(&excess)?, fastest)?.f_isfinite()?.f_to_kind(Kind::Float)?;
+        let finite = self.reach(&norm.f_div(&excess)?)?.f_isfinite()?.f_to_kind(Kind::Float)?;
         let overflowed = 1.0 - finite;
         let left_out = self.found_inf.f_maximum(&overflowed)?;
         // Before the kernels, which overwrite the gradients.
@@ -178,7 +194,7 @@ impl Optim {
         self.changing = true;
         for group in self.active() {
             let _ = group.step.shallow_clone().f_add_(&(1.0 - &left_out))?;
-            self.apply(group, &gradients, learning_rate * group.factor, &scale, &left_out)?;
+            self.apply(group, &gradients, &scale, &left_out)?;
         }
         let rejected = match &mut self.loss_scale {
             Some(scale) => {
@@ -188,11 +204,16 @@ impl Optim {
             }
             None => left_out,
         };
-
         for parameter in &self.parameters {
             ext::clear_grad(parameter)?;
         }
-        self.found_inf = self.found_inf.f_zeros_like()?;
+        let _ = self.found_inf.f_zero_()?;
+        Ok([norm, rejected])
+    }
+
+    /// Does what follows an update, and is never captured. Returns the learning rate of the update.
+    fn count(&mut self) -> Result<f64, TorchError> {
+        let learning_rate = self.next_learning_rate();
         self.updates += 1;
         (self.accumulated, self.weights) = (0, None);
         self.followed.iter_mut().for_each(Followed::apply);
@@ -202,35 +223,33 @@ impl Optim {
         if let Some(average) = &mut self.average {
             average.update()?;
         }
-        Ok(Update::new(learning_rate, norm, rejected))
+        Ok(learning_rate)
     }
 
     /// Returns a value as large as those that the kernels compute from gradients of the norm `clipped`, which may
     /// overflow although the gradients do not. NaN and infinity propagate even if the learning rate is 0.
-    fn reach(&self, clipped: &Tensor, learning_rate: f64) -> Result<Tensor, TchError> {
+    fn reach(&self, clipped: &Tensor) -> Result<Tensor, TchError> {
+        let rates = self.active().map(|group| group.rate.f_to_kind(Kind::Float)).collect::<Result<Vec<_>, _>>()?;
+        let fastest = match &rates[..] {
+            [rate] => rate.shallow_clone(),
+            rates => Tensor::f_stack(rates, 0)?.f_max()?,
+        };
         match self.config.rule {
-            Rule::Sgd(_) => clipped.f_mul_scalar(learning_rate),
+            Rule::Sgd(_) => clipped.f_mul(&fastest),
             // The second moment takes in the squares. The norm of a single number is computed without squaring it.
-            Rule::Adam(_) | Rule::AdamW(_) => clipped.f_add_scalar(learning_rate)?.f_mul(clipped),
+            Rule::Adam(_) | Rule::AdamW(_) => clipped.f_add(&fastest)?.f_mul(clipped),
         }
     }
 
-    fn apply(
-        &self,
-        group: &Group,
-        gradients: &[Tensor],
-        lr: f64,
-        scale: &Tensor,
-        left_out: &Tensor,
-    ) -> Result<(), TorchError> {
+    fn apply(&self, group: &Group, gradients: &[Tensor], scale: &Tensor, left_out: &Tensor) -> Result<(), TorchError> {
         let weight_decay = self.config.weight_decay;
         let [parameters, gradients] = [&self.parameters, gradients].map(|all| group.of(all));
         let slots: Vec<Vec<Tensor>> = self.slots.iter().map(|slot| group.of(slot)).collect();
-        let (scale, left_out) = (Some(scale), Some(left_out));
+        let (scale, left_out, learning_rate) = (Some(scale), Some(left_out), &group.rate);
         match self.config.rule {
             Rule::Adam(adam) | Rule::AdamW(adam) => {
                 let kernel = ext::Adam {
-                    learning_rate: lr,
+                    learning_rate,
                     beta1: adam.beta1,
                     beta2: adam.beta2,
                     epsilon: adam.epsilon,
@@ -240,8 +259,7 @@ impl Optim {
                 ext::fused_adam(&parameters, &gradients, &slots[0], &slots[1], &group.step, kernel, scale, left_out)
             }
             Rule::Sgd(sgd) => {
-                let kernel =
-                    ext::Sgd { learning_rate: lr, momentum: sgd.momentum, weight_decay, nesterov: sgd.nesterov };
+                let kernel = ext::Sgd { learning_rate, momentum: sgd.momentum, weight_decay, nesterov: sgd.nesterov };
                 let velocities = slots.first().map_or(&[][..], Vec::as_slice);
                 ext::fused_sgd(&parameters, &gradients, velocities, kernel, scale, left_out)
             }
@@ -280,28 +298,35 @@ impl Optim {
     }
 
     fn take_in(&mut self, loss: &Tensor, weight: Option<&Tensor>) -> Result<Option<Update>, TorchError> {
-        let bad = |loss: &Tensor| loss.detach().f_isfinite()?.f_logical_not()?.f_to_kind(Kind::Float);
         let share = weight.map(|weight| self.share(weight)).transpose()?;
-        let mut scaled = loss.shallow_clone();
-        for factor in share.iter().chain(self.loss_scale.as_ref().map(LossScale::factor)) {
-            scaled = scaled.f_mul(factor)?;
-        }
-        scaled.f_backward()?;
-        self.found_inf = bad(loss).and_then(|bad| self.found_inf.f_maximum(&bad))?;
+        self.backward(loss, share.as_ref())?;
         self.accumulated += 1;
         if self.accumulated < self.config.accumulate { Ok(None) } else { Ok(Some(self.update()?)) }
     }
 
+    /// Adds the gradients of `loss`, times the `share` of its batch. May be captured and replayed.
+    fn backward(&mut self, loss: &Tensor, share: Option<&Tensor>) -> Result<(), TorchError> {
+        let bad = |loss: &Tensor| loss.detach().f_isfinite()?.f_logical_not()?.f_to_kind(Kind::Float);
+        let mut scaled = loss.shallow_clone();
+        for factor in share.into_iter().chain(self.loss_scale.as_ref().map(LossScale::factor)) {
+            scaled = scaled.f_mul(factor)?;
+        }
+        scaled.f_backward()?;
+        let bad = bad(loss).and_then(|bad| self.found_inf.f_maximum(&bad))?;
+        Ok(self.found_inf.f_copy_(&bad)?)
+    }
+
     /// Undoes what a failed call did to the gradients, and returns true, if that is all it did and no others were
     /// accumulated before.
-    fn take_back(&mut self, waiting: u64, found_inf: Tensor) -> Result<bool, TorchError> {
+    fn take_back(&mut self, waiting: u64) -> Result<bool, TorchError> {
         if self.changing || waiting > 0 {
             return Ok(false);
         }
         for parameter in &self.parameters {
             ext::clear_grad(parameter)?;
         }
-        (self.found_inf, self.accumulated, self.weights) = (found_inf, waiting, None);
+        let _ = self.found_inf.f_zero_()?;
+        (self.accumulated, self.weights) = (waiting, None);
         Ok(true)
     }
 }
@@ -314,11 +339,11 @@ impl Optimizer for Optim {
     ) -> Result<Option<Update>, BoxError> {
         (self.changing, self.unchanged) = (false, false);
         let weight = self.weigh(weight).inspect_err(|_| self.unchanged = true)?;
-        let (waiting, found_inf) = (self.accumulated, self.found_inf.shallow_clone());
+        let waiting = self.accumulated;
         let done = self.take_in(loss, weight.as_ref());
         if done.is_err() {
             // The error that led here matters more than one of this call.
-            self.unchanged = self.take_back(waiting, found_inf).unwrap_or(false);
+            self.unchanged = self.take_back(waiting).unwrap_or(false);
         }
         Ok(done?)
     }
@@ -350,6 +375,10 @@ impl Optimizer for Optim {
 
     fn average(&mut self) -> Option<&mut dyn contract::Average> {
         self.average.as_mut().map(|average| average as &mut dyn contract::Average)
+    }
+
+    fn replayable(&mut self) -> Option<&mut dyn Replayable> {
+        Some(self)
     }
 }
 

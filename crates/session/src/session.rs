@@ -102,8 +102,10 @@ impl<'s> Session<'s> {
         }
         self.lock.check()?;
         let Some(event) = training.next() else { return Ok(None) };
+        training.trainer.remarks().iter().for_each(|remark| log::info!("{remark}"));
         if let Err(error) = &event {
-            let in_update = matches!(error, executors::Error::Optimizer { .. });
+            use executors::Error::{Optimizer, Replay};
+            let in_update = matches!(error, Optimizer { .. } | Replay { .. });
             let unchanged = !in_update || training.trainer.optimizer.is_unchanged();
             self.sound = self.sound.filter(|_| unchanged);
         }

@@ -168,13 +168,25 @@ static std::optional<Tensor> scalar(Tensor* tensor, const std::vector<Tensor>& p
   return *tensor;
 }
 
+// Checks a learning rate: the kernels of a CPU read its value, those of a GPU get its address.
+static const Tensor& rate(Tensor* tensor, const std::vector<Tensor>& parameters) {
+  bool on_cpu = tensor->defined() && tensor->device().is_cpu();
+  bool fits = tensor->defined() && tensor->numel() == 1 && tensor->layout() == at::kStrided && !tensor->is_neg() &&
+              !tensor->_is_zerotensor() &&
+              (tensor->scalar_type() == at::kFloat || (on_cpu && tensor->scalar_type() == at::kDouble));
+  TORCH_CHECK(fits, "the learning rate must be one f32, or one f64 on a CPU");
+  bool here = parameters.empty() || tensor->device() == parameters[0].device();
+  TORCH_CHECK(here, "the learning rate must be on the parameters' device");
+  return *tensor;
+}
+
 extern "C" {
 const char* oxiseg_error() { return last_message(); }
 void oxiseg_complain(const char* message, size_t length) { keep(message, length); }
 const char* oxiseg_libtorch_version() { return TORCH_VERSION; }
 
 int oxiseg_fused_adam(Tensor* const* params, Tensor* const* grads, Tensor* const* first, Tensor* const* second,
-                      size_t n, Tensor* step, int decoupled, double lr, double beta1, double beta2,
+                      size_t n, Tensor* step, int decoupled, Tensor* lr, double beta1, double beta2,
                       double weight_decay, double epsilon, Tensor* grad_scale, Tensor* found_inf) {
   return guarded([&] {
     at::NoGradGuard no_grad;
@@ -182,7 +194,7 @@ int oxiseg_fused_adam(Tensor* const* params, Tensor* const* grads, Tensor* const
     std::vector<Tensor> steps(n, *scalar(step, all, "the step"));
     auto update = [&](auto&& kernel) {
       kernel(all, gradients(grads, all), states(first, all), states(second, all),
-             /*max_exp_avg_sqs=*/std::vector<Tensor>{}, steps, lr, beta1, beta2, weight_decay, epsilon,
+             /*max_exp_avg_sqs=*/std::vector<Tensor>{}, steps, rate(lr, all), beta1, beta2, weight_decay, epsilon,
              /*amsgrad=*/false, /*maximize=*/false, scalar(grad_scale, all, "the scale"),
              scalar(found_inf, all, "found_inf"));
     };
@@ -191,13 +203,13 @@ int oxiseg_fused_adam(Tensor* const* params, Tensor* const* grads, Tensor* const
   });
 }
 
-int oxiseg_fused_sgd(Tensor* const* params, Tensor* const* grads, Tensor* const* momentum_buffers, size_t n, double lr,
+int oxiseg_fused_sgd(Tensor* const* params, Tensor* const* grads, Tensor* const* momentum_buffers, size_t n, Tensor* lr,
                      double momentum, double weight_decay, int nesterov, Tensor* grad_scale, Tensor* found_inf) {
   return guarded([&] {
     at::NoGradGuard no_grad;
     auto all = parameters(params, n);
     auto buffers = momentum_buffers ? states(momentum_buffers, all) : std::vector<Tensor>{};
-    at::_fused_sgd_(all, gradients(grads, all), buffers, weight_decay, momentum, lr, /*dampening=*/0.0,
+    at::_fused_sgd_(all, gradients(grads, all), buffers, weight_decay, momentum, rate(lr, all), /*dampening=*/0.0,
                     nesterov != 0, /*maximize=*/false, /*is_first_step=*/false, scalar(grad_scale, all, "the scale"),
                     scalar(found_inf, all, "found_inf"));
   });

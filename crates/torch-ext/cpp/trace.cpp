@@ -111,9 +111,11 @@ std::unique_ptr<at::ObserverContext> enter(const at::RecordFunction& function) {
 }
 
 void leave(const at::RecordFunction& function, at::ObserverContext*) {
-  if (is_node(function) || --depth > 0) return;
+  if (is_node(function)) return;
+  depth--;
   std::lock_guard<std::mutex> lock(mutex);
   if (!active) return;
+  // Also those of operators inside others: a backward pass reads what its forward pass has kept.
   for (const auto& output : function.outputs())
     Trace::tensors_of(output, [](const Tensor& tensor) { active->wrote(tensor); });
 }

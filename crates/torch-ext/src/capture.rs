@@ -1,8 +1,5 @@
 //! Steps that are recorded once and then replayed, so that the host need not enqueue their operators one by one.
-//!
-//! A replay repeats the operators of the capture with the numbers and the memory that they had there. So a step that is
-//! to be captured reads its inputs from tensors that keep their place, and so does everything that changes from step to
-//! step: learning rate, step counts, loss scale, sums of a metric. It reads no value from the device.
+//! `contract::Capture` says what such a step must keep to.
 
 #[cfg(cuda_graphs)]
 mod cuda;
@@ -10,9 +7,8 @@ mod fake;
 mod steps;
 
 pub use fake::FakeCapture;
-pub use steps::{Capture, CaptureError, Stage, Step};
 
-use contract::TorchError;
+use contract::{Capture, TorchError};
 use tch::Device;
 
 /// Makes a capture of a step on `device` as a CUDA graph, after `warm_up` steps. Returns `None` if it is not a GPU, or

@@ -47,7 +47,7 @@ mod uploads;
 mod warnings;
 
 pub use autocast::Autocast;
-pub use capture::{Capture, CaptureError, FakeCapture, Stage, Step, cuda_graph, has_cuda_graphs};
+pub use capture::{FakeCapture, cuda_graph, has_cuda_graphs};
 pub use deterministic::{count, cross_entropy, deterministic, is_deterministic, nondeterministic};
 pub use fused::{
     BatchNorm, Fusion, Geometry, Kernels, Relu, batch_norm_relu, conv3x3, conv3x3_norm_relu, folded, max_pool2x2,

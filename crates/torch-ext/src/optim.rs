@@ -11,9 +11,9 @@ use tch::Tensor;
 
 /// Settings of an Adam update.
 #[derive(Debug, Clone, Copy)]
-pub struct Adam {
-    /// Step size.
-    pub learning_rate: f64,
+pub struct Adam<'t> {
+    /// Step size; see [`Sgd`].
+    pub learning_rate: &'t Tensor,
     /// Decay of the first moment.
     pub beta1: f64,
     /// Decay of the second moment.
@@ -28,9 +28,10 @@ pub struct Adam {
 
 /// Settings of an SGD update.
 #[derive(Debug, Clone, Copy)]
-pub struct Sgd {
-    /// Step size.
-    pub learning_rate: f64,
+pub struct Sgd<'t> {
+    /// Step size: a scalar f32 on the parameters' device, or f64 on a CPU. The kernel of a GPU reads it where it lies,
+    /// so that a replay finds that of its own step.
+    pub learning_rate: &'t Tensor,
     /// Decay of the velocity; 0 for none.
     pub momentum: f64,
     /// Weight decay, added to the gradient.
@@ -47,13 +48,13 @@ pub fn fused_adam(
     first: &[Tensor],
     second: &[Tensor],
     step: &Tensor,
-    adam: Adam,
+    adam: Adam<'_>,
     grad_scale: Option<&Tensor>,
     found_inf: Option<&Tensor>,
 ) -> Result<(), TorchError> {
     same_length(params, &[grads, first, second])?;
     let [p, g, m, v] = [params, grads, first, second].map(ffi::pointers);
-    // SAFETY: four arrays of `params.len()` live tensors each, and three live tensors or nulls.
+    // SAFETY: four arrays of `params.len()` live tensors each, two live tensors, and two live tensors or nulls.
     ffi::checked(unsafe {
         ffi::oxiseg_fused_adam(
             p.as_ptr(),
@@ -63,7 +64,7 @@ pub fn fused_adam(
             params.len(),
             step.as_ptr(),
             adam.decoupled.into(),
-            adam.learning_rate,
+            adam.learning_rate.as_ptr(),
             adam.beta1,
             adam.beta2,
             adam.weight_decay,
@@ -79,7 +80,7 @@ pub fn fused_sgd(
     params: &[Tensor],
     grads: &[Tensor],
     velocities: &[Tensor],
-    sgd: Sgd,
+    sgd: Sgd<'_>,
     grad_scale: Option<&Tensor>,
     found_inf: Option<&Tensor>,
 ) -> Result<(), TorchError> {
@@ -91,14 +92,14 @@ pub fn fused_sgd(
         same_length(params, &[velocities])?;
         v.as_ptr()
     };
-    // SAFETY: arrays of `params.len()` live tensors each, or null, and two live tensors or nulls.
+    // SAFETY: arrays of `params.len()` live tensors each, or null, a live tensor, and two live tensors or nulls.
     ffi::checked(unsafe {
         ffi::oxiseg_fused_sgd(
             p.as_ptr(),
             g.as_ptr(),
             velocities,
             params.len(),
-            sgd.learning_rate,
+            sgd.learning_rate.as_ptr(),
             sgd.momentum,
             sgd.weight_decay,
             sgd.nesterov.into(),
@@ -138,7 +139,7 @@ mod tests {
     #[test]
     fn lists_of_different_length_are_refused_before_the_kernel_sees_them() {
         let one = [Tensor::from(1f32)];
-        let sgd = Sgd { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.0, nesterov: false };
+        let sgd = Sgd { learning_rate: &Tensor::from(0.1f64), momentum: 0.9, weight_decay: 0.0, nesterov: false };
         let error = fused_sgd(&one, &one, &[], sgd, None, None).unwrap_err();
         assert_eq!(error.to_string(), "libtorch: 1 parameters, but 0 beside them");
     }

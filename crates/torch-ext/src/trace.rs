@@ -110,4 +110,24 @@ mod tests {
         assert!(trace.lines().is_empty());
         drop(trace);
     }
+
+    #[test]
+    fn what_an_operator_keeps_inside_another_for_the_backward_pass_is_of_the_step() {
+        let _alone = alone();
+        let x = (Tensor::arange(24, (Kind::Float, Device::Cpu)).reshape([2, 3, 2, 2]) / 9.0).set_requires_grad(true);
+        let targets = Tensor::ones([2, 2, 2], (Kind::Int64, Device::Cpu));
+        let trace = Trace::new().unwrap();
+        let lines = [(); 2].map(|()| {
+            let watch = trace.watch(true).unwrap();
+            // It calls log_softmax and nll_loss.
+            x.cross_entropy_loss::<Tensor>(&targets, None, tch::Reduction::Mean, 255, 0.0).backward();
+            x.shallow_clone().zero_grad();
+            drop(watch);
+            trace.lines()
+        });
+        let [first, second] =
+            lines.map(|lines| lines.into_iter().find(|line| line.starts_with("aten::nll_loss2d_backward(")).unwrap());
+        assert!(first.contains("Float[2, 3, 2, 2], Long[2, 2, 2]@"), "{first}");
+        assert_eq!(first, second);
+    }
 }

@@ -5,6 +5,7 @@ mod gradients;
 mod groups;
 mod overflow;
 mod plateau;
+mod replay;
 mod scaled;
 mod weights;
 

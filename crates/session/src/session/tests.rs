@@ -4,7 +4,7 @@ use super::*;
 use crate::opened::Opened;
 use crate::settings::{NonFinite, Policy};
 use contract::{
-    Average, Batch, Batches, Input, KEPT_STEPS, Metric, Optimizer, Outputs, StateDict, StateError, Stateful,
+    Average, Batch, Batches, Input, KEPT_STEPS, Metric, Optimizer, Outputs, Replayable, StateDict, StateError, Stateful,
 };
 use contract::{Update, load};
 use executors::{Trainer, Validator};
@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::fs;
 use tch::nn::{self, VarStore};
 use tch::{Device, Kind, Tensor};
+use torch_ext::FakeCapture;
 
 /// Points on a plane, with noise. A NaN stands in the batch `poisoned` of the first epoch.
 struct Points {
@@ -129,6 +130,10 @@ impl Optimizer for Replayed {
     fn average(&mut self) -> Option<&mut dyn Average> {
         self.optim.average()
     }
+
+    fn replayable(&mut self) -> Option<&mut dyn Replayable> {
+        self.optim.replayable()
+    }
 }
 
 /// Place in the loop at which a caller's code fails.
@@ -150,6 +155,8 @@ struct Run {
     seldom: bool,
     /// True if a step overwrites the numbers of earlier ones.
     overwrites: bool,
+    /// True if steps are captured and replayed.
+    captured: bool,
 }
 
 impl Run {
@@ -167,6 +174,7 @@ impl Run {
             settings,
             seldom: false,
             overwrites: false,
+            captured: false,
         }
     }
 
@@ -184,9 +192,13 @@ impl Run {
         let (mut metric, mut scores) = (Mean::new(), Mean::new());
         let validation = Points { batches: 2, poisoned: None };
         let signals = Signals::listen().unwrap();
+        let mut capture = FakeCapture::new(3).unwrap();
         let mut opened = Opened::open(folder)?;
         let trainer = Trainer::new(&model, &self.input, &loss_fn, &mut optimizer, &mut metric, self.epochs);
         let mut trainer = trainer.protect("model", &store);
+        if self.captured {
+            trainer = trainer.captured(&mut capture);
+        }
         let (mut session, mut training) = Session::begin(&mut opened, self.settings.clone(), &signals, &mut trainer)?;
         if self.seldom {
             session.guard = Guard::new(Device::Cuda(0));
@@ -208,7 +220,11 @@ impl Run {
         let all = training.trainer.states().into_iter().flat_map(|(part, state)| {
             state.into_iter().map(move |(name, tensor)| (format!("{part}.{name}"), tensor.copy()))
         });
-        Ok(all.collect())
+        let all = all.collect();
+        drop(training);
+        drop(trainer);
+        assert_eq!(capture.replays() > 0, self.captured);
+        Ok(all)
     }
 }
 
@@ -262,6 +278,28 @@ fn a_step_that_overwrites_the_numbers_of_earlier_ones_leaves_the_same_log() {
         assert_eq!(rejected_there, rejected, "{accumulate} batches an update");
         assert!(lines.len() > 8 && rejected.len() == 1 && rejected[0]["rejected"]["loss"] == "NaN", "{rejected:?}");
     }
+}
+
+#[test]
+fn captured_steps_leave_the_same_log_and_the_same_forensics() {
+    let root = tempfile::tempdir().unwrap();
+    let [eager, captured] = [false, true].map(|captured| {
+        let folder = root.path().join(captured.to_string());
+        let mut run = Run::new(90, 2);
+        run.input.poisoned = Some(40);
+        run.config.clip_norm = Some(0.5);
+        run.schedule = Schedule { warmup: 20, decay: Decay::Cosine { floor: 0.0 } };
+        (run.seldom, run.captured) = (true, captured);
+        run.settings.until_step = Some(70);
+        run.train(&folder, Fails::Never).unwrap();
+        // Stopped and resumed.
+        run.settings.until_step = None;
+        let states = run.train(&folder, Fails::Never).unwrap();
+        (states, lines(&folder), rejected(&folder))
+    });
+    assert_same(&captured.0, &eager.0, "captured");
+    assert_eq!((&captured.1, &captured.2), (&eager.1, &eager.2));
+    assert!(eager.1.len() > 8 && eager.2.len() == 1);
 }
 
 fn following() -> Run {

@@ -1,11 +1,11 @@
 //! Captures as CUDA graphs.
 
-use super::steps::{CaptureError, Recorder, Step, made};
+use super::steps::{Recorder, made};
 use crate::autocast::UncachedWeights;
 use crate::stream::Stream;
 use crate::trace::Trace;
 use crate::{cuda_index, ffi};
-use contract::{BoxError, TorchError};
+use contract::{BoxError, CaptureError, Step, TorchError};
 use std::mem;
 use std::ptr::NonNull;
 use tch::{Device, Tensor};
@@ -62,6 +62,12 @@ impl Recorder for CudaGraphs {
             Some(graph) => graph.replay().map_err(CaptureError::Replay),
             None => Err(CaptureError::Gone),
         }
+    }
+
+    fn forget(&mut self) -> Result<(), TorchError> {
+        self.graph = None;
+        self.trace = Trace::new()?;
+        Ok(())
     }
 }
 

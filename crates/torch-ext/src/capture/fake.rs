@@ -1,10 +1,10 @@
 //! A capture without a GPU, for tests.
 
-use super::steps::{Capture, CaptureError, Recorder, Stage, Step, Steps, made};
+use super::steps::{Recorder, Steps, made};
 use crate::autocast::UncachedWeights;
 use crate::lists::copy;
 use crate::trace::Trace;
-use contract::{BoxError, TorchError};
+use contract::{BoxError, Capture, CaptureError, Stage, Step, TorchError};
 use tch::Tensor;
 
 /// Operators by which the host waits for a value, or for the size of a result.
@@ -25,7 +25,7 @@ impl FakeCapture {
         Ok(Self(Steps::new(Fake { trace: Trace::new()?, lines: Vec::new(), replays: 0 }, warm_up)))
     }
 
-    /// Returns the number of replays since the capture.
+    /// Returns the number of replays of all captures so far.
     pub fn replays(&self) -> u64 {
         self.0.recorder.replays
     }
@@ -38,6 +38,10 @@ impl Capture for FakeCapture {
 
     fn outputs(&self) -> &[Tensor] {
         self.0.outputs()
+    }
+
+    fn reset(&mut self) -> Result<(), TorchError> {
+        self.0.reset()
     }
 }
 
@@ -108,6 +112,11 @@ impl Recorder for Fake {
         }
         self.write(outputs, &new)?;
         self.replays += 1;
+        Ok(())
+    }
+
+    fn forget(&mut self) -> Result<(), TorchError> {
+        (self.trace, self.lines) = (Trace::new()?, Vec::new());
         Ok(())
     }
 }

@@ -1,56 +1,7 @@
 //! The stages of a capture, the same for every device.
 
-use contract::{BoxError, TorchError, caught};
+use contract::{BoxError, Capture, CaptureError, Stage, Step, TorchError, caught};
 use tch::Tensor;
-
-/// A step: enqueues its operators and returns the tensors that hold its results.
-pub type Step<'a> = dyn FnMut() -> Result<Vec<Tensor>, BoxError> + 'a;
-
-/// A step that is captured after a few runs, and replayed from then on.
-pub trait Capture {
-    /// Makes the next step and returns in what way. `step` is called to warm up and to be captured; a replay does
-    /// without it.
-    ///
-    /// # Errors
-    ///
-    /// See [`CaptureError`]. After each of them this thread's stream and libtorch's allocator are as before, and steps
-    /// can be made without a capture. A capture that failed has drawn no random numbers.
-    fn step(&mut self, step: &mut Step<'_>) -> Result<Stage, CaptureError>;
-
-    /// Returns the tensors that the last step returned. The next replay overwrites those of a capture.
-    fn outputs(&self) -> &[Tensor];
-}
-
-/// Way in which a step was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// Operator by operator, on the stream of the capture.
-    WarmUp,
-    /// Captured, and then replayed for the first time.
-    Capture,
-    /// Replayed.
-    Replay,
-}
-
-/// Failure of a step that is or is to be captured.
-#[derive(Debug, thiserror::Error)]
-pub enum CaptureError {
-    /// The step itself failed while it warmed up. It can be tried again.
-    #[error("a step failed before it was captured")]
-    Step(#[source] BoxError),
-    /// The step could not be captured. Nothing of it has run on the device.
-    #[error("the step could not be captured as a CUDA graph; it must be made operator by operator")]
-    Capture(#[source] BoxError),
-    /// The device could not be told to replay.
-    #[error("the captured step could not be replayed")]
-    Replay(#[source] TorchError),
-    /// A replay would not do what the step does now; only [`FakeCapture`](crate::FakeCapture) can know.
-    #[error("a replay would not repeat the step: {0}")]
-    Differs(String),
-    /// An earlier step could not be captured or replayed.
-    #[error("the step has no capture, since an earlier attempt failed; make it operator by operator")]
-    Gone,
-}
 
 /// A device's part in a capture.
 pub(super) trait Recorder {
@@ -60,12 +11,15 @@ pub(super) trait Recorder {
     fn record(&mut self, step: &mut Step<'_>) -> Result<Vec<Tensor>, CaptureError>;
     /// Makes the recorded step once more.
     fn replay(&mut self, step: &mut Step<'_>, outputs: &mut [Tensor]) -> Result<(), CaptureError>;
+    /// Forgets the recorded step and frees its memory.
+    fn forget(&mut self) -> Result<(), TorchError>;
 }
 
 /// The order of the stages, the same for every device.
 #[derive(Debug)]
 pub(super) struct Steps<R> {
     pub(super) recorder: R,
+    warm_up: u32,
     state: State,
     outputs: Vec<Tensor>,
 }
@@ -80,7 +34,7 @@ enum State {
 
 impl<R> Steps<R> {
     pub(super) fn new(recorder: R, warm_up: u32) -> Self {
-        Self { recorder, state: State::WarmUp(warm_up), outputs: Vec::new() }
+        Self { recorder, warm_up, state: State::WarmUp(warm_up), outputs: Vec::new() }
     }
 }
 
@@ -112,6 +66,14 @@ impl<R: Recorder> Capture for Steps<R> {
 
     fn outputs(&self) -> &[Tensor] {
         &self.outputs
+    }
+
+    fn reset(&mut self) -> Result<(), TorchError> {
+        self.state = State::Gone;
+        self.outputs.clear();
+        self.recorder.forget()?;
+        self.state = State::WarmUp(self.warm_up);
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@ use super::*;
 use crate::autocast::weights_are_cached;
 use crate::trace::alone;
 use crate::{Autocast, Reading, Ring, copy};
-use contract::BoxError;
+use contract::{BoxError, CaptureError, Stage};
 use std::cell::{Cell, RefCell};
 use tch::{Kind, Tensor};
 
@@ -174,6 +174,31 @@ fn a_step_that_fails_leaves_everything_as_it_was() {
     // Nothing is left of the watch.
     let mut capture = FakeCapture::new(0).unwrap();
     assert_eq!(capture.step(&mut step).unwrap(), Stage::Capture);
+}
+
+#[test]
+fn a_capture_that_is_reset_warms_up_again_and_takes_another_step() {
+    let _alone = alone();
+    let (x, other) = (values(6, Device::Cpu), Cell::new(false));
+    let mut step =
+        || -> Result<Vec<Tensor>, BoxError> { Ok(vec![if other.get() { x.f_tanh()? } else { x.f_relu()? }]) };
+    let mut capture = FakeCapture::new(1).unwrap();
+    for expected in [Stage::WarmUp, Stage::Capture, Stage::Replay] {
+        assert_eq!(capture.step(&mut step).unwrap(), expected);
+    }
+    other.set(true);
+    capture.reset().unwrap();
+    assert!(capture.outputs().is_empty());
+    for expected in [Stage::WarmUp, Stage::Capture, Stage::Replay] {
+        assert_eq!(capture.step(&mut step).unwrap(), expected);
+        assert!(capture.outputs()[0].equal(&x.tanh()));
+    }
+    assert_eq!(capture.replays(), 2);
+    // Also after a failure.
+    other.set(false);
+    capture.step(&mut step).unwrap_err();
+    capture.reset().unwrap();
+    assert_eq!(capture.step(&mut step).unwrap(), Stage::WarmUp);
 }
 
 #[test]

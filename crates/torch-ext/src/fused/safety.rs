@@ -198,8 +198,8 @@ fn the_kernels_run_on_all_threads() {
 #[test]
 fn optimizers_refuse_what_does_not_fit_their_parameters() {
     let parameter = || [floats(&[8, 4, 3, 3], 1)];
-    let adam =
-        Adam { learning_rate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, decoupled: false };
+    let learning_rate = &Tensor::from(0.1f64);
+    let adam = Adam { learning_rate, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, decoupled: false };
     let step = Tensor::from(1f32);
     let short = [Tensor::ones([4, 4, 3, 3], CPU)];
     let spread = [Tensor::ones([1], CPU).expand([8, 4, 3, 3], false)];
@@ -221,7 +221,12 @@ fn optimizers_refuse_what_does_not_fit_their_parameters() {
         assert!(run(&parameter(), &parameter(), &state(), &wrong, None).is_err());
         assert!(run(&parameter(), &parameter(), &state(), &step, Some(&wrong)).is_err());
     }
-    let sgd = Sgd { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.0, nesterov: false };
+    let sgd = Sgd { learning_rate, momentum: 0.9, weight_decay: 0.0, nesterov: false };
+    for wrong in [Tensor::zeros([2], CPU), Tensor::from(1i64), Tensor::new()] {
+        let (adam, sgd) = (Adam { learning_rate: &wrong, ..adam }, Sgd { learning_rate: &wrong, ..sgd });
+        assert!(fused_adam(&parameter(), &parameter(), &state(), &state(), &step, adam, None, None).is_err());
+        assert!(fused_sgd(&parameter(), &parameter(), &state(), sgd, None, None).is_err());
+    }
     assert!(fused_sgd(&parameter(), &short, &state(), sgd, None, None).is_err());
     assert!(fused_sgd(&parameter(), &parameter(), &short, sgd, None, None).is_err());
     // A gradient in another layout is brought to the parameter's; both used to be read in the order of memory.

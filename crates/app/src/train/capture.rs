@@ -1,0 +1,111 @@
+//! Capture of training steps as CUDA graphs.
+
+use crate::common::config::{Capturing, Train};
+use contract::Capture;
+use executors::Trainer;
+use tch::Device;
+
+/// Steps that are made operator by operator before the capture: libtorch wants a few.
+const WARM_UP: u32 = 3;
+
+/// Returns what captures the steps of a training on `device`, if that is wanted and can be had. Otherwise says why not,
+/// on a GPU.
+pub fn capture(config: &Train, device: Device) -> Option<Box<dyn Capture>> {
+    if config.graph == Capturing::Off || !device.is_cuda() {
+        return None;
+    }
+    let why = match torch_ext::cuda_graph(device, WARM_UP) {
+        Ok(Some(capture)) => return Some(capture),
+        Ok(None) => "this program was compiled without CUDA's headers (scripts/libtorch cuda has them)".into(),
+        Err(error) => error.to_string(),
+    };
+    log::info!("No step is captured as a CUDA graph, all are made operator by operator: {why}");
+    None
+}
+
+/// Has the steps of `trainer` captured, if there is a capture.
+pub fn captured<'t>(trainer: Trainer<'t>, capture: &'t mut Option<Box<dyn Capture>>) -> Trainer<'t> {
+    match capture {
+        Some(capture) => trainer.captured(capture.as_mut()),
+        None => trainer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::config::Config;
+    use crate::train::parts::Parts;
+    use contract::{Event, Plain, Progress, StateDict};
+    use std::collections::BTreeMap;
+    use torch_ext::FakeCapture;
+
+    #[test]
+    fn nothing_is_captured_on_a_cpu_or_where_it_is_off() {
+        let (auto, off) = (Train::default(), Train { graph: Capturing::Off, ..Train::default() });
+        assert_eq!(auto.graph, Capturing::Auto);
+        assert!(capture(&auto, Device::Cpu).is_none() && capture(&off, Device::Cuda(0)).is_none());
+    }
+
+    type States = BTreeMap<String, StateDict>;
+
+    fn copied(states: States) -> States {
+        let copy = |state: StateDict| state.into_iter().map(|(name, tensor)| (name, tensor.copy())).collect();
+        states.into_iter().map(|(name, state)| (name, copy(state))).collect()
+    }
+
+    /// Trains the program's own parts, from `initial` states if there are any. Returns the states before and after, and
+    /// the losses.
+    fn trained(
+        config: &Config,
+        initial: Option<&States>,
+        capture: Option<&mut FakeCapture>,
+    ) -> (States, States, Vec<f64>) {
+        let mut parts = Parts::build(config, None).unwrap();
+        let model = Plain(parts.network.model.as_ref());
+        let (input, loss_fn) = (parts.input.as_ref(), &parts.loss_fn);
+        let trainer =
+            Trainer::new(&model, input, loss_fn, &mut parts.optimizer, &mut parts.metric, config.train.epochs);
+        let mut trainer = trainer.protect("model", &parts.network.store);
+        if let Some(capture) = capture {
+            trainer = trainer.captured(capture);
+        }
+        if let Some(initial) = initial {
+            trainer.restore(initial).unwrap();
+        }
+        let before = copied(trainer.states());
+        let losses = trainer.train(Progress::default()).filter_map(|event| match event.unwrap() {
+            Event::Step { loss, .. } => Some(loss.double_value(&[])),
+            Event::Epoch { .. } => None,
+        });
+        let losses = losses.collect();
+        (before, copied(trainer.states()), losses)
+    }
+
+    #[test]
+    fn the_steps_of_the_program_can_be_captured() {
+        let tiny = r#"{
+            "data": {"kind": "shapes", "size": [16, 16], "train_samples": 38, "validation_samples": 12,
+                     "loader": {"batch_size": 5}},
+            "model": {"kind": "unet", "width": 4, "depth": 2, "fused": "off"},
+            "loss": {"dice": 0.5},
+            "optimizer": {"clip_norm": 0.5, "ema": 0.9},
+            "schedule": {"warmup": 3, "decay": {"kind": "cosine"}},
+            "train": {"epochs": 2, "threads": 1, "device": "cpu"}
+        }"#;
+        let tiny = Config::parse(tiny, "tiny.json").unwrap();
+        for precision in ["fp32", "bf16"] {
+            let config = tiny.with(&[format!("model.precision={precision}")]).unwrap();
+            let (initial, eager, losses) = trained(&config, None, None);
+            let mut capture = FakeCapture::new(WARM_UP).unwrap();
+            let (_, captured, of_captured) = trained(&config, Some(&initial), Some(&mut capture));
+            assert_eq!(of_captured, losses, "{precision}");
+            assert_eq!(capture.replays(), 2 * 8 - 2 - 1 - 3 - 1, "all but last batches, the first, and the warm-up");
+            for ((part, captured), eager) in captured.iter().zip(eager.values()) {
+                for ((name, captured), eager) in captured.iter().zip(eager.values()) {
+                    assert!(captured.equal(eager), "{precision}: {part} {name}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Captured steps are those made operator by operator, to the bit; and what cannot be captured is not.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed")]
+
+mod support;
+
+use contract::{
+    BoxError, Capture, CaptureError, Optimizer, Progress, Stage, StateDict, StateError, Stateful, Step, TorchError,
+    Update,
+};
+use executors::Trainer;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use support::{Counted, Images, Parts, Seen, Training, alone, assert_same, copied};
+use tch::Tensor;
+use torch_ext::FakeCapture;
+
+fn rules() -> [optim::Rule; 2] {
+    [optim::Rule::Adam(optim::Adam::default()), optim::Rule::Sgd(optim::Sgd { momentum: 0.9, nesterov: true })]
+}
+
+#[test]
+fn two_hundred_captured_steps_are_eager_ones_to_the_bit() {
+    let _alone = alone();
+    for (rule, scaled) in rules().into_iter().zip([false, true]) {
+        let mut training = Training { scaled, epochs: 40, ..Training::default() };
+        training.config.rule = rule;
+        let mut capture = Counted::new();
+        let trained = training.compare(&mut capture);
+        assert_eq!(trained.seen.len(), 240);
+        let rejected = trained.seen.iter().filter(|seen| matches!(seen, Seen::Step(_, _, Some([.., (1..)]), _)));
+        assert_eq!(rejected.count(), 1, "the planted NaN");
+        // The first batch shows the form, and three warm up. 40 batches are the last ones of their epochs.
+        assert_eq!((capture.captures, capture.capture.replays()), (1, 200 - 40 - 1 - 3 - 1));
+        let said =
+            "Steps are captured for inputs [2, 1, 4, 4]; batches of another form are trained on operator by operator";
+        assert_eq!(trained.remarks, [said, "From here on steps are replayed from a capture"]);
+    }
+}
+
+#[test]
+fn a_captured_training_resumes_anywhere_to_the_bit() {
+    let _alone = alone();
+    let whole = Training::default().run(None);
+    // In the warm-up, at the capture, among replays, before and after a last batch.
+    for events in [2, 4, 5, 30, 40, 41] {
+        let first = Training { events, ..Training::default() }.run(Some(&mut Counted::new()));
+        let mut capture = Counted::new();
+        let rest = Training { from: Some(&first.saved), ..Training::default() }.run(Some(&mut capture));
+        assert!(capture.capture.replays() > 10);
+        assert_eq!([first.seen, rest.seen].concat(), whole.seen);
+        assert_same(&rest.saved.states, &whole.saved.states);
+    }
+}
+
+#[test]
+fn a_state_loaded_between_replays_counts() {
+    let _alone = alone();
+    let saved = Training { events: 30, ..Training::default() }.run(None).saved;
+    let ends = [false, true].map(|captured| {
+        let (input, training) = (Images(vec![2, 2, 2, 2, 1]), Training::default());
+        let mut parts = Parts::new(&training.config, 5, false);
+        let (loss_fn, mut capture) = (loss::CrossEntropy::default(), Counted::new());
+        let trainer = Trainer::new(&parts.model, &input, &loss_fn, &mut parts.optimizer, &mut parts.metric, 40);
+        let mut trainer = trainer.protect("model", &parts.store);
+        if captured {
+            trainer = trainer.captured(&mut capture);
+        }
+        let mut training = trainer.train(Progress::default());
+        training.by_ref().take(50).for_each(|event| drop(event.unwrap()));
+        // As after a batch that was not finite: the weights of a checkpoint, and the data goes on.
+        training.trainer.restore_learnt(&saved.states).unwrap();
+        training.by_ref().take(50).for_each(|event| drop(event.unwrap()));
+        drop(training);
+        let states = copied(trainer.states());
+        drop(trainer);
+        assert_eq!(capture.capture.replays() > 60, captured);
+        states
+    });
+    assert_same(&ends[1], &ends[0]);
+}
+
+#[test]
+fn accumulated_gradients_are_not_captured() {
+    let _alone = alone();
+    let mut training = Training::default();
+    training.config.accumulate = 2;
+    let mut capture = Counted::new();
+    let trained = training.compare(&mut capture);
+    assert_eq!(
+        trained.remarks,
+        ["A step whose gradients are accumulated is made operator by operator, and not captured"]
+    );
+    assert_eq!(capture.captures + capture.capture.replays(), 0);
+}
+
+#[test]
+fn parameters_that_thaw_make_another_capture() {
+    let _alone = alone();
+    let mut training = Training::default();
+    let group = |parameters: &str, frozen_epochs| optim::GroupConfig {
+        parameters: parameters.into(),
+        factor: 0.3,
+        frozen_epochs,
+    };
+    training.config.groups = vec![group("a.*", 4), group("norm.*", 6)];
+    let mut capture = Counted::new();
+    training.compare(&mut capture);
+    assert_eq!(capture.captures, 3);
+    assert!(capture.capture.replays() > 30);
+}
+
+#[test]
+fn a_step_whose_gradients_are_wanted_is_not_captured() {
+    let _alone = alone();
+    let asked = AtomicU64::new(0);
+    let ask = |events: usize, gradients: &optim::Gradients| {
+        asked.fetch_add(gradients.take().len() as u64, Relaxed);
+        if events.is_multiple_of(24) {
+            gradients.ask();
+        }
+    };
+    let training = Training { before: &ask, ..Training::default() };
+    let mut capture = Counted::new();
+    let trained = training.compare(&mut capture);
+    assert_eq!(asked.into_inner(), 2 * 3 * 6, "six tensors, three times, in both trainings");
+    let said = "A step whose histograms of its gradients are wanted is made operator by operator, and not captured";
+    assert_eq!(trained.remarks.iter().filter(|remark| *remark == said).count(), 1, "{:?}", trained.remarks);
+    assert!(capture.captures == 1 && capture.capture.replays() > 30);
+}
+
+/// A capture that can be of nothing.
+struct Refuses {
+    capture: FakeCapture,
+    left: u32,
+}
+
+impl Capture for Refuses {
+    fn step(&mut self, step: &mut Step<'_>) -> Result<Stage, CaptureError> {
+        if self.left > 0 {
+            self.left -= 1;
+            return self.capture.step(step);
+        }
+        Err(CaptureError::Capture("operation not permitted when stream is capturing".into()))
+    }
+
+    fn outputs(&self) -> &[Tensor] {
+        self.capture.outputs()
+    }
+
+    fn reset(&mut self) -> Result<(), TorchError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_capture_that_fails_is_said_once_and_all_steps_are_eager() {
+    let _alone = alone();
+    let mut capture = Refuses { capture: FakeCapture::new(99).unwrap(), left: 3 };
+    let trained = Training::default().compare(&mut capture);
+    let said =
+        "No step is captured, all are made operator by operator: operation not permitted when stream is capturing";
+    assert_eq!(trained.remarks.len(), 2, "{:?}", trained.remarks);
+    assert_eq!(trained.remarks[1], said);
+}
+
+#[test]
+fn a_step_that_fails_while_it_is_captured_fails_as_an_eager_one() {
+    let _alone = alone();
+    // As the first, in the warm-up, at the capture, when replayed, and on a batch of another form.
+    for (fails_at, place) in
+        [(0, "1, batch 1"), (2, "1, batch 3"), (100, "2, batch 1"), (901, "10, batch 2"), (904, "10, batch 5")]
+    {
+        let trained = Training { fails_at, ..Training::default() }.compare(&mut Counted::new());
+        let error = trained.error.unwrap();
+        assert!(error.starts_with(&format!("training, epoch {place} (")), "{error}");
+        assert!(error.ends_with("the metric failed: no room for it"), "{error}");
+    }
+}
+
+/// An optimizer without a part that can be replayed.
+struct Plain(optim::Optim);
+
+impl Optimizer for Plain {
+    fn minimize(
+        &mut self,
+        loss: &Tensor,
+        weight: &dyn Fn() -> Result<Tensor, BoxError>,
+    ) -> Result<Option<Update>, BoxError> {
+        self.0.minimize(loss, weight)
+    }
+
+    fn flush(&mut self) -> Result<Option<Update>, BoxError> {
+        self.0.flush()
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.0.learning_rate()
+    }
+}
+
+impl Stateful for Plain {
+    fn state(&self) -> StateDict {
+        self.0.state()
+    }
+
+    fn load_state(&mut self, state: &StateDict) -> Result<(), StateError> {
+        self.0.load_state(state)
+    }
+}
+
+#[test]
+fn an_optimizer_that_cannot_be_replayed_is_not_captured() {
+    let _alone = alone();
+    let Parts { store, model, optimizer, mut metric } = Parts::new(&Training::default().config, 1, false);
+    let (input, loss_fn) = (Images(vec![2]), loss::CrossEntropy::default());
+    let (mut optimizer, mut capture) = (Plain(optimizer), Counted::new());
+    let trainer = Trainer::new(&model, &input, &loss_fn, &mut optimizer, &mut metric, 9);
+    let mut trainer = trainer.protect("model", &store).captured(&mut capture);
+    assert_eq!(trainer.train(Progress::default()).map(Result::unwrap).count(), 18);
+    assert_eq!(trainer.remarks(), ["No step is captured: the optimizer has no update that can be replayed"]);
+    assert_eq!(trainer.remarks(), [""; 0]);
+    assert_eq!(capture.captures, 0);
+}
+
+#[test]
+fn a_model_that_changes_on_the_host_is_found_by_the_fake() {
+    let _alone = alone();
+    let Parts { store, model, mut optimizer, mut metric } = Parts::new(&Training::default().config, 1, false);
+    let steps = AtomicU64::new(0);
+    let loss_fn = |prediction: &Tensor, targets: &Tensor| -> Result<Tensor, BoxError> {
+        // A weight that grows, which a replay would not see.
+        let weight = steps.fetch_add(1, Relaxed) as f64;
+        Ok(prediction.cross_entropy_loss::<Tensor>(targets, None, tch::Reduction::Mean, 255, 0.0) * (1.0 + weight))
+    };
+    let (input, mut capture) = (Images(vec![2]), Counted::new());
+    let trainer = Trainer::new(&model, &input, &loss_fn, &mut optimizer, &mut metric, 9);
+    let mut trainer = trainer.protect("model", &store).captured(&mut capture);
+    let error = trainer.train(Progress::default()).find_map(Result::err).unwrap();
+    assert!(matches!(error, executors::Error::Replay { .. }), "{error}");
+    let said = "training, epoch 6, batch 1 (5.0.0, 5.0.1): a replay would not repeat the step: operator ";
+    assert!(error.to_string().starts_with(said), "{error}");
+    assert!(!trainer.optimizer.is_unchanged());
+}
