@@ -23,7 +23,7 @@ use std::sync::OnceLock;
 const KNOWS: [(&str, &[&str]); 20] = [
     ("regular", &[]),
     ("rpath", &[]),
-    ("testing", &[]),
+    ("testing", &["contract"]),
     ("contract", &[]),
     ("torch-ext", &["contract"]),
     ("data", &["contract", "regular", "torch-ext"]),

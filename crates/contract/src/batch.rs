@@ -1,6 +1,6 @@
 //! Batches and what a network makes of them.
 
-use crate::{BoxError, StateDict, TorchError};
+use crate::{BoxError, Share, StateDict, TorchError};
 use tch::Tensor;
 
 /// Class id of a pixel that counts in no loss and no metric (the convention of Cityscapes and torchvision).
@@ -19,12 +19,14 @@ pub struct Batch {
     pub names: Vec<String>,
     /// Further tensors by name: sample weights, second inputs. Empty unless the input adds some.
     pub extra: StateDict,
+    /// Place among the samples of all ranks, if several processes share a batch; None if this is the whole batch.
+    pub share: Option<Share>,
 }
 
 impl Batch {
     /// Makes a batch without extra tensors.
     pub fn new(inputs: Tensor, targets: Tensor, names: Vec<String>) -> Self {
-        Self { inputs, targets, names, extra: StateDict::new() }
+        Self { inputs, targets, names, extra: StateDict::new(), share: None }
     }
 }
 

@@ -43,6 +43,7 @@ mod batch;
 mod capture;
 mod error;
 mod event;
+mod ranks;
 mod roles;
 mod state;
 
@@ -50,5 +51,6 @@ pub use batch::{Batch, Batches, IGNORE_INDEX, Outputs};
 pub use capture::{Capture, CaptureError, Stage, Step};
 pub use error::{BoxError, Invalid, OUT_OF_MEMORY, TorchError, caught, listed};
 pub use event::{Event, KEPT_STEPS, Progress, Scores, Update};
+pub use ranks::{Alone, Ranks, Share, mean_across, total};
 pub use roles::{Average, Input, Loss, Metric, Model, Optimizer, Plain, Replayable};
 pub use state::{StateDict, StateError, Stateful, load, parameters};

@@ -1,7 +1,7 @@
 //! The parts that a loop is built from.
 
 use crate::{
-    Batch, Batches, BoxError, Outputs, Scores, StateDict, StateError, Stateful, TorchError, Update, state::check,
+    Batch, Batches, BoxError, Outputs, Ranks, Scores, StateDict, StateError, Stateful, TorchError, Update, state::check,
 };
 use std::time::Duration;
 use tch::nn::ModuleT;
@@ -79,6 +79,23 @@ pub trait Loss {
         let device = outputs.prediction.device();
         let weight = Tensor::f_full([0i64; 0], samples as f64, (Kind::Float, device));
         weight.map_err(|error| TorchError::from(error).into())
+    }
+
+    /// Returns the loss of the batches of all ranks together, the same on every rank, with the gradient of this rank's
+    /// outputs. A loss that is a mean by its [weight](Self::weight) implements it by
+    /// [`mean_across`](crate::mean_across); another one takes the [total](crate::total) of its terms.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the loss does, or a rank. The provided method refuses, by the name of the loss: the mean of the ranks'
+    /// losses would be another loss.
+    fn across(&self, _ranks: &dyn Ranks, _outputs: &Outputs, _batch: &Batch) -> Result<Tensor, BoxError> {
+        let name = std::any::type_name::<Self>();
+        Err(format!(
+            "{name} cannot be trained by several processes: implement Loss::across for it (contract::mean_across, if it \
+             is a mean)"
+        )
+        .into())
     }
 }
 

@@ -1,6 +1,10 @@
 //! Inputs that tests of several crates share; a dependency of tests only.
 
+mod threads;
+
 use tch::{Device, Kind, Tensor};
+
+pub use threads::together;
 
 /// Returns values between -1 and 1 that look like noise and depend only on shape and `seed`. They are computed, not
 /// drawn: tests that run at the same time share libtorch's generator. `noise` of tests/reference/networks.py computes
