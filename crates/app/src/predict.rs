@@ -3,6 +3,7 @@
 mod earlier;
 mod find;
 mod outputs;
+mod predicted;
 mod tiles;
 mod turns;
 mod whole;

@@ -1,27 +1,26 @@
 //! Predicts images in tiles, which other threads read and write: at their own size, or at the scale of training if that
-//! had no single size.
+//! had no single size. On a GPU the tiles of several images share a pass of the network.
 
 use super::find::{Picture, Pictures};
-use super::outputs::Predicted;
-use super::writer::{Image, MapWriter, Work};
+use super::writer::{Image, MapWriter, RowsWriter, Work};
 use crate::common::output;
-use anyhow::{Error, Result};
-use contract::{BoxError, TorchError, caught};
+use anyhow::{Context, Error, Result, bail};
+use contract::{TorchError, caught};
 use data::{Dataset, Images, Orientation, Passed, Rectangle, Sample, Strips};
-use executors::{Tiling, predict_tiles};
+use executors::{Finished, Tiled, Tiling};
 use saved::Enlarger;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use tch::nn::ModuleT;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 use torch_ext::Uploads;
 
 /// Rows per read, and maximum number of reads that wait.
 const ROWS: u32 = 64;
 const QUEUE: usize = 4;
 
-/// Tiles that may be on their way to the device.
-const ON_THEIR_WAY: usize = 8;
+/// Passes whose tiles may be on their way to the device. With two, one is copied while the next one is sent.
+const ON_THEIR_WAY: usize = 2;
 
 /// A network that sees an image in tiles, and its settings.
 pub struct InTiles<'a> {
@@ -55,86 +54,154 @@ struct View {
     part: Rectangle,
 }
 
+/// What stands between the tiles of images.
+enum Mark {
+    Image(Image, View),
+    /// All tiles of the image were before it.
+    Done,
+    Broken(Passed),
+}
+
+/// Tiles whose pixels were read.
+type Tiles<'t> = Tiled<'t, Cut, Mark>;
+
+/// Pixels of a tile, row by row, and its height and width.
+struct Cut {
+    pixels: Vec<u8>,
+    size: [i64; 2],
+}
+
 impl InTiles<'_> {
     /// Predicts `pictures` and returns those that cannot be read. Calls `told` after each.
-    pub fn predict(&self, pictures: &Pictures, writer: &MapWriter, mut told: impl FnMut()) -> Result<Vec<Passed>> {
+    pub fn predict(&self, pictures: &Pictures, writer: &MapWriter, told: impl FnMut()) -> Result<Vec<Passed>> {
         thread::scope(|scope| {
             let (sender, receiver) = sync_channel(QUEUE);
             let Self { scaled, channels, orientation, .. } = *self;
             let reader = Reader { scaled, channels, orientation, sender };
             scope.spawn(move || reader.read(pictures));
+            let rows = RowsWriter::new(writer, self.device, self.with_probabilities)?;
+            let mut finished = InOrder { writer, rows, told, enlarger: None, broken: Vec::new() };
             let mut uploads = Uploads::new(self.device, ON_THEIR_WAY)?;
-            let mut broken = Vec::new();
+            let gather = |tiles| Ok(self.inputs(tiles, &mut uploads)?);
+            let mut tiles = Tiled::new(self.model, &self.tiling, self.at_once, gather)?;
             while let Ok(read) = receiver.recv() {
-                let failed = match read {
-                    Read::Image(image, seen) => self.image(image, seen, &receiver, writer, &mut uploads)?,
-                    Read::Broken(passed) => Some(passed),
+                match read {
+                    Read::Image(image, seen) => self.image(image, seen, &receiver, &mut tiles, &mut finished)?,
+                    Read::Broken(passed) => tiles.mark(Mark::Broken(passed)),
                     Read::Rows(_) => continue,
-                };
-                if let Some(passed) = failed {
-                    output::skipped(std::slice::from_ref(&passed));
-                    writer.send(Work::Broken(passed.clone()))?;
-                    broken.push(passed);
                 }
-                told();
+                finished.take(&mut tiles)?;
             }
-            Ok(broken)
+            tiles.finish().map_err(Error::from_boxed).context("predicting the last images")?;
+            finished.take(&mut tiles)?;
+            drop(tiles);
+            Ok(finished.broken)
         })
     }
 
-    /// Predicts an image whose rows follow in `parts`. Returns it as unreadable if not all of them come.
+    /// Puts in the tiles of an image, whose rows follow in `parts`.
     fn image(
         &self,
         image: Image,
         seen: View,
         parts: &Receiver<Read>,
-        writer: &MapWriter,
-        uploads: &mut Uploads,
-    ) -> Result<Option<Passed>> {
-        let size = seen.size.map(i64::from);
-        let [height, width] = image.size;
-        let as_it_is = seen.size == image.size && seen.part == Rectangle { top: 0, left: 0, height, width };
-        let mut enlarger = (!as_it_is).then(|| Enlarger::new(seen.part, image.size));
+        tiles: &mut Tiles,
+        finished: &mut InOrder<impl FnMut()>,
+    ) -> Result<()> {
         let shown = image.file.display().to_string();
-        let mut band = Band { row: size[1] as usize * self.channels as usize, first: 0, pixels: Vec::new() };
-        let mut broken = None;
-        writer.send(Work::Image(image))?;
-        let read = |place: [i64; 2], part: [i64; 2]| {
-            band.fill(place[0], part[0], || match parts.recv() {
-                Ok(Read::Rows(rows)) => Ok(rows),
-                Ok(Read::Broken(passed)) => {
-                    broken = Some(passed);
-                    Err("the image ends here".into())
+        let [height, width] = seen.size.map(i64::from);
+        let mut band = Band { row: width as usize * self.channels as usize, first: 0, pixels: Vec::new() };
+        tiles.mark(Mark::Image(image, seen));
+        for tile in self.tiling.tiles([height, width]) {
+            let (place, size) = (tile.place(), tile.size());
+            while !band.reaches(place[0], size[0]) {
+                match parts.recv() {
+                    Ok(Read::Rows(mut rows)) => band.pixels.append(&mut rows),
+                    Ok(Read::Broken(passed)) => {
+                        tiles.mark(Mark::Broken(passed));
+                        return Ok(());
+                    }
+                    _ => bail!("predicting {shown}: the thread that reads has ended"),
                 }
-                _ => Err("the thread that reads has ended".into()),
-            })?;
-            Ok(self.tile(&band.cut(place, part, self.channels), part, uploads)?)
-        };
-        let send =
-            |probabilities: &Tensor| writer.send(Work::Rows(Predicted::of(probabilities, self.with_probabilities)?));
-        let write = |_, probabilities: &Tensor| {
-            match &mut enlarger {
-                Some(enlarger) => enlarger.add(probabilities, send)?,
-                None => send(probabilities)?,
             }
-            Ok(())
-        };
-        let predicted = predict_tiles(self.model, size, &self.tiling, self.at_once, read, write);
-        match (broken, predicted) {
-            (Some(passed), _) => Ok(Some(passed)),
-            (None, Ok(())) => Ok(None),
-            (None, Err(error)) => Err(Error::from_boxed(error).context(format!("predicting {shown}"))),
+            let cut = Cut { pixels: band.cut(place, size, self.channels), size };
+            let added = tiles.add(tile, cut).map_err(Error::from_boxed);
+            added.and_then(|()| finished.take(tiles)).with_context(|| self.predicting(&shown))?;
         }
+        tiles.mark(Mark::Done);
+        Ok(())
     }
 
-    /// Returns a tile of this height and width as `[1, C, height, width]` from 0 to 1, on the device.
-    fn tile(&self, pixels: &[u8], [height, width]: [i64; 2], uploads: &mut Uploads) -> Result<Tensor, TorchError> {
-        let mut tile_hwc = Tensor::f_from_data_size(pixels, &[height, width, self.channels.into()], Kind::Uint8)?;
-        if self.device != Device::Cpu {
-            tile_hwc = uploads.upload(&tile_hwc)?;
+    /// Describes the work that failed when a tile of the image `shown` was put in.
+    fn predicting(&self, shown: &str) -> String {
+        let others = if self.at_once > 1 { ", or an image before it whose tiles share a pass" } else { "" };
+        format!("predicting {shown}{others}")
+    }
+
+    /// Returns tiles of one size as `[N, C, height, width]` from 0 to 1, on the device.
+    fn inputs(&self, tiles: Vec<Cut>, uploads: &mut Uploads) -> Result<Tensor, TorchError> {
+        let [height, width] = tiles.first().map_or([0, 0], |tile| tile.size);
+        let form = [tiles.len() as i64, height, width, self.channels.into()];
+        let tiles_nhwc = match &tiles[..] {
+            [tile] if self.device == Device::Cpu => Tensor::f_from_data_size(&tile.pixels, &form, Kind::Uint8)?,
+            _ => {
+                let room = uploads.room(&form, Kind::Uint8)?;
+                for (number, tile) in (0..).zip(&tiles) {
+                    room.tensor().f_get(number)?.f_copy_(&Tensor::f_from_data_size(
+                        &tile.pixels,
+                        &form[1..],
+                        Kind::Uint8,
+                    )?)?;
+                }
+                uploads.send(room, form[0])?
+            }
+        };
+        Ok(values(&tiles_nhwc)?)
+    }
+}
+
+/// Returns bytes `[N, H, W, C]` as numbers `[N, C, H, W]` from 0 to 1.
+fn values(bytes_nhwc: &Tensor) -> Result<Tensor, TchError> {
+    bytes_nhwc.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?.f_div_scalar(255.0)
+}
+
+/// Hands on what comes out of the tiles, image by image.
+struct InOrder<'a, T> {
+    writer: &'a MapWriter,
+    rows: RowsWriter<'a>,
+    /// To be called after each image.
+    told: T,
+    /// Brings the current image to its own size, if the network saw it at another.
+    enlarger: Option<Enlarger>,
+    broken: Vec<Passed>,
+}
+
+impl<T: FnMut()> InOrder<'_, T> {
+    /// Hands on all that is finished.
+    fn take(&mut self, tiles: &mut Tiles) -> Result<()> {
+        while let Some(finished) = tiles.take().map_err(Error::from_boxed)? {
+            match finished {
+                Finished::Rows(_, probabilities) => match &mut self.enlarger {
+                    Some(enlarger) => enlarger.add(&probabilities, |rows| self.rows.send(rows))?,
+                    None => self.rows.send(&probabilities)?,
+                },
+                Finished::Mark(Mark::Image(image, seen)) => {
+                    let [height, width] = image.size;
+                    let is_as_it_is =
+                        seen.size == image.size && seen.part == Rectangle { top: 0, left: 0, height, width };
+                    self.enlarger = (!is_as_it_is).then(|| Enlarger::new(seen.part, image.size));
+                    self.writer.send(Work::Image(image))?;
+                }
+                Finished::Mark(Mark::Done) => (self.told)(),
+                Finished::Mark(Mark::Broken(passed)) => {
+                    output::skipped(std::slice::from_ref(&passed));
+                    self.writer.send(Work::Broken(passed.clone()))?;
+                    self.broken.push(passed);
+                    (self.told)();
+                }
+            }
         }
-        let tile_nchw = tile_hwc.f_permute([2, 0, 1])?.f_unsqueeze(0)?;
-        Ok(tile_nchw.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?)
+        Ok(())
     }
 }
 
@@ -201,22 +268,13 @@ struct Band {
 }
 
 impl Band {
-    /// Reads rows until `height` rows from `top` on are there, and drops those above.
-    fn fill(
-        &mut self,
-        top: i64,
-        height: i64,
-        mut next: impl FnMut() -> Result<Vec<u8>, BoxError>,
-    ) -> Result<(), BoxError> {
+    /// Drops the rows above `top`. Returns whether the next `height` rows are there.
+    fn reaches(&mut self, top: i64, height: i64) -> bool {
         let bytes = |rows: i64| rows as usize * self.row;
         let above = bytes(top - self.first).min(self.pixels.len());
-        let needed = bytes(height);
         self.pixels.drain(..above);
         self.first = top;
-        while self.pixels.len() < needed {
-            self.pixels.append(&mut next()?);
-        }
-        Ok(())
+        self.pixels.len() >= bytes(height)
     }
 
     /// Returns the pixels of a tile, row by row.
