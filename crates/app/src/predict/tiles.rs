@@ -1,23 +1,20 @@
 //! Predicts images in tiles, which other threads read and write: at their own size, or at the scale of training if that
 //! had no single size. On a GPU the tiles of several images share a pass of the network.
 
-use super::find::{Picture, Pictures};
+use super::find::Pictures;
+use super::reader::{Read, Reader, View, start};
 use super::writer::{Image, MapWriter, RowsWriter, Work};
 use crate::common::output;
 use anyhow::{Context, Error, Result, bail};
-use contract::{TorchError, caught};
-use data::{Dataset, Images, Orientation, Passed, Rectangle, Sample, Strips};
+use contract::TorchError;
+use data::{Images, Orientation, Passed, Rectangle};
 use executors::{Finished, Tiled, Tiling};
 use saved::Enlarger;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::Receiver;
 use std::thread;
 use tch::nn::ModuleT;
 use tch::{Device, Kind, TchError, Tensor};
 use torch_ext::Uploads;
-
-/// Rows per read, and maximum number of reads that wait.
-const ROWS: u32 = 64;
-const QUEUE: usize = 4;
 
 /// Passes whose tiles may be on their way to the device. With two, one is copied while the next one is sent.
 const ON_THEIR_WAY: usize = 2;
@@ -35,23 +32,8 @@ pub struct InTiles<'a> {
     /// Images at the scale of training, in the order of their names; None keeps their own size.
     pub scaled: Option<&'a Images>,
     pub with_probabilities: bool,
-}
-
-/// Message of the reading thread, image by image.
-enum Read {
-    Image(Image, View),
-    /// The next rows of the network's input, `W×C` bytes each.
-    Rows(Vec<u8>),
-    Broken(Passed),
-}
-
-/// The network's view of an image.
-#[derive(Clone, Copy)]
-struct View {
-    /// Height and width of the whole view.
-    size: [u32; 2],
-    /// Part that shows the image.
-    part: Rectangle,
+    /// Number of threads that read images.
+    pub readers: usize,
 }
 
 /// What stands between the tiles of images.
@@ -75,20 +57,19 @@ impl InTiles<'_> {
     /// Predicts `pictures` and returns those that cannot be read. Calls `told` after each.
     pub fn predict(&self, pictures: &Pictures, writer: &MapWriter, told: impl FnMut()) -> Result<Vec<Passed>> {
         thread::scope(|scope| {
-            let (sender, receiver) = sync_channel(QUEUE);
             let Self { scaled, channels, orientation, .. } = *self;
-            let reader = Reader { scaled, channels, orientation, sender };
-            scope.spawn(move || reader.read(pictures));
+            let reader = |sender| Reader { scaled, channels, orientation, sender };
+            let readers = start(scope, self.readers.max(1), reader, pictures);
             let rows = RowsWriter::new(writer, self.device, self.with_probabilities)?;
             let mut finished = InOrder { writer, rows, told, enlarger: None, broken: Vec::new() };
             let mut uploads = Uploads::new(self.device, ON_THEIR_WAY)?;
             let gather = |tiles| Ok(self.inputs(tiles, &mut uploads)?);
             let mut tiles = Tiled::new(self.model, &self.tiling, self.at_once, gather)?;
-            while let Ok(read) = receiver.recv() {
-                match read {
-                    Read::Image(image, seen) => self.image(image, seen, &receiver, &mut tiles, &mut finished)?,
+            for (_, reads) in pictures.iter().zip(readers.iter().cycle()) {
+                match reads.recv().context("the thread that reads has ended")? {
+                    Read::Image(image, seen) => self.image(image, seen, reads, &mut tiles, &mut finished)?,
                     Read::Broken(passed) => tiles.mark(Mark::Broken(passed)),
-                    Read::Rows(_) => continue,
+                    Read::Rows(_) => bail!("rows came without an image"),
                 }
                 finished.take(&mut tiles)?;
             }
@@ -205,59 +186,6 @@ impl<T: FnMut()> InOrder<'_, T> {
     }
 }
 
-/// The reading thread.
-struct Reader<'a> {
-    scaled: Option<&'a Images>,
-    channels: u32,
-    orientation: Orientation,
-    sender: SyncSender<Read>,
-}
-
-impl Reader<'_> {
-    /// Reads the images until the receiver is gone.
-    fn read(self, pictures: &Pictures) {
-        for (index, (name, picture)) in (0..).zip(pictures) {
-            // A decoder that panics on a strange file fails that file, not all the others.
-            let read = caught(|| match self.scaled {
-                Some(images) => self.scaled(name, picture, images, index),
-                None => self.own_size(name, picture),
-            });
-            let read = read.and_then(|read| read.map_err(|error| error.to_string()));
-            let passed = |reason| Read::Broken(Passed { name: name.clone(), reason });
-            if !read.unwrap_or_else(|reason| self.sender.send(passed(reason)).is_ok()) {
-                return;
-            }
-        }
-    }
-
-    /// Reads an image at its own size. Returns false if the receiver is gone.
-    fn own_size(&self, name: &str, picture: &Picture) -> Result<bool, data::Error> {
-        let mut strips = Strips::open(&picture.file, self.channels, self.orientation)?;
-        let [height, width] = strips.size();
-        let image = Image { size: [height, width], ..Image::of(name, picture) };
-        let seen = View { size: [height, width], part: Rectangle { top: 0, left: 0, height, width } };
-        let mut wanted = self.sender.send(Read::Image(image, seen)).is_ok();
-        for first in (0..height).step_by(ROWS as usize) {
-            if !wanted {
-                break;
-            }
-            let mut rows = Vec::new();
-            strips.read(ROWS.min(height - first), &mut rows)?;
-            wanted = self.sender.send(Read::Rows(rows)).is_ok();
-        }
-        Ok(wanted)
-    }
-
-    /// Reads an image at the scale of training. Returns false if the receiver is gone.
-    fn scaled(&self, name: &str, picture: &Picture, images: &Images, index: u64) -> Result<bool, data::Error> {
-        let mut sample = Sample::default();
-        images.load(index, &mut sample)?;
-        let seen = View { size: sample.size, part: images.rectangle(picture.size)? };
-        let wanted = self.sender.send(Read::Image(Image::of(name, picture), seen)).is_ok();
-        Ok(wanted && self.sender.send(Read::Rows(sample.image)).is_ok())
-    }
-}
-
 /// Rows of an image that tiles are cut from.
 struct Band {
     /// Bytes per row.
@@ -280,8 +208,111 @@ impl Band {
     /// Returns the pixels of a tile, row by row.
     fn cut(&self, [top, left]: [i64; 2], [height, width]: [i64; 2], channels: u32) -> Vec<u8> {
         let channels = channels as usize;
-        let skipped = (top - self.first) as usize * self.row + left as usize * channels;
-        let rows = (0..height as usize).map(|row| skipped + row * self.row);
-        rows.flat_map(|at| &self.pixels[at..at + width as usize * channels]).copied().collect()
+        let (skipped, bytes) =
+            ((top - self.first) as usize * self.row + left as usize * channels, width as usize * channels);
+        let mut pixels = Vec::with_capacity(height as usize * bytes);
+        for row in 0..height as usize {
+            let at = skipped + row * self.row;
+            pixels.extend_from_slice(&self.pixels[at..at + bytes]);
+        }
+        pixels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::find::Picture;
+    use super::super::writer::beside;
+    use super::*;
+    use data::Resize;
+    use std::cell::Cell;
+    use std::fs;
+    use std::path::Path;
+    use tch::nn;
+
+    /// Draws images of many sizes, of which two are torn: one of a single read, and one of several.
+    fn draw(folder: &Path) -> Pictures {
+        let sizes =
+            [[40, 33], [70, 90], [32, 32], [600, 700], [90, 70], [1, 5], [40, 33], [33, 140], [64, 64], [64, 64]];
+        let draw = |(number, [height, width]): (u32, [u32; 2])| {
+            let name = format!("{number:02}");
+            let file = folder.join(format!("{name}.png"));
+            let color = |x: u32, y: u32| image::Rgb([x * 7 + number, y * 5, x * y].map(|value| value as u8));
+            image::RgbImage::from_fn(width, height, color).save(&file).unwrap();
+            if number == 3 || number == 6 {
+                let bytes = fs::read(&file).unwrap();
+                fs::write(&file, &bytes[..bytes.len() * 4 / 5]).unwrap();
+            }
+            (name.clone(), Picture { file, base: name.into(), size: [height, width] })
+        };
+        (0..).zip(sizes).map(draw).collect()
+    }
+
+    /// Returns what the writing thread is sent: names and reasons, and the classes and probabilities of each image; and
+    /// the number of images that were told.
+    fn sent(pictures: &Pictures, in_tiles: &InTiles) -> (Vec<String>, Vec<(Vec<u8>, Vec<f32>)>, usize) {
+        let consume = |work: Receiver<Work>| {
+            let (mut said, mut found) = (Vec::new(), Vec::<(Vec<u8>, Vec<f32>)>::new());
+            for work in work {
+                match work {
+                    Work::Image(image) => {
+                        said.push(format!("{} {:?}", image.name, image.size));
+                        found.push(Default::default());
+                    }
+                    Work::Rows(rows) => {
+                        let (rows, found) = (rows.read()?, found.last_mut().context("rows of no image")?);
+                        found.0.extend(rows.ids);
+                        found.1.extend(rows.probabilities);
+                    }
+                    Work::Broken(passed) => {
+                        said.push(format!("{} is broken", passed.name));
+                    }
+                }
+            }
+            Ok((said, found))
+        };
+        let told = Cell::new(0);
+        let predict = |writer: &MapWriter| in_tiles.predict(pictures, writer, || told.set(told.get() + 1));
+        let (broken, (said, found)) = beside(consume, predict).unwrap();
+        assert_eq!(broken.iter().map(|broken| &*broken.name).collect::<Vec<_>>(), ["03", "06"]);
+        (said, found, told.get())
+    }
+
+    #[test]
+    fn tiles_across_images_and_many_readers_give_what_each_image_gives_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let pictures = draw(folder.path());
+        let store = nn::VarStore::new(Device::Cpu);
+        let conv = nn::conv2d(store.root(), 3, 4, 3, nn::ConvConfig { padding: 1, ..Default::default() });
+        let weights = Tensor::arange(conv.ws.numel() as i64, (Kind::Float, Device::Cpu)).sin();
+        tch::no_grad(|| conv.ws.shallow_clone().copy_(&weights.view_as(&conv.ws)));
+        let model = nn::func_t(move |x: &Tensor, _| x.apply(&conv));
+        let named = pictures.iter().map(|(name, picture)| (name.clone(), picture.file.clone().into())).collect();
+        let smaller = Images::new(named, [24, 24], 3, Orientation::Ignore, Resize::ShorterSide { to: Some(24) });
+        for scaled in [None, Some(&smaller)] {
+            let in_tiles = |at_once, readers| InTiles {
+                model: &model,
+                device: Device::Cpu,
+                channels: 3,
+                orientation: Orientation::Ignore,
+                tiling: Tiling { tile: 32, overlap: 0.25 },
+                at_once,
+                scaled,
+                with_probabilities: true,
+                readers,
+            };
+            let (said, found, told) = sent(&pictures, &in_tiles(1, 1));
+            assert_eq!((told, found.len() >= 8, said.len() >= 10), (10, true, true), "{said:?}");
+            for (at_once, readers) in [(1, 3), (5, 1), (16, 4), (1000, 20)] {
+                let (same, together, told) = sent(&pictures, &in_tiles(at_once, readers));
+                assert_eq!((&same, told), (&said, 10), "{at_once} tiles, {readers} readers");
+                for (name, (expected, found)) in found.iter().zip(&together).enumerate() {
+                    assert!(expected.0 == found.0 && expected.1.len() == found.1.len(), "{name}");
+                    let off = |(one, other): (&f32, &f32)| (one - other).abs();
+                    let worst = expected.1.iter().zip(&found.1).map(off).fold(0.0, f32::max);
+                    assert!(worst < 1e-6 && (at_once > 1 || worst == 0.0), "{name}: {worst}");
+                }
+            }
+        }
     }
 }

@@ -18,7 +18,7 @@ use std::thread::{self, available_parallelism};
 use tch::{Device, Tensor};
 use torch_ext::Downloads;
 
-/// Maximum number of threads that encode files.
+/// Maximum number of threads that encode files or compare them.
 const MOST_THREADS: usize = 8;
 
 /// Messages about images, in order.
@@ -107,16 +107,21 @@ pub fn write(
     pictures: &Pictures,
     json: Option<&[String]>,
 ) -> Result<()> {
-    let threads = available_parallelism().map_or(1, NonZero::get) / 2;
     let to = Destination { plan, folder, pictures, json };
-    shared(work, threads.clamp(2, MOST_THREADS), &|numbered, turns| to.write(numbered, turns))
+    shared(work, threads(), &|numbered, turns| to.write(numbered, turns))
+}
+
+/// Returns the number of threads for [`shared`] that leaves cores for the network.
+pub fn threads() -> usize {
+    (available_parallelism().map_or(1, NonZero::get) / 2).clamp(2, MOST_THREADS)
 }
 
 /// Work with the number of its image.
-type Numbered = (u64, Work);
+pub type Numbered = (u64, Work);
 
-/// Deals `work` to `threads` threads that run `consume`, each image to one of them.
-fn shared(
+/// Deals `work` to `threads` threads that run `consume`, each image to one of them. Those that use [`Turns`] take that
+/// of every image.
+pub fn shared(
     work: Receiver<Work>,
     threads: usize,
     consume: &(dyn Fn(Receiver<Numbered>, &Turns) -> Result<()> + Sync),
