@@ -50,8 +50,8 @@
 //! # What it does not do
 //!
 //! **Invariant:** nothing here reads or writes a file, prints, logs, knows a configuration or waits for the device
-//! inside a step, except that a prediction is at most two passes ahead of it. The crate `session` does that around a [`Trainer`]. It does not spread a training over devices or
-//! processes.
+//! inside a step. (Before a prediction enqueues a third pass, it waits for the first.) The crate `session` does that
+//! around a [`Trainer`]. It does not spread a training over devices or processes.
 
 mod band;
 mod captured;

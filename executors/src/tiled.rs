@@ -62,8 +62,8 @@ pub enum Finished<M> {
 }
 
 impl<'m, I, M> Tiled<'m, I, M> {
-    /// Prepares passes of up to `at_once` tiles. `gather` makes the model's inputs `[N, C, h, w]`, on its device, of the
-    /// inputs of N tiles of one size, in their order.
+    /// Prepares passes of up to `at_once` tiles. `gather` makes the model's inputs, `[N, C, h, w]` on its device, of
+    /// those of N tiles of one size, in their order.
     ///
     /// # Errors
     ///

@@ -36,8 +36,8 @@ impl Tiling {
     }
 
     /// Returns the number of tiles for a pass on `device`: as many as have the pixels of a batch of `samples` of `size`
-    /// (height, width), which training has memory for. One on a CPU, which gains nothing by more and whose convolutions may
-    /// round differently in a batch of another size: there a tile has the same result whatever it is predicted with.
+    /// (height, width), which training has memory for. It is 1 on a CPU, which gains nothing by more, and whose
+    /// convolutions may round differently in a batch of another size. So there a tile's result depends on no other tile.
     pub fn at_once(&self, device: Device, samples: u64, size: [u32; 2]) -> usize {
         let pixels = samples.saturating_mul(u64::from(size[0]) * u64::from(size[1]));
         let of_tile = self.tile.unsigned_abs().saturating_pow(2).max(1);

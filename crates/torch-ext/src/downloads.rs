@@ -189,4 +189,27 @@ mod tests {
         let error = downloads.download(&Tensor::zeros([1], (Kind::Uint8, CPU))).unwrap_err();
         assert_eq!(error.to_string(), "libtorch: expected a tensor on Cuda(0) to download, found Cpu");
     }
+
+    #[test]
+    fn a_gpu_gives_what_its_queue_computes_to_other_threads() {
+        if !tch::Cuda::is_available() {
+            println!("SKIPPED: no GPU");
+            return;
+        }
+        let device = Device::Cuda(0);
+        let mut downloads = Downloads::new(device).unwrap();
+        let all: Vec<Download> = (0..40)
+            .map(|number| {
+                // Much work before each copy, and its memory is used again at once.
+                let one = Tensor::full([512, 512], 1.0, (Kind::Float, device));
+                let product = (0..4).fold(one.shallow_clone(), |product, _| product.matmul(&one) / 512.0);
+                downloads.download(&(product + number).to_kind(Kind::Uint8)).unwrap()
+            })
+            .collect();
+        let read = |(number, download): (u8, Download)| {
+            thread::spawn(move || download.read::<u8>().unwrap().iter().all(|value| *value == number + 1))
+        };
+        let read: Vec<_> = (0..).zip(all).map(read).collect();
+        assert!(read.into_iter().all(|thread| thread.join().unwrap()));
+    }
 }

@@ -222,6 +222,7 @@ impl Band {
 #[cfg(test)]
 mod tests {
     use super::super::find::Picture;
+    use super::super::predicted::Rows;
     use super::super::writer::beside;
     use super::*;
     use data::Resize;
@@ -250,19 +251,19 @@ mod tests {
 
     /// Returns what the writing thread is sent: names and reasons, and the classes and probabilities of each image; and
     /// the number of images that were told.
-    fn sent(pictures: &Pictures, in_tiles: &InTiles) -> (Vec<String>, Vec<(Vec<u8>, Vec<f32>)>, usize) {
+    fn sent(pictures: &Pictures, in_tiles: &InTiles) -> (Vec<String>, Vec<Rows>, usize) {
         let consume = |work: Receiver<Work>| {
-            let (mut said, mut found) = (Vec::new(), Vec::<(Vec<u8>, Vec<f32>)>::new());
+            let (mut said, mut found) = (Vec::new(), Vec::<Rows>::new());
             for work in work {
                 match work {
                     Work::Image(image) => {
                         said.push(format!("{} {:?}", image.name, image.size));
-                        found.push(Default::default());
+                        found.push(Rows { ids: Vec::new(), probabilities: Vec::new() });
                     }
                     Work::Rows(rows) => {
                         let (rows, found) = (rows.read()?, found.last_mut().context("rows of no image")?);
-                        found.0.extend(rows.ids);
-                        found.1.extend(rows.probabilities);
+                        found.ids.extend(rows.ids);
+                        found.probabilities.extend(rows.probabilities);
                     }
                     Work::Broken(passed) => {
                         said.push(format!("{} is broken", passed.name));
@@ -307,9 +308,11 @@ mod tests {
                 let (same, together, told) = sent(&pictures, &in_tiles(at_once, readers));
                 assert_eq!((&same, told), (&said, 10), "{at_once} tiles, {readers} readers");
                 for (name, (expected, found)) in found.iter().zip(&together).enumerate() {
-                    assert!(expected.0 == found.0 && expected.1.len() == found.1.len(), "{name}");
+                    let numbers = [expected, found].map(|rows| rows.probabilities.len());
+                    assert!(expected.ids == found.ids && numbers[0] == numbers[1], "{name}");
                     let off = |(one, other): (&f32, &f32)| (one - other).abs();
-                    let worst = expected.1.iter().zip(&found.1).map(off).fold(0.0, f32::max);
+                    let both = expected.probabilities.iter().zip(&found.probabilities);
+                    let worst = both.map(off).fold(0.0, f32::max);
                     assert!(worst < 1e-6 && (at_once > 1 || worst == 0.0), "{name}: {worst}");
                 }
             }
