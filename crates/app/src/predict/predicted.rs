@@ -5,9 +5,12 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use tch::Tensor;
 use torch_ext::{Download, Downloads};
 
-/// Bytes of rows that may wait, and number of messages that always may.
+/// Bytes and messages of rows that may wait: each message has memory of its own, which a GPU writes to.
 const BYTES: usize = 64 << 20;
-const MESSAGES: usize = 3;
+const MESSAGES: usize = 256;
+
+/// Number of messages that may wait however large they are.
+const ANY_SIZE: usize = 3;
 
 /// Predictions for some rows of an image.
 pub struct Rows {
@@ -76,7 +79,7 @@ impl Room {
 
 /// Returns whether these bytes and messages leave no room for a message of `bytes` bytes.
 fn is_full((all, messages): (usize, usize), bytes: usize) -> bool {
-    all + bytes > BYTES && messages >= MESSAGES
+    messages >= MESSAGES || messages >= ANY_SIZE && all + bytes > BYTES
 }
 
 impl Drop for Space {
@@ -95,10 +98,10 @@ mod tests {
 
     #[test]
     fn rows_wait_only_where_they_would_fill_memory() {
-        assert!(!is_full((0, 0), 2 * BYTES) && !is_full((2 * BYTES, MESSAGES - 1), 1));
-        assert!(!is_full((BYTES - 1, 100_000), 1) && is_full((BYTES, MESSAGES), 1));
+        assert!(!is_full((0, 0), 2 * BYTES) && !is_full((2 * BYTES, ANY_SIZE - 1), 1));
+        assert!(!is_full((BYTES - 1, MESSAGES - 1), 1) && is_full((BYTES, ANY_SIZE), 1) && is_full((0, MESSAGES), 1));
         let room = Arc::new(Room::default());
-        let mut large: Vec<Space> = (0..MESSAGES).map(|_| room.take(BYTES)).collect();
+        let mut large: Vec<Space> = (0..ANY_SIZE).map(|_| room.take(BYTES)).collect();
         thread::scope(|scope| {
             let next = scope.spawn(|| room.take(1));
             // Goes on once another one is done; nobody else says so.
