@@ -50,9 +50,10 @@
 //! # What it does not do
 //!
 //! **Invariant:** nothing here reads or writes a file, prints, logs, knows a configuration or waits for the device
-//! inside a step. The crate `session` does that around a [`Trainer`]. It does not spread a training over devices or
-//! processes.
+//! inside a step. (Before a prediction enqueues a third pass, it waits for the first.) The crate `session` does that
+//! around a [`Trainer`]. It does not spread a training over devices or processes.
 
+mod band;
 mod captured;
 mod error;
 mod forward;
@@ -60,14 +61,18 @@ mod operators;
 mod predictor;
 mod protect;
 mod state;
+mod tiled;
 mod tiles;
+mod tiling;
 mod trainer;
 mod validator;
 
 pub use error::{Error, Pass, Place};
 pub use predictor::{Prediction, Predictor};
 pub use state::RestoreError;
-pub use tiles::{Mirrored, Tiling, predict_tiles};
+pub use tiled::{Finished, Tiled};
+pub use tiles::{Mirrored, predict_tiles};
+pub use tiling::{Tile, Tiling};
 pub use trainer::{Trainer, Training};
 pub use validator::Validator;
 

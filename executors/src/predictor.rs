@@ -3,7 +3,11 @@
 use crate::forward::forward;
 use crate::{Error, Pass, Place};
 use contract::{Batch, Batches, Input, Model, TorchError};
-use tch::{Kind, TchError, Tensor};
+use tch::{Kind, Tensor};
+use torch_ext::Ahead;
+
+/// Batches that the host may be ahead of the device: one that runs, and the next.
+const AHEAD: usize = 2;
 
 /// Runs a model over an input.
 pub struct Predictor<'a> {
@@ -49,16 +53,17 @@ impl<'a> Predictor<'a> {
         Self { model, input }
     }
 
-    /// Returns the predictions for the whole input, in its order. Ends after the first error.
+    /// Returns the predictions for the whole input, in its order. Ends after the first error. Waits for no batch but
+    /// the one before the last.
     pub fn predict(&self) -> impl Iterator<Item = Result<Prediction, Error>> + use<'a> {
         let mut batches: Option<(u64, Batches<'a>)> = Some((0, self.input.epoch(0, 0)));
-        let model = self.model;
+        let (model, mut ahead) = (self.model, None);
         std::iter::from_fn(move || {
             let (index, rest) = batches.as_mut()?;
             let place = Place::of(Pass::Prediction, *index, &[]);
             let predictions = match rest.next()? {
                 Err(source) => Err(Error::Input { place, source }),
-                Ok(batch) => predict_batch(model, &batch, Place { names: batch.names.clone(), ..place }),
+                Ok(batch) => predict_batch(model, &batch, &mut ahead, Place { names: batch.names.clone(), ..place }),
             };
             *index += 1;
             if predictions.is_err() {
@@ -70,12 +75,17 @@ impl<'a> Predictor<'a> {
     }
 }
 
-fn predict_batch(model: &dyn Model, batch: &Batch, place: Place) -> Result<Vec<Prediction>, Error> {
+fn predict_batch(
+    model: &dyn Model,
+    batch: &Batch,
+    ahead: &mut Option<Ahead>,
+    place: Place,
+) -> Result<Vec<Prediction>, Error> {
     let _no_grad = tch::no_grad_guard();
     let outputs = forward(model, batch, false, &place)?.prediction;
-    let failed =
-        |error: TchError| Error::Model { place, inputs: batch.inputs.size(), source: TorchError::from(error).into() };
-    let each = outputs.f_unbind(0).map_err(failed)?;
+    let failed = |source: TorchError| Error::Model { place, inputs: batch.inputs.size(), source: source.into() };
+    let ahead = ahead.get_or_insert_with(|| Ahead::new(outputs.device(), AHEAD));
+    let each = ahead.enqueued().and_then(|()| outputs.f_unbind(0).map_err(TorchError::from)).map_err(failed)?;
     let named = batch.names.iter().zip(each);
     Ok(named.map(|(name, outputs)| Prediction { name: name.clone(), outputs }).collect())
 }

@@ -3,6 +3,8 @@
 mod earlier;
 mod find;
 mod outputs;
+mod predicted;
+mod reader;
 mod tiles;
 mod turns;
 mod whole;
@@ -24,14 +26,20 @@ use outputs::Plan;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs;
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::available_parallelism;
+use tch::Device;
 use terminal::{Step, Watch};
 use tiles::InTiles;
 use whole::Whole;
 
 pub use find::{Picture, Pictures};
-pub use writer::{MapWriter, Work, beside};
+pub use writer::{MapWriter, Numbered, Work, beside, shared, threads};
+
+/// Maximum number of threads that read images for tiles.
+const MOST_READERS: usize = 8;
 
 /// `app predict`
 pub fn run(args: &cli::Predict) -> Result<()> {
@@ -101,9 +109,16 @@ pub fn each(
     let tiling = how.tiling(data.size());
     let at_once = tiling.at_once(device, data.loader().batch_size, data.size());
     let (channels, orientation) = (data.channels(), data.orientation());
+    let readers = readers(device);
     let in_tiles =
-        InTiles { model: &model, device, channels, orientation, tiling, at_once, scaled, with_probabilities };
+        InTiles { model: &model, device, channels, orientation, tiling, at_once, scaled, with_probabilities, readers };
     in_tiles.predict(pictures, writer, told)
+}
+
+/// Returns the number of threads that read images for tiles. The network needs the cores of a CPU more than they do.
+fn readers(device: Device) -> usize {
+    let cores = available_parallelism().map_or(1, NonZero::get);
+    if device == Device::Cpu { 1 } else { (cores / 4).clamp(1, MOST_READERS) }
 }
 
 impl How {

@@ -80,19 +80,13 @@ impl Enlarger {
 
     /// Returns `count` rows of the image from `first` on.
     fn rows(&self, kept: &Tensor, first: i64, count: i64) -> Result<Tensor, TchError> {
-        let (last, device) = (i64::from(self.part.height) - 1, kept.device());
-        let places: Vec<f64> = (first..first + count).map(|row| place(row, self.part, self.size)).collect();
-        let tensor = |rows: Vec<i64>| {
-            let rows: Vec<i64> = rows.into_iter().map(|row| row - self.first).collect();
-            // Without waiting for the device; libtorch has read the host's memory when it returns.
-            Tensor::f_from_slice(&rows)?.f_to_device_(device, Kind::Int64, true, false)
-        };
-        let above = kept.f_index_select(1, &tensor(places.iter().map(|place| *place as i64).collect())?)?;
-        let below = places.iter().map(|place| (*place as i64 + 1).min(last)).collect();
-        let below = kept.f_index_select(1, &tensor(below)?)?;
-        let shares: Vec<f64> = places.iter().map(|place| place.fract()).collect();
-        let shares = Tensor::f_from_slice(&shares)?.f_to_kind(Kind::Float)?.f_view([1, -1, 1])?;
-        let shares = shares.f_to_device_(device, Kind::Float, true, false)?;
+        // Computed on the device, so that nothing is copied there.
+        let places = places(first, count, self.part, self.size, kept)?;
+        let row = places.f_to_kind(Kind::Int64)?;
+        let last = kept.size()[1] - 1;
+        let of = |rows: &Tensor| kept.f_index_select(1, &rows.f_sub_scalar(self.first)?.f_clamp(0, last)?);
+        let (above, below) = (of(&row)?, of(&row.f_add_scalar(1)?)?);
+        let shares = places.f_sub(&row)?.f_to_kind(Kind::Float)?.f_view([1, -1, 1])?;
         let rows = above.f_lerp_tensor(&below, &shares)?.f_unsqueeze(0)?;
         rows.f_upsample_bilinear2d([count, self.size[1]], false, None, None)?.f_squeeze_dim(0)
     }
@@ -113,10 +107,31 @@ fn place(row: i64, part: Rectangle, size: [i64; 2]) -> f64 {
     ((row as f64 + 0.5) * height / size[0] as f64 - 0.5).clamp(0.0, height - 1.0)
 }
 
+/// Returns the [`place`] of `count` rows from `first` on: `[count]` f64, on the device of `other`.
+fn places(first: i64, count: i64, part: Rectangle, size: [i64; 2], other: &Tensor) -> Result<Tensor, TchError> {
+    let height = f64::from(part.height);
+    let rows = Tensor::f_arange_start(first, first + count, (Kind::Double, other.device()))?;
+    // By a tensor: a GPU divides by a number of the host with its reciprocal, which rounds twice.
+    let of_image = Tensor::f_full([1], size[0], (Kind::Double, other.device()))?;
+    let places = rows.f_add_scalar(0.5)?.f_mul_scalar(height)?.f_div(&of_image)?;
+    places.f_sub_scalar(0.5)?.f_clamp(0.0, height - 1.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use tch::Device;
+
+    #[test]
+    fn places_are_those_of_each_row_to_the_bit() {
+        for (height, of_image) in [(64, 500), (64, 33), (7, 7), (255, 3001), (1, 9)] {
+            let part = Rectangle { top: 3, left: 0, height, width: 5 };
+            let one_by_one: Vec<f64> = (2..of_image).map(|row| place(row, part, [of_image, 8])).collect();
+            let other = Tensor::zeros([1], (Kind::Float, Device::Cpu));
+            let found = places(2, of_image - 2, part, [of_image, 8], &other).unwrap();
+            assert_eq!(Vec::<f64>::try_from(found).unwrap(), one_by_one, "{height} of {of_image}");
+        }
+    }
 
     /// Enlarges `all`, adding `portion` rows at a time.
     fn enlarged(all: &Tensor, part: Rectangle, size: [u32; 2], portion: i64) -> Tensor {

@@ -100,6 +100,21 @@ int oxiseg_upload(const c10::Stream* stream, Tensor* host, c10::Event* copied, T
   });
 }
 
+int oxiseg_download(const c10::Stream* stream, const Tensor* from, Tensor* into, c10::Event* copied) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    auto current = VirtualGuardImpl(stream->device_type()).getStream(stream->device());
+    order(current, *stream);
+    {
+      c10::StreamGuard guard(*stream);
+      into->copy_(*from, /*non_blocking=*/true);
+      copied->record(*stream);
+    }
+    // The memory is the current stream's: it may be used again there only after the copy.
+    from->record_stream(*stream);
+  });
+}
+
 int oxiseg_pinned_bytes(int64_t bytes, Tensor** out) {
   return guarded([&] {
     auto options = at::TensorOptions().dtype(at::kByte).device(at::kCPU).pinned_memory(true);

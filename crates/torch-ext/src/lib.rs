@@ -1,7 +1,7 @@
 //! Bindings of libtorch that tch lacks, and operators that libtorch leaves unfused: fused optimizer kernels, operations
 //! on a list of tensors in one call, autocast with a choice of kind, the channels-last memory format, the state of the
-//! random generator, frozen scripts and their graphs, the allocator. For GPUs: CUDA graphs, uploads that nothing waits
-//! for, deterministic algorithms.
+//! random generator, frozen scripts and their graphs, the allocator. For GPUs: CUDA graphs, uploads and downloads that
+//! nothing waits for, deterministic algorithms.
 //!
 //! ```
 //! use tch::{Device, Kind, Tensor};
@@ -23,11 +23,13 @@
 //! It chooses no kernel: `model` does, by processor and precision. Its own kernels take f32, bf16 and f64 on a CPU, and
 //! those for convolutions need AVX-512; elsewhere libtorch's operators run. It replaces nothing that tch has.
 
+mod ahead;
 mod autocast;
 mod capture;
 #[cfg(cuda)]
 mod cuda;
 mod deterministic;
+mod downloads;
 mod ffi;
 mod fused;
 mod gpu;
@@ -46,9 +48,11 @@ mod trace;
 mod uploads;
 mod warnings;
 
+pub use ahead::Ahead;
 pub use autocast::Autocast;
 pub use capture::{FakeCapture, cuda_graph, has_cuda_graphs};
 pub use deterministic::{count, cross_entropy, deterministic, is_deterministic, nondeterministic};
+pub use downloads::{Download, Downloads};
 pub use fused::{
     BatchNorm, Fusion, Geometry, Kernels, Relu, batch_norm_relu, conv3x3, conv3x3_norm_relu, folded, max_pool2x2,
     norm_relu_conv3x3, with_bias,

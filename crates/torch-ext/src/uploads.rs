@@ -80,11 +80,7 @@ impl Uploads {
     }
 
     fn allocate(&self, bytes: i64) -> Result<Tensor, TorchError> {
-        if self.device.is_cuda() {
-            // SAFETY: the shim makes a tensor or fails.
-            return ffi::made(|out| unsafe { ffi::oxiseg_pinned_bytes(bytes, out) });
-        }
-        Ok(Tensor::f_empty([bytes], (Kind::Uint8, Device::Cpu))?)
+        host_bytes(self.device, bytes)
     }
 
     /// Copies the first `rows` rows of a room's tensor to the device. Work that is enqueued from now on finds them
@@ -116,6 +112,15 @@ impl Uploads {
         let rows = host.size().first().copied().unwrap_or_default();
         self.send(room, rows)
     }
+}
+
+/// Allocates bytes of the host that `device` reads and writes without anybody waiting: pinned ones for a GPU.
+pub(crate) fn host_bytes(device: Device, bytes: i64) -> Result<Tensor, TorchError> {
+    if device.is_cuda() {
+        // SAFETY: the shim makes a tensor or fails.
+        return ffi::made(|out| unsafe { ffi::oxiseg_pinned_bytes(bytes, out) });
+    }
+    Ok(Tensor::f_empty([bytes], (Kind::Uint8, Device::Cpu))?)
 }
 
 #[cfg(test)]

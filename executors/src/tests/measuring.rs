@@ -104,6 +104,27 @@ fn predictions_come_in_order_by_name_as_they_are_and_as_probabilities() {
 }
 
 #[test]
+fn nothing_is_read_from_the_device_between_batches() {
+    let (_store, model) = network();
+    let (input, loss_fn, mut metric) = (Images::new(&[2, 2, 1]), CrossEntropy::default(), segmentation());
+    let reads = torch_ext::Reads::watch().unwrap();
+    let mut during = Vec::new();
+    let watch = |_| {
+        during.push(reads.count());
+        Continue(())
+    };
+    Validator::new(&model, &input, &loss_fn, &mut metric).test(watch).unwrap();
+    assert_eq!(during, [0; 3]);
+    assert!(reads.count() > 0, "the scores are read at the end");
+    let before = reads.count();
+    for prediction in Predictor::new(&model, &input).predict() {
+        let prediction = prediction.unwrap();
+        let _ = (prediction.probabilities().unwrap(), prediction.classes().unwrap());
+    }
+    assert_eq!(reads.count(), before);
+}
+
+#[test]
 fn predictions_are_made_as_they_are_asked_for() {
     let (_store, model) = network();
     let input = Images {

@@ -3,6 +3,7 @@
 mod npy;
 mod png;
 
+use super::predicted::Rows;
 use crate::cli::Also;
 use crate::common::files::{Partial, Replace};
 use crate::common::paint::{self, Style};
@@ -14,41 +15,6 @@ use npy::Npy;
 use png::Png;
 use std::fs;
 use std::path::{Path, PathBuf};
-use tch::{Device, Tensor};
-
-/// Predictions for some rows of an image.
-pub struct Rows {
-    /// Class id of each pixel.
-    pub ids: Vec<u8>,
-    /// `[K, rows, width]` probabilities of the classes; empty if not requested.
-    pub probabilities: Vec<f32>,
-}
-
-/// [`Rows`] that may not be computed yet, on their device.
-pub struct Predicted {
-    /// `[rows, width]` u8.
-    ids: Tensor,
-    /// `[K, rows, width]` f32, if requested.
-    probabilities: Option<Tensor>,
-}
-
-impl Predicted {
-    /// Takes `[K, rows, W]` probabilities, which are kept `with_probabilities`. Does not wait for the device.
-    pub fn of(probabilities: &Tensor, with_probabilities: bool) -> Result<Self> {
-        let ids = saved::most_likely(probabilities)?;
-        Ok(Self { ids, probabilities: with_probabilities.then(|| probabilities.shallow_clone()) })
-    }
-
-    /// Waits for the device, and returns the rows.
-    pub fn read(&self) -> Result<Rows> {
-        let flat = |tensor: &Tensor| tensor.f_to_device(Device::Cpu)?.f_flatten(0, -1);
-        let probabilities = self.probabilities.as_ref().map(|probabilities| Vec::try_from(flat(probabilities)?));
-        Ok(Rows {
-            ids: Vec::try_from(flat(&self.ids)?)?,
-            probabilities: probabilities.transpose()?.unwrap_or_default(),
-        })
-    }
-}
 
 /// Output files of every image, and their style.
 pub struct Plan {

@@ -1,27 +1,23 @@
 //! Predicts images in tiles, which other threads read and write: at their own size, or at the scale of training if that
-//! had no single size.
+//! had no single size. On a GPU the tiles of several images share a pass of the network.
 
-use super::find::{Picture, Pictures};
-use super::outputs::Predicted;
-use super::writer::{Image, MapWriter, Work};
+use super::find::Pictures;
+use super::reader::{Read, Reader, View, start};
+use super::writer::{Image, MapWriter, RowsWriter, Work};
 use crate::common::output;
-use anyhow::{Error, Result};
-use contract::{BoxError, TorchError, caught};
-use data::{Dataset, Images, Orientation, Passed, Rectangle, Sample, Strips};
-use executors::{Tiling, predict_tiles};
+use anyhow::{Context, Error, Result, bail};
+use contract::TorchError;
+use data::{Images, Orientation, Passed, Rectangle};
+use executors::{Finished, Tiled, Tiling};
 use saved::Enlarger;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::Receiver;
 use std::thread;
 use tch::nn::ModuleT;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 use torch_ext::Uploads;
 
-/// Rows per read, and maximum number of reads that wait.
-const ROWS: u32 = 64;
-const QUEUE: usize = 4;
-
-/// Tiles that may be on their way to the device.
-const ON_THEIR_WAY: usize = 8;
+/// Passes whose tiles may be on their way to the device. With two, one is copied while the next one is sent.
+const ON_THEIR_WAY: usize = 2;
 
 /// A network that sees an image in tiles, and its settings.
 pub struct InTiles<'a> {
@@ -36,158 +32,157 @@ pub struct InTiles<'a> {
     /// Images at the scale of training, in the order of their names; None keeps their own size.
     pub scaled: Option<&'a Images>,
     pub with_probabilities: bool,
+    /// Number of threads that read images.
+    pub readers: usize,
 }
 
-/// Message of the reading thread, image by image.
-enum Read {
+/// What stands between the tiles of images.
+enum Mark {
     Image(Image, View),
-    /// The next rows of the network's input, `W×C` bytes each.
-    Rows(Vec<u8>),
+    /// All tiles of the image were before it.
+    Done,
     Broken(Passed),
 }
 
-/// The network's view of an image.
-#[derive(Clone, Copy)]
-struct View {
-    /// Height and width of the whole view.
-    size: [u32; 2],
-    /// Part that shows the image.
-    part: Rectangle,
+/// Tiles whose pixels were read.
+type Tiles<'t> = Tiled<'t, Cut, Mark>;
+
+/// Pixels of a tile, row by row, and its height and width.
+struct Cut {
+    pixels: Vec<u8>,
+    size: [i64; 2],
 }
 
 impl InTiles<'_> {
     /// Predicts `pictures` and returns those that cannot be read. Calls `told` after each.
-    pub fn predict(&self, pictures: &Pictures, writer: &MapWriter, mut told: impl FnMut()) -> Result<Vec<Passed>> {
+    pub fn predict(&self, pictures: &Pictures, writer: &MapWriter, told: impl FnMut()) -> Result<Vec<Passed>> {
         thread::scope(|scope| {
-            let (sender, receiver) = sync_channel(QUEUE);
             let Self { scaled, channels, orientation, .. } = *self;
-            let reader = Reader { scaled, channels, orientation, sender };
-            scope.spawn(move || reader.read(pictures));
+            let reader = |sender| Reader { scaled, channels, orientation, sender };
+            let readers = start(scope, self.readers.max(1), reader, pictures);
+            let rows = RowsWriter::new(writer, self.device, self.with_probabilities)?;
+            let mut finished = InOrder { writer, rows, told, enlarger: None, broken: Vec::new() };
             let mut uploads = Uploads::new(self.device, ON_THEIR_WAY)?;
-            let mut broken = Vec::new();
-            while let Ok(read) = receiver.recv() {
-                let failed = match read {
-                    Read::Image(image, seen) => self.image(image, seen, &receiver, writer, &mut uploads)?,
-                    Read::Broken(passed) => Some(passed),
-                    Read::Rows(_) => continue,
-                };
-                if let Some(passed) = failed {
-                    output::skipped(std::slice::from_ref(&passed));
-                    writer.send(Work::Broken(passed.clone()))?;
-                    broken.push(passed);
+            let gather = |tiles| Ok(self.inputs(tiles, &mut uploads)?);
+            let mut tiles = Tiled::new(self.model, &self.tiling, self.at_once, gather)?;
+            for (_, reads) in pictures.iter().zip(readers.iter().cycle()) {
+                match reads.recv().context("the thread that reads has ended")? {
+                    Read::Image(image, seen) => self.image(image, seen, reads, &mut tiles, &mut finished)?,
+                    Read::Broken(passed) => tiles.mark(Mark::Broken(passed)),
+                    Read::Rows(_) => bail!("rows came without an image"),
                 }
-                told();
+                finished.take(&mut tiles)?;
             }
-            Ok(broken)
+            tiles.finish().map_err(Error::from_boxed).context("predicting the last images")?;
+            finished.take(&mut tiles)?;
+            drop(tiles);
+            Ok(finished.broken)
         })
     }
 
-    /// Predicts an image whose rows follow in `parts`. Returns it as unreadable if not all of them come.
+    /// Puts in the tiles of an image, whose rows follow in `parts`.
     fn image(
         &self,
         image: Image,
         seen: View,
         parts: &Receiver<Read>,
-        writer: &MapWriter,
-        uploads: &mut Uploads,
-    ) -> Result<Option<Passed>> {
-        let size = seen.size.map(i64::from);
-        let [height, width] = image.size;
-        let as_it_is = seen.size == image.size && seen.part == Rectangle { top: 0, left: 0, height, width };
-        let mut enlarger = (!as_it_is).then(|| Enlarger::new(seen.part, image.size));
+        tiles: &mut Tiles,
+        finished: &mut InOrder<impl FnMut()>,
+    ) -> Result<()> {
         let shown = image.file.display().to_string();
-        let mut band = Band { row: size[1] as usize * self.channels as usize, first: 0, pixels: Vec::new() };
-        let mut broken = None;
-        writer.send(Work::Image(image))?;
-        let read = |place: [i64; 2], part: [i64; 2]| {
-            band.fill(place[0], part[0], || match parts.recv() {
-                Ok(Read::Rows(rows)) => Ok(rows),
-                Ok(Read::Broken(passed)) => {
-                    broken = Some(passed);
-                    Err("the image ends here".into())
+        let [height, width] = seen.size.map(i64::from);
+        let mut band = Band { row: width as usize * self.channels as usize, first: 0, pixels: Vec::new() };
+        tiles.mark(Mark::Image(image, seen));
+        for tile in self.tiling.tiles([height, width]) {
+            let (place, size) = (tile.place(), tile.size());
+            while !band.reaches(place[0], size[0]) {
+                match parts.recv() {
+                    Ok(Read::Rows(mut rows)) => band.pixels.append(&mut rows),
+                    Ok(Read::Broken(passed)) => {
+                        tiles.mark(Mark::Broken(passed));
+                        return Ok(());
+                    }
+                    _ => bail!("predicting {shown}: the thread that reads has ended"),
                 }
-                _ => Err("the thread that reads has ended".into()),
-            })?;
-            Ok(self.tile(&band.cut(place, part, self.channels), part, uploads)?)
-        };
-        let send =
-            |probabilities: &Tensor| writer.send(Work::Rows(Predicted::of(probabilities, self.with_probabilities)?));
-        let write = |_, probabilities: &Tensor| {
-            match &mut enlarger {
-                Some(enlarger) => enlarger.add(probabilities, send)?,
-                None => send(probabilities)?,
             }
-            Ok(())
-        };
-        let predicted = predict_tiles(self.model, size, &self.tiling, self.at_once, read, write);
-        match (broken, predicted) {
-            (Some(passed), _) => Ok(Some(passed)),
-            (None, Ok(())) => Ok(None),
-            (None, Err(error)) => Err(Error::from_boxed(error).context(format!("predicting {shown}"))),
+            let cut = Cut { pixels: band.cut(place, size, self.channels), size };
+            let added = tiles.add(tile, cut).map_err(Error::from_boxed);
+            added.and_then(|()| finished.take(tiles)).with_context(|| self.predicting(&shown))?;
         }
+        tiles.mark(Mark::Done);
+        Ok(())
     }
 
-    /// Returns a tile of this height and width as `[1, C, height, width]` from 0 to 1, on the device.
-    fn tile(&self, pixels: &[u8], [height, width]: [i64; 2], uploads: &mut Uploads) -> Result<Tensor, TorchError> {
-        let mut tile_hwc = Tensor::f_from_data_size(pixels, &[height, width, self.channels.into()], Kind::Uint8)?;
-        if self.device != Device::Cpu {
-            tile_hwc = uploads.upload(&tile_hwc)?;
-        }
-        let tile_nchw = tile_hwc.f_permute([2, 0, 1])?.f_unsqueeze(0)?;
-        Ok(tile_nchw.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?)
+    /// Describes the work that failed when a tile of the image `shown` was put in.
+    fn predicting(&self, shown: &str) -> String {
+        let others = if self.at_once > 1 { ", or an image before it whose tiles share a pass" } else { "" };
+        format!("predicting {shown}{others}")
+    }
+
+    /// Returns tiles of one size as `[N, C, height, width]` from 0 to 1, on the device.
+    fn inputs(&self, tiles: Vec<Cut>, uploads: &mut Uploads) -> Result<Tensor, TorchError> {
+        let [height, width] = tiles.first().map_or([0, 0], |tile| tile.size);
+        let form = [tiles.len() as i64, height, width, self.channels.into()];
+        let tiles_nhwc = match &tiles[..] {
+            [tile] if self.device == Device::Cpu => Tensor::f_from_data_size(&tile.pixels, &form, Kind::Uint8)?,
+            _ => {
+                let room = uploads.room(&form, Kind::Uint8)?;
+                for (number, tile) in (0..).zip(&tiles) {
+                    room.tensor().f_get(number)?.f_copy_(&Tensor::f_from_data_size(
+                        &tile.pixels,
+                        &form[1..],
+                        Kind::Uint8,
+                    )?)?;
+                }
+                uploads.send(room, form[0])?
+            }
+        };
+        Ok(values(&tiles_nhwc)?)
     }
 }
 
-/// The reading thread.
-struct Reader<'a> {
-    scaled: Option<&'a Images>,
-    channels: u32,
-    orientation: Orientation,
-    sender: SyncSender<Read>,
+/// Returns bytes `[N, H, W, C]` as numbers `[N, C, H, W]` from 0 to 1.
+fn values(bytes_nhwc: &Tensor) -> Result<Tensor, TchError> {
+    bytes_nhwc.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?.f_div_scalar(255.0)
 }
 
-impl Reader<'_> {
-    /// Reads the images until the receiver is gone.
-    fn read(self, pictures: &Pictures) {
-        for (index, (name, picture)) in (0..).zip(pictures) {
-            // A decoder that panics on a strange file fails that file, not all the others.
-            let read = caught(|| match self.scaled {
-                Some(images) => self.scaled(name, picture, images, index),
-                None => self.own_size(name, picture),
-            });
-            let read = read.and_then(|read| read.map_err(|error| error.to_string()));
-            let passed = |reason| Read::Broken(Passed { name: name.clone(), reason });
-            if !read.unwrap_or_else(|reason| self.sender.send(passed(reason)).is_ok()) {
-                return;
+/// Hands on what comes out of the tiles, image by image.
+struct InOrder<'a, T> {
+    writer: &'a MapWriter,
+    rows: RowsWriter<'a>,
+    /// To be called after each image.
+    told: T,
+    /// Brings the current image to its own size, if the network saw it at another.
+    enlarger: Option<Enlarger>,
+    broken: Vec<Passed>,
+}
+
+impl<T: FnMut()> InOrder<'_, T> {
+    /// Hands on all that is finished.
+    fn take(&mut self, tiles: &mut Tiles) -> Result<()> {
+        while let Some(finished) = tiles.take().map_err(Error::from_boxed)? {
+            match finished {
+                Finished::Rows(_, probabilities) => match &mut self.enlarger {
+                    Some(enlarger) => enlarger.add(&probabilities, |rows| self.rows.send(rows))?,
+                    None => self.rows.send(&probabilities)?,
+                },
+                Finished::Mark(Mark::Image(image, seen)) => {
+                    let [height, width] = image.size;
+                    let is_as_it_is =
+                        seen.size == image.size && seen.part == Rectangle { top: 0, left: 0, height, width };
+                    self.enlarger = (!is_as_it_is).then(|| Enlarger::new(seen.part, image.size));
+                    self.writer.send(Work::Image(image))?;
+                }
+                Finished::Mark(Mark::Done) => (self.told)(),
+                Finished::Mark(Mark::Broken(passed)) => {
+                    output::skipped(std::slice::from_ref(&passed));
+                    self.writer.send(Work::Broken(passed.clone()))?;
+                    self.broken.push(passed);
+                    (self.told)();
+                }
             }
         }
-    }
-
-    /// Reads an image at its own size. Returns false if the receiver is gone.
-    fn own_size(&self, name: &str, picture: &Picture) -> Result<bool, data::Error> {
-        let mut strips = Strips::open(&picture.file, self.channels, self.orientation)?;
-        let [height, width] = strips.size();
-        let image = Image { size: [height, width], ..Image::of(name, picture) };
-        let seen = View { size: [height, width], part: Rectangle { top: 0, left: 0, height, width } };
-        let mut wanted = self.sender.send(Read::Image(image, seen)).is_ok();
-        for first in (0..height).step_by(ROWS as usize) {
-            if !wanted {
-                break;
-            }
-            let mut rows = Vec::new();
-            strips.read(ROWS.min(height - first), &mut rows)?;
-            wanted = self.sender.send(Read::Rows(rows)).is_ok();
-        }
-        Ok(wanted)
-    }
-
-    /// Reads an image at the scale of training. Returns false if the receiver is gone.
-    fn scaled(&self, name: &str, picture: &Picture, images: &Images, index: u64) -> Result<bool, data::Error> {
-        let mut sample = Sample::default();
-        images.load(index, &mut sample)?;
-        let seen = View { size: sample.size, part: images.rectangle(picture.size)? };
-        let wanted = self.sender.send(Read::Image(Image::of(name, picture), seen)).is_ok();
-        Ok(wanted && self.sender.send(Read::Rows(sample.image)).is_ok())
+        Ok(())
     }
 }
 
@@ -201,29 +196,126 @@ struct Band {
 }
 
 impl Band {
-    /// Reads rows until `height` rows from `top` on are there, and drops those above.
-    fn fill(
-        &mut self,
-        top: i64,
-        height: i64,
-        mut next: impl FnMut() -> Result<Vec<u8>, BoxError>,
-    ) -> Result<(), BoxError> {
+    /// Drops the rows above `top`. Returns whether the next `height` rows are there.
+    fn reaches(&mut self, top: i64, height: i64) -> bool {
         let bytes = |rows: i64| rows as usize * self.row;
         let above = bytes(top - self.first).min(self.pixels.len());
-        let needed = bytes(height);
         self.pixels.drain(..above);
         self.first = top;
-        while self.pixels.len() < needed {
-            self.pixels.append(&mut next()?);
-        }
-        Ok(())
+        self.pixels.len() >= bytes(height)
     }
 
     /// Returns the pixels of a tile, row by row.
     fn cut(&self, [top, left]: [i64; 2], [height, width]: [i64; 2], channels: u32) -> Vec<u8> {
         let channels = channels as usize;
-        let skipped = (top - self.first) as usize * self.row + left as usize * channels;
-        let rows = (0..height as usize).map(|row| skipped + row * self.row);
-        rows.flat_map(|at| &self.pixels[at..at + width as usize * channels]).copied().collect()
+        let (skipped, bytes) =
+            ((top - self.first) as usize * self.row + left as usize * channels, width as usize * channels);
+        let mut pixels = Vec::with_capacity(height as usize * bytes);
+        for row in 0..height as usize {
+            let at = skipped + row * self.row;
+            pixels.extend_from_slice(&self.pixels[at..at + bytes]);
+        }
+        pixels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::find::Picture;
+    use super::super::predicted::Rows;
+    use super::super::writer::beside;
+    use super::*;
+    use data::Resize;
+    use std::cell::Cell;
+    use std::fs;
+    use std::path::Path;
+    use tch::nn;
+
+    /// Draws images of many sizes, of which two are torn: one of a single read, and one of several.
+    fn draw(folder: &Path) -> Pictures {
+        let sizes =
+            [[40, 33], [70, 90], [32, 32], [600, 700], [90, 70], [1, 5], [40, 33], [33, 140], [64, 64], [64, 64]];
+        let draw = |(number, [height, width]): (u32, [u32; 2])| {
+            let name = format!("{number:02}");
+            let file = folder.join(format!("{name}.png"));
+            let color = |x: u32, y: u32| image::Rgb([x * 7 + number, y * 5, x * y].map(|value| value as u8));
+            image::RgbImage::from_fn(width, height, color).save(&file).unwrap();
+            if number == 3 || number == 6 {
+                let bytes = fs::read(&file).unwrap();
+                fs::write(&file, &bytes[..bytes.len() * 4 / 5]).unwrap();
+            }
+            (name.clone(), Picture { file, base: name.into(), size: [height, width] })
+        };
+        (0..).zip(sizes).map(draw).collect()
+    }
+
+    /// Returns what the writing thread is sent: names and reasons, and the classes and probabilities of each image; and
+    /// the number of images that were told.
+    fn sent(pictures: &Pictures, in_tiles: &InTiles) -> (Vec<String>, Vec<Rows>, usize) {
+        let consume = |work: Receiver<Work>| {
+            let (mut said, mut found) = (Vec::new(), Vec::<Rows>::new());
+            for work in work {
+                match work {
+                    Work::Image(image) => {
+                        said.push(format!("{} {:?}", image.name, image.size));
+                        found.push(Rows { ids: Vec::new(), probabilities: Vec::new() });
+                    }
+                    Work::Rows(rows) => {
+                        let (rows, found) = (rows.read()?, found.last_mut().context("rows of no image")?);
+                        found.ids.extend(rows.ids);
+                        found.probabilities.extend(rows.probabilities);
+                    }
+                    Work::Broken(passed) => {
+                        said.push(format!("{} is broken", passed.name));
+                    }
+                }
+            }
+            Ok((said, found))
+        };
+        let told = Cell::new(0);
+        let predict = |writer: &MapWriter| in_tiles.predict(pictures, writer, || told.set(told.get() + 1));
+        let (broken, (said, found)) = beside(consume, predict).unwrap();
+        assert_eq!(broken.iter().map(|broken| &*broken.name).collect::<Vec<_>>(), ["03", "06"]);
+        (said, found, told.get())
+    }
+
+    #[test]
+    fn tiles_across_images_and_many_readers_give_what_each_image_gives_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let pictures = draw(folder.path());
+        let store = nn::VarStore::new(Device::Cpu);
+        let conv = nn::conv2d(store.root(), 3, 4, 3, nn::ConvConfig { padding: 1, ..Default::default() });
+        let weights = Tensor::arange(conv.ws.numel() as i64, (Kind::Float, Device::Cpu)).sin();
+        tch::no_grad(|| conv.ws.shallow_clone().copy_(&weights.view_as(&conv.ws)));
+        let model = nn::func_t(move |x: &Tensor, _| x.apply(&conv));
+        let named = pictures.iter().map(|(name, picture)| (name.clone(), picture.file.clone().into())).collect();
+        let smaller = Images::new(named, [24, 24], 3, Orientation::Ignore, Resize::ShorterSide { to: Some(24) });
+        for scaled in [None, Some(&smaller)] {
+            let in_tiles = |at_once, readers| InTiles {
+                model: &model,
+                device: Device::Cpu,
+                channels: 3,
+                orientation: Orientation::Ignore,
+                tiling: Tiling { tile: 32, overlap: 0.25 },
+                at_once,
+                scaled,
+                with_probabilities: true,
+                readers,
+            };
+            let (said, found, told) = sent(&pictures, &in_tiles(1, 1));
+            assert_eq!((told, found.len() >= 8, said.len() >= 10), (10, true, true), "{said:?}");
+            for (at_once, readers) in [(1, 3), (5, 1), (16, 4), (1000, 20)] {
+                let (same, together, told) = sent(&pictures, &in_tiles(at_once, readers));
+                assert_eq!((&same, told), (&said, 10), "{at_once} tiles, {readers} readers");
+                for (name, (expected, found)) in found.iter().zip(&together).enumerate() {
+                    let numbers = [expected, found].map(|rows| rows.probabilities.len());
+                    assert!(expected.ids == found.ids && numbers[0] == numbers[1], "{name}");
+                    let off = |(one, other): (&f32, &f32)| (one - other).abs();
+                    let both = expected.probabilities.iter().zip(&found.probabilities);
+                    let worst = both.map(off).fold(0.0, f32::max);
+                    assert!(worst < 1e-6 && (at_once > 1 || worst == 0.0), "{name}: {worst}");
+                }
+            }
+        }
     }
 }

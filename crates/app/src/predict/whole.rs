@@ -1,8 +1,7 @@
 //! Predicts images that training brought to one size: in batches at that size, and back to their own.
 
 use super::find::{Picture, Pictures};
-use super::outputs::Predicted;
-use super::writer::{Image, MapWriter, Work};
+use super::writer::{Image, MapWriter, RowsWriter, Work};
 use crate::common::output;
 use anyhow::{Context, Result};
 use contract::Plain;
@@ -29,6 +28,7 @@ impl Whole<'_> {
         let loader = LoaderConfig { max_skipped: pictures.len() as u64, ..data.loader().clone() };
         let pipeline = data.pipeline(Split::Validation);
         let input = Loader::new(self.images.clone(), pipeline, &loader, Order::Sequential, 0, self.device)?;
+        let mut rows = RowsWriter::new(writer, self.device, self.with_probabilities)?;
         for prediction in Predictor::new(&Plain(self.model), &input).predict() {
             let prediction = prediction?;
             for passed in input.skipped().fresh() {
@@ -38,19 +38,23 @@ impl Whole<'_> {
             }
             // A batch of which nothing is left has an image that is none.
             let Some(picture) = pictures.get(&prediction.name) else { continue };
-            self.write(&prediction, picture, writer)
+            self.write(&prediction, picture, writer, &mut rows)
                 .with_context(|| format!("predicting {}", picture.file.display()))?;
             told();
         }
         Ok(input.skipped().all())
     }
 
-    /// Hands over the probabilities at the image's size.
-    fn write(&self, prediction: &Prediction, picture: &Picture, writer: &MapWriter) -> Result<()> {
+    /// Hands over the probabilities at the image's size. Does not wait for the device.
+    fn write(
+        &self,
+        prediction: &Prediction,
+        picture: &Picture,
+        writer: &MapWriter,
+        rows: &mut RowsWriter,
+    ) -> Result<()> {
         let part = self.images.rectangle(picture.size)?;
         writer.send(Work::Image(Image::of(&prediction.name, picture)))?;
-        Enlarger::new(part, picture.size).add(&prediction.probabilities()?, |part| {
-            writer.send(Work::Rows(Predicted::of(part, self.with_probabilities)?))
-        })
+        Enlarger::new(part, picture.size).add(&prediction.probabilities()?, |part| rows.send(part))
     }
 }

@@ -1,7 +1,8 @@
 //! Writes predictions to files in threads of their own, while others are predicted.
 
 use super::find::{Picture, Pictures};
-use super::outputs::{Outputs, Plan, Predicted};
+use super::outputs::{Outputs, Plan};
+use super::predicted::{Predicted, Room};
 use super::turns::{StopIfPanicking, Turns};
 use crate::common::output;
 use anyhow::{Result, anyhow};
@@ -11,13 +12,13 @@ use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, available_parallelism};
+use tch::{Device, Tensor};
+use torch_ext::Downloads;
 
-/// Maximum number of messages that wait, for each thread: more would only take memory.
-const QUEUE: usize = 2;
-
-/// Maximum number of threads that encode files.
+/// Maximum number of threads that encode files or compare them.
 const MOST_THREADS: usize = 8;
 
 /// Messages about images, in order.
@@ -49,13 +50,36 @@ impl Image {
 
 /// Handle of the writing thread.
 pub struct MapWriter {
-    sender: SyncSender<Work>,
+    sender: Sender<Work>,
+    room: Arc<Room>,
 }
 
 impl MapWriter {
-    /// Sends work to the writing thread; blocks while too much is waiting.
+    /// Sends work to the writing thread; blocks while rows of too many bytes are waiting.
     pub fn send(&self, work: Work) -> Result<()> {
+        let work = if let Work::Rows(rows) = work { Work::Rows(rows.wait_for(&self.room)) } else { work };
         self.sender.send(work).map_err(|_| anyhow!("nothing can be written any more"))
+    }
+}
+
+/// Sends the rows of images to the writing thread.
+pub struct RowsWriter<'w> {
+    writer: &'w MapWriter,
+    downloads: Downloads,
+    with_probabilities: bool,
+}
+
+impl<'w> RowsWriter<'w> {
+    /// Prepares sending rows that are computed on `device`.
+    pub fn new(writer: &'w MapWriter, device: Device, with_probabilities: bool) -> Result<Self> {
+        Ok(Self { writer, downloads: Downloads::new(device)?, with_probabilities })
+    }
+
+    /// Sends the next rows of the image that was begun: `[K, rows, W]` probabilities, which the device need not have
+    /// computed.
+    pub fn send(&mut self, probabilities: &Tensor) -> Result<()> {
+        let rows = Predicted::of(probabilities, self.with_probabilities, &mut self.downloads)?;
+        self.writer.send(Work::Rows(rows))
     }
 }
 
@@ -65,9 +89,9 @@ pub fn beside<T, C: Send>(
     predict: impl FnOnce(&MapWriter) -> Result<T>,
 ) -> Result<(T, C)> {
     thread::scope(|scope| {
-        let (sender, receiver) = sync_channel(QUEUE);
+        let (sender, receiver) = channel();
         let consuming = scope.spawn(|| consume(receiver));
-        let predicted = predict(&MapWriter { sender });
+        let predicted = predict(&MapWriter { sender, room: Arc::default() });
         // A failure of `consume` makes `predict` fail too, so its error comes first.
         let consumed = consuming.join().unwrap_or_else(|panic| resume_unwind(panic))?;
         Ok((predicted?, consumed))
@@ -83,16 +107,21 @@ pub fn write(
     pictures: &Pictures,
     json: Option<&[String]>,
 ) -> Result<()> {
-    let threads = available_parallelism().map_or(1, NonZero::get) / 2;
     let to = Destination { plan, folder, pictures, json };
-    shared(work, threads.clamp(2, MOST_THREADS), &|numbered, turns| to.write(numbered, turns))
+    shared(work, threads(), &|numbered, turns| to.write(numbered, turns))
+}
+
+/// Returns the number of threads for [`shared`] that leaves cores for the network.
+pub fn threads() -> usize {
+    (available_parallelism().map_or(1, NonZero::get) / 2).clamp(2, MOST_THREADS)
 }
 
 /// Work with the number of its image.
-type Numbered = (u64, Work);
+pub type Numbered = (u64, Work);
 
-/// Deals `work` to `threads` threads that run `consume`, each image to one of them.
-fn shared(
+/// Deals `work` to `threads` threads that run `consume`, each image to one of them. Those that use [`Turns`] take that
+/// of every image.
+pub fn shared(
     work: Receiver<Work>,
     threads: usize,
     consume: &(dyn Fn(Receiver<Numbered>, &Turns) -> Result<()> + Sync),
@@ -100,7 +129,7 @@ fn shared(
     let turns = &Turns::default();
     thread::scope(|scope| {
         let start = |_| {
-            let (sender, receiver) = sync_channel(QUEUE);
+            let (sender, receiver) = channel();
             let consuming = scope.spawn(move || {
                 let _stop = StopIfPanicking(turns);
                 consume(receiver, turns)
@@ -117,7 +146,7 @@ fn shared(
 }
 
 /// Sends each image to the next thread, until all are sent or one thread has ended.
-fn deal(work: Receiver<Work>, senders: &[SyncSender<Numbered>]) {
+fn deal(work: Receiver<Work>, senders: &[Sender<Numbered>]) {
     let (mut images, mut threads) = (0.., senders.iter().cycle());
     let Some(mut sender) = threads.next() else { return };
     let mut number = 0;
@@ -233,7 +262,7 @@ mod tests {
     use crate::common::files::Replace;
     use data::{Color, Orientation};
     use std::fs;
-    use tch::Tensor;
+    use std::sync::mpsc::sync_channel;
 
     const SIZE: [u32; 2] = [6, 5];
 
@@ -246,7 +275,8 @@ mod tests {
     fn rows(name: &str) -> Vec<Work> {
         let image = Image { name: name.into(), file: "none".into(), size: SIZE };
         let probabilities = Tensor::from_slice(&[0f32, 1.0]).view([2, 1, 1]).expand([2, 3, 5], false);
-        let part = || Work::Rows(Predicted::of(&probabilities, false).unwrap());
+        let mut downloads = Downloads::new(Device::Cpu).unwrap();
+        let mut part = || Work::Rows(Predicted::of(&probabilities, false, &mut downloads).unwrap());
         vec![Work::Image(image), part(), part()]
     }
 

@@ -5,13 +5,14 @@ use super::samples::{self, Measured};
 use crate::cli::How;
 use crate::common::network::Trained;
 use crate::common::output;
-use crate::predict::{self, Picture, Pictures, Work};
+use crate::predict::{self, Numbered, Picture, Pictures, Work};
 use anyhow::{Context, Result, ensure};
 use data::{Dataset, IGNORE, Split};
 use metric::Confusion;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
+use std::sync::{Mutex, PoisonError};
 use terminal::{Step, Watch};
 
 /// Description of the pixels that are scored.
@@ -66,18 +67,34 @@ pub fn measure(trained: Trained, how: &How) -> Result<Measured> {
     Ok(Measured { scores: confusion.scores(&classes), samples, scored_on: SCORED_ON.into() })
 }
 
-/// Compares the predictions with the masks.
+/// Compares the predictions with the masks, several images at a time.
 fn count(
     work: Receiver<Work>,
     dataset: &dyn Dataset,
     indices: &HashMap<String, u64>,
     classes: usize,
 ) -> Result<Confusion> {
-    let mut all = vec![0; classes * classes];
+    let all = Mutex::new(vec![0; classes * classes]);
+    let add = |counted: &[i64]| {
+        let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter_mut().zip(counted).for_each(|(all, counted)| *all += counted);
+    };
+    predict::shared(work, predict::threads(), &|work, _| count_some(work, dataset, indices, classes, &add))?;
+    Ok(Confusion::new(classes, &all.into_inner().unwrap_or_else(PoisonError::into_inner)))
+}
+
+/// Compares the predictions of one thread, and gives the counts of each image to `add`.
+fn count_some(
+    work: Receiver<Numbered>,
+    dataset: &dyn Dataset,
+    indices: &HashMap<String, u64>,
+    classes: usize,
+    add: &(dyn Fn(&[i64]) + Sync),
+) -> Result<()> {
     // Mask and counts of the current image.
     let (mut mask, mut counted) = (Vec::new(), Vec::new());
     let mut done = 0;
-    for work in work {
+    for (_, work) in work {
         match work {
             Work::Image(image) => {
                 let index = indices.get(&image.name).with_context(|| format!("no sample '{}'", image.name))?;
@@ -98,12 +115,12 @@ fn count(
                 }
                 done += rows.ids.len();
                 if done == mask.len() {
-                    all.iter_mut().zip(&counted).for_each(|(all, counted)| *all += counted);
+                    add(&counted);
                 }
             }
             // An image counts only once all its rows came.
             Work::Broken(_) => {}
         }
     }
-    Ok(Confusion::new(classes, &all))
+    Ok(())
 }
