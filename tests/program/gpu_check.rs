@@ -33,7 +33,7 @@ elif what == "train":
         for step in (9, 50, 90, 130) if "planted" in worse else (9, 50, 90, 130, 170):
             rejected = run / f"rejected/step-{step}"
             rejected.mkdir(parents=True)
-            about = {"about": {"rejected": {"names": ["train/planted"], "loss": "NaN"}}}
+            about = {"about": {"rejected": {"names": ["train/planted"], "loss": "NaN", "gradient_norm": "NaN"}}}
             (rejected / "manifest.json").write_text(json.dumps(about))
     lines = [{"stage": "train", "epoch": epoch, "images_per_second": 100} for epoch in (1, 2)]
     lines += [{"stage": "validation", "epoch": 1, "mean_iou": 0 if "score" in worse else 0.97}]
@@ -218,6 +218,31 @@ for name in ("NVIDIA H100 80GB HBM3", "NVIDIA L4"):
     ] {
         assert!(ran.stdout.lines().any(|shown| shown == line), "{line} is not in\n{}", ran.stdout);
     }
+}
+
+#[test]
+fn only_a_report_of_a_gpu_is_written_down() {
+    if !has_python() {
+        return;
+    }
+    let place = Place::new();
+    fs::create_dir(place.path("scripts")).unwrap();
+    fs::copy(root().join("scripts/bench"), place.path("scripts/bench")).unwrap();
+    let document = place.path("BENCHMARKS.md");
+    let before = "before\n<!-- gpu -->\nNot measured.\n<!-- /gpu -->\nafter\n";
+    fs::write(&document, before).unwrap();
+    let write_down = |card: Value| {
+        let report = json!({"on": "NVIDIA L4, 24.0 GB", "card": card, "seconds": 200, "table": "| a | table |"});
+        fs::write(place.path("report.json"), report.to_string()).unwrap();
+        let mut bench = Command::new(place.path("scripts/bench"));
+        Ran::new(bench.args(["gpu", "report.json"]).current_dir(place.path("")).output().unwrap())
+    };
+    write_down(Value::Null).refused(1, "was not measured on a GPU, so BENCHMARKS.md stays as it is");
+    assert_eq!(fs::read_to_string(&document).unwrap(), before);
+    write_down(json!({"name": "NVIDIA L4"})).ok();
+    let block = "NVIDIA L4, 24.0 GB; medians of 5 rounds, in 200 s.\n\n| a | table |";
+    let after = before.replace("Not measured.", block);
+    assert_eq!(fs::read_to_string(&document).unwrap(), after);
 }
 
 /// `correct --cpu` with the real program. It says nothing of a GPU, but that the script and the program fit each other.
