@@ -15,7 +15,7 @@ use tch::{Device, Kind, Tensor};
 pub const CLASSES: i64 = 3;
 
 /// Number of steps down of the UNet.
-const DEPTH: i64 = 4;
+pub const DEPTH: i64 = 4;
 
 /// Network and batch of a benchmark.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +48,7 @@ impl Task {
 
 /// The network, and everything that a Trainer needs but the input.
 pub struct Training {
-    store: VarStore,
+    pub store: VarStore,
     pub model: Box<dyn ModuleT>,
     pub loss_fn: loss::Sum,
     pub optimizer: Optim,
@@ -58,16 +58,17 @@ pub struct Training {
 impl Training {
     /// Makes a network with the same weights for every contestant.
     pub fn new(width: i64, precision: model::Precision, fused: model::Fused) -> Outcome<Self> {
-        Self::on(Device::Cpu, width, precision, fused)
-    }
-
-    /// Like [`new`](Self::new), on another device.
-    pub fn on(device: Device, width: i64, precision: model::Precision, fused: model::Fused) -> Outcome<Self> {
-        let store = VarStore::new(device);
-        tch::manual_seed(1);
         let common = model::Common { precision, fused, ..Default::default() };
         let config = model::UNetConfig { width, depth: DEPTH, common, ..Default::default() };
-        let model = model::Config::Unet(config).build(&store, 3, CLASSES)?;
+        Self::on(Device::Cpu, &model::Config::Unet(config))
+    }
+
+    /// Like [`new`](Self::new), for any network on any device.
+    pub fn on(device: Device, config: &model::Config) -> Outcome<Self> {
+        let store = VarStore::new(device);
+        tch::manual_seed(1);
+        let model = config.build(&store, 3, CLASSES)?;
+        let precision = config.common().precision;
         let length = optim::Length { updates_per_epoch: 1_000_000, epochs: 1 };
         let parameters = contract::parameters(&store);
         let optimizer = optim::Config::default().build(parameters, optim::Schedule::default(), length)?;
@@ -78,15 +79,10 @@ impl Training {
 
     /// Makes a step of the Trainer and returns its loss.
     pub fn step(&mut self, batch: &Batch) -> Outcome<f64> {
-        Ok(self.enqueue(batch)?.f_double_value(&[])?)
-    }
-
-    /// Makes a step of the Trainer without waiting for the device.
-    pub fn enqueue(&mut self, batch: &Batch) -> Outcome<Tensor> {
         let Self { model, loss_fn, optimizer, metric, .. } = self;
         let model = contract::Plain(model.as_ref());
         let (loss, _) = Trainer::new(&model, &NoInput, loss_fn, optimizer, metric, 1).train_step(batch)?;
-        Ok(loss)
+        Ok(loss.f_double_value(&[])?)
     }
 
     /// Writes the weights and the batch that the peers start from.

@@ -1,9 +1,9 @@
 """Makes steps of PyTorch on request, as the program gpu beside it does for oxiseg. scripts/gpu-check starts both.
 
-    peers.py WHO cuda|cpu
+    peers.py cuda|cpu WHO unet WIDTH IMAGES SIDE PRECISION
 
-WHO is torch (as it is written most often), best (channels last, autocast, fused Adam), graph (best, the whole step in a
-CUDA graph), or compile-MODE. Requests and answers are described in main.rs.
+WHO is best (channels last, autocast, fused Adam), graph (best, the whole step in a CUDA graph), or compile-MODE.
+Answers and requests are described in main.rs.
 """
 
 import pathlib
@@ -18,58 +18,51 @@ import unet
 from torch.nn import functional
 
 
-def serve(who, device):
-    tasks = {}
+def serve(device, who, _network, width, images, side, precision):
+    width, images, side = map(int, (width, images, side))
+    kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.benchmark = True
+    last = torch.channels_last
+    x = torch.rand(images, 3, side, side, device=device).to(memory_format=last)
+    targets = torch.randint(3, (images, side, side), device=device)
+    network = unet.UNet(width).to(device).to(memory_format=last)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, eps=1e-7, fused=True, capturable=who == "graph")
+    scaler = torch.amp.GradScaler(device, enabled=precision == "fp16")
+    mode = who.partition("compile-")[2]
+    forward = torch.compile(network, mode=mode) if mode else network
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(device, kind, enabled=kind is not None, cache_enabled=who != "graph"):
+            loss = functional.cross_entropy(forward(x), targets)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        return loss
+
+    loss, made = step().item(), step
+    if who == "graph":
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(3):
+                step()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            step()
+        made = graph.replay
+    print(loss, flush=True)
+
+    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
     for line in sys.stdin:
-        what, name, *rest = line.split()
-        if what == "make":
-            width, images, side = map(int, rest[:3])
-            kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(rest[3])
-            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = rest[3] == "tf32"
-            torch.backends.cudnn.benchmark = who != "torch"
-            x = torch.rand(images, 3, side, side, device=device)
-            targets = torch.randint(3, (images, side, side), device=device)
-            network = unet.UNet(width).to(device)
-            if who != "torch":
-                network, x = (each.to(memory_format=torch.channels_last) for each in (network, x))
-            options = {"fused": True, "capturable": who == "graph"} if who != "torch" else {}
-            optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, eps=1e-7, **options)
-            scaler = torch.amp.GradScaler(device, enabled=rest[3] == "fp16")
-            mode = who.partition("compile-")[2]
-            forward = torch.compile(network, mode=mode) if mode else network
-
-            def step(forward=forward, optimizer=optimizer, scaler=scaler, x=x, targets=targets, kind=kind):
-                optimizer.zero_grad(set_to_none=True)
-                with torch.autocast(device, kind, enabled=kind is not None, cache_enabled=who != "graph"):
-                    loss = functional.cross_entropy(forward(x), targets)
-                scaler.scale(loss).backward()
-                scaler.step(optimizer)
-                scaler.update()
-                return loss
-
-            loss = step().item()
-            if who == "graph":
-                side_stream = torch.cuda.Stream()
-                side_stream.wait_stream(torch.cuda.current_stream())
-                with torch.cuda.stream(side_stream):
-                    for _ in range(3):
-                        step()
-                torch.cuda.current_stream().wait_stream(side_stream)
-                graph = torch.cuda.CUDAGraph()
-                with torch.cuda.graph(graph):
-                    step()
-                # The graph uses what the step holds.
-                graph.step, step = step, graph.replay
-            tasks[name] = step
-            print(loss, flush=True)
-        else:
-            wait = torch.cuda.synchronize if device == "cuda" else lambda: None
-            wait()
-            start = time.perf_counter()
-            for _ in range(int(rest[0])):
-                tasks[name]()
-            wait()
-            print((time.perf_counter() - start) / int(rest[0]), flush=True)
+        wait()
+        start = time.perf_counter()
+        for _ in range(int(line)):
+            made()
+        wait()
+        print((time.perf_counter() - start) / int(line), flush=True)
 
 
 serve(*sys.argv[1:])
