@@ -19,6 +19,7 @@ mod pets;
 mod photographs;
 mod predict;
 mod preempt;
+mod ranks;
 mod refusals;
 mod replay;
 mod runs;

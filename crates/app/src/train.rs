@@ -3,6 +3,7 @@
 
 mod capture;
 mod complete;
+mod launch;
 mod parts;
 mod pictures;
 mod replay;
@@ -21,6 +22,8 @@ use session::{Outcome, RESUMABLE, Reached, Session, Signals};
 use settings::{check_best, keep, settings};
 use start::{Start, start};
 use std::process::ExitCode;
+
+pub use launch::{outlives_no_launcher, run as launch};
 
 /// `app train`, which listens to `signals` since the program began.
 pub fn run(args: &cli::Train, signals: &Signals) -> Result<ExitCode> {
