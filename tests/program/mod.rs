@@ -1,5 +1,6 @@
 //! The program from outside: its commands, its files, its exit status.
 
+mod cluster;
 mod data;
 mod exact;
 mod export;
