@@ -75,7 +75,7 @@ pub struct Train {
     /// and stop
     #[arg(long)]
     pub tui: bool,
-    /// Start N processes that train together, or one per GPU (auto). Signals are forwarded to them (docs/many_machines.md)
+    /// Start N processes that train together, or one per GPU (auto), and forward signals to them
     #[arg(long, value_name = "N|auto", value_parser = processes)]
     pub nproc: Option<Processes>,
     /// Do not train: rerun a rejected batch and show which values are not finite
