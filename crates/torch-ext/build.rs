@@ -32,6 +32,7 @@ fn main() -> Result<(), env::VarError> {
                 "parallel",
                 "machine",
                 "norm_relu",
+                "sync_norm",
                 "convolution",
                 "folded",
                 "winograd",

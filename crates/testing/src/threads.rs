@@ -1,7 +1,7 @@
 //! Ranks that are threads of one process.
 
 use contract::{BoxError, Ranks, StateDict};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 use tch::{Device, Tensor};
 
@@ -14,14 +14,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 ///
 /// Panics if a rank does; the others fail then.
 pub fn together<T: Send>(count: usize, work: impl Fn(&dyn Ranks) -> T + Sync) -> Vec<T> {
-    let hub = Hub::default();
+    together_owned(count, |ranks| work(ranks.as_ref()))
+}
+
+/// Does the same as [`together`], for `work` that hands the ranks on to what outlives it.
+pub fn together_owned<T: Send>(count: usize, work: impl Fn(Arc<dyn Ranks>) -> T + Sync) -> Vec<T> {
+    let hub = Arc::<Hub>::default();
     std::thread::scope(|scope| {
         let (hub, work) = (&hub, &work);
         let threads: Vec<_> = (0..count)
             .map(|rank| {
                 scope.spawn(move || {
                     let _left = Leaving(hub);
-                    work(&Thread { rank, count, hub, flags: Mutex::default() })
+                    work(Arc::new(Thread { rank, count, hub: Arc::clone(hub), flags: Mutex::default() }))
                 })
             })
             .collect();
@@ -58,10 +63,10 @@ impl Drop for Leaving<'_> {
     }
 }
 
-struct Thread<'h> {
+struct Thread {
     rank: usize,
     count: usize,
-    hub: &'h Hub,
+    hub: Arc<Hub>,
     flags: Mutex<u32>,
 }
 
@@ -69,7 +74,7 @@ fn copied(tensor: &Tensor) -> Tensor {
     tensor.detach().copy()
 }
 
-impl Thread<'_> {
+impl Thread {
     /// Gives `own` to all ranks and returns what all gave.
     fn exchange(&self, own: StateDict) -> Result<Vec<StateDict>, BoxError> {
         let mut round = self.hub.round.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,7 +107,7 @@ impl Thread<'_> {
     }
 }
 
-impl Ranks for Thread<'_> {
+impl Ranks for Thread {
     fn rank(&self) -> usize {
         self.rank
     }

@@ -40,6 +40,7 @@ mod reads;
 mod recompute;
 mod ring;
 mod script;
+mod share;
 mod statistics;
 mod stream;
 mod trace;
@@ -50,8 +51,8 @@ pub use autocast::Autocast;
 pub use capture::{FakeCapture, cuda_graph, has_cuda_graphs};
 pub use deterministic::{count, cross_entropy, deterministic, is_deterministic, nondeterministic};
 pub use fused::{
-    BatchNorm, Fusion, Geometry, Kernels, Relu, batch_norm_relu, conv3x3, conv3x3_norm_relu, folded, max_pool2x2,
-    norm_relu_conv3x3, with_bias,
+    BatchNorm, Fusion, Geometry, Kernels, Relu, Synced, batch_norm, batch_norm_relu, conv3x3, conv3x3_norm_relu,
+    folded, max_pool2x2, norm_relu_conv3x3, with_bias,
 };
 pub use gpu::{Gpu, memory_fraction};
 pub use graph::{Constant, Graph, Operation};
@@ -63,6 +64,7 @@ pub use reads::Reads;
 pub use recompute::recomputed;
 pub use ring::{Reading, Ring};
 pub use script::Script;
+pub use share::{dropout, with_share};
 pub use statistics::Statistics;
 pub use uploads::{Room, Uploads};
 pub use warnings::Warnings;

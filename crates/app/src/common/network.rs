@@ -52,7 +52,7 @@ impl Network {
         tch::manual_seed(config.train.seed as i64);
         let model = config
             .model
-            .build_with(&store, config.data.channels().into(), classes.len() as i64, kernels)
+            .build_with(&store, config.data.channels().into(), classes.len() as i64, kernels, None)
             .context("building the model")?;
         let precision = config.model.common().precision.on(device)?;
         Ok(Self { store, model, device, kernels, precision, classes })
