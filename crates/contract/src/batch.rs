@@ -28,6 +28,11 @@ impl Batch {
     pub fn new(inputs: Tensor, targets: Tensor, names: Vec<String>) -> Self {
         Self { inputs, targets, names, extra: StateDict::new(), share: None }
     }
+
+    /// Returns the number of samples that this batch counts as: those of all ranks.
+    pub fn samples(&self) -> usize {
+        self.share.map_or(self.names.len(), |share| share.of)
+    }
 }
 
 /// Batches of one epoch, in order.

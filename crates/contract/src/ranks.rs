@@ -74,7 +74,7 @@ impl Ranks for Alone {
 }
 
 /// Part of a batch that one rank works on: the batch of all ranks holds `of` samples, and this one has those from
-/// `first` on.
+/// `first` on. A sample that a rank must leave out keeps its place: `of` counts it on every rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
     /// Number of samples before this rank's.

@@ -101,6 +101,7 @@ impl<'s> Session<'s> {
             return Ok(None);
         }
         self.lock.check()?;
+        let before = training.progress();
         let Some(event) = training.next() else { return Ok(None) };
         training.trainer.remarks().iter().for_each(|remark| log::info!("{remark}"));
         if let Err(error) = &event {
@@ -123,7 +124,7 @@ impl<'s> Session<'s> {
                 let learning_rate = training.trainer.optimizer.learning_rate();
                 // The end of an epoch has a checkpoint of its own.
                 self.asked.save |= now.batch < training.trainer.input.len() && self.saver.due(now);
-                let count = names.len();
+                let count = (now.samples - before.samples) as usize;
                 // No checkpoint before the guard has seen the steps that go into it.
                 let readings = self.guard.step(now, names, loss, update, self.asked.save)?;
                 self.sound = readings.troubles.is_empty().then_some(now);
