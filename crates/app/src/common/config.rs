@@ -16,7 +16,7 @@ mod tests;
 mod text;
 mod words;
 
-pub use distributed::{Backend, Compress, Distributed};
+pub use self::distributed::{Backend, Distributed};
 pub use keys::{differences, flat, keys};
 pub use rules::{Rule, may_change, rule};
 pub use schema::print as schema;
@@ -190,7 +190,7 @@ impl Train {
             Device::Cpu => tch::Device::Cpu,
             Device::Auto | Device::Cuda if cuda => {
                 let count = usize::try_from(Cuda::device_count()).unwrap_or(0);
-                tch::Device::Cuda(gpu(ranked::local_rank(), count)?)
+                tch::Device::Cuda(gpu(ranked::local_rank()?, count)?)
             }
             Device::Auto | Device::Cuda => tch::Device::Cpu,
         };

@@ -1,20 +1,34 @@
-//! The rank of this process among those that train together, as its launcher gave it, and its name in the log.
+//! The place of this process among those that train together, as its launcher gave it, and its name in the log.
 
+use crate::common::usage::usage;
+use anyhow::Result;
+use distributed::World;
 use log::{Log, Metadata, Record};
 use std::env;
 
-/// Returns the rank, from the variable that torchrun sets; 0 without one.
+/// Returns the place of this process among those that train together.
+///
+/// # Errors
+///
+/// Fails if the launcher's variables are missing, malformed or contradict each other.
+pub fn world() -> Result<World> {
+    World::from_env().map_err(|error| usage(error.to_string()))
+}
+
+/// Returns the rank of this process; 0 where its launcher's variables are wrong, which a training reports.
 pub fn rank() -> usize {
-    number("RANK").unwrap_or(0)
+    World::from_env().map_or(0, |world| world.rank)
 }
 
-/// Returns the number among the ranks of this machine; None if no launcher gave one.
-pub fn local_rank() -> Option<usize> {
-    number("LOCAL_RANK")
+/// Returns the number among the ranks of this machine; None if this process trains alone.
+pub fn local_rank() -> Result<Option<usize>> {
+    let world = world()?;
+    Ok((world.count > 1).then_some(world.local_rank))
 }
 
-fn number(name: &str) -> Option<usize> {
-    env::var(name).ok()?.parse().ok()
+/// Returns true if a launcher gave this process a rank, the only one perhaps.
+pub fn is_launched() -> bool {
+    env::var_os("RANK").is_some()
 }
 
 /// Logger that names the rank in each line, if it is not the first. The first rank alone shows how the training goes,

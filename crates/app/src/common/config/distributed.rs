@@ -75,8 +75,24 @@ impl Distributed {
         })
     }
 
-    /// Returns the longest wait for another rank.
-    pub fn timeout(&self) -> Duration {
-        Duration::from_secs(self.timeout_seconds)
+    /// Returns the settings of the group of ranks.
+    pub fn options(&self) -> distributed::Options {
+        distributed::Options {
+            backend: match self.backend {
+                Backend::Auto => distributed::Backend::Auto,
+                Backend::Gloo => distributed::Backend::Gloo,
+                Backend::Nccl => distributed::Backend::Nccl,
+            },
+            timeout: Duration::from_secs(self.timeout_seconds),
+            interface: self.interface.clone(),
+        }
+    }
+
+    /// Returns the form in which gradients travel.
+    pub fn compression(&self) -> distributed::Compression {
+        match self.compress {
+            Compress::None => distributed::Compression::None,
+            Compress::Bf16 => distributed::Compression::Bf16,
+        }
     }
 }

@@ -70,7 +70,7 @@ fn life_of(
     let line = format!("app train --config {} --run {} {OPTIONS} {every} {options}", file.display(), run.display());
     let Command::Train(args) = Cli::parse_from(line.split_whitespace()).command else { panic!() };
     let mut start = start(&args).unwrap();
-    let mut parts = Parts::build(&start.config, start.opened.checkpoint()).unwrap();
+    let mut parts = Parts::build(&start.config, start.opened.checkpoint(), None).unwrap();
     let none = Box::new(tch::nn::func_t(|x, _| x.shallow_clone()));
     parts.network.model = wrap(std::mem::replace(&mut parts.network.model, none));
     train(&mut start, &mut parts, &Signals::listen().unwrap(), &args).map(|ended| ended.status)
