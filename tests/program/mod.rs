@@ -1,5 +1,6 @@
 //! The program from outside: its commands, its files, its exit status.
 
+mod bench_scale;
 mod data;
 mod exact;
 mod export;
