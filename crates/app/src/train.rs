@@ -135,6 +135,11 @@ pub fn train(
                         })?;
                     }
                     skipped.iter().for_each(|skipped| output::skipped(&skipped.fresh()));
+                    if let Some(group) = group {
+                        session.with(&mut training, |_| {
+                            skipped.iter().try_for_each(|skipped| skipped.gather(group.as_ref()))
+                        })?;
+                    }
                     session.epoch(&mut training, &scores)?;
                 }
                 _ if session.is_asked_to_validate() => {
@@ -156,7 +161,9 @@ pub fn train(
     let outcome = trained?;
     let (mut status, mut table) = (ExitCode::from(RESUMABLE), None);
     if outcome == Outcome::Finished {
-        skipped.iter().for_each(|skipped| output::all_skipped(&skipped.all()));
+        if session.writes() {
+            skipped.iter().for_each(|skipped| output::all_skipped(&skipped.all()));
+        }
         (status, table) = (ExitCode::SUCCESS, Some(output::table(session.validation(), &network.classes)));
     } else if session.writes() {
         // Whoever resumes the run reads it.

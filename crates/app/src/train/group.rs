@@ -8,7 +8,7 @@ use crate::common::run::Run;
 use crate::common::usage::in_words;
 use crate::train::start::{self, Start};
 use anyhow::{Error, Result};
-use contract::{BoxError, Loss, Metric, Model, Optimizer, Ranks, Stateful};
+use contract::{BoxError, Loss, Metric, Model, Optimizer, Ranks, StateDict, Stateful};
 use distributed::{AcrossRanks, Distributed, Fate, Group, Reduced};
 use metric::{Confusion, Segmentation};
 use optim::Optim;
@@ -62,7 +62,7 @@ pub fn model<'m>(
     plain: &'m dyn Model,
     store: &VarStore,
 ) -> Result<Option<Distributed<'m>>> {
-    let distributed = group.map(|group| Distributed::new(plain, &Stateful::state(store), group.as_ref()));
+    let distributed = group.map(|group| Distributed::new(plain, &all(store), group.as_ref()));
     distributed.transpose().map_err(Error::from_boxed)
 }
 
@@ -90,7 +90,7 @@ pub fn optimizer<'g>(
     config: &config::Distributed,
 ) -> Box<dyn Optimizer + 'g> {
     match group {
-        Some(group) => Box::new(Reduced::new(own, group, &contract::parameters(store), config.compression())),
+        Some(group) => Box::new(Reduced::new(own, group, &all(store), config.compression())),
         None => Box::new(own),
     }
 }
@@ -103,6 +103,11 @@ pub fn confusion(group: Option<&Arc<Group>>, own: &Segmentation, network: &Netwo
         all.merge(&state)?;
     }
     Ok(all.confusion()?)
+}
+
+/// Returns all variables, those too that are frozen and will thaw.
+fn all(store: &VarStore) -> StateDict {
+    store.variables().into_iter().collect()
 }
 
 fn ranks(group: &Arc<Group>) -> Arc<dyn Ranks> {
