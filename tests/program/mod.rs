@@ -1,7 +1,7 @@
 //! The program from outside: its commands, its files, its exit status.
 
-mod cluster;
 mod bench_scale;
+mod cluster;
 mod data;
 mod exact;
 mod export;

@@ -50,11 +50,7 @@ impl Parts {
     /// Builds all parts, and reads every mask of the data once. A run that resumes `from` a checkpoint keeps its
     /// kernels, and will have its weights, so `model.weights` is not read. A rank of a `group` loads its share of each
     /// batch.
-    pub fn build(
-        config: &Config,
-        from: Option<&(PathBuf, Snapshot)>,
-        group: Option<&Arc<Group>>,
-    ) -> Result<Self> {
+    pub fn build(config: &Config, from: Option<&(PathBuf, Snapshot)>, group: Option<&Arc<Group>>) -> Result<Self> {
         let common = config.model.common();
         let kernels = match from {
             Some((path, snapshot)) => kernels::of_checkpoint(path, snapshot, config)?,
