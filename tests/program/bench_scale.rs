@@ -73,8 +73,8 @@ fn one_rank_is_compared_with_two_and_many_are_predicted() {
     let cells = "| 100.0 (100.0–100.0) | 200.0 (200.0–200.0) | 190.0 (190.0–190.0) | 0.950 | 0.950 |";
     assert!(ran.stdout.contains(&format!("| DistributedDataParallel {cells}")), "{}", ran.stdout);
     // Reduced in 10 ms after a step of 80 ms: 88.9 ms need 1.1 ms to be hidden, of half of 53 ms.
-    let overlap = "reduces the gradients (4.0 MB) in 10.0 ms, the step of two apart takes 80.0 ms and that of two ranks \
-                   88.9 ms: 4 % of the backward pass hides them";
+    let overlap = "reduces the gradients (4.0 MB) in 10.0 ms, the step of two apart takes 80.0 ms and that of two \
+                   ranks 88.9 ms: 4 % of the backward pass hides them";
     assert!(ran.stdout.contains(overlap), "{}", ran.stdout);
     assert!(ran.stdout.contains("efficiency, overlap as here |"), "{}", ran.stdout);
 }

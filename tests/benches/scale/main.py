@@ -105,7 +105,8 @@ def network(folder):
 def paper(parameters, norms, overlaps):
     """Returns the table of predictions."""
     text = "| on paper | samples a GPU | compute | all-reduce | sums of BatchNorm |"
-    text += "".join(f" efficiency, {name} |" for name in overlaps) + "\n| --- |" + " ---: |" * (4 + len(overlaps)) + "\n"
+    text += "".join(f" efficiency, {name} |" for name in overlaps) + "\n"
+    text += "| --- |" + " ---: |" * (4 + len(overlaps)) + "\n"
     # A sum forward and one backward, of two numbers a channel.
     sums, of_sum = 2 * len(norms), 2 * 4 * sum(norms) / max(len(norms), 1)
     for name, cluster in PAPER.items():
@@ -166,12 +167,12 @@ def main():
         step, here = Step(compute, 0, 4 * parameters), Cluster(1, 2, link, link)
         overlaps["overlap as here"] = overlap_of(took, step, BATCH, here)
         reduce, hidden = 1000 * median(reductions), 100 * overlaps["overlap as here"]
-        text += f"\nGloo reduces the gradients ({4 * parameters / 1e6:.1f} MB) in {reduce:.1f} ms, the step of two apart "
-        text += f"takes {1000 * compute:.1f} ms and that of two ranks {1000 * took:.1f} ms: {hidden:.0f} % of the backward "
-        text += "pass hides them.\n"
+        text += f"\nGloo reduces the gradients ({4 * parameters / 1e6:.1f} MB) in {reduce:.1f} ms, the step of two "
+        text += f"apart takes {1000 * compute:.1f} ms and that of two ranks {1000 * took:.1f} ms: {hidden:.0f} % of the "
+        text += "backward pass hides them.\n"
     inside, between = (f"{link.bandwidth / 1e9:.0f} GB/s and {1e6 * link.latency:.0f} µs" for link in (NVLINK, NETWORK))
-    text += "\nOn paper, by tests/benches/scale/model.py: nobody measured these. Compute is that of an H100, the links are "
-    text += f"assumed: {inside} inside a machine, {between} between machines, for each GPU.\n\n"
+    text += "\nOn paper, by tests/benches/scale/model.py: nobody measured these. Compute is that of an H100, the links "
+    text += f"are assumed: {inside} inside a machine, {between} between machines, for each GPU.\n\n"
     text += paper(parameters, norms, overlaps)
     print(text)
     document = ROOT / "BENCHMARKS.md"

@@ -9,8 +9,8 @@
 //! counts skipped samples, in the batches' order.
 //!
 //! Where several ranks share each batch, each loads a contiguous part of it (`part.rs`): one after another they hold
-//! the samples of the batch of one process. A skipped sample is missing in the part of its own rank, and nothing changes
-//! for the others.
+//! the samples of the batch of one process. A skipped sample is missing in the part of its own rank, and nothing
+//! changes for the others.
 
 mod part;
 mod rooms;
@@ -151,8 +151,8 @@ impl Loader {
     /// contiguous [share](Batch::share) of each, the earlier ranks one sample more where it must be. The share of a
     /// batch of fewer samples than ranks is empty on the last ranks: tensors `[0, …]` and no names.
     ///
-    /// A skipped sample is missing in its rank's share and keeps its place, so the other ranks, which do not know of it,
-    /// load what they always do. If it was the last one of rank 0, a black placeholder takes its place, so that no
+    /// A skipped sample is missing in its rank's share and keeps its place, so the other ranks, which do not know of
+    /// it, load what they always do. If rank 0 has skipped its whole share, it holds a black placeholder, so that no
     /// batch of all ranks is empty.
     #[must_use]
     pub fn of_rank(mut self, rank: usize, count: usize) -> Self {
