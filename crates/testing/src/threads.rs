@@ -51,15 +51,13 @@ struct Round {
     broken: bool,
 }
 
-/// Tells the others that a rank has panicked.
+/// Tells the others that a rank has returned or panicked.
 struct Leaving<'h>(&'h Hub);
 
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.round.lock().unwrap_or_else(PoisonError::into_inner).broken = true;
-            self.0.changed.notify_all();
-        }
+        self.0.round.lock().unwrap_or_else(PoisonError::into_inner).broken = true;
+        self.0.changed.notify_all();
     }
 }
 
@@ -95,7 +93,7 @@ impl Thread {
             }
         }
         if round.number == number {
-            return Err("another rank has panicked".into());
+            return Err("another rank has left".into());
         }
         let copy = |state: &StateDict| state.iter().map(|(name, tensor)| (name.clone(), copied(tensor))).collect();
         Ok(round.taken.iter().map(copy).collect())

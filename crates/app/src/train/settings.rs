@@ -56,7 +56,8 @@ pub fn settings(start: &mut Start, parts: &Parts, args: &cli::Train) -> Result<S
 
 /// Writes into the folder what the run is trained with.
 pub fn keep(session: &mut Session, run: &Run, config: &Config, network: &Network, pictures: &Pictures) -> Result<()> {
-    session.lock().check()?;
+    let Some(lock) = session.lock() else { return Ok(()) };
+    lock.check()?;
     // The lock is held, so nobody else writes here.
     files::clean(&run.folder, Duration::ZERO);
     let environment = environment::environment(network);
