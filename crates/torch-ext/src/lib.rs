@@ -1,7 +1,7 @@
 //! Bindings of libtorch that tch lacks, and operators that libtorch leaves unfused: fused optimizer kernels, operations
 //! on a list of tensors in one call, autocast with a choice of kind, the channels-last memory format, the state of the
-//! random generator, frozen scripts and their graphs, the allocator. For GPUs: CUDA graphs, uploads that nothing waits
-//! for, deterministic algorithms.
+//! random generator, frozen scripts and their graphs, the allocator, groups of processes. For GPUs: CUDA graphs,
+//! uploads that nothing waits for, deterministic algorithms.
 //!
 //! ```
 //! use tch::{Device, Kind, Tensor};
@@ -24,6 +24,7 @@
 //! those for convolutions need AVX-512; elsewhere libtorch's operators run. It replaces nothing that tch has.
 
 mod autocast;
+mod c10d;
 mod capture;
 #[cfg(cuda)]
 mod cuda;
@@ -48,6 +49,7 @@ mod uploads;
 mod warnings;
 
 pub use autocast::Autocast;
+pub use c10d::{Pending, Processes, Reducer, Store, gradient_order, has_nccl, interface_address};
 pub use capture::{FakeCapture, cuda_graph, has_cuda_graphs};
 pub use deterministic::{count, cross_entropy, deterministic, is_deterministic, nondeterministic};
 pub use fused::{
