@@ -33,7 +33,8 @@ impl<'a> Validator<'a> {
     }
 
     /// Returns the scores over the whole input. `watch` receives the number of samples after each batch, those of all
-    /// ranks, and may stop the validation. The result is then `None`, because scores of a part could be mistaken for those of the whole.
+    /// ranks, and may stop the validation. The result is then `None`, because scores of a part could be mistaken for
+    /// those of the whole.
     pub fn test(&mut self, mut watch: impl FnMut(usize) -> ControlFlow<()>) -> Result<Option<Scores>, Error> {
         let pass = Pass::Validation { epochs: self.epochs };
         self.metric.reset();

@@ -1,5 +1,7 @@
 //! Ranks that are threads of one process.
 
+#![allow(clippy::expect_used, reason = "a test that panics has failed")]
+
 use contract::{BoxError, Ranks, StateDict};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;

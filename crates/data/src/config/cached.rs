@@ -15,8 +15,8 @@ use std::sync::Arc;
 impl Config {
     /// Opens a split as [`open`](Self::open) does, with the cache that the configuration asks for. Builds a cache on
     /// disk first if there is none yet, which decodes every sample. `processes` is the number of processes on this
-    /// machine that open it, usually 1: each has a cache in memory of its own, and one of them builds that on disk while
-    /// the others wait.
+    /// machine that open it, usually 1: each has a cache in memory of its own, and one of them builds that on disk
+    /// while the others wait.
     ///
     /// # Errors
     ///
