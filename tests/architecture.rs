@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// Each crate and those of the project that it knows, dev-dependencies aside. `app` may know all and is left out.
-const KNOWS: [(&str, &[&str]); 20] = [
+const KNOWS: [(&str, &[&str]); 21] = [
     ("regular", &[]),
     ("rpath", &[]),
     ("testing", &["contract"]),
@@ -37,6 +37,7 @@ const KNOWS: [(&str, &[&str]); 20] = [
     ("terminal", &[]),
     ("weights", &["contract", "regular"]),
     ("export", &["contract", "torch-ext"]),
+    ("distributed", &["contract"]),
     ("executors", &["contract", "torch-ext"]),
     ("session", &["checkpoint", "contract", "executors", "regular", "summary", "terminal", "torch-ext"]),
     ("saved", &["contract", "data", "executors", "export", "model", "regular", "weights"]),
