@@ -43,6 +43,3 @@ impl Config {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -27,6 +27,23 @@ fn whole(step: u64) -> [Tensor; 2] {
     [images, ids]
 }
 
+/// Returns the gradients of `loss` alone; those that wait for an update stay. (What is recomputed hands gradients to no
+/// caller of libtorch's engine, only to the weights.)
+fn gradients(loss: &Tensor, weights: &[Tensor]) -> Vec<Tensor> {
+    let waiting: Vec<Tensor> = weights.iter().map(Tensor::grad).collect();
+    weights.iter().for_each(|weight| torch_ext::clear_grad(weight).unwrap());
+    loss.backward();
+    let replaced = |(weight, waiting): (&Tensor, &Tensor)| {
+        let own = weight.grad();
+        torch_ext::clear_grad(weight).unwrap();
+        if waiting.defined() {
+            torch_ext::set_grad(weight, waiting).unwrap();
+        }
+        own
+    };
+    weights.iter().zip(&waiting).map(replaced).collect()
+}
+
 /// Returns the losses of all steps, the scores, and all variables at the end.
 fn train(
     ranks: Arc<dyn Ranks>,
@@ -62,7 +79,7 @@ fn train(
         let weight = || loss.weight(&outputs, &batch);
         if several {
             // What a reducer does: the gradients become their sums, and the optimizer sees no other.
-            let gradients = Tensor::run_backward(&[&found], &trained, false, false);
+            let gradients = gradients(&found, &trained);
             ranks.sum(&gradients).unwrap();
             let terms = trained.iter().zip(&gradients).map(|(weight, gradient)| (weight * gradient).sum(Kind::Float));
             let linear = terms.reduce(|sum, term| sum + term).unwrap();

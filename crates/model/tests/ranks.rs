@@ -1,14 +1,15 @@
 //! Tests of networks whose batch is shared among ranks, some of which have no sample.
 
-use super::*;
-use crate::{
-    Block, Common, EncoderConfig, Fused, Layers, MobileNetV2UNetConfig, Precision, ResNetUNetConfig, UNetConfig,
-    Upsampling, is_here,
-};
 use contract::Ranks;
-use std::sync::Mutex;
+use model::{
+    Block, Common, Config, EncoderConfig, Fused, Layers, MobileNetV2UNetConfig, Precision, ResNetUNetConfig,
+    UNetConfig, Upsampling, is_here,
+};
+use std::sync::{Arc, Mutex};
+use tch::nn::{ModuleT, VarStore};
 use tch::{Device, Kind, Tensor};
-use testing::{noise, together_owned};
+use testing::{noise_f64, together_owned};
+use torch_ext::Kernels;
 
 /// Every network with every part that it may have, small.
 fn networks(common: &Common) -> Vec<Config> {
@@ -33,22 +34,15 @@ fn kernels(precision: Precision) -> impl Iterator<Item = Kernels> {
     [Kernels::Libtorch, Kernels::Own, Kernels::Winograd].into_iter().filter(move |kernels| is_here(*kernels, precision))
 }
 
-/// Makes the network with weights that depend on their names only: the tests share libtorch's generator.
 fn built(config: &Config, kernels: Kernels, ranks: Option<Arc<dyn Ranks>>) -> (VarStore, Box<dyn ModuleT>) {
     let store = VarStore::new(Device::Cpu);
     let network = config.build_with(&store, 3, 2, kernels, ranks).unwrap();
-    let _no_grad = tch::no_grad_guard();
-    for (name, mut weight) in store.variables().into_iter().filter(|(_, weight)| weight.dim() == 4) {
-        let fan_in = (weight.numel() as i64 / weight.size()[0]) as f64;
-        let seed = name.bytes().map(u64::from).sum();
-        weight.copy_(&(noise(&weight.size(), seed) * (6.0 / fan_in).sqrt()));
-    }
     (store, network)
 }
 
 #[test]
 fn a_batch_without_samples_goes_through_every_network_and_back() {
-    for (precision, recompute) in [(Precision::Fp32, false), (Precision::Bf16, false), (Precision::Fp32, true)] {
+    for (precision, recompute) in [(Precision::Fp32, false), (Precision::Bf16, true)] {
         let common = Common { precision, recompute, dropout: 0.2, ..Common::default() };
         for config in networks(&common) {
             for kernels in kernels(precision) {
@@ -94,28 +88,40 @@ fn pass(store: &VarStore, network: &dyn ModuleT, x: &Tensor, ranks: Option<&dyn 
 
 #[test]
 fn ranks_compute_together_what_one_process_computes() {
-    let whole = noise(&[4, 3, 32, 32], 1);
+    // In f64: where a channel has few values, rounding grows from layer to layer.
+    let whole = noise_f64(&[4, 3, 32, 32], 1);
     for recompute in [false, true] {
         for config in networks(&Common { recompute, precision: Precision::Fp32, ..Common::default() }) {
             let kernels = Fused::Auto.kernels(Precision::Fp32);
-            let (store, network) = built(&config, kernels, None);
+            let built = |ranks| {
+                let (mut store, network) = built(&config, kernels, ranks);
+                store.double();
+                (store, network)
+            };
+            let (store, network) = built(None);
+            let weights: Vec<_> =
+                store.variables().into_iter().map(|(name, own)| (name, own.detach().copy())).collect();
             let alone = pass(&store, network.as_ref(), &whole, None);
-            let given = Mutex::new(whole.shallow_clone());
+            let given = Mutex::new((whole.shallow_clone(), weights));
             let found = together_owned(3, |ranks| {
                 let [first, own] = [[0, 3], [3, 0], [3, 1]][ranks.rank()];
-                let x = given.lock().unwrap().narrow(0, first, own).copy();
-                let (store, network) = built(&config, kernels, Some(ranks.clone()));
+                let (store, network) = built(Some(ranks.clone()));
+                let x = {
+                    let (given, _no_grad) = (given.lock().unwrap(), tch::no_grad_guard());
+                    let variables = store.variables();
+                    given.1.iter().for_each(|(name, weight)| variables[name].shallow_clone().copy_(weight));
+                    given.0.narrow(0, first, own).copy()
+                };
                 pass(&store, network.as_ref(), &x, Some(ranks.as_ref()))
             });
+            let far = |left: &Tensor, right: &Tensor| ((left - right).norm() / right.norm()).double_value(&[]);
             let outputs: Vec<&Tensor> = found.iter().map(|rank| &rank[0]).collect();
-            let far = |left: &Tensor, right: &Tensor| {
-                ((left - right).abs().max() / right.abs().max().clamp_min(1e-30)).double_value(&[])
-            };
-            assert!(far(&Tensor::cat(&outputs, 0), &alone[0]) < 1e-4, "{config:?}");
+            let off = far(&Tensor::cat(&outputs, 0), &alone[0]);
+            assert!(off < 1e-6, "{config:?}: outputs in f32 are {off:e} apart");
             for rank in &found {
-                assert!(rank[2].equal(&found[0][2]) && far(&rank[2], &alone[2]) < 1e-5, "{config:?}: statistics");
-                let off = (&rank[1] - &alone[1]).norm() / alone[1].norm();
-                assert!(off.double_value(&[]) < 1e-3, "{config:?}: gradients off by {off}");
+                assert!(rank[2].equal(&found[0][2]), "{config:?}: the same statistics on all ranks");
+                let [gradients, statistics] = [1, 2].map(|number| far(&rank[number], &alone[number]));
+                assert!(gradients < 1e-7 && statistics < 1e-9, "{config:?}: {gradients:e}, {statistics:e}");
             }
         }
     }
