@@ -38,7 +38,6 @@ const KNOWS: [(&str, &[&str]); 21] = [
     ("terminal", &[]),
     ("weights", &["contract", "regular"]),
     ("export", &["contract", "torch-ext"]),
-    ("distributed", &["contract"]),
     ("executors", &["contract", "torch-ext"]),
     ("session", &["checkpoint", "contract", "executors", "regular", "summary", "terminal", "torch-ext"]),
     ("saved", &["contract", "data", "executors", "export", "model", "regular", "weights"]),
