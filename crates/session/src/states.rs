@@ -15,7 +15,7 @@ pub const GENERATOR: &str = "generator";
 pub const RECOVERY: &str = "recovery";
 /// Number of ranks that trained, in checkpoints of more than one.
 pub const RANKS: &str = "ranks";
-/// State of the first rank's metric; those of the others are `metric.1`, `metric.2`, …
+/// State of the first rank's metric; those of the others are `metric-1`, `metric-2`, …
 const METRIC: &str = "metric";
 /// State of the optimizer, and the beginning of the names of its gradients that wait for an update.
 const OPTIMIZER: &str = "optimizer";
@@ -45,7 +45,7 @@ pub fn add_metrics(states: &mut States, training: &Training, lockstep: &Lockstep
 }
 
 fn metric_of(rank: usize) -> String {
-    if rank == 0 { METRIC.into() } else { format!("{METRIC}.{rank}") }
+    if rank == 0 { METRIC.into() } else { format!("{METRIC}-{rank}") }
 }
 
 /// Makes the states of a checkpoint those of rank `rank` of `count`. With as many ranks as saved it, each gets its own

@@ -129,7 +129,9 @@ impl Crew {
         let model = nn::linear(store.root(), 2, 1, zeros);
         let loss_fn = |outputs: &Tensor, targets: &Tensor| -> std::result::Result<Tensor, BoxError> {
             let own = outputs.squeeze_dim(1).mse_loss(targets, tch::Reduction::Mean);
-            Ok(total(ranks, &own)? / ranks.count() as f64)
+            // The mean of all ranks, with the gradient of one.
+            let mean = total(ranks, &own.detach())? / ranks.count() as f64;
+            Ok(&own - own.detach() + mean)
         };
         let points = Points { batches: *batches, poisoned: here(self.poisoned) };
         let input = Own { points, rank: ranks.rank(), unreadable: here(self.unreadable) };
@@ -219,7 +221,7 @@ fn a_signal_to_one_rank_stops_all_at_the_same_step_and_they_resume_to_the_bit() 
     let said = fs::read_to_string(crew.path().join(REQUEUE)).unwrap();
     assert_eq!(said, format!("train --run {}\n", crew.path().display()));
     let metrics =
-        ["metric", "metric.1"].map(|name| Vec::<f64>::try_from(&crew.load(5).states[name]["sums"]).unwrap()[1]);
+        ["metric", "metric-1"].map(|name| Vec::<f64>::try_from(&crew.load(5).states[name]["sums"]).unwrap()[1]);
     assert_eq!(metrics, [5.0, 10.0]);
     crew.signal = None;
     let resumed = crew.train(2);
@@ -264,7 +266,7 @@ fn the_first_ranks_clock_saves_for_all_and_once() {
     crew.run.settings.save.every_minutes = Some(1e-9);
     assert_ended(&crew.train(3), Outcome::Finished, 7);
     assert_eq!(crew.saved(), [2, 4, 6, 7]);
-    assert!(crew.load(4).states.contains_key("metric.2"));
+    assert!(crew.load(4).states.contains_key("metric-2"));
 }
 
 #[test]
@@ -314,7 +316,7 @@ fn a_failure_of_one_rank_ends_the_others_and_the_first_saves_what_was_learnt() {
         assert!(said[1 - rank].contains("another rank has left"), "{said:?}");
         assert_eq!(crew.saved(), [5]);
         let states = crew.load(5).states;
-        assert!(states["ranks"]["count"].int64_value(&[]) == 2 && !states.contains_key("metric.1"));
+        assert!(states["ranks"]["count"].int64_value(&[]) == 2 && !states.contains_key("metric-1"));
         crew.unreadable = None;
         let resumed = crew.train(2);
         assert_ended(&resumed, Outcome::Finished, 8);
@@ -334,8 +336,8 @@ fn a_run_goes_on_with_fewer_and_with_more_ranks() {
     }
     // Five steps of the weights 1, 2 and 3, and two of 1 and 2.
     let counted = |name: &str| Vec::<f64>::try_from(&crew.load(7).states[name]["sums"]).unwrap()[1];
-    assert_eq!([counted("metric"), counted("metric.1")], [5.0 * 6.0 + 2.0, 2.0 * 2.0]);
-    assert!(!crew.load(7).states.contains_key("metric.2"));
+    assert_eq!([counted("metric"), counted("metric-1")], [5.0 * 6.0 + 2.0, 2.0 * 2.0]);
+    assert!(!crew.load(7).states.contains_key("metric-2"));
     crew.run.settings.until_step = None;
     let ended = crew.train(3);
     assert_ended(&ended, Outcome::Finished, 16);
