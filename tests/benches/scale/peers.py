@@ -38,10 +38,10 @@ def main():
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     torch.manual_seed(0)
-    network = unet.UNet(width).to(memory_format=torch.channels_last)
+    network = unet.UNet(width, classes=4).to(memory_format=torch.channels_last)
     network = torch.nn.parallel.DistributedDataParallel(network) if dist.get_world_size() > 1 else network
     step = unet.training(network, "torch-best-fp32")
-    images, targets = torch.rand(batch, 3, size, size), torch.randint(3, (batch, size, size))
+    images, targets = torch.rand(batch, 3, size, size), torch.randint(4, (batch, size, size))
     for _ in range(WARM_UP):
         step(images, targets)
     dist.barrier()
