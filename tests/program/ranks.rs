@@ -138,8 +138,12 @@ fn a_signal_to_the_launcher_stops_all_ranks_with_one_checkpoint() {
     assert_eq!(end.status, Some(75), "{}", end.said);
     assert!(end.said.contains("Stopped at step ") && !end.said.contains("ERROR"), "{}", end.said);
     assert!(all.into_iter().all(has_ended) && place.path("run/requeue").exists());
-    place.app("train --run run --nproc 2 --set train.epochs=1").ok();
-    assert!(!place.path("run/requeue").exists(), "it was started again");
+    let mut again = Life::start(&place, LONG);
+    assert!(again.until(|_| !place.path("run/requeue").exists()), "{}", again.said());
+    again.send("INT");
+    let end = again.end();
+    assert_eq!(end.status, Some(75), "{}", end.said);
+    assert!(end.said.contains("Continuing from"), "{}", end.said);
 }
 
 #[test]
