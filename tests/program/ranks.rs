@@ -37,7 +37,7 @@ fn a_configuration_that_the_ranks_refuse_is_the_launchers_status() {
 }
 
 /// Asserts that the lines of two runs have the same numbers, but for rounding.
-fn assert_close(one: &[Value], other: &[Value]) {
+fn assert_close(one: &[Value], other: &[Value], tolerance: f64) {
     assert_eq!(one.len(), other.len());
     for (one, other) in one.iter().zip(other) {
         let (one, other) = (one.as_object().unwrap(), other.as_object().unwrap());
@@ -46,7 +46,7 @@ fn assert_close(one: &[Value], other: &[Value]) {
             let numbers = [value.as_f64(), other[key].as_f64()];
             let close = match numbers {
                 // A pixel at the border of two classes may fall to the other one.
-                [Some(a), Some(b)] if key.contains("loss") => (a - b).abs() <= 1e-4 * a.abs(),
+                [Some(a), Some(b)] if key.contains("loss") => (a - b).abs() <= tolerance * a.abs(),
                 [Some(a), Some(b)] => (a - b).abs() <= 2e-2 * a.abs().max(1.0),
                 _ => *value == other[key],
             };
@@ -58,14 +58,16 @@ fn assert_close(one: &[Value], other: &[Value]) {
 #[test]
 fn ranks_train_what_one_process_trains_and_the_first_alone_writes() {
     let place = Place::new();
-    let more = "--set optimizer.accumulate=2 --set model.dropout=0.2 --set loss.dice=0.5";
+    // Adam would turn rounding errors of gradients that are 0 into steps.
+    let more = "--set optimizer.rule={\"kind\":\"sgd\"} --set optimizer.accumulate=2 --set model.dropout=0.2 \
+                --set loss.dice=0.5";
     place.train(&format!("--run one {more}")).ok();
     for count in [2, 3] {
         let run = format!("run-{count}");
         let ran = place.train(&format!("--run {run} --nproc {count} {more}")).ok();
         assert_eq!(ran.stdout.matches("mean IoU").count(), 1, "one table:\n{}", ran.stdout);
         assert!(!ran.stderr.contains("[rank 1]"), "{}", ran.stderr);
-        assert_close(&place.metrics("one"), &place.metrics(&run));
+        assert_close(&place.metrics("one"), &place.metrics(&run), 1e-5);
         let names = |run: &str| {
             let mut names: Vec<_> =
                 fs::read_dir(place.path(run)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -92,7 +94,7 @@ fn a_run_that_was_stopped_goes_on_to_the_bit_and_with_any_number_of_ranks() {
     place.train("--run other --nproc 2 --until-step 4").refused(75, "Stopped at step 4");
     place.train("--run other --nproc 3 --until-step 7").refused(75, "Stopped at step 7");
     place.train("--run other").ok();
-    assert_close(&place.metrics("straight"), &place.metrics("other"));
+    assert_close(&place.metrics("straight"), &place.metrics("other"), 1e-3);
 }
 
 /// Returns the process ids of the ranks that a launcher started, in their order.

@@ -6,6 +6,9 @@ use distributed::World;
 use log::{Log, Metadata, Record};
 use std::env;
 
+/// Variable with the process id of the launcher, in the environment of the ranks that `app train --nproc` starts.
+pub const LAUNCHER: &str = "OXISEG_LAUNCHER";
+
 /// Returns the place of this process among those that train together.
 ///
 /// # Errors
@@ -29,6 +32,16 @@ pub fn local_rank() -> Result<Option<usize>> {
 /// Returns true if a launcher gave this process a rank, the only one perhaps.
 pub fn is_launched() -> bool {
     env::var_os("RANK").is_some()
+}
+
+/// Returns the command that resumes a run, but for its folder.
+pub fn command() -> String {
+    match World::from_env() {
+        Ok(world) if env::var_os(LAUNCHER).is_some() && world.is_local() => {
+            format!("app train --nproc {} --run", world.count)
+        }
+        _ => "app train --run".into(),
+    }
 }
 
 /// Logger that names the rank in each line, if it is not the first. The first rank alone shows how the training goes,

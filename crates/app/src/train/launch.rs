@@ -8,9 +8,10 @@
 mod ranks;
 
 use crate::cli::{Processes, Train};
+use crate::common::ranked::LAUNCHER;
 use crate::common::usage::usage;
 use anyhow::{Context, Result};
-use ranks::{LAUNCHER, Ranks, Told};
+use ranks::{Ranks, Told};
 use std::env;
 use std::ffi::OsString;
 use std::net::TcpListener;

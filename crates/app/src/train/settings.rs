@@ -9,6 +9,7 @@ use crate::common::files;
 use crate::common::identity;
 use crate::common::network::Network;
 use crate::common::origin;
+use crate::common::ranked;
 use crate::common::run::Run;
 use crate::common::usage::usage;
 use crate::train::parts::Parts;
@@ -49,7 +50,7 @@ pub fn settings(start: &mut Start, parts: &Parts, args: &cli::Train) -> Result<S
         show,
         about,
         until_step: args.until_step,
-        command: Some("app train --run".into()),
+        command: Some(ranked::command()),
         replay: Some("app train --replay".into()),
     })
 }

@@ -1,5 +1,6 @@
 //! Processes of a launcher: started, signalled, awaited, and none left behind.
 
+use crate::common::ranked::LAUNCHER;
 use anyhow::{Context, Result};
 use session::RESUMABLE;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -10,8 +11,6 @@ use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 use std::{env, mem};
 
-/// Variable with the process id of the launcher, in the environment of its ranks.
-pub const LAUNCHER: &str = "OXISEG_LAUNCHER";
 /// Interval at which processes and signals are looked at.
 const POLL: Duration = Duration::from_millis(50);
 /// Longest line of a rank that is shown whole.
@@ -47,13 +46,14 @@ impl Told {
     }
 }
 
-/// Ties this process to its launcher, if it is a rank of one: when the launcher dies, a rank is asked to stop, as by
-/// SIGTERM. Returns false if the launcher is gone already. Only Linux has such a tie.
+/// Ties this process to its launcher, if it is a rank of one: when the launcher dies, the rank saves and stops. Returns
+/// false if the launcher is gone already. Only Linux has such a tie.
 pub fn outlives_no_launcher() -> bool {
     #[cfg(target_os = "linux")]
     if let Some(launcher) = env::var(LAUNCHER).ok().and_then(|id| id.parse::<i32>().ok()) {
         use rustix::process::{Signal, getppid, set_parent_process_death_signal};
-        if let Err(error) = set_parent_process_death_signal(Some(Signal::TERM)) {
+        // Linux may send it for several threads of the launcher, and a second SIGTERM would end the rank at once.
+        if let Err(error) = set_parent_process_death_signal(Some(Signal::XCPU)) {
             log::debug!("This rank would outlive its launcher: {error}");
         }
         return getppid().is_some_and(|parent| parent.as_raw_nonzero().get() == launcher);
