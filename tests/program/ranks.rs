@@ -65,7 +65,7 @@ fn ranks_train_what_one_process_trains_and_the_first_alone_writes() {
     for count in [2, 3] {
         let run = format!("run-{count}");
         let ran = place.train(&format!("--run {run} --nproc {count} {more}")).ok();
-        assert_eq!(ran.stdout.matches("mean IoU").count(), 1, "one table:\n{}", ran.stdout);
+        assert_eq!(ran.stdout.matches("mean_iou").count(), 1, "one table:\n{}", ran.stdout);
         assert!(!ran.stderr.contains("[rank 1]"), "{}", ran.stderr);
         assert_close(&place.metrics("one"), &place.metrics(&run), 1e-5);
         let names = |run: &str| {
