@@ -125,10 +125,7 @@ impl Group {
 
     /// Returns the fault behind `error` if another rank is one, else `error`.
     pub(crate) fn explained(&self, error: BoxError) -> BoxError {
-        let Some(joined) = &self.joined else { return error };
-        if joined.watch.fault().is_none() && !joined.processes.as_ref().is_some_and(Processes::failed) {
-            return error;
-        }
+        let Some(joined) = self.joined.as_ref().filter(|joined| joined.has_failed()) else { return error };
         Error::Fault(joined.watch.diagnose(error.to_string())).into()
     }
 }
@@ -205,9 +202,12 @@ impl Joined {
     }
 
     fn explained(&self, error: TorchError) -> Error {
-        let said = error.to_string();
-        let signs = ["gloo", "Gloo", "NCCL", "Connection", "onnection closed", "imed out", "Socket", "socket"];
-        if signs.iter().any(|sign| said.contains(sign)) { self.watch.diagnose(said).into() } else { error.into() }
+        if self.has_failed() { self.watch.diagnose(error.to_string()).into() } else { error.into() }
+    }
+
+    /// Returns true once an operation failed because of another rank.
+    fn has_failed(&self) -> bool {
+        self.watch.fault().is_some() || self.processes.as_ref().is_some_and(Processes::failed)
     }
 
     fn gather(&self, state: &StateDict) -> Result<Vec<StateDict>, Error> {

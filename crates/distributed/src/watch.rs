@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Time that the rank with the store stays for the others after a failure, and at most after a run.
 const LINGER: Duration = Duration::from_secs(6);
 /// Time after which the store counts as lost.
-const PATIENCE: Duration = Duration::from_secs(8);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Key of the fault that all ranks report, and its value as long as there is none.
 const FAULT: &str = "fault";
 const NONE: &str = "-";
@@ -30,6 +30,8 @@ pub(crate) struct Watch {
     shared: Arc<Shared>,
     requests: Sender<Request>,
     holder: Option<usize>,
+    /// Time that a farewell may take.
+    farewell: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -112,7 +114,8 @@ pub(crate) fn meet(
     let life = Life { store, rank, count, holder, shared: of, number: 0, state: State::Here };
     let spawned = thread::Builder::new().name("oxiseg-watch".into()).spawn(move || life.run(&inbox));
     spawned.map_err(|error| Fault::of(rank, Fate::Left, format!("no thread could be started: {error}")))?;
-    Ok(Watch { shared, requests, holder })
+    let farewell = if holder == Some(rank) { LINGER + PATIENCE } else { 2 * BEAT };
+    Ok(Watch { shared, requests, holder, farewell })
 }
 
 fn wait_for_all(
@@ -202,7 +205,7 @@ impl Watch {
         let (reply, done) = channel();
         if self.requests.send(Request::Leave(reply)).is_ok() {
             // Nothing depends on it: the others will miss the signs of life.
-            let _ = done.recv_timeout(LINGER + PATIENCE);
+            let _ = done.recv_timeout(self.farewell);
         }
     }
 }

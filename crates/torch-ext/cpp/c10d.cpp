@@ -36,7 +36,28 @@ struct Store {
 struct Pending {
   Tensor tensor;
   c10::intrusive_ptr<c10d::Work> work;
+  std::shared_ptr<std::atomic<bool>> failed;
 };
+
+// Waits for an operation. What it throws is a failure of the group, not of the call.
+void await(c10d::Work& work, std::atomic<bool>& failed) {
+  try {
+    work.wait();
+  } catch (...) {
+    failed.store(true);
+    throw;
+  }
+}
+
+void check_kind(const Tensor& tensor) {
+  switch (tensor.scalar_type()) {
+    case at::kFloat: case at::kDouble: case at::kHalf: case at::kBFloat16:
+    case at::kChar: case at::kByte: case at::kInt: case at::kLong:
+      return;
+    default:
+      TORCH_CHECK(false, "tensors of kind ", tensor.scalar_type(), " cannot be summed over ranks");
+  }
+}
 
 Tensor* as_tensor(const void* bytes, size_t n) {
   auto tensor = at::empty({static_cast<int64_t>(n)}, at::kByte);
@@ -209,10 +230,12 @@ int oxiseg_group_failed(const Group* group) { return group->failed->load(); }
 int oxiseg_sum(Group* group, Tensor* const* tensors, size_t n) {
   return guarded([&] {
     at::NoGradGuard no_grad;
-    in_pieces(list(tensors, n), [&](const std::vector<Tensor>& piece) {
+    auto all = list(tensors, n);
+    for (const auto& tensor : all) check_kind(tensor);
+    in_pieces(all, [&](const std::vector<Tensor>& piece) {
       flat(piece, [&](Tensor whole) {
         std::vector<Tensor> sent{whole};
-        group->processes->allreduce(sent)->wait();
+        await(*group->processes->allreduce(sent), *group->failed);
       });
     });
   });
@@ -227,7 +250,7 @@ int oxiseg_broadcast(Group* group, Tensor* const* tensors, size_t n, int from) {
       flat(piece, [&](Tensor whole) {
         // As bytes, so that every kind can be sent.
         std::vector<Tensor> sent{whole.view(at::kByte)};
-        group->processes->broadcast(sent, options)->wait();
+        await(*group->processes->broadcast(sent, options), *group->failed);
       });
     });
   });
@@ -242,7 +265,7 @@ int oxiseg_gather(Group* group, Tensor* own, Tensor** out) {
     std::vector<std::vector<Tensor>> rows{{}};
     for (int i = 0; i < count; i++) rows[0].push_back(all.select(0, i));
     std::vector<Tensor> sent{own->contiguous()};
-    group->processes->allgather(rows, sent)->wait();
+    await(*group->processes->allgather(rows, sent), *group->failed);
     *out = new Tensor(std::move(all));
   });
 }
@@ -254,11 +277,11 @@ int oxiseg_start_max(Group* group, Tensor* tensor, Pending** out) {
     options.reduceOp = c10d::ReduceOp::MAX;
     std::vector<Tensor> sent{*tensor};
     auto work = group->processes->allreduce(sent, options);
-    *out = new Pending{*tensor, work};
+    *out = new Pending{*tensor, work, group->failed};
   });
 }
 int oxiseg_finish(Pending* pending) {
-  return guarded([&] { pending->work->wait(); });
+  return guarded([&] { await(*pending->work, *pending->failed); });
 }
 int oxiseg_is_finished(const Pending* pending) {
   int done = 0;

@@ -7,6 +7,6 @@
 
 struct Group {
   c10::intrusive_ptr<c10d::ProcessGroup> processes;
-  // Set once a reduction of gradients failed, whose error passes through libtorch's engine.
+  // Set once an operation failed, in contrast to a call that was refused.
   std::shared_ptr<std::atomic<bool>> failed = std::make_shared<std::atomic<bool>>(false);
 };

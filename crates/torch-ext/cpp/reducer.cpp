@@ -79,11 +79,15 @@ struct Reducer : c10d::Reducer {
     // Called in the backward pass, whose end is the first moment at which the parameters without gradient are known:
     // a piece that is recomputed has parameters that no search of the graph finds.
     loss.register_hook([this](const Tensor&) {
-      torch::autograd::Engine::get_default_engine().queue_callback([this] {
-        for (size_t i = 0; i < ready.size(); i++)
-          if (!ready[i]) autograd_hook(i);
-      });
+      // A call of its own: the engine may move the callback while it runs, and what it captured.
+      torch::autograd::Engine::get_default_engine().queue_callback([this] { complete(); });
     });
+  }
+
+  // Takes parameters that got no gradient for ready.
+  void complete() {
+    for (size_t i = 0; i < ready.size(); i++)
+      if (!ready[i]) autograd_hook(i);
   }
 
   // Integers, not bits: several threads set them.

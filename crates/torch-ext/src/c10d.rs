@@ -195,7 +195,8 @@ impl Processes {
         owned(|out| unsafe { ffi::oxiseg_start_max(self.0.0.as_ptr(), tensor.as_ptr(), out) }).map(Pending)
     }
 
-    /// Returns true once a [`Reducer`]'s operation failed, whose error comes out of the backward pass.
+    /// Returns true once an operation failed, also one of a [`Reducer`], whose error comes out of the backward pass. A
+    /// call that was refused before it began does not count.
     pub fn failed(&self) -> bool {
         // SAFETY: a live group.
         unsafe { ffi::oxiseg_group_failed(self.0.0.as_ptr()) != 0 }
