@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, reason = "a test that panics has failed")]
 
 use contract::{BoxError, Ranks, StateDict};
+use std::panic::resume_unwind;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 use tch::{Device, Tensor};
@@ -32,7 +33,7 @@ pub fn together_owned<T: Send>(count: usize, work: impl Fn(Arc<dyn Ranks>) -> T 
                 })
             })
             .collect();
-        threads.into_iter().map(|thread| thread.join().expect("a rank panicked")).collect()
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|said| resume_unwind(said))).collect()
     })
 }
 
@@ -120,8 +121,10 @@ impl Ranks for Thread {
         let all = self.exchange_list(tensors)?;
         let _no_grad = tch::no_grad_guard();
         for (place, tensor) in tensors.iter().enumerate() {
-            let of = |state: &StateDict| state.values().nth(place).map(copied).expect("as many tensors on each rank");
-            let sum = all.iter().map(of).reduce(|sum, other| sum + other).expect("at least one rank");
+            let mut sum = tensor.zeros_like();
+            for state in &all {
+                sum += state.values().nth(place).ok_or("another rank gave fewer tensors")?;
+            }
             tensor.shallow_clone().copy_(&sum);
         }
         Ok(())
