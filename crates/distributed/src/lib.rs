@@ -18,8 +18,8 @@
 //! # Faults
 //!
 //! A rank that dies, stops, falls behind or never starts is an error on all others, within the group's timeout. The
-//! error names it. Every rank writes a sign of life to the store each second. Once an operation fails, the ranks compare
-//! them, agree on the culprit, and leave.
+//! error names it. Every rank writes a sign of life to the store each second. Once an operation fails, the ranks
+//! compare them, agree on the culprit, and leave.
 //!
 //! # Security
 //!

@@ -248,7 +248,8 @@ pub fn gradient_order(loss: &Tensor, parameters: &[Tensor]) -> Result<Tensor, To
 }
 
 /// c10d's reducer, the engine of PyTorch's `DistributedDataParallel`: sums gradients over all processes in buckets,
-/// each as soon as it is complete, while the backward pass goes on. Its sums are not divided by the number of processes.
+/// each as soon as it is complete, while the backward pass goes on. Its sums are not divided by the number of
+/// processes.
 #[derive(Debug)]
 pub struct Reducer {
     reducer: NonNull<ffi::CReducer>,
@@ -281,8 +282,8 @@ impl Reducer {
     }
 
     /// Has the next backward pass, that of `loss`, replace the gradients by their sums over all processes, including
-    /// those that were accumulated before. A parameter that no loss reaches gets a gradient of zero. The reducer must live
-    /// until that pass is over.
+    /// those that were accumulated before. A parameter that no loss reaches gets a gradient of zero. The reducer must
+    /// live until that pass is over.
     ///
     /// # Errors
     ///
