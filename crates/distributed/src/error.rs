@@ -83,7 +83,7 @@ pub struct Culprit {
 /// Failure of an operation of all ranks because of some of them. The group is of no use from then on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// The ranks to blame, in order. Empty if all are alive and at the same point: then the network between them failed.
+    /// The ranks to blame, in order. Empty if all are alive and at the same point: the network between them failed.
     pub culprits: Vec<Culprit>,
     /// Error of the operation.
     pub cause: String,

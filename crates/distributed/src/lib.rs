@@ -10,7 +10,7 @@
 //! use contract::Ranks;
 //! use distributed::{Group, Options, World};
 //!
-//! let world = World::of(&[("RANK", "0"), ("WORLD_SIZE", "1")].map(|(k, v)| (k.into(), v.into())).into())?;
+//! let world = World::of(&[("RANK", "0"), ("WORLD_SIZE", "1")].map(|(k, v)| (k.to_string(), v.to_string())).into())?;
 //! let group = Group::join(world, &Options::default())?; // A group of one needs no network.
 //! assert_eq!((group.rank(), group.count()), (0, 1));
 //! # Ok::<(), distributed::Error>(())
@@ -18,9 +18,9 @@
 //!
 //! # Faults
 //!
-//! A rank that dies, stops, falls behind or never starts is an error on all others, within the group's timeout, and the
-//! error names it. Every rank writes a sign of life to the store each second. Once an operation fails, the ranks compare
-//! them, agree on the culprit, and leave.
+//! A rank that dies, stops, falls behind or never starts is an error on all others, within the group's timeout. The
+//! error names it. Every rank writes a sign of life to the store each second. Once an operation fails, the ranks
+//! compare them, agree on the culprit, and leave.
 //!
 //! # Security
 //!

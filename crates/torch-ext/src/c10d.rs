@@ -146,8 +146,8 @@ impl Drop for Handle {
 pub struct Processes(Arc<Handle>);
 
 impl Processes {
-    /// Meets the other processes by way of `store`. Gloo listens on `address`; tensors of GPUs go over NCCL if `nccl` is
-    /// true, else over Gloo as well.
+    /// Meets the other processes by way of `store`. Gloo listens on `address`. Tensors of GPUs go over NCCL if `nccl`
+    /// is true, else over Gloo as well.
     ///
     /// # Errors
     ///
@@ -247,8 +247,9 @@ pub fn gradient_order(loss: &Tensor, parameters: &[Tensor]) -> Result<Tensor, To
     made(|out| unsafe { ffi::oxiseg_gradient_order(loss.as_ptr(), parameters.as_ptr(), parameters.len(), out) })
 }
 
-/// c10d's reducer, the engine of PyTorch's `DistributedDataParallel`: sums gradients over all processes in buckets, each
-/// as soon as it is complete, while the backward pass goes on. Its sums are not divided by the number of processes.
+/// c10d's reducer, the engine of PyTorch's `DistributedDataParallel`: sums gradients over all processes in buckets,
+/// each as soon as it is complete, while the backward pass goes on. Its sums are not divided by the number of
+/// processes.
 #[derive(Debug)]
 pub struct Reducer {
     reducer: NonNull<ffi::CReducer>,
@@ -273,16 +274,16 @@ impl Reducer {
         let parameters = pointers(parameters);
         let [bucket, first] = [bucket, first].map(|size| i64::try_from(size).unwrap_or(i64::MAX));
         let (tensors, n) = (parameters.as_ptr(), parameters.len());
-        // SAFETY: a live group, which we keep; tensors that live through the call; the shim writes what we own, or fails.
+        // SAFETY: a live group, which we keep; tensors that live through the call; the shim writes what we own.
         let reducer = owned(|out| unsafe {
             ffi::oxiseg_reducer(group.0.0.as_ptr(), tensors, n, bucket, first, bf16.into(), out)
         })?;
         Ok(Self { reducer, _group: group.clone() })
     }
 
-    /// Has the next backward pass, that of `loss`, replace the gradients by their sums over all processes, those that
-    /// were accumulated before included. A parameter that no loss reaches gets a gradient of zero. The reducer must live
-    /// until that pass is over.
+    /// Has the next backward pass, that of `loss`, replace the gradients by their sums over all processes, including
+    /// those that were accumulated before. A parameter that no loss reaches gets a gradient of zero. The reducer must
+    /// live until that pass is over.
     ///
     /// # Errors
     ///
