@@ -190,7 +190,7 @@ impl Train {
             Device::Cpu => tch::Device::Cpu,
             Device::Auto | Device::Cuda if cuda => {
                 let count = usize::try_from(Cuda::device_count()).unwrap_or(0);
-                tch::Device::Cuda(gpu(ranked::local_rank()?, count)?)
+                tch::Device::Cuda(gpu(ranked::local_rank(), count)?)
             }
             Device::Auto | Device::Cuda => tch::Device::Cpu,
         };

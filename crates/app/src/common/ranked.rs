@@ -23,10 +23,14 @@ pub fn rank() -> usize {
     World::from_env().map_or(0, |world| world.rank)
 }
 
-/// Returns the number among the ranks of this machine; None if this process trains alone.
-pub fn local_rank() -> Result<Option<usize>> {
-    let world = world()?;
-    Ok((world.count > 1).then_some(world.local_rank))
+/// Returns the number among the ranks of this machine; None if this process works alone.
+pub fn local_rank() -> Option<usize> {
+    World::from_env().ok().filter(|world| world.count > 1).map(|world| world.local_rank)
+}
+
+/// Returns the number of ranks on this machine, this one included.
+pub fn local_count() -> usize {
+    World::from_env().map_or(1, |world| world.local_count)
 }
 
 /// Returns true if a launcher gave this process a rank, the only one perhaps.
