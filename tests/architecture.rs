@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// Each crate and those of the project that it knows, dev-dependencies aside. `app` may know all and is left out.
-const KNOWS: [(&str, &[&str]); 20] = [
+const KNOWS: [(&str, &[&str]); 21] = [
     ("regular", &[]),
     ("rpath", &[]),
     ("testing", &["contract"]),
@@ -31,6 +31,7 @@ const KNOWS: [(&str, &[&str]); 20] = [
     ("loss", &["contract", "torch-ext"]),
     ("metric", &["contract", "torch-ext"]),
     ("optim", &["contract", "torch-ext"]),
+    ("distributed", &["contract", "torch-ext"]),
     ("checkpoint", &["contract", "regular"]),
     ("summary", &["regular"]),
     ("report", &["regular", "summary"]),
@@ -51,6 +52,7 @@ const KNOWS: [(&str, &[&str]); 20] = [
             "loss",
             "metric",
             "optim",
+            "distributed",
             "checkpoint",
             "summary",
             "report",

@@ -19,6 +19,9 @@ fn main() -> Result<(), env::VarError> {
         // As libtorch is built: its headers' classes have members that only debug builds have.
         .define("NDEBUG", None)
         .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
+        .include("cpp/forward")
+        // As libtorch is built too: declares its group over Gloo.
+        .define("USE_C10D_GLOO", None)
         // In every profile: loops that are not vectorised would be slower than those that they replace.
         .opt_level(3)
         .files(
@@ -32,11 +35,14 @@ fn main() -> Result<(), env::VarError> {
                 "parallel",
                 "machine",
                 "norm_relu",
+                "sync_norm",
                 "convolution",
                 "folded",
                 "winograd",
                 "pool",
                 "recompute",
+                "c10d",
+                "reducer",
             ]
             .map(|name| format!("cpp/{name}.cpp")),
         );
@@ -46,6 +52,11 @@ fn main() -> Result<(), env::VarError> {
         println!("cargo:rerun-if-env-changed=CUDA_HOME");
         if let Some(headers) = cuda_headers(&lib) {
             build.include(headers).file("cpp/cuda_graph.cpp");
+            if let Some(headers) = nccl_headers(&lib) {
+                build.include(headers).define("USE_C10D_NCCL", None);
+            } else {
+                println!("cargo:warning=no NCCL: its headers were found neither beside libtorch nor in CUDA_HOME");
+            }
             println!("cargo:rustc-cfg=cuda_graphs");
             println!("cargo:rustc-link-lib=c10_cuda");
         } else {
@@ -65,12 +76,22 @@ fn main() -> Result<(), env::VarError> {
     Ok(())
 }
 
-/// Finds CUDA's headers, which libtorch's own refer to: in libtorch, in NVIDIA's packages beside it (as
-/// `scripts/libtorch` and pip have them), or in an installed CUDA. Those without `crt` are not complete.
+/// Finds CUDA's headers, which libtorch's own refer to. Those without `crt` are not complete.
 fn cuda_headers(lib: &Path) -> Option<PathBuf> {
+    headers(lib, &["cuda_runtime_api.h", "crt/host_defines.h"])
+}
+
+/// Finds the headers of NCCL, for groups of processes that have a GPU each.
+fn nccl_headers(lib: &Path) -> Option<PathBuf> {
+    headers(lib, &["nccl.h"])
+}
+
+/// Finds the folder that holds `files`: in libtorch, in NVIDIA's packages beside it (as `scripts/libtorch` and pip have
+/// them), or in an installed CUDA.
+fn headers(lib: &Path, files: &[&str]) -> Option<PathBuf> {
     let packages = lib.ancestors().nth(2).and_then(|beside| fs::read_dir(beside.join("nvidia")).ok());
     let packages = packages.into_iter().flatten().flatten().map(|package| package.path().join("include"));
     let installed = env::var_os("CUDA_HOME").map_or_else(|| "/usr/local/cuda".into(), PathBuf::from);
     let mut places = [lib.with_file_name("include")].into_iter().chain(packages).chain([installed.join("include")]);
-    places.find(|place| ["cuda_runtime_api.h", "crt/host_defines.h"].iter().all(|file| place.join(file).is_file()))
+    places.find(|place| files.iter().all(|file| place.join(file).is_file()))
 }

@@ -5,8 +5,8 @@ use crate::operators::{copied, detached, loss_of, measure, model_failed};
 use crate::protect::{Kept, Protection};
 use crate::{Error, Place};
 use contract::{
-    Batch, BoxError, Capture, CaptureError, KEPT_STEPS, Loss, Metric, Model, Optimizer, Stage, StateDict, TorchError,
-    Update,
+    Batch, BoxError, Capture, CaptureError, KEPT_STEPS, Loss, Metric, Model, Optimizer, Share, Stage, StateDict,
+    TorchError, Update,
 };
 use std::iter::once;
 use tch::{Device, Kind, Tensor};
@@ -40,8 +40,8 @@ pub(crate) struct Captured<'c> {
     unsaid: Vec<String>,
 }
 
-/// Everything of a batch that operators depend on: its tensors, but for their values.
-type Form = Vec<(String, Vec<i64>, Vec<i64>, Kind, Device)>;
+/// Everything of a batch that operators depend on: its tensors, but for their values, and its share.
+type Form = (Option<Share>, Vec<(String, Vec<i64>, Vec<i64>, Kind, Device)>);
 
 /// Tensors that keep their place.
 struct Fixed {
@@ -99,7 +99,7 @@ impl<'c> Captured<'c> {
             none => none.insert(Fixed::like(batch, metric, protection).map_err(of_model)?),
         };
         fixed.keep(metric, protection).map_err(|error| of_metric(error.into()))?;
-        fixed.take_in(batch, form.len()).map_err(of_model)?;
+        fixed.take_in(batch, form.1.len()).map_err(of_model)?;
         call(|| optimizer.prepare()).map_err(of_optimizer)?;
 
         let mut failed = None;
@@ -185,7 +185,7 @@ impl<'c> Captured<'c> {
             }
             None => self.form = Some(form),
             Some(captured) if *captured != form => {
-                let size = captured.first().map(|(_, size, ..)| size.clone()).unwrap_or_default();
+                let size = captured.1.first().map(|(_, size, ..)| size.clone()).unwrap_or_default();
                 self.say(format!(
                     "Steps are captured for inputs {size:?}; batches of another form are trained on operator by \
                      operator"
@@ -212,12 +212,13 @@ fn form_of(batch: &Batch) -> Form {
     let form = |(name, tensor): (&str, &Tensor)| {
         (name.to_owned(), tensor.size(), tensor.stride(), tensor.kind(), tensor.device())
     };
-    tensors(batch).map(form).collect()
+    (batch.share, tensors(batch).map(form).collect())
 }
 
 impl Fixed {
     fn like(batch: &Batch, metric: &dyn Metric, protection: &Protection) -> Result<Self, TorchError> {
         let mut own = Batch::new(batch.inputs.f_empty_like()?, batch.targets.f_empty_like()?, Vec::new());
+        own.share = batch.share;
         for (name, tensor) in &batch.extra {
             own.extra.insert(name.clone(), tensor.f_empty_like()?);
         }

@@ -189,7 +189,7 @@ impl Training<'_, '_> {
         let (loss, update) = self.trainer.step(&batch, &place)?;
         self.progress.batch += 1;
         self.progress.step += 1;
-        self.progress.samples += batch.names.len() as u64;
+        self.progress.samples += batch.samples() as u64;
         Ok(Event::step(self.progress, loss, update, batch.names))
     }
 

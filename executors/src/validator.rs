@@ -32,8 +32,9 @@ impl<'a> Validator<'a> {
         Self { epochs: Some(epochs), ..self }
     }
 
-    /// Returns the scores over the whole input. `watch` receives the number of samples after each batch and may stop
-    /// the validation. The result is then `None`, because scores of a part could be mistaken for those of the whole.
+    /// Returns the scores over the whole input. `watch` receives the number of samples after each batch, those of all
+    /// ranks, and may stop the validation. The result is then `None`, because scores of a part could be mistaken for
+    /// those of the whole.
     pub fn test(&mut self, mut watch: impl FnMut(usize) -> ControlFlow<()>) -> Result<Option<Scores>, Error> {
         let pass = Pass::Validation { epochs: self.epochs };
         self.metric.reset();
@@ -43,7 +44,7 @@ impl<'a> Validator<'a> {
             let (loss, outputs) = self.step(&batch, &place)?;
             let measured = call(|| self.metric.update(&loss, &outputs, &batch));
             measured.map_err(|source| Error::Metric { place, source })?;
-            if watch(batch.names.len()).is_break() {
+            if watch(batch.samples()).is_break() {
                 return Ok(None);
             }
         }

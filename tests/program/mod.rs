@@ -1,5 +1,7 @@
 //! The program from outside: its commands, its files, its exit status.
 
+mod bench_scale;
+mod cluster;
 mod data;
 mod exact;
 mod export;
@@ -19,6 +21,7 @@ mod pets;
 mod photographs;
 mod predict;
 mod preempt;
+mod ranks;
 mod refusals;
 mod replay;
 mod runs;

@@ -75,9 +75,33 @@ pub struct Train {
     /// and stop
     #[arg(long)]
     pub tui: bool,
+    /// Start N processes that train together, or one per GPU (auto), and forward signals to them
+    #[arg(long, value_name = "N|auto", value_parser = processes)]
+    pub nproc: Option<Processes>,
     /// Do not train: rerun a rejected batch and show which values are not finite
-    #[arg(long, value_name = "RUN/rejected/STEP", conflicts_with_all = ["config", "run", "resume", "allow", "until_step", "tui"])]
+    #[arg(
+        long, value_name = "RUN/rejected/STEP",
+        conflicts_with_all = ["config", "run", "resume", "allow", "until_step", "tui", "nproc"]
+    )]
     pub replay: Option<PathBuf>,
+}
+
+/// Number of processes that `--nproc` starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Processes {
+    /// One for each GPU.
+    PerGpu,
+    /// This many.
+    Count(usize),
+}
+
+/// Parses `--nproc`.
+fn processes(text: &str) -> Result<Processes, &'static str> {
+    match (text, text.parse()) {
+        ("auto", _) => Ok(Processes::PerGpu),
+        (_, Ok(count @ 1..=1024)) => Ok(Processes::Count(count)),
+        _ => Err("say auto, or a number from 1 to 1024"),
+    }
 }
 
 /// `app model`

@@ -18,18 +18,25 @@ mod verify_resume;
 use anstream::{AutoStream, ColorChoice};
 use clap::Parser;
 use cli::{Cli, Command};
+use common::ranked::{self, Ranked};
 use common::usage::{Usage, in_words};
 use common::{bounds, config};
 use env_logger::{Target, WriteStyle};
-use session::Signals;
+use session::{RESUMABLE, Signals};
 use std::env;
 use std::io::stderr;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::{self, ExitCode};
 
 fn main() -> ExitCode {
-    // Before anything that takes time, so that a training can be stopped in order while it starts.
-    let signals = (env::args_os().nth(1).as_deref() == Some("train".as_ref())).then(Signals::listen);
+    // Before anything that takes time, so that a training can be stopped in order while it starts. A launcher of ranks
+    // listens by itself.
+    let trains = env::args_os().nth(1).as_deref() == Some("train".as_ref());
+    let launches = env::args_os().any(|argument| argument.to_string_lossy().starts_with("--nproc"));
+    let signals = (trains && !launches).then(Signals::listen);
+    if !train::outlives_no_launcher() {
+        return ExitCode::from(RESUMABLE);
+    }
     let command = command();
     start_log();
     // A model's panic becomes an error of its loop; the location in the source is for debugging.
@@ -63,7 +70,8 @@ fn command() -> Command {
 
 /// Starts logging to stderr, at the levels that RUST_LOG asks for.
 fn start_log() {
-    let environment = env_logger::Env::default().default_filter_or("info");
+    let rank = ranked::rank();
+    let environment = env_logger::Env::default().default_filter_or(ranked::default_level(rank));
     let mut builder = env_logger::Builder::from_env(environment);
     builder.format_target(false).target(Target::Pipe(Box::new(terminal::Stderr)));
     // The logger cannot know whether its pipe ends at a terminal.
@@ -74,7 +82,7 @@ fn start_log() {
     let logger = builder.build();
     let level = logger.filter();
     // Fails only if there is a logger already.
-    if log::set_boxed_logger(Box::new(bounds::Bounded(terminal::Lines(logger)))).is_ok() {
+    if log::set_boxed_logger(Box::new(bounds::Bounded(terminal::Lines(Ranked { logger, rank })))).is_ok() {
         log::set_max_level(level);
     }
 }
@@ -82,7 +90,10 @@ fn start_log() {
 fn run(command: &Command, signals: Option<Result<Signals, session::Error>>) -> anyhow::Result<ExitCode> {
     session::outlive_limits()?;
     match command {
-        Command::Train(args) => return train::run(args, &signals.unwrap_or_else(Signals::listen)?),
+        Command::Train(args) => match args.nproc {
+            Some(processes) => return train::launch(args, processes),
+            None => return train::run(args, &signals.unwrap_or_else(Signals::listen)?),
+        },
         Command::VerifyResume(args) => return verify_resume::run(args),
         Command::Validate(args) => validate::run(args)?,
         Command::Predict(args) => predict::run(args)?,

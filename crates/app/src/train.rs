@@ -3,6 +3,8 @@
 
 mod capture;
 mod complete;
+mod group;
+mod launch;
 mod parts;
 mod pictures;
 mod replay;
@@ -15,21 +17,32 @@ use crate::common::closer::{Best, Closer};
 use crate::common::{output, snapshot};
 use anyhow::Result;
 use capture::{capture, captured};
-use contract::Plain;
+use contract::{Model, Plain, Ranks};
+use data::Loader;
+use distributed::Group;
 use executors::{Trainer, Validator};
 use session::{Outcome, RESUMABLE, Reached, Session, Signals};
 use settings::{check_best, keep, settings};
-use start::{Start, start};
+use start::Start;
 use std::process::ExitCode;
+use std::sync::Arc;
+
+pub use launch::{outlives_no_launcher, run as launch};
 
 /// `app train`, which listens to `signals` since the program began.
 pub fn run(args: &cli::Train, signals: &Signals) -> Result<ExitCode> {
     if let Some(rejected) = &args.replay {
         return replay::run(rejected, &args.set);
     }
-    let mut start = start(args)?;
+    let group = group::join(args)?;
+    let group = group.as_ref();
+    let mut start = group::start(group, args)?;
+    let writes = group.is_none_or(|group| group.rank() == 0);
     let (from, epochs) = (start.progress(), start.config.train.epochs);
     if from.epoch >= epochs {
+        if !writes {
+            return Ok(ExitCode::SUCCESS);
+        }
         start.say_finished(&args.allow)?;
         return complete(&start, None);
     }
@@ -39,17 +52,18 @@ pub fn run(args: &cli::Train, signals: &Signals) -> Result<ExitCode> {
         log::info!("{folder} is at step {at} already: --until-step {step} leaves nothing to do");
         return Ok(ExitCode::from(RESUMABLE));
     }
-    let (ended, validation_input, doubts) = {
-        // All else of it is gone before the network is read again.
-        let mut parts = Parts::build(&start.config, start.opened.checkpoint())?;
-        let ended = train(&mut start, &mut parts, signals, args)?;
-        (ended, parts.validation_input, parts.doubts)
+    let trained = Parts::build(&start.config, start.opened.checkpoint(), group)
+        .and_then(|parts| train(&mut start, parts, signals, args, group));
+    // All else of it is gone before the network is read again.
+    let ended = match trained {
+        Ok(ended) => ended,
+        Err(error) => return group::ended_by_others(group, error),
     };
-    let Some(table) = ended.table else { return Ok(ended.status) };
+    let Some(table) = ended.table.filter(|_| writes) else { return Ok(ended.status) };
     // The run is done, and what else belongs to it is made, whether or not anybody can read this.
     output::show(&table);
-    doubts.iter().for_each(|doubt| log::warn!("{doubt}"));
-    complete(&start, Some((ended.best.as_ref(), &validation_input)))
+    ended.doubts.iter().for_each(|doubt| log::warn!("{doubt}"));
+    complete(&start, Some((ended.best.as_ref(), &ended.validation_input)))
 }
 
 /// Result of a training.
@@ -60,62 +74,103 @@ pub struct Ended {
     pub table: Option<String>,
     /// The look at the best network of this call, if one was requested.
     pub best: Option<Best>,
+    /// Validation data.
+    pub validation_input: Loader,
+    /// Warnings that scores mean little.
+    pub doubts: Vec<String>,
 }
 
-/// Trains to the end, or until it is asked to stop: then the status says that it can be resumed.
-pub fn train(start: &mut Start, parts: &mut Parts, signals: &Signals, args: &cli::Train) -> Result<Ended> {
-    let settings = settings(start, parts, args)?;
+/// Trains to the end, or until it is asked to stop: then the status says that it can be resumed. The ranks of a `group`
+/// do so together.
+pub fn train(
+    start: &mut Start,
+    parts: Parts,
+    signals: &Signals,
+    args: &cli::Train,
+    group: Option<&Arc<Group>>,
+) -> Result<Ended> {
+    let settings = settings(start, &parts, args)?;
     let Parts { network, input, validation_input, loss_fn, optimizer, gradients, metric, .. } = parts;
-    let Parts { validation_metric, skipped, .. } = parts;
-    let (model, epochs) = (&Plain(network.model.as_ref()), start.config.train.epochs);
+    let (mut validation_metric, skipped, doubts) = (parts.validation_metric, parts.skipped, parts.doubts);
+    let epochs = start.config.train.epochs;
+    let plain = Plain(network.model.as_ref());
+    // Each is its own for a process that trains alone.
+    let distributed = group::model(group, &plain, &network.store)?;
+    let model = distributed.as_ref().map_or(&plain as &dyn Model, |model| model);
+    let loss_fn = group::loss(group, loss_fn);
+    let mut optimizer = group::optimizer(group, optimizer, &network.store, &start.config.distributed);
+    let mut metric = group::metric(group, metric);
+    let loss_fn = loss_fn.as_ref();
     let mut capture = capture(&start.config.train, network.device);
-    let trainer = Trainer::new(model, input.as_ref(), loss_fn, optimizer, metric, epochs);
+    let trainer = Trainer::new(model, input.as_ref(), loss_fn, optimizer.as_mut(), metric.as_mut(), epochs);
     let mut trainer = captured(trainer.protect(snapshot::MODEL, &network.store), &mut capture);
     let samples = settings.show.samples;
-    let (mut session, mut training) = Session::begin(&mut start.opened, settings, signals, &mut trainer)?;
+    let (mut session, mut training) = match group {
+        Some(group) => Session::begin_across(group.as_ref(), &mut start.opened, settings, signals, &mut trainer)?,
+        None => Session::begin(&mut start.opened, settings, signals, &mut trainer)?,
+    };
     let Start { run, config, .. } = &*start;
-    let mut pictures = Pictures::new(config, network, validation_input, gradients);
-    keep(&mut session, run, config, network, &pictures)?;
+    let mut pictures = Pictures::new(config, &network, &validation_input, &gradients);
+    keep(&mut session, run, config, &network, &pictures)?;
     log::info!("Training on {} samples, validating on {}, into {}", samples[0], samples[1], run.folder.display());
 
-    loop {
-        pictures.ask(&session, &training);
-        let Some(reached) = session.next(&mut training)? else { break };
-        match reached {
-            Reached::Epoch { progress, scores, .. } => {
-                log::debug!("Training acc over epoch: {:.4}", output::score(&scores, "accuracy"));
-                let mut look = session.with(&mut training, |session| Ok(pictures.look(session)?))?;
-                let mut metric = Closer { scores: validation_metric, look: look.as_mut() };
-                let mut validator = Validator::new(model, validation_input, loss_fn, &mut metric).after(progress.epoch);
-                if session.validate(&mut training, |watch| validator.test(watch))?.is_some() {
-                    session.with(&mut training, |session| {
-                        let confusion = validation_metric.confusion()?;
-                        Ok(pictures.validated(session, progress, confusion, look)?)
-                    })?;
+    let trained = (|| -> Result<Outcome> {
+        loop {
+            pictures.ask(&session, &training);
+            let Some(reached) = session.next(&mut training)? else { break };
+            match reached {
+                Reached::Epoch { progress, scores, .. } => {
+                    log::debug!("Training acc over epoch: {:.4}", output::score(&scores, "accuracy"));
+                    let mut look = session.with(&mut training, |session| Ok(pictures.look(session)?))?;
+                    let closer = Closer { scores: &mut validation_metric, look: look.as_mut() };
+                    let mut metric = group::metric(group, closer);
+                    let mut validator = Validator::new(model, &validation_input, loss_fn, metric.as_mut());
+                    validator = validator.after(progress.epoch);
+                    let measured = session.validate(&mut training, |watch| validator.test(watch))?;
+                    drop(metric);
+                    if measured.is_some() {
+                        session.with(&mut training, |session| {
+                            let confusion = group::confusion(group, &validation_metric, &network)?;
+                            Ok(pictures.validated(session, progress, confusion, look)?)
+                        })?;
+                    }
+                    skipped.iter().for_each(|skipped| output::skipped(&skipped.fresh()));
+                    if let Some(group) = group {
+                        session.with(&mut training, |_| {
+                            skipped.iter().try_for_each(|skipped| skipped.gather(group.as_ref()))
+                        })?;
+                    }
+                    session.epoch(&mut training, &scores)?;
                 }
-                skipped.iter().for_each(|skipped| output::skipped(&skipped.fresh()));
-                session.epoch(&mut training, &scores)?;
+                _ if session.is_asked_to_validate() => {
+                    let mut metric = group::metric(group, Closer { scores: &mut validation_metric, look: None });
+                    let mut validator = Validator::new(model, &validation_input, loss_fn, metric.as_mut());
+                    session.validate(&mut training, |watch| validator.test(watch))?;
+                }
+                _ => {}
             }
-            _ if session.is_asked_to_validate() => {
-                let mut validator = Validator::new(model, validation_input, loss_fn, validation_metric);
-                session.validate(&mut training, |watch| validator.test(watch))?;
+            if session.settle(&mut training)?.is_break() {
+                break;
             }
-            _ => {}
         }
-        if session.settle(&mut training)?.is_break() {
-            break;
-        }
+        Ok(session.finish(&mut training)?)
+    })();
+    if trained.is_err() && group::will_pass(group) {
+        session.requeue();
     }
-
-    let outcome = session.finish(&mut training)?;
-    if outcome == Outcome::Stopped {
+    let outcome = trained?;
+    let (mut status, mut table) = (ExitCode::from(RESUMABLE), None);
+    if outcome == Outcome::Finished {
+        if session.writes() {
+            skipped.iter().for_each(|skipped| output::all_skipped(&skipped.all()));
+        }
+        (status, table) = (ExitCode::SUCCESS, Some(output::table(session.validation(), &network.classes)));
+    } else if session.writes() {
         // Whoever resumes the run reads it.
         run.keep_if_missing(config)?;
-        return Ok(Ended { status: ExitCode::from(RESUMABLE), table: None, best: None });
     }
-    skipped.iter().for_each(|skipped| output::all_skipped(&skipped.all()));
-    let table = output::table(session.validation(), &network.classes);
-    Ok(Ended { status: ExitCode::SUCCESS, table: Some(table), best: pictures.best })
+    let best = pictures.best.filter(|_| table.is_some());
+    Ok(Ended { status, table, best, validation_input, doubts })
 }
 
 #[cfg(test)]

@@ -1,10 +1,20 @@
 //! Batches and what a network makes of them.
 
-use crate::{BoxError, Share, StateDict, TorchError};
+use crate::{BoxError, StateDict, TorchError};
 use tch::Tensor;
 
 /// Class id of a pixel that counts in no loss and no metric (the convention of Cityscapes and torchvision).
 pub const IGNORE_INDEX: i64 = 255;
+
+/// Part of a batch that one rank works on: the batch of all ranks holds `of` samples, and this one has those from
+/// `first` on. A sample that a rank must leave out keeps its place: `of` counts it on every rank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// Number of samples before this rank's.
+    pub first: usize,
+    /// Number of samples of all ranks.
+    pub of: usize,
+}
 
 /// Samples that go through the network together, on the model's device.
 #[derive(Debug)]
@@ -27,6 +37,11 @@ impl Batch {
     /// Makes a batch without extra tensors.
     pub fn new(inputs: Tensor, targets: Tensor, names: Vec<String>) -> Self {
         Self { inputs, targets, names, extra: StateDict::new(), share: None }
+    }
+
+    /// Returns the number of samples that this batch counts as: those of all ranks.
+    pub fn samples(&self) -> usize {
+        self.share.map_or(self.names.len(), |share| share.of)
     }
 }
 

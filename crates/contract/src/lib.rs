@@ -39,6 +39,7 @@
 //! It runs no loop and does no work of its own, beyond loading a [`StateDict`] whole or not at all ([`load`]). It does
 //! no input or output.
 
+mod across;
 mod batch;
 mod capture;
 mod error;
@@ -47,10 +48,11 @@ mod ranks;
 mod roles;
 mod state;
 
-pub use batch::{Batch, Batches, IGNORE_INDEX, Outputs};
+pub use across::{mean_across, total};
+pub use batch::{Batch, Batches, IGNORE_INDEX, Outputs, Share};
 pub use capture::{Capture, CaptureError, Stage, Step};
 pub use error::{BoxError, Invalid, OUT_OF_MEMORY, TorchError, caught, listed};
 pub use event::{Event, KEPT_STEPS, Progress, Scores, Update};
-pub use ranks::{Alone, Ranks, Share, mean_across, total};
+pub use ranks::{Alone, Ranks};
 pub use roles::{Average, Input, Loss, Metric, Model, Optimizer, Plain, Replayable};
 pub use state::{StateDict, StateError, Stateful, load, parameters};

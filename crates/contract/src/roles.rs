@@ -122,6 +122,12 @@ pub trait Optimizer: Stateful {
     /// Applies gradients that are still accumulated, so that the last batches of an epoch are not lost.
     fn flush(&mut self) -> Result<Option<Update>, BoxError>;
 
+    /// Returns true if the next call of [`minimize`](Self::minimize) makes an update, false if it only accumulates
+    /// gradients. The provided method returns true: an optimizer that accumulates implements it.
+    fn updates_next(&self) -> bool {
+        true
+    }
+
     /// Returns true if the last call, which failed, left parameters and state unchanged. Returns false also if this is
     /// unknown: then neither is saved.
     fn is_unchanged(&self) -> bool {

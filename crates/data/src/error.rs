@@ -243,8 +243,8 @@ pub enum Error {
     },
     /// A cache in memory would exceed the available memory.
     #[error(
-        "a cache in memory needs {:.1} GB for {samples} samples, but {:.1} GB are available: take \"disk\" or \"none\" \
-         as data.loader.cache", *needed as f64 / 1e9, *available as f64 / 1e9
+        "a cache in memory needs {:.1} GB for {samples} samples{}, but {:.1} GB are available: take \"disk\" or \
+         \"none\" as data.loader.cache", *needed as f64 / 1e9, in_each(*processes), *available as f64 / 1e9
     )]
     Memory {
         /// Size of all samples, in bytes.
@@ -253,6 +253,8 @@ pub enum Error {
         available: u64,
         /// Number of samples.
         samples: u64,
+        /// Number of processes on this machine that each keep all samples.
+        processes: u64,
     },
     /// A cache would exceed the free disk space.
     #[error(
@@ -315,6 +317,11 @@ impl Error {
     pub fn of_sample(name: impl Into<String>, source: impl Into<BoxError>) -> Self {
         Self::Sample { name: name.into(), source: source.into() }
     }
+}
+
+/// Says which processes need memory, if there are several.
+fn in_each(processes: u64) -> String {
+    if processes > 1 { format!(" in each of {processes} processes") } else { String::new() }
 }
 
 /// Maximum number of groups that a message names.

@@ -5,7 +5,7 @@
 //!
 //! **Invariant:** nothing here depends on history. Order and augmentation are a function of (seed, epoch, index) alone,
 //! so there is no loader state to save, any number of worker threads gives the same batches, and an interrupted epoch
-//! resumes by seeking.
+//! resumes by seeking. Several ranks load contiguous shares of the same batches: [`Loader::of_rank`].
 //!
 //! Sizes are `[height, width]` in pixels everywhere. Images are `H×W×3` or `H×W` bytes, row by row. Targets are `H×W`
 //! class ids, one byte each, or `C×H×W` numbers of 32 bits: see [`Targets`].

@@ -42,7 +42,7 @@ fn loader(root: &Path, loader: Value, without: &[&str]) -> Loader {
     transforms.retain(|transform| without.iter().all(|kind| transform["kind"] != *kind));
     let config: Config = serde_json::from_value(config).unwrap();
     let silent: Tell = Arc::new(|_| ());
-    let dataset = config.open_cached(Split::Train, &silent).unwrap();
+    let dataset = config.open_cached(Split::Train, 1, &silent).unwrap();
     let pipeline = config.pipeline(Split::Train);
     Loader::new(dataset, pipeline, config.loader(), Order::Shuffled, 0, Device::Cpu).unwrap()
 }

@@ -1,7 +1,7 @@
 //! The `loss` section of a configuration: a weighted sum of the losses.
 
 use crate::{CrossEntropy, Dice};
-use contract::{Batch, BoxError, Invalid, Loss, Outputs, TorchError};
+use contract::{Batch, BoxError, Invalid, Loss, Outputs, Ranks, TorchError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
@@ -75,11 +75,11 @@ pub struct Sum {
     pub terms: Vec<(f64, Box<dyn Loss>)>,
 }
 
-impl Loss for Sum {
-    fn loss(&self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
+impl Sum {
+    fn of(&self, each: impl Fn(&dyn Loss) -> Result<Tensor, BoxError>) -> Result<Tensor, BoxError> {
         let mut sum: Option<Tensor> = None;
         for (share, term) in &self.terms {
-            let loss = term.loss(outputs, batch)? * *share;
+            let loss = each(term.as_ref())? * *share;
             sum = Some(match sum {
                 None => loss,
                 Some(sum) => sum.f_add(&loss).map_err(TorchError::from)?,
@@ -87,10 +87,20 @@ impl Loss for Sum {
         }
         sum.ok_or_else(|| NO_LOSSES.into())
     }
+}
+
+impl Loss for Sum {
+    fn loss(&self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
+        self.of(|term| term.loss(outputs, batch))
+    }
 
     fn weight(&self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
         let (_, first) = self.terms.first().ok_or(NO_LOSSES)?;
         first.weight(outputs, batch)
+    }
+
+    fn across(&self, ranks: &dyn Ranks, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
+        self.of(|term| term.across(ranks, outputs, batch))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sparse categorical cross entropy from logits.
 
-use contract::{Batch, BoxError, IGNORE_INDEX, Loss, Outputs, TorchError};
+use contract::{Batch, BoxError, IGNORE_INDEX, Loss, Outputs, Ranks, TorchError, mean_across};
 use tch::{Kind, Reduction, TchError, Tensor};
 
 /// Mean over valid pixels of `-log softmax(outputs)[target]`.
@@ -67,6 +67,10 @@ impl Loss for CrossEntropy {
     /// Returns the sum of the class weights of all valid pixels, or their number without class weights.
     fn weight(&self, _: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
         self.f_weight(&batch.targets).map_err(|error| TorchError::from(error).into())
+    }
+
+    fn across(&self, ranks: &dyn Ranks, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
+        mean_across(self, ranks, outputs, batch)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Soft Dice loss from logits.
 
 use crate::cross_entropy::valid;
-use contract::{Batch, BoxError, IGNORE_INDEX, Loss, Outputs, TorchError};
+use contract::{Batch, BoxError, IGNORE_INDEX, Loss, Outputs, Ranks, TorchError, total};
 use tch::{Kind, TchError, Tensor};
 
 /// One minus the mean soft Dice coefficient of the classes in the batch's targets.
@@ -16,7 +16,8 @@ pub struct Dice {
 }
 
 impl Dice {
-    fn f_loss(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor, TchError> {
+    /// Returns the sums of `p * t`, `p` and `t` over the valid pixels, each `[K]`.
+    fn f_terms(outputs: &Tensor, targets: &Tensor) -> Result<[Tensor; 3], TchError> {
         let classes = outputs.size().get(1).copied().unwrap_or_default();
         let mask = targets.f_ne(IGNORE_INDEX)?.f_unsqueeze(1)?;
         // Compared rather than made with one_hot, which reads the largest id from the device first. An ignored pixel is
@@ -27,8 +28,10 @@ impl Dice {
 
         let over_pixels = |x: Tensor| x.f_sum_dim_intlist([0i64, 2, 3].as_slice(), false, Kind::Float);
         let hits = over_pixels(probabilities.f_mul(&one_hot)?)?;
-        let predicted = over_pixels(probabilities)?;
-        let real = over_pixels(one_hot)?;
+        Ok([hits, over_pixels(probabilities)?, over_pixels(one_hot)?])
+    }
+
+    fn f_loss(&self, [hits, predicted, real]: [Tensor; 3]) -> Result<Tensor, TchError> {
         // Without smoothing, an absent class is 0 / 0.
         let pixels = (predicted + &real + self.smooth).f_clamp_min(f64::from(f32::MIN_POSITIVE))?;
         let dice = (hits * 2.0 + self.smooth) / pixels;
@@ -40,7 +43,8 @@ impl Dice {
 
 impl Loss for Dice {
     fn loss(&self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
-        self.f_loss(&outputs.prediction, &batch.targets).map_err(|error| TorchError::from(error).into())
+        let loss = Self::f_terms(&outputs.prediction, &batch.targets).and_then(|terms| self.f_loss(terms));
+        loss.map_err(|error| TorchError::from(error).into())
     }
 
     /// Returns the number of valid pixels. The loss is a ratio of sums, not a mean over pixels, so batches that make
@@ -48,5 +52,13 @@ impl Loss for Dice {
     /// pixels, as in the metric's mean loss, and not at all without any.
     fn weight(&self, _: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
         valid(&batch.targets).map_err(|error| TorchError::from(error).into())
+    }
+
+    fn across(&self, ranks: &dyn Ranks, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
+        let own = Self::f_terms(&outputs.prediction, &batch.targets).and_then(|terms| Tensor::f_stack(&terms, 0));
+        let all = total(ranks, &own.map_err(TorchError::from)?)?;
+        let term = |number: i64| all.f_select(0, number);
+        let loss = (|| self.f_loss([term(0)?, term(1)?, term(2)?]))();
+        loss.map_err(|error| TorchError::from(error).into())
     }
 }

@@ -19,6 +19,8 @@
 //! is no loss for classes that overlap, for probabilities or for regression. A closure of two tensors is a
 //! [`contract::Loss`] too.
 
+#[cfg(test)]
+mod across;
 mod config;
 mod cross_entropy;
 mod dice;

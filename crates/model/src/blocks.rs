@@ -116,10 +116,28 @@ pub(crate) fn norm_relu(x_nchw: Tensor, norm: &nn::BatchNorm, relu: Relu, train:
     y.unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// In training, sets whole channels to zero with this probability and scales the others up accordingly (Tompson et al.,
-/// 2015).
+/// Applies BatchNorm.
+///
+/// # Panics
+///
+/// Panics if libtorch reports an error, as every tch module does.
+fn normed(x_nchw: &Tensor, norm: &nn::BatchNorm, train: bool) -> Tensor {
+    match parts(norm) {
+        Some(norm) => ext::batch_norm(x_nchw, norm, train).unwrap_or_else(|error| panic!("{error}")),
+        None => x_nchw.apply_t(norm, train),
+    }
+}
+
+/// Applies [`ext::dropout`] in training.
+///
+/// # Panics
+///
+/// Panics if libtorch reports an error, as every tch module does.
 pub(crate) fn dropout(x_nchw: Tensor, probability: f64, train: bool) -> Tensor {
-    if train && probability > 0.0 { x_nchw.feature_dropout(probability, train) } else { x_nchw }
+    if !train || probability <= 0.0 {
+        return x_nchw;
+    }
+    ext::dropout(&x_nchw, probability).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Pads `x_nchw` at the right and the bottom to a multiple of `multiple` by repeating the border, runs `network` on it,
@@ -198,7 +216,7 @@ pub(crate) fn twice(x_nchw: &Tensor, [first, second]: [&ConvNorm; 2], train: boo
 
 /// Like [`twice`], but adds `beside` before the last ReLU.
 pub(crate) fn twice_beside(x_nchw: &Tensor, [first, second]: [&ConvNorm; 2], beside: &Tensor, train: bool) -> Tensor {
-    (chained(x_nchw, [first, second], Relu::Plain, train).apply_t(&second.norm, train) + beside).relu_()
+    (normed(&chained(x_nchw, [first, second], Relu::Plain, train), &second.norm, train) + beside).relu_()
 }
 
 impl Buffers for ConvNorm {
@@ -209,6 +227,6 @@ impl Buffers for ConvNorm {
 
 impl ModuleT for ConvNorm {
     fn forward_t(&self, x_nchw: &Tensor, train: bool) -> Tensor {
-        self.folded(x_nchw, None, train).unwrap_or_else(|| x_nchw.apply(&self.conv).apply_t(&self.norm, train))
+        self.folded(x_nchw, None, train).unwrap_or_else(|| normed(&x_nchw.apply(&self.conv), &self.norm, train))
     }
 }

@@ -1,7 +1,8 @@
 //! Building of a network from its configuration.
 
 use crate::{Common, Config, MobileNetV2UNet, Precise, ResNetUNet, UNet};
-use contract::{TorchError, caught};
+use contract::{Ranks, TorchError, caught};
+use std::sync::Arc;
 use tch::nn::{ModuleT, Path, VarStore};
 use torch_ext::Kernels;
 
@@ -11,16 +12,18 @@ impl Config {
     /// processor.
     pub fn build(&self, store: &VarStore, channels: i64, classes: i64) -> Result<Box<dyn ModuleT>, TorchError> {
         let Common { precision, fused, .. } = *self.common();
-        self.build_with(store, channels, classes, fused.kernels(precision))
+        self.build_with(store, channels, classes, fused.kernels(precision), None)
     }
 
-    /// Like [`build`](Self::build), with the given kernels.
+    /// Like [`build`](Self::build), with the given kernels. With `ranks`, BatchNorm takes its statistics in training
+    /// over the batches of all of them.
     pub fn build_with(
         &self,
         store: &VarStore,
         channels: i64,
         classes: i64,
         kernels: Kernels,
+        ranks: Option<Arc<dyn Ranks>>,
     ) -> Result<Box<dyn ModuleT>, TorchError> {
         let network = caught(|| self.network(&store.root(), channels, classes));
         let network = network.map_err(|said| TorchError::new(&said))?;
@@ -28,7 +31,7 @@ impl Config {
             encoder.freeze(store);
         }
         let mut network = Precise::new(network, store, self.common().precision.on(store.device())?)?;
-        network.kernels = kernels;
+        (network.kernels, network.ranks) = (kernels, ranks);
         Ok(Box::new(network))
     }
 

@@ -1,7 +1,9 @@
 //! A network in a precision and a memory layout.
 
 use crate::{Fused, Precision};
-use contract::TorchError;
+use contract::{Ranks, TorchError};
+use std::fmt;
+use std::sync::Arc;
 use tch::nn::{ModuleT, VarStore};
 use tch::{Kind, Tensor};
 use torch_ext::{self as ext, Kernels};
@@ -10,7 +12,6 @@ use torch_ext::{self as ext, Kernels};
 ///
 /// A training pass that makes any running statistic of BatchNorm NaN or infinite leaves all of them as they were: the
 /// pass writes them before an optimizer can refuse the batch, and every later evaluation would be NaN.
-#[derive(Debug)]
 pub struct Precise {
     network: Box<dyn ModuleT>,
     statistics: ext::Statistics,
@@ -18,6 +19,16 @@ pub struct Precise {
     pub precision: Precision,
     /// Kernels that compute on a CPU.
     pub kernels: Kernels,
+    /// Processes over whose batches BatchNorm takes its statistics in training. None: over the own batch.
+    pub ranks: Option<Arc<dyn Ranks>>,
+}
+
+impl fmt::Debug for Precise {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Self { network, precision, kernels, .. } = self;
+        let mut shown = f.debug_struct("Precise");
+        shown.field("network", network).field("precision", precision).field("kernels", kernels).finish_non_exhaustive()
+    }
 }
 
 impl Precise {
@@ -28,12 +39,12 @@ impl Precise {
             ext::make_channels_last(weight)?;
         }
         let kernels = Fused::Auto.kernels(precision);
-        Ok(Self { network, statistics: ext::Statistics::of(store), precision, kernels })
+        Ok(Self { network, statistics: ext::Statistics::of(store), precision, kernels, ranks: None })
     }
 
     fn forward(&self, x_nchw: &Tensor, train: bool) -> Result<Tensor, TorchError> {
         let x_nchw = ext::channels_last(x_nchw)?;
-        let _fusion = ext::Fusion::new(self.kernels);
+        let (_fusion, _synced) = (ext::Fusion::new(self.kernels), ext::Synced::new(self.ranks.clone()));
         let before = if train { self.statistics.remember()? } else { None };
         // Set for the whole process and not reset: the backward pass comes later and needs the same setting.
         ext::allow_tf32(self.precision == Precision::Tf32)?;

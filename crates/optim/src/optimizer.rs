@@ -358,6 +358,10 @@ impl Optimizer for Optim {
         Ok(Some(done?))
     }
 
+    fn updates_next(&self) -> bool {
+        self.accumulated + 1 >= self.config.accumulate
+    }
+
     fn is_unchanged(&self) -> bool {
         self.unchanged
     }

@@ -30,6 +30,7 @@
 //! | `metric` | yes | `metric`: scores of a segmentation from one confusion matrix | yes |
 //! | `checkpoint` | yes | `checkpoint`: a durable store, each checkpoint whole or not at all | yes |
 //! | `session` | | `session`: a run that cannot be lost around the loop; with `summary` and `terminal` | yes |
+//! | `distributed` | | `distributed`: one training by several processes, on one machine or many | yes |
 //! | `data` | | `data`: data sets of images and masks, decoding, transforms, the threaded loader | yes |
 //! | `model` | | `model`: UNets, also with encoders MobileNetV2 and ResNet | yes |
 //! | `weights` | | `weights`: safetensors and PyTorch state dicts, read as data | yes |
@@ -62,6 +63,8 @@ pub use checkpoint;
 pub use contract;
 #[cfg(feature = "data")]
 pub use data;
+#[cfg(feature = "distributed")]
+pub use distributed;
 #[cfg(feature = "executors")]
 pub use executors;
 #[cfg(feature = "export")]

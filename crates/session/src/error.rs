@@ -122,6 +122,17 @@ pub enum Error {
     /// The folder is none, or is not free.
     #[error("{0}")]
     Folder(String),
+    /// The ranks could not reach each other: one of them has failed, stopped or fallen silent.
+    #[error("the ranks cannot go on together: {0}")]
+    Ranks(BoxError),
+    /// Another rank cannot go on.
+    #[error("rank {rank}: {said}")]
+    OfRank {
+        /// Its number.
+        rank: usize,
+        /// Its error.
+        said: String,
+    },
     /// libtorch failed.
     #[error(transparent)]
     Torch(#[from] TorchError),

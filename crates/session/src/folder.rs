@@ -6,6 +6,9 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+/// Name of the file that asks for the run to be started again.
+pub const REQUEUE: &str = "requeue";
+
 /// Folder of a run.
 #[derive(Debug, Clone)]
 pub struct Folder {
@@ -29,6 +32,11 @@ impl Folder {
     /// Returns the path of the log of scalars.
     pub fn metrics(&self) -> PathBuf {
         self.path.join("metrics.jsonl")
+    }
+
+    /// Returns the path of the file that is there while the run waits to go on, since a signal stopped it.
+    pub fn requeue(&self) -> PathBuf {
+        self.path.join(REQUEUE)
     }
 
     /// Returns the folder of the checkpoints.

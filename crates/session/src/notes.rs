@@ -8,20 +8,21 @@ use summary::{Stage, Status, Summary};
 /// Log writers of a run. Lines that cannot be written wait in memory and are tried again; the same policy as for
 /// checkpoints decides whether the run goes on meanwhile.
 pub struct Notes {
-    summary: Summary,
+    /// None on a rank that writes nothing.
+    summary: Option<Summary>,
     on_error: OnError,
     failing: bool,
 }
 
 impl Notes {
-    /// Creates the log, with the policy of `on_error`.
-    pub fn new(summary: Summary, on_error: OnError) -> Self {
+    /// Creates the log, with the policy of `on_error`; one that drops everything if there is no `summary`.
+    pub fn new(summary: Option<Summary>, on_error: OnError) -> Self {
         Self { summary, on_error, failing: false }
     }
 
     /// Writes by `write`, under the policy.
     pub fn write(&mut self, write: impl FnOnce(&mut Summary) -> std::result::Result<(), summary::Error>) -> Result<()> {
-        let written = write(&mut self.summary);
+        let written = self.summary.as_mut().map_or(Ok(()), write);
         self.hear(written)
     }
 
@@ -31,19 +32,18 @@ impl Notes {
     }
 
     /// Returns the writers.
-    pub fn summary(&self) -> &Summary {
-        &self.summary
+    pub fn summary(&self) -> Option<&Summary> {
+        self.summary.as_ref()
     }
 
     /// Returns whether single steps are logged.
     pub fn per_step(&self) -> bool {
-        self.summary.per_step()
+        self.summary.as_ref().is_some_and(Summary::per_step)
     }
 
     /// Logs a training step.
     pub fn step(&mut self, at: Progress, scalars: &[(String, f64)]) -> Result<()> {
-        let written = self.summary.step(at.epoch, at.step, scalars);
-        self.hear(written)
+        self.write(|summary| summary.step(at.epoch, at.step, scalars))
     }
 
     /// Logs an epoch: the training and validation `scores`, and scalars in `how` that tell how the training went.
@@ -55,15 +55,14 @@ impl Notes {
             if stage == Stage::Train {
                 scalars.extend_from_slice(how);
             }
-            let written = self.summary.epoch(stage, at.epoch, at.step, &scalars);
-            self.hear(written)?;
+            self.write(|summary| summary.epoch(stage, at.epoch, at.step, &scalars))?;
         }
         self.flush()
     }
 
     /// Flushes everything to the operating system.
     pub fn flush(&mut self) -> Result<()> {
-        let written = self.summary.flush();
+        let written = self.summary.as_mut().map_or(Ok(()), Summary::flush);
         let all = written.is_ok();
         self.hear(written)?;
         if self.failing && all {
@@ -76,7 +75,10 @@ impl Notes {
     /// Flushes at the end of a run. Fails if lines cannot be written, since they are lost then.
     pub fn finish(&mut self) -> Result<()> {
         let doing = Some("the last lines were not written");
-        self.summary.flush().map_err(|cause| Error::Summary { doing, cause: Box::new(cause) })
+        self.summary
+            .as_mut()
+            .map_or(Ok(()), Summary::flush)
+            .map_err(|cause| Error::Summary { doing, cause: Box::new(cause) })
     }
 
     fn hear(&mut self, written: std::result::Result<(), summary::Error>) -> Result<()> {

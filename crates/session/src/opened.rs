@@ -3,11 +3,13 @@
 use crate::error::{Error, Result};
 use crate::folder::{Folder, valid};
 use crate::lock::Lock;
-use crate::states::{GENERATOR, RECOVERY};
+use crate::shared;
+use crate::states::{GENERATOR, RECOVERY, lacks_metrics, of_rank};
 use checkpoint::{Config, Snapshot};
-use contract::{Progress, StateDict};
+use contract::{Progress, Ranks, StateDict};
 use executors::Trainer;
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -45,6 +47,26 @@ impl Opened {
         Ok(opened)
     }
 
+    /// Opens on all ranks what `open` opens on the first. The others lock nothing and read no file: the first sends
+    /// them the checkpoint, so that their machines need not share its disk. One process just calls `open`.
+    ///
+    /// # Errors
+    ///
+    /// Fails on all ranks if `open` does, or if a rank is lost.
+    pub fn across<E: From<Error> + Display>(
+        ranks: &dyn Ranks,
+        open: impl FnOnce() -> std::result::Result<Self, E>,
+    ) -> std::result::Result<Self, E> {
+        let mut own = shared::on_first(ranks, open)?;
+        let folder = own.as_ref().map(|own| own.folder.path().display().to_string()).unwrap_or_default();
+        let folder = shared::from_first(ranks, || Ok::<_, Error>(folder))?;
+        let checkpoint = own.as_mut().and_then(|own| own.checkpoint.take());
+        let checkpoint = shared::snapshot(ranks, checkpoint)?;
+        let mut opened = own.unwrap_or_else(|| Self::unlocked(Folder::at(Path::new(&folder))));
+        opened.resume_with(opened.resume.clone(), checkpoint);
+        Ok(opened)
+    }
+
     /// Locks `folder`, if it exists.
     ///
     /// # Errors
@@ -52,7 +74,18 @@ impl Opened {
     /// Fails if another process trains there.
     pub fn lock(folder: Folder) -> Result<Self> {
         let lock = if folder.exists()? { Some(Arc::new(Lock::take(folder.path())?)) } else { None };
-        Ok(Self { folder, lock, resume: Resume::Newest, checkpoint: None, from: Progress::default(), restored: None })
+        Ok(Self { lock, ..Self::unlocked(folder) })
+    }
+
+    /// Returns the same for another folder, as a rank on another machine has it.
+    #[cfg(test)]
+    pub fn with_folder(self, folder: Folder) -> Self {
+        Self { folder, ..self }
+    }
+
+    fn unlocked(folder: Folder) -> Self {
+        let (resume, from) = (Resume::Newest, Progress::default());
+        Self { folder, lock: None, resume, checkpoint: None, from, restored: None }
     }
 
     /// Loads the checkpoint to resume from.
@@ -103,9 +136,25 @@ impl Opened {
     ///
     /// Fails, and changes nothing, if a state is missing or does not fit.
     pub fn restore(&mut self, trainer: &mut Trainer) -> Result<()> {
-        let Some((path, snapshot)) = self.checkpoint.take() else { return Ok(()) };
-        if let Err(cause) = trainer.restore(&snapshot.states) {
+        self.restore_rank(trainer, (0, 1))
+    }
+
+    /// Restores the parts of a trainer at this place: a rank, and the number of ranks.
+    pub(crate) fn restore_rank(&mut self, trainer: &mut Trainer, place: (usize, usize)) -> Result<()> {
+        let Some((path, mut snapshot)) = self.checkpoint.take() else { return Ok(()) };
+        let lacking = lacks_metrics(&snapshot.states).filter(|_| place.0 == 0 && self.from.batch > 0);
+        let states = &mut snapshot.states;
+        if let Err(cause) = of_rank(states, trainer.metric, place).and_then(|()| trainer.restore(states)) {
             return Err(Error::Restore { path, cause: Box::new(cause) });
+        }
+        if let Some(ranks) = lacking {
+            log::warn!(
+                "{} was saved after one of {ranks} ranks had failed, so the training scores of epoch {} leave out what \
+                 the other ranks saw of it until step {}. What was learnt is complete",
+                path.display(),
+                self.from.epoch + 1,
+                self.from.step
+            );
         }
         let epochs = trainer.epochs;
         log::info!("Continuing from {} ({} of {epochs} epochs done)", path.display(), self.from.epoch);

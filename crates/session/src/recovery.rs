@@ -1,11 +1,13 @@
 //! Recovers from a loss or gradient that is not finite, by policy: stops the run, skips the batch, or rolls back.
 
 use crate::error::{Error, Result};
-use crate::guard::Trouble;
+use crate::guard::{Suspect, Trouble};
+use crate::lockstep::Lockstep;
 use crate::saver::Saver;
 use crate::settings::{NonFinite, Policy, Settings};
+use crate::shared;
 use checkpoint::{Config, Snapshot, Store};
-use contract::{StateDict, StateError, Stateful, TorchError, load};
+use contract::{Batch, StateDict, StateError, Stateful, TorchError, load};
 use executors::Training;
 use regular::Permit;
 use serde_json::{Value, json};
@@ -14,6 +16,8 @@ use std::path::PathBuf;
 use tch::Tensor;
 
 const TIMES: &str = "times";
+/// Names of the samples of a share, on their way to the first rank.
+const NAMES: &str = "#names";
 /// Name of the state that holds a rejected batch.
 pub const BATCH: &str = "batch";
 /// Number of rejected batches that are kept for inspection, each with the weights it met.
@@ -44,12 +48,21 @@ impl Recovery {
     }
 
     /// Keeps the batches that each of the `troubles` came from, for a replay, and applies the policy. Fails if the run
-    /// has to stop.
-    pub fn recover(&mut self, troubles: &[Trouble], training: &mut Training, saver: &mut Saver) -> Result<()> {
+    /// has to stop. All ranks call it after the same step, with the same numbers.
+    pub fn recover(
+        &mut self,
+        troubles: Vec<Trouble>,
+        training: &mut Training,
+        saver: &mut Saver,
+        lockstep: &Lockstep,
+    ) -> Result<()> {
         let mut back = None;
-        for trouble in troubles {
-            let replay = match self.keep(trouble, training) {
-                Ok(path) => match &self.replay {
+        for mut trouble in troubles {
+            let kept = self.keep(&mut trouble, training, lockstep);
+            let trouble = &trouble;
+            let replay = match kept {
+                Ok(None) => "It is kept by rank 0".into(),
+                Ok(Some(path)) => match &self.replay {
                     Some(command) => format!("To see what happened: {command} {}", path.display()),
                     None => format!("It is kept, with the weights it met, in {}", path.display()),
                 },
@@ -71,7 +84,9 @@ impl Recovery {
                             "{trouble}. '{name}' of the network itself is not finite, so skipping does not help. {replay}"
                         )));
                     }
-                    log::warn!("{trouble}. Skipped, {so_far}. {replay}");
+                    if lockstep.writes() {
+                        log::warn!("{trouble}. Skipped, {so_far}. {replay}");
+                    }
                 }
                 // Troubles after the first are rolled back with it.
                 Policy::Rollback if back.is_some() => {}
@@ -81,13 +96,15 @@ impl Recovery {
             }
         }
         let Some(said) = back else { return Ok(()) };
-        let Some((path, snapshot)) = saver.newest()? else {
+        let Some((path, snapshot)) = lockstep.share(|| saver.newest())? else {
             return Err(Error::NotFinite(format!("{said}. There is no checkpoint to go back to")));
         };
         if let Err(cause) = training.trainer.restore_learnt(&snapshot.states) {
             return Err(Error::Restore { path, cause: Box::new(cause) });
         }
-        log::warn!("{said}. Weights and optimizer are those of {}; the data goes on", path.display());
+        if lockstep.writes() {
+            log::warn!("{said}. Weights and optimizer are those of {}; the data goes on", path.display());
+        }
         Ok(())
     }
 
@@ -104,36 +121,79 @@ impl Recovery {
         Ok(format!("{times} of at most {limit} times"))
     }
 
-    /// Saves the batches and the weights they met. The input is a function of the place, so it gives the batches once
-    /// more, and none need be held while training goes on. On a GPU the weights are those of the look, a few steps
-    /// later.
-    fn keep(&self, trouble: &Trouble, training: &mut Training) -> Result<PathBuf> {
+    /// Saves the batches and the weights they met, and returns the path of the first; None on a rank that does not
+    /// write. The input is a function of the place, so it gives the batches once more, and none need be held while
+    /// training goes on. On a GPU the weights are those of the look, a few steps later. Of several ranks each has a
+    /// share of a batch, and the first saves the whole; the samples that the trouble names become those of all.
+    fn keep(&self, trouble: &mut Trouble, training: &mut Training, lockstep: &Lockstep) -> Result<Option<PathBuf>> {
         let mut first = None;
-        for suspect in trouble.suspects.iter().take(KEPT as usize) {
-            let place = (suspect.at.epoch, suspect.at.batch.saturating_sub(1));
-            let batch = training.trainer.input.epoch(place.0, place.1).next();
-            let batch = batch.unwrap_or_else(|| Err("the input has no such batch".into())).map_err(Error::Caller)?;
+        let mut failed = None;
+        let (gradient_norm, learning_rate) = (trouble.gradient_norm.to_string(), trouble.learning_rate);
+        for suspect in trouble.suspects.iter_mut().take(KEPT as usize) {
+            let (names, tensors) = whole(batch_of(suspect, training), lockstep)?;
+            suspect.names.clone_from(&names);
+            if !lockstep.writes() || failed.is_some() {
+                continue;
+            }
             let mut about = self.about.clone();
             let rejected = json!({
-                "names": batch.names,
+                "names": names,
                 "loss": suspect.loss.to_string(),
-                "gradient_norm": trouble.gradient_norm.to_string(),
-                "learning_rate": trouble.learning_rate,
+                "gradient_norm": gradient_norm,
+                "learning_rate": learning_rate,
             });
             if about.is_object() {
                 about["rejected"] = rejected;
             } else {
                 about = json!({ "rejected": rejected });
             }
-            let mut tensors = batch.extra;
-            tensors.extend([("inputs".into(), batch.inputs), ("targets".into(), batch.targets)]);
             let mut states = training.trainer.stores();
             states.insert(BATCH.into(), tensors);
             let snapshot = Snapshot { progress: suspect.at, states, scores: BTreeMap::new(), about };
-            first.get_or_insert(self.kept.save(&snapshot.copied()?)?);
+            match snapshot.copied().and_then(|copy| self.kept.save(&copy)) {
+                Ok(path) => drop(first.get_or_insert(path)),
+                // The other ranks do not know, and go on giving their shares.
+                Err(error) => failed = Some(error),
+            }
         }
-        first.ok_or_else(|| Error::Caller("no batch is suspected".into()))
+        match (failed, first) {
+            (Some(error), _) => Err(error.into()),
+            (None, None) if lockstep.writes() => Err(Error::Caller("no batch is suspected".into())),
+            (None, first) => Ok(first),
+        }
     }
+}
+
+/// Returns the batch of a suspect: names and tensors.
+fn batch_of(suspect: &Suspect, training: &Training) -> Result<(Vec<String>, StateDict)> {
+    let place = (suspect.at.epoch, suspect.at.batch.saturating_sub(1));
+    let batch = training.trainer.input.epoch(place.0, place.1).next();
+    let batch = batch.unwrap_or_else(|| Err("the input has no such batch".into())).map_err(Error::Caller)?;
+    let Batch { names, inputs, targets, extra: mut tensors, .. } = batch;
+    tensors.extend([("inputs".into(), inputs), ("targets".into(), targets)]);
+    Ok((names, tensors))
+}
+
+/// Joins the shares of all ranks.
+fn whole(own: Result<(Vec<String>, StateDict)>, lockstep: &Lockstep) -> Result<(Vec<String>, StateDict)> {
+    if lockstep.is_alone() {
+        return own;
+    }
+    let (names, mut tensors) = lockstep.all(own)?;
+    let listed = serde_json::to_string(&names).map_err(|error| Error::Caller(error.into()))?;
+    tensors.insert(NAMES.into(), shared::text(&listed)?);
+    let shares = lockstep.gather(tensors)?;
+    let mut names = Vec::new();
+    for share in &shares {
+        let listed = share.get(NAMES).map_or_else(|| Ok("[]".into()), shared::read)?;
+        names.extend(serde_json::from_str::<Vec<String>>(&listed).map_err(|error| Error::Caller(error.into()))?);
+    }
+    let joined = |name: &String| {
+        let parts: Vec<&Tensor> = shares.iter().filter_map(|share| share.get(name)).collect();
+        Ok((name.clone(), Tensor::f_cat(&parts, 0).map_err(TorchError::from)?))
+    };
+    let named = shares.first().into_iter().flat_map(StateDict::keys).filter(|name| *name != NAMES);
+    Ok((names, named.map(joined).collect::<Result<_>>()?))
 }
 
 impl Stateful for Recovery {

@@ -3,15 +3,13 @@
 use crate::error::{Error, Result};
 use crate::folder::valid;
 use crate::settings::{OnError, Save};
+use crate::states::States;
 use checkpoint::{BackgroundWriter, Saved, Snapshot, Store};
-use contract::{Progress, Scores, StateDict};
+use contract::{Progress, Scores};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
-
-/// States of all parts by name.
-type States = BTreeMap<String, StateDict>;
 
 /// Saves the checkpoints of a run.
 pub struct Saver {
@@ -72,16 +70,20 @@ impl Saver {
         valid(self.writer.store().newest()?)
     }
 
-    /// Returns true if a checkpoint is due after a step within an epoch.
+    /// Returns true if a checkpoint is due after a step, by the number of steps.
     pub fn due(&self, at: Progress) -> bool {
-        let minutes = |minutes: f64| self.since.elapsed().as_secs_f64() >= minutes * 60.0;
         self.when.every_steps.is_some_and(|steps| at.step.is_multiple_of(steps))
-            || self.when.every_minutes.is_some_and(minutes)
     }
 
-    /// Returns true if a checkpoint is due at the end of one of `epochs` epochs.
+    /// Returns true if a checkpoint is due at the end of one of `epochs` epochs, by the number of epochs or steps.
     pub fn due_at_end(&self, at: Progress, epochs: u64) -> bool {
         at.epoch.is_multiple_of(self.when.every_epochs) || at.epoch == epochs || self.due(at)
+    }
+
+    /// Returns true if a checkpoint is due by the clock.
+    pub fn late(&self) -> bool {
+        let minutes = |minutes: f64| self.since.elapsed().as_secs_f64() >= minutes * 60.0;
+        self.when.every_minutes.is_some_and(minutes)
     }
 
     /// Starts to write a checkpoint of `states`, from which training resumes `at` that place. Waits for the previous

@@ -17,7 +17,8 @@ pub struct Screen {
     dashboard: Option<Dashboard>,
     /// Rows on a terminal; None for lines of the log.
     table: Option<Table>,
-    watch: Watch,
+    /// None on a rank that shows nothing.
+    watch: Option<Watch>,
     epochs: u64,
     /// Number of training and of validation samples.
     samples: [u64; 2],
@@ -80,7 +81,7 @@ impl Screen {
         let mut screen = Self {
             dashboard,
             table: rows.then(|| Table::new(columns.clone(), epochs, best, look)),
-            watch: Watch::new("", 0, 0),
+            watch: Some(Watch::new("", 0, 0)),
             epochs,
             samples: show.samples,
             batch_size: show.batch_size,
@@ -94,9 +95,26 @@ impl Screen {
         Ok(screen)
     }
 
+    /// Returns the display of a rank that shows nothing.
+    pub fn hidden(settings: &Settings, epochs: u64) -> Self {
+        Self {
+            dashboard: None,
+            table: None,
+            watch: None,
+            epochs,
+            samples: settings.show.samples,
+            batch_size: settings.show.batch_size,
+            columns: Columns::new(Vec::new(), &settings.checkpoint.best, settings.checkpoint.mode == Mode::Max),
+            groups: Vec::new(),
+            since: Instant::now(),
+            stop_after_epoch: false,
+            score: None,
+        }
+    }
+
     /// Closes it: later output is plain lines.
     pub fn close(&mut self) {
-        self.watch.finish();
+        self.watch.iter().for_each(Watch::finish);
         self.dashboard = None;
     }
 
@@ -109,9 +127,10 @@ impl Screen {
 
     fn train(&mut self, at: Progress) {
         let (epoch, done) = (at.epoch + 1, (at.batch * self.batch_size).min(self.samples[0]));
-        self.watch.finish();
+        let Some(watch) = &mut self.watch else { return };
+        watch.finish();
         let later = self.epochs.saturating_sub(epoch) * self.samples[0];
-        self.watch = Watch::new(&format!("Epoch {epoch}/{}", self.epochs), done, self.samples[0]).then(later, 0.0);
+        *watch = Watch::new(&format!("Epoch {epoch}/{}", self.epochs), done, self.samples[0]).then(later, 0.0);
         if let Some(dashboard) = &self.dashboard {
             dashboard.train(epoch, done);
         }
@@ -124,7 +143,7 @@ impl Screen {
     }
 
     fn tell(&mut self, step: &Step) {
-        self.watch.step(step);
+        self.watch.iter_mut().for_each(|watch| watch.step(step));
         if let Some(dashboard) = &self.dashboard {
             dashboard.step(step);
         }
@@ -151,20 +170,25 @@ impl Screen {
 
     /// Returns the speed of this epoch's training so far.
     pub fn pace(&self) -> Pace {
-        Pace { rate: self.watch.rate(), waiting: self.watch.waiting() }
+        let of = |pace: fn(&Watch) -> f64| self.watch.as_ref().map_or(f64::NAN, pace);
+        Pace { rate: of(Watch::rate), waiting: of(Watch::waiting) }
     }
 
     /// Starts the display of a validation, in the place of the training.
     pub fn validation(&mut self) -> Validation<'_> {
-        self.watch.finish();
+        self.watch.iter().for_each(Watch::finish);
         if let Some(dashboard) = &self.dashboard {
             dashboard.validate();
         }
-        Validation { dashboard: self.dashboard.as_ref(), watch: Watch::new("Validation", 0, self.samples[1]) }
+        let watch = self.watch.is_some().then(|| Watch::new("Validation", 0, self.samples[1]));
+        Validation { dashboard: self.dashboard.as_ref(), watch }
     }
 
     /// Shows the scores of a validation that was requested in the middle of an epoch, and returns to the training.
     pub fn validated(&mut self, at: Progress, scores: &Scores) {
+        if self.watch.is_none() {
+            return;
+        }
         log::info!("Step {} | validation: {}", at.step, brief(scores, &self.columns));
         self.score = Some(score(scores, self.columns.score()));
         if let Some(dashboard) = &self.dashboard {
@@ -175,6 +199,9 @@ impl Screen {
 
     /// Shows the results of an epoch.
     pub fn end_epoch(&mut self, at: Progress, pace: Pace, [training, validation]: [&Scores; 2]) {
+        if self.watch.is_none() {
+            return;
+        }
         let Pace { rate, waiting } = pace;
         self.score = Some(score(validation, self.columns.score()));
         let epoch = Epoch {
@@ -223,14 +250,14 @@ impl Screen {
 /// Progress display of a validation.
 pub struct Validation<'s> {
     dashboard: Option<&'s Dashboard>,
-    watch: Watch,
+    watch: Option<Watch>,
 }
 
 impl Validation<'_> {
     /// Shows that `samples` more are measured.
     pub fn step(&mut self, samples: usize) {
         let step = Step { samples, ..Step::default() };
-        self.watch.step(&step);
+        self.watch.iter_mut().for_each(|watch| watch.step(&step));
         if let Some(dashboard) = self.dashboard {
             dashboard.step(&step);
         }

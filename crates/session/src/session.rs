@@ -8,12 +8,13 @@ use crate::folder::{Folder, shell_quoted};
 use crate::guard::Guard;
 use crate::journal::Journal;
 use crate::lock::Lock;
+use crate::lockstep::{Asked, Lockstep};
 use crate::recovery::Recovery;
 use crate::saver::Saver;
 use crate::screen::Pace;
 use crate::settings::Settings;
 use crate::signals::Signals;
-use crate::states::states;
+use crate::states::{add_metrics, states};
 use crate::times::Phase;
 use contract::{BoxError, Event, Progress, Scores};
 use executors::Training;
@@ -26,7 +27,8 @@ use summary::Summary;
 /// A training run under way. Dropping it closes the display; what is not saved by then is lost.
 pub struct Session<'s> {
     folder: Folder,
-    lock: Arc<Lock>,
+    /// None on a rank that does not write.
+    lock: Option<Arc<Lock>>,
     settings: Settings,
     signals: &'s Signals,
     saver: Saver,
@@ -46,14 +48,10 @@ pub struct Session<'s> {
     pace: Pace,
     /// Requests since the last [`settle`](Self::settle).
     asked: Asked,
+    /// True if gradients of several ranks wait for an update, so that no checkpoint can be made.
+    waits: bool,
     stopped: bool,
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-struct Asked {
-    stop: bool,
-    save: bool,
-    validate: bool,
+    lockstep: Lockstep<'s>,
 }
 
 /// Point that a training has reached.
@@ -100,7 +98,8 @@ impl<'s> Session<'s> {
         if self.stopped {
             return Ok(None);
         }
-        self.lock.check()?;
+        self.check_lock()?;
+        let before = training.progress();
         let Some(event) = training.next() else { return Ok(None) };
         training.trainer.remarks().iter().for_each(|remark| log::info!("{remark}"));
         if let Err(error) = &event {
@@ -114,37 +113,57 @@ impl<'s> Session<'s> {
         let now = training.progress();
         self.at = now;
         let by_key = self.journal.screen.asked();
-        self.asked.stop =
-            self.signals.stop() || by_key.stop || self.settings.until_step.is_some_and(|step| now.step >= step);
-        self.asked.save = self.asked.stop || self.signals.take_save() || by_key.save;
-        self.asked.validate = by_key.validate && !self.asked.stop;
+        let mut own = Asked {
+            preempted: self.signals.stop(),
+            stop: by_key.stop,
+            save: self.signals.take_save() || by_key.save,
+            validate: by_key.validate,
+            late: false,
+        };
+        let until = self.settings.until_step.is_some_and(|step| now.step >= step);
         match event {
             Event::Step { loss, update, names, .. } => {
                 let learning_rate = training.trainer.optimizer.learning_rate();
                 // The end of an epoch has a checkpoint of its own.
-                self.asked.save |= now.batch < training.trainer.input.len() && self.saver.due(now);
-                let count = names.len();
-                // No checkpoint before the guard has seen the steps that go into it.
-                let readings = self.guard.step(now, names, loss, update, self.asked.save)?;
+                let within = now.batch < training.trainer.input.len();
+                own.late = within && self.lockstep.writes() && self.saver.late();
+                let certain = Asked { stop: until, save: within && self.saver.due(now), ..Asked::default() };
+                self.waits = update.is_none() && !self.lockstep.is_alone();
+                let asked = self.lockstep.step(own, certain, self.waits);
+                self.asked = asked.as_ref().copied().unwrap_or_default();
+                self.asked.stop |= self.asked.preempted;
+                self.asked.save |= self.asked.stop || self.asked.late;
+                self.asked.validate &= !self.asked.stop;
+                let count = (now.samples - before.samples) as usize;
+                // No checkpoint before the guard has seen the steps that go into it, nor after a rank was lost.
+                let readings = self.guard.step(now, names, loss, update, self.asked.save || asked.is_err())?;
                 self.sound = readings.troubles.is_empty().then_some(now);
+                asked?;
                 self.journal.times.lap_of_step(training.take_waits());
                 self.journal.step(now, count, &readings, learning_rate)?;
-                self.recovery.recover(&readings.troubles, training, &mut self.saver)?;
+                self.recovery.recover(readings.troubles, training, &mut self.saver, &self.lockstep)?;
                 self.sound = Some(now);
                 Ok(Some(Reached::Step { progress: now }))
             }
             Event::Epoch { scores, update, .. } => {
+                self.waits = false;
                 let troubles = self.guard.epoch(update)?.troubles;
-                self.recovery.recover(&troubles, training, &mut self.saver)?;
+                self.recovery.recover(troubles, training, &mut self.saver, &self.lockstep)?;
                 // Until it is validated, the end of the epoch comes once more when the run is resumed.
                 let all_batches = Progress { epoch: now.epoch - 1, batch: training.trainer.input.len(), ..now };
                 (self.sound, self.at) = (Some(all_batches), all_batches);
                 self.journal.times.lap_of_step(training.take_waits());
+                own.late = self.lockstep.writes() && self.saver.late();
+                self.asked = self.lockstep.now(Asked { stop: own.stop || until, ..own })?;
+                self.asked.stop |= self.asked.preempted;
+                self.asked.save |= self.asked.stop;
+                self.asked.validate &= !self.asked.stop;
                 let first = !std::mem::replace(&mut self.has_validated, true);
-                if first && self.saver.due_at_end(now, training.trainer.epochs) {
+                let due = self.saver.due_at_end(now, training.trainer.epochs) || self.asked.late;
+                if first && due {
                     // The first validation is where a process is killed for the memory it takes.
                     self.save(training, &Scores::new())?;
-                    self.saver.wait()?;
+                    self.lockstep.first(|| self.saver.wait())?;
                     self.journal.times.lap(Phase::Checkpoint);
                 }
                 self.sound = Some(all_batches);
@@ -178,12 +197,20 @@ impl<'s> Session<'s> {
         let at_end = now.batch == 0;
         swap_average(training)?;
         let since = Instant::now();
-        let signals = self.signals;
+        let (signals, lockstep) = (self.signals, &mut self.lockstep);
+        let mut lost = None;
         let measured = {
             let mut watch = self.journal.screen.validation();
             run(&mut |samples| {
                 watch.step(samples);
-                if signals.stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                match lockstep.breaks_off(signals.stop()) {
+                    Ok(false) => ControlFlow::Continue(()),
+                    Ok(true) => ControlFlow::Break(()),
+                    Err(error) => {
+                        lost = Some(error);
+                        ControlFlow::Break(())
+                    }
+                }
             })
         };
         // Until they are swapped back, the weights are not those to resume with.
@@ -191,6 +218,9 @@ impl<'s> Session<'s> {
         swap_average(training)?;
         self.sound = sound;
         let measured = measured?;
+        if let Some(error) = lost {
+            return Err(error);
+        }
         log::debug!("Validated in {:.1} s", since.elapsed().as_secs_f64());
         match &measured {
             Some(scores) if at_end => (self.validation, self.at, self.unscored) = (scores.clone(), now, true),
@@ -211,8 +241,14 @@ impl<'s> Session<'s> {
         self.saving(training, |session, training| {
             let now = training.progress();
             session.journal.times.lap(Phase::Logging);
-            let by_signal = session.signals.stop() || session.journal.screen.stops_after_epoch();
-            session.asked.stop |= by_signal;
+            let asked = session.lockstep.now(Asked {
+                preempted: session.signals.stop(),
+                stop: session.journal.screen.stops_after_epoch(),
+                late: session.lockstep.writes() && session.saver.late(),
+                ..Asked::default()
+            })?;
+            session.asked.preempted |= asked.preempted;
+            session.asked.stop |= asked.preempted || asked.stop;
             let epochs = training.trainer.epochs;
             if session.at == now {
                 let norm = session.guard.take_gradient_norm();
@@ -223,7 +259,8 @@ impl<'s> Session<'s> {
                     session.journal.screen.start_epoch(now);
                 }
             }
-            session.asked.save |= session.asked.stop || session.saver.due_at_end(now, epochs);
+            let due = session.saver.due_at_end(now, epochs) || asked.late || asked.save;
+            session.asked.save |= session.asked.stop || due;
             Ok(())
         })
     }
@@ -251,10 +288,16 @@ impl<'s> Session<'s> {
             session.saver.poll()?;
             session.journal.times.lap(Phase::Checkpoint);
             if asked.stop && session.at.epoch < training.trainer.epochs {
-                session.saver.finish()?;
-                session.journal.notes.finish()?;
-                session.journal.screen.close();
-                session.lock.check()?;
+                session.lockstep.first(|| {
+                    session.saver.finish()?;
+                    session.journal.notes.finish()?;
+                    session.journal.screen.close();
+                    session.lock.iter().try_for_each(|lock| lock.check())?;
+                    Ok(())
+                })?;
+                if asked.preempted {
+                    session.requeue();
+                }
                 session.stopped = true;
                 return Ok(ControlFlow::Break(()));
             }
@@ -271,20 +314,26 @@ impl<'s> Session<'s> {
     pub fn finish(&mut self, training: &mut Training) -> Result<Outcome> {
         let now = training.progress();
         if self.stopped {
+            if !self.writes() {
+                return Ok(Outcome::Stopped);
+            }
             log::info!("Stopped at step {}. To go on: {}", now.step, self.to_go_on(self.folder.path()));
             return Ok(Outcome::Stopped);
         }
         self.saving(training, |session, _| {
             session.sound = None;
-            session.saver.finish()?;
-            let compared = &session.settings.show.compared;
-            if !compared.is_empty() {
-                let of_run = |(name, _): &&(String, f64)| compared.contains(name);
-                let scores: Scores = session.validation.iter().filter(of_run).cloned().collect();
-                session.journal.notes.outcome(now, &scores)?;
-            }
-            session.journal.notes.finish()?;
-            session.journal.screen.close();
+            session.lockstep.first(|| {
+                session.saver.finish()?;
+                let compared = &session.settings.show.compared;
+                if !compared.is_empty() {
+                    let of_run = |(name, _): &&(String, f64)| compared.contains(name);
+                    let scores: Scores = session.validation.iter().filter(of_run).cloned().collect();
+                    session.journal.notes.outcome(now, &scores)?;
+                }
+                session.journal.notes.finish()?;
+                session.journal.screen.close();
+                Ok(())
+            })?;
             Ok(Outcome::Finished)
         })
     }
@@ -313,8 +362,22 @@ impl<'s> Session<'s> {
         self.journal.notes.write(write)
     }
 
-    /// Returns the log.
-    pub fn summary(&self) -> &Summary {
+    /// Asks for the run to be started again, by the file `requeue` in its folder, which holds the command; the next
+    /// session removes it. A session that a signal stops asks by itself. Call it before the program ends for a reason
+    /// of its own that will pass, such as the loss of a machine.
+    pub fn requeue(&self) {
+        let Some(lock) = &self.lock else { return };
+        let (path, command) = (self.folder.requeue(), self.to_go_on(self.folder.path()));
+        let written = lock.check().map_err(|gone| gone.to_string()).and_then(|()| {
+            regular::publish(&path, format!("{command}\n").as_bytes()).map_err(|error| error.to_string())
+        });
+        if let Err(error) = written {
+            log::warn!("Nothing asks for the run to be started again, since {} is missing: {error}", path.display());
+        }
+    }
+
+    /// Returns the log; None on a rank that does not write.
+    pub fn summary(&self) -> Option<&Summary> {
         self.journal.notes.summary()
     }
 
@@ -333,9 +396,18 @@ impl<'s> Session<'s> {
         &self.folder
     }
 
-    /// Returns the lock on the folder.
-    pub fn lock(&self) -> &Lock {
-        &self.lock
+    /// Returns true if this process writes: the first of several ranks, or the only one.
+    pub fn writes(&self) -> bool {
+        self.lockstep.writes()
+    }
+
+    /// Returns the lock on the folder; None on a rank that does not write.
+    pub fn lock(&self) -> Option<&Lock> {
+        self.lock.as_deref()
+    }
+
+    fn check_lock(&self) -> Result<()> {
+        Ok(self.lock.as_ref().map_or(Ok(()), |lock| lock.check())?)
     }
 
     /// Returns what a person does to resume the run in `folder`.
@@ -347,7 +419,9 @@ impl<'s> Session<'s> {
     fn save(&mut self, training: &mut Training, validation: &Scores) -> Result<()> {
         self.journal.notes.flush()?;
         self.sound = None;
-        self.saver.save(states(training, &self.recovery)?, self.at, validation)
+        let mut states = states(training, &self.recovery, &self.lockstep)?;
+        add_metrics(&mut states, training, &self.lockstep)?;
+        self.lockstep.first(|| self.saver.save(states, self.at, validation))
     }
 }
 

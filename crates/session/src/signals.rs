@@ -78,6 +78,12 @@ impl Signals {
         self.starting.store(false, Ordering::SeqCst);
     }
 
+    /// Does what SIGTERM does.
+    #[cfg(test)]
+    pub fn pretend_to_stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+    }
+
     /// Returns whether the run shall stop.
     pub fn stop(&self) -> bool {
         self.stop.load(Ordering::SeqCst)

@@ -4,7 +4,7 @@ mod threads;
 
 use tch::{Device, Kind, Tensor};
 
-pub use threads::together;
+pub use threads::{together, together_owned};
 
 /// Returns values between -1 and 1 that look like noise and depend only on shape and `seed`. They are computed, not
 /// drawn: tests that run at the same time share libtorch's generator. `noise` of tests/reference/networks.py computes

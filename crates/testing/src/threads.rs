@@ -1,7 +1,10 @@
 //! Ranks that are threads of one process.
 
+#![allow(clippy::expect_used, reason = "a test that panics has failed")]
+
 use contract::{BoxError, Ranks, StateDict};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::panic::resume_unwind;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 use tch::{Device, Tensor};
 
@@ -14,18 +17,23 @@ const PATIENCE: Duration = Duration::from_secs(60);
 ///
 /// Panics if a rank does; the others fail then.
 pub fn together<T: Send>(count: usize, work: impl Fn(&dyn Ranks) -> T + Sync) -> Vec<T> {
-    let hub = Hub::default();
+    together_owned(count, |ranks| work(ranks.as_ref()))
+}
+
+/// Does the same as [`together`], for `work` that hands the ranks on to what outlives it.
+pub fn together_owned<T: Send>(count: usize, work: impl Fn(Arc<dyn Ranks>) -> T + Sync) -> Vec<T> {
+    let hub = Arc::<Hub>::default();
     std::thread::scope(|scope| {
         let (hub, work) = (&hub, &work);
         let threads: Vec<_> = (0..count)
             .map(|rank| {
                 scope.spawn(move || {
                     let _left = Leaving(hub);
-                    work(&Thread { rank, count, hub, flags: Mutex::default() })
+                    work(Arc::new(Thread { rank, count, hub: Arc::clone(hub), flags: Mutex::default() }))
                 })
             })
             .collect();
-        threads.into_iter().map(|thread| thread.join().expect("a rank panicked")).collect()
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|said| resume_unwind(said))).collect()
     })
 }
 
@@ -46,22 +54,20 @@ struct Round {
     broken: bool,
 }
 
-/// Tells the others that a rank has panicked.
+/// Tells the others that a rank has returned or panicked.
 struct Leaving<'h>(&'h Hub);
 
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.round.lock().unwrap_or_else(PoisonError::into_inner).broken = true;
-            self.0.changed.notify_all();
-        }
+        self.0.round.lock().unwrap_or_else(PoisonError::into_inner).broken = true;
+        self.0.changed.notify_all();
     }
 }
 
-struct Thread<'h> {
+struct Thread {
     rank: usize,
     count: usize,
-    hub: &'h Hub,
+    hub: Arc<Hub>,
     flags: Mutex<u32>,
 }
 
@@ -69,7 +75,7 @@ fn copied(tensor: &Tensor) -> Tensor {
     tensor.detach().copy()
 }
 
-impl Thread<'_> {
+impl Thread {
     /// Gives `own` to all ranks and returns what all gave.
     fn exchange(&self, own: StateDict) -> Result<Vec<StateDict>, BoxError> {
         let mut round = self.hub.round.lock().unwrap_or_else(PoisonError::into_inner);
@@ -90,7 +96,7 @@ impl Thread<'_> {
             }
         }
         if round.number == number {
-            return Err("another rank has panicked".into());
+            return Err("another rank has left".into());
         }
         let copy = |state: &StateDict| state.iter().map(|(name, tensor)| (name.clone(), copied(tensor))).collect();
         Ok(round.taken.iter().map(copy).collect())
@@ -102,7 +108,7 @@ impl Thread<'_> {
     }
 }
 
-impl Ranks for Thread<'_> {
+impl Ranks for Thread {
     fn rank(&self) -> usize {
         self.rank
     }
@@ -115,8 +121,10 @@ impl Ranks for Thread<'_> {
         let all = self.exchange_list(tensors)?;
         let _no_grad = tch::no_grad_guard();
         for (place, tensor) in tensors.iter().enumerate() {
-            let of = |state: &StateDict| state.values().nth(place).map(copied).expect("as many tensors on each rank");
-            let sum = all.iter().map(of).reduce(|sum, other| sum + other).expect("at least one rank");
+            let mut sum = tensor.zeros_like();
+            for state in &all {
+                sum += state.values().nth(place).ok_or("another rank gave fewer tensors")?;
+            }
             tensor.shallow_clone().copy_(&sum);
         }
         Ok(())

@@ -244,6 +244,21 @@ unsafe extern "C" {
         bound: f64,
         out: *mut *mut C_tensor,
     ) -> c_int;
+    pub fn oxiseg_sync_norm(
+        x: Ptr,
+        weight: Ptr,
+        bias: Ptr,
+        running_mean: Ptr,
+        running_var: Ptr,
+        momentum: f64,
+        epsilon: f64,
+        rank: usize,
+        count: usize,
+        ranks: *mut c_void,
+        run: Run,
+        drop: unsafe extern "C" fn(*mut c_void),
+        out: *mut *mut C_tensor,
+    ) -> c_int;
     pub fn oxiseg_complain(message: *const c_char, length: usize);
     pub fn oxiseg_recompute(
         inputs: *const Ptr,

@@ -6,11 +6,14 @@ mod norm;
 mod pool;
 #[cfg(test)]
 mod safety;
+mod sync;
 
 pub use conv::{conv3x3, conv3x3_norm_relu, norm_relu_conv3x3, with_bias};
 pub use folded::{Geometry, folded};
 pub use norm::batch_norm_relu;
 pub use pool::max_pool2x2;
+pub(crate) use sync::ranks;
+pub use sync::{Synced, batch_norm};
 
 use contract::TorchError;
 use std::cell::Cell;

@@ -1,7 +1,7 @@
 //! Bindings of libtorch that tch lacks, and operators that libtorch leaves unfused: fused optimizer kernels, operations
 //! on a list of tensors in one call, autocast with a choice of kind, the channels-last memory format, the state of the
-//! random generator, frozen scripts and their graphs, the allocator. For GPUs: CUDA graphs, uploads and downloads that
-//! nothing waits for, deterministic algorithms.
+//! random generator, frozen scripts and their graphs, the allocator, groups of processes. For GPUs: CUDA graphs,
+//! uploads and downloads that nothing waits for, deterministic algorithms.
 //!
 //! ```
 //! use tch::{Device, Kind, Tensor};
@@ -25,6 +25,7 @@
 
 mod ahead;
 mod autocast;
+mod c10d;
 mod capture;
 #[cfg(cuda)]
 mod cuda;
@@ -42,6 +43,7 @@ mod reads;
 mod recompute;
 mod ring;
 mod script;
+mod share;
 mod statistics;
 mod stream;
 mod trace;
@@ -50,12 +52,13 @@ mod warnings;
 
 pub use ahead::Ahead;
 pub use autocast::Autocast;
+pub use c10d::{Pending, Processes, Reducer, Store, gradient_order, has_nccl, interface_address};
 pub use capture::{FakeCapture, cuda_graph, has_cuda_graphs};
 pub use deterministic::{count, cross_entropy, deterministic, is_deterministic, nondeterministic};
 pub use downloads::{Download, Downloads};
 pub use fused::{
-    BatchNorm, Fusion, Geometry, Kernels, Relu, batch_norm_relu, conv3x3, conv3x3_norm_relu, folded, max_pool2x2,
-    norm_relu_conv3x3, with_bias,
+    BatchNorm, Fusion, Geometry, Kernels, Relu, Synced, batch_norm, batch_norm_relu, conv3x3, conv3x3_norm_relu,
+    folded, max_pool2x2, norm_relu_conv3x3, with_bias,
 };
 pub use gpu::{Gpu, memory_fraction};
 pub use graph::{Constant, Graph, Operation};
@@ -67,6 +70,7 @@ pub use reads::Reads;
 pub use recompute::recomputed;
 pub use ring::{Reading, Ring};
 pub use script::Script;
+pub use share::{dropout, with_share};
 pub use statistics::Statistics;
 pub use uploads::{Room, Uploads};
 pub use warnings::Warnings;

@@ -1,7 +1,7 @@
 //! Pieces of a network that run once more in the backward pass, so that their intermediate activations need not be kept
 //! (Chen et al., 2016).
 
-use crate::fused::Fusion;
+use crate::fused::{Fusion, Synced};
 use crate::{ffi, fused};
 use contract::TorchError;
 use std::ffi::c_void;
@@ -11,8 +11,8 @@ use tch::Tensor;
 type Piece = Box<dyn Fn(&[Tensor]) -> Tensor + Send>;
 
 /// Runs `piece` on the `inputs`; its panics become errors. Where a derivative is wanted, only the inputs are kept. The
-/// backward pass runs `piece` a second time, in the precision and with the operators of the first run; the thread that
-/// asked for the backward pass waits for it.
+/// backward pass runs `piece` a second time, in the precision and with the operators and ranks of the first run; the
+/// thread that asked for the backward pass waits for it.
 ///
 /// `piece` must return the same both times, so it must draw nothing at random. `buffers` are the tensors that it
 /// changes by itself (running statistics): the second run leaves them as they are.
@@ -21,9 +21,9 @@ pub fn recomputed(
     buffers: &[Tensor],
     piece: impl Fn(&[Tensor]) -> Tensor + Send + 'static,
 ) -> Result<Tensor, TorchError> {
-    let kernels = fused::kernels();
+    let (kernels, ranks) = (fused::kernels(), fused::ranks());
     let piece: Piece = Box::new(move |inputs| {
-        let _fusion = Fusion::new(kernels);
+        let (_fusion, _synced) = (Fusion::new(kernels), Synced::new(ranks.clone()));
         piece(inputs)
     });
     let ([inputs, buffers], piece) = ([inputs, buffers].map(ffi::pointers), Box::into_raw(Box::new(piece)));

@@ -1,8 +1,8 @@
 //! Validation and prediction: correct, weighted by pixels, and without side effects.
 
 use super::*;
-use crate::{Prediction, Predictor, Validator};
-use contract::Metric;
+use crate::{Prediction, Predictor, Trainer, Validator};
+use contract::{Metric, Progress, Share};
 use loss::CrossEntropy;
 use std::ops::ControlFlow::{Break, Continue};
 
@@ -28,6 +28,28 @@ fn validation_weighs_by_valid_pixels() {
     assert_eq!((scores[0].0.as_str(), scores[1].0.as_str()), ("loss", "accuracy"));
     assert!((scores[0].1 - loss).abs() < 1e-6, "{} is not {loss}", scores[0].1);
     assert_eq!(scores[1].1, accuracy);
+}
+
+#[test]
+fn the_samples_of_all_ranks_count() {
+    let shared: Spoil = |(_, index), mut batch| {
+        batch.share = Some(Share { first: index as usize, of: 10 });
+        Ok(batch)
+    };
+    let input = Images { spoil: shared, ..Images::new(&[3, 2]) };
+    let ((store, model), loss_fn, mut metric, mut samples) =
+        (network(), CrossEntropy::default(), segmentation(), Vec::new());
+    let watch = |n| {
+        samples.push(n);
+        Continue(())
+    };
+    Validator::new(&model, &input, &loss_fn, &mut metric).test(watch).unwrap().unwrap();
+    assert_eq!(samples, [10, 10]);
+    let mut optimizer = optimizer(&store, 1);
+    let mut trainer = Trainer::new(&model, &input, &loss_fn, &mut optimizer, &mut metric, 3);
+    let mut training = trainer.train(Progress::default());
+    training.by_ref().for_each(|event| drop(event.unwrap()));
+    assert_eq!(training.progress().samples, 3 * 20);
 }
 
 #[test]

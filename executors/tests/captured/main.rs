@@ -5,10 +5,11 @@
 mod support;
 
 use contract::{
-    BoxError, Capture, CaptureError, Optimizer, Progress, Stage, StateDict, StateError, Stateful, Step, TorchError,
-    Update,
+    Batch, Batches, BoxError, Capture, CaptureError, Input, Model, Optimizer, Outputs, Progress, Share, Stage,
+    StateDict, StateError, Stateful, Step, TorchError, Update,
 };
 use executors::Trainer;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use support::{Counted, Images, Parts, Seen, Training, alone, assert_same, copied};
 use tch::Tensor;
@@ -77,6 +78,54 @@ fn a_state_loaded_between_replays_counts() {
         states
     });
     assert_same(&ends[1], &ends[0]);
+}
+
+/// Batches of which each is a share of one of all ranks, the fourth of an epoch another one than the rest.
+struct Shares(Images);
+
+const SHARES: [Share; 2] = [Share { first: 2, of: 6 }, Share { first: 4, of: 6 }];
+
+impl Input for Shares {
+    fn epoch(&self, epoch: u64, skip: u64) -> Batches<'_> {
+        Box::new((skip..self.len()).map(move |index| {
+            let mut batch = self.0.batch(epoch, index);
+            batch.share = Some(SHARES[usize::from(index == 3)]);
+            Ok(batch)
+        }))
+    }
+
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+}
+
+/// A network that notes the shares it meets.
+struct Noting<'m>(&'m dyn Model, Mutex<Vec<Option<Share>>>);
+
+impl Model for Noting<'_> {
+    fn outputs(&self, batch: &Batch, train: bool) -> Outputs {
+        self.1.lock().unwrap().push(batch.share);
+        self.0.outputs(batch, train)
+    }
+}
+
+#[test]
+fn a_capture_is_of_one_share() {
+    let _alone = alone();
+    let input = Shares(Images(vec![2; 5]));
+    let mut parts = Parts::new(&Training::default().config, 5, false);
+    let (loss_fn, mut capture) = (loss::CrossEntropy::default(), Counted::new());
+    let model = Noting(&parts.model, Mutex::default());
+    let trainer = Trainer::new(&model, &input, &loss_fn, &mut parts.optimizer, &mut parts.metric, 6);
+    let mut trainer = trainer.protect("model", &parts.store).captured(&mut capture);
+    let mut training = trainer.train(Progress::default());
+    training.by_ref().for_each(|event| drop(event.unwrap()));
+    assert_eq!(training.progress().samples, 30 * 6);
+    drop(training);
+    drop(trainer);
+    let met = |share| model.1.lock().unwrap().iter().filter(|met| **met == Some(share)).count();
+    assert_eq!((met(SHARES[1]), met(SHARES[0])), (6, model.1.lock().unwrap().len() - 6));
+    assert_eq!((capture.captures, capture.capture.replays()), (1, 24 - 1 - 3 - 1));
 }
 
 #[test]

@@ -82,7 +82,7 @@ impl Bench {
             config["loader"]["batch_size"] = BATCHES[contestant.cached()].into();
             let config: Config = serde_json::from_value(config)?;
             let silent: Tell = Arc::new(|_| ());
-            let dataset = config.open_cached(Split::Train, &silent)?;
+            let dataset = config.open_cached(Split::Train, 1, &silent)?;
             let pipeline = config.pipeline(Split::Train);
             let loader = Loader::new(dataset, pipeline, config.loader(), Order::Shuffled, 0, Device::Cpu)?;
             // A memory cache fills during the first epoch.

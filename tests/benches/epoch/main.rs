@@ -29,7 +29,7 @@ fn loader(root: &Path, cache: &str) -> Outcome<Loader> {
     let config = json!({ "kind": "oxford_pets", "root": root, "size": [128, 128], "loader": loader });
     let config: Config = serde_json::from_value(config)?;
     let silent: Tell = Arc::new(|_| ());
-    let dataset = config.open_cached(Split::Train, &silent)?;
+    let dataset = config.open_cached(Split::Train, 1, &silent)?;
     Ok(Loader::new(dataset, config.pipeline(Split::Train), config.loader(), Order::Shuffled, 0, Device::Cpu)?)
 }
 

@@ -3,6 +3,7 @@
 //! This module touches nothing but the configuration file. A wrong key, type or value is an error that names the file
 //! (or `--set`) and the key's full path.
 
+mod distributed;
 mod edit;
 mod keys;
 mod read;
@@ -15,11 +16,13 @@ mod tests;
 mod text;
 mod words;
 
+pub use self::distributed::{Backend, Distributed};
 pub use keys::{differences, flat, keys};
 pub use rules::{Rule, may_change, rule};
 pub use schema::print as schema;
 pub use words::{nearest, nearest_key};
 
+use crate::common::ranked;
 use crate::common::usage::usage;
 use anyhow::Result;
 use contract::Invalid;
@@ -54,6 +57,8 @@ pub struct Config {
     pub schedule: optim::Schedule,
     /// Length, device and seed of the training.
     pub train: Train,
+    /// Training of several processes.
+    pub distributed: Distributed,
     /// Saving and retention of checkpoints.
     pub checkpoint: Checkpoint,
     /// Logs and report of the run.
@@ -72,7 +77,8 @@ pub struct Train {
     /// Seed of the initial weights, the sample order and the augmentation.
     #[schemars(extend("x-resume" = "ask"))]
     pub seed: u64,
-    /// Device to compute on: a GPU if there is one (`auto`), the CPU (`cpu`), or the first GPU (`cuda`).
+    /// Device to compute on: a GPU if there is one (`auto`), the CPU (`cpu`), or the first GPU (`cuda`). Of several
+    /// ranks on a machine, each takes the GPU of its own number.
     #[schemars(extend("x-resume" = "safe"))]
     pub device: Device,
     /// Number of compute threads; 0 leaves it to libtorch, which uses all cores.
@@ -182,7 +188,11 @@ impl Train {
                 return Err(usage("train.device is 'cuda', but libtorch finds no GPU: use 'auto' or 'cpu'"));
             }
             Device::Cpu => tch::Device::Cpu,
-            Device::Auto | Device::Cuda => tch::Device::cuda_if_available(),
+            Device::Auto | Device::Cuda if cuda => {
+                let count = usize::try_from(Cuda::device_count()).unwrap_or(0);
+                tch::Device::Cuda(gpu(ranked::local_rank(), count)?)
+            }
+            Device::Auto | Device::Cuda => tch::Device::Cpu,
         };
         if let Some(fraction) = self.memory_fraction.filter(|_| device.is_cuda()) {
             // libtorch takes a limit only before it uses the GPU.
@@ -192,6 +202,19 @@ impl Train {
             }
         }
         Ok(device)
+    }
+}
+
+/// Returns the number of the GPU that a rank of this machine computes on, of `count`. A rank that sees one GPU uses
+/// that one: its launcher may have hidden the others.
+fn gpu(local_rank: Option<usize>, count: usize) -> Result<usize> {
+    match local_rank {
+        Some(rank) if count > 1 && rank >= count => Err(usage(format!(
+            "rank {rank} of this machine (LOCAL_RANK) has no GPU, since libtorch finds {count}: start as many ranks a \
+             machine as it has GPUs"
+        ))),
+        Some(rank) if count > 1 => Ok(rank),
+        _ => Ok(0),
     }
 }
 
@@ -205,6 +228,7 @@ impl Config {
             ("optimizer", self.optimizer.check()),
             ("schedule", self.schedule.check()),
             ("train", self.train.check()),
+            ("distributed", self.distributed.check()),
             ("checkpoint", self.checkpoint.save.check()),
             ("checkpoint", self.checkpoint.keep.check()),
             ("export", self.export.check()),

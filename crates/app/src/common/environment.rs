@@ -3,6 +3,7 @@
 use crate::common::files::publish;
 use crate::common::kernels;
 use crate::common::network::Network;
+use crate::common::ranked;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 use std::io;
@@ -40,8 +41,14 @@ pub fn environment(network: &Network) -> Vec<(String, String)> {
     let mut rows: Vec<(&str, String)> = rows.into();
     // Beside the device.
     let at = rows.iter().position(|(name, _)| *name == "device").map_or(rows.len(), |device| device + 1);
-    rows.splice(at..at, gpu.iter().flat_map(of_gpu));
+    rows.splice(at..at, ranks().into_iter().chain(gpu.iter().flat_map(of_gpu)));
     rows.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+}
+
+/// Describes the number of processes that train together, if there are several.
+fn ranks() -> Option<(&'static str, String)> {
+    let world = ranked::world().ok().filter(|world| world.count > 1)?;
+    Some(("ranks", format!("{}, {} of them on the first rank's machine", world.count, world.local_count)))
 }
 
 /// Describes a GPU and the software that drives it.

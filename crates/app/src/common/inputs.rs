@@ -2,6 +2,7 @@
 
 use crate::common::config::Config;
 use crate::common::output;
+use crate::common::ranked;
 use crate::common::usage::usage;
 use anyhow::{Context, Result, ensure};
 use data::{Loader, Order, Split, Tell, Told};
@@ -21,7 +22,7 @@ pub fn input(config: &Config, split: Split, device: Device) -> Result<Loader> {
 
 /// Does the same as [`input`]. Also returns, after warning of it, the doubt that labels leave too little of the data.
 pub fn judged(config: &Config, split: Split, device: Device) -> Result<(Loader, Option<String>)> {
-    let dataset = config.data.open_cached(split, &tell())?;
+    let dataset = config.data.open_cached(split, ranked::local_count() as u64, &tell())?;
     let (loader, seed) = (config.data.loader(), config.train.seed);
     let classes = config.data.classes().len() as u64;
     let verified = data::verify_all_but(loader.max_skipped, dataset.as_ref(), classes, loader.workers);

@@ -3,12 +3,13 @@
 use crate::common::bounds;
 use crate::common::config::{Config, Deterministic};
 use anyhow::{Context, Result};
-use contract::Progress;
+use contract::{Progress, Ranks};
 use metric::Segmentation;
 use model::Precision;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use tch::Device;
 use tch::nn::{ModuleT, VarStore};
 use torch_ext::Kernels;
@@ -33,11 +34,12 @@ impl Network {
     /// Builds a network with the kernels that are best on this processor, and draws its initial weights from the seed.
     pub fn build(config: &Config) -> Result<Self> {
         let common = config.model.common();
-        Self::build_with(config, common.fused.kernels(common.precision))
+        Self::build_with(config, common.fused.kernels(common.precision), None)
     }
 
-    /// Does the same as [`build`](Self::build), with given kernels.
-    pub fn build_with(config: &Config, kernels: Kernels) -> Result<Self> {
+    /// Does the same as [`build`](Self::build), with given kernels. With `ranks`, BatchNorm takes its statistics in
+    /// training over the batches of all of them.
+    pub fn build_with(config: &Config, kernels: Kernels, ranks: Option<Arc<dyn Ranks>>) -> Result<Self> {
         let device = config.train.device()?;
         bounds::remember(config, device);
         if device.is_cuda() {
@@ -52,7 +54,7 @@ impl Network {
         tch::manual_seed(config.train.seed as i64);
         let model = config
             .model
-            .build_with(&store, config.data.channels().into(), classes.len() as i64, kernels)
+            .build_with(&store, config.data.channels().into(), classes.len() as i64, kernels, ranks)
             .context("building the model")?;
         let precision = config.model.common().precision.on(device)?;
         Ok(Self { store, model, device, kernels, precision, classes })

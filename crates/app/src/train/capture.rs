@@ -61,7 +61,7 @@ mod tests {
         initial: Option<&States>,
         capture: Option<&mut FakeCapture>,
     ) -> (States, States, Vec<f64>) {
-        let mut parts = Parts::build(config, None).unwrap();
+        let mut parts = Parts::build(config, None, None).unwrap();
         let model = Plain(parts.network.model.as_ref());
         let (input, loss_fn) = (parts.input.as_ref(), &parts.loss_fn);
         let trainer =

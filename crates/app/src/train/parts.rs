@@ -12,14 +12,15 @@ use crate::common::trained;
 use crate::common::usage::usage;
 use anyhow::{Context, Result};
 use checkpoint::Snapshot;
-use contract::{Input, Stateful};
+use contract::{Input, Ranks, Stateful};
 use data::{Fingerprint, Loader, Skipped, Split};
+use distributed::Group;
 use metric::Segmentation;
 use optim::{Gradients, Optim};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Everything that training needs.
+/// Everything that training needs. Of several ranks each has its own.
 pub struct Parts {
     /// Network, with its initial weights.
     pub network: Network,
@@ -47,18 +48,26 @@ pub struct Parts {
 
 impl Parts {
     /// Builds all parts, and reads every mask of the data once. A run that resumes `from` a checkpoint keeps its
-    /// kernels, and will have its weights, so `model.weights` is not read.
-    pub fn build(config: &Config, from: Option<&(PathBuf, Snapshot)>) -> Result<Self> {
-        let network = match from {
-            Some((path, snapshot)) => Network::build_with(config, kernels::of_checkpoint(path, snapshot, config)?)?,
-            None => {
-                let network = Network::build(config)?;
-                warm_start(&network, config)?;
-                network
-            }
+    /// kernels, and will have its weights, so `model.weights` is not read. A rank of a `group` loads its share of each
+    /// batch.
+    pub fn build(config: &Config, from: Option<&(PathBuf, Snapshot)>, group: Option<&Arc<Group>>) -> Result<Self> {
+        let common = config.model.common();
+        let kernels = match from {
+            Some((path, snapshot)) => kernels::of_checkpoint(path, snapshot, config)?,
+            None => common.fused.kernels(common.precision),
+        };
+        let synced = group.filter(|group| group.count() > 1 && config.distributed.sync_batch_norm);
+        let network = Network::build_with(config, kernels, synced.map(|group| Arc::clone(group) as Arc<dyn Ranks>))?;
+        if from.is_none() {
+            warm_start(&network, config)?;
+        }
+        let of_rank = |input: Loader| match group {
+            Some(group) => input.of_rank(group.rank(), group.count()),
+            None => input,
         };
         let (input, doubt) = judged(config, Split::Train, network.device)?;
         let (validation_input, of_validation) = judged(config, Split::Validation, network.device)?;
+        let (input, validation_input) = (of_rank(input), of_rank(validation_input));
         let updates_per_epoch = config.optimizer.updates_per_epoch(input.len());
         let length = optim::Length { updates_per_epoch, epochs: config.train.epochs };
         let built = config.optimizer.build(contract::parameters(&network.store), config.schedule.clone(), length);

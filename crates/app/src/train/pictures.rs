@@ -71,15 +71,17 @@ impl<'p> Pictures<'p> {
     /// the last batch or of batches that are left over.
     pub fn ask(&self, session: &Session, training: &Training) {
         let next = training.progress();
-        if next.batch + 1 >= training.trainer.input.len() && session.summary().histograms_due(next.epoch + 1) {
+        let due = session.summary().is_some_and(|summary| summary.histograms_due(next.epoch + 1));
+        if next.batch + 1 >= training.trainer.input.len() && due {
             self.gradients.ask();
         }
     }
 
-    /// Returns an empty look for the next validation, if TensorBoard or the report needs one.
+    /// Returns an empty look for the next validation, if TensorBoard or the report needs one and this rank writes.
     pub fn look(&self, session: &Session) -> Result<Option<Details>> {
         let summary = &self.config.summary;
-        let first = usize::try_from(session.summary().samples())?;
+        let Some(log) = session.summary() else { return Ok(None) };
+        let first = usize::try_from(log.samples())?;
         Ok(match (summary.tensorboard, summary.report) {
             (false, false) => None,
             (true, false) => Some(Details::new(self.network, first, first)?),
@@ -115,7 +117,7 @@ impl<'p> Pictures<'p> {
         let curves = curves.map(|(class, counts)| (class, counts.into_iter().map(counted).collect())).collect();
         session.write(|summary| summary.pr_curves(Stage::Validation, at.epoch, at.step, curves))?;
         let (first, mut worst) = (gallery.first()?, gallery.worst()?);
-        worst.truncate(usize::try_from(session.summary().samples())?);
+        worst.truncate(usize::try_from(session.summary().map_or(0, |summary| summary.samples()))?);
         for (name, predicted) in [("samples", first), ("worst", worst)] {
             let shown = closer::show(self.input, data, &predicted);
             match shown.and_then(|shown| shown.iter().map(|shown| panel(shown, data)).collect()) {
@@ -139,7 +141,7 @@ impl<'p> Pictures<'p> {
     /// Writes the distributions of the weights and of the last update's gradients, if they are due.
     fn histograms(&self, session: &mut Session, at: Progress) -> Result<()> {
         let gradients = self.gradients.take();
-        if !session.summary().histograms_due(at.epoch) {
+        if !session.summary().is_some_and(|summary| summary.histograms_due(at.epoch)) {
             return Ok(());
         }
         let weights: Vec<(String, Tensor)> = contract::parameters(&self.network.store).into_iter().collect();

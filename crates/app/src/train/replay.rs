@@ -21,7 +21,7 @@ pub fn run(rejected: &Path, changes: &[String]) -> Result<ExitCode> {
     };
     let config = origin::config(&snapshot, &rejected.display().to_string())?.with(changes)?;
     // With the kernels of the run that rejected it.
-    let network = Network::build_with(&config, kernels::of_checkpoint(rejected, &snapshot, &config)?)?;
+    let network = Network::build_with(&config, kernels::of_checkpoint(rejected, &snapshot, &config)?, None)?;
     restore_weights(&snapshot, &network)?;
     let tensor = |name: &str| -> Result<Tensor> {
         let tensor = batch.get(name).with_context(|| format!("the batch has no {name}"))?;

@@ -9,6 +9,7 @@ use crate::common::files;
 use crate::common::identity;
 use crate::common::network::Network;
 use crate::common::origin;
+use crate::common::ranked;
 use crate::common::run::Run;
 use crate::common::usage::usage;
 use crate::train::parts::Parts;
@@ -49,14 +50,15 @@ pub fn settings(start: &mut Start, parts: &Parts, args: &cli::Train) -> Result<S
         show,
         about,
         until_step: args.until_step,
-        command: Some("app train --run".into()),
+        command: Some(ranked::command()),
         replay: Some("app train --replay".into()),
     })
 }
 
 /// Writes into the folder what the run is trained with.
 pub fn keep(session: &mut Session, run: &Run, config: &Config, network: &Network, pictures: &Pictures) -> Result<()> {
-    session.lock().check()?;
+    let Some(lock) = session.lock() else { return Ok(()) };
+    lock.check()?;
     // The lock is held, so nobody else writes here.
     files::clean(&run.folder, Duration::ZERO);
     let environment = environment::environment(network);

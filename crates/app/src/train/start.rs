@@ -3,7 +3,7 @@
 mod precision;
 
 use crate::cli;
-use crate::common::config::Config;
+use crate::common::config::{Config, Distributed};
 use crate::common::identity::{self, Passed};
 use crate::common::origin;
 use crate::common::run::Run;
@@ -66,6 +66,18 @@ pub fn start(args: &cli::Train) -> Result<Start> {
         None => Vec::new(),
     };
     Ok(Start { run, config, opened, changes })
+}
+
+/// Returns the section `distributed` as each rank can know it before it meets the others: not every machine need have
+/// the run folder.
+pub fn distributed(args: &cli::Train) -> Result<Distributed> {
+    let run = folder(args);
+    let config = match &args.config {
+        Some(file) => Config::given(Some(file), &args.set, None)?,
+        None if run.exists() => run.config()?.with(&args.set)?,
+        None => Config::given(None, &args.set, None)?,
+    };
+    Ok(config.distributed)
 }
 
 impl Start {

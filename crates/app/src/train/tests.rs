@@ -65,10 +65,10 @@ fn trained(readable: bool, options: &str) -> Trained {
     let (file, run) = (file.display(), folder.path().join("run"));
     let line = format!("app train --config {file} --run {} {options}", run.display());
     let Command::Train(args) = Cli::parse_from(line.split_whitespace()).command else { panic!() };
-    let mut start = start(&args).unwrap();
-    let mut parts = Parts::build(&start.config, None).unwrap();
+    let mut start = group::start(None, &args).unwrap();
+    let mut parts = Parts::build(&start.config, None, None).unwrap();
     parts.input = Box::new(Poisoned { input: parts.input, epoch: 1, batch: 3, readable });
-    let trained = train(&mut start, &mut parts, &Signals::listen().unwrap(), &args);
+    let trained = train(&mut start, parts, &Signals::listen().unwrap(), &args, None);
     Trained { folder, result: trained.map(|ended| ended.status) }
 }
 
@@ -120,7 +120,7 @@ impl Trained {
 /// Returns the samples of the poisoned batch.
 fn names() -> Vec<String> {
     let config = Config::parse(TINY, "tiny").unwrap();
-    let parts = Parts::build(&config, None).unwrap();
+    let parts = Parts::build(&config, None, None).unwrap();
     let batch = parts.input.epoch(1, 3).next().unwrap().unwrap();
     batch.names
 }

@@ -16,7 +16,13 @@ use std::sync::{Arc, OnceLock};
 ///
 /// [`Error::Memory`] if all samples together will not fit, as far as that can be known.
 pub fn in_memory(source: Arc<dyn Dataset>) -> Result<Arc<dyn Dataset>, Error> {
-    let store = InMemory::new(source.as_ref())?;
+    in_each(1, source)
+}
+
+/// Does the same in each of several processes of this machine. A cache is that of its process alone, and in the course
+/// of the epochs each process loads all samples.
+pub(crate) fn in_each(processes: u64, source: Arc<dyn Dataset>) -> Result<Arc<dyn Dataset>, Error> {
+    let store = InMemory::new(source.as_ref(), processes)?;
     Ok(Arc::new(Cached { source, store }))
 }
 
@@ -28,13 +34,14 @@ pub(crate) struct InMemory {
 
 impl InMemory {
     /// Fails with [`Error::Memory`] if all samples together will not fit, as far as that can be known.
-    pub(crate) fn new(source: &dyn Dataset) -> Result<Self, Error> {
+    pub(crate) fn new(source: &dyn Dataset, processes: u64) -> Result<Self, Error> {
         let samples = source.len();
         let pixel = u64::from(source.channels()) + source.targets().bytes() as u64;
         let sample = source.size().map_or(0, |size| pixels(size) as u64 * pixel);
-        let needed = samples.saturating_mul(sample + size_of::<OnceLock<Sample>>() as u64);
+        let own = samples.saturating_mul(sample + size_of::<OnceLock<Sample>>() as u64);
+        let needed = own.saturating_mul(processes.max(1));
         match available() {
-            Some(available) if needed > available => Err(Error::Memory { needed, available, samples }),
+            Some(available) if needed > available => Err(Error::Memory { needed, available, samples, processes }),
             _ => Ok(Self { kept: (0..samples).map(|_| OnceLock::new()).collect() }),
         }
     }

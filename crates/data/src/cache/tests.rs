@@ -78,7 +78,7 @@ fn on_disk(source: Arc<dyn Dataset>, folder: &Path, tell: &Tell) -> Result<Cache
 }
 
 fn in_memory(source: Arc<dyn Dataset>) -> Result<Cached<memory::InMemory>, Error> {
-    let store = memory::InMemory::new(source.as_ref())?;
+    let store = memory::InMemory::new(source.as_ref(), 1)?;
     Ok(Cached { source, store })
 }
 
@@ -125,6 +125,11 @@ fn memory_loads_each_sample_once_and_gives_errors_every_time() {
     check(&cached);
     let error = in_memory(Arc::new(counted(1 << 60))).err().unwrap().to_string();
     assert!(error.contains("GB for 1152921504606846976 samples, but") && error.contains("take \"disk\""), "{error}");
+    // What fits once need not fit in each of many processes.
+    let in_each = |processes| memory::in_each(processes, Arc::new(counted(1 << 10))).map(drop);
+    assert!(in_each(1).is_ok());
+    let error = in_each(1 << 40).unwrap_err().to_string();
+    assert!(error.contains("for 1024 samples in each of 1099511627776 processes, but"), "{error}");
 }
 
 #[test]
@@ -245,6 +250,21 @@ fn a_kill_at_any_moment_leaves_nothing_wrong() {
 }
 
 #[test]
+fn ranks_that_open_it_at_once_build_it_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let rank = || {
+        let (source, cached, _) = open(Counted { pause: Duration::from_micros(300), ..counted(60) }, folder.path());
+        check(&cached.unwrap());
+        loads(&source)
+    };
+    let loaded: u64 = thread::scope(|scope| {
+        let ranks: Vec<_> = (0..4).map(|_| scope.spawn(rank)).collect();
+        ranks.into_iter().map(|rank| rank.join().unwrap()).sum()
+    });
+    assert_eq!((loaded, files(folder.path())), (60, vec!["kind-train-0.cache".into(), "kind-train-0.lock".into()]));
+}
+
+#[test]
 fn a_disk_without_room_is_an_error_and_nothing_is_left() {
     let folder = tempfile::tempdir().unwrap();
     let head = Head { channels: 3, samples: 1 << 50, key: [0; 32] };
@@ -315,11 +335,12 @@ proptest! {
     ) {
         let folder = tempfile::tempdir().unwrap();
         let source = || Counted { broken: &[0, 5, 6, 31], ..counted(len) };
-        let batches = |dataset: Arc<dyn Dataset>, workers, skip: u64| {
+        let batches = |dataset: Arc<dyn Dataset>, workers, skip: u64, [rank, count]: [usize; 2]| {
             let config = LoaderConfig { batch_size, workers, max_skipped: 4, ..LoaderConfig::default() };
             let transforms = vec![Transform::HorizontalFlip { probability: 0.5 }];
             let pipeline = Pipeline { transforms, ..Pipeline::plain([8, 8]) };
             let loader = Loader::new(dataset, pipeline, &config, Order::Shuffled, seed, Device::Cpu).unwrap();
+            let loader = loader.of_rank(rank, count);
             let batches: Vec<_> = loader.epoch(epoch, skip).map(|batch| {
                 let batch = batch.unwrap();
                 let inputs = Vec::<f32>::try_from(batch.inputs.contiguous().view(-1)).unwrap();
@@ -327,7 +348,7 @@ proptest! {
             }).collect();
             batches
         };
-        let expected = batches(Arc::new(source()), 0, 0);
+        let expected = batches(Arc::new(source()), 0, 0, [0, 1]);
         prop_assert_eq!(expected.len() as u64, len.div_ceil(batch_size));
         let cached = [
             Arc::new(source()) as Arc<dyn Dataset>,
@@ -337,7 +358,12 @@ proptest! {
         for dataset in cached {
             for workers in [0, 1, 2, 8] {
                 let rest = &expected[expected.len().min(skip as usize)..];
-                prop_assert_eq!(batches(Arc::clone(&dataset), workers, skip), rest);
+                prop_assert_eq!(batches(Arc::clone(&dataset), workers, skip, [0, 1]), rest);
+            }
+            let shares = [0, 1].map(|rank| batches(Arc::clone(&dataset), 2, skip, [rank, 2]));
+            for (number, (whole, ..)) in expected.iter().skip(skip as usize).enumerate() {
+                let names = shares.iter().flat_map(|share| &share[number].0).filter(|name| !name.starts_with('('));
+                prop_assert!(names.eq(whole.iter().filter(|name| !name.starts_with('('))));
             }
         }
     }

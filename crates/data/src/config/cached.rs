@@ -1,7 +1,7 @@
 //! Opening a data set with the cache that its configuration asks for.
 
 use super::Config;
-use crate::cache::memory::in_memory;
+use crate::cache::memory::in_each;
 use crate::cache::{Cache, Cached, Tell, disk};
 use crate::error::Error;
 use crate::list::split::Split;
@@ -14,17 +14,19 @@ use std::sync::Arc;
 
 impl Config {
     /// Opens a split as [`open`](Self::open) does, with the cache that the configuration asks for. Builds a cache on
-    /// disk first if there is none yet, which decodes every sample.
+    /// disk first if there is none yet, which decodes every sample. `processes` is the number of processes on this
+    /// machine that open it, usually 1: each has a cache in memory of its own, and one of them builds that on disk
+    /// while the others wait.
     ///
     /// # Errors
     ///
     /// Those of `open`; [`Error::Memory`] and [`Error::NoRoom`] where the cache would not fit; [`Error::Cache`] where
     /// its file cannot be written. A sample that cannot be loaded is no error here; loading it is.
-    pub fn open_cached(&self, split: Split, tell: &Tell) -> Result<Arc<dyn Dataset>, Error> {
+    pub fn open_cached(&self, split: Split, processes: u64, tell: &Tell) -> Result<Arc<dyn Dataset>, Error> {
         let dataset: Arc<dyn Dataset> = self.open(split)?.into();
         Ok(match self.loader().cache {
             Cache::None => dataset,
-            Cache::Memory => in_memory(dataset)?,
+            Cache::Memory => in_each(processes, dataset)?,
             Cache::Disk => {
                 let (description, stem) = self.described(split)?;
                 let folder = folder(self.loader())?;

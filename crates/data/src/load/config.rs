@@ -13,10 +13,11 @@ const MOST_WORKERS: u64 = 256;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LoaderConfig {
-    /// Number of samples in a batch; the last one of an epoch may hold fewer.
+    /// Number of samples in a batch, of all ranks together; the last one of an epoch may hold fewer.
     #[schemars(extend("x-resume" = "ask"))]
     pub batch_size: u64,
-    /// Number of threads that load batches during the computation; 0 loads them in the computing thread.
+    /// Number of threads of each process that load batches during the computation; 0 loads them in the computing
+    /// thread.
     #[schemars(extend("x-resume" = "safe"))]
     pub workers: u64,
     /// Maximum number of batches that are ready or being loaded; more workers than this are idle.

@@ -7,7 +7,12 @@
 //! **Invariant:** the content of a batch depends on nothing but the data set, the seed, the epoch and the batch's
 //! position. A sample that may be skipped is missing wherever it cannot be loaded. The thread that takes the batches
 //! counts skipped samples, in the batches' order.
+//!
+//! Where several ranks share each batch, each loads a contiguous part of it (`part.rs`): one after another they hold
+//! the samples of the batch of one process. A skipped sample is missing in the part of its own rank, and nothing
+//! changes for the others.
 
+mod part;
 mod rooms;
 mod tensors;
 
@@ -20,8 +25,10 @@ use crate::load::pipeline::{Buffers, Pipeline};
 use crate::load::skipped::Skipped;
 use crate::load::{Target, pixels, refill};
 use crate::transform::random::{Purpose, Random};
-use contract::{Batch, Batches, BoxError, Input, Invalid, TorchError};
+use contract::{Batch, Batches, BoxError, Input, Invalid, Share, TorchError};
+use part::Part;
 use rooms::{Room, Rooms};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -45,6 +52,7 @@ pub struct Loader {
     source: Arc<Source>,
     config: LoaderConfig,
     order: Order,
+    part: Part,
 }
 
 /// Everything that a batch is made from.
@@ -92,6 +100,8 @@ struct Workspace {
 /// A batch on the host.
 struct Block {
     names: Vec<String>,
+    /// Place of a rank's samples among all.
+    share: Option<Share>,
     /// Images and targets, as written by [`Converter::on_host`].
     rooms: [Room; 2],
     /// Samples that could not be loaded: index, name and error.
@@ -121,9 +131,7 @@ impl Loader {
         config.check()?;
         pipeline.check(dataset.as_ref())?;
         let skipped = Arc::new(Skipped::new(config.max_skipped));
-        let [height, width] = pipeline.size.map(i64::from);
-        let shape = [dataset.len().min(config.batch_size) as i64, height, width, dataset.channels().into()];
-        let rooms = Rooms::new(device, shape, dataset.targets());
+        let rooms = rooms_of(dataset.as_ref(), &pipeline, config.batch_size, Part::WHOLE, device);
         let source = Source {
             dataset,
             pipeline,
@@ -135,10 +143,35 @@ impl Loader {
             empty: Mutex::default(),
             moving: Arc::default(),
         };
-        Ok(Self { source: Arc::new(source), config: config.clone(), order })
+        Ok(Self { source: Arc::new(source), config: config.clone(), order, part: Part::WHOLE })
     }
 
-    /// Returns the number of samples in an epoch.
+    /// Makes this the loader of rank `rank` of `count`, which divide each batch among them: `batch_size` is the number
+    /// of samples of all ranks together. Number and order of batches are those of one process, and each rank loads a
+    /// contiguous [share](Batch::share) of each, the earlier ranks one sample more where it must be. The share of a
+    /// batch of fewer samples than ranks is empty on the last ranks: tensors `[0, …]` and no names.
+    ///
+    /// A skipped sample is missing in its rank's share and keeps its place, so the other ranks, which do not know of
+    /// it, load what they always do. If rank 0 has skipped its whole share, it holds a black placeholder, so that no
+    /// batch of all ranks is empty.
+    #[must_use]
+    pub fn of_rank(mut self, rank: usize, count: usize) -> Self {
+        self.part = Part::new(rank, count);
+        // Whoever still has batches of it keeps their rooms, which are large enough.
+        if let Some(source) = Arc::get_mut(&mut self.source) {
+            let Source { dataset, pipeline, device, .. } = &*source;
+            source.rooms = rooms_of(dataset.as_ref(), pipeline, self.config.batch_size, self.part, *device);
+            source.empty = Mutex::default();
+        }
+        self
+    }
+
+    /// Returns the number of ranks that are idle in every step, because a batch has fewer samples than there are ranks.
+    pub fn idle_ranks(&self) -> u64 {
+        self.part.idle(self.samples().min(self.config.batch_size))
+    }
+
+    /// Returns the number of samples in an epoch, those of all ranks.
     pub fn samples(&self) -> u64 {
         self.source.dataset.len()
     }
@@ -148,16 +181,16 @@ impl Loader {
         fingerprint(self.source.dataset.as_ref())
     }
 
-    /// Returns the skipped samples, updated as they become known.
+    /// Returns the samples that this process skipped, updated as they become known.
     pub fn skipped(&self) -> Arc<Skipped> {
         Arc::clone(&self.source.skipped)
     }
 
-    /// Loads only the sample at place `at` of batch number `batch`, in the order of the data set and in the calling
-    /// thread: for a second look. Returns `None` if it does not exist.
+    /// Loads only the sample at place `at` of batch number `batch`, or of this rank's share of it, in the order of the
+    /// data set and in the calling thread: for a second look. Returns `None` if it does not exist.
     pub fn sample(&self, batch: u64, at: u64) -> Result<Option<Batch>, Error> {
-        let first = batch.saturating_mul(self.config.batch_size).min(self.samples());
-        let batch = first..self.samples().min(first.saturating_add(self.config.batch_size));
+        let whole = places(batch, self.config.batch_size, self.samples());
+        let batch = self.part.of(&whole);
         // If samples may be missing, only the whole batch tells which one is at this place.
         let (indices, at) = match self.source.skipped.allowed() {
             true => (batch, at as i64),
@@ -168,7 +201,7 @@ impl Loader {
         if indices.is_empty() {
             return Ok(None);
         }
-        let block = self.source.block(indices, 0)?;
+        let block = self.source.block(indices, 0, self.part.share(&whole))?;
         let converter = self.source.converter().map_err(|error| torch(&block.names, error))?;
         let Batch { inputs, targets, names, .. } = self.source.batch(block, &converter, 0)?;
         let Some(name) = names.get(at as usize).cloned() else { return Ok(None) };
@@ -178,13 +211,15 @@ impl Loader {
 
     fn blocks(&self, epoch: u64, skip: u64) -> Ordered<Block> {
         let (source, samples, batch_size) = (Arc::clone(&self.source), self.samples(), self.config.batch_size);
+        let part = self.part;
         let order = match self.order {
             Order::Sequential => None,
             Order::Shuffled => Some(Random::new(source.seed, Purpose::Order, epoch, 0).permutation(samples)),
         };
         let job: Job<Block> = Box::new(move |batch| {
-            let places = batch * batch_size..samples.min((batch + 1).saturating_mul(batch_size));
-            source.block(places.map(|place| order.as_ref().map_or(place, |order| order[place as usize])), epoch)
+            let whole = places(batch, batch_size, samples);
+            let indices = part.of(&whole).map(|place| order.as_ref().map_or(place, |order| order[place as usize]));
+            source.block(indices, epoch, part.share(&whole))
         });
         Ordered::new(skip..self.len(), self.config.workers, self.config.prefetch, job)
     }
@@ -220,7 +255,7 @@ impl Input for Loader {
 }
 
 impl Source {
-    fn block(&self, indices: impl Iterator<Item = u64>, epoch: u64) -> Result<Block, Error> {
+    fn block(&self, indices: impl Iterator<Item = u64>, epoch: u64, share: Option<Share>) -> Result<Block, Error> {
         let workspace = self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut workspace = match workspace {
             Some(workspace) => workspace,
@@ -231,12 +266,18 @@ impl Source {
                 converter: self.converter().map_err(|error| torch(&[], error))?,
             },
         };
-        let block = self.fill(&mut workspace, indices, epoch)?;
+        let block = self.fill(&mut workspace, indices, epoch, share)?;
         self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
         Ok(block)
     }
 
-    fn fill(&self, workspace: &mut Workspace, indices: impl Iterator<Item = u64>, epoch: u64) -> Result<Block, Error> {
+    fn fill(
+        &self,
+        workspace: &mut Workspace,
+        indices: impl Iterator<Item = u64>,
+        epoch: u64,
+        share: Option<Share>,
+    ) -> Result<Block, Error> {
         let Workspace { buffers, images, targets, converter } = workspace;
         let form = self.dataset.targets();
         images.clear();
@@ -263,8 +304,9 @@ impl Source {
                 Err(error) => return Err(error),
             }
         }
-        if names.is_empty() {
-            // Schedules and progress depend on the number of batches, so the batch is kept.
+        if names.is_empty() && share.is_none_or(|share| share.first == 0) {
+            // Schedules and progress depend on the number of batches, so the batch is kept. Of several ranks' shares
+            // rank 0's is the only one that begins at 0, and is empty only if it was skipped.
             let area = pixels(self.pipeline.size);
             refill(images, area * self.dataset.channels() as usize, 0);
             form.fill_unknown(targets, area);
@@ -274,7 +316,7 @@ impl Source {
         let rooms = empty.map_or_else(|| self.rooms.room(), Ok);
         let rooms = rooms.and_then(|rooms| converter.on_host(images, targets, &rooms).map(|()| rooms));
         let rooms = rooms.map_err(|error| torch(&names, error))?;
-        Ok(Block { names, rooms, broken })
+        Ok(Block { names, share, rooms, broken })
     }
 
     fn converter(&self) -> Result<Converter, TorchError> {
@@ -292,7 +334,7 @@ impl Source {
 
     /// Moves a block to the device. Its memory is used up, so another batch gets other memory.
     fn batch(&self, block: Block, converter: &Converter, ahead: usize) -> Result<Batch, Error> {
-        let Block { names, rooms, broken } = block;
+        let Block { names, share, rooms, broken } = block;
         for (index, name, error) in broken {
             self.skipped.add(index, name, error)?;
         }
@@ -300,10 +342,28 @@ impl Source {
         let batch = self.rooms.take(rooms, names.len() as i64).and_then(|tensors| converter.on_device(tensors));
         self.moving.add(since.elapsed());
         match batch.and_then(|batch| self.make_room(ahead.min(1)).map(|()| batch)) {
-            Ok([inputs, targets]) => Ok(Batch::new(inputs, targets, names)),
+            Ok([inputs, targets]) => {
+                let mut batch = Batch::new(inputs, targets, names);
+                batch.share = share;
+                Ok(batch)
+            }
             Err(error) => Err(torch(&names, error)),
         }
     }
+}
+
+/// Returns the places of batch number `batch` among `samples`.
+fn places(batch: u64, batch_size: u64, samples: u64) -> Range<u64> {
+    let first = batch.saturating_mul(batch_size).min(samples);
+    first..samples.min(first.saturating_add(batch_size))
+}
+
+/// Returns memory for the largest batches of a part, of at least a sample.
+fn rooms_of(dataset: &dyn Dataset, pipeline: &Pipeline, batch_size: u64, part: Part, device: Device) -> Rooms {
+    let [height, width] = pipeline.size.map(i64::from);
+    let largest = part.of(&places(0, batch_size, dataset.len()));
+    let samples = (largest.end - largest.start).max(1) as i64;
+    Rooms::new(device, [samples, height, width, dataset.channels().into()], dataset.targets())
 }
 
 /// Returns an error of libtorch about the batch of the samples `names`.

@@ -1,10 +1,12 @@
 //! The beginning of a session.
 
-use super::{Asked, Session};
+use super::Session;
 use crate::error::{Error, Result};
+use crate::folder::Folder;
 use crate::generators;
 use crate::guard::Guard;
 use crate::journal::Journal;
+use crate::lockstep::{Asked, Lockstep};
 use crate::neighbours::Neighbours;
 use crate::notes::Notes;
 use crate::opened::Opened;
@@ -15,10 +17,11 @@ use crate::settings::{Policy, Settings};
 use crate::signals::Signals;
 use crate::states::{GENERATOR, RECOVERY, states};
 use crate::times::Times;
-use contract::{Scores, Stateful};
+use contract::{Ranks, Scores, Stateful};
 use executors::{Trainer, Training};
 use regular::Permit;
-use std::sync::Arc;
+use std::fs;
+use std::io::ErrorKind;
 use summary::Summary;
 use tch::Device;
 
@@ -35,12 +38,64 @@ impl<'s> Session<'s> {
         signals: &'s Signals,
         trainer: &'t mut Trainer<'a>,
     ) -> Result<(Self, Training<'t, 'a>)> {
-        opened.restore(trainer)?;
+        Self::begin_as(None, opened, settings, signals, trainer)
+    }
+
+    /// Begins on each of several ranks that train together, from what [`Opened::across`] returned. The first rank
+    /// writes; the others run the same code and write nothing. See [several ranks](crate#several-ranks).
+    ///
+    /// # Errors
+    ///
+    /// Fails on all ranks for the reasons of [`begin`](Self::begin), or if a rank is lost.
+    pub fn begin_across<'t, 'a>(
+        ranks: &'s dyn Ranks,
+        opened: &mut Opened,
+        settings: Settings,
+        signals: &'s Signals,
+        trainer: &'t mut Trainer<'a>,
+    ) -> Result<(Self, Training<'t, 'a>)> {
+        Self::begin_as(Some(ranks), opened, settings, signals, trainer)
+    }
+
+    fn begin_as<'t, 'a>(
+        ranks: Option<&'s dyn Ranks>,
+        opened: &mut Opened,
+        settings: Settings,
+        signals: &'s Signals,
+        trainer: &'t mut Trainer<'a>,
+    ) -> Result<(Self, Training<'t, 'a>)> {
+        let lockstep = Lockstep::new(ranks);
+        lockstep.all(opened.restore_rank(trainer, lockstep.place()))?;
+        // Called on every rank: the scores of several are computed together.
+        let columns = trainer.metric.columns().map_err(Error::Caller)?;
+        let made = Self::make(Lockstep::new(ranks), opened, settings, signals, trainer, columns);
+        let (mut session, mut training) = lockstep.all(made)?;
+        let from = session.at;
+        if from.step == 0 && session.settings.non_finite.policy == Policy::Rollback {
+            // Something to go back to from the first step on.
+            session.save(&mut training, &Scores::new())?;
+            session.sound = Some(from);
+        }
+        signals.begin();
+        Ok((session, training))
+    }
+
+    /// Makes the session of this rank, without the others.
+    fn make<'t, 'a>(
+        lockstep: Lockstep<'s>,
+        opened: &mut Opened,
+        settings: Settings,
+        signals: &'s Signals,
+        trainer: &'t mut Trainer<'a>,
+        columns: Vec<String>,
+    ) -> Result<(Self, Training<'t, 'a>)> {
         let from = opened.progress();
-        let lock = opened.enter()?;
+        let lock = if lockstep.writes() { Some(opened.enter()?) } else { None };
         let folder = opened.folder().clone();
-        let still = Arc::clone(&lock);
-        let permit = Permit::new(move || Ok(still.check()?));
+        let permit = match lock.clone() {
+            Some(still) => Permit::new(move || Ok(still.check()?)),
+            None => Permit::default(),
+        };
 
         let mut recovery = Recovery::new(&settings, folder.rejected(), &permit);
         let own = opened.own_states();
@@ -53,25 +108,24 @@ impl<'s> Session<'s> {
         }
         let device = trainer.devices().last().copied().unwrap_or(Device::Cpu);
         let store = folder.store(&settings.checkpoint).permitted(&permit);
-        let mut saver = Saver::new(store, &settings.save, settings.about.clone(), from);
+        let saver = Saver::new(store, &settings.save, settings.about.clone(), from);
         let mut training = trainer.train(from);
         let (epochs, batches) = (training.trainer.epochs, training.trainer.input.len());
         let for_good = settings.checkpoint.keep_every.map_or(0, |every| epochs / every);
-        saver.prepare(states(&mut training, &recovery)?, epochs, batches, for_good)?;
-
-        let has_begun = folder.has_begun();
-        let mut summary = Summary::permitted(folder.path(), &settings.summary, &permit)?;
-        if has_begun {
-            // What was logged after the checkpoint will come again.
-            summary.restart(from.epoch, from.step)?;
-        }
+        let (summary, screen) = if lockstep.writes() {
+            saver.prepare(states(&mut training, &recovery, &lockstep)?, epochs, batches, for_good)?;
+            let has_begun = folder.has_begun();
+            let mut summary = Summary::permitted(folder.path(), &settings.summary, &permit)?;
+            if has_begun {
+                // What was logged after the checkpoint will come again.
+                summary.restart(from.epoch, from.step)?;
+            }
+            forget_requeue(&folder)?;
+            (Some(summary), Screen::open(&folder, &settings, from, epochs, columns)?)
+        } else {
+            (None, Screen::hidden(&settings, epochs))
+        };
         let notes = Notes::new(summary, settings.save.on_error);
-        if from.step == 0 && settings.non_finite.policy == Policy::Rollback {
-            // Something to go back to from the first step on.
-            saver.save(states(&mut training, &recovery)?, from, &Scores::new())?;
-        }
-        let columns = training.trainer.metric.columns().map_err(Error::Caller)?;
-        let screen = Screen::open(&folder, &settings, from, epochs, columns)?;
         let pace = screen.pace();
         let journal = Journal { notes, screen, times: Times::start(), neighbours: Neighbours::watch() };
         let session = Self {
@@ -90,9 +144,19 @@ impl<'s> Session<'s> {
             has_validated: false,
             pace,
             asked: Asked::default(),
+            waits: false,
             stopped: false,
+            lockstep,
         };
-        signals.begin();
         Ok((session, training))
+    }
+}
+
+/// Removes the file that asks for the run to be started again, if it is there.
+pub(super) fn forget_requeue(folder: &Folder) -> Result<()> {
+    let path = folder.requeue();
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("removing", &path)(error)),
+        _ => Ok(()),
     }
 }

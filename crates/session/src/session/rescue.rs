@@ -18,25 +18,36 @@ impl Session<'_> {
 
     fn rescue(&mut self, training: &mut Training, error: Error) -> Error {
         let now = training.progress();
-        if let Err(missing) = self.lock.check() {
+        let Some(lock) = &self.lock else { return error };
+        if let Err(missing) = lock.check() {
             let again = missing.moved().map(|to| self.to_go_on(to));
             return gone(missing, now, self.saver.settle(), again);
         }
         // Before the first step nothing was learnt, and whoever mends the settings starts anew.
-        let saved = self.sound.take().filter(|at| at.step > 0).map(|at| -> Result<Progress> {
-            // No checkpoint before the guard has seen the steps that go into it.
-            let troubles = self.guard.epoch(None)?.troubles;
-            self.recovery.recover(&troubles, training, &mut self.saver)?;
-            let states = states(training, &self.recovery)?;
-            self.saver.save_before_error(states, at, &self.validation)?;
-            Ok(at)
-        });
-        match saved.transpose() {
+        let saved = self.sound.take().filter(|at| at.step > 0).map(|at| self.save_alone(training, at));
+        match saved.transpose().map(Option::flatten) {
             Ok(_) if now.step == 0 => {}
-            Ok(saved) => tell(&self.to_go_on(self.folder.path()), &error, saved, self.saver.settle()),
+            Ok(saved) => {
+                let command = self.to_go_on(self.folder.path());
+                tell(&command, &error, saved, self.saver.settle(), self.lockstep.is_alone());
+            }
             Err(unsaved) => log::error!("What was learnt could not be saved: {unsaved}"),
         }
         error
+    }
+
+    /// Saves without the other ranks, which may be gone: their metrics are missing, and resuming says so. None if only
+    /// all ranks together could save.
+    fn save_alone(&mut self, training: &mut Training, at: Progress) -> Result<Option<Progress>> {
+        // No checkpoint before the guard has seen the steps that go into it.
+        let troubles = self.guard.epoch(None)?.troubles;
+        if !self.lockstep.is_alone() && (self.waits || !troubles.is_empty()) {
+            return Ok(None);
+        }
+        self.recovery.recover(troubles, training, &mut self.saver, &self.lockstep)?;
+        let states = states(training, &self.recovery, &self.lockstep)?;
+        self.saver.save_before_error(states, at, &self.validation)?;
+        Ok(Some(at))
     }
 }
 
@@ -54,11 +65,11 @@ fn gone(gone: Gone, now: Progress, saved: Option<u64>, again: Option<String>) ->
 
 /// Logs what was saved before `error`, and how to resume with `command`. `saved` is the progress of the checkpoint,
 /// None if the error came in the middle of a change, so that there is nothing sound to save; `before` is the step of
-/// the checkpoint before.
-fn tell(command: &str, error: &Error, saved: Option<Progress>, before: Option<u64>) {
+/// the checkpoint before. A process that does not train `alone` may fail for the sake of another one.
+fn tell(command: &str, error: &Error, saved: Option<Progress>, before: Option<u64>, alone: bool) {
     let Some(at) = saved else {
         // Other errors speak for themselves.
-        if !matches!(error, Error::Loop(_)) {
+        if !matches!(error, Error::Loop(_) | Error::Ranks(_)) {
             return;
         }
         let last =
@@ -68,6 +79,7 @@ fn tell(command: &str, error: &Error, saved: Option<Progress>, before: Option<u6
     };
     log::info!("What was learnt up to step {} is saved. To go on: {command}", at.step);
     match error {
+        _ if !alone => {}
         Error::Loop(Failure::Input { .. }) => log::info!(
             "It will meet the same sample there: put its file right first, or let such samples be left out \
              (--set data.loader.max_skipped=1, or more)"

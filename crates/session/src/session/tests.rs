@@ -1,5 +1,7 @@
 //! Whole sessions over a linear model: with numbers that a replay overwrites, and with a schedule that follows a score.
 
+mod ranks;
+
 use super::*;
 use crate::opened::Opened;
 use crate::settings::{NonFinite, Policy};

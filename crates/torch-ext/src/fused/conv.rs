@@ -1,6 +1,6 @@
 //! Convolutions 3×3.
 
-use super::{BatchNorm, Kernels, Relu, batch_norm_relu, is_fused, kernels};
+use super::{BatchNorm, Kernels, Relu, batch_norm_relu, is_fused, kernels, ranks};
 use crate::ffi;
 use contract::TorchError;
 use tch::{Device, TchError, Tensor};
@@ -37,7 +37,7 @@ pub fn with_bias(
 /// Applies BatchNorm by the statistics of the batch, ReLU, and [`conv3x3`] to `x_nchw`. With [`Kernels::Winograd`] that
 /// is one operator, which never writes the convolution's input to memory, forward or backward.
 pub fn norm_relu_conv3x3(x_nchw: &Tensor, norm: BatchNorm, relu: Relu, weight: &Tensor) -> Result<Tensor, TorchError> {
-    if kernels() != Kernels::Winograd || !is_fused(x_nchw) {
+    if kernels() != Kernels::Winograd || !is_fused(x_nchw) || ranks().is_some() {
         return conv3x3(&batch_norm_relu(x_nchw.shallow_clone(), norm, relu, true)?, weight);
     }
     let tensors = [x_nchw, norm.weight, norm.bias, norm.running_mean, norm.running_var, weight].map(Tensor::as_ptr);

@@ -1,6 +1,6 @@
 //! BatchNorm and ReLU.
 
-use super::{BatchNorm, Relu, is_fused};
+use super::{BatchNorm, Relu, batch_norm, is_fused, ranks};
 use crate::ffi;
 use contract::TorchError;
 use tch::Tensor;
@@ -10,15 +10,12 @@ use tch::Tensor;
 /// With our [`Kernels`](super::Kernels), on a CPU and in f32, bf16 or f64, that is one operator. In training it has its
 /// own derivative and makes two passes over memory forward and two backward, half of what libtorch's two operators
 /// make; sums are made in the same order for any number of threads. Otherwise, if no derivative is wanted, it makes one
-/// pass, in place of `x_nchw`.
+/// pass, in place of `x_nchw`. While [`Synced`](super::Synced) is alive, the statistics are those of all ranks' batches.
 pub fn batch_norm_relu(x_nchw: Tensor, norm: BatchNorm, relu: Relu, train: bool) -> Result<Tensor, TorchError> {
-    let BatchNorm { weight, bias, running_mean, running_var, momentum, epsilon } = norm;
-    if !is_fused(&x_nchw) {
-        let (weight, bias) = (Some(weight), Some(bias));
-        let (mean, var) = (Some(running_mean), Some(running_var));
-        let mut normed = x_nchw.f_batch_norm(weight, bias, mean, var, train, momentum, epsilon, true)?;
-        return relu.apply(&mut normed);
+    if !is_fused(&x_nchw) || (train && ranks().is_some()) {
+        return relu.apply(&mut batch_norm(&x_nchw, norm, train)?);
     }
+    let BatchNorm { weight, bias, running_mean, running_var, momentum, epsilon } = norm;
     let tensors = [&x_nchw, weight, bias, running_mean, running_var].map(Tensor::as_ptr);
     let ([x, weight, bias, mean, var], bound) = (tensors, relu.bound());
     // SAFETY: the tensors live through the call, which checks their kinds.

@@ -129,6 +129,8 @@ mod tests {
             ("train.epochs", Rule::Safe),
             ("train.seed", Rule::Ask),
             ("train.non_finite.policy", Rule::Safe),
+            ("distributed.timeout_seconds", Rule::Safe),
+            ("distributed.sync_batch_norm", Rule::Ask),
             ("checkpoint.keep_last", Rule::Safe),
             ("checkpoint.every_steps", Rule::Safe),
             ("model.kind", Rule::Refuse),

@@ -40,6 +40,9 @@ fn errors_name_the_file_and_the_full_path_of_the_key() {
         (r#"{"train": {"epochs": 0}}"#, "my.json: train.epochs: must be at least 1"),
         (r#"{"train": {"memory_fraction": 0}}"#, "my.json: train.memory_fraction: must be above 0 and at most 1, is 0"),
         (r#"{"train": {"memory_fraction": 1.5}}"#, "my.json: train.memory_fraction: must be above 0 and at most 1"),
+        (r#"{"distributed": {"timeout_seconds": 0}}"#, "my.json: distributed.timeout_seconds: must be from 1 to 86400"),
+        (r#"{"distributed": {"interface": " "}}"#, "my.json: distributed.interface: must be the name of a network"),
+        (r#"{"distributed": {"backend": "mpi"}}"#, "my.json: distributed.backend: unknown variant `mpi`"),
         (r#"{"train": {"deterministic": "yes"}}"#, "my.json: train.deterministic: unknown variant `yes`"),
         (
             r#"{"loss": {"class_weights": [1, 2]}}"#,
@@ -327,4 +330,12 @@ fn the_schema_in_the_repository_is_the_one_that_is_printed() {
         printed.pointer("/properties/train/description"),
         Some(&json!("Length, device and seed of the training."))
     );
+}
+
+#[test]
+fn each_rank_of_a_machine_takes_its_own_gpu() {
+    assert_eq!((gpu(None, 8).unwrap(), gpu(Some(0), 8).unwrap(), gpu(Some(5), 8).unwrap()), (0, 0, 5));
+    // Slurm shows a rank its own GPU only.
+    assert_eq!(gpu(Some(5), 1).unwrap(), 0);
+    assert!(gpu(Some(8), 8).unwrap_err().to_string().starts_with("rank 8 of this machine (LOCAL_RANK) has no GPU"));
 }

@@ -69,11 +69,11 @@ fn life_of(
     let every = if options.contains("every_epochs") { "" } else { "--set checkpoint.every_epochs=2" };
     let line = format!("app train --config {} --run {} {OPTIONS} {every} {options}", file.display(), run.display());
     let Command::Train(args) = Cli::parse_from(line.split_whitespace()).command else { panic!() };
-    let mut start = start(&args).unwrap();
-    let mut parts = Parts::build(&start.config, start.opened.checkpoint()).unwrap();
+    let mut start = group::start(None, &args).unwrap();
+    let mut parts = Parts::build(&start.config, start.opened.checkpoint(), None).unwrap();
     let none = Box::new(tch::nn::func_t(|x, _| x.shallow_clone()));
     parts.network.model = wrap(std::mem::replace(&mut parts.network.model, none));
-    train(&mut start, &mut parts, &Signals::listen().unwrap(), &args).map(|ended| ended.status)
+    train(&mut start, parts, &Signals::listen().unwrap(), &args, None).map(|ended| ended.status)
 }
 
 /// The files of the last checkpoint, and the lines without what differs from run to run.

@@ -1,5 +1,7 @@
 //! Guarantees that training relies on: the same batches for any workers, interruptions and timing.
 
+mod shares;
+
 use super::*;
 use crate::load::{IGNORE, Sample, Target};
 use crate::transform::usual;
@@ -162,17 +164,18 @@ impl Dataset for Counted {
 
 #[test]
 fn who_takes_batches_slowly_stops_those_who_make_them() {
-    for (workers, prefetch) in [(1, 1), (4, 2), (2, 7)] {
+    for (workers, prefetch, ranks) in [(1, 1, 1), (4, 2, 1), (2, 7, 1), (2, 3, 5)] {
         let config = LoaderConfig { batch_size: 10, workers, prefetch, ..LoaderConfig::default() };
         let dataset = Arc::new(Counted(0.into()));
         let (source, pipeline) = (Arc::clone(&dataset) as Arc<dyn Dataset>, Pipeline::plain(SIZE));
         let loader = Loader::new(source, pipeline, &config, Order::Shuffled, 0, Device::Cpu).unwrap();
+        let loader = loader.of_rank(0, ranks as usize);
         let mut epoch = loader.epoch(0, 0);
         for taken in 1..=3 {
             epoch.next().unwrap().unwrap();
             let loads = || dataset.0.load(Ordering::SeqCst);
             // Waits until nothing more is loaded, and a good while longer.
-            let bound = (taken + prefetch) * 10;
+            let bound = (taken + prefetch) * 10 / ranks;
             let start = Instant::now();
             while loads() < bound && start.elapsed() < Duration::from_secs(20) {
                 thread::yield_now();
@@ -325,7 +328,8 @@ fn a_sample_alone_is_the_one_at_its_place_also_where_others_are_missing() {
 
 /// Sends a loader's batches as bytes, as to a GPU.
 fn sending(mut loader: Loader) -> Loader {
-    let batch_size = loader.samples().min(loader.config.batch_size) as i64;
+    let part = loader.part.of(&places(0, loader.config.batch_size, loader.samples()));
+    let batch_size = (part.end - part.start).max(1) as i64;
     let source = Arc::get_mut(&mut loader.source).unwrap();
     let ([height, width], dataset) = (source.pipeline.size.map(i64::from), &source.dataset);
     let shape = [batch_size, height, width, dataset.channels().into()];

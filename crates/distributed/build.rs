@@ -1,0 +1,5 @@
+//! Lets this package's programs find libtorch.
+
+fn main() {
+    rpath::link();
+}

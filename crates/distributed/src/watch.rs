@@ -1,0 +1,374 @@
+//! Signs of life in the store, and the search for the rank that made an operation fail.
+
+use crate::bounded::bounded;
+use crate::error::{Culprit, Fate, Fault};
+use contract::TorchError;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+use torch_ext::Store;
+
+/// Time between two signs of life.
+const BEAT: Duration = Duration::from_secs(1);
+/// A rank without a sign of life for this long has died or stopped.
+const WINDOW: Duration = Duration::from_secs(3);
+/// Time between two looks at the others, while a culprit is searched for.
+const LOOK: Duration = Duration::from_millis(250);
+/// Time that the rank with the store stays for the others after a failure, and at most after a run.
+const LINGER: Duration = Duration::from_secs(6);
+/// Time after which the store counts as lost.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Key of the fault that all ranks report, and its value as long as there is none.
+const FAULT: &str = "fault";
+const NONE: &str = "-";
+
+/// Thread of a rank that gives signs of life. All calls of the store are made there, since they may never return.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    shared: Arc<Shared>,
+    requests: Sender<Request>,
+    holder: Option<usize>,
+    /// Time that a farewell may take.
+    farewell: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Number of operations that this rank has begun.
+    calls: AtomicU64,
+    fault: OnceLock<Fault>,
+}
+
+enum Request {
+    Diagnose { cause: String, reply: Sender<Fault> },
+    Leave(Sender<()>),
+}
+
+/// Sign of life of a rank.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Beat {
+    number: u64,
+    calls: u64,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Here,
+    /// Left of its own accord.
+    Left,
+    /// Left because of another rank.
+    Driven,
+}
+
+impl Beat {
+    fn encode(&self) -> String {
+        let state = match self.state {
+            State::Here => "here",
+            State::Left => "left",
+            State::Driven => "driven",
+        };
+        format!("{} {} {state}", self.number, self.calls)
+    }
+
+    fn decode(line: &str) -> Option<Self> {
+        let mut words = line.split(' ');
+        let (number, calls) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        let state = match words.next()? {
+            "here" => State::Here,
+            "left" => State::Left,
+            "driven" => State::Driven,
+            _ => return None,
+        };
+        Some(Self { number, calls, state })
+    }
+}
+
+/// Returns true if an error tells that the other end of a connection has gone.
+pub(crate) fn is_closed(cause: &str) -> bool {
+    ["closed by peer", "reset by peer", "Broken pipe", "Connection refused", "Connection was likely closed"]
+        .iter()
+        .any(|sign| cause.contains(sign))
+}
+
+/// Waits until all ranks are here, and starts to give signs of life. `holder` is the rank that keeps the store, if one
+/// does.
+pub(crate) fn meet(
+    store: Store,
+    rank: usize,
+    count: usize,
+    holder: Option<usize>,
+    timeout: Duration,
+) -> Result<Watch, Fault> {
+    let store = Arc::new(store);
+    let met = {
+        let store = Arc::clone(&store);
+        bounded(timeout + PATIENCE, move || wait_for_all(&store, rank, count, holder, timeout))
+    };
+    met.unwrap_or_else(|| Err(lost(holder, "the store does not answer")))?;
+    let (requests, inbox) = channel();
+    let shared = Arc::new(Shared::default());
+    let of = Arc::clone(&shared);
+    let life = Life { store, rank, count, holder, shared: of, number: 0, state: State::Here };
+    let spawned = thread::Builder::new().name("oxiseg-watch".into()).spawn(move || life.run(&inbox));
+    spawned.map_err(|error| Fault::of(rank, Fate::Left, format!("no thread could be started: {error}")))?;
+    let farewell = if holder == Some(rank) { LINGER + PATIENCE } else { 2 * BEAT };
+    Ok(Watch { shared, requests, holder, farewell })
+}
+
+fn wait_for_all(
+    store: &Store,
+    rank: usize,
+    count: usize,
+    holder: Option<usize>,
+    timeout: Duration,
+) -> Result<(), Fault> {
+    let gone = |error: TorchError| lost(holder, &error.to_string());
+    if rank == 0 {
+        store.set(FAULT, NONE).map_err(gone)?;
+    }
+    store.set(&beat_of(rank), &Beat { number: 0, calls: 0, state: State::Here }.encode()).map_err(gone)?;
+    let mut keys: Vec<String> = (0..count).map(beat_of).collect();
+    keys.push(FAULT.into());
+    let since = Instant::now();
+    loop {
+        let left = timeout.saturating_sub(since.elapsed());
+        if store.wait(&keys, left.min(BEAT)).is_ok() {
+            return Ok(());
+        }
+        // Also where the store is gone: then this fails as well.
+        if store.has(FAULT).map_err(gone)? {
+            let said = store.get(&[FAULT.into()]).map_err(gone)?;
+            if let Some(fault) = said.first().and_then(|line| Fault::decode(line)) {
+                return Err(fault);
+            }
+        }
+        if left.is_zero() {
+            break;
+        }
+    }
+    let mut culprits = Vec::new();
+    for rank in 0..count {
+        if !store.has(&beat_of(rank)).map_err(gone)? {
+            culprits.push(Culprit { rank, fate: Fate::NeverStarted });
+        }
+    }
+    let fault = Fault { culprits, cause: format!("they were waited for {} s", timeout.as_secs_f64().round()) };
+    let said = store.replace(FAULT, NONE, &fault.encode()).map_err(gone)?;
+    if holder == Some(rank) {
+        // The others read it before the store goes.
+        thread::sleep(2 * BEAT);
+    }
+    Err(Fault::decode(&said).unwrap_or(fault))
+}
+
+fn beat_of(rank: usize) -> String {
+    format!("beat/{rank}")
+}
+
+/// Returns the fault of a store that is gone.
+fn lost(holder: Option<usize>, cause: &str) -> Fault {
+    let cause = format!("the store is lost ({cause})");
+    match holder {
+        Some(rank) => Fault::of(rank, if is_closed(&cause) { Fate::Dead } else { Fate::Silent }, cause),
+        None => Fault { culprits: Vec::new(), cause: format!("{cause}, which the launcher keeps") },
+    }
+}
+
+impl Watch {
+    /// Counts an operation that begins.
+    pub(crate) fn begin(&self) {
+        self.shared.calls.fetch_add(1, Relaxed);
+    }
+
+    /// Returns the fault, once there is one.
+    pub(crate) fn fault(&self) -> Option<&Fault> {
+        self.shared.fault.get()
+    }
+
+    /// Finds the ranks to blame for the failure of an operation. Takes a few seconds at most.
+    pub(crate) fn diagnose(&self, cause: String) -> Fault {
+        if let Some(fault) = self.fault() {
+            return fault.clone();
+        }
+        let (reply, answer) = channel();
+        let asked = self.requests.send(Request::Diagnose { cause: cause.clone(), reply }).is_ok();
+        let found = if asked { answer.recv_timeout(WINDOW + PATIENCE).ok() } else { None };
+        let found = found.unwrap_or_else(|| lost(self.holder, &format!("it does not answer; {cause}")));
+        self.shared.fault.get_or_init(|| found).clone()
+    }
+
+    /// Tells the others that this rank leaves, and waits for those that still need its store.
+    pub(crate) fn leave(&self) {
+        let (reply, done) = channel();
+        if self.requests.send(Request::Leave(reply)).is_ok() {
+            // Nothing depends on it: the others will miss the signs of life.
+            let _ = done.recv_timeout(self.farewell);
+        }
+    }
+}
+
+/// The thread's own part.
+struct Life {
+    store: Arc<Store>,
+    rank: usize,
+    count: usize,
+    holder: Option<usize>,
+    shared: Arc<Shared>,
+    number: u64,
+    state: State,
+}
+
+impl Life {
+    fn run(mut self, requests: &Receiver<Request>) {
+        // The store may be lost: operations fail then, and a diagnosis says so.
+        let mut last = self.beat();
+        loop {
+            match requests.recv_timeout(BEAT) {
+                Err(RecvTimeoutError::Timeout) => {
+                    if last.is_ok() {
+                        last = self.beat();
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Request::Diagnose { cause, reply }) => {
+                    let found = self.diagnose(&cause);
+                    let found = found.unwrap_or_else(|error| lost(self.holder, &format!("{error}; {cause}")));
+                    let _ = reply.send(self.shared.fault.get_or_init(|| found).clone());
+                }
+                Ok(Request::Leave(reply)) => {
+                    let _ = self.leave();
+                    let _ = reply.send(());
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Gives a sign of life, and takes in the fault that others have found.
+    fn beat(&mut self) -> Result<(), TorchError> {
+        self.number += 1;
+        let beat = Beat { number: self.number, calls: self.shared.calls.load(Relaxed), state: self.state };
+        self.store.set(&beat_of(self.rank), &beat.encode())?;
+        let said = self.store.get(&[FAULT.into()])?;
+        if let Some(fault) = said.first().and_then(|line| Fault::decode(line)) {
+            self.shared.fault.get_or_init(|| fault);
+        }
+        Ok(())
+    }
+
+    fn beats(&self) -> Result<Vec<Option<Beat>>, TorchError> {
+        let keys: Vec<String> = (0..self.count).map(beat_of).collect();
+        Ok(self.store.get(&keys)?.iter().map(|line| Beat::decode(line)).collect())
+    }
+
+    fn diagnose(&mut self, cause: &str) -> Result<Fault, TorchError> {
+        self.beat()?;
+        let before = self.beats()?;
+        let since = Instant::now();
+        loop {
+            if let Some(fault) = self.shared.fault.get() {
+                return Ok(fault.clone());
+            }
+            thread::sleep(LOOK);
+            self.beat()?;
+            if since.elapsed() >= WINDOW {
+                break;
+            }
+        }
+        let culprits = culprits(&before, &self.beats()?, self.rank, is_closed(cause));
+        let fault = Fault { culprits, cause: cause.into() };
+        let said = self.store.replace(FAULT, NONE, &fault.encode())?;
+        Ok(Fault::decode(&said).unwrap_or(fault))
+    }
+
+    fn leave(&mut self) -> Result<(), TorchError> {
+        self.state = if self.shared.fault.get().is_some() { State::Driven } else { State::Left };
+        self.beat()?;
+        if self.holder != Some(self.rank) {
+            return Ok(());
+        }
+        let start = Instant::now();
+        let mut seen = self.beats()?;
+        let mut changed = vec![start; self.count];
+        while start.elapsed() < LINGER {
+            for (rank, beat) in self.beats()?.into_iter().enumerate() {
+                if seen.get(rank) != Some(&beat) {
+                    (seen[rank], changed[rank]) = (beat, Instant::now());
+                }
+            }
+            let here = |beat: &Option<Beat>| beat.as_ref().is_some_and(|beat| beat.state == State::Here);
+            let needs = |rank: usize| rank != self.rank && here(&seen[rank]) && changed[rank].elapsed() < WINDOW;
+            if !(0..self.count).any(needs) {
+                break;
+            }
+            thread::sleep(LOOK / 5);
+        }
+        Ok(())
+    }
+}
+
+/// Returns the ranks to blame, by two looks at the signs of life, as rank `own` sees them. `closed` says that a
+/// connection was closed, as by the end of a process.
+fn culprits(before: &[Option<Beat>], after: &[Option<Beat>], own: usize, closed: bool) -> Vec<Culprit> {
+    let fate_of = |(rank, (before, after)): (usize, (&Option<Beat>, &Option<Beat>))| {
+        let fate = match (before, after) {
+            _ if rank == own => return None,
+            (_, Some(Beat { state: State::Driven, .. })) => return None,
+            (_, Some(Beat { state: State::Left, .. })) => Fate::Left,
+            (Some(before), Some(after)) if before.number != after.number => return None,
+            _ if closed => Fate::Dead,
+            _ => Fate::Silent,
+        };
+        Some(Culprit { rank, fate })
+    };
+    let gone: Vec<Culprit> = before.iter().zip(after).enumerate().filter_map(fate_of).collect();
+    if !gone.is_empty() {
+        return gone;
+    }
+    let calls = |beat: &Option<Beat>| beat.as_ref().map_or(0, |beat| beat.calls);
+    let most = after.iter().map(calls).max().unwrap_or(0);
+    let slow = after.iter().map(calls).enumerate().filter(|(_, calls)| *calls < most);
+    slow.map(|(rank, calls)| Culprit { rank, fate: Fate::Slow(most - calls) }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn beats(text: &str) -> Vec<Option<Beat>> {
+        text.split(',').map(Beat::decode).collect()
+    }
+
+    fn found(before: &str, after: &str, closed: bool) -> Vec<(usize, Fate)> {
+        let found = culprits(&beats(before), &beats(after), 0, closed);
+        found.iter().map(|culprit| (culprit.rank, culprit.fate)).collect()
+    }
+
+    #[test]
+    fn who_is_to_blame() {
+        let before = "5 9 here,5 9 here,5 9 here";
+        let cases = [
+            ("8 9 here,8 9 here,5 9 here", true, vec![(2, Fate::Dead)]),
+            ("8 9 here,8 9 here,5 9 here", false, vec![(2, Fate::Silent)]),
+            ("8 9 here,5 9 driven,5 9 here", true, vec![(2, Fate::Dead)]),
+            ("8 9 here,8 9 here,6 9 left", true, vec![(2, Fate::Left)]),
+            ("8 9 here,8 9 here,8 7 here", false, vec![(2, Fate::Slow(2))]),
+            ("5 9 here,8 9 here,8 9 here", false, vec![]),
+            ("8 8 here,8 9 here,8 9 here", false, vec![(0, Fate::Slow(1))]),
+            ("8 9 here,8 9 here,", false, vec![(2, Fate::Silent)]),
+        ];
+        for (after, closed, expected) in cases {
+            assert_eq!(found(before, after, closed), expected, "{after}");
+        }
+    }
+
+    #[test]
+    fn a_lost_store_is_its_holders_fault() {
+        assert_eq!(lost(Some(0), "Connection reset by peer").culprits[0].fate, Fate::Dead);
+        assert_eq!(lost(Some(0), "it does not answer").culprits[0].fate, Fate::Silent);
+        assert!(lost(None, "Broken pipe").to_string().contains("which the launcher keeps"));
+    }
+}

@@ -1,0 +1,2 @@
+// See common/error.h.
+#pragma once

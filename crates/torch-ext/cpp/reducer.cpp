@@ -1,0 +1,166 @@
+// c10d's Reducer: sums gradients over all ranks in buckets, while the backward pass goes on.
+
+#include "c10d.h"
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/tensor.h>
+#include <torch/csrc/autograd/engine.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/utils/lambda_post_hook.h>
+#include <torch/csrc/autograd/variable.h>
+#include <torch/csrc/distributed/c10d/default_comm_hooks.hpp>
+#include <torch/csrc/distributed/c10d/reducer.hpp>
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+#include "shim.h"
+
+namespace {
+using c10::ivalue::Future;
+using torch::autograd::Node;
+using torch::autograd::variable_list;
+
+// Sums a bucket; PyTorch's own hooks divide by the number of ranks.
+struct Sum : c10d::CppCommHookInterface<Group*> {
+  bool bf16;
+
+  Sum(Group* group, bool bf16) : CppCommHookInterface(group), bf16(bf16) {}
+
+  c10::intrusive_ptr<Future> runHook(c10d::GradBucket& bucket) override {
+    auto gradients = bucket.getBuffer();
+    auto rounds = bf16 && gradients.scalar_type() == at::kFloat;
+    std::vector<Tensor> sent{rounds ? gradients.to(at::kBFloat16) : gradients};
+    auto sum = state_->processes->allreduce(sent)->getFuture();
+    auto take = [gradients, failed = state_->failed](Future& sum) {
+      if (sum.hasError()) {
+        failed->store(true);
+        std::rethrow_exception(sum.exception_ptr());
+      }
+      auto value = sum.value();
+      auto received = value.isTensor() ? value.toTensor() : value.toTensorVector().at(0);
+      if (!received.is_same(gradients)) Tensor(gradients).copy_(received);
+      return c10::IValue(gradients);
+    };
+    return sum->then(take, c10::TensorType::get());
+  }
+};
+
+struct Reducer : c10d::Reducer {
+  // Its buckets stay as they are: the order in which numbers are added depends on them, and must be the same in a
+  // resumed run.
+  Reducer(std::vector<Tensor> parameters, std::vector<std::vector<size_t>> buckets, Group* group, int64_t bucket,
+          int64_t first, bool bf16)
+      : c10d::Reducer(parameters, std::move(buckets), group->processes, std::vector<bool>(parameters.size(), false),
+                      bucket, false, false, {}, first, false, false, {}),
+        ready(parameters.size(), false) {
+    has_rebuilt_bucket_ = true;
+    register_comm_hook(std::make_unique<Sum>(group, bf16));
+    for (size_t i = 0; i < parameters.size(); i++) {
+      auto node = torch::autograd::impl::grad_accumulator(parameters[i]);
+      auto mark = [this, i](const variable_list& outputs, const variable_list&) {
+        ready[i] = true;
+        return outputs;
+      };
+      auto key = node->add_post_hook(std::make_unique<torch::autograd::utils::LambdaPostHook>(mark));
+      hooks.emplace_back(std::move(node), key);
+    }
+  }
+  ~Reducer() noexcept(false) {
+    for (auto& [node, key] : hooks) node->del_post_hook(key);
+  }
+
+  void prepare(const Tensor& loss) {
+    std::fill(ready.begin(), ready.end(), false);
+    prepare_for_forward();
+    prepare_for_backward({});
+    // Called in the backward pass, whose end is the first moment at which the parameters without gradient are known:
+    // a piece that is recomputed has parameters that no search of the graph finds.
+    loss.register_hook([this](const Tensor&) {
+      // A call of its own: the engine may move the callback while it runs, and what it captured.
+      torch::autograd::Engine::get_default_engine().queue_callback([this] { complete(); });
+    });
+  }
+
+  // Takes parameters that got no gradient for ready.
+  void complete() {
+    for (size_t i = 0; i < ready.size(); i++)
+      if (!ready[i]) autograd_hook(i);
+  }
+
+  // Integers, not bits: several threads set them.
+  std::vector<char> ready;
+  std::vector<std::pair<std::shared_ptr<Node>, uintptr_t>> hooks;
+};
+
+// Returns the parameters' numbers in the order in which a backward pass of `loss` finishes their gradients; last those
+// that it does not reach.
+std::vector<int64_t> order(const Tensor& loss, const std::vector<Tensor>& parameters) {
+  std::vector<std::shared_ptr<Node>> accumulators;
+  std::unordered_map<Node*, size_t> place;
+  for (size_t i = 0; i < parameters.size(); i++) {
+    accumulators.push_back(torch::autograd::impl::grad_accumulator(parameters[i]));
+    place[accumulators.back().get()] = i;
+  }
+  // The engine takes nodes that were made later first.
+  constexpr auto UNREACHED = std::numeric_limits<uint64_t>::max();
+  std::vector<uint64_t> last(parameters.size(), UNREACHED);
+  std::vector<Node*> open;
+  std::unordered_set<Node*> seen;
+  if (loss.grad_fn()) open.push_back(loss.grad_fn().get());
+  while (!open.empty()) {
+    auto* node = open.back();
+    open.pop_back();
+    for (const auto& edge : node->next_edges()) {
+      auto* next = edge.function.get();
+      if (!next) continue;
+      auto parameter = place.find(next);
+      if (parameter != place.end()) {
+        auto& number = last[parameter->second];
+        number = std::min(number, node->sequence_nr());
+      } else if (seen.insert(next).second) {
+        open.push_back(next);
+      }
+    }
+  }
+  std::vector<int64_t> order(parameters.size());
+  std::iota(order.begin(), order.end(), 0);
+  auto key = [&](int64_t i) { return last[i] == UNREACHED ? 0 : last[i] + 1; };
+  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return key(a) > key(b); });
+  return order;
+}
+}  // namespace
+
+extern "C" {
+int oxiseg_gradient_order(Tensor* loss, Tensor* const* parameters, size_t n, Tensor** out) {
+  return guarded([&] { *out = new Tensor(at::tensor(order(*loss, list(parameters, n)), at::kLong)); });
+}
+
+// `parameters` in the order in which their gradients are expected; `bucket` and `first` in bytes.
+int oxiseg_reducer(Group* group, Tensor* const* parameters, size_t n, int64_t bucket, int64_t first, int bf16,
+                   Reducer** out) {
+  return guarded([&] {
+    auto all = list(parameters, n);
+    std::vector<bool> sparse(n, false);
+    std::vector<size_t> sizes{static_cast<size_t>(first), static_cast<size_t>(bucket)};
+    auto buckets = std::get<0>(c10d::compute_bucket_assignment_by_size(all, sizes, sparse));
+    *out = new Reducer(std::move(all), std::move(buckets), group, bucket, first, bf16 != 0);
+  });
+}
+
+int oxiseg_reducer_prepare(Reducer* reducer, Tensor* loss) {
+  return guarded([&] { reducer->prepare(*loss); });
+}
+
+size_t oxiseg_reducer_buckets(const Reducer* reducer) {
+  size_t buckets = 0;
+  guarded([&] { buckets = reducer->get_grad_buckets().size(); });
+  return buckets;
+}
+
+int oxiseg_free_reducer(Reducer* reducer) {
+  return guarded([&] { delete reducer; });
+}
+}
