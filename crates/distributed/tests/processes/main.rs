@@ -1,5 +1,7 @@
 //! Real processes on loopback. The test binary starts itself again as the ranks, by the name of a role.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 mod faults;
 mod launch;
 mod network;
