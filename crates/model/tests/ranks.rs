@@ -1,5 +1,7 @@
 //! Tests of networks whose batch is shared among ranks, some of which have no sample.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use contract::Ranks;
 use model::{
     Block, Common, Config, EncoderConfig, Fused, Layers, MobileNetV2UNetConfig, Precision, ResNetUNetConfig,
@@ -24,9 +26,8 @@ fn networks(common: &Common) -> Vec<Config> {
             width_multiplier: 0.1,
             encoder: encoder.clone(),
             common: common.clone(),
-            ..Default::default()
         }),
-        Config::ResnetUnet(ResNetUNetConfig { layers: Layers::Eighteen, encoder, common, ..Default::default() }),
+        Config::ResnetUnet(ResNetUNetConfig { layers: Layers::Eighteen, encoder, common }),
     ]
 }
 

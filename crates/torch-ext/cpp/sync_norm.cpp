@@ -57,7 +57,8 @@ Moments merged(const Tensor& x, at::ScalarType kind, const Group& group) {
     own.narrow(0, 1 + channels, channels).copy_(variance).mul_(count);
   }
   group.sum(all);
-  auto counts = all.narrow(1, 0, 1), means = all.narrow(1, 1, channels), squares = all.narrow(1, 1 + channels, channels);
+  auto counts = all.narrow(1, 0, 1), means = all.narrow(1, 1, channels);
+  auto squares = all.narrow(1, 1 + channels, channels);
   auto count = counts.sum();
   auto divisor = count.clamp_min(1);
   auto mean = (counts * means).sum(0).div_(divisor);
@@ -113,8 +114,8 @@ struct SyncNorm : torch::autograd::Function<SyncNorm> {
 }  // namespace
 
 extern "C" int oxiseg_sync_norm(Tensor* x, Tensor* weight, Tensor* bias, Tensor* running_mean, Tensor* running_var,
-                                double momentum, double epsilon, size_t rank, size_t count, void* self, Run run, Drop drop,
-                                Tensor** out) {
+                                double momentum, double epsilon, size_t rank, size_t count, void* self, Run run,
+                                Drop drop, Tensor** out) {
   return guarded([&] {
     auto group = c10::make_intrusive<Group>(self, run, drop, rank, count);
     TORCH_CHECK(x->defined() && x->dim() == 4, "the input of a BatchNorm must have 4 dimensions");
