@@ -62,28 +62,29 @@
 //!
 //! Processes that train one network together each run the same program: [`Opened::across`], then
 //! [`Session::begin_across`] with the group they share ([`contract::Ranks`]). The first rank writes: folder, lock,
-//! checkpoints, log and display. The others need no disk; they get the checkpoint to resume from, or to go back to, from
-//! the first.
+//! checkpoints, log and display. The others need no disk; they get the checkpoint to resume from, or to go back to,
+//! from the first.
 //!
-//! - **Same step everywhere.** A signal to any rank, a key and the first rank's clock become requests that all ranks
-//!   grant after the same step, one step after they were raised.
-//! - **Checkpoints** are made between updates. A stop or a save that comes while gradients of several batches are being
-//!   added up waits for the update. The metrics of the ranks are the states `metric`, `metric-1`, `metric-2`, …: as many
-//!   ranks resume with their own, and of another number the first gets all of it, merged
+//! - **Same step everywhere.** A signal to any rank, a key and the first rank's clock become requests that all
+//!   ranks grant after the same step, one step after they were raised.
+//! - **Checkpoints** are made between updates. A stop or a save that comes while gradients of several batches are
+//!   being added up waits for the update. The metrics of the ranks are the states `metric`, `metric-1`, `metric-2`,
+//!   …: as many ranks resume with their own, and of another number the first gets all of it, merged
 //!   ([`Metric::merge`](contract::Metric::merge)).
-//! - **Failures.** A rank that fails returns its error and must leave the group; the calls of the others fail then. The
-//!   first saves what was learnt, with its own metric only, and the resumed run says so. While gradients wait for an
-//!   update nothing can be saved, and the last checkpoint stands.
-//! - **The caller's code** ([`Session::with`], [`Session::validate`]) runs on all ranks. What only the first may do asks
-//!   [`Session::writes`]; there must be no call of the group in it.
+//! - **Failures.** A rank that fails returns its error and must leave the group; the calls of the others fail then.
+//!   The first saves what was learnt, with its own metric only, and the resumed run says so. While gradients wait
+//!   for an update nothing can be saved, and the last checkpoint stands.
+//! - **The caller's code** ([`Session::with`], [`Session::validate`]) runs on all ranks. What only the first may do
+//!   asks [`Session::writes`]; there must be no call of the group in it.
+//!
 //!
 //! Gradients that an optimizer keeps for its next update are the tensors of its state whose names begin with
 //! `gradient.`: if one process saved them and several resume, they count once.
 //!
 //! # A stopped run that wants to go on
 //!
-//! A session that a signal stops writes the file `requeue` ([`REQUEUE`]) into its folder: one line, the command that goes
-//! on. It is gone once a session has begun there again, so a script starts the run again as long as the file is there
+//! A session that a signal stops writes the file `requeue` ([`REQUEUE`]) into its folder: one line, the command that
+//! goes on. It is gone once a session has begun there again, so a script starts the run again as long as the file is there
 //! after the program has ended. A stop by key, or at [`Settings::until_step`], leaves no such file. See
 //! [`Session::requeue`].
 //!

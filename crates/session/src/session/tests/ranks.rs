@@ -1,5 +1,5 @@
-//! Sessions of several ranks, which are threads. Each trains on the same batches, so that no gradient needs to be summed,
-//! and measures them with a metric of its own.
+//! Sessions of several ranks, which are threads. Each trains on the same batches, so that no gradient needs to be
+//! summed, and measures them with a metric of its own.
 
 use super::*;
 use crate::folder::{Folder, REQUEUE};
