@@ -50,14 +50,17 @@
 //! # What it does not do
 //!
 //! **Invariant:** nothing here reads or writes a file, prints, logs, knows a configuration or waits for the device
-//! inside a step. The crate `session` does that around a [`Trainer`]. It does not spread a training over devices or
-//! processes.
+//! inside a step (but for the first steps of a capture, which are checked). The crate `session` does that around a
+//! [`Trainer`]. It does not spread a training over devices or processes.
 
 mod captured;
 mod error;
+mod fixed;
 mod forward;
 mod operators;
+mod parts;
 mod predictor;
+mod proof;
 mod protect;
 mod state;
 mod tiles;

@@ -103,6 +103,7 @@ impl<'s> Session<'s> {
         self.lock.check()?;
         let Some(event) = training.next() else { return Ok(None) };
         training.trainer.remarks().iter().for_each(|remark| log::info!("{remark}"));
+        training.trainer.warning().iter().for_each(|warning| log::warn!("{warning}"));
         if let Err(error) = &event {
             use executors::Error::{Optimizer, Replay};
             let in_update = matches!(error, Optimizer { .. } | Replay { .. });
