@@ -21,7 +21,7 @@ fn a_wrong_replay_is_found_and_named_once_and_no_bit_of_it_is_kept() {
     for (wrong, named) in cases {
         // In the capture's own step, whose numbers it may have kept, and in later ones.
         for (from, place) in [(0, "epoch 2, batch 1"), (1, "epoch 2, batch 2"), (2, "epoch 2, batch 3")] {
-            let training = Training { wrong: Some((wrong, from)), ..Training::default() };
+            let training = Training { wrong: Some((wrong, from)), epochs: 3, ..Training::default() };
             let mut capture = Counted::new();
             let trained = training.compare(&mut capture);
             let warning = &trained.warnings[0];

@@ -248,7 +248,7 @@ fn changing(weight: fn(u64) -> f64) -> (usize, Option<executors::Error>, Option<
     let mut trainer = trainer.protect("model", &store).captured(&mut capture);
     let (events, errors): (Vec<_>, Vec<_>) = trainer.train(Progress::default()).partition(Result::is_ok);
     let error = errors.into_iter().find_map(Result::err);
-    assert_eq!(trainer.optimizer.is_unchanged(), error.is_none());
+    assert!(error.is_none() || !trainer.optimizer.is_unchanged());
     (events.len(), error, trainer.warning())
 }
 
