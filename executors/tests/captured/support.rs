@@ -1,6 +1,6 @@
 //! A training that is captured or not, and all that is to be compared of it.
 
-use crate::wrong::{Spoiled, Wrong};
+use crate::wrong::{Spoiled, WARM_UP, Wrong};
 use contract::{
     Batch, Batches, BoxError, Capture, CaptureError, Event, Input, KEPT_STEPS, Metric, Outputs, Progress, Scores,
     Stage, StateDict, StateError, Stateful, Step, TorchError, Update,
@@ -12,9 +12,6 @@ use tch::nn::{self, VarStore};
 use tch::{Device, Kind, Tensor};
 use testing::noise;
 use torch_ext::FakeCapture;
-
-/// Steps made operator by operator before the capture.
-pub const WARM_UP: u32 = 3;
 
 /// Makes the tests of this file run one after another: a process has one watch of operators and one generator.
 pub fn alone() -> MutexGuard<'static, ()> {
@@ -177,7 +174,8 @@ impl Training<'_> {
         let input = Images(self.batches.clone());
         let mut parts = Parts::new(&self.config, input.len(), self.scaled);
         let gradients = parts.optimizer.asked_gradients();
-        let mut capture = capture.map(|capture| Spoiled::new(capture, self.wrong, &parts));
+        let states = [Stateful::state(&parts.store), parts.metric.state(), parts.optimizer.state()];
+        let mut capture = capture.map(|capture| Spoiled::new(capture, self.wrong, states));
         let loss_fn = loss::CrossEntropy::default();
         let mut metric = Fails { metric: &mut parts.metric, at: self.fails_at };
         let trainer = Trainer::new(&parts.model, &input, &loss_fn, &mut parts.optimizer, &mut metric, self.epochs);

@@ -1,8 +1,10 @@
 //! A capture whose replays are wrong.
 
-use crate::support::{Parts, WARM_UP};
-use contract::{Capture, CaptureError, Stage, StateDict, Stateful, Step, TorchError};
+use contract::{Capture, CaptureError, Stage, StateDict, Step, TorchError};
 use tch::Tensor;
+
+/// Steps made operator by operator before the capture.
+pub const WARM_UP: u32 = 3;
 
 /// What a replay does wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,10 +34,10 @@ pub struct Spoiled<'c> {
 }
 
 impl<'c> Spoiled<'c> {
-    pub fn new(capture: &'c mut dyn Capture, wrong: Option<(Wrong, u32)>, parts: &Parts) -> Self {
-        let mut weights = Stateful::state(&parts.store);
+    /// Spoils what it finds in the states of weights, metric and optimizer, in this order.
+    pub fn new(capture: &'c mut dyn Capture, wrong: Option<(Wrong, u32)>, states: [StateDict; 3]) -> Self {
+        let [mut weights, metric, optimizer] = states;
         weights.retain(|name, _| !name.contains("running"));
-        let (metric, optimizer) = (parts.metric.state(), parts.optimizer.state());
         Self { capture, wrong, steps: 0, weights, metric, optimizer }
     }
 }
