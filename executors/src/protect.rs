@@ -1,6 +1,7 @@
 //! Variables of the networks that train: their state, and what a forward pass changes of them by itself.
 
 use contract::{StateDict, StateError, Stateful, TorchError};
+use std::collections::BTreeSet;
 use tch::nn::VarStore;
 use tch::{Device, Tensor};
 use torch_ext::Statistics;
@@ -50,6 +51,18 @@ impl Protection {
 
     pub fn stores(&mut self) -> impl Iterator<Item = &mut Store> {
         self.stores.iter_mut()
+    }
+
+    /// Returns the variables of each store, by its name. The tensors are those of the stores.
+    pub fn states(&self) -> Vec<(String, StateDict)> {
+        self.stores.iter().map(|store| (store.name.clone(), store.state())).collect()
+    }
+
+    /// Returns true if all `tensors` are variables of the stores.
+    pub fn holds(&self, tensors: &[Tensor]) -> bool {
+        let variables = self.stores.iter().flat_map(|store| store.variables.values());
+        let places: BTreeSet<usize> = variables.map(|variable| variable.data_ptr() as usize).collect();
+        tensors.iter().all(|tensor| places.contains(&(tensor.data_ptr() as usize)))
     }
 
     pub fn devices(&self) -> &[Device] {

@@ -1,14 +1,12 @@
 //! The training loop over its six parts.
 
-use crate::captured::{Captured, Parts};
+use crate::captured::Captured;
 use crate::forward::call;
-use crate::operators::{copied, detached, loss_of, measure, model_failed};
+use crate::operators::{detached, loss_of};
+use crate::parts::Parts;
 use crate::protect::Protection;
 use crate::{Error, Pass, Place};
-use contract::{
-    Batch, Batches, BoxError, Capture, Event, Input, Loss, Metric, Model, Optimizer, Outputs, Progress, TorchError,
-    Update,
-};
+use contract::{Batch, Batches, Capture, Event, Input, Loss, Metric, Model, Optimizer, Outputs, Progress, Update};
 use std::time::{Duration, Instant};
 use tch::Tensor;
 use tch::nn::VarStore;
@@ -62,6 +60,10 @@ impl<'a> Trainer<'a> {
     ///
     /// A replay calls no Rust, so model, loss and metric must do all that changes from step to step on the device, in
     /// tensors that keep their place (see [`Capture`]), as those of this project do. `torch_ext::FakeCapture` tests it.
+    ///
+    /// The first three steps of a capture are checked: replayed, undone, and made operator by operator. Training goes
+    /// on with the latter, and if they differ no step is replayed any more; [`warning`](Self::warning) says so. They
+    /// can be undone if all that a step changes is in [protected](Self::protect) stores, optimizer and metric.
     #[must_use]
     pub fn captured(mut self, capture: &'a mut dyn Capture) -> Self {
         self.captured = Some(Captured::new(capture));
@@ -71,6 +73,11 @@ impl<'a> Trainer<'a> {
     /// Takes what is to be said of steps that are not [captured](Self::captured): once for each reason.
     pub fn remarks(&mut self) -> Vec<String> {
         self.captured.as_mut().map(Captured::remarks).unwrap_or_default()
+    }
+
+    /// Takes the warning that a replay was not the step that it replaces, so that none is replayed any more.
+    pub fn warning(&mut self) -> Option<String> {
+        self.captured.as_mut().and_then(Captured::warning)
     }
 
     /// Trains from `from` (`Progress::default()` for the start) to the end, one event for each call of the iterator's
@@ -85,53 +92,23 @@ impl<'a> Trainer<'a> {
     pub fn train_step(&mut self, batch: &Batch) -> Result<(Tensor, Outputs), Error> {
         let place = Place { names: batch.names.clone(), ..Place::default() };
         let (loss, outputs) = loss_of(self.model, self.loss_fn, batch, &place)?;
-        self.minimize(&loss, &outputs, batch, &place)?;
+        let (mut parts, _) = self.split();
+        parts.minimize(&loss, &outputs, batch, &place)?;
         Ok((loss.detach(), detached(batch, &outputs, &place)?))
     }
 
-    fn minimize(
-        &mut self,
-        loss: &Tensor,
-        outputs: &Outputs,
-        batch: &Batch,
-        place: &Place,
-    ) -> Result<Option<Update>, Error> {
-        let loss_fn = self.loss_fn;
-        let weight = || {
-            let weight = call(|| loss_fn.weight(outputs, batch));
-            weight.map_err(|error| BoxError::from(format!("the weight of the loss: {error}")))
-        };
-        call(|| self.optimizer.minimize(loss, &weight))
-            .map_err(|source| Error::Optimizer { place: place.clone(), source })
+    fn step(&mut self, batch: &Batch, place: &Place) -> Result<(Tensor, Option<Update>), Error> {
+        match self.split() {
+            (parts, Some(captured)) => captured.step(parts, batch, place),
+            (mut parts, None) => parts.step(batch, place),
+        }
     }
 
-    /// Makes a step on `batch`. All that can fail comes before the change of the weights, so an error leaves them and
-    /// the metric unchanged, unless the optimizer reports that it failed midway.
-    fn step(&mut self, batch: &Batch, place: &Place) -> Result<(Tensor, Option<Update>), Error> {
-        if let Some(captured) = &mut self.captured {
-            let (model, loss_fn, protection) = (self.model, self.loss_fn, &self.protection);
-            let parts =
-                Parts { model, loss_fn, optimizer: &mut *self.optimizer, metric: &mut *self.metric, protection };
-            if let Some((loss, update)) = captured.step(parts, batch, place)? {
-                return Ok((loss, Some(update)));
-            }
-        }
-        let failed = |source| Error::Metric { place: place.clone(), source };
-        let of_model = |error: TorchError| model_failed(batch, place, error);
-        let before = copied(self.metric.state()).map_err(|error| failed(error.into()))?;
-        let kept = self.protection.keep().map_err(of_model)?;
-        let done = loss_of(self.model, self.loss_fn, batch, place).and_then(|(loss, outputs)| {
-            self.protection.put_back_unless_finite(&kept).map_err(of_model)?;
-            let seen = detached(batch, &outputs, place)?;
-            measure(self.metric, batch, &loss.detach(), &seen, &before).map_err(failed)?;
-            let update = self.minimize(&loss, &outputs, batch, place)?;
-            Ok((loss.detach(), update))
-        });
-        if done.is_err() {
-            self.metric.load_state(&before).map_err(|error| failed(error.into()))?;
-            self.protection.put_back(&kept).map_err(of_model)?;
-        }
-        done
+    fn split(&mut self) -> (Parts<'_>, Option<&mut Captured<'a>>) {
+        let Self { model, loss_fn, optimizer, metric, protection, captured, .. } = self;
+        let parts =
+            Parts { model: *model, loss_fn: *loss_fn, optimizer: &mut **optimizer, metric: &mut **metric, protection };
+        (parts, captured.as_mut())
     }
 }
 

@@ -47,9 +47,7 @@ pub fn run(args: &cli::Train, signals: &Signals) -> Result<ExitCode> {
         return complete(&start, None);
     }
     check_best(&start.config)?;
-    if let Some(step) = args.until_step.filter(|step| from.step >= *step) {
-        let (folder, at) = (start.run.folder.display(), from.step);
-        log::info!("{folder} is at step {at} already: --until-step {step} leaves nothing to do");
+    if start.has_reached(args.until_step) {
         return Ok(ExitCode::from(RESUMABLE));
     }
     let trained = Parts::build(&start.config, start.opened.checkpoint(), group)

@@ -163,6 +163,9 @@ pub trait Optimizer: Stateful {
 /// [device](Self::update), which a [`Capture`](crate::Capture) can replay, and that of the host
 /// [after](Self::finish) it. Together they do what [`minimize`](Optimizer::minimize) does, to the bit.
 pub trait Replayable {
+    /// Returns the parameters. They share memory with the network's.
+    fn parameters(&self) -> &[Tensor];
+
     /// Returns a number that is another one if the device's part of the next update is made of other operators than
     /// that of the last one, since frozen parameters thaw for example.
     ///
@@ -195,8 +198,8 @@ pub trait Replayable {
     /// Fails if libtorch does.
     fn finish(&mut self) -> Result<f64, BoxError>;
 
-    /// Forgets an update that failed, with its gradients. `ran` is false if nothing of it has run on the device. See
-    /// [`is_unchanged`](Optimizer::is_unchanged).
+    /// Forgets an update that failed, with its gradients. `ran` is false if nothing of it has run on the device, or if
+    /// parameters and state were put back. See [`is_unchanged`](Optimizer::is_unchanged).
     fn abandon(&mut self, ran: bool);
 }
 

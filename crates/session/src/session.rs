@@ -102,6 +102,7 @@ impl<'s> Session<'s> {
         let before = training.progress();
         let Some(event) = training.next() else { return Ok(None) };
         training.trainer.remarks().iter().for_each(|remark| log::info!("{remark}"));
+        training.trainer.warning().iter().for_each(|warning| log::warn!("{warning}"));
         if let Err(error) = &event {
             use executors::Error::{Optimizer, Replay};
             let in_update = matches!(error, Optimizer { .. } | Replay { .. });

@@ -327,11 +327,6 @@ int oxiseg_throw(int what) {
   });
 }
 
-// Without a `device`, which is deprecated: libtorch knows by itself for which it pins.
-int oxiseg_pinned(Tensor* tensor, Tensor** out) {
-  return guarded([&] { *out = new Tensor(tensor->pin_memory()); });
-}
-
 int oxiseg_watch_reads(uint64_t* handle) {
   return guarded([&] {
     *handle = at::addThreadLocalCallback(at::RecordFunctionCallback(count_read).scopes({at::RecordScope::FUNCTION}));

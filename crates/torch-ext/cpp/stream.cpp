@@ -75,13 +75,6 @@ int oxiseg_wait_for_event(const c10::Event* event) {
   return guarded([&] { event->synchronize(); });
 }
 
-int oxiseg_copy_without_waiting(Tensor* into, Tensor* from) {
-  return guarded([&] {
-    at::NoGradGuard no_grad;
-    into->copy_(*from, /*non_blocking=*/true);
-  });
-}
-
 int oxiseg_upload(const c10::Stream* stream, Tensor* host, c10::Event* copied, Tensor** out) {
   return guarded([&] {
     at::NoGradGuard no_grad;
@@ -115,6 +108,7 @@ int oxiseg_download(const c10::Stream* stream, const Tensor* from, Tensor* into,
   });
 }
 
+// Without a device to pin for, which is deprecated: libtorch knows it by itself.
 int oxiseg_pinned_bytes(int64_t bytes, Tensor** out) {
   return guarded([&] {
     auto options = at::TensorOptions().dtype(at::kByte).device(at::kCPU).pinned_memory(true);

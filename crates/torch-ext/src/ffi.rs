@@ -121,9 +121,7 @@ unsafe extern "C" {
     pub fn oxiseg_warnings() -> *const c_char;
     #[cfg(test)]
     pub fn oxiseg_throw(what: c_int) -> c_int;
-    pub fn oxiseg_pinned(tensor: Ptr, out: *mut *mut C_tensor) -> c_int;
     pub fn oxiseg_pinned_bytes(bytes: i64, out: *mut *mut C_tensor) -> c_int;
-    pub fn oxiseg_copy_without_waiting(into: Ptr, from: Ptr) -> c_int;
     pub fn oxiseg_upload(stream: *const CStream, host: Ptr, copied: *mut CEvent, out: *mut *mut C_tensor) -> c_int;
     pub fn oxiseg_download(stream: *const CStream, from: Ptr, into: Ptr, copied: *mut CEvent) -> c_int;
     pub fn oxiseg_new_stream(cuda_index: c_int, out: *mut *mut CStream) -> c_int;

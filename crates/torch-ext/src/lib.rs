@@ -41,7 +41,6 @@ mod operators;
 mod optim;
 mod reads;
 mod recompute;
-mod ring;
 mod script;
 mod share;
 mod statistics;
@@ -68,7 +67,6 @@ pub use operators::{Extent, Operator, Operators};
 pub use optim::{Adam, Sgd, clear_grad, fused_adam, fused_sgd, set_grad};
 pub use reads::Reads;
 pub use recompute::recomputed;
-pub use ring::{Reading, Ring};
 pub use script::Script;
 pub use share::{dropout, with_share};
 pub use statistics::Statistics;
@@ -120,16 +118,6 @@ pub fn tf32_allowed() -> Result<bool, TorchError> {
     // SAFETY: a pointer to a live integer.
     ffi::checked(unsafe { ffi::oxiseg_tf32_allowed(&mut allowed) })?;
     Ok(allowed != 0)
-}
-
-/// Copies `tensor` to pinned memory of the host, from which a GPU fetches it while the host goes on.
-///
-/// # Errors
-///
-/// Fails where there is no GPU.
-pub fn pinned(tensor: &Tensor) -> Result<Tensor, TorchError> {
-    // SAFETY: the tensor lives through the call.
-    ffi::made(|out| unsafe { ffi::oxiseg_pinned(tensor.as_ptr(), out) })
 }
 
 pub(crate) fn cuda_index(device: Device) -> c_int {

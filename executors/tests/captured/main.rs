@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed")]
 
+mod check;
 mod support;
+mod wrong;
 
 use contract::{
     Batch, Batches, BoxError, Capture, CaptureError, Input, Model, Optimizer, Outputs, Progress, Share, Stage,
@@ -19,6 +21,10 @@ fn rules() -> [optim::Rule; 2] {
     [optim::Rule::Adam(optim::Adam::default()), optim::Rule::Sgd(optim::Sgd { momentum: 0.9, nesterov: true })]
 }
 
+fn is_rejected(seen: &Seen) -> bool {
+    matches!(seen, Seen::Step(_, _, Some([.., (1..)]), _))
+}
+
 #[test]
 fn two_hundred_captured_steps_are_eager_ones_to_the_bit() {
     let _alone = alone();
@@ -28,13 +34,15 @@ fn two_hundred_captured_steps_are_eager_ones_to_the_bit() {
         let mut capture = Counted::new();
         let trained = training.compare(&mut capture);
         assert_eq!(trained.seen.len(), 240);
-        let rejected = trained.seen.iter().filter(|seen| matches!(seen, Seen::Step(_, _, Some([.., (1..)]), _)));
-        assert_eq!(rejected.count(), 1, "the planted NaN");
+        assert_eq!(trained.seen.iter().filter(|seen| is_rejected(seen)).count(), 1, "the planted NaN");
         // The first batch shows the form, and three warm up. 40 batches are the last ones of their epochs.
         assert_eq!((capture.captures, capture.capture.replays()), (1, 200 - 40 - 1 - 3 - 1));
         let said =
             "Steps are captured for inputs [2, 1, 4, 4]; batches of another form are trained on operator by operator";
-        assert_eq!(trained.remarks, [said, "From here on steps are replayed from a capture"]);
+        let checked = "From here on steps are replayed from a capture, whose first 3 were those made operator by \
+                       operator, to the bit";
+        assert_eq!(trained.remarks, [said, checked]);
+        assert!(trained.saved.states.contains_key("average"));
     }
 }
 
@@ -153,9 +161,13 @@ fn parameters_that_thaw_make_another_capture() {
     };
     training.config.groups = vec![group("a.*", 4), group("norm.*", 6)];
     let mut capture = Counted::new();
-    training.compare(&mut capture);
+    let trained = training.compare(&mut capture);
+    // The planted NaN is in the third step of the second capture, which is checked.
+    assert_eq!(trained.seen.iter().filter(|seen| is_rejected(seen)).count(), 1);
     assert_eq!(capture.captures, 3);
     assert!(capture.capture.replays() > 30);
+    let said = "Other parameters are trained from here on, so the step is captured anew";
+    assert_eq!(trained.remarks.iter().filter(|remark| *remark == said).count(), 1, "{:?}", trained.remarks);
 }
 
 #[test]
@@ -271,22 +283,41 @@ fn an_optimizer_that_cannot_be_replayed_is_not_captured() {
     assert_eq!(capture.captures, 0);
 }
 
-#[test]
-fn a_model_that_changes_on_the_host_is_found_by_the_fake() {
-    let _alone = alone();
+/// Trains with a loss that is multiplied by a number of its calls so far, which a replay would not see. Returns the
+/// number of steps, the error and the warning.
+fn changing(weight: fn(u64) -> f64) -> (usize, Option<executors::Error>, Option<String>) {
     let Parts { store, model, mut optimizer, mut metric } = Parts::new(&Training::default().config, 1, false);
-    let steps = AtomicU64::new(0);
+    let calls = AtomicU64::new(0);
     let loss_fn = |prediction: &Tensor, targets: &Tensor| -> Result<Tensor, BoxError> {
-        // A weight that grows, which a replay would not see.
-        let weight = steps.fetch_add(1, Relaxed) as f64;
-        Ok(prediction.cross_entropy_loss::<Tensor>(targets, None, tch::Reduction::Mean, 255, 0.0) * (1.0 + weight))
+        let loss = prediction.cross_entropy_loss::<Tensor>(targets, None, tch::Reduction::Mean, 255, 0.0);
+        Ok(loss * weight(calls.fetch_add(1, Relaxed)))
     };
     let (input, mut capture) = (Images(vec![2]), Counted::new());
     let trainer = Trainer::new(&model, &input, &loss_fn, &mut optimizer, &mut metric, 9);
     let mut trainer = trainer.protect("model", &store).captured(&mut capture);
-    let error = trainer.train(Progress::default()).find_map(Result::err).unwrap();
-    assert!(matches!(error, executors::Error::Replay { .. }), "{error}");
-    let said = "training, epoch 6, batch 1 (5.0.0, 5.0.1): a replay would not repeat the step: operator ";
+    let (events, errors): (Vec<_>, Vec<_>) = trainer.train(Progress::default()).partition(Result::is_ok);
+    let error = errors.into_iter().find_map(Result::err);
+    assert!(error.is_none() || !trainer.optimizer.is_unchanged());
+    (events.len(), error, trainer.warning())
+}
+
+#[test]
+fn a_loss_that_changes_on_the_host_is_found_by_the_check() {
+    let _alone = alone();
+    let (events, error, warning) = changing(|calls| 1.0 + calls as f64);
+    assert!(events == 18 && error.is_none(), "{error:?}");
+    let said = "training, epoch 5, batch 1: a replayed step differs from the same step made operator by operator in \
+                the loss (";
+    assert!(warning.as_ref().is_some_and(|warning| warning.starts_with(said)), "{warning:?}");
+}
+
+#[test]
+fn a_loss_that_changes_on_the_host_later_is_found_by_the_fake() {
+    let _alone = alone();
+    // One step shows the form, three warm up, and three are made twice.
+    let (_, error, warning) = changing(|calls| if calls < 10 { 1.0 } else { 2.0 });
+    let error = error.unwrap();
+    assert!(matches!(error, executors::Error::Replay { .. }) && warning.is_none(), "{error} {warning:?}");
+    let said = "training, epoch 8, batch 1 (7.0.0, 7.0.1): a replay would not repeat the step: operator ";
     assert!(error.to_string().starts_with(said), "{error}");
-    assert!(!trainer.optimizer.is_unchanged());
 }

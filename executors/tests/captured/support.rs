@@ -1,5 +1,6 @@
 //! A training that is captured or not, and all that is to be compared of it.
 
+use crate::wrong::{Spoiled, WARM_UP, Wrong};
 use contract::{
     Batch, Batches, BoxError, Capture, CaptureError, Event, Input, KEPT_STEPS, Metric, Outputs, Progress, Scores,
     Stage, StateDict, StateError, Stateful, Step, TorchError, Update,
@@ -11,9 +12,6 @@ use tch::nn::{self, VarStore};
 use tch::{Device, Kind, Tensor};
 use testing::noise;
 use torch_ext::FakeCapture;
-
-/// Steps made operator by operator before the capture.
-pub const WARM_UP: u32 = 3;
 
 /// Makes the tests of this file run one after another: a process has one watch of operators and one generator.
 pub fn alone() -> MutexGuard<'static, ()> {
@@ -134,6 +132,7 @@ pub struct Trained {
     pub seen: Vec<Seen>,
     pub saved: Saved,
     pub remarks: Vec<String>,
+    pub warnings: Vec<String>,
     pub error: Option<String>,
 }
 
@@ -150,6 +149,8 @@ pub struct Training<'t> {
     pub before: &'t dyn Fn(usize, &optim::Gradients),
     /// Batch from which on the metric fails.
     pub fails_at: i64,
+    /// What a replay does wrong, and from which one on; that of the capture is the first.
+    pub wrong: Option<(Wrong, u32)>,
 }
 
 impl Default for Training<'_> {
@@ -163,7 +164,7 @@ impl Default for Training<'_> {
         };
         let batches = vec![2, 2, 2, 2, 1];
         let (from, before, fails_at) = (None, &|_: usize, _: &_| {} as _, i64::MAX);
-        Self { config, batches, scaled: false, epochs: 12, events: usize::MAX, from, before, fails_at }
+        Self { config, batches, scaled: false, epochs: 12, events: usize::MAX, from, before, fails_at, wrong: None }
     }
 }
 
@@ -173,11 +174,13 @@ impl Training<'_> {
         let input = Images(self.batches.clone());
         let mut parts = Parts::new(&self.config, input.len(), self.scaled);
         let gradients = parts.optimizer.asked_gradients();
+        let states = [Stateful::state(&parts.store), parts.metric.state(), parts.optimizer.state()];
+        let mut capture = capture.map(|capture| Spoiled::new(capture, self.wrong, states));
         let loss_fn = loss::CrossEntropy::default();
         let mut metric = Fails { metric: &mut parts.metric, at: self.fails_at };
         let trainer = Trainer::new(&parts.model, &input, &loss_fn, &mut parts.optimizer, &mut metric, self.epochs);
         let mut trainer = trainer.protect("model", &parts.store);
-        if let Some(capture) = capture {
+        if let Some(capture) = &mut capture {
             trainer = trainer.captured(capture);
         }
         let mut from = Progress::default();
@@ -187,7 +190,8 @@ impl Training<'_> {
             from = saved.progress;
         }
         let mut training = trainer.train(from);
-        let (mut events, mut seen, mut remarks, mut error) = (Vec::new(), Vec::new(), Vec::new(), None);
+        let (mut events, mut seen, mut error) = (Vec::new(), Vec::new(), None);
+        let (mut remarks, mut warnings) = (Vec::new(), Vec::new());
         while events.len() < self.events {
             (self.before)(events.len(), &gradients);
             match training.next() {
@@ -196,6 +200,7 @@ impl Training<'_> {
                 Some(Ok(event)) => events.push(event),
             }
             remarks.extend(training.trainer.remarks());
+            warnings.extend(training.trainer.warning());
             if events.len() > KEPT_STEPS as usize {
                 seen.push(self::seen(&events[seen.len()]));
             }
@@ -204,7 +209,7 @@ impl Training<'_> {
         let progress = training.progress();
         let generator = torch_ext::generator_state(Device::Cpu).unwrap();
         let saved = Saved { progress, states: copied(trainer.states()), generator };
-        Trained { seen, saved, remarks, error }
+        Trained { seen, saved, remarks, warnings, error }
     }
 
     /// Trains with and without a capture, and compares everything.
@@ -219,7 +224,8 @@ impl Training<'_> {
         assert!(captured.saved.generator.equal(&eager.saved.generator));
         assert_eq!(captured.saved.progress, eager.saved.progress);
         assert_eq!(captured.error, eager.error);
-        assert_eq!(eager.remarks, [""; 0]);
+        assert_eq!((eager.remarks, eager.warnings), (vec![], vec![]));
+        assert_eq!(captured.warnings.len(), usize::from(self.wrong.is_some()), "{:?}", captured.warnings);
         captured
     }
 }

@@ -1,5 +1,6 @@
 //! Hardware and libraries that a run is trained with.
 
+use crate::common::config::Capturing;
 use crate::common::files::publish;
 use crate::common::kernels;
 use crate::common::network::Network;
@@ -13,8 +14,8 @@ use torch_ext::{Gpu, OpenMp};
 
 const NAME: &str = "environment.json";
 
-/// Returns names and values, in an order for people.
-pub fn environment(network: &Network) -> Vec<(String, String)> {
+/// Returns names and values, in an order for people, of a training that asks for `graph`.
+pub fn environment(network: &Network, graph: Capturing) -> Vec<(String, String)> {
     let gpu = Gpu::of(network.device).unwrap_or_else(|error| {
         log::debug!("{:?}: {error}", network.device);
         None
@@ -31,6 +32,7 @@ pub fn environment(network: &Network) -> Vec<(String, String)> {
         ("device", device),
         ("precision", network.precision.to_string()),
         ("deterministic", deterministic(network.device)),
+        ("graph", in_graph(network.device, graph).into()),
         ("processor", torch_ext::processor()),
         ("kernels", kernels::in_words(network.kernels, network.device)),
         ("openmp", openmp()),
@@ -66,6 +68,16 @@ fn deterministic(device: Device) -> String {
         Device::Cpu => "on: a CPU gives the same for the same number of threads".into(),
         _ if torch_ext::is_deterministic() => "on".into(),
         _ => "off: resuming is not exact".into(),
+    }
+}
+
+/// Describes whether steps are captured as a CUDA graph. Whether the first ones pass their check is not known yet.
+fn in_graph(device: Device, asked: Capturing) -> &'static str {
+    match asked {
+        _ if !device.is_cuda() => "off: not a GPU",
+        Capturing::Off => "off: train.graph is off",
+        Capturing::Auto if !torch_ext::has_cuda_graphs() => "off: compiled without CUDA's headers",
+        Capturing::Auto => "auto: in force unless the log says otherwise",
     }
 }
 
@@ -133,13 +145,17 @@ mod tests {
     }
 
     #[test]
-    fn precision_and_determinism_in_force_are_part_of_it() {
+    fn precision_determinism_and_graph_in_force_are_part_of_it() {
         let config = crate::common::config::Config::default();
         let tiny = ["model.width=1", "model.depth=1", "model.precision=bf16", "train.device=cpu"].map(String::from);
-        let rows = environment(&Network::build(&config.with(&tiny).unwrap()).unwrap());
+        let rows = environment(&Network::build(&config.with(&tiny).unwrap()).unwrap(), Capturing::Auto);
         let of = |key: &str| rows.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
         assert_eq!(of("precision"), Some("bf16"));
         assert!(of("deterministic").unwrap().starts_with("on: a CPU"));
+        assert_eq!(of("graph"), Some("off: not a GPU"));
         assert_eq!(of("gpu"), None);
+        let gpu = Device::Cuda(0);
+        assert_eq!(in_graph(gpu, Capturing::Off), "off: train.graph is off");
+        assert_eq!(in_graph(gpu, Capturing::Auto).starts_with("auto"), torch_ext::has_cuda_graphs());
     }
 }

@@ -61,7 +61,7 @@ pub fn keep(session: &mut Session, run: &Run, config: &Config, network: &Network
     lock.check()?;
     // The lock is held, so nobody else writes here.
     files::clean(&run.folder, Duration::ZERO);
-    let environment = environment::environment(network);
+    let environment = environment::environment(network, config.train.graph);
     run.keep(config)?;
     environment::keep(&environment, &run.folder)?;
     pictures.opening(session, &environment)?;

@@ -116,6 +116,15 @@ impl Start {
         Ok(())
     }
 
+    /// Returns true, and logs it, if the training is at step `until` already.
+    pub fn has_reached(&self, until: Option<u64>) -> bool {
+        let at = self.progress().step;
+        let Some(step) = until.filter(|step| at >= *step) else { return false };
+        let folder = self.run.folder.display();
+        log::info!("{folder} is at step {at} already: --until-step {step} leaves nothing to do");
+        true
+    }
+
     /// Returns the lock, if the folder existed from the start or is prepared.
     pub fn lock(&self) -> Option<&Lock> {
         self.opened.held().map(|lock| &**lock)

@@ -5,6 +5,10 @@ use contract::{BoxError, Replayable};
 use tch::Tensor;
 
 impl Replayable for Optim {
+    fn parameters(&self) -> &[Tensor] {
+        &self.parameters
+    }
+
     fn operators(&self) -> Result<u64, &'static str> {
         if self.config.accumulate > 1 || self.accumulated > 0 {
             return Err("gradients are accumulated");

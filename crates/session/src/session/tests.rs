@@ -1,6 +1,7 @@
 //! Whole sessions over a linear model: with numbers that a replay overwrites, and with a schedule that follows a score.
 
 mod ranks;
+mod wrong;
 
 use super::*;
 use crate::opened::Opened;
@@ -17,6 +18,7 @@ use std::fs;
 use tch::nn::{self, VarStore};
 use tch::{Device, Kind, Tensor};
 use torch_ext::FakeCapture;
+use wrong::Spoiled;
 
 /// Points on a plane, with noise. A NaN stands in the batch `poisoned` of the first epoch.
 struct Points {
@@ -159,6 +161,8 @@ struct Run {
     overwrites: bool,
     /// True if steps are captured and replayed.
     captured: bool,
+    /// True if they are replayed with another loss.
+    wrong: bool,
 }
 
 impl Run {
@@ -177,6 +181,7 @@ impl Run {
             seldom: false,
             overwrites: false,
             captured: false,
+            wrong: false,
         }
     }
 
@@ -194,7 +199,7 @@ impl Run {
         let (mut metric, mut scores) = (Mean::new(), Mean::new());
         let validation = Points { batches: 2, poisoned: None };
         let signals = Signals::listen().unwrap();
-        let mut capture = FakeCapture::new(3).unwrap();
+        let mut capture = Spoiled { capture: FakeCapture::new(3).unwrap(), wrong: self.wrong };
         let mut opened = Opened::open(folder)?;
         let trainer = Trainer::new(&model, &self.input, &loss_fn, &mut optimizer, &mut metric, self.epochs);
         let mut trainer = trainer.protect("model", &store);
@@ -225,7 +230,7 @@ impl Run {
         let all = all.collect();
         drop(training);
         drop(trainer);
-        assert_eq!(capture.replays() > 0, self.captured);
+        assert_eq!(capture.capture.replays() > 0, self.captured);
         Ok(all)
     }
 }
@@ -302,6 +307,24 @@ fn captured_steps_leave_the_same_log_and_the_same_forensics() {
     assert_same(&captured.0, &eager.0, "captured");
     assert_eq!((&captured.1, &captured.2), (&eager.1, &eager.2));
     assert!(eager.1.len() > 8 && eager.2.len() == 1);
+}
+
+#[test]
+fn a_wrong_replay_is_warned_of_once_and_leaves_no_trace() {
+    wrong::listen();
+    let root = tempfile::tempdir().unwrap();
+    let [eager, captured] = [false, true].map(|captured| {
+        let folder = root.path().join(captured.to_string());
+        let mut run = Run::new(20, 2);
+        (run.captured, run.wrong) = (captured, true);
+        (run.train(&folder, Fails::Never).unwrap(), lines(&folder))
+    });
+    assert_same(&captured.0, &eager.0, "captured");
+    assert_eq!(captured.1, eager.1);
+    let said = wrong::said();
+    let of_replay = said.iter().filter(|(_, said)| said.contains("a replayed step differs"));
+    let levels: Vec<log::Level> = of_replay.map(|(level, _)| *level).collect();
+    assert_eq!(levels, [log::Level::Warn], "{said:?}");
 }
 
 fn following() -> Run {

@@ -371,7 +371,7 @@ fn what_the_first_rank_cannot_open_or_restore_is_an_error_everywhere() {
     crew.run.settings.until_step = Some(2);
     crew.train(1);
     let said = |crew: &Crew| crew.train(2).into_iter().map(|ended| ended.outcome.unwrap_err()).collect::<Vec<_>>();
-    let held = crate::lock::Lock::take(&crew.path()).unwrap();
+    let held = Lock::take(&crew.path()).unwrap();
     let [own, other] = &said(&crew)[..] else { panic!() };
     assert!(own.contains("is being trained by") && *other == format!("rank 0: {own}"), "{own}, {other}");
     drop(held);
