@@ -50,9 +50,9 @@
 //! # What it does not do
 //!
 //! **Invariant:** nothing here reads or writes a file, prints, logs, knows a configuration or waits for the device
-//! inside a step, but for the first steps of a capture, which are checked. (Before a prediction enqueues a third pass, it
-//! waits for the first.) The crate `session` does that around a [`Trainer`]. The crate `distributed` spreads a training
-//! over processes.
+//! inside a step, but for the first steps of a capture, which are checked. (Before a prediction enqueues a third pass,
+//! it waits for the first.) The crate `session` does that around a [`Trainer`]. The crate `distributed` spreads a
+//! training over processes.
 
 mod band;
 mod captured;

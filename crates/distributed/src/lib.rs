@@ -37,6 +37,7 @@
 mod bounded;
 mod error;
 mod group;
+mod launched;
 mod loss;
 mod metric;
 mod model;
@@ -44,6 +45,7 @@ mod optimizer;
 mod packed;
 mod place;
 mod slurm;
+mod variables;
 mod watch;
 mod world;
 

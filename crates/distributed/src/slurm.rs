@@ -1,7 +1,8 @@
 //! The variables of Slurm.
 
 use crate::Error;
-use crate::world::{Launcher, Variables, World, below, malformed, missing, number, set};
+use crate::variables::{Variables, below, malformed, missing, number, set};
+use crate::world::{Launcher, World};
 
 /// Ports from here on are not given to other programs by most systems' defaults.
 const FIRST_PORT: u64 = 15_000;

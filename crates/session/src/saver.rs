@@ -3,13 +3,15 @@
 use crate::error::{Error, Result};
 use crate::folder::valid;
 use crate::settings::{OnError, Save};
-use crate::states::States;
 use checkpoint::{BackgroundWriter, Saved, Snapshot, Store};
-use contract::{Progress, Scores};
+use contract::{Progress, Scores, StateDict};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
+
+/// States of all parts by name.
+pub type States = BTreeMap<String, StateDict>;
 
 /// Saves the checkpoints of a run.
 pub struct Saver {

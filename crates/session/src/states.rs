@@ -4,9 +4,9 @@ use crate::error::Result;
 use crate::generators;
 use crate::lockstep::Lockstep;
 use crate::recovery::Recovery;
+use crate::saver::States;
 use contract::{Metric, StateDict, StateError, Stateful, TorchError};
 use executors::{RestoreError, Training};
-use std::collections::BTreeMap;
 use tch::Tensor;
 
 /// State of the random generators.
@@ -20,9 +20,6 @@ const METRIC: &str = "metric";
 /// State of the optimizer, and the beginning of the names of its gradients that wait for an update.
 const OPTIMIZER: &str = "optimizer";
 const GRADIENT: &str = "gradient.";
-
-/// States of all parts by name.
-pub type States = BTreeMap<String, StateDict>;
 
 /// Returns all that a checkpoint holds, with this rank's metric only.
 pub fn states(training: &mut Training, recovery: &Recovery, lockstep: &Lockstep) -> Result<States> {

@@ -10,7 +10,8 @@ use tch::Tensor;
 /// With our [`Kernels`](super::Kernels), on a CPU and in f32, bf16 or f64, that is one operator. In training it has its
 /// own derivative and makes two passes over memory forward and two backward, half of what libtorch's two operators
 /// make; sums are made in the same order for any number of threads. Otherwise, if no derivative is wanted, it makes one
-/// pass, in place of `x_nchw`. While [`Synced`](super::Synced) is alive, the statistics are those of all ranks' batches.
+/// pass, in place of `x_nchw`. While [`Synced`](super::Synced) is alive, the statistics are those of all ranks'
+/// batches.
 pub fn batch_norm_relu(x_nchw: Tensor, norm: BatchNorm, relu: Relu, train: bool) -> Result<Tensor, TorchError> {
     if !is_fused(&x_nchw) || (train && ranks().is_some()) {
         return relu.apply(&mut batch_norm(&x_nchw, norm, train)?);
