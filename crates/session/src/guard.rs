@@ -8,10 +8,11 @@ use contract::{KEPT_STEPS, Progress, TorchError, Update, listed};
 use std::collections::VecDeque;
 use std::fmt;
 use tch::{Device, Kind, Tensor};
+use torch_ext::{Download, Downloads};
 
-/// Steps between two looks at a GPU, each of which waits for it. The oldest number is then read `KEPT_STEPS - 1` steps
-/// after its own.
-const GPU_INTERVAL: u64 = KEPT_STEPS;
+/// Steps between two looks at a GPU. Each sends for the numbers of these steps, and reads those that the look before it
+/// sent for, so that nothing waits for a step that the GPU has not made yet.
+const GPU_INTERVAL: u64 = KEPT_STEPS / 2;
 /// Maximum number of samples named in a message.
 const NAMED: usize = 32;
 /// Number of losses before the trouble shown in a message.
@@ -22,6 +23,10 @@ pub struct Guard {
     device: Device,
     /// Steps whose outcome is not known: nothing of them was read yet, or their gradients wait for the next update.
     steps: Vec<Pending>,
+    /// Numbers of the first of these steps, on their way from the device.
+    coming: Option<Coming>,
+    /// None before the first look.
+    downloads: Option<Downloads>,
     history: VecDeque<f32>,
     /// Sum and number of the finite gradient norms since they were last taken.
     norms: (f64, u64),
@@ -35,13 +40,24 @@ struct Pending {
     update: Option<Update>,
 }
 
+/// Losses of steps, then for their updates whether each was rejected, then the gradient norms.
+struct Coming {
+    values: Download,
+    losses: usize,
+    updates: usize,
+}
+
 /// Result of a look at the device.
 #[derive(Debug, Default)]
 pub struct Readings {
-    /// Loss of the last step; `None` if no look was due.
+    /// Loss of the last step that was read; `None` if none was.
     pub loss: Option<f64>,
-    /// Gradient norm of the last update, if there was one since the last look.
+    /// Progress after that step.
+    pub at: Progress,
+    /// Gradient norm of the last update among these steps.
     pub gradient_norm: Option<f64>,
+    /// Learning rate of that update.
+    pub learning_rate: Option<f64>,
     /// Rejected updates.
     pub troubles: Vec<Trouble>,
 }
@@ -95,7 +111,8 @@ impl fmt::Display for Trouble {
 impl Guard {
     /// Creates a guard for training on `device`.
     pub fn new(device: Device) -> Self {
-        Self { device, steps: Vec::new(), history: VecDeque::new(), norms: (0.0, 0) }
+        let (steps, history) = (Vec::new(), VecDeque::new());
+        Self { device, steps, coming: None, downloads: None, history, norms: (0.0, 0) }
     }
 
     /// Returns the mean of the finite gradient norms that were read since the last call.
@@ -104,7 +121,8 @@ impl Guard {
         sum / count as f64
     }
 
-    /// Records a step. Looks at a CPU every time, at a GPU every `GPU_INTERVAL` steps, and always if `look` is set.
+    /// Records a step. Reads the numbers of all steps so far on a CPU, and wherever `look` is set. On a GPU it reads
+    /// older ones, every `GPU_INTERVAL` steps.
     pub fn step(
         &mut self,
         at: Progress,
@@ -114,10 +132,19 @@ impl Guard {
         look: bool,
     ) -> Result<Readings> {
         self.steps.push(Pending { batch: Suspect { at, names, loss: f32::NAN }, unread: Some(loss), update });
-        if look || self.device == Device::Cpu || at.step.is_multiple_of(GPU_INTERVAL) {
+        if look || self.device == Device::Cpu {
             return self.look();
         }
-        Ok(Readings::default())
+        if !at.step.is_multiple_of(GPU_INTERVAL) {
+            return Ok(Readings::default());
+        }
+        let readings = self.read()?;
+        if !readings.troubles.is_empty() {
+            // Nothing is done about a trouble before the later steps are known too: they may have the same.
+            return self.read_all(readings);
+        }
+        self.send_for()?;
+        Ok(readings)
     }
 
     /// Records the end of an epoch, with the update that it may have made, and looks at the device.
@@ -128,38 +155,78 @@ impl Guard {
         self.look()
     }
 
-    /// Reads the results of all steps since the last look from the device, at once. Keeps steps whose gradients wait
-    /// for the next update.
+    /// Reads the numbers of all steps. Keeps steps whose gradients wait for the next update.
     fn look(&mut self) -> Result<Readings> {
-        let losses = read(self.steps.iter().filter_map(|step| step.unread.as_ref()))?;
-        let updates = || self.steps.iter().filter_map(|step| step.update.as_ref());
-        let rejected = read(updates().map(|update| &update.rejected))?;
-        let norms = read(updates().map(|update| &update.gradient_norm))?;
+        let older = self.read()?;
+        self.read_all(older)
+    }
+
+    /// Reads the numbers of all steps after the `older` ones.
+    fn read_all(&mut self, older: Readings) -> Result<Readings> {
+        self.send_for()?;
+        let mut readings = self.read()?;
+        if readings.loss.is_none() {
+            (readings.loss, readings.at) = (older.loss, older.at);
+        }
+        readings.gradient_norm = readings.gradient_norm.or(older.gradient_norm);
+        readings.learning_rate = readings.learning_rate.or(older.learning_rate);
+        readings.troubles.splice(0..0, older.troubles);
+        Ok(readings)
+    }
+
+    /// Sends for the numbers of all steps, once those that were sent for before are read.
+    fn send_for(&mut self) -> Result<()> {
+        let losses: Vec<&Tensor> = self.steps.iter().filter_map(|step| step.unread.as_ref()).collect();
+        let updates: Vec<&Update> = self.steps.iter().filter_map(|step| step.update.as_ref()).collect();
+        let rejected = updates.iter().map(|update| &update.rejected);
+        let norms = updates.iter().map(|update| &update.gradient_norm);
+        let all: Vec<&Tensor> = losses.iter().copied().chain(rejected).chain(norms).collect();
+        let Some(all) = together(&all)? else { return Ok(()) };
+        let downloads = match &mut self.downloads {
+            Some(downloads) => downloads,
+            none => none.insert(Downloads::new(all.device())?),
+        };
+        let values = downloads.download(&all)?;
+        self.coming = Some(Coming { values, losses: losses.len(), updates: updates.len() });
+        Ok(())
+    }
+
+    /// Reads the numbers that were sent for.
+    fn read(&mut self) -> Result<Readings> {
+        let Some(Coming { values, losses, updates }) = self.coming.take() else { return Ok(Readings::default()) };
+        let values = values.read::<f32>()?;
+        let (losses, outcomes) = values.split_at(losses);
+        let (rejected, norms) = outcomes.split_at(updates);
         for norm in norms.iter().filter(|norm| norm.is_finite()) {
             self.norms = (self.norms.0 + f64::from(*norm), self.norms.1 + 1);
         }
         let mut readings = Readings {
             loss: losses.last().map(|loss| f64::from(*loss)),
             gradient_norm: norms.last().map(|norm| f64::from(*norm)),
-            troubles: Vec::new(),
+            ..Readings::default()
         };
         let unread = self.steps.iter_mut().filter_map(|step| step.unread.take().map(|_| &mut step.batch));
-        unread.zip(losses).for_each(|(batch, loss)| batch.loss = loss);
-        let mut outcomes = rejected.into_iter().zip(norms);
+        // In this order: no step after them is taken for read.
+        for (loss, batch) in losses.iter().zip(unread) {
+            (batch.loss, readings.at) = (*loss, batch.at);
+        }
+        let mut outcomes = rejected.iter().zip(norms);
         let mut window = 0;
         for index in 0..self.steps.len() {
             let Some(update) = &self.steps[index].update else { continue };
+            // An update that was made after the numbers were sent for, from gradients that waited.
+            let Some((rejected, norm)) = outcomes.next() else { break };
             let of_window = window..=index;
             window = index + 1;
-            let (rejected, norm) = outcomes.next().unwrap_or((f32::NAN, f32::NAN));
+            readings.learning_rate = Some(update.learning_rate);
             // Not "is 1": an unexpected value counts as a rejection.
-            if rejected == 0.0 {
+            if *rejected == 0.0 {
                 self.history.extend(self.steps[of_window].iter().map(|step| step.batch.loss));
                 while self.history.len() > HISTORY {
                     self.history.pop_front();
                 }
             } else {
-                readings.troubles.push(self.trouble(&self.steps[of_window], norm, update.learning_rate));
+                readings.troubles.push(self.trouble(&self.steps[of_window], *norm, update.learning_rate));
             }
         }
         self.steps.drain(..window);
@@ -174,14 +241,12 @@ impl Guard {
     }
 }
 
-/// Returns the values of scalars, read in one transfer.
-fn read<'t>(scalars: impl Iterator<Item = &'t Tensor>) -> std::result::Result<Vec<f32>, TorchError> {
-    let scalars: Vec<&Tensor> = scalars.collect();
-    if scalars.is_empty() {
-        return Ok(Vec::new());
-    }
-    let all = Tensor::f_stack(&scalars, 0)?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?;
-    Ok(Vec::try_from(all)?)
+/// Returns scalars as one tensor, if there are any.
+fn together(scalars: &[&Tensor]) -> std::result::Result<Option<Tensor>, TorchError> {
+    let Some(first) = scalars.first() else { return Ok(None) };
+    let near = |scalar: &&Tensor| scalar.f_to_device(first.device())?.f_to_kind(Kind::Float)?.f_reshape([0i64; 0]);
+    let scalars = scalars.iter().map(near).collect::<std::result::Result<Vec<_>, _>>()?;
+    Ok(Some(Tensor::f_stack(&scalars, 0)?))
 }
 
 #[cfg(test)]
@@ -276,14 +341,52 @@ mod tests {
     }
 
     #[test]
-    fn a_gpu_is_looked_at_now_and_then_and_where_it_is_asked_for() {
+    fn the_numbers_of_a_gpu_are_read_a_look_later_and_all_where_it_is_asked_for() {
         let mut guard = Guard::new(Device::Cuda(0));
-        for step in 1..GPU_INTERVAL {
-            assert_eq!(take(&mut guard, step, 0.5, Some(f32::from(step == 7))).loss, None);
+        let rejected = |step: u64| f32::from(step == 2 * GPU_INTERVAL + 3);
+        for step in 1..2 * GPU_INTERVAL {
+            let readings = take(&mut guard, step, step as f32, Some(rejected(step)));
+            assert!(readings.loss.is_none() && readings.troubles.is_empty(), "step {step} waited for the device");
         }
-        let readings = take(&mut guard, GPU_INTERVAL, 0.25, Some(0.0));
-        assert_eq!((readings.loss, readings.troubles.len(), readings.troubles[0].step()), (Some(0.25), 1, 7));
-        let readings = guard.step(Progress::default(), vec![], Tensor::from(2f32), None, true).unwrap();
-        assert_eq!(readings.loss, Some(2.0));
+        let readings = take(&mut guard, 2 * GPU_INTERVAL, 0.25, Some(0.0));
+        assert_eq!((readings.loss, readings.at.step), (Some(GPU_INTERVAL as f64), GPU_INTERVAL));
+        assert_eq!((readings.learning_rate, readings.troubles.len()), (Some(1e-3), 0));
+        assert_eq!(guard.steps.len() as u64, GPU_INTERVAL, "those that were sent for last");
+        for step in 2 * GPU_INTERVAL + 1..2 * GPU_INTERVAL + 4 {
+            assert_eq!(take(&mut guard, step, 0.5, Some(rejected(step))).loss, None);
+        }
+        let at = Progress { step: 2 * GPU_INTERVAL + 4, ..Progress::default() };
+        let readings = guard.step(at, vec![], Tensor::from(2f32), None, true).unwrap();
+        assert_eq!((readings.loss, readings.at, readings.troubles.len()), (Some(2.0), at, 1));
+        assert_eq!(readings.troubles[0].step(), 2 * GPU_INTERVAL + 3);
+        // Its gradient waits; the end of the epoch makes the update.
+        let update = Update::new(1e-3, Tensor::from(0.5f32), Tensor::from(1f32));
+        assert_eq!(guard.epoch(Some(update)).unwrap().troubles[0].step(), at.step);
+        assert!(guard.steps.is_empty());
+    }
+
+    #[test]
+    fn an_update_from_gradients_that_waited_belongs_to_a_step_that_was_sent_for() {
+        let mut guard = Guard::new(Device::Cuda(0));
+        for step in 1..=GPU_INTERVAL {
+            take(&mut guard, step, 0.5, (step % 4 == 0).then_some(0.0));
+        }
+        let update = Update::new(1e-3, Tensor::from(0.5f32), Tensor::from(1f32));
+        let readings = guard.epoch(Some(update)).unwrap();
+        assert_eq!((readings.loss, readings.gradient_norm), (Some(0.5), Some(0.5)));
+        assert_eq!((readings.troubles.len(), readings.troubles[0].step()), (1, 9));
+    }
+
+    #[test]
+    fn with_a_trouble_of_a_gpu_all_later_ones_are_read() {
+        let mut guard = Guard::new(Device::Cuda(0));
+        let rejected = |step: u64| f32::from(step == 7 || step == GPU_INTERVAL + 2);
+        for step in 1..2 * GPU_INTERVAL {
+            assert!(take(&mut guard, step, 0.5, Some(rejected(step))).troubles.is_empty());
+        }
+        let readings = take(&mut guard, 2 * GPU_INTERVAL, 0.5, Some(0.0));
+        let steps: Vec<u64> = readings.troubles.iter().map(Trouble::step).collect();
+        assert_eq!((steps, readings.at.step), (vec![7, GPU_INTERVAL + 2], 2 * GPU_INTERVAL));
+        assert!(guard.steps.is_empty());
     }
 }

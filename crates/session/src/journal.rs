@@ -21,19 +21,20 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Records a training step on `samples` samples, with the guard's `readings`.
-    pub fn step(&mut self, at: Progress, samples: usize, readings: &Readings, learning_rate: f64) -> Result<()> {
+    /// Records a training step on `samples` samples, with the guard's `readings`, which may be of an older step.
+    pub fn step(&mut self, samples: usize, readings: &Readings, learning_rate: f64) -> Result<()> {
         self.screen.step(samples, readings, learning_rate, self.times.waited());
         let seconds = self.times.take_step();
         self.neighbours.look();
         if let Some(loss) = readings.loss {
-            log::debug!("Loss at step {}: {loss:.4}", at.step);
+            log::debug!("Loss at step {}: {loss:.4}", readings.at.step);
             if self.notes.per_step() {
+                let learning_rate = readings.learning_rate.unwrap_or(learning_rate);
                 let mut scalars = vec![("loss".into(), loss), ("learning_rate".into(), learning_rate)];
                 scalars.extend(readings.gradient_norm.map(|norm| ("gradient_norm".to_string(), norm)));
                 scalars.push(("images_per_second".into(), self.screen.pace().rate));
                 scalars.extend(seconds);
-                self.notes.step(at, &scalars)?;
+                self.notes.step(readings.at, &scalars)?;
             }
         }
         self.times.lap(Phase::Logging);

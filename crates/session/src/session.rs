@@ -141,7 +141,7 @@ impl<'s> Session<'s> {
                 self.sound = readings.troubles.is_empty().then_some(now);
                 asked?;
                 self.journal.times.lap_of_step(training.take_waits());
-                self.journal.step(now, count, &readings, learning_rate)?;
+                self.journal.step(count, &readings, learning_rate)?;
                 self.recovery.recover(readings.troubles, training, &mut self.saver, &self.lockstep)?;
                 self.sound = Some(now);
                 Ok(Some(Reached::Step { progress: now }))
