@@ -148,6 +148,8 @@ fn nccl(world: &World, backend: Backend) -> Result<bool, Error> {
     let gpus = usize::try_from(tch::Cuda::device_count()).unwrap_or(0);
     let problem = if !torch_ext::has_nccl() {
         Some("this program was built without it")
+    } else if gpus == 0 {
+        Some("libtorch finds no GPU")
     } else if gpus < world.local_count {
         Some("each rank needs a GPU of its own, and this machine has fewer GPUs than ranks")
     } else {

@@ -227,7 +227,11 @@ int oxiseg_group(Store* store, int rank, int count, const char* address, int ncc
   });
 }
 int oxiseg_free_group(Group* group) {
-  return guarded([&] { delete group; });
+  return guarded([&] {
+    std::unique_ptr<Group> owner(group);
+    // NCCL warns at its end if nobody has asked for it.
+    owner->processes->shutdown();
+  });
 }
 int oxiseg_group_failed(const Group* group) { return group->failed->load(); }
 

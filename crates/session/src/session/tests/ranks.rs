@@ -102,7 +102,8 @@ impl Crew {
         run.settings.checkpoint.keep_last = 100;
         run.settings.save.every_epochs = 100;
         run.settings.command = Some("train --run".into());
-        Self { folder: tempfile::tempdir().unwrap(), run, poisoned: None, unreadable: None, signal: None, enqueued: false }
+        let (folder, poisoned, unreadable, signal) = (tempfile::tempdir().unwrap(), None, None, None);
+        Self { folder, run, poisoned, unreadable, signal, enqueued: false }
     }
 
     fn path(&self) -> PathBuf {
