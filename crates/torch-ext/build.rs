@@ -19,7 +19,6 @@ fn main() -> Result<(), env::VarError> {
         // As libtorch is built: its headers' classes have members that only debug builds have.
         .define("NDEBUG", None)
         .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
-        .include("cpp/forward")
         // As libtorch is built too: declares its group over Gloo.
         .define("USE_C10D_GLOO", None)
         // In every profile: loops that are not vectorised would be slower than those that they replace.
@@ -65,6 +64,8 @@ fn main() -> Result<(), env::VarError> {
             );
         }
     }
+    // Last: these are for headers that none of the others has.
+    build.include("cpp/forward");
     build.compile("oxiseg_torch_ext");
     // Tests of kernels that need these instructions are ignored elsewhere, with that reason.
     println!("cargo:rustc-check-cfg=cfg(avx512)");

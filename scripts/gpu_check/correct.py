@@ -7,7 +7,8 @@ import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from gpu_check.machine import Failed, lines
+from gpu_check import ranks
+from gpu_check.machine import Failed, learnt, lines
 
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 # Mean IoU that the default reaches on a CPU is 0.969.
@@ -27,20 +28,6 @@ def resuming(machine, precision, many):
     output, _ = machine.run("verify-resume", "--folder", folder, "--steps", str(steps), "--interrupts", str(kills),
                             *machine.changes(*changes))  # fmt: skip
     return f"killed {kills} times in {steps} steps: {output.strip().splitlines()[-1].split(': ')[-1]}"
-
-
-def learnt(run):
-    """Returns all that a run ends with: the files of its last checkpoint, the batches that it rejected, and the lines
-    of its log but for times."""
-    last = max((run / "checkpoints").glob("step-*"))
-    found = {path.name: path.read_bytes() for path in last.glob("*.safetensors")}
-    times = lambda key: key in ("time", "memory_mb") or "second" in key
-    for number, line in enumerate(lines(run)):
-        found[f"line {number + 1} of metrics.jsonl"] = {k: v for k, v in line.items() if not times(k)}
-    for rejected in (run / "rejected").glob("step-*/manifest.json"):
-        about = json.loads(rejected.read_text())["about"]["rejected"]
-        found[f"rejected/{rejected.parent.name}"] = [about["loss"], about["gradient_norm"], *about["names"]]
-    return found
 
 
 def planted(machine):
@@ -157,7 +144,7 @@ def memory(machine, card):
     # Network and optimizer need less, a step needs more. On a CPU libtorch's own data count, with CUDA 700 MB.
     megabytes = 128 if card else 1200
     fraction = megabytes / 1e3 / card["memory_gb"] if card else 1
-    _, log = machine.run("train", "--run", run, *changes, "--set", f"train.memory_fraction={fraction:.6f}", fails=True,
+    _, log = machine.run("train", "--run", run, *changes, "--set", f"train.memory_fraction={fraction:.6f}", status=1,
                          megabytes=None if card else megabytes)  # fmt: skip
     said = log.strip().splitlines()[-1]
     keys = ["out of memory", "16 images", "data.loader.batch_size"] + (["train.memory_fraction"] if card else [])
@@ -180,6 +167,7 @@ def correct(machine, many, card):
     checks += [(f"eager against graph in {precision}", graph, (precision,)) for precision in precisions]
     checks += [("prediction, whole images", prediction, (False,)), ("prediction in tiles", prediction, (True,))]
     checks += [("too little memory", memory, (card,))]
+    checks += [("one rank in a group", ranks.one, ()), ("two ranks on one device", ranks.two, ())]
 
     def made(check):
         name, function, arguments = check

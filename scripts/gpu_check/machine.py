@@ -51,15 +51,16 @@ class Machine:
                 return place
         raise Failed(f"there is no program {name} in {HERE}: scripts/gpu-check --help says what to carry there")
 
-    def run(self, *arguments, cpu=False, fails=False, megabytes=None):
-        """Runs the app and returns its output and its log. On a GPU unless `cpu`, where the configuration leaves it
-        open. If it `fails`, as it should, its status is 1. It gets no more memory of the host than `megabytes`."""
-        environment = self.environment | ({"CUDA_VISIBLE_DEVICES": ""} if cpu or self.cpu else {})
+    def run(self, *arguments, cpu=False, status=0, megabytes=None, variables=None):
+        """Runs the app with further environment `variables` and returns its output and its log. On a GPU unless `cpu`,
+        where the configuration leaves it open. It is to end with `status`, and gets no more memory of the host than
+        `megabytes`."""
+        environment = self.environment | ({"CUDA_VISIBLE_DEVICES": ""} if cpu or self.cpu else {}) | (variables or {})
         limit = ["sh", "-c", f'ulimit -d {1000 * megabytes}; exec "$0" "$@"'] if megabytes else []
         done = subprocess.run([*limit, self.app, *arguments], env=environment, cwd=self.folder, text=True,
                               capture_output=True)  # fmt: skip
         self.warnings += [line for line in done.stderr.splitlines() if WARNING.search(line)]
-        if done.returncode != (1 if fails else 0):
+        if done.returncode != status:
             lines = (done.stderr.strip() or done.stdout.strip()).splitlines()[-8:]
             raise Failed(f"app {arguments[0]} ended with status {done.returncode}: " + " | ".join(lines))
         return done.stdout, done.stderr
@@ -67,14 +68,17 @@ class Machine:
     def changes(self, *settings):
         return [part for setting in (f"train.device={self.device}", *settings) for part in ("--set", setting)]
 
+    def small(self, settings):
+        """Returns the changes of the default that are asked for, and on a CPU those that make it small."""
+        chosen = {"export.at_end": "false"} | settings | (SMALL if self.cpu else {})
+        return self.changes(*(f"{key}={value}" for key, value in chosen.items()))
+
     def trained(self, name, settings):
         """Trains the default with some changes, once for each name; returns the run's folder."""
         run = self.folder / name
         with self.training:
             if not (run / "metrics.jsonl").exists():
-                chosen = {"export.at_end": "false"} | settings | (SMALL if self.cpu else {})
-                changes = self.changes(*(f"{key}={value}" for key, value in chosen.items()))
-                self.run("train", "--run", run, *changes)
+                self.run("train", "--run", run, *self.small(settings))
         return run
 
     def drawn(self, side, seed):
@@ -110,6 +114,20 @@ class Machine:
 
 def lines(run):
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def learnt(run):
+    """Returns all that a run ends with: the files of its last checkpoint, the batches that it rejected, and the lines
+    of its log but for times."""
+    last = max((run / "checkpoints").glob("step-*"))
+    found = {path.name: path.read_bytes() for path in last.glob("*.safetensors")}
+    times = lambda key: key in ("time", "memory_mb") or "second" in key
+    for number, line in enumerate(lines(run)):
+        found[f"line {number + 1} of metrics.jsonl"] = {k: v for k, v in line.items() if not times(k)}
+    for rejected in (run / "rejected").glob("step-*/manifest.json"):
+        about = json.loads(rejected.read_text())["about"]["rejected"]
+        found[f"rejected/{rejected.parent.name}"] = [about["loss"], about["gradient_norm"], *about["names"]]
+    return found
 
 
 def environment(machine):

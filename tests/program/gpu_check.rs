@@ -26,6 +26,10 @@ elif what == "train":
     checkpoint = run / "checkpoints/step-200"
     if "train.memory_fraction=1.000000" in given and "memory" not in worse:
         sys.exit("out of memory; a batch has up to 16 images of 128x128 pixels: lower data.loader.batch_size")
+    ranks = after("--nproc") if "--nproc" in given else os.environ.get("WORLD_SIZE", "0")
+    if ranks == "2" and "distributed.backend=nccl" in given:
+        sys.exit("" if "refused" in worse else "NCCL: each rank needs a GPU of its own")
+    assert ranks != "1" or "distributed.backend=gloo" in given
     checkpoint.mkdir(parents=True, exist_ok=True)
     if "--config" in given:
         config = json.loads(pathlib.Path(after("--config")).read_text())
@@ -35,11 +39,15 @@ elif what == "train":
             rejected.mkdir(parents=True)
             about = {"about": {"rejected": {"names": ["train/planted"], "loss": "NaN", "gradient_norm": "NaN"}}}
             (rejected / "manifest.json").write_text(json.dumps(about))
-    lines = [{"stage": "train", "epoch": epoch, "images_per_second": 100} for epoch in (1, 2)]
-    lines += [{"stage": "validation", "epoch": 1, "mean_iou": 0 if "score" in worse else 0.97}]
+    loss = 1.002 if ranks == "2" and "ranks" in worse else 1.0005 if ranks == "2" else 1
+    lines = [{"stage": "train", "epoch": epoch, "images_per_second": 100, "loss": loss} for epoch in (1, 2)]
+    lines += [{"stage": "validation", "epoch": 1, "loss": 1, "mean_iou": 0 if "score" in worse else 0.97}]
     (checkpoint / "model.safetensors").write_text("other" if "graph" in worse and "train.graph=auto" in given else "")
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (run / "environment.json").write_text(json.dumps({"processor": "a good one"}))
+    if ranks == "1" and "resuming" in worse and not run.name.endswith("straight"):
+        (checkpoint / "model.safetensors").write_text("other")
+    sys.exit(75 if "--until-step" in given else 0)
 elif what == "predict":
     output = pathlib.Path(after("--output"))
     output.mkdir()
@@ -86,7 +94,7 @@ fn carried(place: &Place, programs: &[(&str, &str)]) -> PathBuf {
     let script = place.path("gpu-check");
     fs::copy(root().join("scripts/gpu-check"), &script).unwrap();
     fs::create_dir(place.path("gpu_check")).unwrap();
-    for file in ["machine.py", "correct.py", "bench.py"] {
+    for file in ["machine.py", "correct.py", "ranks.py", "bench.py"] {
         fs::copy(root().join("scripts/gpu_check").join(file), place.path("gpu_check").join(file)).unwrap();
     }
     for (name, program) in programs {
@@ -124,16 +132,19 @@ fn results_are_a_table_a_file_and_a_status() {
     let place = Place::new();
     let script = carried(&place, &[("app", APP)]);
     let ran = check(&script, &place.path(""), &["correct", "--cpu"], "").ok();
-    assert_eq!(ran.stdout.matches("ok   ").count(), 11, "{}", ran.stdout);
+    assert_eq!(ran.stdout.matches("ok   ").count(), 13, "{}", ran.stdout);
     assert!(ran.stdout.contains("ok   resuming in tf32: killed 2 times in 20 steps: the same to the bit."));
     let same = "ok   eager against graph in bf16: 200 steps, 5 of them NaN, eager twice: 9 files and lines are";
     assert!(ran.stdout.contains(same), "{}", ran.stdout);
     assert!(ran.stdout.contains("all is well; CPU: a good one; "), "{}", ran.stdout);
     let found = report(&place, "gpu-check-correct.json");
     assert_eq!((&found["what"], &found["card"]), (&"correct".into(), &Value::Null));
-    assert_eq!(found["rows"].as_array().unwrap().len(), 11);
+    assert_eq!(found["rows"].as_array().unwrap().len(), 13);
+    let of_one = "one rank in a group: gloo: losses differ from those of one process by at most 0.0e+00; resumed at";
+    let of_two = "two ranks on one device: gloo: losses differ from those of one process by at most 5.0e-04; resumed";
+    assert!(ran.stdout.contains(of_one) && ran.stdout.contains(of_two), "{}", ran.stdout);
 
-    let worse = "fp16,graph,score,prediction,memory,warnings";
+    let worse = "fp16,graph,score,prediction,memory,warnings,ranks,resuming";
     let ran = check(&script, &place.path(""), &["correct", "out.json", "--cpu"], worse);
     assert_eq!(ran.status, 1, "{}", ran.stdout);
     let mut failed: Vec<&str> = ran.stdout.lines().filter(|line| line.starts_with("FAIL")).collect();
@@ -150,16 +161,19 @@ fn results_are_a_table_a_file_and_a_status() {
             "FAIL prediction in tiles: mean IoU 0.0000 after 1 epochs, expected above 0.0",
             "FAIL too little memory: app train ended with status 0: [W1128 06:20:41.123456789 Context.cpp:123] \
              Warning: pin_memory(device) is deprecated",
+            "FAIL one rank in a group: resumed at step 5 it differs in model.safetensors",
+            "FAIL two ranks on one device: losses differ from those of one process by at most 2.0e-03",
         ]
     );
     let passed = |found: &Value| found["rows"].as_array().unwrap().iter().filter(|row| row["passed"] == true).count();
     assert_eq!(passed(&report(&place, "out.json")), 3);
 
-    let ran = check(&script, &place.path(""), &["correct", "out.json", "--cpu"], "prediction,planted");
+    let ran = check(&script, &place.path(""), &["correct", "out.json", "--cpu"], "prediction,planted,refused");
     let far = "probabilities differ by at most 8.0e-01, classes in 3 of 6 pixels";
     assert_eq!(ran.stdout.matches(far).count(), 2, "{}", ran.stdout);
     assert_eq!(ran.stdout.matches("should have been NaN in one batch of each of 5 epochs").count(), 2);
-    assert_eq!(passed(&report(&place, "out.json")), 7);
+    assert!(ran.stdout.contains("two ranks over NCCL on one device are not refused before the first step"));
+    assert_eq!(passed(&report(&place, "out.json")), 8);
 
     fs::remove_file(place.path("app")).unwrap();
     let ran = check(&script, &place.path(""), &["correct", "--cpu"], "");
@@ -255,6 +269,6 @@ fn all_results_are_checked_on_a_cpu() {
     let script = carried(&place, &[]);
     std::os::unix::fs::symlink(&*PROGRAM, place.path("app")).unwrap();
     let ran = check(&script, &place.path(""), &["correct", "--cpu"], "");
-    assert_eq!(ran.stdout.matches("ok   ").count(), 11, "{}\n{}", ran.stdout, ran.stderr);
+    assert_eq!(ran.stdout.matches("ok   ").count(), 13, "{}\n{}", ran.stdout, ran.stderr);
     assert_eq!(ran.status, 0, "{}", ran.stdout);
 }

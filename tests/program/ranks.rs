@@ -4,6 +4,7 @@ use super::life::{HANGS, Life};
 use super::support::{Place, Ran, skip};
 use serde_json::Value;
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::thread::sleep;
@@ -95,6 +96,26 @@ fn a_run_that_was_stopped_goes_on_to_the_bit_and_with_any_number_of_ranks() {
     place.train("--run other --nproc 3 --until-step 7").refused(75, "Stopped at step 7");
     place.train("--run other").ok();
     assert_close(&place.metrics("straight"), &place.metrics("other"), 1e-3);
+}
+
+#[test]
+fn one_rank_in_a_group_of_its_own_trains_what_a_process_does_without_a_warning() {
+    let place = Place::new();
+    place.train("--run plain").ok();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let rank = |backend: &str| {
+        let arguments = format!("train --config tiny.json --run rank --set distributed.backend={backend}");
+        let mut command = place.command(&arguments);
+        command.envs([("RANK", "0"), ("WORLD_SIZE", "1"), ("MASTER_ADDR", "127.0.0.1")]);
+        Ran::new(command.env("MASTER_PORT", port.to_string()).output().unwrap())
+    };
+    if !tch::Cuda::is_available() {
+        rank("nccl").refused(1, "Set distributed.backend to gloo or auto");
+        assert!(!place.path("rank").exists());
+    }
+    let ran = rank("gloo").ok();
+    assert!(!ran.stderr.contains("Warning") && !ran.stderr.contains("WARN"), "{}", ran.stderr);
+    assert_eq!(place.metrics("rank"), place.metrics("plain"));
 }
 
 /// Returns the process ids of the ranks that a launcher started, in their order.

@@ -99,7 +99,7 @@ pub fn train(
     let mut optimizer = group::optimizer(group, optimizer, &network.store, &start.config.distributed);
     let mut metric = group::metric(group, metric);
     let loss_fn = loss_fn.as_ref();
-    let mut capture = capture(&start.config.train, network.device);
+    let mut capture = capture(&start.config.train, network.device, group.is_some());
     let trainer = Trainer::new(model, input.as_ref(), loss_fn, optimizer.as_mut(), metric.as_mut(), epochs);
     let mut trainer = captured(trainer.protect(snapshot::MODEL, &network.store), &mut capture);
     let samples = settings.show.samples;

@@ -35,6 +35,13 @@ pub trait Ranks: Send + Sync {
 
     /// Waits until all ranks are here.
     fn barrier(&self) -> Result<(), BoxError>;
+
+    /// Returns false once steps may be wrong, since a rank was lost while a device had operations before it whose
+    /// errors nobody waited for. Such steps are not saved. The provided method returns true: each call tells its
+    /// failure.
+    fn is_sound(&self) -> bool {
+        true
+    }
 }
 
 /// Group of one process.

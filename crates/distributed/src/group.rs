@@ -56,6 +56,8 @@ pub struct Group {
 struct Joined {
     /// None once the group was left.
     processes: Option<Processes>,
+    /// True if tensors of GPUs go over NCCL, whose operations are only enqueued.
+    nccl: bool,
     watch: Watch,
     /// Flags of the last [`Ranks::agree`], which are under way.
     flags: Mutex<Option<(Tensor, Pending)>>,
@@ -82,6 +84,11 @@ impl Group {
     /// Returns the place of this process.
     pub fn world(&self) -> &World {
         &self.world
+    }
+
+    /// Returns true if tensors of GPUs go over NCCL.
+    pub fn uses_nccl(&self) -> bool {
+        self.joined.as_ref().is_some_and(|joined| joined.nccl)
     }
 
     /// Returns the fault that broke the group, if one did: also where its error was swallowed on the way, by a panic or
@@ -126,7 +133,7 @@ impl Group {
     /// Returns the fault behind `error` if another rank is one, else `error`.
     pub(crate) fn explained(&self, error: BoxError) -> BoxError {
         let Some(joined) = self.joined.as_ref().filter(|joined| joined.has_failed()) else { return error };
-        Error::Fault(joined.watch.diagnose(error.to_string())).into()
+        Error::Fault(joined.diagnose(&error.to_string())).into()
     }
 }
 
@@ -141,6 +148,8 @@ fn nccl(world: &World, backend: Backend) -> Result<bool, Error> {
     let gpus = usize::try_from(tch::Cuda::device_count()).unwrap_or(0);
     let problem = if !torch_ext::has_nccl() {
         Some("this program was built without it")
+    } else if gpus == 0 {
+        Some("libtorch finds no GPU")
     } else if gpus < world.local_count {
         Some("each rank needs a GPU of its own, and this machine has fewer GPUs than ranks")
     } else {
@@ -183,7 +192,7 @@ impl Joined {
         };
         let (processes, store) =
             met().map_err(|error| watch.diagnose(error.to_string())).inspect_err(|_| watch.leave())?;
-        Ok(Self { processes: Some(processes), watch, flags: Mutex::default(), _store: store })
+        Ok(Self { processes: Some(processes), nccl, watch, flags: Mutex::default(), _store: store })
     }
 
     fn begin(&self) -> Result<(), Error> {
@@ -202,7 +211,17 @@ impl Joined {
     }
 
     fn explained(&self, error: TorchError) -> Error {
-        if self.has_failed() { self.watch.diagnose(error.to_string()).into() } else { error.into() }
+        if self.has_failed() { self.diagnose(&error.to_string()).into() } else { error.into() }
+    }
+
+    /// Finds the ranks to blame. The GPU waits for them no longer.
+    fn diagnose(&self, cause: &str) -> Fault {
+        let fault = self.watch.diagnose(cause.into());
+        if let Some(processes) = self.processes.clone().filter(|_| self.nccl) {
+            // An error means that there is nothing to end.
+            bounded(ENDING, move || processes.abort().is_ok());
+        }
+        fault
     }
 
     /// Returns true once an operation failed because of another rank.
@@ -288,5 +307,9 @@ impl Ranks for Group {
             None => self.alone.barrier(),
             Some(joined) => Ok(joined.call(|processes| processes.sum(&one))?),
         }
+    }
+
+    fn is_sound(&self) -> bool {
+        self.joined.as_ref().is_none_or(|joined| !joined.nccl || joined.watch.fault().is_none())
     }
 }

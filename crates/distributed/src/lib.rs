@@ -22,6 +22,10 @@
 //! error names it. Every rank writes a sign of life to the store each second. Once an operation fails, the ranks
 //! compare them, agree on the culprit, and leave.
 //!
+//! Operations over NCCL are only enqueued, and a GPU waits for a lost rank without end. So they are ended once a fault
+//! is found, or when they take longer than the timeout. Steps that were made meanwhile may be wrong
+//! ([`contract::Ranks::is_sound`]).
+//!
 //! # Security
 //!
 //! The rendezvous has **no authentication and no encryption**: whoever reaches its port, or those that the ranks open

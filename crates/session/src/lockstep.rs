@@ -66,6 +66,11 @@ impl<'r> Lockstep<'r> {
         self.ranks.is_none_or(|ranks| ranks.rank() == 0)
     }
 
+    /// Returns false if the steps before the loss of a rank may be wrong.
+    pub fn is_sound(&self) -> bool {
+        self.ranks.is_none_or(Ranks::is_sound)
+    }
+
     /// Returns the number of this rank and that of all ranks.
     pub fn place(&self) -> (usize, usize) {
         self.ranks.map_or((0, 1), |ranks| (ranks.rank(), ranks.count()))

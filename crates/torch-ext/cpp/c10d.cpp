@@ -16,6 +16,7 @@
 #include <netdb.h>
 #include <net/if.h>
 #include <sys/socket.h>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -206,6 +207,9 @@ int oxiseg_group(Store* store, int rank, int count, const char* address, int ncc
     processes->setDefaultBackend(ProcessGroup::BackendType::GLOO);
     if (nccl) {
 #ifdef USE_C10D_NCCL
+      // An operation that takes longer than the timeout is ended, and not the process: a call over Gloo fails then, and
+      // tells which rank is lost. Whoever wants something else has set it.
+      setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", std::to_string(c10d::CleanUpOnly).c_str(), 0);
       auto options = c10d::ProcessGroupNCCL::Options::create();
       options->timeout = milliseconds(timeout);
       auto keys = c10::make_intrusive<c10d::PrefixStore>("nccl/", store->keys);
@@ -223,9 +227,18 @@ int oxiseg_group(Store* store, int rank, int count, const char* address, int ncc
   });
 }
 int oxiseg_free_group(Group* group) {
-  return guarded([&] { delete group; });
+  return guarded([&] {
+    std::unique_ptr<Group> owner(group);
+    // NCCL warns at its end if nobody has asked for it.
+    owner->processes->shutdown();
+  });
 }
 int oxiseg_group_failed(const Group* group) { return group->failed->load(); }
+
+// Ends NCCL's operations on this rank's GPU, which would wait for a lost rank.
+int oxiseg_abort_group(Group* group) {
+  return guarded([&] { group->processes->getBackend(c10::DeviceType::CUDA)->abort(); });
+}
 
 int oxiseg_sum(Group* group, Tensor* const* tensors, size_t n) {
   return guarded([&] {

@@ -3,6 +3,7 @@
 #include "c10d.h"
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/tensor.h>
+#include <c10/core/StreamGuard.h>
 #include <torch/csrc/autograd/engine.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/utils/lambda_post_hook.h>
@@ -12,6 +13,7 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -26,6 +28,8 @@ using torch::autograd::variable_list;
 // Sums a bucket; PyTorch's own hooks divide by the number of ranks.
 struct Sum : c10d::CppCommHookInterface<Group*> {
   bool bf16;
+  // Stream on which the sums of a GPU are used.
+  std::optional<c10::Stream> stream;
 
   Sum(Group* group, bool bf16) : CppCommHookInterface(group), bf16(bf16) {}
 
@@ -33,11 +37,18 @@ struct Sum : c10d::CppCommHookInterface<Group*> {
     auto gradients = bucket.getBuffer();
     auto rounds = bf16 && gradients.scalar_type() == at::kFloat;
     std::vector<Tensor> sent{rounds ? gradients.to(at::kBFloat16) : gradients};
-    auto sum = state_->processes->allreduce(sent)->getFuture();
-    auto take = [gradients, failed = state_->failed](Future& sum) {
+    auto work = state_->processes->allreduce(sent);
+    auto sum = work->getFuture();
+    auto take = [gradients, work, stream = stream, failed = state_->failed](Future& sum) {
       if (sum.hasError()) {
         failed->store(true);
         std::rethrow_exception(sum.exception_ptr());
+      }
+      // Gloo's future knows no streams: the copy back to the GPU may be under way. What reads the sums waits for it.
+      c10::OptionalStreamGuard guard;
+      if (stream && sum.devices().empty()) {
+        guard.reset_stream(*stream);
+        work->synchronize();
       }
       auto value = sum.value();
       auto received = value.isTensor() ? value.toTensor() : value.toTensorVector().at(0);
@@ -48,6 +59,15 @@ struct Sum : c10d::CppCommHookInterface<Group*> {
   }
 };
 
+// Returns a gradient with the strides of its parameter. Those of dimensions of size 1 may differ and mean nothing, but
+// the reducer would warn of them.
+Tensor strided_as(const Tensor& parameter, const Tensor& gradient) {
+  if (!gradient.defined() || gradient.layout() != at::kStrided || gradient.sizes() != parameter.sizes()) return gradient;
+  for (int64_t i = 0; i < parameter.dim(); i++)
+    if (parameter.size(i) != 1 && gradient.stride(i) != parameter.stride(i)) return gradient;
+  return gradient.as_strided(parameter.sizes(), parameter.strides(), gradient.storage_offset());
+}
+
 struct Reducer : c10d::Reducer {
   // Its buckets stay as they are: the order in which numbers are added depends on them, and must be the same in a
   // resumed run.
@@ -57,7 +77,9 @@ struct Reducer : c10d::Reducer {
                       bucket, false, false, {}, first, false, false, {}),
         ready(parameters.size(), false) {
     has_rebuilt_bucket_ = true;
-    register_comm_hook(std::make_unique<Sum>(group, bf16));
+    auto hook = std::make_unique<Sum>(group, bf16);
+    sum = hook.get();
+    register_comm_hook(std::move(hook));
     for (size_t i = 0; i < parameters.size(); i++) {
       auto node = torch::autograd::impl::grad_accumulator(parameters[i]);
       auto mark = [this, i](const variable_list& outputs, const variable_list&) {
@@ -66,14 +88,23 @@ struct Reducer : c10d::Reducer {
       };
       auto key = node->add_post_hook(std::make_unique<torch::autograd::utils::LambdaPostHook>(mark));
       hooks.emplace_back(std::move(node), key);
+      auto sizes = parameters[i].sizes();
+      if (std::find(sizes.begin(), sizes.end(), 1) == sizes.end()) continue;
+      // Of its form only: a tensor that its own hook holds is never freed.
+      auto form = parameters[i].detach();
+      auto alike = [form](const Tensor& gradient) { return strided_as(form, gradient); };
+      striding.emplace_back(parameters[i], parameters[i].register_hook(alike));
     }
   }
   ~Reducer() noexcept(false) {
     for (auto& [node, key] : hooks) node->del_post_hook(key);
+    for (auto& [parameter, place] : striding) parameter.remove_hook(place);
   }
 
   void prepare(const Tensor& loss) {
     std::fill(ready.begin(), ready.end(), false);
+    // A backward pass ends on the stream on which it was begun.
+    if (loss.is_cuda()) sum->stream = c10::impl::VirtualGuardImpl(c10::kCUDA).getStream(loss.device());
     prepare_for_forward();
     prepare_for_backward({});
     // Called in the backward pass, whose end is the first moment at which the parameters without gradient are known:
@@ -90,9 +121,12 @@ struct Reducer : c10d::Reducer {
       if (!ready[i]) autograd_hook(i);
   }
 
+  // The reducer's own.
+  Sum* sum;
   // Integers, not bits: several threads set them.
   std::vector<char> ready;
   std::vector<std::pair<std::shared_ptr<Node>, uintptr_t>> hooks;
+  std::vector<std::pair<Tensor, unsigned>> striding;
 };
 
 // Returns the parameters' numbers in the order in which a backward pass of `loss` finishes their gradients; last those

@@ -195,6 +195,17 @@ impl Processes {
         owned(|out| unsafe { ffi::oxiseg_start_max(self.0.0.as_ptr(), tensor.as_ptr(), out) }).map(Pending)
     }
 
+    /// Ends NCCL's operations on the GPU of this process, which would wait for a process that is lost. What they were
+    /// to compute is garbage then, and the group is of no use. Does nothing to operations over Gloo.
+    ///
+    /// # Errors
+    ///
+    /// Fails if NCCL does.
+    pub fn abort(&self) -> Result<(), TorchError> {
+        // SAFETY: a live group.
+        checked(unsafe { ffi::oxiseg_abort_group(self.0.0.as_ptr()) })
+    }
+
     /// Returns true once an operation failed, also one of a [`Reducer`], whose error comes out of the backward pass. A
     /// call that was refused before it began does not count.
     pub fn failed(&self) -> bool {

@@ -190,7 +190,8 @@ impl Train {
             Device::Cpu => tch::Device::Cpu,
             Device::Auto | Device::Cuda if cuda => {
                 let count = usize::try_from(Cuda::device_count()).unwrap_or(0);
-                tch::Device::Cuda(gpu(ranked::local_rank(), count)?)
+                warn_if_shared(count);
+                tch::Device::Cuda(gpu(ranked::local_rank(), count))
             }
             Device::Auto | Device::Cuda => tch::Device::Cpu,
         };
@@ -205,16 +206,17 @@ impl Train {
     }
 }
 
-/// Returns the number of the GPU that a rank of this machine computes on, of `count`. A rank that sees one GPU uses
-/// that one: its launcher may have hidden the others.
-fn gpu(local_rank: Option<usize>, count: usize) -> Result<usize> {
-    match local_rank {
-        Some(rank) if count > 1 && rank >= count => Err(usage(format!(
-            "rank {rank} of this machine (LOCAL_RANK) has no GPU, since libtorch finds {count}: start as many ranks a \
-             machine as it has GPUs"
-        ))),
-        Some(rank) if count > 1 => Ok(rank),
-        _ => Ok(0),
+/// Returns the number of the GPU that a rank of this machine computes on, of `count`: that of its own number, or where
+/// there are more ranks than GPUs, one that it shares. (A rank may also see one GPU since its launcher hides the rest.)
+fn gpu(local_rank: Option<usize>, count: usize) -> usize {
+    local_rank.unwrap_or(0) % count.max(1)
+}
+
+/// Warns, on the first rank of a machine and once, if ranks share its GPUs.
+fn warn_if_shared(gpus: usize) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if let Some(sharing) = ranked::sharing(gpus).filter(|_| !SAID.swap(true, Ordering::Relaxed)) {
+        log::warn!("{sharing}");
     }
 }
 

@@ -33,6 +33,23 @@ pub fn local_count() -> usize {
     World::from_env().map_or(1, |world| world.local_count)
 }
 
+/// Returns the warning that the ranks of this machine share its GPUs, of which this one sees some. None for all ranks
+/// but the first of the machine, and where each rank may have a GPU that its launcher hides from the others.
+pub fn sharing(gpus: usize) -> Option<String> {
+    let world = World::from_env().ok().filter(|world| world.local_rank == 0)?;
+    sharing_of(world.local_count, gpus, gpus == 1 && env::var_os(LAUNCHER).is_none())
+}
+
+fn sharing_of(ranks: usize, gpus: usize, others_hidden: bool) -> Option<String> {
+    let shared = if gpus == 1 { "the GPU".into() } else { format!("{gpus} GPUs") };
+    (ranks > gpus && !others_hidden).then(|| {
+        format!(
+            "{ranks} ranks share {shared} of this machine. They take turns, and their gradients travel over Gloo, since \
+             NCCL wants a GPU for each rank: a rank per GPU (--nproc auto) is faster"
+        )
+    })
+}
+
 /// Returns true if a launcher gave this process a rank, the only one perhaps.
 pub fn is_launched() -> bool {
     env::var_os("RANK").is_some()
@@ -101,6 +118,13 @@ mod tests {
         }
 
         fn flush(&self) {}
+    }
+
+    #[test]
+    fn ranks_that_share_gpus_are_warned_of() {
+        assert!(sharing_of(2, 1, false).unwrap().starts_with("2 ranks share the GPU of this machine"));
+        assert!(sharing_of(9, 8, false).unwrap().starts_with("9 ranks share 8 GPUs of this machine"));
+        assert_eq!((sharing_of(8, 8, false), sharing_of(1, 1, false), sharing_of(8, 1, true)), (None, None, None));
     }
 
     #[test]

@@ -7,20 +7,27 @@ use tch::Device;
 
 /// Steps that are made operator by operator before the capture: libtorch wants a few.
 const WARM_UP: u32 = 3;
+/// Reason that steps of several ranks are not captured.
+const ACROSS: &str = "gradients are summed over ranks while the backward pass goes on, which a replay would not do";
 
 /// Returns what captures the steps of a training on `device`, if that is wanted and can be had. Otherwise says why not,
-/// on a GPU.
-pub fn capture(config: &Train, device: Device) -> Option<Box<dyn Capture>> {
+/// on a GPU. Steps that are made `across` ranks are not captured.
+pub fn capture(config: &Train, device: Device, across: bool) -> Option<Box<dyn Capture>> {
     if config.graph == Capturing::Off || !device.is_cuda() {
         return None;
     }
-    let why = match torch_ext::cuda_graph(device, WARM_UP) {
-        Ok(Some(capture)) => return Some(capture),
-        Ok(None) => "this program was compiled without CUDA's headers (scripts/libtorch cuda has them)".into(),
-        Err(error) => error.to_string(),
+    let made = if across { Err(ACROSS.to_string()) } else { made(device) };
+    let why = match made {
+        Ok(capture) => return Some(capture),
+        Err(why) => why,
     };
     log::info!("No step is captured as a CUDA graph, all are made operator by operator: {why}");
     None
+}
+
+fn made(device: Device) -> Result<Box<dyn Capture>, String> {
+    let capture = torch_ext::cuda_graph(device, WARM_UP).map_err(|error| error.to_string())?;
+    capture.ok_or_else(|| "this program was compiled without CUDA's headers (scripts/libtorch cuda has them)".into())
 }
 
 /// Has the steps of `trainer` captured, if there is a capture.
@@ -41,10 +48,11 @@ mod tests {
     use torch_ext::FakeCapture;
 
     #[test]
-    fn nothing_is_captured_on_a_cpu_or_where_it_is_off() {
+    fn nothing_is_captured_on_a_cpu_where_it_is_off_or_across_ranks() {
         let (auto, off) = (Train::default(), Train { graph: Capturing::Off, ..Train::default() });
         assert_eq!(auto.graph, Capturing::Auto);
-        assert!(capture(&auto, Device::Cpu).is_none() && capture(&off, Device::Cuda(0)).is_none());
+        assert!(capture(&auto, Device::Cpu, false).is_none() && capture(&off, Device::Cuda(0), false).is_none());
+        assert!(capture(&auto, Device::Cuda(0), true).is_none());
     }
 
     type States = BTreeMap<String, StateDict>;

@@ -32,7 +32,11 @@ pub fn join(args: &cli::Train) -> Result<Option<Arc<Group>>> {
     if world.count == 1 && config.backend == Backend::Auto {
         return Ok(None);
     }
-    Ok(Some(Arc::new(Group::join(world, &config.options())?)))
+    let group = Group::join(world, &config.options())?;
+    if group.uses_nccl() && group.rank() == 0 {
+        log::info!("Tensors of GPUs travel over NCCL");
+    }
+    Ok(Some(Arc::new(group)))
 }
 
 /// Finds the starting point of a training: on the first rank, which tells the others, or alone.

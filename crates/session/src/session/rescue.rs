@@ -24,7 +24,8 @@ impl Session<'_> {
             return gone(missing, now, self.saver.settle(), again);
         }
         // Before the first step nothing was learnt, and whoever mends the settings starts anew.
-        let saved = self.sound.take().filter(|at| at.step > 0).map(|at| self.save_alone(training, at));
+        let sound = self.sound.take().filter(|at| at.step > 0 && self.lockstep.is_sound());
+        let saved = sound.map(|at| self.save_alone(training, at));
         match saved.transpose().map(Option::flatten) {
             Ok(_) if now.step == 0 => {}
             Ok(saved) => {

@@ -62,6 +62,7 @@ unsafe extern "C" {
     ) -> c_int;
     pub fn oxiseg_free_group(group: *mut CGroup) -> c_int;
     pub fn oxiseg_group_failed(group: *const CGroup) -> c_int;
+    pub fn oxiseg_abort_group(group: *mut CGroup) -> c_int;
     pub fn oxiseg_sum(group: *mut CGroup, tensors: *const Ptr, n: usize) -> c_int;
     pub fn oxiseg_broadcast(group: *mut CGroup, tensors: *const Ptr, n: usize, from: c_int) -> c_int;
     pub fn oxiseg_gather(group: *mut CGroup, own: Ptr, out: *mut *mut C_tensor) -> c_int;

@@ -1,6 +1,7 @@
 //! Sessions of several ranks, which are threads. Each trains on the same batches, so that no gradient needs to be
 //! summed, and measures them with a metric of its own.
 
+use super::enqueued::Enqueued;
 use super::*;
 use crate::folder::{Folder, REQUEUE};
 use contract::{Alone, Ranks, total};
@@ -75,6 +76,7 @@ struct Crew {
     unreadable: Option<(usize, u64)>,
     /// A signal after a step; after step 0, in the first validation.
     signal: Option<(usize, u64)>,
+    enqueued: bool,
 }
 
 type States = Vec<(String, Tensor)>;
@@ -100,7 +102,8 @@ impl Crew {
         run.settings.checkpoint.keep_last = 100;
         run.settings.save.every_epochs = 100;
         run.settings.command = Some("train --run".into());
-        Self { folder: tempfile::tempdir().unwrap(), run, poisoned: None, unreadable: None, signal: None }
+        let (folder, poisoned, unreadable, signal) = (tempfile::tempdir().unwrap(), None, None, None);
+        Self { folder, run, poisoned, unreadable, signal, enqueued: false }
     }
 
     fn path(&self) -> PathBuf {
@@ -117,6 +120,8 @@ impl Crew {
     /// Trains one rank, on a machine of its own.
     fn rank(&self, ranks: &dyn Ranks) -> Ended {
         let (mut ended, at) = ((Vec::new(), Vec::new()), std::cell::Cell::new(0));
+        let enqueued = Enqueued::new(ranks);
+        let ranks: &dyn Ranks = if self.enqueued { &enqueued } else { ranks };
         let outcome = self.work(ranks, &mut ended, &at).map_err(|error| error.to_string());
         Ended { outcome, step: at.get(), begun: ended.0, states: ended.1 }
     }
@@ -323,6 +328,17 @@ fn a_failure_of_one_rank_ends_the_others_and_the_first_saves_what_was_learnt() {
         for rank in [0, 1] {
             assert_eq!(weights(&resumed[rank]), weights(&straight[rank]));
         }
+    }
+}
+
+#[test]
+fn steps_that_may_be_wrong_since_a_rank_was_lost_are_not_saved() {
+    for (rank, saved) in [(0, vec![3, 5]), (1, vec![3])] {
+        let mut crew = Crew::new(8, 1);
+        crew.run.settings.save.every_steps = Some(3);
+        (crew.unreadable, crew.enqueued) = (Some((rank, 5)), true);
+        assert!(crew.train(2).iter().all(|ended| ended.outcome.is_err()));
+        assert_eq!(crew.saved(), saved, "rank {rank} fails");
     }
 }
 
