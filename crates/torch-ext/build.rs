@@ -27,6 +27,7 @@ fn main() -> Result<(), env::VarError> {
         .files(
             [
                 "shim",
+                "optim",
                 "stream",
                 "trace",
                 "context",

@@ -1,4 +1,4 @@
-//! A moving average of the weights, which usually scores better than the weights themselves and changes less.
+//! Averages of the weights, which usually score better than the weights themselves and change less.
 
 use crate::scalar::count;
 use contract::{BoxError, StateDict, StateError, Stateful, TorchError, load};
@@ -8,14 +8,15 @@ use torch_ext as ext;
 const UPDATES: &str = "updates";
 const AVERAGE: &str = "average";
 
-/// Exponential moving average of a network's variables: weights and running statistics (Polyak & Juditsky, 1992, with
-/// the exponential weights of Adam's paper, Kingma & Ba, 2015, section 7.2).
+/// Average of a network's variables: weights and running statistics. Exponential (Polyak & Juditsky, 1992, with the
+/// weights of Adam's paper, Kingma & Ba, 2015, section 7.2), or [equal](Self::equal) as in stochastic weight averaging.
 ///
 /// Variables that are not floating-point are not averaged: the latest value is kept. As long as the variables stay
 /// finite, so does the average.
 #[derive(Debug)]
 pub struct Average {
-    decay: f64,
+    /// Weight of the past; None for an equal mean.
+    decay: Option<f64>,
     names: Vec<String>,
     /// Parallel to the names. They share memory with the network.
     variables: Vec<Tensor>,
@@ -34,6 +35,16 @@ impl Average {
         if !Self::valid(decay) {
             return Err(TorchError::new(&format!("the decay of an average must be above 0 and below 1, is {decay}")));
         }
+        Self::of(Some(decay), variables)
+    }
+
+    /// Starts an equal mean (Izmailov et al., 2018) of `variables`, as of [`new`](Self::new). Their current values do
+    /// not count: they are the average until the first [`update`](Self::update).
+    pub fn equal(variables: StateDict) -> Result<Self, TorchError> {
+        Self::of(None, variables)
+    }
+
+    fn of(decay: Option<f64>, variables: StateDict) -> Result<Self, TorchError> {
         let (names, variables): (Vec<_>, Vec<_>) = variables.into_iter().unzip();
         let variables = variables.iter().map(Tensor::f_detach).collect::<Result<Vec<_>, _>>()?;
         let averages = copies(&variables)?;
@@ -47,22 +58,25 @@ impl Average {
 
     /// Restarts at the current values.
     pub fn restart(&mut self) -> Result<(), TorchError> {
-        self.averages = copies(&self.variables)?;
+        ext::copy(&self.averages, &self.variables)?;
         self.updates = 0;
         Ok(())
     }
 
-    /// Adds the current values to the average: call it after each update of the optimizer.
+    /// Adds the current values to the average: call an exponential one after each update of the optimizer.
     ///
     /// `average = d * average + (1 - d) * value` with `d = min(decay, (1 + n) / (10 + n))` at the n-th call, from 1
-    /// (the warm-up of TensorFlow's `ExponentialMovingAverage`, so that the random start is soon forgotten). Does not
-    /// wait for the device. Fails while the averages are [swapped](Self::swap) into the network.
+    /// (the warm-up of TensorFlow's `ExponentialMovingAverage`, so that the random start is soon forgotten). An equal
+    /// mean has `d = (n - 1) / n`. Does not wait for the device. Fails while the averages are [swapped](Self::swap) into the network.
     pub fn update(&mut self) -> Result<(), TorchError> {
         if self.swapped {
             return Err(TorchError::new("the averages are in the network: swap them back before it is trained on"));
         }
         let n = (self.updates + 1) as f64;
-        let decay = self.decay.min((1.0 + n) / (10.0 + n));
+        let weight = match self.decay {
+            Some(decay) => 1.0 - decay.min((1.0 + n) / (10.0 + n)),
+            None => 1.0 / n,
+        };
         let (mut averages, mut values) = (Vec::new(), Vec::new());
         for (average, value) in self.averages.iter_mut().zip(&self.variables) {
             if value.f_is_floating_point()? {
@@ -72,7 +86,7 @@ impl Average {
                 average.f_copy_(value)?;
             }
         }
-        ext::lerp(&averages, &values, 1.0 - decay)?;
+        ext::lerp(&averages, &values, weight)?;
         self.updates += 1;
         Ok(())
     }

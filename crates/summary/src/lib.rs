@@ -65,6 +65,7 @@ pub use graph::{Graph, Node};
 pub use histogram::Histogram;
 pub use hyper::{Hyper, Status};
 pub use image::Image;
+pub use history::STOPPED_EARLY;
 pub use lines::JsonLines;
 pub use record::{Record, Stage, Value, Writer};
 pub use regular::{Permit, Refusal};
