@@ -6,6 +6,7 @@ use tch::Tensor;
 use torch_ext as ext;
 
 const UPDATES: &str = "updates";
+const EPOCHS: &str = "epochs";
 const AVERAGE: &str = "average";
 
 /// Average of a network's variables: weights and running statistics. Exponential (Polyak & Juditsky, 1992, with the
@@ -101,6 +102,11 @@ impl Average {
         Ok(())
     }
 
+    /// Returns the name of the count in the state, and that of an average with other weights.
+    fn counts(&self) -> [&'static str; 2] {
+        if self.decay.is_some() { [UPDATES, EPOCHS] } else { [EPOCHS, UPDATES] }
+    }
+
     /// Returns the averages by their names in the state, swapped or not.
     fn tensors(&self) -> StateDict {
         let averages = if self.swapped { &self.variables } else { &self.averages };
@@ -115,18 +121,19 @@ fn copies(tensors: &[Tensor]) -> Result<Vec<Tensor>, TorchError> {
     Ok(like)
 }
 
-/// State: the averages as `average.NAME`, so that no variable's name collides with that of the number of `updates`
-/// (scalar i64).
+/// State: the averages as `average.NAME`, so that no variable's name collides with that of the number of `updates`, or
+/// for an equal mean `epochs` (scalar i64). An average goes on from one with other weights, but counts from 0.
 impl Stateful for Average {
     fn state(&self) -> StateDict {
         let mut state = self.tensors();
-        state.insert(UPDATES.into(), Tensor::from(self.updates as i64));
+        state.insert(self.counts()[0].into(), Tensor::from(self.updates as i64));
         state
     }
 
     fn load_state(&mut self, state: &StateDict) -> Result<(), StateError> {
-        let updates = count(state, UPDATES)?;
-        let averages = state.iter().filter(|(name, _)| *name != UPDATES);
+        let [own, other] = self.counts();
+        let updates = if state.contains_key(other) && !state.contains_key(own) { 0 } else { count(state, own)? };
+        let averages = state.iter().filter(|(name, _)| ![own, other].contains(&name.as_str()));
         load(&self.tensors(), &averages.map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect())?;
         self.updates = updates;
         Ok(())

@@ -220,4 +220,29 @@ mod tests {
         let error = fused_sgd(&one, &one, &[], sgd, None, None).unwrap_err();
         assert_eq!(error.to_string(), "libtorch: 1 parameters, but 0 beside them");
     }
+
+    #[test]
+    fn rules_over_lists_refuse_what_does_not_fit_and_wait_for_no_device() {
+        let rate = Tensor::from(0.1f64);
+        let kernel = Lion { learning_rate: &rate, beta1: 0.9, beta2: 0.99, weight_decay: 0.1 };
+        let ones = |size: i64| [Tensor::ones([size], (Kind::Float, Device::Cpu))];
+        for (gradients, momenta, says) in [
+            (ones(3), ones(2), "a gradient must have the size"),
+            (ones(2), ones(3), "an optimizer's state must have the size"),
+        ] {
+            let said = lion(&ones(2), &gradients, &momenta, kernel, None, None).unwrap_err().to_string();
+            assert!(said.contains(says), "{said}");
+        }
+        let half = Tensor::from(0.5f64);
+        let said = lion(&ones(2), &ones(2), &ones(2), kernel, Some(&half), None).unwrap_err().to_string();
+        assert!(said.contains("the scale must be one f32"), "{said}");
+
+        let adam = Adam { learning_rate: &rate, beta1: 0.9, beta2: 0.9, epsilon: 1e-8, weight_decay: 0.1, decoupled: false };
+        let (step, scale, found) = (Tensor::from(1f32), Tensor::from(2f32), Tensor::from(0f32));
+        let reads = crate::Reads::watch().unwrap();
+        let [p, g, m, v] = [(); 4].map(|()| ones(2));
+        radam(&p, &g, &m, &v, &step, adam, Some(&scale), Some(&found)).unwrap();
+        lion(&p, &g, &m, kernel, Some(&scale), Some(&found)).unwrap();
+        assert_eq!(reads.count(), 0);
+    }
 }
