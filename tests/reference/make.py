@@ -84,7 +84,12 @@ def losses():
 # Optimizers
 
 SHAPES = {"matrix": (3, 4), "vector": (5,), "convolution": (2, 3, 3, 3)}
-SLOTS = {"exp_avg": "first_moment", "exp_avg_sq": "second_moment", "momentum_buffer": "velocity", "momentum": "momentum"}
+SLOTS = {
+    "exp_avg": "first_moment",
+    "exp_avg_sq": "second_moment",
+    "momentum_buffer": "velocity",
+    "momentum": "momentum",
+}
 UPDATES = 5
 MOST_BATCHES = 3 * UPDATES
 
@@ -137,9 +142,10 @@ def torch_optimizer(parameters, options):
     decay = options.get("weight_decay", 0.0)
     rate = {name: lr * group_of(name, options).get("factor", 1.0) for name in parameters}
     if layers := options.get("layer_decay"):
+        count = len(layers["layers"])
         for name in rate:
-            layer = next((i for i, pattern in enumerate(layers["layers"]) if fnmatch(name, pattern)), len(layers["layers"]))
-            rate[name] *= layers["factor"] ** (len(layers["layers"]) - layer)
+            layer = next((at for at, pattern in enumerate(layers["layers"]) if fnmatch(name, pattern)), count)
+            rate[name] *= layers["factor"] ** (count - layer)
     parameters = [{"params": [p], "lr": rate[name]} for name, p in parameters.items()]
     if rule["kind"] == "sgd":
         momentum, nesterov = rule.get("momentum", 0.0), rule.get("nesterov", False)
@@ -188,12 +194,16 @@ def optimizers():
     cases |= {
         # Five steps are too few to be rectified, unless the second moment forgets fast.
         "radam": {"rule": radam, "learning_rate": 0.1},
-        "radam_rectified": {"rule": radam | {"beta2": 0.8}, "learning_rate": 0.1, "weight_decay": 0.1, "clip_norm": 2.0},
+        "radam_rectified": {
+            "rule": radam | {"beta2": 0.8}, "learning_rate": 0.1, "weight_decay": 0.1, "clip_norm": 2.0
+        },
         "radam_decoupled": {
             "rule": radam | {"beta2": 0.8, "decoupled_weight_decay": True}, "learning_rate": 0.1, "weight_decay": 0.5
         },
         "lion": {"rule": {"kind": "lion"}, "learning_rate": 0.02},
-        "lion_decay": {"rule": {"kind": "lion", "beta1": 0.8, "beta2": 0.9}, "learning_rate": 0.05, "weight_decay": 0.5},
+        "lion_decay": {
+            "rule": {"kind": "lion", "beta1": 0.8, "beta2": 0.9}, "learning_rate": 0.05, "weight_decay": 0.5
+        },
         "lion_accumulated": {"rule": {"kind": "lion"}, "learning_rate": 0.02, "groups": groups, "accumulate": 2},
         "adamw_layers": {"rule": adamw, "learning_rate": 0.1, "weight_decay": 0.1, "layer_decay": layers},
         "radam_layers": {"rule": radam, "learning_rate": 0.1, "layer_decay": layers, "groups": groups[:1]},
@@ -218,7 +228,8 @@ def optimizers():
                 tensors |= {f"{case}.after{done}.{name}": p.detach().clone() for name, p in parameters.items()}
         for name, parameter in parameters.items():
             kept = {slot: optimizer.state[parameter].get(key) for key, slot in SLOTS.items()}
-            tensors |= {f"{case}.state.{slot}.{name}": tensor.float() for slot, tensor in kept.items() if tensor is not None}
+            kept = {slot: tensor.float() for slot, tensor in kept.items() if tensor is not None}
+            tensors |= {f"{case}.state.{slot}.{name}": tensor for slot, tensor in kept.items()}
         tensors[f"{case}.norms"] = torch.stack(norms)
     save("optimizers", tensors)
     return cases
@@ -318,7 +329,8 @@ def schedules():
             case "constant":
                 after = lr_scheduler.ConstantLR(optimizer, factor=1.0)
             case "cosine":
-                after = lr_scheduler.CosineAnnealingLR(optimizer, T_max=span, eta_min=decay.get("floor", decay.get("min_rate")))
+                eta_min = decay.get("floor", decay.get("min_rate"))
+                after = lr_scheduler.CosineAnnealingLR(optimizer, T_max=span, eta_min=eta_min)
             case "polynomial" if "min_rate" in decay:
                 after = PolyWithFloor(optimizer, span, decay["power"], decay["min_rate"])
             case "cosine_restarts":
