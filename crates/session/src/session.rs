@@ -16,7 +16,7 @@ use crate::saver::Saver;
 use crate::screen::Pace;
 use crate::settings::Settings;
 use crate::signals::Signals;
-use crate::states::{Own, add_metrics, states};
+use crate::states::{add_metrics, states};
 use crate::stopping::Waiting;
 use crate::times::Phase;
 use contract::{BoxError, Event, Progress, Scores};
@@ -370,9 +370,7 @@ impl<'s> Session<'s> {
     fn save(&mut self, training: &mut Training, validation: &Scores) -> Result<()> {
         self.journal.notes.flush()?;
         self.sound = None;
-        let early_stopping = self.settings.early_stopping.as_ref();
-        let own = Own { recovery: &self.recovery, stopping: early_stopping.map(|rule| (rule, &self.waiting)) };
-        let mut states = states(training, own, &self.lockstep)?;
+        let mut states = states(training, self.own(), &self.lockstep)?;
         add_metrics(&mut states, training, &self.lockstep)?;
         self.lockstep.first(|| self.saver.save(states, self.at, validation))
     }

@@ -237,7 +237,8 @@ mod tests {
         let said = lion(&ones(2), &ones(2), &ones(2), kernel, Some(&half), None).unwrap_err().to_string();
         assert!(said.contains("the scale must be one f32"), "{said}");
 
-        let adam = Adam { learning_rate: &rate, beta1: 0.9, beta2: 0.9, epsilon: 1e-8, weight_decay: 0.1, decoupled: false };
+        let adam =
+            Adam { learning_rate: &rate, beta1: 0.9, beta2: 0.9, epsilon: 1e-8, weight_decay: 0.1, decoupled: false };
         let (step, scale, found) = (Tensor::from(1f32), Tensor::from(2f32), Tensor::from(0f32));
         let reads = crate::Reads::watch().unwrap();
         let [p, g, m, v] = [(); 4].map(|()| ones(2));

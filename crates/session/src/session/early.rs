@@ -2,6 +2,7 @@
 
 use super::Session;
 use crate::error::{Error, Result};
+use crate::states::Own;
 use contract::Progress;
 use executors::Training;
 
@@ -21,6 +22,12 @@ impl Session<'_> {
             self.tell_of_the_end(now)?;
         }
         Ok(())
+    }
+
+    /// Returns the session's own parts of a checkpoint.
+    pub(super) fn own(&self) -> Own<'_> {
+        let stopping = self.settings.early_stopping.as_ref().map(|rule| (rule, &self.waiting));
+        Own { recovery: &self.recovery, stopping }
     }
 
     /// Logs that the training ends early, and why.
