@@ -68,8 +68,8 @@ impl Average {
     ///
     /// `average = d * average + (1 - d) * value` with `d = min(decay, (1 + n) / (10 + n))` at the n-th call, from 1
     /// (the warm-up of TensorFlow's `ExponentialMovingAverage`, so that the random start is soon forgotten). An equal
-    /// mean has `d = (n - 1) / n`. Does not wait for the device. Fails while the averages are [swapped](Self::swap) into
-    /// the network.
+    /// mean has `d = (n - 1) / n`. Does not wait for the device. Fails while the averages are [swapped](Self::swap)
+    /// into the network.
     pub fn update(&mut self) -> Result<(), TorchError> {
         if self.swapped {
             return Err(TorchError::new("the averages are in the network: swap them back before it is trained on"));
