@@ -26,6 +26,7 @@ fn main() -> Result<(), env::VarError> {
         .files(
             [
                 "shim",
+                "optim",
                 "stream",
                 "trace",
                 "context",

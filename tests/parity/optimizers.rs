@@ -47,7 +47,7 @@ fn assert_parameters(case: &str, done: usize, problem: &Problem, recorded: &Reco
 fn one_and_five_steps_of_each_optimizer_are_those_of_pytorch() {
     let recorded = Recorded::open("optimizers");
     let cases = cases::<optim::Config>("optimizers");
-    assert_eq!(cases.len(), 16);
+    assert_eq!(cases.len(), 24);
     for (case, config) in cases {
         config.check().unwrap();
         let problem = Problem::new(&recorded);
@@ -82,13 +82,13 @@ struct ScheduleCase {
 }
 
 #[test]
-fn schedules_are_those_of_pytorch() {
+fn schedules_are_those_of_pytorch_and_mmsegmentation() {
     let recorded = Recorded::open("schedules");
     let cases = cases::<ScheduleCase>("schedules");
-    assert_eq!(cases.len(), 7);
+    assert_eq!(cases.len(), 17);
     for (name, ScheduleCase { total, schedule }) in cases {
-        schedule.check().unwrap();
-        let factors: Vec<f64> = (0..total).map(|update| schedule.factor(update, total)).collect();
+        schedule.check(1.0).unwrap();
+        let factors: Vec<f64> = (0..total).map(|update| schedule.rate(1.0, update, total)).collect();
         assert_close(&name, &Tensor::from_slice(&factors), &recorded.get(&name));
     }
 }

@@ -59,6 +59,39 @@ fn a_learning_rate_that_follows_a_score_needs_one_and_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_training_ends_early_as_finished_and_goes_on_if_that_is_asked_for() {
+    let place = Place::new();
+    let early = |score: &str, patience: u64| {
+        let rule = format!(r#"{{"score":"{score}","mode":"max","min_delta":2,"patience":{patience}}}"#);
+        format!("--set train.early_stopping={rule} --set train.epochs=9 --set export.at_end=true")
+    };
+    let refused = place.train(&early("mean_iuo", 2)).refused(2, "train.early_stopping.score: there is no validation");
+    assert!(refused.stderr.contains("; did you mean mean_iou?"), "{}", refused.stderr);
+    place.train(&early("mean_iou", 0)).refused(2, "train.early_stopping.patience: must be at least 1, is 0");
+    assert!(!place.path("runs").exists());
+
+    // No score is ever better by 2.
+    let ran = place.train(&early("mean_iou", 2)).ok();
+    assert!(ran.stderr.contains("Training ends early, after epoch 3: mean_iou has not improved on"), "{}", ran.stderr);
+    let end = place.metrics("runs/tiny").pop().unwrap();
+    assert_eq!((&end["stage"], &end["epoch"], &end["stopped_early"]), (&"run".into(), &3.into(), &2.0.into()));
+    let report = fs::read_to_string(place.path("runs/tiny/report.html")).unwrap();
+    assert!(report.contains("of 9; early stopping after 2 without an improvement"));
+    assert!(place.path("saved_models/tiny/1/model.json").exists());
+    let runs: Value = serde_json::from_str(&place.app("runs --json").ok().stdout).unwrap();
+    assert!(runs.to_string().contains("\"finished\""), "{runs}");
+
+    let again = place.train(&early("mean_iou", 2)).ok();
+    let says = "runs/tiny is finished: 3 epochs. To train longer: --set train.early_stopping=null";
+    assert!(again.stderr.contains(says), "{}", again.stderr);
+    place.train(&early("mean_iou", 3)).ok();
+    let epochs = || place.metrics("runs/tiny").iter().filter(|line| line["stage"] == "train").count();
+    assert_eq!(epochs(), 4);
+    place.train("--set train.early_stopping=null --set train.epochs=5").ok();
+    assert_eq!(epochs(), 5);
+}
+
+#[test]
 fn where_no_checkpoint_has_the_score_the_newest_is_taken_and_that_is_said() {
     let place = Place::new();
     place.train("--until-step 3").refused(75, "Stopped at step 3");

@@ -84,7 +84,12 @@ def losses():
 # Optimizers
 
 SHAPES = {"matrix": (3, 4), "vector": (5,), "convolution": (2, 3, 3, 3)}
-SLOTS = {"exp_avg": "first_moment", "exp_avg_sq": "second_moment", "momentum_buffer": "velocity"}
+SLOTS = {
+    "exp_avg": "first_moment",
+    "exp_avg_sq": "second_moment",
+    "momentum_buffer": "velocity",
+    "momentum": "momentum",
+}
 UPDATES = 5
 MOST_BATCHES = 3 * UPDATES
 
@@ -108,6 +113,25 @@ def batch_loss(given, parameters, index):
     )
 
 
+class Lion(torch.optim.Optimizer):
+    """The update of the paper's algorithm 2 (Chen et al., 2023), in f64."""
+
+    def __init__(self, parameters, lr, betas, weight_decay):
+        super().__init__(parameters, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            first, second = group["betas"]
+            for p in (p for p in group["params"] if p.grad is not None):
+                state = self.state[p]
+                w, g = p.double(), p.grad.double()
+                m = state.get("momentum", torch.zeros_like(w))
+                update = (first * m + (1 - first) * g).sign()
+                p.copy_(w - group["lr"] * (update + group["weight_decay"] * w))
+                state["momentum"] = second * m + (1 - second) * g
+
+
 def group_of(name, options):
     return next((group for group in options.get("groups", []) if fnmatch(name, group["parameters"])), {})
 
@@ -116,10 +140,24 @@ def torch_optimizer(parameters, options):
     """Returns PyTorch's optimizer of the named parameters, with the groups' own rates."""
     rule, lr = options["rule"], options["learning_rate"]
     decay = options.get("weight_decay", 0.0)
-    parameters = [{"params": [p], "lr": lr * group_of(name, options).get("factor", 1.0)} for name, p in parameters.items()]
+    rate = {name: lr * group_of(name, options).get("factor", 1.0) for name in parameters}
+    if layers := options.get("layer_decay"):
+        count = len(layers["layers"])
+        for name in rate:
+            layer = next((at for at, pattern in enumerate(layers["layers"]) if fnmatch(name, pattern)), count)
+            rate[name] *= layers["factor"] ** (count - layer)
+    parameters = [{"params": [p], "lr": rate[name]} for name, p in parameters.items()]
     if rule["kind"] == "sgd":
         momentum, nesterov = rule.get("momentum", 0.0), rule.get("nesterov", False)
         return torch.optim.SGD(parameters, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=decay)
+    if rule["kind"] == "lion":
+        return Lion(parameters, lr, (rule.get("beta1", 0.9), rule.get("beta2", 0.99)), decay)
+    if rule["kind"] == "radam":
+        betas, eps = (rule.get("beta1", 0.9), rule.get("beta2", 0.999)), rule.get("epsilon", 1e-8)
+        decoupled = rule.get("decoupled_weight_decay", False)
+        return torch.optim.RAdam(
+            parameters, lr=lr, betas=betas, eps=eps, weight_decay=decay, decoupled_weight_decay=decoupled
+        )
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[rule["kind"]]
     betas = (rule.get("beta1", 0.9), rule.get("beta2", 0.999))
     return kind(parameters, lr=lr, betas=betas, eps=rule.get("epsilon", 1e-7), weight_decay=decay)
@@ -151,6 +189,25 @@ def optimizers():
         "sgd_groups": {"rule": nesterov, "learning_rate": 0.02, "weight_decay": 0.1, "groups": groups},
         "sgd_clipped_accumulated": {"rule": momentum, "learning_rate": 0.1, "clip_norm": 0.5, "accumulate": 2},
     }
+    radam = {"kind": "radam"}
+    layers = {"factor": 0.5, "layers": ["vec*", "c?nvolution"]}
+    cases |= {
+        # Five steps are too few to be rectified, unless the second moment forgets fast.
+        "radam": {"rule": radam, "learning_rate": 0.1},
+        "radam_rectified": {
+            "rule": radam | {"beta2": 0.8}, "learning_rate": 0.1, "weight_decay": 0.1, "clip_norm": 2.0
+        },
+        "radam_decoupled": {
+            "rule": radam | {"beta2": 0.8, "decoupled_weight_decay": True}, "learning_rate": 0.1, "weight_decay": 0.5
+        },
+        "lion": {"rule": {"kind": "lion"}, "learning_rate": 0.02},
+        "lion_decay": {
+            "rule": {"kind": "lion", "beta1": 0.8, "beta2": 0.9}, "learning_rate": 0.05, "weight_decay": 0.5
+        },
+        "lion_accumulated": {"rule": {"kind": "lion"}, "learning_rate": 0.02, "groups": groups, "accumulate": 2},
+        "adamw_layers": {"rule": adamw, "learning_rate": 0.1, "weight_decay": 0.1, "layer_decay": layers},
+        "radam_layers": {"rule": radam, "learning_rate": 0.1, "layer_decay": layers, "groups": groups[:1]},
+    }
     given = problem()
     tensors = dict(given)
     for case, options in cases.items():
@@ -171,7 +228,8 @@ def optimizers():
                 tensors |= {f"{case}.after{done}.{name}": p.detach().clone() for name, p in parameters.items()}
         for name, parameter in parameters.items():
             kept = {slot: optimizer.state[parameter].get(key) for key, slot in SLOTS.items()}
-            tensors |= {f"{case}.state.{slot}.{name}": tensor for slot, tensor in kept.items() if tensor is not None}
+            kept = {slot: tensor.float() for slot, tensor in kept.items() if tensor is not None}
+            tensors |= {f"{case}.state.{slot}.{name}": tensor for slot, tensor in kept.items()}
         tensors[f"{case}.norms"] = torch.stack(norms)
     save("optimizers", tensors)
     return cases
@@ -222,8 +280,25 @@ def accumulated():
 # Schedules
 
 
+class PolyWithFloor:
+    """MMSegmentation's `poly`: each learning rate from the one before, down to `eta_min`."""
+
+    def __init__(self, optimizer, total, power, eta_min):
+        self.optimizer, self.total, self.power, self.eta_min, self.done = optimizer, total, power, eta_min, 0
+
+    def step(self):
+        self.done += 1
+        group = self.optimizer.param_groups[0]
+        share = (1 - 1 / (self.total - self.done + 1)) ** self.power
+        group["lr"] = (group["lr"] - self.eta_min) * share + self.eta_min
+
+
 def schedules():
     cosine = {"kind": "cosine", "floor": 0.1}
+    poly = {"kind": "polynomial", "power": 0.9, "min_rate": 0.01}
+    restarts = {"kind": "cosine_restarts", "period": 4}
+    cycle = {"kind": "one_cycle"}
+    linear = cycle | {"pct_start": 0.45, "div_factor": 10.0, "final_div_factor": 100.0, "anneal": "linear"}
     cases = {
         "constant": {"total": 20, "schedule": {}},
         "cosine": {"total": 20, "schedule": {"decay": cosine}},
@@ -232,6 +307,18 @@ def schedules():
         "warmup_cosine": {"total": 20, "schedule": {"warmup": 5, "decay": cosine}},
         "warmup_step": {"total": 20, "schedule": {"warmup": 4, "decay": {"kind": "step", "every": 3, "factor": 0.5}}},
         "warmup_polynomial": {"total": 20, "schedule": {"warmup": 8, "decay": {"kind": "polynomial", "power": 2.0}}},
+    }
+    cases |= {
+        "cosine_min_rate": {"total": 20, "schedule": {"decay": {"kind": "cosine", "min_rate": 0.25}}},
+        "polynomial_min_rate": {"total": 20, "schedule": {"decay": poly}},
+        "warmup_polynomial_min_rate": {"total": 20, "schedule": {"warmup": 4, "decay": poly | {"power": 2.0}}},
+        "restarts": {"total": 30, "schedule": {"decay": restarts | {"min_rate": 0.1}}},
+        "restarts_growing": {"total": 40, "schedule": {"decay": restarts | {"growth": 2}}},
+        "warmup_restarts": {"total": 30, "schedule": {"warmup": 5, "decay": restarts | {"growth": 3, "min_rate": 0.2}}},
+        "one_cycle": {"total": 20, "schedule": {"decay": cycle}},
+        "one_cycle_linear": {"total": 33, "schedule": {"decay": linear}},
+        "one_cycle_falls": {"total": 12, "schedule": {"decay": cycle | {"pct_start": 0.05}}},
+        "warmup_one_cycle": {"total": 25, "schedule": {"warmup": 5, "decay": cycle}},
     }
     tensors = {}
     for name, case in cases.items():
@@ -242,17 +329,34 @@ def schedules():
             case "constant":
                 after = lr_scheduler.ConstantLR(optimizer, factor=1.0)
             case "cosine":
-                after = lr_scheduler.CosineAnnealingLR(optimizer, T_max=span, eta_min=decay["floor"])
+                eta_min = decay.get("floor", decay.get("min_rate"))
+                after = lr_scheduler.CosineAnnealingLR(optimizer, T_max=span, eta_min=eta_min)
+            case "polynomial" if "min_rate" in decay:
+                after = PolyWithFloor(optimizer, span, decay["power"], decay["min_rate"])
+            case "cosine_restarts":
+                after = lr_scheduler.CosineAnnealingWarmRestarts(
+                    optimizer, decay["period"], decay.get("growth", 1), eta_min=decay.get("min_rate", 0.0)
+                )
+            case "one_cycle":
+                options = {key: value for key, value in decay.items() if key not in ("kind", "anneal")}
+                strategy = decay.get("anneal", "cos")
+                after = lr_scheduler.OneCycleLR(
+                    optimizer, 1.0, total_steps=span, anneal_strategy=strategy, cycle_momentum=False, **options
+                )
             case "polynomial":
                 after = lr_scheduler.PolynomialLR(optimizer, total_iters=span, power=decay["power"])
             case "step":
                 after = lr_scheduler.StepLR(optimizer, step_size=decay["every"], gamma=decay["factor"])
-        scheduler = after
+        scheduler, rates = after, []
         if warmup:
+            # These do not join PyTorch's SequentialLR: rise to their own first learning rate, and begin.
+            own = decay["kind"] == "one_cycle" or "min_rate" in decay
+            first = optimizer.param_groups[0]["lr"]
+            rates = [first * (update + 1) / warmup for update in range(warmup)] if own else []
+        if warmup and not rates:
             rise = lr_scheduler.LinearLR(optimizer, start_factor=1 / warmup, end_factor=1.0, total_iters=warmup - 1)
             scheduler = lr_scheduler.SequentialLR(optimizer, [rise, after], milestones=[warmup])
-        rates = []
-        for _ in range(cases[name]["total"]):
+        for _ in range(cases[name]["total"] - len(rates)):
             rates.append(optimizer.param_groups[0]["lr"])
             optimizer.step()
             scheduler.step()

@@ -39,7 +39,7 @@ pub fn run(args: &cli::Train, signals: &Signals) -> Result<ExitCode> {
     let mut start = group::start(group, args)?;
     let writes = group.is_none_or(|group| group.rank() == 0);
     let (from, epochs) = (start.progress(), start.config.train.epochs);
-    if from.epoch >= epochs {
+    if from.epoch >= epochs || start.ended_early()? {
         if !writes {
             return Ok(ExitCode::SUCCESS);
         }

@@ -2,7 +2,7 @@
 
     python plateau.py > plateau.json        (made with torch 2.11)
 
-`floor` is its `min_lr`, as a share of the first learning rate. `eps` is 0: PyTorch leaves out a change of the learning
+`min_rate` is its `min_lr`, and `floor` that as a share of the first learning rate. `eps` is 0: PyTorch leaves out a change of the learning
 rate by less than 1e-8, whatever the learning rate is.
 """
 
@@ -32,14 +32,15 @@ cases = [
     ({"patience": 1}, [math.nan, 0.5, math.nan, math.nan, 0.4, math.nan, 0.3, 0.4, 0.4, 0.4]),
     ({"patience": 0}, [0.5, 0.5, 0.49999, 0.4999, 0.3, 0.3]),
     ({"patience": 0, "factor": 0.1}, [0.0] * 20),
+    ({"patience": 0, "factor": 0.1, "min_rate": 3e-3}, falling(25, 0.1)),
 ]
 written = []
 for options, scores in cases:
     rate = 0.1
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=rate)
-    known = {key: value for key, value in options.items() if key != "floor"}
+    known = {key: value for key, value in options.items() if key not in ("floor", "min_rate")}
     schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
-        optimizer, **known, min_lr=options.get("floor", 0.0) * rate, eps=0.0
+        optimizer, **known, min_lr=options.get("min_rate", options.get("floor", 0.0) * rate), eps=0.0
     )
     rates = []
     for score in scores:

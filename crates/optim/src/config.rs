@@ -1,7 +1,7 @@
 //! The `optimizer` section of a configuration.
 
 use crate::groups;
-use crate::{Average, GroupConfig, Rule};
+use crate::{Average, GroupConfig, LayerDecay, Rule, Swa};
 use contract::{Invalid, StateDict, TorchError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -39,10 +39,16 @@ pub struct Config {
     /// Decay of a moving average of the weights, which validation and prediction then use, e.g. 0.999; `null` for none.
     #[schemars(extend("x-resume" = "ask"))]
     pub ema: Option<f64>,
+    /// Equal mean of the weights of the last epochs, which validation and prediction then use; `null` for none.
+    #[schemars(extend("x-resume" = "ask"))]
+    pub swa: Option<Swa>,
     /// Groups of parameters that are trained slower, later or not at all. A parameter belongs to the first group that
     /// names it.
     #[schemars(extend("x-resume" = "ask"))]
     pub groups: Vec<GroupConfig>,
+    /// Layer-wise decay of the learning rate; `null` for none.
+    #[schemars(extend("x-resume" = "ask"))]
+    pub layer_decay: Option<LayerDecay>,
 }
 
 impl Default for Config {
@@ -54,7 +60,9 @@ impl Default for Config {
             clip_norm: None,
             accumulate: 1,
             ema: None,
+            swa: None,
             groups: Vec::new(),
+            layer_decay: None,
         }
     }
 }
@@ -77,6 +85,14 @@ impl Config {
             let named = |invalid: Invalid| Invalid { key: format!("groups[{number}].{}", invalid.key), ..invalid };
             group.check().map_err(named)?;
         }
+        let within = |section: &str, checked: Result<(), Invalid>| {
+            checked.map_err(|invalid| Invalid { key: format!("{section}.{}", invalid.key), ..invalid })
+        };
+        within("layer_decay", self.layer_decay.as_ref().map_or(Ok(()), LayerDecay::check))?;
+        within("swa", self.swa.as_ref().map_or(Ok(()), Swa::check))?;
+        Invalid::unless(self.swa.is_none() || self.ema.is_none(), "swa", || {
+            "averages the weights like ema: set one of them".into()
+        })?;
         self.ema.map_or(Ok(()), |ema| {
             Invalid::unless(Average::valid(ema), "ema", || format!("must be above 0 and below 1, is {ema}"))
         })
@@ -87,23 +103,29 @@ impl Config {
         batches.div_ceil(self.accumulate.max(1))
     }
 
-    /// Checks the groups against the parameters of these names: each must have one, and some parameter must be trained
-    /// from the beginning.
+    /// Checks groups and layers against the parameters of these names: each must have one, and some parameter must be
+    /// trained from the beginning.
     pub fn check_groups<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<(), Invalid> {
-        groups::check(&self.groups, names)
+        let names: Vec<&str> = names.collect();
+        groups::check(&self.groups, names.iter().copied())?;
+        self.layer_decay.as_ref().map_or(Ok(()), |decay| decay.check_names(&names))
     }
 
-    /// Builds the moving average of `variables` (weights and running statistics) from their current values, if `ema` is
-    /// set.
+    /// Builds the average of `variables` (weights and running statistics) from their current values, if `ema` or `swa`
+    /// is set.
     pub fn average(&self, variables: StateDict) -> Result<Option<Average>, TorchError> {
-        self.ema.map(|decay| Average::new(decay, variables)).transpose()
+        match (self.ema, &self.swa) {
+            (Some(decay), _) => Ok(Some(Average::new(decay, variables)?)),
+            (None, Some(_)) => Ok(Some(Average::equal(variables)?)),
+            (None, None) => Ok(None),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Adam, Schedule, Sgd};
+    use crate::{Adam, Lion, RAdam, Schedule, Sgd};
     use contract::Stateful;
     use tch::{Device, Kind, Tensor};
 
@@ -111,6 +133,8 @@ mod tests {
     fn impossible_values_are_named() {
         let ok = Config::default();
         let negative = GroupConfig { parameters: "*".into(), factor: -1.0, frozen_epochs: 0 };
+        let none = LayerDecay { factor: 0.5, layers: Vec::new() };
+        let swa = |text: &str| Some(serde_json::from_str(text).unwrap());
         assert_eq!(ok.check(), Ok(()));
         assert_eq!(Config { ema: Some(0.999), ..ok.clone() }.check(), Ok(()));
         for (config, key) in [
@@ -123,6 +147,11 @@ mod tests {
             (Config { ema: Some(0.0), ..ok.clone() }, "ema"),
             (Config { ema: Some(1.0), ..ok.clone() }, "ema"),
             (Config { ema: Some(f64::NAN), ..ok.clone() }, "ema"),
+            (Config { swa: swa(r#"{"start_epoch": 1, "learning_rate": 0}"#), ..ok.clone() }, "swa.learning_rate"),
+            (Config { swa: swa(r#"{"start_epoch": 1}"#), ema: Some(0.9), ..ok.clone() }, "swa"),
+            (Config { layer_decay: Some(none), ..ok.clone() }, "layer_decay.layers"),
+            (Config { rule: Rule::RAdam(RAdam { epsilon: 0.0, ..RAdam::default() }), ..ok.clone() }, "rule.epsilon"),
+            (Config { rule: Rule::Lion(Lion { beta2: 1.0, ..Lion::default() }), ..ok.clone() }, "rule.beta2"),
             (Config { rule: Rule::Adam(Adam { beta2: 1.0, ..Adam::default() }), ..ok.clone() }, "rule.beta2"),
             (Config { rule: Rule::AdamW(Adam { epsilon: 0.0, ..Adam::default() }), ..ok.clone() }, "rule.epsilon"),
             (Config { rule: Rule::Sgd(Sgd { momentum: 0.0, nesterov: true }), ..ok }, "rule.nesterov"),
@@ -162,9 +191,15 @@ mod tests {
         let groups = Config { groups: vec![frozen], ..Config::default() };
         let said = error(&groups, Schedule::default(), variables());
         assert!(said.starts_with("groups[0].parameters: ") && said.contains("encoder.*"), "{said}");
-        let cosine = Schedule { decay: crate::Decay::Cosine { floor: 2.0 }, ..Schedule::default() };
+        let cosine = Schedule { decay: crate::Decay::Cosine { min_rate: 0.0, floor: 2.0 }, ..Schedule::default() };
         let said = error(&Config::default(), cosine, variables());
         assert!(said.starts_with("schedule.decay.floor: "), "{said}");
+        let late = Config { swa: Some(serde_json::from_str(r#"{"start_epoch": 1}"#).unwrap()), ..Config::default() };
+        let said = error(&late, Schedule::default(), variables());
+        assert_eq!(said, "swa.start_epoch: must be below train.epochs, 1, is 1");
+        let unknown = LayerDecay { factor: 0.5, layers: vec!["decoder.*".into()] };
+        let said = error(&Config { layer_decay: Some(unknown), ..Config::default() }, Schedule::default(), variables());
+        assert!(said.starts_with("layer_decay.layers[0]: ") && said.contains("decoder.*"), "{said}");
         let said = error(&Config::default(), Schedule::default(), StateDict::new());
         assert_eq!(said, "no parameter requires a gradient, so there is nothing to train");
     }

@@ -1,6 +1,6 @@
-//! The optimizer: Adam, AdamW and SGD over libtorch's fused kernels, learning-rate schedules, clipping by the global
-//! norm, gradient accumulation, parameters that learn slower or later, loss scaling for f16, and a moving average of
-//! the weights. Every bit of its state can be saved.
+//! The optimizer: Adam, AdamW and SGD over libtorch's fused kernels, RAdam and Lion over its operators for lists,
+//! learning-rate schedules, clipping by the global norm, gradient accumulation, parameters that learn slower or later,
+//! loss scaling for f16, and averages of the weights. Every bit of its state can be saved.
 //!
 //! ```
 //! use contract::Optimizer;
@@ -37,19 +37,24 @@ mod error;
 mod gradients;
 mod groups;
 mod loss_scale;
+mod lowest;
+mod one_cycle;
 mod optimizer;
 mod plateau;
 mod rule;
 mod scalar;
 mod schedule;
+mod swa;
 mod weights;
 
 pub use average::Average;
 pub use config::{Config, Length};
 pub use error::Error;
 pub use gradients::Gradients;
-pub use groups::GroupConfig;
+pub use groups::{GroupConfig, LayerDecay};
+pub use one_cycle::{Anneal, OneCycle};
 pub use optimizer::Optim;
 pub use plateau::{Direction, Plateau};
-pub use rule::{Adam, Rule, Sgd};
+pub use rule::{Adam, Lion, RAdam, Rule, Sgd};
 pub use schedule::{Decay, Schedule};
+pub use swa::Swa;

@@ -1,6 +1,7 @@
 //! One optimizer for all rules: backward, average, finite check, clip, update, schedule, in this order.
 
 mod replay;
+mod rules;
 mod state;
 
 use crate::gradients::Gradients;
@@ -8,16 +9,17 @@ use crate::groups::Group;
 use crate::loss_scale::LossScale;
 use crate::plateau::Followed;
 use crate::weights::Weights;
-use crate::{Average, Config, Decay, Length, Rule, Schedule};
+use crate::{Average, Config, Decay, Length, Schedule};
 use contract::{BoxError, Optimizer, Replayable, Scores, StateDict, TorchError, Update};
 use tch::{Kind, TchError, Tensor};
 use torch_ext as ext;
 
-/// Optimizer of named parameters with an update [`Rule`].
+/// Optimizer of named parameters with an update [`Rule`](crate::Rule).
 #[derive(Debug)]
 pub struct Optim {
     config: Config,
     schedule: Schedule,
+    updates_per_epoch: u64,
     total_updates: u64,
     names: Vec<String>,
     parameters: Vec<Tensor>,
@@ -56,11 +58,13 @@ impl Optim {
         let device = parameters[0].device();
         let zeros = |_| parameters.iter().map(|p| p.detach().f_zeros_like()).collect::<Result<Vec<_>, _>>();
         let slots = config.rule.slots().iter().map(zeros).collect::<Result<Vec<_>, _>>()?;
-        let groups = Group::all(&config.groups, &names, updates_per_epoch, device)?;
+        let kinds = (&config.groups[..], config.layer_decay.as_ref());
+        let groups = Group::all(kinds, &names, updates_per_epoch, device)?;
         let follows = schedule.score().is_some();
         let optim = Self {
             config,
             schedule,
+            updates_per_epoch,
             total_updates: updates_per_epoch.saturating_mul(epochs),
             names,
             parameters,
@@ -93,8 +97,8 @@ impl Optim {
         self.asked.clone()
     }
 
-    /// Keeps a moving average of `variables` (weights and running statistics: the state of a `VarStore`), from their
-    /// current values on, if `ema` is set.
+    /// Keeps an average of `variables` (weights and running statistics: the state of a `VarStore`), from their current
+    /// values on, if `ema` or `swa` is set.
     ///
     /// # Errors
     ///
@@ -119,14 +123,18 @@ impl Optim {
         Ok(())
     }
 
-    /// Returns the learning rate of update number `update`, from 0, without the factor of a plateau.
-    fn learning_rate_of(&self, update: u64) -> f64 {
-        self.config.learning_rate * self.schedule.factor(update, self.total_updates)
+    /// Returns the learning rate of update number `update`, from 0, at this factor of a plateau.
+    fn learning_rate_of(&self, update: u64, plateau: f64) -> f64 {
+        let planned = |update| self.schedule.rate(self.config.learning_rate, update, self.total_updates) * plateau;
+        match &self.config.swa {
+            Some(swa) => swa.rate(update, self.updates_per_epoch, planned),
+            None => planned(update),
+        }
     }
 
     /// Returns the learning rate of the next update.
     fn next_learning_rate(&self) -> f64 {
-        self.learning_rate_of(self.updates) * self.followed.as_ref().map_or(1.0, Followed::factor)
+        self.learning_rate_of(self.updates, self.followed.as_ref().map_or(1.0, Followed::factor))
     }
 
     fn gradients(&self) -> Result<Vec<Tensor>, TchError> {
@@ -194,7 +202,9 @@ impl Optim {
         self.changing = true;
         for group in self.active() {
             let _ = group.step.shallow_clone().f_add_(&(1.0 - &left_out))?;
-            self.apply(group, &gradients, &scale, &left_out)?;
+            for layer in &group.layers {
+                self.apply(layer, &group.step, &gradients, &scale, &left_out)?;
+            }
         }
         let rejected = match &mut self.loss_scale {
             Some(scale) => {
@@ -221,49 +231,13 @@ impl Optim {
             self.freeze_and_thaw()?;
         }
         if let Some(average) = &mut self.average {
-            average.update()?;
+            match self.config.swa.as_ref().map(|swa| swa.takes(self.updates, self.updates_per_epoch)) {
+                None | Some(Some(true)) => average.update()?,
+                Some(Some(false)) => {}
+                Some(None) => average.restart()?,
+            }
         }
         Ok(learning_rate)
-    }
-
-    /// Returns a value as large as those that the kernels compute from gradients of the norm `clipped`, which may
-    /// overflow although the gradients do not. NaN and infinity propagate even if the learning rate is 0.
-    fn reach(&self, clipped: &Tensor) -> Result<Tensor, TchError> {
-        let rates = self.active().map(|group| group.rate.f_to_kind(Kind::Float)).collect::<Result<Vec<_>, _>>()?;
-        let fastest = match &rates[..] {
-            [rate] => rate.shallow_clone(),
-            rates => Tensor::f_stack(rates, 0)?.f_max()?,
-        };
-        match self.config.rule {
-            Rule::Sgd(_) => clipped.f_mul(&fastest),
-            // The second moment takes in the squares. The norm of a single number is computed without squaring it.
-            Rule::Adam(_) | Rule::AdamW(_) => clipped.f_add(&fastest)?.f_mul(clipped),
-        }
-    }
-
-    fn apply(&self, group: &Group, gradients: &[Tensor], scale: &Tensor, left_out: &Tensor) -> Result<(), TorchError> {
-        let weight_decay = self.config.weight_decay;
-        let [parameters, gradients] = [&self.parameters, gradients].map(|all| group.of(all));
-        let slots: Vec<Vec<Tensor>> = self.slots.iter().map(|slot| group.of(slot)).collect();
-        let (scale, left_out, learning_rate) = (Some(scale), Some(left_out), &group.rate);
-        match self.config.rule {
-            Rule::Adam(adam) | Rule::AdamW(adam) => {
-                let kernel = ext::Adam {
-                    learning_rate,
-                    beta1: adam.beta1,
-                    beta2: adam.beta2,
-                    epsilon: adam.epsilon,
-                    weight_decay,
-                    decoupled: matches!(self.config.rule, Rule::AdamW(_)),
-                };
-                ext::fused_adam(&parameters, &gradients, &slots[0], &slots[1], &group.step, kernel, scale, left_out)
-            }
-            Rule::Sgd(sgd) => {
-                let kernel = ext::Sgd { learning_rate, momentum: sgd.momentum, weight_decay, nesterov: sgd.nesterov };
-                let velocities = slots.first().map_or(&[][..], Vec::as_slice);
-                ext::fused_sgd(&parameters, &gradients, velocities, kernel, scale, left_out)
-            }
-        }
     }
 }
 
@@ -367,12 +341,13 @@ impl Optimizer for Optim {
     }
 
     fn learning_rate(&self) -> f64 {
-        self.learning_rate_of(self.updates.saturating_sub(1)) * self.followed.as_ref().map_or(1.0, Followed::applied)
+        let last = self.updates.saturating_sub(1);
+        self.learning_rate_of(last, self.followed.as_ref().map_or(1.0, Followed::applied))
     }
 
     fn scored(&mut self, scores: &Scores) -> Result<(), BoxError> {
         if let (Decay::Plateau(rule), Some(followed)) = (&self.schedule.decay, &mut self.followed) {
-            followed.see(rule, scores)?;
+            followed.see(rule, self.config.learning_rate, scores)?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! A learning rate that falls whenever a validation score stops improving.
 
+use crate::lowest::{check_lowest, is_zero, lowest};
 use crate::scalar::{count, number};
 use contract::{Invalid, Scores, StateDict, StateError, listed};
 use schemars::JsonSchema;
@@ -28,7 +29,10 @@ pub struct Plateau {
     pub patience: u64,
     /// Improvement that counts, as a share of the best score so far.
     pub threshold: f64,
-    /// Factor below which the learning rate does not fall.
+    /// Learning rate below which it does not fall.
+    pub min_rate: f64,
+    /// Former form of `min_rate`: a factor on `optimizer.learning_rate`. Only one of them may be above 0.
+    #[serde(skip_serializing_if = "is_zero")]
     pub floor: f64,
 }
 
@@ -45,19 +49,19 @@ pub enum Direction {
 
 impl Default for Plateau {
     fn default() -> Self {
-        Self { score: "loss".into(), mode: Direction::Min, factor: 0.1, patience: 10, threshold: 1e-4, floor: 0.0 }
+        let (score, mode) = ("loss".into(), Direction::Min);
+        Self { score, mode, factor: 0.1, patience: 10, threshold: 1e-4, min_rate: 0.0, floor: 0.0 }
     }
 }
 
 impl Plateau {
-    /// Checks the values; the error names the first invalid one.
-    pub fn check(&self) -> Result<(), Invalid> {
+    /// Checks the values for this `optimizer.learning_rate`; the error names the first invalid one.
+    pub fn check(&self, learning_rate: f64) -> Result<(), Invalid> {
         Invalid::unless(!self.score.is_empty(), "score", || "must name a validation score, is empty".into())?;
         for (key, value) in [("factor", self.factor), ("threshold", self.threshold)] {
             Invalid::unless((0.0..1.0).contains(&value), key, || format!("must be 0 or more and below 1, is {value}"))?;
         }
-        let floor = self.floor;
-        Invalid::unless((0.0..=1.0).contains(&floor), "floor", || format!("must be in [0, 1], is {floor}"))
+        check_lowest(self.min_rate, self.floor, learning_rate)
     }
 
     /// Returns true if `score` improves on `best` by more than the threshold.
@@ -103,8 +107,9 @@ impl Followed {
         self.applied = self.factor;
     }
 
-    /// Takes in the scores of a validation. A score that is not finite is no improvement.
-    pub fn see(&mut self, rule: &Plateau, scores: &Scores) -> Result<(), Invalid> {
+    /// Takes in the scores of a validation, where `learning_rate` is the full one. A score that is not finite is no
+    /// improvement.
+    pub fn see(&mut self, rule: &Plateau, learning_rate: f64, scores: &Scores) -> Result<(), Invalid> {
         let score = scores.iter().find(|(name, _)| *name == rule.score).map(|(_, score)| *score);
         let score = score.ok_or_else(|| {
             let names = listed(scores.iter().map(|(name, _)| name), NAMED);
@@ -118,7 +123,7 @@ impl Followed {
         self.waited += 1;
         if self.waited > rule.patience {
             self.waited = 0;
-            self.factor = (self.factor * rule.factor).max(rule.floor);
+            self.factor = (self.factor * rule.factor).max(lowest(rule.min_rate, rule.floor, learning_rate));
         }
         Ok(())
     }
@@ -172,15 +177,15 @@ mod tests {
     #[test]
     fn the_learning_rate_falls_when_and_as_that_of_pytorch_does() {
         let cases: Vec<Case> = serde_json::from_str(include_str!("../reference/plateau.json")).unwrap();
-        assert_eq!(cases.len(), 10);
+        assert_eq!(cases.len(), 11);
         for Case { options, scores: seen, rates } in cases {
             let rule: Plateau = serde_json::from_value(options.clone()).unwrap();
-            rule.check().unwrap();
+            rule.check(0.1).unwrap();
             let mut followed = Followed::default();
             for (at, (score, rate)) in seen.into_iter().zip(rates).enumerate() {
                 // Each time as after a checkpoint.
                 followed = Followed::take(&mut followed.state()).unwrap();
-                followed.see(&rule, &scores(score.unwrap_or(f64::NAN))).unwrap();
+                followed.see(&rule, 0.1, &scores(score.unwrap_or(f64::NAN))).unwrap();
                 let found = 0.1 * followed.factor();
                 assert!((found / rate - 1.0).abs() < 1e-14, "{options}, score {at}: {found:e}, not {rate:e}");
             }
@@ -190,7 +195,7 @@ mod tests {
     #[test]
     fn impossible_values_are_named() {
         let ok = Plateau::default();
-        assert_eq!(ok.check(), Ok(()));
+        assert_eq!(ok.check(0.1), Ok(()));
         for (rule, key) in [
             (Plateau { score: String::new(), ..ok.clone() }, "score"),
             (Plateau { factor: 1.0, ..ok.clone() }, "factor"),
@@ -198,7 +203,7 @@ mod tests {
             (Plateau { threshold: -0.1, ..ok.clone() }, "threshold"),
             (Plateau { floor: 1.1, ..ok }, "floor"),
         ] {
-            assert_eq!(rule.check().unwrap_err().key, key);
+            assert_eq!(rule.check(0.1).unwrap_err().key, key);
         }
     }
 
@@ -206,7 +211,7 @@ mod tests {
     fn a_score_that_is_missing_is_an_error_and_changes_nothing() {
         let mut followed = Followed::default();
         let rule = Plateau { score: "iou".into(), ..Plateau::default() };
-        let said = followed.see(&rule, &scores(1.0)).unwrap_err().to_string();
+        let said = followed.see(&rule, 0.1, &scores(1.0)).unwrap_err().to_string();
         assert_eq!(said, "schedule.decay.score: there is no score \"iou\", only accuracy, loss");
         assert_eq!(followed, Followed::default());
     }
@@ -215,7 +220,7 @@ mod tests {
     fn a_state_is_finite_and_refused_where_it_is_not_one() {
         let mut followed = Followed::default();
         for score in [f64::NAN, f64::NEG_INFINITY, f64::INFINITY] {
-            followed.see(&Plateau::default(), &scores(score)).unwrap();
+            followed.see(&Plateau::default(), 0.1, &scores(score)).unwrap();
         }
         assert_eq!(followed.waited, 3);
         assert!(followed.state().values().all(|tensor| tensor.isfinite().int64_value(&[]) == 1));

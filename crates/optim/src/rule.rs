@@ -15,6 +15,12 @@ pub enum Rule {
     AdamW(Adam),
     /// Stochastic gradient descent with momentum, as PyTorch computes it: `v = momentum * v + g; w -= lr * v`.
     Sgd(Sgd),
+    /// RAdam (Liu et al., 2020), as PyTorch computes it: Adam whose rate is rectified while its second moment rests on
+    /// few steps.
+    RAdam(RAdam),
+    /// Lion (Chen et al., 2023): the sign of the momentum, with weight decay applied to the weights. Its learning rate
+    /// is 3 to 10 times smaller than AdamW's.
+    Lion(Lion),
 }
 
 /// Options of Adam and AdamW. The defaults are those of Keras.
@@ -45,6 +51,42 @@ pub struct Sgd {
     pub nesterov: bool,
 }
 
+/// Options of RAdam, with the defaults of PyTorch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RAdam {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Term added to the root of the second moment.
+    pub epsilon: f64,
+    /// Applies weight decay to the weights, as AdamW does, not to the gradient.
+    pub decoupled_weight_decay: bool,
+}
+
+impl Default for RAdam {
+    fn default() -> Self {
+        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decoupled_weight_decay: false }
+    }
+}
+
+/// Options of Lion. The defaults are those of its authors.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Lion {
+    /// Share of the momentum in the sign of an update.
+    pub beta1: f64,
+    /// Decay of the momentum.
+    pub beta2: f64,
+}
+
+impl Default for Lion {
+    fn default() -> Self {
+        Self { beta1: 0.9, beta2: 0.99 }
+    }
+}
+
 impl Default for Rule {
     fn default() -> Self {
         Self::Adam(Adam::default())
@@ -57,15 +99,16 @@ impl Rule {
         let share = |key: &str, value: f64| {
             Invalid::unless((0.0..1.0).contains(&value), key, || format!("must be in [0, 1), is {value}"))
         };
+        let moments = |beta1, beta2, epsilon: f64| {
+            share("beta1", beta1)?;
+            share("beta2", beta2)?;
+            let fits = epsilon.is_finite() && epsilon > 0.0;
+            Invalid::unless(fits, "epsilon", || format!("must be above 0, is {epsilon}"))
+        };
         match self {
-            Self::Adam(adam) | Self::AdamW(adam) => {
-                share("beta1", adam.beta1)?;
-                share("beta2", adam.beta2)?;
-                let epsilon = adam.epsilon;
-                Invalid::unless(epsilon.is_finite() && epsilon > 0.0, "epsilon", || {
-                    format!("must be above 0, is {epsilon}")
-                })
-            }
+            Self::Adam(adam) | Self::AdamW(adam) => moments(adam.beta1, adam.beta2, adam.epsilon),
+            Self::RAdam(adam) => moments(adam.beta1, adam.beta2, adam.epsilon),
+            Self::Lion(lion) => moments(lion.beta1, lion.beta2, 1.0),
             Self::Sgd(sgd) => {
                 share("momentum", sgd.momentum)?;
                 Invalid::unless(!sgd.nesterov || sgd.momentum > 0.0, "nesterov", || {
@@ -78,7 +121,8 @@ impl Rule {
     /// Returns the names of the tensors that the rule keeps for each parameter.
     pub(crate) fn slots(&self) -> &'static [&'static str] {
         match self {
-            Self::Adam(_) | Self::AdamW(_) => &["first_moment", "second_moment"],
+            Self::Adam(_) | Self::AdamW(_) | Self::RAdam(_) => &["first_moment", "second_moment"],
+            Self::Lion(_) => &["momentum"],
             Self::Sgd(sgd) if sgd.momentum > 0.0 => &["velocity"],
             Self::Sgd(_) => &[],
         }

@@ -25,7 +25,7 @@
 //! |---|---|---|---|
 //! | `contract` | yes | `contract`: the traits and types that the other crates share; `tch`, `torch_ext` | yes |
 //! | `executors` | yes | `executors`: `Trainer`, `Validator`, `Predictor` | yes |
-//! | `optim` | yes | `optim`: Adam, AdamW, SGD; schedules, clipping, accumulation, averaged weights | yes |
+//! | `optim` | yes | `optim`: Adam, AdamW, SGD, RAdam, Lion; schedules, clipping, accumulation, averages | yes |
 //! | `loss` | yes | `loss`: cross entropy, Dice, their sum | yes |
 //! | `metric` | yes | `metric`: scores of a segmentation from one confusion matrix | yes |
 //! | `checkpoint` | yes | `checkpoint`: a durable store, each checkpoint whole or not at all | yes |

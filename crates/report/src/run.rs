@@ -97,10 +97,16 @@ impl Run {
             environment: Vec::new(),
             evaluation: None,
         };
-        if run.planned().is_some_and(|planned| run.history.epochs() >= planned) {
+        if run.is_finished().unwrap_or(false) {
             run.status = Status::Finished;
         }
         Ok(run)
+    }
+
+    /// Returns true if all epochs are done, or the early stopping has ended the run; None if the configuration does not
+    /// say how many epochs there are.
+    pub fn is_finished(&self) -> Option<bool> {
+        Some(self.history.epochs() >= self.planned()? || self.history.stopped_early().is_some())
     }
 
     /// Returns the configured number of epochs.

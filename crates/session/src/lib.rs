@@ -112,6 +112,7 @@ mod settings;
 mod shared;
 mod signals;
 mod states;
+mod stopping;
 mod times;
 
 pub use error::{Error, Gone};
@@ -124,3 +125,4 @@ pub use session::{Outcome, Reached, Session};
 pub use settings::{NonFinite, OnError, Policy, Save, Settings, Show};
 pub use shared::{from_first, on_first};
 pub use signals::{RESUMABLE, Signals, outlive_limits};
+pub use stopping::EarlyStopping;

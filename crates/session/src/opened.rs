@@ -5,6 +5,7 @@ use crate::folder::{Folder, valid};
 use crate::lock::Lock;
 use crate::shared;
 use crate::states::{GENERATOR, RECOVERY, lacks_metrics, of_rank};
+use crate::stopping::STOPPING;
 use checkpoint::{Config, Snapshot};
 use contract::{Progress, Ranks, StateDict};
 use executors::Trainer;
@@ -158,7 +159,7 @@ impl Opened {
         }
         let epochs = trainer.epochs;
         log::info!("Continuing from {} ({} of {epochs} epochs done)", path.display(), self.from.epoch);
-        let own = |(name, _): &(String, StateDict)| [GENERATOR, RECOVERY].contains(&name.as_str());
+        let own = |(name, _): &(String, StateDict)| [GENERATOR, RECOVERY, STOPPING].contains(&name.as_str());
         self.restored = Some(snapshot.states.into_iter().filter(own).collect());
         Ok(())
     }

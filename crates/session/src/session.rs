@@ -2,6 +2,7 @@
 
 mod access;
 mod begin;
+mod early;
 mod rescue;
 
 use crate::error::{Error, Result};
@@ -16,6 +17,7 @@ use crate::screen::Pace;
 use crate::settings::Settings;
 use crate::signals::Signals;
 use crate::states::{add_metrics, states};
+use crate::stopping::Waiting;
 use crate::times::Phase;
 use contract::{BoxError, Event, Progress, Scores};
 use executors::Training;
@@ -34,6 +36,9 @@ pub struct Session<'s> {
     saver: Saver,
     guard: Guard,
     recovery: Recovery,
+    waiting: Waiting,
+    /// True if the early stopping has ended the training.
+    ended: bool,
     journal: Journal,
     /// Progress at which a checkpoint of the present state resumes; None while the state is being changed.
     sound: Option<Progress>,
@@ -77,7 +82,7 @@ pub enum Reached {
 /// End of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// All epochs are done.
+    /// All epochs are done, or the early stopping has ended it.
     Finished,
     /// It was asked to stop, and can be resumed.
     Stopped,
@@ -95,7 +100,7 @@ impl<'s> Session<'s> {
     }
 
     fn advance(&mut self, training: &mut Training) -> Result<Option<Reached>> {
-        if self.stopped {
+        if self.stopped || self.ended {
             return Ok(None);
         }
         self.check_lock()?;
@@ -267,8 +272,8 @@ impl<'s> Session<'s> {
     }
 
     /// Ends the step or the epoch. At a validated end of an epoch the optimizer is [given its
-    /// scores](contract::Optimizer::scored). Saves a checkpoint if one is due, and stops if that was asked for: then
-    /// the loop must end, by [`finish`](Self::finish).
+    /// scores](contract::Optimizer::scored). Saves a checkpoint if one is due, and stops if that was asked for or the
+    /// score has stopped improving: then the loop must end, by [`finish`](Self::finish).
     ///
     /// # Errors
     ///
@@ -278,7 +283,7 @@ impl<'s> Session<'s> {
         self.saving(training, |session, training| {
             if std::mem::take(&mut session.unscored) {
                 // Up to here a checkpoint resumes before the validation, which would be given to the optimizer twice.
-                training.trainer.optimizer.scored(&session.validation).map_err(Error::Caller)?;
+                session.follow(training)?;
                 session.sound = Some(session.at);
             }
             let asked = std::mem::take(&mut session.asked);
@@ -288,6 +293,9 @@ impl<'s> Session<'s> {
             }
             session.saver.poll()?;
             session.journal.times.lap(Phase::Checkpoint);
+            if session.ended {
+                return Ok(ControlFlow::Break(()));
+            }
             if asked.stop && session.at.epoch < training.trainer.epochs {
                 session.lockstep.first(|| {
                     session.saver.finish()?;
@@ -362,7 +370,7 @@ impl<'s> Session<'s> {
     fn save(&mut self, training: &mut Training, validation: &Scores) -> Result<()> {
         self.journal.notes.flush()?;
         self.sound = None;
-        let mut states = states(training, &self.recovery, &self.lockstep)?;
+        let mut states = states(training, self.own(), &self.lockstep)?;
         add_metrics(&mut states, training, &self.lockstep)?;
         self.lockstep.first(|| self.saver.save(states, self.at, validation))
     }

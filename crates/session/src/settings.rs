@@ -1,5 +1,6 @@
 //! Settings of a session.
 
+use crate::stopping::EarlyStopping;
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,8 @@ pub struct Settings {
     pub checkpoint: checkpoint::Config,
     /// Policy for losses and gradients that are not finite.
     pub non_finite: NonFinite,
+    /// Early stopping, if the training may end before its last epoch.
+    pub early_stopping: Option<EarlyStopping>,
     /// The log.
     pub summary: summary::Config,
     /// The display.
@@ -35,6 +38,7 @@ impl Default for Settings {
             save: Save::default(),
             checkpoint: checkpoint::Config::default(),
             non_finite: NonFinite::default(),
+            early_stopping: None,
             summary: summary::Config::default(),
             show: Show::default(),
             about: Value::Null,

@@ -5,6 +5,7 @@ use crate::generators;
 use crate::lockstep::Lockstep;
 use crate::recovery::Recovery;
 use crate::saver::States;
+use crate::stopping::{EarlyStopping, STOPPING, Waiting};
 use contract::{Metric, StateDict, StateError, Stateful, TorchError};
 use executors::{RestoreError, Training};
 use tch::Tensor;
@@ -21,11 +22,21 @@ const METRIC: &str = "metric";
 const OPTIMIZER: &str = "optimizer";
 const GRADIENT: &str = "gradient.";
 
+/// The session's own parts that a checkpoint holds.
+#[derive(Clone, Copy)]
+pub struct Own<'o> {
+    /// Recovery.
+    pub recovery: &'o Recovery,
+    /// Early stopping, if there is one.
+    pub stopping: Option<(&'o EarlyStopping, &'o Waiting)>,
+}
+
 /// Returns all that a checkpoint holds, with this rank's metric only.
-pub fn states(training: &mut Training, recovery: &Recovery, lockstep: &Lockstep) -> Result<States> {
+pub fn states(training: &mut Training, own: Own, lockstep: &Lockstep) -> Result<States> {
     let mut states = training.trainer.states();
     states.insert(GENERATOR.into(), generators::take(training.trainer.devices())?);
-    states.insert(RECOVERY.into(), recovery.state());
+    states.insert(RECOVERY.into(), own.recovery.state());
+    states.extend(own.stopping.map(|(rule, waiting)| (STOPPING.into(), waiting.state(rule))));
     if let (_, ranks @ 2..) = lockstep.place() {
         states.insert(RANKS.into(), [("count".to_string(), Tensor::from(ranks as i64))].into());
     }

@@ -8,6 +8,10 @@ use std::{
     path::Path,
 };
 
+/// Scalar of the stage [`Run`](Stage::Run) after the last epoch of a run that its early stopping ended: the number of
+/// epochs since the best score.
+pub const STOPPED_EARLY: &str = "stopped_early";
+
 /// Lines of `metrics.jsonl`, in order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct History {
@@ -65,6 +69,12 @@ impl History {
         self.of(Stage::Train).map(|line| line.epoch).max().unwrap_or(0)
     }
 
+    /// Returns the line that says that the early stopping ended the run after its last epoch. A run that went on since
+    /// has none.
+    pub fn stopped_early(&self) -> Option<&Line> {
+        self.of(Stage::Run).rfind(|line| line.epoch >= self.epochs() && line.get(STOPPED_EARLY).is_some())
+    }
+
     /// Returns the number of training steps done.
     pub fn steps(&self) -> u64 {
         self.lines.iter().map(|line| line.step).max().unwrap_or(0)
@@ -108,6 +118,17 @@ mod tests {
         assert_eq!(line.get("accuracy"), None);
         assert_eq!(history.names("iou/"), ["pet"]);
         assert_eq!((history.epochs(), history.steps()), (1, 19));
+    }
+
+    #[test]
+    fn a_run_that_ended_early_says_so_until_it_goes_on() {
+        let end = r#"{"stage":"run","epoch":1,"step":19,"time":2.0,"stopped_early":3.0,"best/loss":0.5}"#;
+        let history = read(format!("{TRAIN}\n{end}\n").as_bytes()).unwrap();
+        let line = history.stopped_early().unwrap();
+        assert_eq!((line.get(STOPPED_EARLY), line.get("best/loss")), (Some(3.0), Some(0.5)));
+        let later = TRAIN.replace("\"epoch\":1", "\"epoch\":2");
+        assert_eq!(read(format!("{TRAIN}\n{end}\n{later}\n").as_bytes()).unwrap().stopped_early(), None);
+        assert_eq!(read(TRAIN.as_bytes()).unwrap().stopped_early(), None);
     }
 
     #[test]

@@ -63,6 +63,7 @@ pub use counts::Counts;
 pub use error::Error;
 pub use graph::{Graph, Node};
 pub use histogram::Histogram;
+pub use history::STOPPED_EARLY;
 pub use hyper::{Hyper, Status};
 pub use image::Image;
 pub use lines::JsonLines;

@@ -7,9 +7,6 @@
 #include <ATen/ops/_foreach_copy.h>
 #include <ATen/ops/_foreach_lerp.h>
 #include <ATen/ops/_foreach_norm.h>
-#include <ATen/ops/_fused_adam.h>
-#include <ATen/ops/_fused_adamw.h>
-#include <ATen/ops/_fused_sgd.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/stack.h>
@@ -118,102 +115,10 @@ static void leave_operator(const at::RecordFunction& function, at::ObserverConte
   operators += function.name() + ('\t' + std::to_string(took.count())) + output + inputs + '\n';
 }
 
-// libtorch's fused optimizers walk through the memory of all tensors in step, without checking their sizes.
-static bool is_like(const Tensor& tensor, const Tensor& parameter) {
-  if (!tensor.defined() || tensor.sizes() != parameter.sizes() || tensor.scalar_type() != parameter.scalar_type() ||
-      tensor.device() != parameter.device() || tensor.layout() != at::kStrided || tensor.is_neg() || tensor.is_conj() ||
-      tensor._is_zerotensor())
-    return false;
-  for (int64_t i = 0; i < tensor.dim(); i++)
-    if (tensor.size(i) != 1 && tensor.stride(i) != parameter.stride(i)) return false;
-  return true;
-}
-
-static std::vector<Tensor> parameters(Tensor* const* tensors, size_t n) {
-  auto all = list(tensors, n);
-  for (const auto& parameter : all)
-    TORCH_CHECK(is_like(parameter, parameter) && parameter.is_non_overlapping_and_dense(),
-                "a parameter must be a dense tensor without gaps or overlaps");
-  return all;
-}
-
-static std::vector<Tensor> states(Tensor* const* tensors, const std::vector<Tensor>& parameters) {
-  auto all = list(tensors, parameters.size());
-  for (size_t i = 0; i < all.size(); i++)
-    TORCH_CHECK(is_like(all[i], parameters[i]),
-                "an optimizer's state must have the size, kind, device and layout of its parameter");
-  return all;
-}
-
-// Brings gradients to the layout of their parameters.
-static std::vector<Tensor> gradients(Tensor* const* tensors, const std::vector<Tensor>& parameters) {
-  auto all = list(tensors, parameters.size());
-  for (size_t i = 0; i < all.size(); i++) {
-    if (is_like(all[i], parameters[i])) continue;
-    bool fits = all[i].defined() && all[i].sizes() == parameters[i].sizes() && all[i].device() == parameters[i].device();
-    TORCH_CHECK(fits, "a gradient must have the size and the device of its parameter");
-    all[i] = at::empty_like(parameters[i]).copy_(all[i]);
-  }
-  return all;
-}
-
-// Checks a number that the kernels read by its address.
-static std::optional<Tensor> scalar(Tensor* tensor, const std::vector<Tensor>& parameters, const char* what) {
-  if (!tensor) return std::nullopt;
-  bool fits = tensor->defined() && tensor->numel() == 1 && tensor->scalar_type() == at::kFloat &&
-              tensor->layout() == at::kStrided && !tensor->is_neg() && !tensor->_is_zerotensor();
-  TORCH_CHECK(fits, what, " must be one f32");
-  bool here = parameters.empty() || tensor->device() == parameters[0].device();
-  TORCH_CHECK(here, what, " must be on the parameters' device");
-  return *tensor;
-}
-
-// Checks a learning rate: the kernels of a CPU read its value, those of a GPU get its address.
-static const Tensor& rate(Tensor* tensor, const std::vector<Tensor>& parameters) {
-  bool on_cpu = tensor->defined() && tensor->device().is_cpu();
-  bool fits = tensor->defined() && tensor->numel() == 1 && tensor->layout() == at::kStrided && !tensor->is_neg() &&
-              !tensor->_is_zerotensor() &&
-              (tensor->scalar_type() == at::kFloat || (on_cpu && tensor->scalar_type() == at::kDouble));
-  TORCH_CHECK(fits, "the learning rate must be one f32, or one f64 on a CPU");
-  bool here = parameters.empty() || tensor->device() == parameters[0].device();
-  TORCH_CHECK(here, "the learning rate must be on the parameters' device");
-  return *tensor;
-}
-
 extern "C" {
 const char* oxiseg_error() { return last_message(); }
 void oxiseg_complain(const char* message, size_t length) { keep(message, length); }
 const char* oxiseg_libtorch_version() { return TORCH_VERSION; }
-
-int oxiseg_fused_adam(Tensor* const* params, Tensor* const* grads, Tensor* const* first, Tensor* const* second,
-                      size_t n, Tensor* step, int decoupled, Tensor* lr, double beta1, double beta2,
-                      double weight_decay, double epsilon, Tensor* grad_scale, Tensor* found_inf) {
-  return guarded([&] {
-    at::NoGradGuard no_grad;
-    auto all = parameters(params, n);
-    std::vector<Tensor> steps(n, *scalar(step, all, "the step"));
-    auto update = [&](auto&& kernel) {
-      kernel(all, gradients(grads, all), states(first, all), states(second, all),
-             /*max_exp_avg_sqs=*/std::vector<Tensor>{}, steps, rate(lr, all), beta1, beta2, weight_decay, epsilon,
-             /*amsgrad=*/false, /*maximize=*/false, scalar(grad_scale, all, "the scale"),
-             scalar(found_inf, all, "found_inf"));
-    };
-    if (decoupled) update([](auto&&... args) { at::_fused_adamw_(args...); });
-    else update([](auto&&... args) { at::_fused_adam_(args...); });
-  });
-}
-
-int oxiseg_fused_sgd(Tensor* const* params, Tensor* const* grads, Tensor* const* momentum_buffers, size_t n, Tensor* lr,
-                     double momentum, double weight_decay, int nesterov, Tensor* grad_scale, Tensor* found_inf) {
-  return guarded([&] {
-    at::NoGradGuard no_grad;
-    auto all = parameters(params, n);
-    auto buffers = momentum_buffers ? states(momentum_buffers, all) : std::vector<Tensor>{};
-    at::_fused_sgd_(all, gradients(grads, all), buffers, weight_decay, momentum, rate(lr, all), /*dampening=*/0.0,
-                    nesterov != 0, /*maximize=*/false, /*is_first_step=*/false, scalar(grad_scale, all, "the scale"),
-                    scalar(found_inf, all, "found_inf"));
-  });
-}
 
 int oxiseg_global_norm(Tensor* const* tensors, size_t n, Tensor** out) {
   return guarded([&] {

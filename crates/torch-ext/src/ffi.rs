@@ -108,6 +108,34 @@ unsafe extern "C" {
         grad_scale: Ptr,
         found_inf: Ptr,
     ) -> c_int;
+    pub fn oxiseg_radam(
+        params: *const Ptr,
+        grads: *const Ptr,
+        first: *const Ptr,
+        second: *const Ptr,
+        n: usize,
+        step: Ptr,
+        decoupled: c_int,
+        lr: Ptr,
+        beta1: f64,
+        beta2: f64,
+        weight_decay: f64,
+        epsilon: f64,
+        grad_scale: Ptr,
+        found_inf: Ptr,
+    ) -> c_int;
+    pub fn oxiseg_lion(
+        params: *const Ptr,
+        grads: *const Ptr,
+        momenta: *const Ptr,
+        n: usize,
+        lr: Ptr,
+        beta1: f64,
+        beta2: f64,
+        weight_decay: f64,
+        grad_scale: Ptr,
+        found_inf: Ptr,
+    ) -> c_int;
     pub fn oxiseg_global_norm(tensors: *const Ptr, n: usize, out: *mut *mut C_tensor) -> c_int;
     pub fn oxiseg_lerp(into: *const Ptr, towards: *const Ptr, n: usize, weight: f64) -> c_int;
     pub fn oxiseg_copy(into: *const Ptr, from: *const Ptr, n: usize) -> c_int;

@@ -64,7 +64,7 @@ pub use graph::{Constant, Graph, Operation};
 pub use lists::{copy, global_norm, lerp};
 pub use machine::{OpenMp, has_amx, has_avx512, has_avx512_bf16, processor, tune_openmp};
 pub use operators::{Extent, Operator, Operators};
-pub use optim::{Adam, Sgd, clear_grad, fused_adam, fused_sgd, set_grad};
+pub use optim::{Adam, Lion, Sgd, clear_grad, fused_adam, fused_sgd, lion, radam, set_grad};
 pub use reads::Reads;
 pub use recompute::recomputed;
 pub use script::Script;

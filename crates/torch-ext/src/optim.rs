@@ -1,4 +1,4 @@
-//! Fused optimizer kernels: one call updates every parameter, on CPU and GPU alike.
+//! Update rules of optimizers: one call updates every parameter, on CPU and GPU alike.
 //!
 //! All of them divide the gradients by `grad_scale` (scalar f32, on the device) before they use them, and leave
 //! parameters and state alone where `found_inf` (scalar f32, on the device) is 1: clipping, averaging and the check for
@@ -38,6 +38,19 @@ pub struct Sgd<'t> {
     pub weight_decay: f64,
     /// Enables Nesterov's look-ahead.
     pub nesterov: bool,
+}
+
+/// Settings of a Lion update.
+#[derive(Debug, Clone, Copy)]
+pub struct Lion<'t> {
+    /// Step size; see [`Sgd`].
+    pub learning_rate: &'t Tensor,
+    /// Share of the momentum in the sign of the update.
+    pub beta1: f64,
+    /// Decay of the momentum.
+    pub beta2: f64,
+    /// Weight decay, subtracted from the weights.
+    pub weight_decay: f64,
 }
 
 /// Makes one step of Adam or AdamW (libtorch's `_fused_adam_`, `_fused_adamw_`). `step` (scalar f32) counts from 1.
@@ -109,6 +122,70 @@ pub fn fused_sgd(
     })
 }
 
+/// Makes one step of RAdam (Liu et al., 2020) with the numbers of `torch.optim.RAdam`, over libtorch's operators for
+/// lists of tensors. `step` (scalar f32) counts from 1.
+#[expect(clippy::too_many_arguments, reason = "the list of a fused kernel")]
+pub fn radam(
+    params: &[Tensor],
+    grads: &[Tensor],
+    first: &[Tensor],
+    second: &[Tensor],
+    step: &Tensor,
+    adam: Adam<'_>,
+    grad_scale: Option<&Tensor>,
+    found_inf: Option<&Tensor>,
+) -> Result<(), TorchError> {
+    same_length(params, &[grads, first, second])?;
+    let [p, g, m, v] = [params, grads, first, second].map(ffi::pointers);
+    // SAFETY: four arrays of `params.len()` live tensors each, two live tensors, and two live tensors or nulls.
+    ffi::checked(unsafe {
+        ffi::oxiseg_radam(
+            p.as_ptr(),
+            g.as_ptr(),
+            m.as_ptr(),
+            v.as_ptr(),
+            params.len(),
+            step.as_ptr(),
+            adam.decoupled.into(),
+            adam.learning_rate.as_ptr(),
+            adam.beta1,
+            adam.beta2,
+            adam.weight_decay,
+            adam.epsilon,
+            ffi::maybe(grad_scale),
+            ffi::maybe(found_inf),
+        )
+    })
+}
+
+/// Makes one step of Lion (Chen et al., 2023), over libtorch's operators for lists of tensors. Momenta start at zero.
+pub fn lion(
+    params: &[Tensor],
+    grads: &[Tensor],
+    momenta: &[Tensor],
+    lion: Lion<'_>,
+    grad_scale: Option<&Tensor>,
+    found_inf: Option<&Tensor>,
+) -> Result<(), TorchError> {
+    same_length(params, &[grads, momenta])?;
+    let [p, g, m] = [params, grads, momenta].map(ffi::pointers);
+    // SAFETY: three arrays of `params.len()` live tensors each, a live tensor, and two live tensors or nulls.
+    ffi::checked(unsafe {
+        ffi::oxiseg_lion(
+            p.as_ptr(),
+            g.as_ptr(),
+            m.as_ptr(),
+            params.len(),
+            lion.learning_rate.as_ptr(),
+            lion.beta1,
+            lion.beta2,
+            lion.weight_decay,
+            ffi::maybe(grad_scale),
+            ffi::maybe(found_inf),
+        )
+    })
+}
+
 /// Sets the gradient of `tensor` to `grad`.
 pub fn set_grad(tensor: &Tensor, grad: &Tensor) -> Result<(), TorchError> {
     // SAFETY: two live tensors.
@@ -142,5 +219,31 @@ mod tests {
         let sgd = Sgd { learning_rate: &Tensor::from(0.1f64), momentum: 0.9, weight_decay: 0.0, nesterov: false };
         let error = fused_sgd(&one, &one, &[], sgd, None, None).unwrap_err();
         assert_eq!(error.to_string(), "libtorch: 1 parameters, but 0 beside them");
+    }
+
+    #[test]
+    fn rules_over_lists_refuse_what_does_not_fit_and_wait_for_no_device() {
+        let rate = Tensor::from(0.1f64);
+        let kernel = Lion { learning_rate: &rate, beta1: 0.9, beta2: 0.99, weight_decay: 0.1 };
+        let ones = |size: i64| [Tensor::ones([size], (Kind::Float, Device::Cpu))];
+        for (gradients, momenta, says) in [
+            (ones(3), ones(2), "a gradient must have the size"),
+            (ones(2), ones(3), "an optimizer's state must have the size"),
+        ] {
+            let said = lion(&ones(2), &gradients, &momenta, kernel, None, None).unwrap_err().to_string();
+            assert!(said.contains(says), "{said}");
+        }
+        let half = Tensor::from(0.5f64);
+        let said = lion(&ones(2), &ones(2), &ones(2), kernel, Some(&half), None).unwrap_err().to_string();
+        assert!(said.contains("the scale must be one f32"), "{said}");
+
+        let adam =
+            Adam { learning_rate: &rate, beta1: 0.9, beta2: 0.9, epsilon: 1e-8, weight_decay: 0.1, decoupled: false };
+        let (step, scale, found) = (Tensor::from(1f32), Tensor::from(2f32), Tensor::from(0f32));
+        let reads = crate::Reads::watch().unwrap();
+        let [p, g, m, v] = [(); 4].map(|()| ones(2));
+        radam(&p, &g, &m, &v, &step, adam, Some(&scale), Some(&found)).unwrap();
+        lion(&p, &g, &m, kernel, Some(&scale), Some(&found)).unwrap();
+        assert_eq!(reads.count(), 0);
     }
 }

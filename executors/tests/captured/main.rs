@@ -17,8 +17,14 @@ use support::{Counted, Images, Parts, Seen, Training, alone, assert_same, copied
 use tch::Tensor;
 use torch_ext::FakeCapture;
 
-fn rules() -> [optim::Rule; 2] {
-    [optim::Rule::Adam(optim::Adam::default()), optim::Rule::Sgd(optim::Sgd { momentum: 0.9, nesterov: true })]
+fn rules() -> [optim::Rule; 4] {
+    let rectified = optim::RAdam { beta2: 0.9, ..optim::RAdam::default() };
+    [
+        optim::Rule::Adam(optim::Adam::default()),
+        optim::Rule::Sgd(optim::Sgd { momentum: 0.9, nesterov: true }),
+        optim::Rule::RAdam(rectified),
+        optim::Rule::Lion(optim::Lion::default()),
+    ]
 }
 
 fn is_rejected(seen: &Seen) -> bool {
@@ -28,7 +34,7 @@ fn is_rejected(seen: &Seen) -> bool {
 #[test]
 fn two_hundred_captured_steps_are_eager_ones_to_the_bit() {
     let _alone = alone();
-    for (rule, scaled) in rules().into_iter().zip([false, true]) {
+    for (rule, scaled) in rules().into_iter().zip([false, true, true, false]) {
         let mut training = Training { scaled, epochs: 40, ..Training::default() };
         training.config.rule = rule;
         let mut capture = Counted::new();

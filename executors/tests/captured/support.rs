@@ -92,7 +92,7 @@ impl Parts {
                 value.copy_(&noise(&value.size(), seed).abs());
             }
         }
-        let schedule = optim::Schedule { warmup: 7, decay: optim::Decay::Cosine { floor: 0.1 } };
+        let schedule = optim::Schedule { warmup: 7, decay: optim::Decay::Cosine { min_rate: 0.0, floor: 0.1 } };
         let length = optim::Length { updates_per_epoch: batches, epochs: 40 };
         let optimizer = config.build(contract::parameters(&store), schedule, length).unwrap();
         let optimizer = optimizer.averaging(Stateful::state(&store)).unwrap();

@@ -28,7 +28,7 @@ use anyhow::Result;
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use session::{NonFinite, Save};
+use session::{EarlyStopping, NonFinite, Save};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tch::Cuda;
 
@@ -98,6 +98,10 @@ pub struct Train {
     pub graph: Capturing,
     /// Handling of batches whose loss or gradient is not finite. Such a batch never changes the weights.
     pub non_finite: NonFinite,
+    /// End of the training before its last epoch, once a validation score has stopped improving; null for none. On
+    /// resuming the rule in force decides, so a run that ended early goes on with more patience.
+    #[schemars(extend("x-resume" = "safe"))]
+    pub early_stopping: Option<EarlyStopping>,
 }
 
 /// Device to compute on.
@@ -160,6 +164,7 @@ impl Default for Train {
             memory_fraction: None,
             graph: Capturing::Auto,
             non_finite: NonFinite::default(),
+            early_stopping: None,
         }
     }
 }
@@ -169,6 +174,8 @@ impl Train {
         Invalid::unless(self.epochs > 0, "epochs", || "must be at least 1, is 0".into())?;
         Invalid::unless(self.threads <= 1024, "threads", || format!("must be at most 1024, is {}", self.threads))?;
         Invalid::unless(self.seed <= i64::MAX as u64, "seed", || format!("must be at most {}", i64::MAX))?;
+        let early = self.early_stopping.as_ref().map_or(Ok(()), EarlyStopping::check);
+        early.map_err(|invalid| Invalid { key: format!("early_stopping.{}", invalid.key), ..invalid })?;
         let fraction = self.memory_fraction.unwrap_or(1.0);
         Invalid::unless(fraction > 0.0 && fraction <= 1.0, "memory_fraction", || {
             format!("must be above 0 and at most 1, is {fraction}")
@@ -228,7 +235,7 @@ impl Config {
             ("model", self.model.check()),
             ("loss", self.loss.check(self.data.classes().len())),
             ("optimizer", self.optimizer.check()),
-            ("schedule", self.schedule.check()),
+            ("schedule", self.schedule.check(self.optimizer.learning_rate)),
             ("train", self.train.check()),
             ("distributed", self.distributed.check()),
             ("checkpoint", self.checkpoint.save.check()),

@@ -145,7 +145,7 @@ struct Stand {
 
 fn state(folder: &Path, read: &Result<::report::Run, String>, stand: &Stand) -> (State, Option<Problem>) {
     let read = read.as_ref().map_err(Clone::clone).and_then(|run| match run.planned() {
-        Some(planned) => Ok(run.history.epochs().max(stand.epoch) >= planned),
+        Some(planned) => Ok(stand.epoch >= planned || run.is_finished().unwrap_or(false)),
         None => Err(format!("{} has no train.epochs", folder.join("config.json").display())),
     });
     match read {

@@ -46,6 +46,7 @@ pub fn settings(start: &mut Start, parts: &Parts, args: &cli::Train) -> Result<S
         save: config.checkpoint.save.clone(),
         checkpoint: config.checkpoint.keep.clone(),
         non_finite: config.train.non_finite.clone(),
+        early_stopping: config.train.early_stopping.clone(),
         summary: config.summary.clone(),
         show,
         about,
@@ -69,14 +70,15 @@ pub fn keep(session: &mut Session, run: &Run, config: &Config, network: &Network
     Ok(())
 }
 
-/// Refuses a `checkpoint.best`, or a score that the schedule follows, that is no validation score.
+/// Refuses a `checkpoint.best`, or a score that schedule or early stopping follows, that is no validation score.
 pub fn check_best(config: &Config) -> Result<()> {
     let checkpoint::Config { best, mode, .. } = &config.checkpoint.keep;
     let scores = Segmentation::new(config.data.classes(), tch::Device::Cpu)?.compute().map_err(Error::from_boxed)?;
     // Where every pixel counts, their number is the same each time.
     let names: Vec<&str> = scores.iter().map(|(name, _)| name.as_str()).filter(|name| *name != "pixels").collect();
     let followed = config.schedule.score().map(|score| ("schedule.decay.score", score));
-    for (key, score) in [("checkpoint.best", best.as_str())].into_iter().chain(followed) {
+    let early = config.train.early_stopping.as_ref().map(|rule| ("train.early_stopping.score", rule.score.as_str()));
+    for (key, score) in [("checkpoint.best", best.as_str())].into_iter().chain(followed).chain(early) {
         if !names.contains(&score) {
             let meant = config::nearest(score, names.iter().copied());
             let meant = meant.map_or(String::new(), |name| format!("; did you mean {name}?"));

@@ -9,7 +9,7 @@ use crate::common::origin;
 use crate::common::run::Run;
 use crate::common::trained;
 use crate::common::usage::Usage;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use contract::Progress;
 use session::{Lock, Opened, Resume};
 use std::fs;
@@ -86,7 +86,19 @@ impl Start {
         self.opened.progress()
     }
 
-    /// Logs that all epochs are done already, and which requested changes of the configuration were not applied.
+    /// Returns true if the early stopping has ended the run at the checkpoint to resume from.
+    ///
+    /// # Errors
+    ///
+    /// Fails if that state is damaged.
+    pub fn ended_early(&self) -> Result<bool> {
+        let (Some(rule), Some((path, snapshot))) = (&self.config.train.early_stopping, self.opened.checkpoint()) else {
+            return Ok(false);
+        };
+        rule.is_over(&snapshot.states).with_context(|| path.display().to_string())
+    }
+
+    /// Logs that the training is done already, and which requested changes of the configuration were not applied.
     ///
     /// # Errors
     ///
@@ -104,7 +116,11 @@ impl Start {
             data => data?,
         };
         let (folder, epochs) = (self.run.folder.display(), snapshot.progress.epoch);
-        log::info!("{folder} is finished: {epochs} epochs. To train longer: --set train.epochs={}", epochs + 10);
+        let longer = match epochs < self.config.train.epochs {
+            true => "train.early_stopping=null".into(),
+            false => format!("train.epochs={}", epochs + 10),
+        };
+        log::info!("{folder} is finished: {epochs} epochs. To train longer: --set {longer}");
         let changes: Vec<&str> = self.changes.iter().chain(&of_data).map(|(_, change)| change.as_str()).collect();
         if !changes.is_empty() {
             log::warn!(

@@ -155,6 +155,33 @@ fn a_state_that_does_not_fit_is_an_error_and_changes_nothing() {
 }
 
 #[test]
+fn an_equal_mean_forgets_the_start_and_goes_on_to_the_bit() {
+    let variables = variables();
+    let mut mean = Average::equal(shared(&variables)).unwrap();
+    let mut sum = variables["conv"].detach().zeros_like().to_kind(Kind::Double);
+    for step in 1..=5 {
+        train(&variables, step);
+        mean.update().unwrap();
+        sum += variables["conv"].detach();
+        let mut other = Average::equal(shared(&variables)).unwrap();
+        other.load_state(&copied(&mean.state())).unwrap();
+        mean = other;
+        let found = &mean.state()["average.conv"];
+        let difference = (found - &sum / step as f64).abs().max().double_value(&[]);
+        assert!(difference < 1e-5, "{step}: {difference}");
+        assert_eq!(mean.state()["epochs"].int64_value(&[]), step);
+    }
+    // What another average counted says nothing here.
+    let mut exponential = Average::new(0.9, shared(&variables)).unwrap();
+    exponential.load_state(&copied(&mean.state())).unwrap();
+    assert!(exponential.state()["average.conv"].equal(&mean.state()["average.conv"]));
+    assert_eq!(exponential.state()["updates"].int64_value(&[]), 0);
+    mean.load_state(&copied(&exponential.state())).unwrap();
+    mean.update().unwrap();
+    assert!(mean.state()["average.conv"].equal(&variables["conv"]));
+}
+
+#[test]
 fn a_decay_that_cannot_work_is_refused() {
     for decay in [0.0, 1.0, -0.5, f64::NAN] {
         assert!(Average::new(decay, variables()).is_err(), "{decay}");

@@ -3,16 +3,19 @@
 mod failures;
 mod gradients;
 mod groups;
+mod oracle;
 mod overflow;
 mod plateau;
 mod replay;
 mod scaled;
+mod schedules;
 mod weights;
 
 use super::state::{ACCUMULATED, UPDATES};
 use super::*;
-use crate::{Adam, Decay, Sgd};
+use crate::{Adam, Decay, Lion, RAdam, Rule, Sgd};
 use contract::Stateful;
+use oracle::Oracle;
 use proptest::prelude::*;
 use tch::Device;
 use testing::noise;
@@ -22,7 +25,10 @@ const ADAM_W: Rule = Rule::AdamW(Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-7 
 const SGD: Rule = Rule::Sgd(Sgd { momentum: 0.0, nesterov: false });
 const MOMENTUM: Rule = Rule::Sgd(Sgd { momentum: 0.9, nesterov: false });
 const NESTEROV: Rule = Rule::Sgd(Sgd { momentum: 0.9, nesterov: true });
-const RULES: [Rule; 5] = [ADAM, ADAM_W, SGD, MOMENTUM, NESTEROV];
+const RADAM: Rule = Rule::RAdam(RAdam { beta1: 0.8, beta2: 0.95, epsilon: 1e-7, decoupled_weight_decay: false });
+const RADAM_W: Rule = Rule::RAdam(RAdam { beta1: 0.9, beta2: 0.8, epsilon: 1e-7, decoupled_weight_decay: true });
+const LION: Rule = Rule::Lion(Lion { beta1: 0.9, beta2: 0.99 });
+const RULES: [Rule; 8] = [ADAM, ADAM_W, SGD, MOMENTUM, NESTEROV, RADAM, RADAM_W, LION];
 
 fn config(rule: Rule) -> Config {
     Config { rule, learning_rate: 0.05, weight_decay: 0.1, ..Config::default() }
@@ -96,78 +102,16 @@ fn assert_same(left: &StateDict, right: &StateDict) {
     }
 }
 
-/// Reference of each rule as in its paper, in f64: Kingma & Ba (2015), algorithm 1; Loshchilov & Hutter (2019),
-/// algorithms 1 and 2; Sutskever et al. (2013) with the learning rate outside of the velocity.
-struct Oracle {
-    config: Config,
-    values: Vec<Tensor>,
-    first: Vec<Tensor>,
-    second: Vec<Tensor>,
-    t: i32,
-}
-
-impl Oracle {
-    fn new(config: &Config, parameters: &[(String, Tensor)]) -> Self {
-        let values: Vec<Tensor> = parameters.iter().map(|(_, p)| p.detach().to_kind(Kind::Double).copy()).collect();
-        let zeros = || values.iter().map(Tensor::zeros_like).collect();
-        Self { config: config.clone(), first: zeros(), second: zeros(), values, t: 0 }
-    }
-
-    /// Makes one update with the mean of the `batches`, and returns the norm of that mean.
-    fn update(&mut self, batches: &[Vec<Tensor>], lr: f64) -> f64 {
-        let mean = |i: usize| batches.iter().map(|b| b[i].to_kind(Kind::Double)).sum::<Tensor>() / batches.len() as f64;
-        let gradients: Vec<Tensor> = (0..self.values.len()).map(mean).collect();
-        let norm = gradients.iter().map(|g| g.square().sum(Kind::Double).double_value(&[])).sum::<f64>().sqrt();
-        let scale = self.config.clip_norm.map_or(1.0, |limit| (limit / (norm + 1e-6)).min(1.0));
-        let decay = self.config.weight_decay;
-        self.t += 1;
-        for (i, gradient) in gradients.into_iter().enumerate() {
-            let (w, g) = (&self.values[i], gradient * scale);
-            let (step, first, second) = match self.config.rule {
-                Rule::Adam(adam) => Self::adam(adam, self.t, &(g + w * decay), &self.first[i], &self.second[i]),
-                Rule::AdamW(adam) => {
-                    let (step, first, second) = Self::adam(adam, self.t, &g, &self.first[i], &self.second[i]);
-                    (step + w * decay, first, second)
-                }
-                Rule::Sgd(Sgd { momentum, nesterov }) => {
-                    let g = g + w * decay;
-                    let velocity = &self.first[i] * momentum + &g;
-                    let step = if nesterov { g + &velocity * momentum } else { velocity.copy() };
-                    (step, velocity, self.second[i].copy())
-                }
-            };
-            (self.values[i], self.first[i], self.second[i]) = (w - step * lr, first, second);
-        }
-        norm
-    }
-
-    fn adam(adam: Adam, t: i32, g: &Tensor, first: &Tensor, second: &Tensor) -> (Tensor, Tensor, Tensor) {
-        let first = first * adam.beta1 + g * (1.0 - adam.beta1);
-        let second = second * adam.beta2 + g.square() * (1.0 - adam.beta2);
-        let corrected = &first / (1.0 - adam.beta1.powi(t));
-        let root = (&second / (1.0 - adam.beta2.powi(t))).sqrt();
-        (corrected / (root + adam.epsilon), first, second)
-    }
-
-    /// Returns the greatest difference of `parameters` from the reference, as a fraction of the greatest value.
-    fn difference(&self, parameters: &[(String, Tensor)]) -> f64 {
-        let greatest = |t: Tensor| t.abs().max().double_value(&[]);
-        let all = self.values.iter().zip(parameters);
-        let differences = all.map(|(w, (_, p))| greatest(p.detach() - w) / greatest(w.copy()).max(1.0));
-        differences.fold(0.0, |a, b| if b.is_nan() { b } else { f64::max(a, b) })
-    }
-}
-
 /// Makes ten updates of both, and returns the greatest difference of the parameters and of the norms.
 fn compare(config: &Config) -> (f64, f64) {
-    let schedule = Schedule { warmup: 3, decay: Decay::Cosine { floor: 0.2 } };
+    let schedule = Schedule { warmup: 3, decay: Decay::Cosine { min_rate: config.learning_rate / 5.0, floor: 0.0 } };
     let mut fused = Setup::scheduled(config, schedule.clone());
     let mut oracle = Oracle::new(config, &fused.parameters);
     let mut of_norms = 0f64;
     for update in 0..10 {
         let batches = update * config.accumulate..(update + 1) * config.accumulate;
         let all: Vec<_> = batches.clone().map(|batch| gradients(&fused.parameters, batch)).collect();
-        let norm = oracle.update(&all, config.learning_rate * schedule.factor(update, 10));
+        let norm = oracle.update(&all, schedule.rate(config.learning_rate, update, 10));
         let told = batches.filter_map(|batch| fused.batch(batch)).last().unwrap();
         of_norms = of_norms.max((told.gradient_norm.double_value(&[]) / norm - 1.0).abs());
     }
@@ -188,7 +132,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn any_options_give_what_plain_tensor_operations_give(
-        shape in 0..4u8, beta1 in 0.0..0.99, beta2 in 0.5..0.9999, epsilon in -8.0..0.0, momentum in 0.01..0.99,
+        shape in 0..6u8, beta1 in 0.0..0.99, beta2 in 0.5..0.9999, epsilon in -8.0..0.0, momentum in 0.01..0.99,
         learning_rate in 1e-5..0.1, weight_decay in 0.0..1.0,
         clip_norm in proptest::option::of(0.01..20.0), accumulate in 1..4u64,
     ) {
@@ -196,9 +140,10 @@ proptest! {
         let rule = match shape {
             0 => Rule::Adam(adam),
             1 => Rule::AdamW(adam),
-            other => Rule::Sgd(Sgd { momentum, nesterov: other == 2 }),
+            2 | 3 => Rule::Sgd(Sgd { momentum, nesterov: shape == 2 }),
+            other => Rule::RAdam(RAdam { beta1, beta2, epsilon: adam.epsilon, decoupled_weight_decay: other == 4 }),
         };
-        let config = Config { rule, learning_rate, weight_decay, clip_norm, accumulate, ema: None, groups: Vec::new() };
+        let config = Config { rule, learning_rate, weight_decay, clip_norm, accumulate, ..Config::default() };
         prop_assert!(config.check().is_ok());
         let (difference, norms) = compare(&config);
         prop_assert!(difference < 1e-5 && norms < 1e-5, "{difference}, {norms}");
@@ -299,7 +244,7 @@ fn left_over_batches_count_with_the_mean_of_what_is_there() {
 fn a_state_taken_anywhere_continues_to_the_bit() {
     for rule in RULES {
         let config = Config { accumulate: 3, clip_norm: Some(0.7), ..config(rule) };
-        let schedule = Schedule { warmup: 2, decay: Decay::Polynomial { power: 0.9 } };
+        let schedule = Schedule { warmup: 2, decay: Decay::Polynomial { power: 0.9, min_rate: 0.001 } };
         for taken_after in 0..7 {
             let [mut whole, mut first, mut second] = [(); 3].map(|()| Setup::scheduled(&config, schedule.clone()));
             (0..10).for_each(|batch| drop(whole.batch(batch)));

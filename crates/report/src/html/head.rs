@@ -48,7 +48,10 @@ fn facts(run: &Run) -> Vec<(String, String, String)> {
         Some(best) => (text::number(best.score), format!("at epoch {}", best.epoch)),
         None => (NONE.into(), String::new()),
     };
-    let planned = run.planned().map_or_else(String::new, |planned| format!("of {}", text::count(planned)));
+    let mut planned = run.planned().map_or_else(String::new, |planned| format!("of {}", text::count(planned)));
+    if let Some(epochs) = run.history.stopped_early().and_then(|line| line.get(summary::STOPPED_EARLY)) {
+        planned += &format!("; early stopping after {epochs} without an improvement");
+    }
     let mut facts = vec![
         (format!("Best {}", metric.replace('_', " ").replace("iou", "IoU")), score, at),
         ("Epochs".into(), text::count(run.history.epochs()), planned),

@@ -15,7 +15,8 @@ use crate::saver::Saver;
 use crate::screen::Screen;
 use crate::settings::{Policy, Settings};
 use crate::signals::Signals;
-use crate::states::{GENERATOR, RECOVERY, states};
+use crate::states::{GENERATOR, Own, RECOVERY, states};
+use crate::stopping::{STOPPING, Waiting};
 use crate::times::Times;
 use contract::{Ranks, Scores, Stateful};
 use executors::{Trainer, Training};
@@ -103,6 +104,10 @@ impl<'s> Session<'s> {
             let failed = |cause: contract::StateError| Error::Caller(cause.into());
             recovery.load_state(state).map_err(failed)?;
         }
+        let early_stopping = settings.early_stopping.as_ref();
+        let waiting = early_stopping.map(|rule| Waiting::read(rule, own.get(STOPPING))).transpose();
+        let waiting = waiting.map_err(|cause| Error::Caller(cause.into()))?.unwrap_or_default();
+        let ended = early_stopping.is_some_and(|rule| waiting.is_over(rule));
         if let Some(states) = own.get(GENERATOR) {
             generators::restore(states, trainer.devices())?;
         }
@@ -113,7 +118,8 @@ impl<'s> Session<'s> {
         let (epochs, batches) = (training.trainer.epochs, training.trainer.input.len());
         let for_good = settings.checkpoint.keep_every.map_or(0, |every| epochs / every);
         let (summary, screen) = if lockstep.writes() {
-            saver.prepare(states(&mut training, &recovery, &lockstep)?, epochs, batches, for_good)?;
+            let own = Own { recovery: &recovery, stopping: early_stopping.map(|rule| (rule, &waiting)) };
+            saver.prepare(states(&mut training, own, &lockstep)?, epochs, batches, for_good)?;
             let has_begun = folder.has_begun();
             let mut summary = Summary::permitted(folder.path(), &settings.summary, &permit)?;
             if has_begun {
@@ -136,6 +142,8 @@ impl<'s> Session<'s> {
             saver,
             guard: Guard::new(device),
             recovery,
+            waiting,
+            ended,
             journal,
             sound: Some(from),
             at: from,

@@ -46,7 +46,7 @@ impl Session<'_> {
             return Ok(None);
         }
         self.recovery.recover(troubles, training, &mut self.saver, &self.lockstep)?;
-        let states = states(training, &self.recovery, &self.lockstep)?;
+        let states = states(training, self.own(), &self.lockstep)?;
         self.saver.save_before_error(states, at, &self.validation)?;
         Ok(Some(at))
     }

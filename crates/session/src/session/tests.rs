@@ -1,6 +1,7 @@
 //! Whole sessions over a linear model: with numbers that a replay overwrites, and with a schedule that follows a score.
 
 mod enqueued;
+mod early;
 mod ranks;
 mod wrong;
 
@@ -296,7 +297,7 @@ fn captured_steps_leave_the_same_log_and_the_same_forensics() {
         let mut run = Run::new(90, 2);
         run.input.poisoned = Some(40);
         run.config.clip_norm = Some(0.5);
-        run.schedule = Schedule { warmup: 20, decay: Decay::Cosine { floor: 0.0 } };
+        run.schedule = Schedule { warmup: 20, decay: Decay::Cosine { min_rate: 0.0, floor: 0.0 } };
         (run.seldom, run.captured) = (true, captured);
         run.settings.until_step = Some(70);
         run.train(&folder, Fails::Never).unwrap();

@@ -16,7 +16,7 @@ fn change(before: &Config, after: &Config, from: Progress, batches: u64) -> Opti
     let begun = if from.batch == batches { per_epoch } else { from.batch / after.optimizer.accumulate.max(1) };
     let done = from.epoch * per_epoch + begun;
     let rate = |update: u64, epochs: u64| {
-        after.optimizer.learning_rate * after.schedule.factor(update, per_epoch.saturating_mul(epochs))
+        after.schedule.rate(after.optimizer.learning_rate, update, per_epoch.saturating_mul(epochs))
     };
     let epochs = [before.train.epochs, after.train.epochs];
     let [planned, next] = epochs.map(|epochs| rate(done, epochs));

@@ -44,15 +44,15 @@ fn a_failure_after_the_backward_pass_and_before_the_update_leaves_all_as_it_was(
         (0..accumulate).for_each(|batch| drop(setup.batch(batch)));
         (0..waiting).for_each(|batch| assert!(setup.batch(batch).is_none()));
         let before = (setup.values(), setup.state());
-        let rate = setup.optim.groups[0].rate.shallow_clone();
+        let rate = setup.optim.groups[0].layers[0].rate.shallow_clone();
         // An undefined tensor, on which any operation fails.
-        setup.optim.groups[0].rate = Tensor::new();
+        setup.optim.groups[0].layers[0].rate = Tensor::new();
         let loss = loss(&setup.parameters, 5);
         let failed = setup.optim.minimize(&loss, &ONE);
         assert_eq!((failed.is_err(), setup.optim.is_unchanged()), (true, waiting == 0), "{failed:?}");
         assert_same(&before.0, &setup.values());
         if waiting == 0 {
-            setup.optim.groups[0].rate = rate;
+            setup.optim.groups[0].layers[0].rate = rate;
             assert_same(&before.1, &setup.state());
         }
     }

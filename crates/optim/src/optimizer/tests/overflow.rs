@@ -59,7 +59,7 @@ fn what_clipping_makes_small_enough_is_not() {
 #[test]
 fn what_is_not_finite_is_rejected_also_where_the_learning_rate_is_0() {
     let parameter = Tensor::ones([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
-    let schedule = Schedule { warmup: 0, decay: Decay::Polynomial { power: 1.0 } };
+    let schedule = Schedule { warmup: 0, decay: Decay::Polynomial { power: 1.0, min_rate: 0.0 } };
     let config = Config { rule: MOMENTUM, ..Config::default() };
     let mut optim = config.build([("w".into(), parameter.shallow_clone())].into(), schedule, ONCE).unwrap();
     let mut step = |slope: f64| {

@@ -15,7 +15,7 @@ fn replay(setup: &mut Setup, batch: u64) -> Update {
 
 #[test]
 fn the_parts_of_an_update_do_what_the_whole_does() {
-    let schedule = Schedule { warmup: 2, decay: Decay::Polynomial { power: 0.9 } };
+    let schedule = Schedule { warmup: 2, decay: Decay::Polynomial { power: 0.9, min_rate: 0.001 } };
     for (rule, scaled) in RULES.into_iter().zip([false, true].into_iter().cycle()) {
         let [mut whole, mut parts] = [(); 2].map(|()| {
             let mut setup = Setup::scheduled(&Config { clip_norm: Some(0.5), ..config(rule) }, schedule.clone());
@@ -44,7 +44,7 @@ fn an_update_writes_to_where_the_last_one_did() {
         let places = |setup: &Setup| -> Vec<(String, usize)> {
             let tensors =
                 setup.optim.state().into_iter().filter(|(name, _)| ![UPDATES, ACCUMULATED].contains(&&**name));
-            let rate = setup.optim.groups[0].rate.data_ptr() as usize;
+            let rate = setup.optim.groups[0].layers[0].rate.data_ptr() as usize;
             tensors.map(|(name, tensor)| (name, tensor.data_ptr() as usize)).chain([("rate".into(), rate)]).collect()
         };
         let before = places(&setup);

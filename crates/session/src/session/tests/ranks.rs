@@ -382,6 +382,16 @@ fn gradients_that_one_process_left_waiting_count_once() {
 }
 
 #[test]
+fn early_stopping_ends_all_ranks_after_the_same_epoch() {
+    let mut crew = Crew::new(4, 9);
+    let rule = crate::EarlyStopping { min_delta: 1e9, patience: 2, ..crate::EarlyStopping::default() };
+    crew.run.settings.early_stopping = Some(rule);
+    assert_ended(&crew.train(2), Outcome::Finished, 12);
+    assert_eq!(crew.saved(), [12]);
+    assert_ended(&crew.train(2), Outcome::Finished, 0);
+}
+
+#[test]
 fn what_the_first_rank_cannot_open_or_restore_is_an_error_everywhere() {
     let mut crew = Crew::new(4, 1);
     crew.run.settings.until_step = Some(2);
