@@ -1,7 +1,7 @@
 //! Whole sessions over a linear model: with numbers that a replay overwrites, and with a schedule that follows a score.
 
-mod enqueued;
 mod early;
+mod enqueued;
 mod ranks;
 mod wrong;
 
