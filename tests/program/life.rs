@@ -43,9 +43,13 @@ impl Life {
 
     /// Like [`start`](Self::start), with the log at this level.
     pub fn with_log(place: &Place, arguments: &str, level: &str) -> Self {
+        Self::of(place, place.command(arguments), level)
+    }
+
+    /// Starts a command that ends in the program, with its log at this level.
+    pub fn of(place: &Place, mut command: Command, level: &str) -> Self {
         static LIVES: AtomicU64 = AtomicU64::new(0);
         let log = place.path(&format!("stderr-{}", LIVES.fetch_add(1, Ordering::Relaxed)));
-        let mut command = place.command(arguments);
         command.env("RUST_LOG", level).stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log).unwrap());
         Self { child: command.spawn().unwrap(), log, since: Instant::now() }
     }

@@ -123,4 +123,4 @@ pub use screen::score;
 pub use session::{Outcome, Reached, Session};
 pub use settings::{NonFinite, OnError, Policy, Save, Settings, Show};
 pub use shared::{from_first, on_first};
-pub use signals::{RESUMABLE, Signals, outlive_limits};
+pub use signals::{REPEATS, RESUMABLE, Signals, outlive_limits};
