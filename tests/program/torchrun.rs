@@ -2,7 +2,7 @@
 
 #![cfg(target_os = "linux")]
 
-use super::life::{HANGS, Life, assert_same, newest_step};
+use super::life::{Life, assert_same, newest_step};
 use super::ranks::{assert_close, ranks, send};
 use super::support::{APP, Place, skip};
 use std::env;
@@ -11,12 +11,11 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 /// Steps enough for a fault in the middle.
 const OPTIONS: &str = "train --config tiny.json --set train.epochs=10 --set data.validation_samples=60 \
-                       --set checkpoint.every_steps=2 --set summary.per_step=true";
+                       --set checkpoint.every_steps=2 --set summary.per_step=true \
+                       --set distributed.timeout_seconds=8";
 /// Interval at which an agent looks at its ranks.
 const MONITOR: &str = "--monitor-interval=0.1";
 /// Line of the first rank when the training begins. Those of other ranks name them.
@@ -44,7 +43,8 @@ fn torchrun(place: &Place, options: &str, arguments: &str) -> Option<Command> {
     };
     let mut command = Command::new(python);
     command.args(["-m", "torch.distributed.run", "--no-python"]).args(options.split_whitespace());
-    command.arg(&*APP).args(arguments.split_whitespace()).current_dir(place.path(""));
+    // Without "--" it takes --run for an option of its own.
+    command.arg("--").arg(&*APP).args(arguments.split_whitespace()).current_dir(place.path(""));
     Some(command)
 }
 
