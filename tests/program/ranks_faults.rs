@@ -18,12 +18,11 @@ use std::time::Duration;
 const COUNT: usize = 3;
 const RESUMABLE: i32 = 75;
 const SIGKILL: i32 = 9;
-/// `distributed.timeout_seconds` where a rank fails. Gloo notices at once that a process has ended, or, if it was about
-/// to send to it, only after the timeout.
+/// `distributed.timeout_seconds` where it comes before the end of the patience with a silent rank, which is 20 s.
 const TIMEOUT: u64 = 8;
-/// Time after the timeout in which the survivors end. Signs of life are watched for 3 seconds, and the store stays for
-/// 6. A rank that takes longer hangs.
-const MORE: Duration = Duration::from_secs(30);
+/// Time after both in which the survivors end. Signs of life are watched for 3 seconds, and the store stays for 6. A
+/// rank that takes longer hangs.
+const MORE: Duration = Duration::from_secs(60);
 /// Three epochs of 5 steps, each with a validation that lasts longer than its steps.
 const OPTIONS: &str = "train --config tiny.json --set train.epochs=3 --set data.validation_samples=150 \
                        --set optimizer.accumulate=2 --set optimizer.ema=0.9 --set summary.per_step=true \
@@ -130,11 +129,12 @@ fn go_on(place: &Place, run: &str) {
 
 /// Kills rank `victim` of a new run, and goes on.
 fn kill(place: &Place, run: &str, victim: usize, moment: Moment) {
-    let mut lives = start(place, run, 0..COUNT, Some(TIMEOUT), None);
+    let mut lives = start(place, run, 0..COUNT, None, None);
     moment.wait(place, run, &mut lives[0]);
     let end = lives.remove(victim).kill();
     assert_eq!(end.signal, Some(SIGKILL), "{end:?}");
-    all_name(lives, &[format!("rank {victim} died"), silent(victim)], TIMEOUT);
+    // Gloo does not always notice that a process has ended.
+    all_name(lives, &[format!("rank {victim} died"), silent(victim)], 0);
     // The first rank alone can ask for it.
     assert_eq!(place.path(run).join("requeue").exists(), victim != 0);
     go_on(place, run);
@@ -142,11 +142,11 @@ fn kill(place: &Place, run: &str, victim: usize, moment: Moment) {
 
 /// Stops rank `victim` of a new run with SIGSTOP, and goes on once it has woken up and ended.
 fn stop(place: &Place, run: &str, victim: usize, moment: Moment) {
-    let mut lives = start(place, run, 0..COUNT, Some(TIMEOUT), None);
+    let mut lives = start(place, run, 0..COUNT, None, None);
     moment.wait(place, run, &mut lives[0]);
     let stopped = lives.remove(victim);
     send("STOP", stopped.pid());
-    all_name(lives, &[silent(victim)], TIMEOUT);
+    all_name(lives, &[silent(victim)], 0);
     send("CONT", stopped.pid());
     let end = stopped.end();
     assert!(end.status.is_some_and(|status| status != 0) && end.said.contains("ERROR"), "{end:?}");

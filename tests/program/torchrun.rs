@@ -116,7 +116,7 @@ fn a_job_that_is_told_to_stop_by_two_at_once_saves() {
 #[test]
 #[ignore = "many-fold: scripts/test --all"]
 fn a_run_that_loses_a_machine_goes_on_with_fewer_ranks() {
-    const LONG: &str = "--set train.epochs=300 --set optimizer.rule={\"kind\":\"sgd\"} --set checkpoint.keep_last=2";
+    const LONG: &str = "--set train.epochs=40 --set optimizer.rule={\"kind\":\"sgd\"} --set checkpoint.keep_last=2";
     let place = Place::new();
     let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
     let options = format!(

@@ -8,12 +8,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
-use torch_ext::Store;
+use torch_ext::{Alarm, Store};
 
 /// Time between two signs of life.
 const BEAT: Duration = Duration::from_secs(1);
 /// A rank without a sign of life for this long has died or stopped.
 const WINDOW: Duration = Duration::from_secs(3);
+/// Number of signs of life that a rank gives without one of the next rank, before that one counts as lost. Gloo may not
+/// notice that a process has ended until the timeout.
+const SILENCE: u32 = 20;
 /// Time between two looks at the others, while a culprit is searched for.
 const LOOK: Duration = Duration::from_millis(250);
 /// Time that the rank with the store stays for the others after a failure, and at most after a run.
@@ -39,6 +42,18 @@ struct Shared {
     /// Number of operations that this rank has begun.
     calls: AtomicU64,
     fault: OnceLock<Fault>,
+    alarm: OnceLock<Alarm>,
+}
+
+impl Shared {
+    /// Ends the waits of this rank if there is a fault.
+    fn raise(&self) {
+        if let (Some(_), Some(alarm)) = (self.fault.get(), self.alarm.get())
+            && let Err(error) = alarm.raise()
+        {
+            log::debug!("This rank goes on waiting: {error}");
+        }
+    }
 }
 
 enum Request {
@@ -111,7 +126,8 @@ pub(crate) fn meet(
     let (requests, inbox) = channel();
     let shared = Arc::new(Shared::default());
     let of = Arc::clone(&shared);
-    let life = Life { store, rank, count, holder, shared: of, number: 0, state: State::Here };
+    let (next, state) = ((None, 0), State::Here);
+    let life = Life { store, rank, count, holder, shared: of, number: 0, state, next };
     let spawned = thread::Builder::new().name("oxiseg-watch".into()).spawn(move || life.run(&inbox));
     spawned.map_err(|error| Fault::of(rank, Fate::Left, format!("no thread could be started: {error}")))?;
     let farewell = if holder == Some(rank) { LINGER + PATIENCE } else { 2 * BEAT };
@@ -188,6 +204,11 @@ impl Watch {
         self.shared.fault.get()
     }
 
+    /// Ends this rank's waits by `alarm`, once there is a fault.
+    pub(crate) fn guard(&self, alarm: Alarm) {
+        let _ = self.shared.alarm.set(alarm);
+    }
+
     /// Finds the ranks to blame for the failure of an operation. Takes a few seconds at most.
     pub(crate) fn diagnose(&self, cause: String) -> Fault {
         if let Some(fault) = self.fault() {
@@ -219,6 +240,8 @@ struct Life {
     shared: Arc<Shared>,
     number: u64,
     state: State,
+    /// Last sign of life of the next rank, and the number of looks since it came.
+    next: (Option<Beat>, u32),
 }
 
 impl Life {
@@ -229,8 +252,12 @@ impl Life {
             match requests.recv_timeout(BEAT) {
                 Err(RecvTimeoutError::Timeout) => {
                     if last.is_ok() {
-                        last = self.beat();
+                        last = self.beat().and_then(|()| self.look());
+                        if let (Err(error), Some(_)) = (&last, self.holder.filter(|holder| *holder != self.rank)) {
+                            self.shared.fault.get_or_init(|| lost(self.holder, &error.to_string()));
+                        }
                     }
+                    self.shared.raise();
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Request::Diagnose { cause, reply }) => {
@@ -255,6 +282,21 @@ impl Life {
         let said = self.store.get(&[FAULT.into()])?;
         if let Some(fault) = said.first().and_then(|line| Fault::decode(line)) {
             self.shared.fault.get_or_init(|| fault);
+        }
+        Ok(())
+    }
+
+    /// Reports the next rank if it has given no sign of life for too long.
+    fn look(&mut self) -> Result<(), TorchError> {
+        let rank = (self.rank + 1) % self.count;
+        let said = self.store.get(&[beat_of(rank)])?;
+        let beat = said.first().and_then(|line| Beat::decode(line)).filter(|beat| beat.state == State::Here);
+        let looks = if beat.is_some() && beat == self.next.0 { self.next.1 + 1 } else { 0 };
+        self.next = (beat, looks);
+        if looks >= SILENCE && self.shared.fault.get().is_none() {
+            let fault = Fault::of(rank, Fate::Silent, format!("the last sign came more than {SILENCE} s ago"));
+            let said = self.store.replace(FAULT, NONE, &fault.encode())?;
+            self.shared.fault.get_or_init(|| Fault::decode(&said).unwrap_or(fault));
         }
         Ok(())
     }
