@@ -178,7 +178,8 @@ fn a_signal_during_the_start_leaves_nothing_to_stumble_over() {
 fn a_second_signal_ends_a_long_step_at_once() {
     let place = Place::new();
     // Steps of seconds: the first signal waits for the end of one.
-    let large = "--set data.size=[64,64] --set data.loader.batch_size=24 --set model.width=64 --set model.depth=3";
+    let large = "--set data.size=[64,64] --set data.train_samples=72 --set data.loader.batch_size=24 \
+                 --set model.width=64 --set model.depth=3";
     for (first, second, status) in [("TERM", "TERM", 143), ("INT", "INT", 130), ("TERM", "INT", 130)] {
         let arguments = format!("train --config tiny.json --run run {large} --set summary.per_step=true");
         let mut life = Life::with_log(&place, &arguments, "debug");
