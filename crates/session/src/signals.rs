@@ -4,8 +4,8 @@
 //! program at once, with the status that says "run me again". Afterwards the first signal is a request that the loop
 //! looks at between two steps, and a second SIGTERM or SIGINT ends the program at once. Within [`REPEATS`] after the
 //! first it changes nothing, since a job's system and its launcher may both send one. A terminal that closes may send
-//! SIGHUP twice, and the system sends SIGXCPU every second, so repeats of these two never change anything. They are left
-//! alone if they are ignored at the start: `nohup` means that the run goes on.
+//! SIGHUP twice, and the system sends SIGXCPU every second, so repeats of these two never change anything. They are
+//! left alone if they are ignored at the start: `nohup` means that the run goes on.
 //!
 //! The program listens before it does anything else. Before that the system loads libtorch, whose own initialisers take
 //! 0.3 seconds of a quiet processor (the loader takes 0.02), and a signal ends it like any other program (SIGTERM:

@@ -213,8 +213,8 @@ impl Processes {
     }
 }
 
-/// Ends the waits of a group's callers with errors, from another thread: libtorch may wait for a process that died until
-/// the timeout. It does not keep the group.
+/// Ends the waits of a group's callers with errors, from another thread: libtorch may wait for a process that died
+/// until the timeout. It does not keep the group.
 #[derive(Debug)]
 pub struct Alarm(NonNull<ffi::CAlarm>);
 
