@@ -100,8 +100,8 @@ impl Ranks {
     }
 
     /// Waits until all have ended, and forwards the signals that `told` returns; returns the status of them all. Once
-    /// one has failed, the others get `grace`, and are killed then. A second SIGTERM or SIGINT kills all at once, unless
-    /// it comes within [`REPEATS`].
+    /// one has failed, the others get `grace`, and are killed then. A second SIGTERM or SIGINT kills all at once,
+    /// unless it comes within [`REPEATS`].
     pub fn wait(&mut self, grace: Duration, told: impl Fn() -> Vec<i32>) -> u8 {
         let (mut stopping, mut failed, mut first) = (None::<Instant>, None, None);
         loop {
