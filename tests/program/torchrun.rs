@@ -116,7 +116,7 @@ fn a_job_that_is_told_to_stop_by_two_at_once_saves() {
 #[test]
 #[ignore = "many-fold: scripts/test --all"]
 fn a_run_that_loses_a_machine_goes_on_with_fewer_ranks() {
-    const LONG: &str = "--set train.epochs=40 --set optimizer.rule={\"kind\":\"sgd\"} --set checkpoint.keep_last=2";
+    let long = OPTIONS.replace("train.epochs=10", "train.epochs=40 --set optimizer.rule={\"kind\":\"sgd\"}");
     let place = Place::new();
     let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
     let options = format!(
@@ -125,7 +125,7 @@ fn a_run_that_loses_a_machine_goes_on_with_fewer_ranks() {
          --rdzv-conf=last_call_timeout=5,keep_alive_interval=1,keep_alive_max_attempt=3"
     );
     let agent = || {
-        let command = torchrun(&place, &options, &format!("{OPTIONS} {LONG} --run run"))?;
+        let command = torchrun(&place, &options, &format!("{long} --run run"))?;
         Some(Life::of(&place, command, "debug"))
     };
     let Some(mut first) = agent() else { return };
@@ -139,7 +139,8 @@ fn a_run_that_loses_a_machine_goes_on_with_fewer_ranks() {
     lost.into_iter().for_each(|id| send("KILL", id));
     let end = first.end();
     assert_eq!(end.status, Some(0), "{}", end.said);
-    assert!(end.said.contains("rank 1 died") && end.said.contains("Continuing from run/checkpoints"), "{}", end.said);
-    place.app(&format!("{OPTIONS} {LONG} --run straight")).ok();
+    let named = ["rank 1 died", "rank 1 gives no sign of life"].iter().any(|name| end.said.contains(name));
+    assert!(named && end.said.contains("Continuing from run/checkpoints"), "{}", end.said);
+    place.app(&format!("{long} --run straight")).ok();
     assert_close(&place.metrics("straight"), &place.metrics("run"), 1e-2);
 }
