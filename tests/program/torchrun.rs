@@ -62,6 +62,12 @@ fn ranks_of(agent: &Life) -> Vec<u32> {
     all
 }
 
+/// Asserts that a log names rank 1 as lost. Gloo does not always notice that a process has ended.
+fn names_rank_1_and_goes_on(said: &str) {
+    let named = ["rank 1 died", "rank 1 gives no sign of life"].iter().any(|name| said.contains(name));
+    assert!(named && said.contains("Continuing from run/checkpoints"), "{said}");
+}
+
 /// Makes the run to compare with.
 fn straight(place: &Place) {
     place.app(&format!("{OPTIONS} --run straight --nproc 2")).ok();
@@ -91,7 +97,7 @@ fn torchrun_restarts_the_ranks_after_one_was_killed_and_the_run_goes_on() {
     }
     let end = life.end();
     assert_eq!(end.status, Some(0), "{}", end.said);
-    assert!(end.said.contains("rank 1 died") && end.said.contains("Continuing from run/checkpoints"), "{}", end.said);
+    names_rank_1_and_goes_on(&end.said);
     straight(&place);
     assert_same(&place, "straight", "run");
 }
@@ -139,8 +145,7 @@ fn a_run_that_loses_a_machine_goes_on_with_fewer_ranks() {
     lost.into_iter().for_each(|id| send("KILL", id));
     let end = first.end();
     assert_eq!(end.status, Some(0), "{}", end.said);
-    let named = ["rank 1 died", "rank 1 gives no sign of life"].iter().any(|name| end.said.contains(name));
-    assert!(named && end.said.contains("Continuing from run/checkpoints"), "{}", end.said);
+    names_rank_1_and_goes_on(&end.said);
     place.app(&format!("{long} --run straight")).ok();
     assert_close(&place.metrics("straight"), &place.metrics("run"), 1e-2);
 }
