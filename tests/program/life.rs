@@ -214,6 +214,19 @@ pub fn assert_same(place: &Place, left: &str, right: &str) {
     assert_same_state(&last_state(place, left), &last_state(place, right), &format!("{left} and {right}"));
 }
 
+/// Asserts that a run of ranks, of which some were lost, came to the same end as another run; `said` is its log. A
+/// checkpoint that the first rank saved alone lacks the others' part of the training scores, and the log says so.
+pub fn assert_same_end(place: &Place, straight: &str, run: &str, said: &str) {
+    let lacking = said.contains("leave out what the other ranks saw");
+    let lines = |run: &str| {
+        let mut lines = place.metrics(run);
+        lines.retain(|line| !lacking || line["stage"] != "train");
+        lines
+    };
+    assert_eq!(lines(straight), lines(run), "{run}");
+    assert_same_state(&last_state(place, straight), &last_state(place, run), run);
+}
+
 pub fn assert_same_state(left: &BTreeMap<String, Vec<u8>>, right: &BTreeMap<String, Vec<u8>>, whose: &str) {
     assert_eq!(left.keys().collect::<Vec<_>>(), right.keys().collect::<Vec<_>>(), "{whose}");
     let differing: Vec<&String> = left.keys().filter(|name| left[*name] != right[*name]).collect();

@@ -5,7 +5,7 @@
 
 mod network;
 
-use super::life::{Life, Random, assert_same_state, last_state};
+use super::life::{Life, Random, assert_same_end};
 use super::ranks::send;
 use super::support::{Place, skip};
 use network::Network;
@@ -116,15 +116,7 @@ fn go_on(place: &Place, run: &str) {
     let ends: Vec<_> = start(place, run, 0..COUNT, None, None).into_iter().map(Life::end).collect();
     ends.iter().for_each(|end| assert_eq!(end.status, Some(0), "{}", end.said));
     assert!(!place.path(run).join("requeue").exists());
-    assert_same_state(&last_state(place, "straight"), &last_state(place, run), run);
-    // A checkpoint that the first rank saved alone lacks the others' part of the training scores, and it says so.
-    let lacking = ends[0].said.contains("leave out what the other ranks saw");
-    let lines = |run: &str| {
-        let mut lines = place.metrics(run);
-        lines.retain(|line| !lacking || line["stage"] != "train");
-        lines
-    };
-    assert_eq!(lines("straight"), lines(run), "{run}");
+    assert_same_end(place, "straight", run, &ends[0].said);
 }
 
 /// Kills rank `victim` of a new run, and goes on.

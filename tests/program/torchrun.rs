@@ -2,7 +2,7 @@
 
 #![cfg(target_os = "linux")]
 
-use super::life::{Life, assert_same, newest_step};
+use super::life::{Life, assert_same, assert_same_end, newest_step};
 use super::ranks::{assert_close, ranks, send};
 use super::support::{APP, Place, skip};
 use std::env;
@@ -99,7 +99,7 @@ fn torchrun_restarts_the_ranks_after_one_was_killed_and_the_run_goes_on() {
     assert_eq!(end.status, Some(0), "{}", end.said);
     names_rank_1_and_goes_on(&end.said);
     straight(&place);
-    assert_same(&place, "straight", "run");
+    assert_same_end(&place, "straight", "run", &end.said);
 }
 
 #[test]
@@ -147,5 +147,11 @@ fn a_run_that_loses_a_machine_goes_on_with_fewer_ranks() {
     assert_eq!(end.status, Some(0), "{}", end.said);
     names_rank_1_and_goes_on(&end.said);
     place.app(&format!("{long} --run straight")).ok();
-    assert_close(&place.metrics("straight"), &place.metrics("run"), 1e-2);
+    // Training scores may lack what a lost rank saw.
+    let lines = |run: &str| {
+        let mut lines = place.metrics(run);
+        lines.retain(|line| line["stage"] != "train");
+        lines
+    };
+    assert_close(&lines("straight"), &lines("run"), 1e-2);
 }
