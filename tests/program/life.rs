@@ -43,9 +43,13 @@ impl Life {
 
     /// Like [`start`](Self::start), with the log at this level.
     pub fn with_log(place: &Place, arguments: &str, level: &str) -> Self {
+        Self::of(place, place.command(arguments), level)
+    }
+
+    /// Starts a command that ends in the program, with its log at this level.
+    pub fn of(place: &Place, mut command: Command, level: &str) -> Self {
         static LIVES: AtomicU64 = AtomicU64::new(0);
         let log = place.path(&format!("stderr-{}", LIVES.fetch_add(1, Ordering::Relaxed)));
-        let mut command = place.command(arguments);
         command.env("RUST_LOG", level).stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log).unwrap());
         Self { child: command.spawn().unwrap(), log, since: Instant::now() }
     }
@@ -208,6 +212,19 @@ pub fn assert_same(place: &Place, left: &str, right: &str) {
     }
     assert_eq!(lines.len(), others.len(), "lines of metrics.jsonl of {left} and {right}");
     assert_same_state(&last_state(place, left), &last_state(place, right), &format!("{left} and {right}"));
+}
+
+/// Asserts that a run of ranks, of which some were lost, came to the same end as another run; `said` is its log. A
+/// checkpoint that the first rank saved alone lacks the others' part of the training scores, and the log says so.
+pub fn assert_same_end(place: &Place, straight: &str, run: &str, said: &str) {
+    let lacking = said.contains("leave out what the other ranks saw");
+    let lines = |run: &str| {
+        let mut lines = place.metrics(run);
+        lines.retain(|line| !lacking || line["stage"] != "train");
+        lines
+    };
+    assert_eq!(lines(straight), lines(run), "{run}");
+    assert_same_state(&last_state(place, straight), &last_state(place, run), run);
 }
 
 pub fn assert_same_state(left: &BTreeMap<String, Vec<u8>>, right: &BTreeMap<String, Vec<u8>>, whose: &str) {

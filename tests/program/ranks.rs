@@ -38,7 +38,7 @@ fn a_configuration_that_the_ranks_refuse_is_the_launchers_status() {
 }
 
 /// Asserts that the lines of two runs have the same numbers, but for rounding.
-fn assert_close(one: &[Value], other: &[Value], tolerance: f64) {
+pub fn assert_close(one: &[Value], other: &[Value], tolerance: f64) {
     assert_eq!(one.len(), other.len());
     for (one, other) in one.iter().zip(other) {
         let (one, other) = (one.as_object().unwrap(), other.as_object().unwrap());
@@ -118,8 +118,31 @@ fn one_rank_in_a_group_of_its_own_trains_what_a_process_does_without_a_warning()
     assert_eq!(place.metrics("rank"), place.metrics("plain"));
 }
 
+#[test]
+fn gradients_that_one_process_left_waiting_count_once_for_all_ranks() {
+    let place = Place::new();
+    let more = "--set optimizer.rule={\"kind\":\"sgd\"} --set optimizer.accumulate=3";
+    place.train(&format!("--run straight {more}")).ok();
+    // Two of three batches of an update.
+    place.train(&format!("--run resumed {more} --until-step 2")).refused(75, "Stopped at step 2");
+    assert!(String::from_utf8_lossy(&place.last("resumed", "optimizer.safetensors")).contains("\"gradient."));
+    place.train(&format!("--run resumed {more} --nproc 2")).ok();
+    assert_close(&place.metrics("straight"), &place.metrics("resumed"), 1e-5);
+}
+
+#[test]
+fn a_finished_run_asks_no_more_to_be_started_again() {
+    let place = Place::new();
+    place.train("--run run").ok();
+    for nproc in ["", "--nproc 2"] {
+        fs::write(place.path("run/requeue"), "app train --run run\n").unwrap();
+        let ran = place.train(&format!("--run run {nproc}")).ok();
+        assert!(ran.stderr.contains("is finished") && !place.path("run/requeue").exists(), "{}", ran.stderr);
+    }
+}
+
 /// Returns the process ids of the ranks that a launcher started, in their order.
-fn ranks(launcher: u32) -> Vec<u32> {
+pub fn ranks(launcher: u32) -> Vec<u32> {
     let children = fs::read_to_string(format!("/proc/{launcher}/task/{launcher}/children")).unwrap_or_default();
     children.split_whitespace().map(|id| id.parse().unwrap()).collect()
 }
@@ -130,7 +153,7 @@ fn has_ended(id: u32) -> bool {
     about.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
 }
 
-fn send(signal: &str, id: u32) {
+pub fn send(signal: &str, id: u32) {
     assert!(Command::new("sh").args(["-c", &format!("kill -{signal} {id}")]).status().unwrap().success());
 }
 

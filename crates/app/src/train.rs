@@ -34,8 +34,15 @@ pub fn run(args: &cli::Train, signals: &Signals) -> Result<ExitCode> {
     if let Some(rejected) = &args.replay {
         return replay::run(rejected, &args.set);
     }
-    let group = group::join(args)?;
-    let group = group.as_ref();
+    let group = match group::join(args) {
+        Ok(group) => group,
+        Err(error) => return group::ended_by_others(None, error),
+    };
+    together(args, signals, group.as_ref()).or_else(|error| group::ended_by_others(group.as_ref(), error))
+}
+
+/// Trains as one of the ranks of a `group`, or alone.
+fn together(args: &cli::Train, signals: &Signals, group: Option<&Arc<Group>>) -> Result<ExitCode> {
     let mut start = group::start(group, args)?;
     let writes = group.is_none_or(|group| group.rank() == 0);
     let (from, epochs) = (start.progress(), start.config.train.epochs);
@@ -44,19 +51,16 @@ pub fn run(args: &cli::Train, signals: &Signals) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         start.say_finished(&args.allow)?;
+        start.opened.forget_requeue()?;
         return complete(&start, None);
     }
     check_best(&start.config)?;
     if start.has_reached(args.until_step) {
         return Ok(ExitCode::from(RESUMABLE));
     }
-    let trained = Parts::build(&start.config, start.opened.checkpoint(), group)
-        .and_then(|parts| train(&mut start, parts, signals, args, group));
     // All else of it is gone before the network is read again.
-    let ended = match trained {
-        Ok(ended) => ended,
-        Err(error) => return group::ended_by_others(group, error),
-    };
+    let ended = Parts::build(&start.config, start.opened.checkpoint(), group)
+        .and_then(|parts| train(&mut start, parts, signals, args, group))?;
     let Some(table) = ended.table.filter(|_| writes) else { return Ok(ended.status) };
     // The run is done, and what else belongs to it is made, whether or not anybody can read this.
     output::show(&table);

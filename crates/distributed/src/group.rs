@@ -192,6 +192,7 @@ impl Joined {
         };
         let (processes, store) =
             met().map_err(|error| watch.diagnose(error.to_string())).inspect_err(|_| watch.leave())?;
+        watch.guard(processes.alarm()?);
         Ok(Self { processes: Some(processes), nccl, watch, flags: Mutex::default(), _store: store })
     }
 

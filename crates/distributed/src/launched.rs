@@ -72,7 +72,10 @@ impl World {
         }
         let torchrun = ["TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT"];
         let [run, restart] = torchrun.map(|name| set(variables, name));
-        let attempt = format!("{}.{}.{count}", run.unwrap_or("run"), restart.unwrap_or("0"));
+        // A store of the agent outlives attempts. One of rank 0 does not; then the agent of a machine that came later
+        // counts fewer restarts than the others, whose ranks must meet its own all the same.
+        let restarts = restart.filter(|_| agent_store).unwrap_or("0");
+        let attempt = format!("{}.{restarts}.{count}", run.unwrap_or("run"));
         let launcher = match (count, run.or(restart)) {
             (_, Some(_)) => Launcher::Torchrun,
             (1, None) => Launcher::Nobody,

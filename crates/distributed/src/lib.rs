@@ -38,6 +38,7 @@
 //! It starts no processes, divides no data among the ranks (`data` does), and writes no checkpoints. No network is
 //! larger than one device: each rank holds all of it.
 
+mod beat;
 mod bounded;
 mod error;
 mod group;

@@ -1,5 +1,6 @@
 //! Signs of life in the store, and the search for the rank that made an operation fail.
 
+use crate::beat::{Beat, State, culprits};
 use crate::bounded::bounded;
 use crate::error::{Culprit, Fate, Fault};
 use contract::TorchError;
@@ -8,12 +9,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
-use torch_ext::Store;
+use torch_ext::{Alarm, Store};
 
 /// Time between two signs of life.
 const BEAT: Duration = Duration::from_secs(1);
 /// A rank without a sign of life for this long has died or stopped.
 const WINDOW: Duration = Duration::from_secs(3);
+/// Number of signs of life that a rank gives without one of the next rank, before that one counts as lost. Gloo may not
+/// notice that a process has ended until the timeout.
+const SILENCE: u32 = 20;
 /// Time between two looks at the others, while a culprit is searched for.
 const LOOK: Duration = Duration::from_millis(250);
 /// Time that the rank with the store stays for the others after a failure, and at most after a run.
@@ -39,51 +43,23 @@ struct Shared {
     /// Number of operations that this rank has begun.
     calls: AtomicU64,
     fault: OnceLock<Fault>,
+    alarm: OnceLock<Alarm>,
+}
+
+impl Shared {
+    /// Ends the waits of this rank if there is a fault.
+    fn raise(&self) {
+        if let (Some(_), Some(alarm)) = (self.fault.get(), self.alarm.get())
+            && let Err(error) = alarm.raise()
+        {
+            log::debug!("This rank goes on waiting: {error}");
+        }
+    }
 }
 
 enum Request {
     Diagnose { cause: String, reply: Sender<Fault> },
     Leave(Sender<()>),
-}
-
-/// Sign of life of a rank.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Beat {
-    number: u64,
-    calls: u64,
-    state: State,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Here,
-    /// Left of its own accord.
-    Left,
-    /// Left because of another rank.
-    Driven,
-}
-
-impl Beat {
-    fn encode(&self) -> String {
-        let state = match self.state {
-            State::Here => "here",
-            State::Left => "left",
-            State::Driven => "driven",
-        };
-        format!("{} {} {state}", self.number, self.calls)
-    }
-
-    fn decode(line: &str) -> Option<Self> {
-        let mut words = line.split(' ');
-        let (number, calls) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-        let state = match words.next()? {
-            "here" => State::Here,
-            "left" => State::Left,
-            "driven" => State::Driven,
-            _ => return None,
-        };
-        Some(Self { number, calls, state })
-    }
 }
 
 /// Returns true if an error tells that the other end of a connection has gone.
@@ -111,7 +87,8 @@ pub(crate) fn meet(
     let (requests, inbox) = channel();
     let shared = Arc::new(Shared::default());
     let of = Arc::clone(&shared);
-    let life = Life { store, rank, count, holder, shared: of, number: 0, state: State::Here };
+    let (next, state) = ((None, 0), State::Here);
+    let life = Life { store, rank, count, holder, shared: of, number: 0, state, next };
     let spawned = thread::Builder::new().name("oxiseg-watch".into()).spawn(move || life.run(&inbox));
     spawned.map_err(|error| Fault::of(rank, Fate::Left, format!("no thread could be started: {error}")))?;
     let farewell = if holder == Some(rank) { LINGER + PATIENCE } else { 2 * BEAT };
@@ -188,6 +165,11 @@ impl Watch {
         self.shared.fault.get()
     }
 
+    /// Ends this rank's waits by `alarm`, once there is a fault.
+    pub(crate) fn guard(&self, alarm: Alarm) {
+        let _ = self.shared.alarm.set(alarm);
+    }
+
     /// Finds the ranks to blame for the failure of an operation. Takes a few seconds at most.
     pub(crate) fn diagnose(&self, cause: String) -> Fault {
         if let Some(fault) = self.fault() {
@@ -219,6 +201,8 @@ struct Life {
     shared: Arc<Shared>,
     number: u64,
     state: State,
+    /// Last sign of life of the next rank, and the number of looks since it came.
+    next: (Option<Beat>, u32),
 }
 
 impl Life {
@@ -229,8 +213,12 @@ impl Life {
             match requests.recv_timeout(BEAT) {
                 Err(RecvTimeoutError::Timeout) => {
                     if last.is_ok() {
-                        last = self.beat();
+                        last = self.beat().and_then(|()| self.look());
+                        if let (Err(error), Some(_)) = (&last, self.holder.filter(|holder| *holder != self.rank)) {
+                            self.shared.fault.get_or_init(|| lost(self.holder, &error.to_string()));
+                        }
                     }
+                    self.shared.raise();
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Request::Diagnose { cause, reply }) => {
@@ -255,6 +243,21 @@ impl Life {
         let said = self.store.get(&[FAULT.into()])?;
         if let Some(fault) = said.first().and_then(|line| Fault::decode(line)) {
             self.shared.fault.get_or_init(|| fault);
+        }
+        Ok(())
+    }
+
+    /// Reports the next rank if it has given no sign of life for too long.
+    fn look(&mut self) -> Result<(), TorchError> {
+        let rank = (self.rank + 1) % self.count;
+        let said = self.store.get(&[beat_of(rank)])?;
+        let beat = said.first().and_then(|line| Beat::decode(line)).filter(|beat| beat.state == State::Here);
+        let looks = if beat.is_some() && beat == self.next.0 { self.next.1 + 1 } else { 0 };
+        self.next = (beat, looks);
+        if looks >= SILENCE && self.shared.fault.get().is_none() {
+            let fault = Fault::of(rank, Fate::Silent, format!("the last sign came more than {SILENCE} s ago"));
+            let said = self.store.replace(FAULT, NONE, &fault.encode())?;
+            self.shared.fault.get_or_init(|| Fault::decode(&said).unwrap_or(fault));
         }
         Ok(())
     }
@@ -310,60 +313,9 @@ impl Life {
     }
 }
 
-/// Returns the ranks to blame, by two looks at the signs of life, as rank `own` sees them. `closed` says that a
-/// connection was closed, as by the end of a process.
-fn culprits(before: &[Option<Beat>], after: &[Option<Beat>], own: usize, closed: bool) -> Vec<Culprit> {
-    let fate_of = |(rank, (before, after)): (usize, (&Option<Beat>, &Option<Beat>))| {
-        let fate = match (before, after) {
-            _ if rank == own => return None,
-            (_, Some(Beat { state: State::Driven, .. })) => return None,
-            (_, Some(Beat { state: State::Left, .. })) => Fate::Left,
-            (Some(before), Some(after)) if before.number != after.number => return None,
-            _ if closed => Fate::Dead,
-            _ => Fate::Silent,
-        };
-        Some(Culprit { rank, fate })
-    };
-    let gone: Vec<Culprit> = before.iter().zip(after).enumerate().filter_map(fate_of).collect();
-    if !gone.is_empty() {
-        return gone;
-    }
-    let calls = |beat: &Option<Beat>| beat.as_ref().map_or(0, |beat| beat.calls);
-    let most = after.iter().map(calls).max().unwrap_or(0);
-    let slow = after.iter().map(calls).enumerate().filter(|(_, calls)| *calls < most);
-    slow.map(|(rank, calls)| Culprit { rank, fate: Fate::Slow(most - calls) }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn beats(text: &str) -> Vec<Option<Beat>> {
-        text.split(',').map(Beat::decode).collect()
-    }
-
-    fn found(before: &str, after: &str, closed: bool) -> Vec<(usize, Fate)> {
-        let found = culprits(&beats(before), &beats(after), 0, closed);
-        found.iter().map(|culprit| (culprit.rank, culprit.fate)).collect()
-    }
-
-    #[test]
-    fn who_is_to_blame() {
-        let before = "5 9 here,5 9 here,5 9 here";
-        let cases = [
-            ("8 9 here,8 9 here,5 9 here", true, vec![(2, Fate::Dead)]),
-            ("8 9 here,8 9 here,5 9 here", false, vec![(2, Fate::Silent)]),
-            ("8 9 here,5 9 driven,5 9 here", true, vec![(2, Fate::Dead)]),
-            ("8 9 here,8 9 here,6 9 left", true, vec![(2, Fate::Left)]),
-            ("8 9 here,8 9 here,8 7 here", false, vec![(2, Fate::Slow(2))]),
-            ("5 9 here,8 9 here,8 9 here", false, vec![]),
-            ("8 8 here,8 9 here,8 9 here", false, vec![(0, Fate::Slow(1))]),
-            ("8 9 here,8 9 here,", false, vec![(2, Fate::Silent)]),
-        ];
-        for (after, closed, expected) in cases {
-            assert_eq!(found(before, after, closed), expected, "{after}");
-        }
-    }
 
     #[test]
     fn a_lost_store_is_its_holders_fault() {

@@ -39,6 +39,15 @@ impl Folder {
         self.path.join(REQUEUE)
     }
 
+    /// Removes the file that asks for the run to be started again, if it is there.
+    pub(crate) fn forget_requeue(&self) -> Result<()> {
+        let path = self.requeue();
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("removing", &path)(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the folder of the checkpoints.
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")

@@ -85,7 +85,8 @@
 //!
 //! A session that a signal stops writes the file `requeue` ([`REQUEUE`]) into its folder: one line, the command that
 //! goes on. It is gone once a session has begun there again, so a script starts the run again as long as the file is
-//! there after the program has ended. A stop by key, or at [`Settings::until_step`], leaves no such file. See
+//! there after the program has ended. Whoever finds the run finished, and begins no session, calls
+//! [`Opened::forget_requeue`]. A stop by key, or at [`Settings::until_step`], leaves no such file. See
 //! [`Session::requeue`].
 //!
 //! # What it does not do
@@ -124,5 +125,5 @@ pub use screen::score;
 pub use session::{Outcome, Reached, Session};
 pub use settings::{NonFinite, OnError, Policy, Save, Settings, Show};
 pub use shared::{from_first, on_first};
-pub use signals::{RESUMABLE, Signals, outlive_limits};
+pub use signals::{REPEATS, RESUMABLE, Signals, outlive_limits};
 pub use stopping::EarlyStopping;

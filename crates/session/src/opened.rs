@@ -104,6 +104,16 @@ impl Opened {
         Ok(())
     }
 
+    /// Removes the file that asks for the run to be started again, if it is there: call it where the run turns out to
+    /// be finished. [`Session::begin`](crate::Session::begin) does it too.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the system does.
+    pub fn forget_requeue(&self) -> Result<()> {
+        self.folder.forget_requeue()
+    }
+
     /// Takes a checkpoint that was loaded already.
     pub fn resume_with(&mut self, resume: Resume, checkpoint: Option<(PathBuf, Snapshot)>) {
         self.from = checkpoint.as_ref().map(|(_, snapshot)| snapshot.progress).unwrap_or_default();

@@ -2,9 +2,10 @@
 //!
 //! Until training begins, nothing needs saving, and every file is written whole or not at all: a signal then ends the
 //! program at once, with the status that says "run me again". Afterwards the first signal is a request that the loop
-//! looks at between two steps, and a second SIGTERM or SIGINT ends the program at once. A terminal that closes may send
-//! SIGHUP twice, and the system sends SIGXCPU every second, so repeats of these two change nothing. They are left alone
-//! if they are ignored at the start: `nohup` means that the run goes on.
+//! looks at between two steps, and a second SIGTERM or SIGINT ends the program at once. Within [`REPEATS`] after the
+//! first it changes nothing, since a job's system and its launcher may both send one. A terminal that closes may send
+//! SIGHUP twice, and the system sends SIGXCPU every second, so repeats of these two never change anything. They are
+//! left alone if they are ignored at the start: `nohup` means that the run goes on.
 //!
 //! The program listens before it does anything else. Before that the system loads libtorch, whose own initialisers take
 //! 0.3 seconds of a quiet processor (the loader takes 0.02), and a signal ends it like any other program (SIGTERM:
@@ -13,18 +14,24 @@
 use crate::error::{Error, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+use signal_hook::iterator::Signals as Coming;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 /// Exit status of a run that was stopped and can be resumed: EX_TEMPFAIL of sysexits.h.
 pub const RESUMABLE: u8 = 75;
 
+/// Time after a SIGTERM or SIGINT in which another one is taken for the same request.
+pub const REPEATS: Duration = Duration::from_secs(1);
+
 /// Requests that have come in.
 pub struct Signals {
     starting: Arc<AtomicBool>,
-    /// Set once SIGTERM or SIGINT came.
+    /// Set once the next SIGTERM or SIGINT ends the program.
     told: Arc<AtomicBool>,
     /// Set once any of the four came.
     stop: Arc<AtomicBool>,
@@ -58,9 +65,16 @@ impl Signals {
             // Handlers run in this order.
             flag::register_conditional_shutdown(signal, RESUMABLE.into(), Arc::clone(&self.starting))?;
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&self.told))?;
-            flag::register(signal, Arc::clone(&self.told))?;
             flag::register(signal, Arc::clone(&self.stop))?;
         }
+        let (mut coming, told) = (Coming::new([SIGTERM, SIGINT])?, Arc::clone(&self.told));
+        let waits = move || {
+            if coming.forever().next().is_some() {
+                thread::sleep(REPEATS);
+                told.store(true, Ordering::SeqCst);
+            }
+        };
+        let _ = thread::Builder::new().name("oxiseg-signals".into()).spawn(waits)?;
         #[cfg(unix)]
         for signal in [signal_hook::consts::SIGHUP, signal_hook::consts::SIGXCPU] {
             if !terminal::is_ignored(signal) {

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <cstdlib>
 #include <cstring>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -37,15 +38,33 @@ struct Store {
 struct Pending {
   Tensor tensor;
   c10::intrusive_ptr<c10d::Work> work;
-  std::shared_ptr<std::atomic<bool>> failed;
+  std::shared_ptr<Waits> waits;
 };
 
+struct Alarm {
+  std::shared_ptr<Waits> waits;
+};
+
+// Time between two looks at the group's end.
+constexpr milliseconds LOOK(500);
+
 // Waits for an operation. What it throws is a failure of the group, not of the call.
-void await(c10d::Work& work, std::atomic<bool>& failed) {
+void await(c10d::Work& work, Waits& waits) {
   try {
+    // One of NCCL waits on the device.
+    if (dynamic_cast<c10d::ProcessGroupGloo::AsyncWork*>(&work)) {
+      while (!work.isCompleted()) {
+        TORCH_CHECK(!waits.failed.load(), "another operation of all ranks failed");
+        try {
+          work.wait(LOOK);
+        } catch (...) {
+          if (work.isCompleted()) throw;
+        }
+      }
+    }
     work.wait();
   } catch (...) {
-    failed.store(true);
+    waits.failed.store(true);
     throw;
   }
 }
@@ -233,7 +252,23 @@ int oxiseg_free_group(Group* group) {
     owner->processes->shutdown();
   });
 }
-int oxiseg_group_failed(const Group* group) { return group->failed->load(); }
+int oxiseg_group_failed(const Group* group) { return group->waits->failed.load(); }
+
+int oxiseg_alarm(const Group* group, Alarm** out) {
+  return guarded([&] { *out = new Alarm{group->waits}; });
+}
+int oxiseg_raise(Alarm* alarm) {
+  return guarded([&] {
+    auto& waits = *alarm->waits;
+    waits.failed.store(true);
+    std::lock_guard<std::mutex> guard(waits.lock);
+    auto error = std::make_exception_ptr(std::runtime_error("another rank failed"));
+    for (auto& sum : waits.sums)
+      if (!sum->completed()) sum->setError(error);
+    waits.sums.clear();
+  });
+}
+void oxiseg_free_alarm(Alarm* alarm) { delete alarm; }
 
 // Ends NCCL's operations on this rank's GPU, which would wait for a lost rank.
 int oxiseg_abort_group(Group* group) {
@@ -248,7 +283,7 @@ int oxiseg_sum(Group* group, Tensor* const* tensors, size_t n) {
     in_pieces(all, [&](const std::vector<Tensor>& piece) {
       flat(piece, [&](Tensor whole) {
         std::vector<Tensor> sent{whole};
-        await(*group->processes->allreduce(sent), *group->failed);
+        await(*group->processes->allreduce(sent), *group->waits);
       });
     });
   });
@@ -263,7 +298,7 @@ int oxiseg_broadcast(Group* group, Tensor* const* tensors, size_t n, int from) {
       flat(piece, [&](Tensor whole) {
         // As bytes, so that every kind can be sent.
         std::vector<Tensor> sent{whole.view(at::kByte)};
-        await(*group->processes->broadcast(sent, options), *group->failed);
+        await(*group->processes->broadcast(sent, options), *group->waits);
       });
     });
   });
@@ -278,7 +313,7 @@ int oxiseg_gather(Group* group, Tensor* own, Tensor** out) {
     std::vector<std::vector<Tensor>> rows{{}};
     for (int i = 0; i < count; i++) rows[0].push_back(all.select(0, i));
     std::vector<Tensor> sent{own->contiguous()};
-    await(*group->processes->allgather(rows, sent), *group->failed);
+    await(*group->processes->allgather(rows, sent), *group->waits);
     *out = new Tensor(std::move(all));
   });
 }
@@ -290,11 +325,11 @@ int oxiseg_start_max(Group* group, Tensor* tensor, Pending** out) {
     options.reduceOp = c10d::ReduceOp::MAX;
     std::vector<Tensor> sent{*tensor};
     auto work = group->processes->allreduce(sent, options);
-    *out = new Pending{*tensor, work, group->failed};
+    *out = new Pending{*tensor, work, group->waits};
   });
 }
 int oxiseg_finish(Pending* pending) {
-  return guarded([&] { await(*pending->work, *pending->failed); });
+  return guarded([&] { await(*pending->work, *pending->waits); });
 }
 int oxiseg_is_finished(const Pending* pending) {
   int done = 0;

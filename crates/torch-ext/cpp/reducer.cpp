@@ -14,6 +14,7 @@
 #include <limits>
 #include <numeric>
 #include <optional>
+#include <stdexcept>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -39,23 +40,40 @@ struct Sum : c10d::CppCommHookInterface<Group*> {
     std::vector<Tensor> sent{rounds ? gradients.to(at::kBFloat16) : gradients};
     auto work = state_->processes->allreduce(sent);
     auto sum = work->getFuture();
-    auto take = [gradients, work, stream = stream, failed = state_->failed](Future& sum) {
-      if (sum.hasError()) {
-        failed->store(true);
-        std::rethrow_exception(sum.exception_ptr());
-      }
+    auto done = sum->createInstance(c10::TensorType::get());
+    auto waits = state_->waits;
+    {
+      std::lock_guard<std::mutex> guard(waits->lock);
+      auto& open = waits->sums;
+      open.erase(std::remove_if(open.begin(), open.end(), [](auto& sum) { return sum->completed(); }), open.end());
+      open.push_back(done);
+      if (waits->failed) done->setError(std::make_exception_ptr(std::runtime_error("another operation failed")));
+    }
+    // As `then`, but what it returns may have ended before.
+    sum->addCallback([gradients, work, done, waits, stream = stream](Future& sum) {
       // Gloo's future knows no streams: the copy back to the GPU may be under way. What reads the sums waits for it.
-      c10::OptionalStreamGuard guard;
-      if (stream && sum.devices().empty()) {
-        guard.reset_stream(*stream);
-        work->synchronize();
+      c10::OptionalStreamGuard on_stream;
+      std::exception_ptr error = sum.hasError() ? sum.exception_ptr() : nullptr;
+      try {
+        if (!error) {
+          if (stream && sum.devices().empty()) {
+            on_stream.reset_stream(*stream);
+            work->synchronize();
+          }
+          auto value = sum.value();
+          auto received = value.isTensor() ? value.toTensor() : value.toTensorVector().at(0);
+          if (!received.is_same(gradients)) Tensor(gradients).copy_(received);
+        }
+      } catch (...) {
+        error = std::current_exception();
       }
-      auto value = sum.value();
-      auto received = value.isTensor() ? value.toTensor() : value.toTensorVector().at(0);
-      if (!received.is_same(gradients)) Tensor(gradients).copy_(received);
-      return c10::IValue(gradients);
-    };
-    return sum->then(take, c10::TensorType::get());
+      if (error) waits->failed.store(true);
+      std::lock_guard<std::mutex> guard(waits->lock);
+      if (done->completed()) return;
+      if (error) done->setError(error);
+      else done->markCompleted(c10::IValue(gradients));
+    });
+    return done;
   }
 };
 

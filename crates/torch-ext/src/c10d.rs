@@ -169,6 +169,16 @@ impl Processes {
         Ok(Self(Arc::new(Handle(group))))
     }
 
+    /// Returns what ends the waits of this group's callers.
+    ///
+    /// # Errors
+    ///
+    /// Fails if memory is short.
+    pub fn alarm(&self) -> Result<Alarm, TorchError> {
+        // SAFETY: a live group; the shim writes an alarm that we own, or fails.
+        owned(|out| unsafe { ffi::oxiseg_alarm(self.0.0.as_ptr(), out) }).map(Alarm)
+    }
+
     /// Replaces each tensor by its sum over all processes.
     pub fn sum(&self, tensors: &[Tensor]) -> Result<(), TorchError> {
         let tensors = pointers(tensors);
@@ -211,6 +221,36 @@ impl Processes {
     pub fn failed(&self) -> bool {
         // SAFETY: a live group.
         unsafe { ffi::oxiseg_group_failed(self.0.0.as_ptr()) != 0 }
+    }
+}
+
+/// Ends the waits of a group's callers with errors, from another thread: libtorch may wait for a process that died
+/// until the timeout. It does not keep the group.
+#[derive(Debug)]
+pub struct Alarm(NonNull<ffi::CAlarm>);
+
+// SAFETY: the shim takes a lock for what callers share.
+unsafe impl Send for Alarm {}
+// SAFETY: as above.
+unsafe impl Sync for Alarm {}
+
+impl Alarm {
+    /// Ends all calls that wait for other processes, and those that begin from now on. Operations that are under way
+    /// stay with libtorch until its timeout, and so does whoever drops the group.
+    ///
+    /// # Errors
+    ///
+    /// Fails if libtorch does.
+    pub fn raise(&self) -> Result<(), TorchError> {
+        // SAFETY: a live alarm.
+        checked(unsafe { ffi::oxiseg_raise(self.0.as_ptr()) })
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        // SAFETY: made by the shim, and nobody else has it.
+        unsafe { ffi::oxiseg_free_alarm(self.0.as_ptr()) };
     }
 }
 

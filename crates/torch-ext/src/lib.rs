@@ -51,7 +51,7 @@ mod warnings;
 
 pub use ahead::Ahead;
 pub use autocast::Autocast;
-pub use c10d::{Pending, Processes, Reducer, Store, gradient_order, has_nccl, interface_address};
+pub use c10d::{Alarm, Pending, Processes, Reducer, Store, gradient_order, has_nccl, interface_address};
 pub use capture::{FakeCapture, cuda_graph, has_cuda_graphs};
 pub use deterministic::{count, cross_entropy, deterministic, is_deterministic, nondeterministic};
 pub use downloads::{Download, Downloads};

@@ -127,7 +127,8 @@ pub fn will_pass(group: Option<&Arc<Group>>) -> bool {
 
 /// Returns the status of a training that another rank ended, after logging why; other errors are handed back.
 pub fn ended_by_others(group: Option<&Arc<Group>>, error: Error) -> Result<ExitCode> {
-    if !will_pass(group) {
+    let never_came = error.downcast_ref::<distributed::Error>().is_some_and(distributed::Error::can_resume);
+    if !never_came && !will_pass(group) {
         return Err(error);
     }
     log::error!("{}", in_words(&error));

@@ -42,6 +42,8 @@ fn torchrun() {
     assert!(!read(&first).keeps_store(), "the agent does");
     let own = read(&first.replace("True", "False"));
     assert!(own.keeps_store());
+    let later = read(&TORCHRUN.replace("True", "False").replace("RESTART_COUNT=2", "RESTART_COUNT=0"));
+    assert_eq!(later.attempt, own.attempt, "the agent of a machine that came later");
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use super::Session;
 use crate::error::{Error, Result};
-use crate::folder::Folder;
 use crate::generators;
 use crate::guard::Guard;
 use crate::journal::Journal;
@@ -21,8 +20,6 @@ use crate::times::Times;
 use contract::{Ranks, Scores, Stateful};
 use executors::{Trainer, Training};
 use regular::Permit;
-use std::fs;
-use std::io::ErrorKind;
 use summary::Summary;
 use tch::Device;
 
@@ -126,7 +123,7 @@ impl<'s> Session<'s> {
                 // What was logged after the checkpoint will come again.
                 summary.restart(from.epoch, from.step)?;
             }
-            forget_requeue(&folder)?;
+            folder.forget_requeue()?;
             (Some(summary), Screen::open(&folder, &settings, from, epochs, columns)?)
         } else {
             (None, Screen::hidden(&settings, epochs))
@@ -157,14 +154,5 @@ impl<'s> Session<'s> {
             lockstep,
         };
         Ok((session, training))
-    }
-}
-
-/// Removes the file that asks for the run to be started again, if it is there.
-pub(super) fn forget_requeue(folder: &Folder) -> Result<()> {
-    let path = folder.requeue();
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("removing", &path)(error)),
-        _ => Ok(()),
     }
 }

@@ -22,6 +22,12 @@ pub struct CPending {
     private: [u8; 0],
 }
 
+/// The end of a group's waits.
+#[repr(C)]
+pub struct CAlarm {
+    private: [u8; 0],
+}
+
 /// A reducer of gradients.
 #[repr(C)]
 pub struct CReducer {
@@ -63,6 +69,9 @@ unsafe extern "C" {
     pub fn oxiseg_free_group(group: *mut CGroup) -> c_int;
     pub fn oxiseg_group_failed(group: *const CGroup) -> c_int;
     pub fn oxiseg_abort_group(group: *mut CGroup) -> c_int;
+    pub fn oxiseg_alarm(group: *const CGroup, out: *mut *mut CAlarm) -> c_int;
+    pub fn oxiseg_raise(alarm: *mut CAlarm) -> c_int;
+    pub fn oxiseg_free_alarm(alarm: *mut CAlarm);
     pub fn oxiseg_sum(group: *mut CGroup, tensors: *const Ptr, n: usize) -> c_int;
     pub fn oxiseg_broadcast(group: *mut CGroup, tensors: *const Ptr, n: usize, from: c_int) -> c_int;
     pub fn oxiseg_gather(group: *mut CGroup, own: Ptr, out: *mut *mut C_tensor) -> c_int;

@@ -2,7 +2,7 @@
 
 use crate::common::ranked::LAUNCHER;
 use anyhow::{Context, Result};
-use session::RESUMABLE;
+use session::{REPEATS, RESUMABLE};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::io::{BufRead, BufReader, IsTerminal, PipeReader, Read, pipe, stderr};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -100,20 +100,23 @@ impl Ranks {
     }
 
     /// Waits until all have ended, and forwards the signals that `told` returns; returns the status of them all. Once
-    /// one has failed, the others get `grace`, and are killed then. A second request to stop kills all at once.
+    /// one has failed, the others get `grace`, and are killed then. A second SIGTERM or SIGINT kills all at once,
+    /// unless it comes within [`REPEATS`].
     pub fn wait(&mut self, grace: Duration, told: impl Fn() -> Vec<i32>) -> u8 {
-        let (mut stopping, mut failed, mut first) = (false, None, None);
+        let (mut stopping, mut failed, mut first) = (None::<Instant>, None, None);
         loop {
             for signal in told() {
                 if signal == SIGUSR1 {
                     // The ranks agree on it, so one is enough; told at different steps, they would save twice.
                     self.all.iter().take(1).for_each(|rank| rank.send(Ask::Save));
-                } else if mem::replace(&mut stopping, true) {
+                } else if stopping.is_some_and(|since| since.elapsed() > REPEATS && [SIGTERM, SIGINT].contains(&signal))
+                {
                     log::warn!("Told to stop again: the ranks are killed");
                     self.kill();
                     self.end_output();
                     return status(128 + signal);
                 } else {
+                    stopping.get_or_insert_with(Instant::now);
                     self.all.iter().for_each(|rank| rank.send(Ask::Stop));
                 }
             }

@@ -8,6 +8,7 @@ use std::time::Instant;
 use tempfile::TempDir;
 
 const SIGTERM: i32 = 15;
+const SIGHUP: i32 = 1;
 const SIGUSR1: i32 = 10;
 /// Longer than any rank of these tests lasts.
 const LONG: Duration = Duration::from_secs(100);
@@ -80,11 +81,15 @@ fn all_are_told_to_stop_and_the_first_alone_to_save() {
 
 #[test]
 fn told_to_stop_again_it_kills_them() {
-    let deaf = "trap '' XCPU TERM; echo > here; while :; do sleep 0.01; done";
+    let deaf = "trap '' XCPU TERM; echo > here; sleep 1; echo > later; while :; do sleep 0.01; done";
     let (folder, mut ranks) = start(&[deaf, deaf]);
     let since = Instant::now();
-    assert_eq!(ranks.wait(LONG, told(folder.path(), &[("here", SIGTERM), ("here", SIGTERM)])), 128 + 15);
+    // What comes within a second of the first is the same request; SIGHUP is never another one.
+    let mut signals = vec![("here", SIGTERM), ("here", SIGTERM), ("later", SIGHUP)];
+    signals.extend([("later", SIGTERM); 100]);
+    assert_eq!(ranks.wait(LONG, told(folder.path(), &signals)), 128 + 15);
     assert!(since.elapsed() < LONG, "it waited for them");
+    assert!(folder.path().join("later").exists(), "the repeat killed them");
 }
 
 #[test]
