@@ -170,6 +170,7 @@ def main():
         return {"cross_entropy": 0.0, "terms": [{"kind": kind, **options}]}
 
     # Targets, configuration, loss.
+    # The library's Dice is (tp + smooth) / (tp + fp / 2 + fn / 2 + smooth): half of oxiseg's smoothing.
     dice, tversky = smp.DiceLoss, smp.TverskyLoss
     rates = {"alpha": 0.3, "beta": 0.7}
     cases = {
@@ -196,8 +197,8 @@ def main():
             alone("ohem", threshold=0.5, min_kept=0.0) | {"class_weights": weights},
             ohem(0.5, 0.0, weights),
         ),
-        "dice": (absent, alone("dice", smooth=2.0), of_present(dice, smooth=2.0)),
-        "dice_images": (absent, alone("dice", per_image=True), per_image(of_present(dice, smooth=1.0))),
+        "dice": (absent, alone("dice", smooth=2.0), of_present(dice, smooth=1.0)),
+        "dice_images": (absent, alone("dice", per_image=True), per_image(of_present(dice, smooth=0.5))),
         "tversky": (absent, alone("tversky"), of_present(tversky, smooth=1.0, **rates)),
         "tversky_images": (
             blobs,
@@ -232,7 +233,7 @@ def main():
                 ],
             },
             lambda z, t: 0.5 * cross_entropy(0.0, weights)(z, t)
-            + 0.25 * of_present(dice, smooth=2.0)(z, t)
+            + 0.25 * of_present(dice, smooth=1.0)(z, t)
             + 1.5 * lovasz(z, t)
             + 0.01 * boundary(z, t)
             + 2.0 * focal(2.0, weights)(z, t),
