@@ -133,7 +133,10 @@ fn a_lovasz_loss_of_whole_batches_is_refused_with_the_way_out() {
         let sum = Config { terms, ..Config::default() }.build(Device::Cpu).unwrap();
         let across = sum.across(&contract::Alone::default(), &logits.shallow_clone().into(), &batch(&targets));
         let error = across.unwrap_err().to_string();
-        assert!(error.contains("Lovász") && error.contains("per_image to true") && error.contains("loss.terms"), "{error}");
+        assert!(
+            error.contains("Lovász") && error.contains("per_image to true") && error.contains("loss.terms"),
+            "{error}"
+        );
     }
 }
 

@@ -36,7 +36,8 @@ impl Tversky {
         // Without smoothing, an absent class is 0 / 0.
         let pixels = hits.f_mul_scalar(1.0 - self.alpha - self.beta)?;
         let pixels = pixels.f_add(&predicted.f_mul_scalar(self.alpha)?)?.f_add(&real.f_mul_scalar(self.beta)?)?;
-        let index = hits.f_add_scalar(self.smooth)?.f_div(&pixels.f_add_scalar(self.smooth)?.f_clamp_min(pixels::LEAST)?)?;
+        let index =
+            hits.f_add_scalar(self.smooth)?.f_div(&pixels.f_add_scalar(self.smooth)?.f_clamp_min(pixels::LEAST)?)?;
         let mut losses = index.f_neg()?.f_add_scalar(1.0)?;
         if self.gamma != 1.0 {
             // At 0, the gradient of a power below 1 is infinite.

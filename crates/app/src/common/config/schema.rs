@@ -248,16 +248,7 @@ mod tests {
             "coarse_dropout",
             "cut_mix",
         ];
-        let terms = [
-            "focal",
-            "binary_cross_entropy",
-            "ohem",
-            "dice",
-            "tversky",
-            "jaccard",
-            "lovasz",
-            "boundary",
-        ];
+        let terms = ["focal", "binary_cross_entropy", "ohem", "dice", "tversky", "jaccard", "lovasz", "boundary"];
         let classes = json!(["a", { "name": "b", "color": "#ff0000" }]);
         let normalize = json!({ "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2] });
         let weights = json!({ "path": "w" });

@@ -24,7 +24,8 @@ pub fn chosen(config: Config, from: Option<&(PathBuf, Snapshot)>) -> Result<Conf
         _ => (measured(&config, rule)?, "measured in the training data"),
     };
     let classes = config.data.classes();
-    let shown: Vec<String> = classes.iter().zip(&weights).map(|(class, weight)| format!("{class} {weight:.4}")).collect();
+    let shown: Vec<String> =
+        classes.iter().zip(&weights).map(|(class, weight)| format!("{class} {weight:.4}")).collect();
     log::info!("Class weights, {why}: {}", contract::listed(shown, NAMED));
     config.with(&[format!("loss.class_weights={}", serde_json::to_string(&weights)?)])
 }
