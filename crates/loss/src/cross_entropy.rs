@@ -1,5 +1,6 @@
 //! Sparse categorical cross entropy from logits.
 
+use crate::pixels;
 use contract::{Batch, BoxError, IGNORE_INDEX, Loss, Outputs, Ranks, TorchError, mean_across};
 use tch::{Kind, Reduction, TchError, Tensor};
 
@@ -11,6 +12,9 @@ use tch::{Kind, Reduction, TchError, Tensor};
 pub struct CrossEntropy {
     /// `[K]` f32 on the model's device; `None` weighs all classes alike.
     pub class_weights: Option<Tensor>,
+    /// Share of the target's probability that is spread evenly over all classes, as PyTorch's `label_smoothing`
+    /// (Szegedy et al., Rethinking the Inception Architecture, 2016).
+    pub label_smoothing: f64,
 }
 
 /// Kernel that adds up the losses of the pixels.
@@ -29,32 +33,50 @@ impl Sum {
     }
 }
 
-/// Returns the number of valid pixels: a scalar f32.
-pub(crate) fn valid(targets: &Tensor) -> Result<Tensor, TchError> {
-    targets.f_ne(IGNORE_INDEX)?.f_sum(Kind::Float)
-}
-
 impl CrossEntropy {
     /// Returns the sum over the valid pixels.
     fn f_sum(&self, outputs: &Tensor, targets: &Tensor, by: Sum) -> Result<Tensor, TorchError> {
         let weights = self.class_weights.as_ref();
-        match by {
-            Sum::InOrder => torch_ext::cross_entropy(outputs, targets, weights, IGNORE_INDEX),
-            Sum::Libtorchs => Ok(outputs.f_cross_entropy_loss(targets, weights, Reduction::Sum, IGNORE_INDEX, 0.0)?),
+        let sum = match by {
+            Sum::InOrder => torch_ext::cross_entropy(outputs, targets, weights, IGNORE_INDEX)?,
+            Sum::Libtorchs => {
+                let half = matches!(outputs.kind(), Kind::BFloat16 | Kind::Half);
+                let outputs = if half { outputs.f_to_kind(Kind::Float)? } else { outputs.shallow_clone() };
+                outputs.f_cross_entropy_loss(targets, weights, Reduction::Sum, IGNORE_INDEX, 0.0)?
+            }
+        };
+        if self.label_smoothing == 0.0 {
+            return Ok(sum);
         }
+        let sum = sum.f_mul_scalar(1.0 - self.label_smoothing)?;
+        Ok(sum.f_add(&self.f_spread(outputs, targets)?.f_mul_scalar(self.label_smoothing)?)?)
+    }
+
+    /// Returns the sum over the valid pixels of the mean of `-w * log softmax(outputs)` over all classes.
+    fn f_spread(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor, TchError> {
+        let ignored = targets.f_eq(IGNORE_INDEX)?.f_unsqueeze(1)?;
+        let all = outputs.f_log_softmax(1, Kind::Float)?.f_masked_fill(&ignored, 0.0)?;
+        let classes = pixels::classes(outputs).max(1);
+        let all = match &self.class_weights {
+            Some(weights) => {
+                let mut shape = vec![1; outputs.dim()];
+                shape[1] = classes;
+                all.f_mul(&weights.f_view(shape.as_slice())?)?
+            }
+            None => all,
+        };
+        all.f_sum(Kind::Float)?.f_mul_scalar(-1.0 / classes as f64)
     }
 
     fn f_mean(&self, outputs: &Tensor, targets: &Tensor, by: Sum) -> Result<Tensor, TorchError> {
-        let weight = self.f_weight(targets)?.f_clamp_min(f64::from(f32::MIN_POSITIVE))?;
-        Ok(self.f_sum(outputs, targets, by)?.f_div(&weight)?)
+        Ok(pixels::mean(&self.f_sum(outputs, targets, by)?, &self.f_weight(targets)?)?)
     }
 
     fn f_weight(&self, targets: &Tensor) -> Result<Tensor, TchError> {
-        let Some(weights) = &self.class_weights else { return valid(targets) };
-        let classes = weights.size()[0];
-        let of_ignored = weights.f_new_zeros([1], (Kind::Float, weights.device()))?;
-        let table = Tensor::f_cat(&[weights, &of_ignored], 0)?;
-        table.f_index_select(0, &targets.f_clamp(0, classes)?.f_flatten(0, -1)?)?.f_sum(Kind::Float)
+        match &self.class_weights {
+            Some(weights) => pixels::class_weights(targets, weights)?.f_sum(Kind::Float),
+            None => pixels::valid(targets),
+        }
     }
 }
 
@@ -83,7 +105,7 @@ mod tests {
     fn both(by: Sum, class_weights: Option<&[f32]>, targets: &Tensor, logits: &Tensor) -> [Tensor; 2] {
         let class_weights = class_weights.map(Tensor::from_slice);
         let logits = logits.detach().set_requires_grad(true);
-        let mean = CrossEntropy { class_weights }.f_mean(&logits, targets, by).unwrap();
+        let mean = CrossEntropy { class_weights, ..CrossEntropy::default() }.f_mean(&logits, targets, by).unwrap();
         mean.backward();
         [mean.detach(), logits.grad()]
     }

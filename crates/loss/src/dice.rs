@@ -1,6 +1,6 @@
 //! Soft Dice loss from logits.
 
-use crate::cross_entropy::valid;
+use crate::pixels;
 use contract::{Batch, BoxError, IGNORE_INDEX, Loss, Outputs, Ranks, TorchError, total};
 use tch::{Kind, TchError, Tensor};
 
@@ -15,22 +15,25 @@ pub struct Dice {
     pub smooth: f64,
 }
 
+/// Dimensions of `[N, K, H, W]` that are summed over for one sum a class.
+pub(crate) const OF_BATCH: &[i64] = &[0, 2, 3];
+
+/// Dimensions that are summed over for one sum a class and image.
+pub(crate) const OF_IMAGE: &[i64] = &[2, 3];
+
+/// Returns the sums of `p * t`, `p` and `t` over the valid pixels along `dims`, with `p` the softmax of the outputs and
+/// `t` the one-hot targets.
+pub(crate) fn overlaps(outputs: &Tensor, targets: &Tensor, dims: &[i64]) -> Result<[Tensor; 3], TchError> {
+    let mask = targets.f_ne(IGNORE_INDEX)?.f_unsqueeze(1)?;
+    let one_hot = pixels::one_hot(targets, pixels::classes(outputs))?.f_to_kind(Kind::Float)?;
+    let probabilities = outputs.f_softmax(1, Kind::Float)?.f_mul(&mask)?;
+
+    let over_pixels = |x: Tensor| x.f_sum_dim_intlist(dims, false, Kind::Float);
+    let hits = over_pixels(probabilities.f_mul(&one_hot)?)?;
+    Ok([hits, over_pixels(probabilities)?, over_pixels(one_hot)?])
+}
+
 impl Dice {
-    /// Returns the sums of `p * t`, `p` and `t` over the valid pixels, each `[K]`.
-    fn f_terms(outputs: &Tensor, targets: &Tensor) -> Result<[Tensor; 3], TchError> {
-        let classes = outputs.size().get(1).copied().unwrap_or_default();
-        let mask = targets.f_ne(IGNORE_INDEX)?.f_unsqueeze(1)?;
-        // Compared rather than made with one_hot, which reads the largest id from the device first. An ignored pixel is
-        // of no class.
-        let ids = Tensor::f_arange(classes, (Kind::Int64, targets.device()))?.f_view([1, -1, 1, 1])?;
-        let one_hot = targets.f_unsqueeze(1)?.f_eq_tensor(&ids)?.f_to_kind(Kind::Float)?;
-        let probabilities = outputs.f_softmax(1, Kind::Float)?.f_mul(&mask)?;
-
-        let over_pixels = |x: Tensor| x.f_sum_dim_intlist([0i64, 2, 3].as_slice(), false, Kind::Float);
-        let hits = over_pixels(probabilities.f_mul(&one_hot)?)?;
-        Ok([hits, over_pixels(probabilities)?, over_pixels(one_hot)?])
-    }
-
     fn f_loss(&self, [hits, predicted, real]: [Tensor; 3]) -> Result<Tensor, TchError> {
         // Without smoothing, an absent class is 0 / 0.
         let pixels = (predicted + &real + self.smooth).f_clamp_min(f64::from(f32::MIN_POSITIVE))?;
@@ -43,7 +46,7 @@ impl Dice {
 
 impl Loss for Dice {
     fn loss(&self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
-        let loss = Self::f_terms(&outputs.prediction, &batch.targets).and_then(|terms| self.f_loss(terms));
+        let loss = overlaps(&outputs.prediction, &batch.targets, OF_BATCH).and_then(|terms| self.f_loss(terms));
         loss.map_err(|error| TorchError::from(error).into())
     }
 
@@ -51,11 +54,11 @@ impl Loss for Dice {
     /// one update do not add up to the loss of one large batch under any weight; under this one a batch counts by its
     /// pixels, as in the metric's mean loss, and not at all without any.
     fn weight(&self, _: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
-        valid(&batch.targets).map_err(|error| TorchError::from(error).into())
+        pixels::valid(&batch.targets).map_err(|error| TorchError::from(error).into())
     }
 
     fn across(&self, ranks: &dyn Ranks, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
-        let own = Self::f_terms(&outputs.prediction, &batch.targets).and_then(|terms| Tensor::f_stack(&terms, 0));
+        let own = overlaps(&outputs.prediction, &batch.targets, OF_BATCH).and_then(|terms| Tensor::f_stack(&terms, 0));
         let all = total(ranks, &own.map_err(TorchError::from)?)?;
         let term = |number: i64| all.f_select(0, number);
         let loss = (|| self.f_loss([term(0)?, term(1)?, term(2)?]))();

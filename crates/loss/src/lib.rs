@@ -1,4 +1,5 @@
-//! Losses on logits: cross entropy, Dice, and their weighted sum.
+//! Losses on logits, and any weighted sum of them: of pixels (cross entropy, focal, binary cross entropy, OHEM), of
+//! overlaps (Dice, Jaccard, Tversky, Lovász) and of boundaries.
 //!
 //! ```
 //! use contract::{Batch, Loss, Outputs};
@@ -21,10 +22,33 @@
 
 #[cfg(test)]
 mod across;
+mod auxiliary;
+mod binary;
+mod boundary;
 mod config;
 mod cross_entropy;
 mod dice;
+mod error;
+mod focal;
+mod lovasz;
+mod ohem;
+mod pixels;
+mod sum;
+mod term;
+mod tversky;
+mod weights;
 
-pub use config::{Config, Sum};
+pub use auxiliary::{Auxiliary, Rule};
+pub use binary::BinaryCrossEntropy;
+pub use boundary::Boundary;
+pub use config::Config;
 pub use cross_entropy::CrossEntropy;
 pub use dice::Dice;
+pub use error::Error;
+pub use focal::Focal;
+pub use lovasz::Lovasz;
+pub use ohem::Ohem;
+pub use sum::Sum;
+pub use term::Term;
+pub use tversky::Tversky;
+pub use weights::{ClassWeights, Frequency};

@@ -26,7 +26,7 @@
 //! | `contract` | yes | `contract`: the traits and types that the other crates share; `tch`, `torch_ext` | yes |
 //! | `executors` | yes | `executors`: `Trainer`, `Validator`, `Predictor` | yes |
 //! | `optim` | yes | `optim`: Adam, AdamW, SGD, RAdam, Lion; schedules, clipping, accumulation, averages | yes |
-//! | `loss` | yes | `loss`: cross entropy, Dice, their sum | yes |
+//! | `loss` | yes | `loss`: cross entropy, focal, OHEM, Dice, Tversky, Lovász, …, and their sums | yes |
 //! | `metric` | yes | `metric`: scores of a segmentation from one confusion matrix | yes |
 //! | `checkpoint` | yes | `checkpoint`: a durable store, each checkpoint whole or not at all | yes |
 //! | `session` | | `session`: a run that cannot be lost around the loop; with `summary` and `terminal` | yes |

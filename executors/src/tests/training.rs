@@ -195,7 +195,7 @@ fn nothing_is_read_from_the_device_inside_a_step() {
         let length = optim::Length { updates_per_epoch: 3, epochs: 1 };
         let mut optimizer = config.build(contract::parameters(&store), optim::Schedule::default(), length).unwrap();
         let (mut metric, input) = (segmentation(), Images::new(&[2, 3, 1]));
-        let class_weights = Some(vec![1.0, 2.0]);
+        let class_weights = Some(vec![1.0, 2.0].into());
         let loss_fn = loss::Config { dice: 0.5, class_weights, ..loss::Config::default() };
         let loss_fn = loss_fn.build(Device::Cpu).unwrap();
         let trainer = Trainer::new(&model, &input, &loss_fn, &mut optimizer, &mut metric, 1);

@@ -93,7 +93,7 @@ mod tests {
     fn what_would_not_be_taken_is_not_offered() {
         let dice = Config::default().with(&["loss.dice=1".into(), "loss.cross_entropy=0".into()]).unwrap();
         let lines = offers(&train([Some(1.0); 4], [0.25; 3]), &dice);
-        assert!(lines[0].contains("weigh the cross entropy only") && lines.len() == 2, "{lines:?}");
+        assert!(lines[0].contains("weigh the losses of single pixels only") && lines.len() == 2, "{lines:?}");
         let nothing = Statistics { decoded: 0, ..train([None; 4], [0.0; 3]) };
         assert_eq!(offers(&nothing, &dice), ["  nothing: no training sample could be read"]);
     }

@@ -1,5 +1,6 @@
 //! Finds the starting point of a training: folder, configuration and checkpoint.
 
+mod class_weights;
 mod precision;
 
 use crate::cli;
@@ -61,6 +62,7 @@ pub fn start(args: &cli::Train) -> Result<Start> {
         None => opened.find(args.resume.clone())?,
     }
     let config = precision::chosen(config, opened.checkpoint())?;
+    let config = class_weights::chosen(config, opened.checkpoint())?;
     let changes = match opened.checkpoint() {
         Some((path, snapshot)) => identity::compare_config(path, snapshot, &config, &args.allow)?,
         None => Vec::new(),

@@ -57,7 +57,7 @@ fn train(
     let config = model::Config::Unet(UNetConfig { width: 8, depth: 2, common, ..UNetConfig::default() });
     let kernels = Fused::Auto.kernels(Precision::Fp32);
     let network = config.build_with(&store, 3, CLASSES, kernels, several.then(|| ranks.clone())).unwrap();
-    let class_weights = Some(vec![0.5, 1.0, 2.0]);
+    let class_weights = Some(vec![0.5, 1.0, 2.0].into());
     let loss = loss::Config { dice: 0.5, class_weights, ..loss::Config::default() }.build(Device::Cpu).unwrap();
     let optimizer = optim::Config { accumulate: 2, clip_norm: Some(1.0), ..optim::Config::default() };
     let length = Length { updates_per_epoch: STEPS, epochs: 1 };

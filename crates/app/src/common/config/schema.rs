@@ -107,6 +107,7 @@ impl<'v> At<'v> {
             Some("string") => self.value.is_string(),
             Some("integer") => self.value.is_number(),
             Some("object") => self.value.is_object(),
+            Some("array") => self.value.is_array(),
             Some("null") => self.value.is_null(),
             _ => !self.value.is_null(),
         }
@@ -247,6 +248,7 @@ mod tests {
             "coarse_dropout",
             "cut_mix",
         ];
+        let terms = ["focal", "binary_cross_entropy", "ohem", "dice", "tversky", "jaccard", "lovasz", "boundary"];
         let classes = json!(["a", { "name": "b", "color": "#ff0000" }]);
         let normalize = json!({ "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2] });
         let weights = json!({ "path": "w" });
@@ -260,7 +262,7 @@ mod tests {
                 "model": { "kind": "resnet_unet", "weights": weights },
                 "optimizer": { "rule": { "kind": "sgd" }, "groups": [{ "parameters": "*" }] },
                 "schedule": { "decay": { "kind": "cosine" } },
-                "loss": { "class_weights": [1, 2] },
+                "loss": { "class_weights": [1, 2], "terms": terms.map(flip), "auxiliary": "halving" },
             }),
             json!({
                 "data": {
@@ -269,7 +271,11 @@ mod tests {
                 },
                 "schedule": { "decay": { "kind": "step", "every": 3 } },
             }),
-            json!({ "optimizer": { "rule": { "kind": "adamw" } }, "schedule": { "decay": { "kind": "polynomial" } } }),
+            json!({
+                "optimizer": { "rule": { "kind": "adamw" } },
+                "schedule": { "decay": { "kind": "polynomial" } },
+                "loss": { "class_weights": "median" },
+            }),
         ];
         configs.iter().map(|config| serde_json::to_value(typed(config).unwrap()).unwrap()).collect()
     }
