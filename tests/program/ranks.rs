@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -102,7 +102,7 @@ fn a_run_that_was_stopped_goes_on_to_the_bit_and_with_any_number_of_ranks() {
 fn one_rank_in_a_group_of_its_own_trains_what_a_process_does_without_a_warning() {
     let place = Place::new();
     place.train("--run plain").ok();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = port();
     let rank = |backend: &str| {
         let arguments = format!("train --config tiny.json --run rank --set distributed.backend={backend}");
         let mut command = place.command(&arguments);
@@ -139,6 +139,68 @@ fn a_finished_run_asks_no_more_to_be_started_again() {
         let ran = place.train(&format!("--run run {nproc}")).ok();
         assert!(ran.stderr.contains("is finished") && !place.path("run/requeue").exists(), "{}", ran.stderr);
     }
+}
+
+/// Starts two ranks as another launcher does, each in a folder and with arguments of its own, and waits for both.
+fn by_hand(folders: [&Place; 2], port: u16, arguments: [&str; 2]) -> [Ran; 2] {
+    let ranks = [0, 1].map(|rank| {
+        let mut command = folders[rank].command(&format!("train --run run {}", arguments[rank]));
+        let (number, port) = (rank.to_string(), port.to_string());
+        let variables = [("RANK", &*number), ("LOCAL_RANK", &*number), ("WORLD_SIZE", "2"), ("MASTER_PORT", &*port)];
+        command.envs(variables).env("MASTER_ADDR", "127.0.0.1");
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    });
+    ranks.map(|rank| Ran::new(rank.wait_with_output().unwrap()))
+}
+
+/// Returns a port that is free at this moment.
+fn port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn the_first_ranks_arguments_count() {
+    let place = Place::new();
+    let tiny = "--config tiny.json";
+    let [first, other] = by_hand([&place, &place], port(), [&format!("{tiny} --until-step 3"), tiny]);
+    first.refused(75, "Stopped at step 3");
+    assert_eq!(other.status, 75, "{}", other.stderr);
+}
+
+#[test]
+fn a_rank_with_other_data_is_refused_and_named() {
+    let places = [Place::new(), Place::new()];
+    let config = r#"{"data": {"kind": "folders", "root": ".", "images": "images", "masks": "masks", "size": [16, 16],
+        "classes": ["a", "b"], "split": {"train": "train", "validation": "validation"}},
+        "model": {"kind": "unet", "width": 4, "depth": 2}, "train": {"epochs": 1, "threads": 1, "device": "cpu"}}"#;
+    for (place, samples) in places.iter().zip([4, 3]) {
+        fs::write(place.path("files.json"), config).unwrap();
+        for (folder, mode) in [("images", 3), ("masks", 1)] {
+            for (split, samples) in [("train", samples), ("validation", 2)] {
+                fs::create_dir_all(place.path(folder).join(split)).unwrap();
+                for sample in 0..samples {
+                    let file = place.path(folder).join(split).join(format!("{sample}.png"));
+                    let bytes: Vec<u8> = (0..16 * 16 * mode).map(|place| u8::from(place % 2 == 0)).collect();
+                    let color = if mode == 3 { image::ExtendedColorType::Rgb8 } else { image::ExtendedColorType::L8 };
+                    image::save_buffer(file, &bytes, 16, 16, color).unwrap();
+                }
+            }
+        }
+    }
+    let arguments = "--config files.json";
+    for rank in by_hand([&places[0], &places[1]], port(), [arguments; 2]) {
+        rank.refused(1, "rank 1 has other training data than rank 0: 3 samples, ");
+    }
+    assert!(!places[0].path("run").exists());
+}
+
+#[test]
+fn ranks_say_what_concerns_all_of_them_once_and_nothing_of_libtorchs_own() {
+    let place = Place::new();
+    let ran = place.train("--run run --nproc 3 --set model.precision=bf16 --set data.loader.batch_size=2").ok();
+    let idle = "1 of the ranks have no sample of any batch: raise data.loader.batch_size, or start fewer ranks";
+    assert_eq!(ran.stderr.matches(idle).count(), 1, "{}", ran.stderr);
+    assert!(!ran.stderr.contains("Warning") && !ran.stderr.contains("[rank "), "{}", ran.stderr);
 }
 
 /// Returns the process ids of the ranks that a launcher started, in their order.

@@ -25,7 +25,7 @@ pub enum Command {
     /// checkpoint and goes on. Under nohup, training goes on without its terminal.
     Train(Train),
     /// Check that a training that is killed at random moments and resumed gives the same result, bit for bit, as an
-    /// undisturbed one.
+    /// undisturbed one. Both train in one process.
     VerifyResume(VerifyResume),
     /// Measure a trained network on the validation data of its run.
     Validate(Validate),

@@ -55,7 +55,7 @@ fn together(args: &cli::Train, signals: &Signals, group: Option<&Arc<Group>>) ->
         return complete(&start, None);
     }
     check_best(&start.config)?;
-    if start.has_reached(args.until_step) {
+    if start.has_reached() {
         return Ok(ExitCode::from(RESUMABLE));
     }
     // All else of it is gone before the network is read again.
@@ -91,6 +91,7 @@ pub fn train(
     args: &cli::Train,
     group: Option<&Arc<Group>>,
 ) -> Result<Ended> {
+    group::check_data(group, &parts.fingerprints)?;
     let settings = settings(start, &parts, args)?;
     let Parts { network, input, validation_input, loss_fn, optimizer, gradients, metric, .. } = parts;
     let (mut validation_metric, skipped, doubts) = (parts.validation_metric, parts.skipped, parts.doubts);
@@ -123,7 +124,8 @@ pub fn train(
             match reached {
                 Reached::Epoch { progress, scores, .. } => {
                     log::debug!("Training acc over epoch: {:.4}", output::score(&scores, "accuracy"));
-                    let mut look = session.with(&mut training, |session| Ok(pictures.look(session)?))?;
+                    let mut look = session
+                        .with(&mut training, |session| Ok(group::look(group, pictures.wanted(session)?, &network)?))?;
                     let closer = Closer { scores: &mut validation_metric, look: look.as_mut() };
                     let mut metric = group::metric(group, closer);
                     let mut validator = Validator::new(model, &validation_input, loss_fn, metric.as_mut());
@@ -133,6 +135,7 @@ pub fn train(
                     if measured.is_some() {
                         session.with(&mut training, |session| {
                             let confusion = group::confusion(group, &validation_metric, &network)?;
+                            let look = group::looked(group, look)?;
                             Ok(pictures.validated(session, progress, confusion, look)?)
                         })?;
                     }

@@ -1,7 +1,7 @@
 //! Counts of pixels by the network's confidence, which the predicted classes alone do not show.
 
 use crate::Counted;
-use contract::{BoxError, IGNORE_INDEX, TorchError};
+use contract::{BoxError, IGNORE_INDEX, StateDict, TorchError};
 use std::num::NonZeroU16;
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -11,6 +11,10 @@ const BINS: i64 = 100;
 const CALIBRATION: i64 = 15;
 /// Number of probabilities that are counted at once.
 const AT_ONCE: i64 = 1 << 22;
+
+/// Names of the counts in a state.
+const PROBABILITIES: &str = "probabilities";
+const CALIBRATED: &str = "calibration";
 
 /// Counts of pixels since creation, kept on the device: by the probability of each class, and by the confidence of the
 /// network. Only every STRIDE-th row and column counts, because neighbours add little information.
@@ -106,6 +110,25 @@ impl Detail {
         match self.calibration.device() {
             Device::Cpu => drop(self.calibration.f_scatter_add_(1, &bin.f_expand([3, -1], false)?, &values)?),
             _ => drop(self.calibration.f_add_(&summed(&bin, &values)?)?),
+        }
+        Ok(())
+    }
+
+    /// Returns the counts by name, for [`Self::merge`].
+    pub fn state(&self) -> StateDict {
+        let counts = [(PROBABILITIES, &self.probabilities), (CALIBRATED, &self.calibration)];
+        counts.into_iter().map(|(name, counts)| (name.into(), counts.shallow_clone())).collect()
+    }
+
+    /// Becomes the sum of what all `ranks` counted, given their states.
+    pub fn merge(&mut self, ranks: &[StateDict]) -> Result<(), TorchError> {
+        let _no_grad = tch::no_grad_guard();
+        for (name, counts) in [(PROBABILITIES, &mut self.probabilities), (CALIBRATED, &mut self.calibration)] {
+            let mut sum = counts.f_zeros_like()?;
+            for other in ranks.iter().filter_map(|state| state.get(name)) {
+                let _ = sum.f_add_(&other.f_to_device(sum.device())?)?;
+            }
+            *counts = sum;
         }
         Ok(())
     }

@@ -1,8 +1,13 @@
 //! A network's predictions for some samples, kept from the pass that measured it: the first, the worst and the best.
 
 use crate::Counted;
-use contract::{BoxError, TorchError};
+use contract::{BoxError, StateDict, TorchError};
 use tch::{Device, Kind, TchError, Tensor};
+
+/// Names in a state: numbers of samples and their scores by batch, and parts of the kept samples.
+const SIZES: &str = "sizes";
+const SCORES: &str = "scores";
+const PARTS: [&str; 3] = ["keys", "numbers", "classes"];
 
 /// Selected samples since creation, kept on the device with their predictions.
 #[derive(Debug)]
@@ -65,6 +70,61 @@ impl Gallery {
         Ok(())
     }
 
+    /// Returns all that it holds, by name, for [`Self::merge`].
+    pub fn state(&self) -> Result<StateDict, TorchError> {
+        let mut state = StateDict::new();
+        if !self.scores.is_empty() {
+            let sizes: Vec<i64> = self.scores.iter().map(|scores| scores.size()[0]).collect();
+            state.insert(SIZES.into(), Tensor::f_from_slice(&sizes)?);
+            state.insert(SCORES.into(), Tensor::f_cat(&self.scores, 0)?);
+        }
+        for (name, kept) in [("first", &self.first), ("worst", &self.worst), ("best", &self.best)] {
+            let tensors = kept.tensors.iter().flatten().zip(PARTS);
+            state.extend(tensors.map(|(tensor, part)| (format!("{name}.{part}"), tensor.shallow_clone())));
+        }
+        Ok(state)
+    }
+
+    /// Becomes the gallery of all `ranks`, given their states in order. In each batch the samples of a rank lie behind
+    /// those of the ranks before it, and are counted so from now on.
+    pub fn merge(&mut self, ranks: &[StateDict]) -> Result<(), BoxError> {
+        let _no_grad = tch::no_grad_guard();
+        self.f_merge(ranks).map_err(|error| TorchError::from(error).into())
+    }
+
+    fn f_merge(&mut self, ranks: &[StateDict]) -> Result<(), TchError> {
+        let on_host = |state: &StateDict, name: &str| match state.get(name) {
+            Some(tensor) => tensor.f_to_device(Device::Cpu).map(Some),
+            None => Ok(None),
+        };
+        // Number of samples of the ranks so far, and their scores, by batch.
+        let (mut before, mut scores) = (Vec::<i64>::new(), Vec::<Vec<Tensor>>::new());
+        let mut all: [Vec<[Tensor; 3]>; 3] = Default::default();
+        for state in ranks {
+            let (Some(sizes), Some(own)) = (on_host(state, SIZES)?, on_host(state, SCORES)?) else { continue };
+            let sizes = Vec::<i64>::try_from(sizes)?;
+            before.resize(before.len().max(sizes.len()), 0);
+            scores.resize_with(before.len(), Vec::new);
+            let offsets = Tensor::f_from_slice(&before)?;
+            for (name, all) in ["first", "worst", "best"].into_iter().zip(&mut all) {
+                let [keys, numbers, classes] = PARTS.map(|part| on_host(state, &format!("{name}.{part}")));
+                let (Some(keys), Some(numbers), Some(classes)) = (keys?, numbers?, classes?) else { continue };
+                let batch = numbers.f_select(1, 0)?;
+                let at = numbers.f_select(1, 1)?.f_add(&offsets.f_index_select(0, &batch)?)?;
+                all.push([keys, Tensor::f_stack(&[&batch, &at], 1)?, classes]);
+            }
+            for (batch, part) in own.f_split_with_sizes(sizes.as_slice(), 0)?.into_iter().enumerate() {
+                before[batch] += sizes[batch];
+                scores[batch].push(part);
+            }
+        }
+        self.scores = scores.iter().map(|parts| Tensor::f_cat(parts, 0)).collect::<Result<_, _>>()?;
+        for (kept, all) in [&mut self.first, &mut self.worst, &mut self.best].into_iter().zip(all) {
+            kept.merge(&all)?;
+        }
+        Ok(())
+    }
+
     /// Returns the scores of all samples, by batch. Waits for the device.
     pub fn scores(&self) -> Result<Vec<Vec<f64>>, TorchError> {
         self.scores.iter().map(|scores| Ok(Vec::try_from(scores.f_to_device(Device::Cpu)?)?)).collect()
@@ -105,6 +165,22 @@ impl Gallery {
 impl Kept {
     fn is_full(&self) -> bool {
         self.tensors.as_ref().is_some_and(|[keys, ..]| keys.size()[0] >= self.count)
+    }
+
+    /// Keeps the first of the samples that several kept, and no others.
+    fn merge(&mut self, all: &[[Tensor; 3]]) -> Result<(), TchError> {
+        self.tensors = None;
+        if all.is_empty() {
+            return Ok(());
+        }
+        let part = |part: usize| Tensor::f_cat(&all.iter().map(|kept| &kept[part]).collect::<Vec<_>>(), 0);
+        let [keys, numbers, classes] = [part(0)?, part(1)?, part(2)?];
+        // In the order of their places, as one pass would have met them: first by sample, then, stable, by batch.
+        let by_sample = numbers.f_select(1, 1)?.f_argsort_stable(true, 0, false)?;
+        let batches = numbers.f_select(1, 0)?.f_index_select(0, &by_sample)?;
+        let order = by_sample.f_index_select(0, &batches.f_argsort_stable(true, 0, false)?)?;
+        let [keys, numbers, classes] = [keys, numbers, classes].map(|part| part.f_index_select(0, &order));
+        self.update(&keys?, &numbers?, &classes?)
     }
 
     fn update(&mut self, keys: &Tensor, numbers: &Tensor, classes: &Tensor) -> Result<(), TchError> {

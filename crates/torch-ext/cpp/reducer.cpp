@@ -26,6 +26,26 @@ using c10::ivalue::Future;
 using torch::autograd::Node;
 using torch::autograd::variable_list;
 
+// Drops one warning, and hands on all others. A gradient whose sides of length 1 have other strides than the weight's,
+// as channels-last ones have, lies in memory as the weight does and is copied as fast.
+struct Quiet : c10::WarningHandler {
+  c10::WarningHandler* before = nullptr;
+
+  void process(const c10::Warning& warning) override {
+    if (warning.msg().find("Grad strides do not match bucket view strides") == std::string::npos)
+      before->process(warning);
+  }
+
+  // For this thread: warnings of a backward pass come in the one that called it.
+  static void install() {
+    static thread_local Quiet quiet;
+    auto* before = c10::WarningUtils::get_warning_handler();
+    if (before == &quiet) return;
+    quiet.before = before;
+    c10::WarningUtils::set_warning_handler(&quiet);
+  }
+};
+
 // Sums a bucket; PyTorch's own hooks divide by the number of ranks.
 struct Sum : c10d::CppCommHookInterface<Group*> {
   bool bf16;
@@ -194,6 +214,7 @@ int oxiseg_gradient_order(Tensor* loss, Tensor* const* parameters, size_t n, Ten
 int oxiseg_reducer(Group* group, Tensor* const* parameters, size_t n, int64_t bucket, int64_t first, int bf16,
                    Reducer** out) {
   return guarded([&] {
+    Quiet::install();
     auto all = list(parameters, n);
     std::vector<bool> sparse(n, false);
     std::vector<size_t> sizes{static_cast<size_t>(first), static_cast<size_t>(bucket)};

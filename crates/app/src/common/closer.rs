@@ -4,7 +4,9 @@ use crate::common::network::Network;
 use crate::common::paint;
 use anyhow::{Context, Result};
 use checkpoint::Mode;
-use contract::{Batch, BoxError, Metric, Outputs, Progress, Scores, StateDict, StateError, Stateful, TorchError};
+use contract::{
+    Batch, BoxError, Metric, Outputs, Progress, Ranks, Scores, StateDict, StateError, Stateful, TorchError,
+};
 use data::Loader;
 use image::{GrayImage, RgbImage};
 use metric::{Confusion, Detail, Gallery, Predicted, Segmentation};
@@ -27,6 +29,15 @@ impl Details {
     pub fn new(network: &Network, first: usize, extremes: usize) -> Result<Self, TorchError> {
         let detail = Detail::new(network.classes.len(), STRIDE, network.device)?;
         Ok(Self { detail, gallery: Gallery::new(first, extremes) })
+    }
+
+    /// Becomes the look of all ranks together, which call it at once.
+    pub fn merge(&mut self, ranks: &dyn Ranks) -> Result<(), BoxError> {
+        let mut own = self.detail.state();
+        own.extend(self.gallery.state()?);
+        let all = ranks.gather(&own)?;
+        self.detail.merge(&all)?;
+        self.gallery.merge(&all)
     }
 }
 

@@ -27,7 +27,11 @@ pub fn judged(config: &Config, split: Split, device: Device) -> Result<(Loader, 
     let classes = config.data.classes().len() as u64;
     let verified = data::verify_all_but(loader.max_skipped, dataset.as_ref(), classes, loader.workers);
     let verified = verified.with_context(|| format!("the {split} data"))?;
-    output::skipped_of(split, verified.passed.iter().map(|(_, passed)| passed));
+    // The other ranks of this machine read the same files.
+    let says = ranked::local_rank().is_none_or(|rank| rank == 0);
+    if says {
+        output::skipped_of(split, verified.passed.iter().map(|(_, passed)| passed));
+    }
     ensure!(
         (verified.passed.len() as u64) < dataset.len(),
         "none of the {} samples of the {split} data can be loaded, so data.loader.max_skipped leaves nothing",
@@ -36,8 +40,10 @@ pub fn judged(config: &Config, split: Split, device: Device) -> Result<(Loader, 
     let shown = |id| verified.shown[usize::from(id)];
     let doubt = config.data.check_shown(split, dataset.as_ref(), shown);
     let doubt = doubt.map_err(|invalid| usage(format!("data.{invalid}")))?;
-    doubt.iter().for_each(|doubt| log::warn!("{doubt}"));
-    output::noted(&verified.noted);
+    if says {
+        doubt.iter().for_each(|doubt| log::warn!("{doubt}"));
+        output::noted(&verified.noted);
+    }
     let order = match split {
         Split::Train => Order::Shuffled,
         Split::Validation => Order::Sequential,

@@ -1,21 +1,26 @@
 //! The group of ranks that this process trains in, if a launcher started several.
 
 use crate::cli;
+use crate::common::closer::Details;
 use crate::common::config::{self, Backend, Config};
 use crate::common::network::Network;
 use crate::common::ranked;
 use crate::common::run::Run;
 use crate::common::usage::in_words;
 use crate::train::start::{self, Start};
-use anyhow::{Error, Result};
+use anyhow::{Context, Error, Result, ensure};
 use contract::{BoxError, Loss, Metric, Model, Optimizer, Ranks, StateDict, Stateful};
+use data::Fingerprint;
 use distributed::{AcrossRanks, Distributed, Fate, Group, Reduced};
 use metric::{Confusion, Segmentation};
 use optim::Optim;
 use session::{Opened, RESUMABLE};
 use std::process::ExitCode;
 use std::sync::Arc;
-use tch::nn::VarStore;
+use tch::{Tensor, nn::VarStore};
+
+/// Name of a rank's data among tensors.
+const DATA: &str = "data";
 
 /// Joins the other ranks. None if this process trains alone.
 ///
@@ -52,12 +57,14 @@ pub fn start(group: Option<&Arc<Group>>, args: &cli::Train) -> Result<Start> {
         Some((config, _)) => config.resolved(),
         None => Ok(String::new()),
     })?;
+    let until_step = session::from_first(ranks, || serde_json::to_string(&args.until_step).map_err(Error::from))?;
+    let until_step = serde_json::from_str(&until_step)?;
     let run = Run::at(opened.folder().path());
     let (config, changes) = match own {
         Some(own) => own,
         None => (Config::parse_saved(&text, "the configuration of rank 0")?, Vec::new()),
     };
-    Ok(Start { run, config, opened, changes })
+    Ok(Start { run, config, opened, changes, until_step })
 }
 
 /// Returns a model that is the same on all ranks from the start on; None for a process that trains alone.
@@ -107,6 +114,51 @@ pub fn confusion(group: Option<&Arc<Group>>, own: &Segmentation, network: &Netwo
         all.merge(&state)?;
     }
     Ok(all.confusion()?)
+}
+
+/// Returns an empty look for the next validation, on all ranks if the first one has it `wanted`.
+pub fn look(group: Option<&Arc<Group>>, wanted: Option<[usize; 2]>, network: &Network) -> Result<Option<Details>> {
+    let wanted: Option<[usize; 2]> = match group {
+        Some(group) => {
+            let said = session::from_first(group.as_ref(), || serde_json::to_string(&wanted).map_err(Error::from))?;
+            serde_json::from_str(&said)?
+        }
+        None => wanted,
+    };
+    Ok(wanted.map(|[first, extremes]| Details::new(network, first, extremes)).transpose()?)
+}
+
+/// Returns the first rank the look of all ranks; the others, which write nothing, none.
+pub fn looked(group: Option<&Arc<Group>>, mut look: Option<Details>) -> Result<Option<Details>, BoxError> {
+    let (Some(group), Some(own)) = (group, &mut look) else { return Ok(look) };
+    own.merge(group.as_ref())?;
+    Ok(look.filter(|_| group.rank() == 0))
+}
+
+/// Compares the data of all ranks, which read files of their own.
+///
+/// # Errors
+///
+/// Fails on all ranks if one has other data than the first, and names it.
+pub fn check_data(group: Option<&Arc<Group>>, own: &[Fingerprint; 2]) -> Result<()> {
+    let Some(group) = group else { return Ok(()) };
+    let own = Tensor::f_from_slice(&serde_json::to_vec(own)?)?;
+    let all = group.gather(&StateDict::from([(DATA.to_string(), own)])).map_err(Error::from_boxed)?;
+    let read = |state: &StateDict| -> Result<[Fingerprint; 2]> {
+        let bytes = state.get(DATA).context("a rank that does not tell its data")?;
+        Ok(serde_json::from_slice(&Vec::<u8>::try_from(bytes)?)?)
+    };
+    let all = all.iter().map(read).collect::<Result<Vec<_>>>()?;
+    for (rank, theirs) in all.iter().enumerate() {
+        for (split, (first, other)) in ["training", "validation"].iter().zip(all[0].iter().zip(theirs)) {
+            ensure!(
+                first == other,
+                "rank {rank} has other {split} data than rank 0: {other}, not {first}. Every machine needs the same \
+                 files"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Returns all variables, those too that are frozen and will thaw.

@@ -25,6 +25,8 @@ pub use ranks::outlives_no_launcher;
 const GRACE: Duration = Duration::from_secs(60);
 /// Address at which the ranks of one machine meet: nobody outside can reach it.
 const LOOPBACK: &str = "127.0.0.1";
+/// Variable with the level from which on libtorch logs.
+const LOG_LEVEL: &str = "TORCH_CPP_LOG_LEVEL";
 /// torchrun's default port for several machines.
 const PORT: u16 = 29_500;
 
@@ -47,6 +49,10 @@ pub fn run(args: &Train, processes: Processes) -> Result<ExitCode> {
     let commands = (0..local).map(|rank| {
         let mut command = Command::new(&program);
         command.args(&arguments).envs(place.variables(rank, local));
+        // When a rank ends, c10d prints stack traces on the others; the program says itself what concerns a person.
+        if env::var_os(LOG_LEVEL).is_none() {
+            command.env(LOG_LEVEL, "ERROR");
+        }
         command.env("OMP_NUM_THREADS", &threads).env(LAUNCHER, process::id().to_string());
         (place.node * local + rank, command)
     });

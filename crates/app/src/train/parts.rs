@@ -68,6 +68,12 @@ impl Parts {
         let (input, doubt) = judged(config, Split::Train, network.device)?;
         let (validation_input, of_validation) = judged(config, Split::Validation, network.device)?;
         let (input, validation_input) = (of_rank(input), of_rank(validation_input));
+        if group.is_some_and(|group| group.rank() == 0) && input.idle_ranks() > 0 {
+            log::warn!(
+                "{} of the ranks have no sample of any batch: raise data.loader.batch_size, or start fewer ranks",
+                input.idle_ranks()
+            );
+        }
         let updates_per_epoch = config.optimizer.updates_per_epoch(input.len());
         let length = optim::Length { updates_per_epoch, epochs: config.train.epochs };
         let built = config.optimizer.build(contract::parameters(&network.store), config.schedule.clone(), length);

@@ -77,15 +77,16 @@ impl<'p> Pictures<'p> {
         }
     }
 
-    /// Returns an empty look for the next validation, if TensorBoard or the report needs one and this rank writes.
-    pub fn look(&self, session: &Session) -> Result<Option<Details>> {
+    /// Returns how many first and how many extreme samples the next validation shall keep, if TensorBoard or the report
+    /// needs any and this rank writes.
+    pub fn wanted(&self, session: &Session) -> Result<Option<[usize; 2]>> {
         let summary = &self.config.summary;
         let Some(log) = session.summary() else { return Ok(None) };
         let first = usize::try_from(log.samples())?;
         Ok(match (summary.tensorboard, summary.report) {
             (false, false) => None,
-            (true, false) => Some(Details::new(self.network, first, first)?),
-            (_, true) => Some(Details::new(self.network, first, first.max(SAMPLES))?),
+            (true, false) => Some([first, first]),
+            (_, true) => Some([first, first.max(SAMPLES)]),
         })
     }
 

@@ -50,7 +50,7 @@ pub fn settings(start: &mut Start, parts: &Parts, args: &cli::Train) -> Result<S
         summary: config.summary.clone(),
         show,
         about,
-        until_step: args.until_step,
+        until_step: start.until_step,
         command: Some(ranked::command()),
         replay: Some("app train --replay".into()),
     })

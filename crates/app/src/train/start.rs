@@ -26,6 +26,8 @@ pub struct Start {
     pub opened: Opened,
     /// Permitted differences between the configuration and that of the checkpoint.
     pub changes: Vec<Passed>,
+    /// Step at which to stop; of several ranks, the first one's.
+    pub until_step: Option<u64>,
 }
 
 /// Finds the starting point. Only reads, and takes the lock of an existing folder.
@@ -67,7 +69,7 @@ pub fn start(args: &cli::Train) -> Result<Start> {
         Some((path, snapshot)) => identity::compare_config(path, snapshot, &config, &args.allow)?,
         None => Vec::new(),
     };
-    Ok(Start { run, config, opened, changes })
+    Ok(Start { run, config, opened, changes, until_step: args.until_step })
 }
 
 /// Returns the section `distributed` as each rank can know it before it meets the others: not every machine need have
@@ -134,10 +136,10 @@ impl Start {
         Ok(())
     }
 
-    /// Returns true, and logs it, if the training is at step `until` already.
-    pub fn has_reached(&self, until: Option<u64>) -> bool {
+    /// Returns true, and logs it, if the training is at step `until_step` already.
+    pub fn has_reached(&self) -> bool {
         let at = self.progress().step;
-        let Some(step) = until.filter(|step| at >= *step) else { return false };
+        let Some(step) = self.until_step.filter(|step| at >= *step) else { return false };
         let folder = self.run.folder.display();
         log::info!("{folder} is at step {at} already: --until-step {step} leaves nothing to do");
         true

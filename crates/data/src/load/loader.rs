@@ -186,27 +186,37 @@ impl Loader {
         Arc::clone(&self.source.skipped)
     }
 
-    /// Loads only the sample at place `at` of batch number `batch`, or of this rank's share of it, in the order of the
-    /// data set and in the calling thread: for a second look. Returns `None` if it does not exist.
+    /// Loads only the sample at place `at` of batch number `batch`, of all ranks' samples one after another, in the
+    /// order of the data set and in the calling thread: for a second look. Returns `None` if it does not exist. Of
+    /// several ranks only the first is sure to have the room, if samples may be skipped.
     pub fn sample(&self, batch: u64, at: u64) -> Result<Option<Batch>, Error> {
         let whole = places(batch, self.config.batch_size, self.samples());
-        let batch = self.part.of(&whole);
-        // If samples may be missing, only the whole batch tells which one is at this place.
-        let (indices, at) = match self.source.skipped.allowed() {
-            true => (batch, at as i64),
-            false => {
-                (batch.start.saturating_add(at).min(batch.end)..batch.start.saturating_add(at + 1).min(batch.end), 0)
-            }
-        };
-        if indices.is_empty() {
+        if whole.is_empty() {
             return Ok(None);
         }
-        let block = self.source.block(indices, 0, self.part.share(&whole))?;
+        if !self.source.skipped.allowed() {
+            let place = whole.start.saturating_add(at);
+            return if place < whole.end { self.one_of(place..place + 1, None, 0).map(Result::ok) } else { Ok(None) };
+        }
+        // If samples may be missing, only whole shares tell which one is at this place.
+        let mut at = at;
+        for part in self.part.all() {
+            match self.one_of(part.of(&whole), part.share(&whole), at)? {
+                Ok(sample) => return Ok(Some(sample)),
+                Err(loaded) => at -= loaded,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Loads these samples and returns the one at place `at` among them, or the number of those that could be loaded.
+    fn one_of(&self, indices: Range<u64>, share: Option<Share>, at: u64) -> Result<Result<Batch, u64>, Error> {
+        let block = self.source.block(indices, 0, share)?;
         let converter = self.source.converter().map_err(|error| torch(&block.names, error))?;
         let Batch { inputs, targets, names, .. } = self.source.batch(block, &converter, 0)?;
-        let Some(name) = names.get(at as usize).cloned() else { return Ok(None) };
-        let alone = |tensor: &Tensor| tensor.f_narrow(0, at, 1).map_err(|error| torch(&names, error));
-        Ok(Some(Batch::new(alone(&inputs)?, alone(&targets)?, vec![name])))
+        let Some(name) = names.get(at as usize).cloned() else { return Ok(Err(names.len() as u64)) };
+        let alone = |tensor: &Tensor| tensor.f_narrow(0, at as i64, 1).map_err(|error| torch(&names, error));
+        Ok(Ok(Batch::new(alone(&inputs)?, alone(&targets)?, vec![name])))
     }
 
     fn blocks(&self, epoch: u64, skip: u64) -> Ordered<Block> {

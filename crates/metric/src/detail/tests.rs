@@ -104,3 +104,20 @@ fn sums_by_bin_are_those_of_scattering() {
     let scattered = Tensor::zeros([3, CALIBRATION + 1], doubles).scatter_add(1, &bin.expand([3, -1], false), &values);
     assert!((summed(&bin, &values).unwrap() - scattered).abs().max().double_value(&[]) < 1e-12);
 }
+
+#[test]
+fn what_ranks_counted_adds_up_to_the_counts_of_one_pass() {
+    let (logits, targets, _) = reference();
+    let counted = |start, length| {
+        let mut detail = Detail::new(3, ONE, Device::Cpu).unwrap();
+        show(&mut detail, &logits.narrow(0, start, length), &targets.narrow(0, start, length));
+        detail
+    };
+    let mut merged = counted(0, 1);
+    merged.merge(&[counted(0, 1), counted(1, 2), counted(3, 0)].map(|detail| detail.state())).unwrap();
+    assert_eq!(merged.thresholds().unwrap(), counted(0, 3).thresholds().unwrap());
+    for (own, other) in merged.calibration().unwrap().iter().zip(counted(0, 3).calibration().unwrap()) {
+        assert_eq!((own.correct, own.count), (other.correct, other.count));
+        assert!((own.sum - other.sum).abs() < 1e-9, "{own:?} {other:?}");
+    }
+}

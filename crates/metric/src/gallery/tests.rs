@@ -48,6 +48,7 @@ proptest! {
         batches in prop::collection::vec(prop::collection::vec(prop::option::weighted(0.8, 0u8..=4), 1..5), 0..6),
         first in 0usize..5,
         extremes in 0usize..5,
+        ranks in 1usize..5,
     ) {
         let mut gallery = Gallery::new(first, extremes);
         batches.iter().for_each(|samples| gallery.update(&batch(samples)).unwrap());
@@ -59,10 +60,23 @@ proptest! {
             scored.truncate(extremes);
             scored
         };
-        prop_assert_eq!(found(gallery.first().unwrap(), &batches), &all[..first.min(all.len())]);
-        prop_assert_eq!(found(gallery.worst().unwrap(), &batches), scored(false));
-        prop_assert_eq!(found(gallery.best().unwrap(), &batches), scored(true));
-        let sizes = gallery.scores().unwrap();
-        prop_assert!(sizes.iter().map(Vec::len).eq(batches.iter().map(Vec::len)));
+        let mut merged = Gallery::new(first, extremes);
+        let share = |samples: &[Option<u8>], rank: usize| {
+            let place = |rank: usize| (samples.len() * rank).div_ceil(ranks);
+            batch(&samples[place(rank)..place(rank + 1)])
+        };
+        let of_rank = |rank| {
+            let mut gallery = Gallery::new(first, extremes);
+            batches.iter().for_each(|samples| gallery.update(&share(samples, rank)).unwrap());
+            gallery.state().unwrap()
+        };
+        merged.merge(&(0..ranks).map(of_rank).collect::<Vec<_>>()).unwrap();
+        for gallery in [gallery, merged] {
+            prop_assert_eq!(found(gallery.first().unwrap(), &batches), &all[..first.min(all.len())]);
+            prop_assert_eq!(found(gallery.worst().unwrap(), &batches), scored(false));
+            prop_assert_eq!(found(gallery.best().unwrap(), &batches), scored(true));
+            let sizes = gallery.scores().unwrap();
+            prop_assert!(sizes.iter().map(Vec::len).eq(batches.iter().map(Vec::len)));
+        }
     }
 }

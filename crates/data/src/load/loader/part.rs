@@ -19,6 +19,11 @@ impl Part {
         Self { rank: rank as u64, count: count.max(1) as u64 }
     }
 
+    /// Returns the parts of all ranks, in their order.
+    pub fn all(self) -> impl Iterator<Item = Self> {
+        (0..self.count).map(move |rank| Self { rank, ..self })
+    }
+
     /// Returns the part of the places of a batch.
     pub fn of(self, batch: &Range<u64>) -> Range<u64> {
         let length = batch.end - batch.start;

@@ -196,22 +196,29 @@ fn the_limit_of_a_rank_is_that_of_the_samples_it_met() {
 }
 
 #[test]
-fn a_sample_alone_is_the_one_at_its_place_in_the_share() {
-    let spoil: fn(u64, Sample) -> Sample = |index, sample| if index == 4 { panic!("broken") } else { sample };
-    for (spoil, max_skipped) in [(spoil, 1), ((|_, sample| sample) as _, 0)] {
-        for rank in 0..3 {
+fn a_sample_alone_is_the_one_at_its_place_among_those_of_all_ranks() {
+    let some: fn(u64, Sample) -> Sample = |index, sample| if index == 4 { panic!("broken") } else { sample };
+    // A placeholder stands for the whole share of rank 0.
+    let first: fn(u64, Sample) -> Sample = |index, sample| if index < 2 { panic!("broken") } else { sample };
+    for (spoil, max_skipped) in [(some, 1), (first, 2), ((|_, sample| sample) as _, 0)] {
+        let of_rank = |rank| {
             let config = LoaderConfig { batch_size: 5, max_skipped, ..LoaderConfig::default() };
             let data = Arc::new(Rows { len: 12, spoil });
             let loader = Loader::new(data, Pipeline::plain(SIZE), &config, Order::Sequential, 9, Device::Cpu);
-            let loader = loader.unwrap().of_rank(rank, 3);
-            for (number, batch) in (0..).zip(batches(&loader, 0, 0)) {
-                for (at, name) in (0..).zip(&batch.names) {
-                    let alone = loader.sample(number, at as u64).unwrap().unwrap();
-                    assert_eq!((&alone.names[0], alone.share), (name, None));
-                    assert!(alone.inputs.equal(&batch.inputs.narrow(0, at, 1)));
-                }
-                assert!(loader.sample(number, batch.names.len() as u64).unwrap().is_none());
+            loader.unwrap().of_rank(rank, 3)
+        };
+        let (loader, shares) = (of_rank(0), [0, 1, 2].map(|rank| batches(&of_rank(rank), 0, 0)));
+        for number in 0..loader.len() {
+            let all = shares.iter().map(|shares| &shares[number as usize]);
+            let samples = all.flat_map(|share| share.names.iter().zip(share.inputs.split(1, 0)));
+            let mut at = 0;
+            for (name, inputs) in samples {
+                let alone = loader.sample(number, at).unwrap().unwrap();
+                assert_eq!((&alone.names[0], alone.share), (name, None));
+                assert!(alone.inputs.equal(&inputs));
+                at += 1;
             }
+            assert!(at > 0 && loader.sample(number, at).unwrap().is_none());
         }
     }
 }
