@@ -130,6 +130,8 @@ fn a_terminal_that_goes_away_ends_the_run_with_a_checkpoint() {
         terminal.hang_up();
         assert_eq!(terminal.end(), RESUMABLE, "{tui}");
         assert!(newest_step(&place, "run") > 0);
+        // A signal stopped it, so it asks to be started again. Nothing else lies about.
+        fs::remove_file(place.path("run/requeue")).unwrap();
         assert_tidy(&place, "run");
     }
 }

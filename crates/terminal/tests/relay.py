@@ -39,8 +39,9 @@ def main():
         for stream in range(3):
             os.dup2(slave, stream)
         os.closerange(3, 64)
-        # The parent of the tests may ignore it, as nohup does.
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        # The tests' parent may ignore them: nohup does SIGHUP, a shell the others of what it starts in the background.
+        for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+            signal.signal(ignored, signal.SIG_DFL)
         os.execvp(program[0], program)
     status = None
     asked = b""
