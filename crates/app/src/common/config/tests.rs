@@ -297,7 +297,8 @@ fn the_resolved_configuration_has_every_key_and_reads_back() {
     let text = config.resolved().unwrap();
     assert_eq!(Config::parse(&text, "").unwrap(), config);
     let value: Value = serde_json::from_str(&text).unwrap();
-    for key in ["/data/loader/workers", "/optimizer/rule/epsilon", "/schedule/decay/min_rate", "/checkpoint/keep_last"] {
+    for key in ["/data/loader/workers", "/optimizer/rule/epsilon", "/schedule/decay/min_rate", "/checkpoint/keep_last"]
+    {
         assert!(value.pointer(key).is_some(), "{key} is missing");
     }
 }
