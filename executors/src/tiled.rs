@@ -51,7 +51,7 @@ enum Waiting<M> {
     Tile(Tile, Option<Tensor>),
 }
 
-/// What comes out of [`Tiled`].
+/// Output of [`Tiled`].
 #[derive(Debug)]
 pub enum Finished<M> {
     /// A mark, behind all that was put in before it.

@@ -77,7 +77,7 @@ def graph(machine, precision):
     rejected = [about for file, about in ends[1].items() if file.startswith("rejected/")]
     sound = (loss == norm == "NaN" and PLANTED in " ".join(names) for loss, norm, *names in rejected)
     if len(rejected) != 5 or not all(sound):
-        raise Failed(f"loss and gradients should have been NaN in one batch of each of 5 epochs; rejected were {rejected}")
+        raise Failed(f"loss and gradients should have been NaN in one batch of each of 5 epochs, not in {rejected}")
     other = [name for name in ends[1] if ends[0].get(name) != ends[1][name]]
     if other or len(ends[0]) != len(ends[1]):
         raise Failed(f"200 steps, eager and in a graph, differ in {', '.join(other) or 'what they left'}")

@@ -92,8 +92,8 @@ pub trait Loss {
     fn across(&self, _ranks: &dyn Ranks, _outputs: &Outputs, _batch: &Batch) -> Result<Tensor, BoxError> {
         let name = std::any::type_name::<Self>();
         Err(format!(
-            "{name} cannot be trained by several processes: implement Loss::across for it (contract::mean_across, if it \
-             is a mean)"
+            "{name} cannot be trained by several processes: implement Loss::across for it (contract::mean_across, if \
+             it is a mean)"
         )
         .into())
     }

@@ -39,7 +39,7 @@ pub enum Error {
     /// An optimizer does not announce its updates.
     #[error("the optimizer accumulates gradients, but does not say so: implement Optimizer::updates_next for it")]
     Accumulates,
-    /// What another rank sent cannot be read.
+    /// A state that another rank sent cannot be read.
     #[error("the state that rank {0} sent cannot be read; do all ranks run the same program?")]
     Garbled(usize),
     /// libtorch failed.

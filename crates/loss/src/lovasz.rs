@@ -68,11 +68,9 @@ impl Loss for Lovasz {
         loss.map_err(|error| TorchError::from(error).into())
     }
 
-    /// Returns the number of images with a valid pixel if the loss is a mean over images; else the number of valid
-    /// pixels, as [`Dice`](crate::Dice) does.
+    /// Returns the number of images with a valid pixel if the loss is a mean over images; else that of valid pixels.
     fn weight(&self, _: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
-        let count = if self.per_image { pixels::valid_images } else { pixels::valid };
-        count(&batch.targets).map_err(|error| TorchError::from(error).into())
+        pixels::overlap_weight(&batch.targets, self.per_image).map_err(|error| TorchError::from(error).into())
     }
 
     /// Refuses the loss of whole batches: it sorts all pixels, and those of other ranks are not here.

@@ -16,6 +16,12 @@ pub(crate) fn valid_images(targets: &Tensor) -> Result<Tensor, TchError> {
     targets.f_ne(IGNORE_INDEX)?.f_flatten(1, -1)?.f_any_dim(1, false)?.f_sum(Kind::Float)
 }
 
+/// Returns the weight of a loss of overlaps: the number of images with a valid pixel if it is a mean over images, else
+/// the number of valid pixels, as [`Dice`](crate::Dice) has it.
+pub(crate) fn overlap_weight(targets: &Tensor, per_image: bool) -> Result<Tensor, TchError> {
+    if per_image { valid_images(targets) } else { valid(targets) }
+}
+
 /// Returns the classes of `targets` `[N, H, W]` as Booleans `[N, K, H, W]`. An ignored pixel is of no class.
 pub(crate) fn one_hot(targets: &Tensor, classes: i64) -> Result<Tensor, TchError> {
     // Compared rather than made with one_hot, which reads the largest id from the device first.

@@ -2,8 +2,8 @@
 
     python plateau.py > plateau.json        (made with torch 2.11)
 
-`min_rate` is its `min_lr`, and `floor` that as a share of the first learning rate. `eps` is 0: PyTorch leaves out a change of the learning
-rate by less than 1e-8, whatever the learning rate is.
+`min_rate` is its `min_lr`, and `floor` that as a share of the first learning rate. `eps` is 0: PyTorch
+leaves out a change of the learning rate by less than 1e-8, whatever the learning rate is.
 """
 
 import json

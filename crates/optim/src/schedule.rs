@@ -264,7 +264,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_factor_is_always_between_0_and_1(
-            warmup in 0u64..50, total in 0u64..200, update in 0u64..400, shape in 0u8..6, x in 0.0f64..=1.0, every in 1u64..50,
+            warmup in 0u64..50, total in 0u64..200, update in 0u64..400, shape in 0u8..6, x in 0.0f64..=1.0,
+            every in 1u64..50,
         ) {
             let decay = match shape {
                 0 => Decay::Constant {},

@@ -37,7 +37,7 @@ pub fn together_owned<T: Send>(count: usize, work: impl Fn(Arc<dyn Ranks>) -> T 
     })
 }
 
-/// Where the threads meet.
+/// Meeting point of the threads.
 #[derive(Default)]
 struct Hub {
     round: Mutex<Round>,
@@ -48,7 +48,7 @@ struct Hub {
 struct Round {
     number: u64,
     given: Vec<Option<StateDict>>,
-    /// What was given in the round before.
+    /// States given in the round before.
     taken: Vec<StateDict>,
     /// True once a rank has left: nobody may wait for it.
     broken: bool,

@@ -55,7 +55,8 @@ static std::vector<Tensor> gradients(Tensor* const* tensors, const std::vector<T
   auto all = list(tensors, parameters.size());
   for (size_t i = 0; i < all.size(); i++) {
     if (is_like(all[i], parameters[i])) continue;
-    bool fits = all[i].defined() && all[i].sizes() == parameters[i].sizes() && all[i].device() == parameters[i].device();
+    bool fits = all[i].defined() && all[i].sizes() == parameters[i].sizes() &&
+                all[i].device() == parameters[i].device();
     TORCH_CHECK(fits, "a gradient must have the size and the device of its parameter");
     all[i] = at::empty_like(parameters[i]).copy_(all[i]);
   }

@@ -100,7 +100,8 @@ struct Sum : c10d::CppCommHookInterface<Group*> {
 // Returns a gradient with the strides of its parameter. Those of dimensions of size 1 may differ and mean nothing, but
 // the reducer would warn of them.
 Tensor strided_as(const Tensor& parameter, const Tensor& gradient) {
-  if (!gradient.defined() || gradient.layout() != at::kStrided || gradient.sizes() != parameter.sizes()) return gradient;
+  if (!gradient.defined() || gradient.layout() != at::kStrided) return gradient;
+  if (gradient.sizes() != parameter.sizes()) return gradient;
   for (int64_t i = 0; i < parameter.dim(); i++)
     if (parameter.size(i) != 1 && gradient.stride(i) != parameter.stride(i)) return gradient;
   return gradient.as_strided(parameter.sizes(), parameter.strides(), gradient.storage_offset());

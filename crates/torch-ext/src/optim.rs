@@ -53,23 +53,40 @@ pub struct Lion<'t> {
     pub weight_decay: f64,
 }
 
-/// Makes one step of Adam or AdamW (libtorch's `_fused_adam_`, `_fused_adamw_`). `step` (scalar f32) counts from 1.
-#[expect(clippy::too_many_arguments, reason = "the kernel's own list")]
-pub fn fused_adam(
+/// Kernel of Adam's form: that of Adam itself, or RAdam's.
+type AdamKernel = unsafe extern "C" fn(
+    *const ffi::Ptr,
+    *const ffi::Ptr,
+    *const ffi::Ptr,
+    *const ffi::Ptr,
+    usize,
+    ffi::Ptr,
+    std::ffi::c_int,
+    ffi::Ptr,
+    f64,
+    f64,
+    f64,
+    f64,
+    ffi::Ptr,
+    ffi::Ptr,
+) -> std::ffi::c_int;
+
+/// Calls a kernel of the shim that takes the arguments of Adam.
+fn adam_step(
+    kernel: AdamKernel,
     params: &[Tensor],
     grads: &[Tensor],
-    first: &[Tensor],
-    second: &[Tensor],
+    [first, second]: [&[Tensor]; 2],
     step: &Tensor,
     adam: Adam<'_>,
-    grad_scale: Option<&Tensor>,
-    found_inf: Option<&Tensor>,
+    [grad_scale, found_inf]: [Option<&Tensor>; 2],
 ) -> Result<(), TorchError> {
     same_length(params, &[grads, first, second])?;
     let [p, g, m, v] = [params, grads, first, second].map(ffi::pointers);
-    // SAFETY: four arrays of `params.len()` live tensors each, two live tensors, and two live tensors or nulls.
+    // SAFETY: the kernel is one of the shim's. Four arrays of `params.len()` live tensors each, two live
+    // tensors, and two live tensors or nulls.
     ffi::checked(unsafe {
-        ffi::oxiseg_fused_adam(
+        kernel(
             p.as_ptr(),
             g.as_ptr(),
             m.as_ptr(),
@@ -86,6 +103,21 @@ pub fn fused_adam(
             ffi::maybe(found_inf),
         )
     })
+}
+
+/// Makes one step of Adam or AdamW (libtorch's `_fused_adam_`, `_fused_adamw_`). `step` (scalar f32) counts from 1.
+#[expect(clippy::too_many_arguments, reason = "the kernel's own list")]
+pub fn fused_adam(
+    params: &[Tensor],
+    grads: &[Tensor],
+    first: &[Tensor],
+    second: &[Tensor],
+    step: &Tensor,
+    adam: Adam<'_>,
+    grad_scale: Option<&Tensor>,
+    found_inf: Option<&Tensor>,
+) -> Result<(), TorchError> {
+    adam_step(ffi::oxiseg_fused_adam, params, grads, [first, second], step, adam, [grad_scale, found_inf])
 }
 
 /// Makes one step of SGD (libtorch's `_fused_sgd_`). Velocities start at zero; they are ignored where `momentum` is 0.
@@ -135,27 +167,7 @@ pub fn radam(
     grad_scale: Option<&Tensor>,
     found_inf: Option<&Tensor>,
 ) -> Result<(), TorchError> {
-    same_length(params, &[grads, first, second])?;
-    let [p, g, m, v] = [params, grads, first, second].map(ffi::pointers);
-    // SAFETY: four arrays of `params.len()` live tensors each, two live tensors, and two live tensors or nulls.
-    ffi::checked(unsafe {
-        ffi::oxiseg_radam(
-            p.as_ptr(),
-            g.as_ptr(),
-            m.as_ptr(),
-            v.as_ptr(),
-            params.len(),
-            step.as_ptr(),
-            adam.decoupled.into(),
-            adam.learning_rate.as_ptr(),
-            adam.beta1,
-            adam.beta2,
-            adam.weight_decay,
-            adam.epsilon,
-            ffi::maybe(grad_scale),
-            ffi::maybe(found_inf),
-        )
-    })
+    adam_step(ffi::oxiseg_radam, params, grads, [first, second], step, adam, [grad_scale, found_inf])
 }
 
 /// Makes one step of Lion (Chen et al., 2023), over libtorch's operators for lists of tensors. Momenta start at zero.

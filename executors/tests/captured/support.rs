@@ -44,7 +44,7 @@ impl Input for Images {
     }
 }
 
-/// What one event says, as bits.
+/// Bits of an event's numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Seen {
     Step(Progress, u64, Option<[u64; 3]>, Vec<String>),
@@ -149,7 +149,7 @@ pub struct Training<'t> {
     pub before: &'t dyn Fn(usize, &optim::Gradients),
     /// Batch from which on the metric fails.
     pub fails_at: i64,
-    /// What a replay does wrong, and from which one on; that of the capture is the first.
+    /// Error of a replay, and the first replay that has it; the capture's own is number one.
     pub wrong: Option<(Wrong, u32)>,
 }
 

@@ -6,7 +6,7 @@ use tch::Tensor;
 /// Steps made operator by operator before the capture.
 pub const WARM_UP: u32 = 3;
 
-/// What a replay does wrong.
+/// Error of a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wrong {
     /// It uses a learning rate that is a seventh larger, that of another step.

@@ -168,8 +168,8 @@ def main():
         overlaps["overlap as here"] = overlap_of(took, step, BATCH, here)
         reduce, hidden = 1000 * median(reductions), 100 * overlaps["overlap as here"]
         text += f"\nGloo reduces the gradients ({4 * parameters / 1e6:.1f} MB) in {reduce:.1f} ms, the step of two "
-        text += f"apart takes {1000 * compute:.1f} ms and that of two ranks {1000 * took:.1f} ms: {hidden:.0f} % of the "
-        text += "backward pass hides them.\n"
+        text += f"apart takes {1000 * compute:.1f} ms and that of two ranks {1000 * took:.1f} ms: {hidden:.0f} % of "
+        text += "the backward pass hides them.\n"
     inside, between = (f"{link.bandwidth / 1e9:.0f} GB/s and {1e6 * link.latency:.0f} µs" for link in (NVLINK, NETWORK))
     text += "\nOn paper, by tests/benches/scale/model.py: nobody measured these. Compute is that of an H100, the links "
     text += f"are assumed: {inside} inside a machine, {between} between machines, for each GPU.\n\n"

@@ -44,8 +44,8 @@ fn sharing_of(ranks: usize, gpus: usize, others_hidden: bool) -> Option<String> 
     let shared = if gpus == 1 { "the GPU".into() } else { format!("{gpus} GPUs") };
     (ranks > gpus && !others_hidden).then(|| {
         format!(
-            "{ranks} ranks share {shared} of this machine. They take turns, and their gradients travel over Gloo, since \
-             NCCL wants a GPU for each rank: a rank per GPU (--nproc auto) is faster"
+            "{ranks} ranks share {shared} of this machine. They take turns, and their gradients travel over Gloo, \
+             since NCCL wants a GPU for each rank: a rank per GPU (--nproc auto) is faster"
         )
     })
 }

@@ -36,7 +36,7 @@ pub struct InTiles<'a> {
     pub readers: usize,
 }
 
-/// What stands between the tiles of images.
+/// Mark between the tiles of images.
 enum Mark {
     Image(Image, View),
     /// All tiles of the image were before it.

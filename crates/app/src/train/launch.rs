@@ -36,7 +36,8 @@ pub fn run(args: &Train, processes: Processes) -> Result<ExitCode> {
     let local = local(processes, usize::try_from(tch::Cuda::device_count()).unwrap_or(0))?;
     if env::var_os("RANK").is_some() {
         return Err(usage(
-            "--nproc starts the ranks, but RANK is set: this process is a rank already. Leave out --nproc, or unset RANK",
+            "--nproc starts the ranks, but RANK is set: this process is a rank already. Leave out --nproc, or \
+             unset RANK",
         ));
     }
     let place = Place::find(|name| env::var(name).ok())?;

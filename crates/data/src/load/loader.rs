@@ -8,7 +8,7 @@
 //! position. A sample that may be skipped is missing wherever it cannot be loaded. The thread that takes the batches
 //! counts skipped samples, in the batches' order.
 //!
-//! Where several ranks share each batch, each loads a contiguous part of it (`part.rs`): one after another they hold
+//! Each of several ranks loads a contiguous part of each batch (`part.rs`): one after another, the parts hold
 //! the samples of the batch of one process. A skipped sample is missing in the part of its own rank, and nothing
 //! changes for the others.
 

@@ -1,4 +1,4 @@
-//! What the caller of a session may see and write.
+//! Accessors of a session for its caller, and its writes into the log.
 
 use super::Session;
 use crate::error::Result;

@@ -44,7 +44,7 @@ pub enum Backend {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Compress {
-    /// That of the gradients.
+    /// Gradients travel in their own type.
     #[default]
     None,
     /// bfloat16: half the bytes, and gradients with 8 significant bits.
