@@ -1,6 +1,7 @@
 //! Configuration of a segmenter.
 
 use crate::encoder::EncoderConfig;
+use crate::segmenter::decoder::fpn::GROUPS as FPN_GROUPS;
 use crate::{BatchNorm, Common};
 use contract::Invalid;
 use schemars::JsonSchema;
@@ -81,12 +82,50 @@ pub enum Backbone {
     Resnet101,
     /// MobileNetV2 (Sandler et al., 2018).
     MobilenetV2,
+    /// MobileNetV3-Large (Howard et al., 2019).
+    MobilenetV3Large,
+    /// MobileNetV3-Small.
+    MobilenetV3Small,
+    /// EfficientNet-B0 (Tan & Le, 2019).
+    EfficientnetB0,
+    /// EfficientNet-B1.
+    EfficientnetB1,
+    /// EfficientNet-B2.
+    EfficientnetB2,
+    /// EfficientNet-B3.
+    EfficientnetB3,
+    /// EfficientNet-B4.
+    EfficientnetB4,
+    /// EfficientNetV2-S (Tan & Le, 2021).
+    EfficientnetV2S,
+    /// EfficientNet-Lite0, without squeeze-and-excitation.
+    EfficientnetLite0,
+    /// EfficientNet-Lite1.
+    EfficientnetLite1,
+    /// EfficientNet-Lite2.
+    EfficientnetLite2,
 }
 
 impl Backbone {
     /// All architectures.
-    pub const ALL: &[Self] =
-        &[Self::Resnet18, Self::Resnet34, Self::Resnet50, Self::Resnet101, Self::MobilenetV2];
+    pub const ALL: &[Self] = &[
+        Self::Resnet18,
+        Self::Resnet34,
+        Self::Resnet50,
+        Self::Resnet101,
+        Self::MobilenetV2,
+        Self::MobilenetV3Large,
+        Self::MobilenetV3Small,
+        Self::EfficientnetB0,
+        Self::EfficientnetB1,
+        Self::EfficientnetB2,
+        Self::EfficientnetB3,
+        Self::EfficientnetB4,
+        Self::EfficientnetV2S,
+        Self::EfficientnetLite0,
+        Self::EfficientnetLite1,
+        Self::EfficientnetLite2,
+    ];
 }
 
 /// Decoder of a segmenter, named by the key `kind`.
@@ -95,6 +134,24 @@ impl Backbone {
 pub enum DecoderConfig {
     /// UNet (Ronneberger, Fischer & Brox, 2015) as segmentation_models.pytorch has it.
     Unet(UnetDecoderConfig),
+    /// UNet++ (Zhou et al., 2018).
+    UnetPlusPlus(UnetPlusPlusConfig),
+    /// Feature pyramid network (Lin et al., 2017; Kirillov et al., 2019).
+    Fpn(FpnConfig),
+    /// DeepLabV3+ (Chen et al., 2018).
+    DeeplabV3Plus(DeeplabConfig),
+}
+
+impl DecoderConfig {
+    /// Returns all decoders, with their default settings.
+    pub fn all() -> Vec<Self> {
+        vec![
+            Self::Unet(UnetDecoderConfig::default()),
+            Self::UnetPlusPlus(UnetPlusPlusConfig::default()),
+            Self::Fpn(FpnConfig::default()),
+            Self::DeeplabV3Plus(DeeplabConfig::default()),
+        ]
+    }
 }
 
 impl Default for DecoderConfig {
@@ -125,6 +182,57 @@ impl Default for UnetDecoderConfig {
     }
 }
 
+/// Decoder of UNet++.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct UnetPlusPlusConfig {
+    /// Number of channels of each step up to the output, coarsest first.
+    #[schemars(extend("x-resume" = "refuse"))]
+    pub channels: [i64; 5],
+}
+
+impl Default for UnetPlusPlusConfig {
+    fn default() -> Self {
+        Self { channels: UP }
+    }
+}
+
+/// Decoder of a feature pyramid network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct FpnConfig {
+    /// Number of channels of the pyramid.
+    #[schemars(extend("x-resume" = "refuse"))]
+    pub pyramid_channels: i64,
+    /// Number of channels of the branches, a multiple of 32.
+    #[schemars(extend("x-resume" = "refuse"))]
+    pub channels: i64,
+}
+
+impl Default for FpnConfig {
+    fn default() -> Self {
+        Self { pyramid_channels: 256, channels: 128 }
+    }
+}
+
+/// Decoder of DeepLabV3+.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeeplabConfig {
+    /// Number of channels.
+    #[schemars(extend("x-resume" = "refuse"))]
+    pub channels: i64,
+    /// Dilation of the three atrous convolutions. (The paper has 6, 12 and 18 with `encoder.output_stride` 16.)
+    #[schemars(extend("x-resume" = "refuse"))]
+    pub rates: [i64; 3],
+}
+
+impl Default for DeeplabConfig {
+    fn default() -> Self {
+        Self { channels: 256, rates: [12, 24, 36] }
+    }
+}
+
 /// Maximum number of channels of a decoder's layer.
 const MOST: i64 = 4096;
 
@@ -145,17 +253,32 @@ impl SegmenterConfig {
         match &self.decoder {
             DecoderConfig::Unet(config) => {
                 config.channels.iter().try_for_each(|&count| channels("decoder.channels", count))?;
-                self.needs_stride(&[32], "unet")
+                self.needs_stride(32, "unet")
+            }
+            DecoderConfig::UnetPlusPlus(config) => {
+                config.channels.iter().try_for_each(|&count| channels("decoder.channels", count))?;
+                self.needs_stride(32, "unet_plus_plus")
+            }
+            DecoderConfig::Fpn(config) => {
+                channels("decoder.pyramid_channels", config.pyramid_channels)?;
+                channels("decoder.channels", config.channels)?;
+                Invalid::unless(config.channels % FPN_GROUPS == 0, "decoder.channels", || {
+                    format!("must be a multiple of {FPN_GROUPS}, is {}", config.channels)
+                })
+            }
+            DecoderConfig::DeeplabV3Plus(config) => {
+                channels("decoder.channels", config.channels)?;
+                let all = config.rates.iter().all(|rate| (1..=256).contains(rate));
+                Invalid::unless(all, "decoder.rates", || format!("must be from 1 to 256, are {:?}", config.rates))
             }
         }
     }
 
     /// Refuses an encoder whose output stride the decoder cannot read.
-    fn needs_stride(&self, strides: &[i64], decoder: &str) -> Result<(), Invalid> {
+    fn needs_stride(&self, needed: i64, decoder: &str) -> Result<(), Invalid> {
         let stride = self.encoder.output_stride;
-        Invalid::unless(strides.contains(&stride), "encoder.output_stride", || {
-            let known: Vec<String> = strides.iter().map(ToString::to_string).collect();
-            format!("must be {} with the decoder {decoder}, is {stride}", known.join(" or "))
+        Invalid::unless(stride == needed, "encoder.output_stride", || {
+            format!("must be {needed} with the decoder {decoder}, is {stride}")
         })
     }
 }

@@ -1,6 +1,9 @@
 //! Decoders: what a segmenter sees of them.
 
+pub(crate) mod deeplab;
+pub(crate) mod fpn;
 pub(crate) mod unet;
+pub(crate) mod unet_plus_plus;
 
 use crate::segmenter::encoder::Level;
 use std::fmt::Debug;
