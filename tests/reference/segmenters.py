@@ -1,20 +1,27 @@
 """Writes segmenters.safetensors: the outputs of the networks in tests/parity/segmenters.rs, as PyTorch computes them.
 
     pip install torch==2.11.0 torchvision==0.26.0 timm==1.0.31 segmentation_models_pytorch==0.6.0 safetensors
-    python tests/reference/segmenters.py
+    pip install --no-deps efficientnet_lite_pytorch==0.1.0
+    python tests/reference/segmenters.py [NAME]…
+
+With names it computes those networks anew and keeps the others. It also writes efficientnet_lite0.json: the names and
+shapes of the tensors of efficientnet_lite_pytorch.
 
 Encoders are torchvision's, timm's and segmentation_models_pytorch's own, decoders are segmentation_models_pytorch's.
 Weights are too many to be kept, so they are computed by `fill`, as in networks.py. Everything is computed in f64. Of each
 output a sample of the values is kept, and the sums of all values and of their squares.
 """
 
+import json
+import sys
 from pathlib import Path
 
 import segmentation_models_pytorch as smp
 import timm
 import torch
 import torchvision
-from safetensors.torch import save_file
+from efficientnet_lite_pytorch import EfficientNet
+from safetensors.torch import load_file, save_file
 from segmentation_models_pytorch.base import SegmentationHead
 from segmentation_models_pytorch.decoders.deeplabv3.decoder import DeepLabV3PlusDecoder
 from segmentation_models_pytorch.decoders.fpn.decoder import FPNDecoder
@@ -143,6 +150,39 @@ class WithAuxiliary(nn.Module):
         return self.aux_classifier(self.encoder(x)[-2])
 
 
+class LitePackage(nn.Module):
+    """efficientnet_lite_pytorch's EfficientNet-Lite0 with the feature maps of `Lite`."""
+
+    def __init__(self, whole):
+        super().__init__()
+        self.whole = whole
+
+    def forward(self, x):
+        maps, whole = [x], self.whole
+        x = whole._swish(whole._bn0(whole._conv_stem(x)))
+        maps.append(x)
+        for number, block in enumerate(whole._blocks):
+            x = block(x)
+            if number in [2, 4, 10, 15]:
+                maps.append(x)
+        return maps
+
+
+def imported_lite():
+    """Makes a network that takes efficientnet_lite_pytorch's classifier; each has the weights of its own names."""
+    # Without a size, padding is computed for each input.
+    whole = EfficientNet.from_name("efficientnet-lite0", image_size=None, num_classes=2)
+    shapes = {name: list(tensor.shape) for name, tensor in whole.state_dict().items()}
+    path = Path(__file__).parent / "efficientnet_lite0.json"
+    path.write_text(json.dumps(shapes, indent=0) + "\n")
+    path.chmod(0o644)
+    network = Joined(Lite("tf_efficientnet_lite0"), "fpn")
+    fill(network)
+    fill(whole)
+    network.encoder = LitePackage(whole)
+    return network
+
+
 networks = {
     **{f"resnet{n}.unet": lambda n=n: smp_network("Unet", f"resnet{n}") for n in [18, 34, 50, 101]},
     "mobilenet_v2.unet": lambda: smp_network("Unet", "mobilenet_v2"),
@@ -166,13 +206,17 @@ networks = {
         dilated(efficientnet("b0"), [(slice(6, 8), 2)]), "deeplab_v3_plus", 16
     ),
     "resnet18.auxiliary": WithAuxiliary,
+    "imported_lite0": imported_lite,
 }
-recorded = {}
+path = Path(__file__).parent / "segmenters.safetensors"
+wanted = sys.argv[1:] or list(networks)
+recorded = load_file(path) if sys.argv[1:] else {}
 inputs = noise(torch.Size([2, 3, 64, 96]), 1000).float().double()
 with torch.no_grad():
-    for name, make in networks.items():
-        network = make()
-        fill(network)
+    for name in wanted:
+        network = networks[name]()
+        if not name.startswith("imported"):
+            fill(network)
         for module in network.modules():
             if isinstance(module, (nn.Dropout, nn.Dropout2d)):
                 module.p = 0.0
@@ -184,6 +228,5 @@ with torch.no_grad():
         count = sum(parameter.numel() for parameter in network.parameters())
         recorded[f"{name}.parameters"] = torch.tensor([count])
         print(f"{name}: {count} parameters", flush=True)
-path = Path(__file__).parent / "segmenters.safetensors"
 save_file(recorded, path)
 path.chmod(0o644)
