@@ -17,8 +17,7 @@ fn config(name: &str) -> SegmenterConfig {
     let stride = parts.get(2).map_or(32, |stride| stride.parse().unwrap());
     let auxiliary = parts[1] == "auxiliary";
     let kind = if auxiliary { "unet" } else { parts[1] };
-    let encoder: BackboneConfig =
-        serde_json::from_value(json!({ "name": parts[0], "output_stride": stride })).unwrap();
+    let encoder: BackboneConfig = serde_json::from_value(json!({ "name": parts[0], "output_stride": stride })).unwrap();
     let decoder: DecoderConfig = serde_json::from_value(json!({ "kind": kind })).unwrap();
     SegmenterConfig { encoder, decoder, auxiliary, ..SegmenterConfig::default() }
 }

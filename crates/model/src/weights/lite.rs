@@ -6,14 +6,8 @@ use std::collections::BTreeSet;
 
 /// Layers of a block by their names there, with their number among the block's layers. Convolutions and BatchNorms are
 /// numbered each for themselves.
-const LAYERS: [(&str, usize); 6] = [
-    ("_expand_conv", 0),
-    ("_depthwise_conv", 1),
-    ("_project_conv", 2),
-    ("_bn0", 0),
-    ("_bn1", 1),
-    ("_bn2", 2),
-];
+const LAYERS: [(&str, usize); 6] =
+    [("_expand_conv", 0), ("_depthwise_conv", 1), ("_project_conv", 2), ("_bn0", 0), ("_bn1", 1), ("_bn2", 2)];
 
 /// Renames the tensors of such a file to timm's names, which the network has.
 pub(super) fn rename<T>(tensors: &mut [(String, T)], network: &StateDict) {
@@ -27,9 +21,9 @@ pub(super) fn rename<T>(tensors: &mut [(String, T)], network: &StateDict) {
             ["_bn0", part] => Some(format!("bn1.{part}")),
             ["_blocks", block, layer, part] => {
                 let place = block.parse::<usize>().ok().and_then(|block| places.get(block));
-                place.zip(layer_name(layer, widens(block))).map(|((group, number), layer)| {
-                    format!("blocks.{group}.{number}.{layer}.{part}")
-                })
+                place
+                    .zip(layer_name(layer, widens(block)))
+                    .map(|((group, number), layer)| format!("blocks.{group}.{number}.{layer}.{part}"))
             }
             _ => None,
         };

@@ -55,9 +55,10 @@ impl Pyramid {
         let unit = |names, inputs| Unit::at(names, [inputs, outputs], 1, Layout::default(), Constants::default(), ACT);
         let convs = path / 0 / "convs";
         let plain = unit([0, 1].map(|part| &convs / 0 / part), inputs);
-        let atrous = rates.iter().zip(1usize..).map(|(rate, number)| {
-            Separable::new([0, 1].map(|part| &convs / number / part), [inputs, outputs], *rate)
-        });
+        let atrous = rates
+            .iter()
+            .zip(1usize..)
+            .map(|(rate, number)| Separable::new([0, 1].map(|part| &convs / number / part), [inputs, outputs], *rate));
         let atrous: Vec<_> = atrous.collect();
         let pooled = unit([1, 2].map(|part| &convs / (atrous.len() + 1) / part), inputs);
         let project = [0, 1].map(|part| path / 0 / "project" / part);
