@@ -40,7 +40,7 @@ pub use config::{Block, Common, Config, Layers, MobileNetV2UNetConfig, ResNetUNe
 pub use encoder::{BatchNorm, EncoderConfig};
 pub use fused::{Fused, is_here};
 pub use mobilenet::MobileNetV2UNet;
-pub use network::{Network, Trained};
+pub use network::{Network, Single, Trained};
 pub use precise::Precise;
 pub use precision::Precision;
 pub use resnet::ResNetUNet;

@@ -253,6 +253,9 @@ impl SegmenterConfig {
         })?;
         match &self.decoder {
             DecoderConfig::Unet(config) => {
+                Invalid::unless(!(self.auxiliary && config.deep_supervision), "auxiliary", || {
+                    "cannot stand with decoder.deep_supervision: loss.auxiliary is one rule for all outputs".into()
+                })?;
                 config.channels.iter().try_for_each(|&count| channels("decoder.channels", count))?;
                 self.needs_stride(32, "unet")
             }
