@@ -26,19 +26,28 @@ mod config;
 mod encoder;
 mod fused;
 mod mobilenet;
+mod network;
 mod part;
 mod precise;
 mod precision;
 mod resnet;
+mod segmenter;
 mod unet;
+mod units;
 mod weights;
 
 pub use config::{Block, Common, Config, Layers, MobileNetV2UNetConfig, ResNetUNetConfig, UNetConfig, Upsampling};
 pub use encoder::{BatchNorm, EncoderConfig};
 pub use fused::{Fused, is_here};
 pub use mobilenet::MobileNetV2UNet;
+pub use network::{Network, Single, Trained};
 pub use precise::Precise;
 pub use precision::Precision;
 pub use resnet::ResNetUNet;
+pub use segmenter::Segmenter;
+pub use segmenter::config::{
+    Backbone, BackboneConfig, DecoderConfig, DeeplabConfig, FpnConfig, SegmenterConfig, UnetDecoderConfig,
+    UnetPlusPlusConfig,
+};
 pub use unet::UNet;
 pub use weights::{Mismatch, WeightsConfig, adopt};
