@@ -1,0 +1,104 @@
+//! Encoders: what a decoder sees of them.
+
+pub(crate) mod mobilenet_v2;
+pub(crate) mod resnet;
+
+use crate::BatchNorm;
+use crate::part::Part;
+use crate::units::{Block, Unit, kept};
+use std::fmt::Debug;
+use tch::Tensor;
+use tch::nn::ModuleT;
+
+/// One of an encoder's feature maps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Level {
+    /// Number of channels.
+    pub channels: i64,
+    /// Distance of neighbouring values in pixels of the input.
+    pub stride: i64,
+}
+
+/// Backbone of a segmenter.
+pub(crate) trait Encoder: Debug + Send {
+    /// Describes the feature maps, finest first (strides 2, 4, 8, 16 and 32 for example, or without 2).
+    fn levels(&self) -> &[Level];
+
+    /// Maps `[N, C, H, W]` to the feature maps of [`levels`](Self::levels). With `recompute` blocks keep only their
+    /// inputs for the backward pass.
+    fn encode(&self, x_nchw: &Tensor, train: bool, recompute: bool) -> Vec<Tensor>;
+
+    /// Returns the number that height and width of the input are a multiple of.
+    fn multiple(&self) -> i64 {
+        self.levels().iter().map(|level| level.stride).max().unwrap_or(1)
+    }
+}
+
+/// Settings of an encoder that its kind does not decide.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Settings {
+    /// Number of the image's channels.
+    pub channels: i64,
+    /// Greatest stride; further blocks are dilated instead.
+    pub output_stride: i64,
+    /// Statistics that BatchNorm normalises with in training.
+    pub batch_norm: BatchNorm,
+    /// Probability that the last block is dropped from a sample; those before it are dropped less.
+    pub stochastic_depth: f64,
+}
+
+impl Settings {
+    /// Returns stride and dilation of a stage whose outputs have `stride` in the undilated network, and whose first
+    /// block strides by `step`. All convolutions of a dilated stage have the same dilation, as in
+    /// segmentation_models.pytorch.
+    pub(crate) fn dilated(&self, stride: i64, step: i64) -> [i64; 2] {
+        if stride > self.output_stride { [1, stride / self.output_stride] } else { [step, 1] }
+    }
+}
+
+/// An encoder that is a stem and stages of blocks after it; each stage ends with a feature map.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    stem: Unit,
+    stages: Vec<Vec<Part<Box<dyn Block>>>>,
+    levels: Vec<Level>,
+    settings: Settings,
+}
+
+impl Staged {
+    /// Makes an encoder of its stages. A first stage without blocks ends with the stem's output.
+    pub(crate) fn new(stem: Unit, stages: Vec<Vec<Box<dyn Block>>>, levels: Vec<Level>, settings: Settings) -> Self {
+        let stages = stages.into_iter().map(|blocks| blocks.into_iter().map(Part::new).collect()).collect();
+        Self { stem, stages, levels, settings }
+    }
+}
+
+impl Encoder for Staged {
+    fn levels(&self) -> &[Level] {
+        &self.levels
+    }
+
+    fn encode(&self, x_nchw: &Tensor, train: bool, recompute: bool) -> Vec<Tensor> {
+        let (encoding, again) = (self.settings.batch_norm.trains(train), recompute && train);
+        let mut x = x_nchw.apply_t(&self.stem, encoding);
+        let (mut features, mut number) = (Vec::new(), 0);
+        let count: usize = self.stages.iter().map(Vec::len).sum();
+        for stage in &self.stages {
+            for block in stage {
+                // As in torchvision, from 0 for the first block on, over those without a shortcut too.
+                let probability = self.settings.stochastic_depth * f64::from(number) / count as f64;
+                let dropped = block.look(|block| block.has_shortcut()).then(|| kept(&x, probability, train)).flatten();
+                number += 1;
+                // What is drawn at random is drawn here, since a block may run twice.
+                x = match &dropped {
+                    Some(kept) => {
+                        block.run(again, [&x, kept], move |block, [x, kept]| block.run(x, Some(kept), encoding))
+                    }
+                    None => block.run(again, [&x], move |block, [x]| block.run(x, None, encoding)),
+                };
+            }
+            features.push(x.shallow_clone());
+        }
+        features
+    }
+}
