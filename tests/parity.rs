@@ -8,6 +8,7 @@ mod networks;
 mod optimizers;
 mod scores;
 mod terms;
+mod transformers;
 mod unet;
 
 use contract::StateDict;

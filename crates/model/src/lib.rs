@@ -45,6 +45,9 @@ pub use precise::Precise;
 pub use precision::Precision;
 pub use resnet::ResNetUNet;
 pub use segmenter::Segmenter;
-pub use segmenter::config::{Backbone, BackboneConfig, DecoderConfig, SegmenterConfig, UnetDecoderConfig};
+pub use segmenter::config::{
+    Backbone, BackboneConfig, DecoderConfig, PspnetDecoderConfig, SegformerDecoderConfig, SegmenterConfig,
+    UnetDecoderConfig, UpernetDecoderConfig,
+};
 pub use unet::UNet;
 pub use weights::{Mismatch, WeightsConfig, adopt};

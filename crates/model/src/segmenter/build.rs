@@ -3,9 +3,15 @@
 use crate::encoder::ENCODER;
 use crate::segmenter::config::{Backbone, BackboneConfig, DecoderConfig};
 use crate::segmenter::decoder::Decoder;
+use crate::segmenter::decoder::pspnet::PspDecoder;
+use crate::segmenter::decoder::segformer::SegformerDecoder;
 use crate::segmenter::decoder::unet::UnetDecoder;
+use crate::segmenter::decoder::upernet::UperDecoder;
+use crate::segmenter::encoder::convnext::{self, ConvNeXt};
+use crate::segmenter::encoder::mit::{self, Mit};
 use crate::segmenter::encoder::mobilenet_v2::mobilenet_v2;
 use crate::segmenter::encoder::resnet::{RESNET18, RESNET34, RESNET50, RESNET101, resnet};
+use crate::segmenter::encoder::vit::{self, Style, Vit};
 use crate::segmenter::encoder::{Encoder, Level, Settings};
 use tch::nn;
 
@@ -20,6 +26,16 @@ pub(crate) fn encoder(path: &nn::Path, channels: i64, config: &BackboneConfig) -
         Backbone::Resnet50 => Box::new(resnet(path, RESNET50, settings)),
         Backbone::Resnet101 => Box::new(resnet(path, RESNET101, settings)),
         Backbone::MobilenetV2 => Box::new(mobilenet_v2(path, settings)),
+        Backbone::ConvnextTiny => Box::new(ConvNeXt::new(path, convnext::Size::Tiny, settings)),
+        Backbone::ConvnextSmall => Box::new(ConvNeXt::new(path, convnext::Size::Small, settings)),
+        Backbone::MitB0 => Box::new(Mit::new(path, mit::Size::B0, settings)),
+        Backbone::MitB1 => Box::new(Mit::new(path, mit::Size::B1, settings)),
+        Backbone::MitB2 => Box::new(Mit::new(path, mit::Size::B2, settings)),
+        Backbone::MitB3 => Box::new(Mit::new(path, mit::Size::B3, settings)),
+        Backbone::VitSmallPatch14Dinov2 => Box::new(Vit::new(path, vit::Size::Small, Style::Dinov2, settings)),
+        Backbone::VitBasePatch14Dinov2 => Box::new(Vit::new(path, vit::Size::Base, Style::Dinov2, settings)),
+        Backbone::VitSmallPatch16Dinov3 => Box::new(Vit::new(path, vit::Size::Small, Style::Dinov3, settings)),
+        Backbone::VitBasePatch16Dinov3 => Box::new(Vit::new(path, vit::Size::Base, Style::Dinov3, settings)),
     }
 }
 
@@ -30,5 +46,8 @@ pub(crate) fn decoder(path: &nn::Path, levels: &[Level], config: &DecoderConfig)
         DecoderConfig::Unet(config) => {
             Box::new(UnetDecoder::new(path, levels, &config.channels, config.deep_supervision))
         }
+        DecoderConfig::Pspnet(config) => Box::new(PspDecoder::new(path, levels, config.channels)),
+        DecoderConfig::Upernet(config) => Box::new(UperDecoder::new(path, levels, config.channels)),
+        DecoderConfig::Segformer(config) => Box::new(SegformerDecoder::new(path, levels, config.channels)),
     }
 }

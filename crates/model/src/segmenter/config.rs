@@ -81,12 +81,65 @@ pub enum Backbone {
     Resnet101,
     /// MobileNetV2 (Sandler et al., 2018).
     MobilenetV2,
+    /// ConvNeXt-T (Liu et al., 2022).
+    ConvnextTiny,
+    /// ConvNeXt-S.
+    ConvnextSmall,
+    /// Mix transformer B0 of SegFormer (Xie et al., 2021).
+    MitB0,
+    /// Mix transformer B1.
+    MitB1,
+    /// Mix transformer B2.
+    MitB2,
+    /// Mix transformer B3.
+    MitB3,
+    /// Vision transformer S/14 of DINOv2 (Oquab et al., 2023).
+    VitSmallPatch14Dinov2,
+    /// Vision transformer B/14 of DINOv2.
+    VitBasePatch14Dinov2,
+    /// Vision transformer S/16 of DINOv3 (Siméoni et al., 2025).
+    VitSmallPatch16Dinov3,
+    /// Vision transformer B/16 of DINOv3.
+    VitBasePatch16Dinov3,
 }
 
 impl Backbone {
     /// All architectures.
-    pub const ALL: &[Self] =
-        &[Self::Resnet18, Self::Resnet34, Self::Resnet50, Self::Resnet101, Self::MobilenetV2];
+    pub const ALL: &[Self] = &[
+        Self::Resnet18,
+        Self::Resnet34,
+        Self::Resnet50,
+        Self::Resnet101,
+        Self::MobilenetV2,
+        Self::ConvnextTiny,
+        Self::ConvnextSmall,
+        Self::MitB0,
+        Self::MitB1,
+        Self::MitB2,
+        Self::MitB3,
+        Self::VitSmallPatch14Dinov2,
+        Self::VitBasePatch14Dinov2,
+        Self::VitSmallPatch16Dinov3,
+        Self::VitBasePatch16Dinov3,
+    ];
+
+    /// Returns true if the architecture has no dilated variant.
+    fn has_one_stride(self) -> bool {
+        use Backbone as B;
+        matches!(
+            self,
+            B::ConvnextTiny
+                | B::ConvnextSmall
+                | B::MitB0
+                | B::MitB1
+                | B::MitB2
+                | B::MitB3
+                | B::VitSmallPatch14Dinov2
+                | B::VitBasePatch14Dinov2
+                | B::VitSmallPatch16Dinov3
+                | B::VitBasePatch16Dinov3
+        )
+    }
 }
 
 /// Decoder of a segmenter, named by the key `kind`.
@@ -95,6 +148,12 @@ impl Backbone {
 pub enum DecoderConfig {
     /// UNet (Ronneberger, Fischer & Brox, 2015) as segmentation_models.pytorch has it.
     Unet(UnetDecoderConfig),
+    /// PSPNet (Zhao et al., 2017): pyramid pooling of the coarsest map.
+    Pspnet(PspnetDecoderConfig),
+    /// UPerNet (Xiao et al., 2018): pyramid pooling and a feature pyramid.
+    Upernet(UpernetDecoderConfig),
+    /// SegFormer (Xie et al., 2021): a linear layer for each map.
+    Segformer(SegformerDecoderConfig),
 }
 
 impl Default for DecoderConfig {
@@ -125,6 +184,51 @@ impl Default for UnetDecoderConfig {
     }
 }
 
+/// Decoder of PSPNet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PspnetDecoderConfig {
+    /// Number of channels.
+    #[schemars(extend("x-resume" = "refuse"))]
+    pub channels: i64,
+}
+
+impl Default for PspnetDecoderConfig {
+    fn default() -> Self {
+        Self { channels: 512 }
+    }
+}
+
+/// Decoder of UPerNet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct UpernetDecoderConfig {
+    /// Number of channels.
+    #[schemars(extend("x-resume" = "refuse"))]
+    pub channels: i64,
+}
+
+impl Default for UpernetDecoderConfig {
+    fn default() -> Self {
+        Self { channels: 256 }
+    }
+}
+
+/// Decoder of SegFormer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SegformerDecoderConfig {
+    /// Number of channels.
+    #[schemars(extend("x-resume" = "refuse"))]
+    pub channels: i64,
+}
+
+impl Default for SegformerDecoderConfig {
+    fn default() -> Self {
+        Self { channels: 256 }
+    }
+}
+
 /// Maximum number of channels of a decoder's layer.
 const MOST: i64 = 4096;
 
@@ -135,9 +239,12 @@ fn channels(key: &str, count: i64) -> Result<(), Invalid> {
 impl SegmenterConfig {
     /// Refuses settings that cannot work.
     pub(crate) fn check(&self) -> Result<(), Invalid> {
-        let BackboneConfig { output_stride, stochastic_depth, .. } = self.encoder;
+        let BackboneConfig { name, output_stride, stochastic_depth, .. } = self.encoder;
         Invalid::unless([8, 16, 32].contains(&output_stride), "encoder.output_stride", || {
             format!("must be 8, 16 or 32, is {output_stride}")
+        })?;
+        Invalid::unless(output_stride == 32 || !name.has_one_stride(), "encoder.output_stride", || {
+            format!("must be 32 with this encoder, is {output_stride}")
         })?;
         Invalid::unless((0.0..1.0).contains(&stochastic_depth), "encoder.stochastic_depth", || {
             format!("must be from 0 up to, but not including, 1, is {stochastic_depth}")
@@ -147,6 +254,9 @@ impl SegmenterConfig {
                 config.channels.iter().try_for_each(|&count| channels("decoder.channels", count))?;
                 self.needs_stride(&[32], "unet")
             }
+            DecoderConfig::Pspnet(config) => channels("decoder.channels", config.channels),
+            DecoderConfig::Upernet(config) => channels("decoder.channels", config.channels),
+            DecoderConfig::Segformer(config) => channels("decoder.channels", config.channels),
         }
     }
 

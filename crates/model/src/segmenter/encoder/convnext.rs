@@ -2,7 +2,7 @@
 //! have. Its feature maps are the outputs of the four stages.
 
 use crate::part::Buffers;
-use crate::segmenter::encoder::{Encoder, Level};
+use crate::segmenter::encoder::{Encoder, Level, Settings};
 use crate::segmenter::transformer::{
     Blocks, Mlp, added, dropped, initial, layer_norm, normed, patches, to_last, to_second,
 };
@@ -84,11 +84,10 @@ pub(crate) struct ConvNeXt {
 }
 
 impl ConvNeXt {
-    /// Makes the encoder for images with `channels` channels. The last block's branch is dropped with probability
-    /// `drop_path` in training, earlier ones with less.
-    pub(crate) fn new(path: &nn::Path, channels: i64, size: Size, drop_path: f64) -> Self {
+    /// Makes the encoder at `path`.
+    pub(crate) fn new(path: &nn::Path, size: Size, settings: Settings) -> Self {
         let features = path / "features";
-        let (counts, mut inputs, mut number) = (size.blocks(), channels, 0);
+        let (counts, mut inputs, mut number) = (size.blocks(), settings.channels, 0);
         let total = counts.iter().sum();
         let mut stages = Vec::new();
         for (stage, (count, outputs)) in (0i64..).zip(counts.into_iter().zip(CHANNELS)) {
@@ -103,7 +102,7 @@ impl ConvNeXt {
             };
             let of_stage = &features / (2 * stage + 1);
             let blocks = Blocks::new(1, (0..count).map(|place| {
-                let rate = dropped(drop_path, number + place, total);
+                let rate = dropped(settings.stochastic_depth, number + place, total);
                 (Inverted::new(&(&of_stage / place), outputs), rate)
             }));
             stages.push(Stage { conv, norm, blocks });

@@ -2,7 +2,7 @@
 //! segmentation_models.pytorch has too. Its feature maps are the outputs of the four stages.
 
 use crate::part::Buffers;
-use crate::segmenter::encoder::{Encoder, Level};
+use crate::segmenter::encoder::{Encoder, Level, Settings};
 use crate::segmenter::transformer::{
     Blocks, Mlp, added, attention, dropped, layer_norm, linear, patches, split, to_last, to_second,
 };
@@ -158,10 +158,9 @@ pub(crate) struct Mit {
 }
 
 impl Mit {
-    /// Makes the encoder for images with `channels` channels. The last block's branches are dropped with probability
-    /// `drop_path` in training, earlier ones with less.
-    pub(crate) fn new(path: &nn::Path, channels: i64, size: Size, drop_path: f64) -> Self {
-        let (shapes, mut inputs, mut number) = (size.stages(), channels, 0);
+    /// Makes the encoder at `path`.
+    pub(crate) fn new(path: &nn::Path, size: Size, settings: Settings) -> Self {
+        let (shapes, mut inputs, mut number) = (size.stages(), settings.channels, 0);
         let total = shapes.iter().map(|[_, count]| count).sum();
         let (mut stages, mut levels) = (Vec::new(), Vec::new());
         for (stage, [outputs, count]) in shapes.into_iter().enumerate() {
@@ -173,7 +172,7 @@ impl Mit {
             let of_stage = numbered("block");
             let blocks = Blocks::new(2, (0..count).map(|place| {
                 let block = Mixed::new(&(&of_stage / place), outputs, HEADS[stage], REDUCTION[stage]);
-                (block, dropped(drop_path, number + place, total))
+                (block, dropped(settings.stochastic_depth, number + place, total))
             }));
             let norm_after = layer_norm(&numbered("norm"), outputs, EPSILON);
             stages.push(Stage { conv, norm_before, blocks, norm_after });

@@ -9,7 +9,7 @@
 mod position;
 
 use crate::part::Buffers;
-use crate::segmenter::encoder::{Encoder, Level};
+use crate::segmenter::encoder::{Encoder, Level, Settings};
 use crate::segmenter::resize::scaled;
 use crate::segmenter::transformer::{
     Blocks, Mlp, added, attention, dropped, initial, layer_norm, linear, patches, split,
@@ -149,21 +149,20 @@ pub(crate) struct Vit {
 }
 
 impl Vit {
-    /// Makes the encoder for images with `channels` channels. The last block's branches are dropped with probability
-    /// `drop_path` in training, earlier ones with less.
-    pub(crate) fn new(path: &nn::Path, channels: i64, size: Size, style: Style, drop_path: f64) -> Self {
+    /// Makes the encoder at `path`.
+    pub(crate) fn new(path: &nn::Path, size: Size, style: Style, settings: Settings) -> Self {
         let width = size.channels();
         let token = |name: &str, count: i64| path.var(name, &[1, count, width], initial());
         let patch = style.patch();
         let of_blocks = path / "blocks";
         let blocks = (0..DEPTH).map(|number| {
-            (Layer::new(&(&of_blocks / number), width, style), dropped(drop_path, number, DEPTH))
+            (Layer::new(&(&of_blocks / number), width, style), dropped(settings.stochastic_depth, number, DEPTH))
         });
         Self {
             class: token("cls_token", 1),
             registers: (style == Style::Dinov3).then(|| token("reg_token", REGISTERS)),
             positions: (style == Style::Dinov2).then(|| token("pos_embed", GRID * GRID + 1)),
-            patches: patches(&(path / "patch_embed" / "proj"), [channels, width], patch, [patch, 0], initial()),
+            patches: patches(&(path / "patch_embed" / "proj"), [settings.channels, width], patch, [patch, 0], initial()),
             blocks: Blocks::new(2, blocks),
             norm: layer_norm(&(path / "norm"), width, style.epsilon()),
             levels: STRIDES.into_iter().map(|stride| Level { channels: width, stride }).collect(),
@@ -225,5 +224,9 @@ impl Encoder for Vit {
     fn multiple(&self) -> i64 {
         // The coarsest map has half the rows and columns of the patches.
         2 * self.style.patch()
+    }
+
+    fn unit(&self) -> f64 {
+        self.style.patch() as f64 / PATCH as f64
     }
 }

@@ -1,0 +1,87 @@
+//! Networks with transformers, ConvNeXt and the decoders that go with them: logits, and names of the variables.
+
+use super::{Recorded, assert_close, reference};
+use contract::{StateDict, Stateful};
+use model::{
+    Backbone, BackboneConfig, Config, DecoderConfig, PspnetDecoderConfig, SegformerDecoderConfig, SegmenterConfig,
+    UpernetDecoderConfig,
+};
+use std::collections::BTreeMap;
+use std::fs;
+use tch::{Device, Kind, Tensor, nn::VarStore};
+use testing::noise_f64;
+
+/// Every which value of the logits was recorded.
+const STEP: i64 = 37;
+
+/// Returns the weights that `fill` of reference/transformers.py makes.
+fn filled(state: StateDict) -> StateDict {
+    let value = |seed: usize, name: &str, tensor: &Tensor| {
+        let values = noise_f64(&tensor.size(), seed as u64);
+        match name {
+            _ if [2, 4].contains(&tensor.dim()) => values * (3.0 / tensor.get(0).numel() as f64).sqrt(),
+            _ if name.ends_with("running_var") => values / 2.0 + 1.0,
+            _ if name.ends_with("weight") => values / 4.0 + 1.0,
+            _ => values / 4.0,
+        }
+    };
+    let values = state.into_iter().enumerate();
+    values.map(|(seed, (name, tensor))| (name.clone(), value(seed, &name, &tensor))).collect()
+}
+
+/// Returns the network that a recorded case is named after.
+fn network(name: &str) -> Config {
+    let mut parts = name.split('.');
+    let encoder: Backbone = serde_json::from_value(parts.next().unwrap().into()).unwrap();
+    let decoder = match parts.next().unwrap() {
+        "segformer" => DecoderConfig::Segformer(SegformerDecoderConfig::default()),
+        "upernet" => DecoderConfig::Upernet(UpernetDecoderConfig::default()),
+        "pspnet" => DecoderConfig::Pspnet(PspnetDecoderConfig::default()),
+        other => panic!("{other}"),
+    };
+    let encoder = BackboneConfig { name: encoder, ..BackboneConfig::default() };
+    Config::Segmenter(SegmenterConfig { encoder, decoder, ..SegmenterConfig::default() })
+}
+
+#[test]
+fn logits_are_those_of_timm_torchvision_and_segmentation_models_pytorch() {
+    let recorded = Recorded::open("transformers");
+    let cases: Vec<&str> = recorded.0.keys().filter_map(|name| name.strip_suffix(".evaluated")).collect();
+    assert_eq!(cases.len(), 18);
+    let _no_grad = tch::no_grad_guard();
+    for name in cases {
+        let mut store = VarStore::new(Device::Cpu);
+        let channels = if name.ends_with(".4") { 4 } else { 3 };
+        let model = network(name).build(&store, channels, 3).unwrap();
+        store.double();
+        store.load_state(&filled(store.state())).unwrap();
+        let side = if name.contains("patch14") { [56, 84] } else { [64, 96] };
+        let inputs = noise_f64(&[2, channels, side[0], side[1]], 1000);
+        for (mode, train) in [("evaluated", false), ("trained", true)] {
+            let outputs = model.forward_t(&inputs, train);
+            let found = outputs.flatten(0, -1).slice(0, None, None, STEP);
+            assert_close(&format!("{name}, {mode}"), &found, &recorded.get(&format!("{name}.{mode}")));
+        }
+    }
+}
+
+#[test]
+fn variables_have_the_names_and_shapes_of_published_files() {
+    let text = fs::read_to_string(reference("transformers.json")).unwrap();
+    let listed: BTreeMap<String, BTreeMap<String, Vec<i64>>> = serde_json::from_str(&text).unwrap();
+    assert_eq!(listed.len(), 15);
+    for (name, expected) in listed {
+        // An encoder alone, or a whole network.
+        let whole = if name.contains('.') { name.clone() } else { format!("{name}.segformer") };
+        let store = VarStore::new(Device::Cpu);
+        let _network = network(&whole).build(&store, if name.ends_with(".4") { 4 } else { 3 }, 3).unwrap();
+        let found: BTreeMap<String, Vec<i64>> = store
+            .variables()
+            .into_iter()
+            .filter(|(each, _)| name.contains('.') || each.starts_with("encoder."))
+            .map(|(each, tensor)| (each, tensor.size()))
+            .collect();
+        assert_eq!(found, expected, "{name}");
+        assert!(store.variables().values().all(|tensor| tensor.kind() == Kind::Float));
+    }
+}
