@@ -3,8 +3,7 @@
 use super::{Recorded, assert_close, reference};
 use contract::{StateDict, Stateful};
 use model::{
-    Backbone, BackboneConfig, Config, DecoderConfig, PspnetDecoderConfig, SegformerDecoderConfig, SegmenterConfig,
-    UpernetDecoderConfig,
+    Backbone, BackboneConfig, Config, DecoderConfig, PspnetConfig, SegformerConfig, SegmenterConfig, UpernetConfig,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -34,9 +33,9 @@ fn network(name: &str) -> Config {
     let mut parts = name.split('.');
     let encoder: Backbone = serde_json::from_value(parts.next().unwrap().into()).unwrap();
     let decoder = match parts.next().unwrap() {
-        "segformer" => DecoderConfig::Segformer(SegformerDecoderConfig::default()),
-        "upernet" => DecoderConfig::Upernet(UpernetDecoderConfig::default()),
-        "pspnet" => DecoderConfig::Pspnet(PspnetDecoderConfig::default()),
+        "segformer" => DecoderConfig::Segformer(SegformerConfig::default()),
+        "upernet" => DecoderConfig::Upernet(UpernetConfig::default()),
+        "pspnet" => DecoderConfig::Pspnet(PspnetConfig::default()),
         other => panic!("{other}"),
     };
     let encoder = BackboneConfig { name: encoder, ..BackboneConfig::default() };

@@ -170,6 +170,12 @@ pub(crate) struct Norm {
     constants: Constants,
 }
 
+impl Buffers for Norm {
+    fn buffers(&self) -> Vec<Tensor> {
+        [&self.norm.running_mean, &self.norm.running_var].map(Tensor::shallow_clone).into()
+    }
+}
+
 /// Makes a BatchNorm with weight 1 and bias 0, and PyTorch's constants.
 pub(crate) fn norm(path: &nn::Path, channels: i64) -> Norm {
     norm_with(path, channels, Constants::default())
@@ -320,7 +326,7 @@ pub(crate) fn twice_beside(x_nchw: &Tensor, [first, second]: [&ConvNorm; 2], bes
 
 impl Buffers for ConvNorm {
     fn buffers(&self) -> Vec<Tensor> {
-        [&self.norm.norm.running_mean, &self.norm.norm.running_var].map(Tensor::shallow_clone).into()
+        self.norm.buffers()
     }
 }
 

@@ -46,8 +46,8 @@ pub use precision::Precision;
 pub use resnet::ResNetUNet;
 pub use segmenter::Segmenter;
 pub use segmenter::config::{
-    Backbone, BackboneConfig, DecoderConfig, PspnetDecoderConfig, SegformerDecoderConfig, SegmenterConfig,
-    UnetDecoderConfig, UpernetDecoderConfig,
+    Backbone, BackboneConfig, DecoderConfig, DeeplabConfig, FpnConfig, PspnetConfig, SegformerConfig, SegmenterConfig,
+    UnetDecoderConfig, UnetPlusPlusConfig, UpernetConfig,
 };
 pub use unet::UNet;
 pub use weights::{Mismatch, WeightsConfig, adopt};

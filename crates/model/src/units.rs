@@ -190,6 +190,17 @@ pub(crate) struct Names<'p> {
     pub narrow: [nn::Path<'p>; 2],
 }
 
+impl<'p> Names<'p> {
+    /// Returns torchvision's names, which number the parts that exist.
+    pub(crate) fn numbered(path: &nn::Path<'p>, widens: bool, squeezes: bool) -> Self {
+        let (depthwise, squeeze) = (usize::from(widens), usize::from(widens) + 1);
+        let narrow = squeeze + usize::from(squeezes);
+        let unit = |number: usize| [0, 1].map(|part| path / number / part);
+        let gate = ["fc1", "fc2"].map(|part| path / squeeze / part);
+        Self { widen: unit(0), depthwise: unit(depthwise), squeeze: gate, narrow: unit(narrow) }
+    }
+}
+
 /// Inverted residual block (Sandler et al., 2018): a convolution 1×1 that widens, a depthwise one, and a linear one 1×1
 /// that narrows; before it squeeze-and-excitation, if any (Howard et al., 2019).
 #[derive(Debug)]
@@ -213,15 +224,15 @@ impl Inverted {
         Self { widen, rest: rest.collect(), residual: shortcut && layout.stride == 1 && inputs == outputs }
     }
 
-    /// Makes a block of one convolution that widens and one 1×1 that narrows (Gupta & Tan, 2019), or of one alone if
-    /// nothing is widened.
+    /// Makes a block of one convolution that widens and one 1×1 that narrows (Gupta & Tan, 2019), at the first two
+    /// names, or of one alone if nothing is widened.
     pub(crate) fn fused(names: Names, shape: Shape) -> Self {
         let Shape { inputs, wide, outputs, kernel, layout, act, constants, shortcut, .. } = shape;
         let (widen, rest) = if wide == inputs {
             (None, Unit::at(names.widen, [inputs, outputs], kernel, layout, constants, act))
         } else {
             let widen = Unit::at(names.widen, [inputs, wide], kernel, layout, constants, act);
-            let narrow = Unit::at(names.narrow, [wide, outputs], 1, Layout::default(), constants, Act::Linear);
+            let narrow = Unit::at(names.depthwise, [wide, outputs], 1, Layout::default(), constants, Act::Linear);
             (Some(widen), narrow)
         };
         Self { widen, rest: vec![Link::Unit(rest)], residual: shortcut && layout.stride == 1 && inputs == outputs }

@@ -1,6 +1,11 @@
 //! Configuration of a segmenter.
 
+mod widths;
+
+pub use widths::{PspnetConfig, SegformerConfig, UpernetConfig};
+
 use crate::encoder::EncoderConfig;
+use crate::segmenter::decoder::fpn::GROUPS as FPN_GROUPS;
 use crate::{BatchNorm, Common};
 use contract::Invalid;
 use schemars::JsonSchema;
@@ -81,6 +86,28 @@ pub enum Backbone {
     Resnet101,
     /// MobileNetV2 (Sandler et al., 2018).
     MobilenetV2,
+    /// MobileNetV3-Large (Howard et al., 2019).
+    MobilenetV3Large,
+    /// MobileNetV3-Small.
+    MobilenetV3Small,
+    /// EfficientNet-B0 (Tan & Le, 2019).
+    EfficientnetB0,
+    /// EfficientNet-B1.
+    EfficientnetB1,
+    /// EfficientNet-B2.
+    EfficientnetB2,
+    /// EfficientNet-B3.
+    EfficientnetB3,
+    /// EfficientNet-B4.
+    EfficientnetB4,
+    /// EfficientNetV2-S (Tan & Le, 2021).
+    EfficientnetV2S,
+    /// EfficientNet-Lite0, without squeeze-and-excitation.
+    EfficientnetLite0,
+    /// EfficientNet-Lite1.
+    EfficientnetLite1,
+    /// EfficientNet-Lite2.
+    EfficientnetLite2,
     /// ConvNeXt-T (Liu et al., 2022).
     ConvnextTiny,
     /// ConvNeXt-S.
@@ -111,6 +138,17 @@ impl Backbone {
         Self::Resnet50,
         Self::Resnet101,
         Self::MobilenetV2,
+        Self::MobilenetV3Large,
+        Self::MobilenetV3Small,
+        Self::EfficientnetB0,
+        Self::EfficientnetB1,
+        Self::EfficientnetB2,
+        Self::EfficientnetB3,
+        Self::EfficientnetB4,
+        Self::EfficientnetV2S,
+        Self::EfficientnetLite0,
+        Self::EfficientnetLite1,
+        Self::EfficientnetLite2,
         Self::ConvnextTiny,
         Self::ConvnextSmall,
         Self::MitB0,
@@ -123,22 +161,13 @@ impl Backbone {
         Self::VitBasePatch16Dinov3,
     ];
 
-    /// Returns true if the architecture has no dilated variant.
-    fn has_one_stride(self) -> bool {
+    /// Returns true if the architecture has a dilated variant.
+    fn can_dilate(self) -> bool {
         use Backbone as B;
-        matches!(
-            self,
-            B::ConvnextTiny
-                | B::ConvnextSmall
-                | B::MitB0
-                | B::MitB1
-                | B::MitB2
-                | B::MitB3
-                | B::VitSmallPatch14Dinov2
-                | B::VitBasePatch14Dinov2
-                | B::VitSmallPatch16Dinov3
-                | B::VitBasePatch16Dinov3
-        )
+        let convnext = matches!(self, B::ConvnextTiny | B::ConvnextSmall);
+        let mit = matches!(self, B::MitB0 | B::MitB1 | B::MitB2 | B::MitB3);
+        let dinov2 = matches!(self, B::VitSmallPatch14Dinov2 | B::VitBasePatch14Dinov2);
+        !(convnext || mit || dinov2 || matches!(self, B::VitSmallPatch16Dinov3 | B::VitBasePatch16Dinov3))
     }
 }
 
@@ -148,12 +177,33 @@ impl Backbone {
 pub enum DecoderConfig {
     /// UNet (Ronneberger, Fischer & Brox, 2015) as segmentation_models.pytorch has it.
     Unet(UnetDecoderConfig),
-    /// PSPNet (Zhao et al., 2017): pyramid pooling of the coarsest map.
-    Pspnet(PspnetDecoderConfig),
-    /// UPerNet (Xiao et al., 2018): pyramid pooling and a feature pyramid.
-    Upernet(UpernetDecoderConfig),
-    /// SegFormer (Xie et al., 2021): a linear layer for each map.
-    Segformer(SegformerDecoderConfig),
+    /// UNet++ (Zhou et al., 2018).
+    UnetPlusPlus(UnetPlusPlusConfig),
+    /// Feature pyramid network (Lin et al., 2017; Kirillov et al., 2019).
+    Fpn(FpnConfig),
+    /// DeepLabV3+ (Chen et al., 2018).
+    DeeplabV3Plus(DeeplabConfig),
+    /// PSPNet (Zhao et al., 2017).
+    Pspnet(PspnetConfig),
+    /// UPerNet (Xiao et al., 2018).
+    Upernet(UpernetConfig),
+    /// SegFormer (Xie et al., 2021).
+    Segformer(SegformerConfig),
+}
+
+impl DecoderConfig {
+    /// Returns all decoders, with their default settings.
+    pub fn all() -> Vec<Self> {
+        vec![
+            Self::Unet(UnetDecoderConfig::default()),
+            Self::UnetPlusPlus(UnetPlusPlusConfig::default()),
+            Self::Fpn(FpnConfig::default()),
+            Self::DeeplabV3Plus(DeeplabConfig::default()),
+            Self::Pspnet(PspnetConfig::default()),
+            Self::Upernet(UpernetConfig::default()),
+            Self::Segformer(SegformerConfig::default()),
+        ]
+    }
 }
 
 impl Default for DecoderConfig {
@@ -184,48 +234,54 @@ impl Default for UnetDecoderConfig {
     }
 }
 
-/// Decoder of PSPNet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Decoder of UNet++.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct PspnetDecoderConfig {
-    /// Number of channels.
+pub struct UnetPlusPlusConfig {
+    /// Number of channels of each step up to the output, coarsest first.
     #[schemars(extend("x-resume" = "refuse"))]
-    pub channels: i64,
+    pub channels: [i64; 5],
 }
 
-impl Default for PspnetDecoderConfig {
+impl Default for UnetPlusPlusConfig {
     fn default() -> Self {
-        Self { channels: 512 }
+        Self { channels: UP }
     }
 }
 
-/// Decoder of UPerNet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Decoder of a feature pyramid network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct UpernetDecoderConfig {
-    /// Number of channels.
+pub struct FpnConfig {
+    /// Number of channels of the pyramid.
+    #[schemars(extend("x-resume" = "refuse"))]
+    pub pyramid_channels: i64,
+    /// Number of channels of the branches, a multiple of 32.
     #[schemars(extend("x-resume" = "refuse"))]
     pub channels: i64,
 }
 
-impl Default for UpernetDecoderConfig {
+impl Default for FpnConfig {
     fn default() -> Self {
-        Self { channels: 256 }
+        Self { pyramid_channels: 256, channels: 128 }
     }
 }
 
-/// Decoder of SegFormer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Decoder of DeepLabV3+.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct SegformerDecoderConfig {
+pub struct DeeplabConfig {
     /// Number of channels.
     #[schemars(extend("x-resume" = "refuse"))]
     pub channels: i64,
+    /// Dilation of the three atrous convolutions. (The paper has 6, 12 and 18 with `encoder.output_stride` 16.)
+    #[schemars(extend("x-resume" = "refuse"))]
+    pub rates: [i64; 3],
 }
 
-impl Default for SegformerDecoderConfig {
+impl Default for DeeplabConfig {
     fn default() -> Self {
-        Self { channels: 256 }
+        Self { channels: 256, rates: [12, 24, 36] }
     }
 }
 
@@ -243,7 +299,7 @@ impl SegmenterConfig {
         Invalid::unless([8, 16, 32].contains(&output_stride), "encoder.output_stride", || {
             format!("must be 8, 16 or 32, is {output_stride}")
         })?;
-        Invalid::unless(output_stride == 32 || !name.has_one_stride(), "encoder.output_stride", || {
+        Invalid::unless(output_stride == 32 || name.can_dilate(), "encoder.output_stride", || {
             format!("must be 32 with this encoder, is {output_stride}")
         })?;
         Invalid::unless((0.0..1.0).contains(&stochastic_depth), "encoder.stochastic_depth", || {
@@ -252,7 +308,23 @@ impl SegmenterConfig {
         match &self.decoder {
             DecoderConfig::Unet(config) => {
                 config.channels.iter().try_for_each(|&count| channels("decoder.channels", count))?;
-                self.needs_stride(&[32], "unet")
+                self.needs_stride(32, "unet")
+            }
+            DecoderConfig::UnetPlusPlus(config) => {
+                config.channels.iter().try_for_each(|&count| channels("decoder.channels", count))?;
+                self.needs_stride(32, "unet_plus_plus")
+            }
+            DecoderConfig::Fpn(config) => {
+                channels("decoder.pyramid_channels", config.pyramid_channels)?;
+                channels("decoder.channels", config.channels)?;
+                Invalid::unless(config.channels % FPN_GROUPS == 0, "decoder.channels", || {
+                    format!("must be a multiple of {FPN_GROUPS}, is {}", config.channels)
+                })
+            }
+            DecoderConfig::DeeplabV3Plus(config) => {
+                channels("decoder.channels", config.channels)?;
+                let all = config.rates.iter().all(|rate| (1..=256).contains(rate));
+                Invalid::unless(all, "decoder.rates", || format!("must be from 1 to 256, are {:?}", config.rates))
             }
             DecoderConfig::Pspnet(config) => channels("decoder.channels", config.channels),
             DecoderConfig::Upernet(config) => channels("decoder.channels", config.channels),
@@ -261,11 +333,10 @@ impl SegmenterConfig {
     }
 
     /// Refuses an encoder whose output stride the decoder cannot read.
-    fn needs_stride(&self, strides: &[i64], decoder: &str) -> Result<(), Invalid> {
+    fn needs_stride(&self, needed: i64, decoder: &str) -> Result<(), Invalid> {
         let stride = self.encoder.output_stride;
-        Invalid::unless(strides.contains(&stride), "encoder.output_stride", || {
-            let known: Vec<String> = strides.iter().map(ToString::to_string).collect();
-            format!("must be {} with the decoder {decoder}, is {stride}", known.join(" or "))
+        Invalid::unless(stride == needed, "encoder.output_stride", || {
+            format!("must be {needed} with the decoder {decoder}, is {stride}")
         })
     }
 }

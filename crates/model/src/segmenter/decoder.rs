@@ -1,8 +1,11 @@
 //! Decoders: what a segmenter sees of them.
 
+pub(crate) mod deeplab;
+pub(crate) mod fpn;
 pub(crate) mod pspnet;
 pub(crate) mod segformer;
 pub(crate) mod unet;
+pub(crate) mod unet_plus_plus;
 pub(crate) mod upernet;
 
 use crate::segmenter::encoder::Level;

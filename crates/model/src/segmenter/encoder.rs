@@ -1,8 +1,10 @@
 //! Encoders: what a decoder sees of them.
 
 pub(crate) mod convnext;
+pub(crate) mod efficientnet;
 pub(crate) mod mit;
 pub(crate) mod mobilenet_v2;
+pub(crate) mod mobilenet_v3;
 pub(crate) mod resnet;
 pub(crate) mod vit;
 
@@ -56,16 +58,8 @@ pub(crate) struct Settings {
     pub stochastic_depth: f64,
 }
 
-impl Settings {
-    /// Returns stride and dilation of a stage whose outputs have `stride` in the undilated network, and whose first
-    /// block strides by `step`. All convolutions of a dilated stage have the same dilation, as in
-    /// segmentation_models.pytorch.
-    pub(crate) fn dilated(&self, stride: i64, step: i64) -> [i64; 2] {
-        if stride > self.output_stride { [1, stride / self.output_stride] } else { [step, 1] }
-    }
-}
-
-/// An encoder that is a stem and stages of blocks after it; each stage ends with a feature map.
+/// An encoder that is a stem and stages of blocks after it. Each stage ends with a feature map; one without blocks ends
+/// with the stem's output.
 #[derive(Debug)]
 pub(crate) struct Staged {
     stem: Unit,
@@ -74,11 +68,55 @@ pub(crate) struct Staged {
     settings: Settings,
 }
 
-impl Staged {
-    /// Makes an encoder of its stages. A first stage without blocks ends with the stem's output.
-    pub(crate) fn new(stem: Unit, stages: Vec<Vec<Box<dyn Block>>>, levels: Vec<Level>, settings: Settings) -> Self {
-        let stages = stages.into_iter().map(|blocks| blocks.into_iter().map(Part::new).collect()).collect();
-        Self { stem, stages, levels, settings }
+/// Stages of a [`Staged`] in the making.
+#[derive(Debug)]
+pub(crate) struct Growing {
+    stages: Vec<Vec<Part<Box<dyn Block>>>>,
+    levels: Vec<Level>,
+    /// Stride of the next block's input in the undilated network.
+    stride: i64,
+    settings: Settings,
+}
+
+impl Growing {
+    /// Begins after a stem of this stride.
+    pub(crate) fn new(stride: i64, settings: Settings) -> Self {
+        Self { stages: vec![Vec::new()], levels: Vec::new(), stride, settings }
+    }
+
+    /// Ends a stage with a feature map of this many channels, and begins the next one.
+    pub(crate) fn end(&mut self, channels: i64) {
+        self.levels.push(Level { channels, stride: self.stride.min(self.settings.output_stride) });
+        self.stages.push(Vec::new());
+    }
+
+    /// Returns stride and dilation of the blocks that follow, whose first one strides by `step` in the undilated
+    /// network. Ends a stage with `channels` before it does, unless the stage at that stride has ended. All
+    /// convolutions of a dilated stage have the same dilation, as in segmentation_models.pytorch.
+    pub(crate) fn stride(&mut self, step: i64, channels: i64) -> [i64; 2] {
+        if step > 1 {
+            if self.levels.len() < self.stride.ilog2() as usize {
+                self.end(channels);
+            }
+            self.stride *= step;
+        }
+        let output_stride = self.settings.output_stride;
+        if self.stride > output_stride { [1, self.stride / output_stride] } else { [step, 1] }
+    }
+
+    /// Adds a block.
+    pub(crate) fn push(&mut self, block: impl Block + 'static) {
+        if let Some(stage) = self.stages.last_mut() {
+            stage.push(Part::new(Box::new(block)));
+        }
+    }
+
+    /// Ends the last stage, with this many channels.
+    pub(crate) fn done(mut self, stem: Unit, channels: i64) -> Staged {
+        self.end(channels);
+        self.stages.pop();
+        let Self { stages, levels, settings, .. } = self;
+        Staged { stem, stages, levels, settings }
     }
 }
 

@@ -1,8 +1,8 @@
 //! MobileNetV2 (Sandler et al., 2018), with torchvision's names.
 
 use crate::blocks::{Constants, Layout};
-use crate::segmenter::encoder::{Level, Settings, Staged};
-use crate::units::{Act, Block, Inverted, Names, Shape, Unit};
+use crate::segmenter::encoder::{Growing, Settings, Staged};
+use crate::units::{Act, Inverted, Names, Shape, Unit};
 use tch::nn;
 use torch_ext::Relu;
 
@@ -53,28 +53,16 @@ pub(crate) fn block(path: &nn::Path, [inputs, outputs]: [i64; 2], times: i64, [s
 pub(crate) fn mobilenet_v2(path: &nn::Path, settings: Settings) -> Staged {
     let (features, [mut inputs, last]) = (path / "features", ENDS);
     let stem = stem(&features, [settings.channels, inputs]);
-    let (mut stages, mut levels, mut stride, mut place) = (vec![Vec::new()], Vec::new(), 2, 1);
+    let (mut stages, mut place) = (Growing::new(2, settings), 1);
     for [times, outputs, count, step] in GROUPS {
-        if step == 2 {
-            levels.push(Level { channels: inputs, stride: settings.output_stride.min(stride) });
-            stages.push(Vec::new());
-            stride *= 2;
-        }
-        let [step, dilation] = settings.dilated(stride, step);
+        let [step, dilation] = stages.stride(step, inputs);
         for number in 0..count {
             let step = if number == 0 { step } else { 1 };
-            let made = block(&(&features / place), [inputs, outputs], times, [step, dilation]);
-            if let Some(stage) = stages.last_mut() {
-                stage.push(Box::new(made) as Box<dyn Block>);
-            }
+            stages.push(block(&(&features / place), [inputs, outputs], times, [step, dilation]));
             (inputs, place) = (outputs, place + 1);
         }
     }
     let path = &features / place;
-    let end = Unit::at([&path / 0, &path / 1], [inputs, last], 1, Layout::default(), Constants::default(), ACT);
-    if let Some(stage) = stages.last_mut() {
-        stage.push(Box::new(end));
-    }
-    levels.push(Level { channels: last, stride: settings.output_stride.min(stride) });
-    Staged::new(stem, stages, levels, settings)
+    stages.push(Unit::at([&path / 0, &path / 1], [inputs, last], 1, Layout::default(), Constants::default(), ACT));
+    stages.done(stem, last)
 }

@@ -2,7 +2,7 @@
 
 use crate::blocks::{Constants, ConvNorm, Layout, convolution, norm};
 use crate::part::Buffers;
-use crate::segmenter::encoder::{Level, Settings, Staged};
+use crate::segmenter::encoder::{Growing, Settings, Staged};
 use crate::units::{Act, Block, Unit, beside};
 use tch::Tensor;
 use tch::nn::{self, ModuleT};
@@ -106,21 +106,20 @@ pub(crate) fn resnet(path: &nn::Path, depths: Depths, settings: Settings) -> Sta
     let names = [path / "conv1", path / "bn1"];
     let stem =
         Unit::at(names, [settings.channels, inputs], 7, layout, Constants::default(), Act::Relu(Relu::Plain));
-    let (mut stages, mut levels) = (vec![Vec::new()], vec![Level { channels: inputs, stride: 2 }]);
+    let mut stages = Growing::new(2, settings);
+    stages.end(inputs);
     for (stage, count) in counts.into_iter().enumerate() {
-        let (path, width, stride) = (path / format!("layer{}", stage + 1), 64 << stage, 4 << stage);
-        let [step, dilation] = settings.dilated(stride, if stage > 0 { 2 } else { 1 });
-        let mut blocks: Vec<Box<dyn Block>> = Vec::new();
+        let (path, width) = (path / format!("layer{}", stage + 1), 64 << stage);
+        let [step, dilation] = stages.stride(2, inputs);
         if stage == 0 {
-            blocks.push(Box::new(MaxPool));
+            stages.push(MaxPool);
         }
         for number in 0..count {
-            let layout = Layout { stride: if number == 0 { step } else { 1 }, dilation, ..Layout::default() };
-            blocks.push(Box::new(Residual::new(&(&path / number), inputs, width, bottleneck, layout)));
+            let stride = if number == 0 && stage > 0 { step } else { 1 };
+            let layout = Layout { stride, dilation, ..Layout::default() };
+            stages.push(Residual::new(&(&path / number), inputs, width, bottleneck, layout));
             inputs = if bottleneck { width * EXPANSION } else { width };
         }
-        stages.push(blocks);
-        levels.push(Level { channels: inputs, stride: stride.min(settings.output_stride) });
     }
-    Staged::new(stem, stages, levels, settings)
+    stages.done(stem, inputs)
 }
