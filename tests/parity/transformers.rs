@@ -1,10 +1,12 @@
 //! Networks with transformers, ConvNeXt and the decoders that go with them: logits, and names of the variables.
 
 use super::{Recorded, assert_close, reference};
-use contract::{StateDict, Stateful};
+use contract::{Optimizer, StateDict, Stateful};
 use model::{
     Backbone, BackboneConfig, Config, DecoderConfig, PspnetConfig, SegformerConfig, SegmenterConfig, UpernetConfig,
 };
+use optim::{Length, Schedule};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
 use tch::{Device, Kind, Tensor, nn::VarStore};
@@ -82,5 +84,74 @@ fn variables_have_the_names_and_shapes_of_published_files() {
             .collect();
         assert_eq!(found, expected, "{name}");
         assert!(store.variables().values().all(|tensor| tensor.kind() == Kind::Float));
+    }
+}
+
+/// Returns the parts of the learning rate that the weights of a network learn with, by an update of SGD.
+fn factors(name: &str, layers: &[String]) -> BTreeMap<String, f64> {
+    let store = VarStore::new(Device::Cpu);
+    let _network = network(name).build(&store, 3, 2).unwrap();
+    let config = json!({
+        "learning_rate": 1.0,
+        "rule": { "kind": "sgd" },
+        "layer_decay": { "factor": 0.5, "layers": layers },
+    });
+    let config: optim::Config = serde_json::from_value(config).unwrap();
+    let length = Length { updates_per_epoch: 1, epochs: 1 };
+    let mut optimizer = config.build(contract::parameters(&store), Schedule::default(), length).unwrap();
+    let before: BTreeMap<_, _> = store.variables().into_iter().map(|(name, own)| (name, own.copy())).collect();
+    let sum: Tensor = contract::parameters(&store).values().map(|own| own.sum(Kind::Float)).sum();
+    optimizer.minimize(&sum, &|| Ok(Tensor::from(1f32))).unwrap().unwrap();
+    let change = |name: &str, own: &Tensor| (&before[name] - own).mean(Kind::Double).double_value(&[]);
+    contract::parameters(&store).iter().map(|(name, own)| (name.clone(), change(name, own))).collect()
+}
+
+#[test]
+fn rates_fall_from_block_to_block_with_the_documented_layers() {
+    let numbered = |from: i64, to: i64| (from..=to).map(|number| format!("encoder.blocks.{number}.*"));
+    let vit: Vec<String> = ["encoder.[cpr]*".to_string()].into_iter().chain(numbered(0, 11)).collect();
+    // As BEiT's and MMSegmentation's rule: embeddings, blocks, and after them the last norm and the decoder.
+    let of_vit = |name: &str| {
+        let block = name.strip_prefix("encoder.blocks.").map(|rest| rest.split('.').next().unwrap());
+        match block {
+            Some(block) => 12 - block.parse::<i32>().unwrap(),
+            None if name.starts_with("encoder.") && !name.starts_with("encoder.norm.") => 13,
+            None => 0,
+        }
+    };
+    let convnext = [
+        "encoder.features.[01].*",
+        "encoder.features.[23].*",
+        "encoder.features.[45].[0-2].*",
+        "encoder.features.5.[3-5].*",
+        "encoder.features.5.[6-8].*",
+        "encoder.features.[67].*",
+    ];
+    let convnext: Vec<String> = convnext.map(String::from).into();
+    let of_convnext = |name: &str| {
+        let Some(rest) = name.strip_prefix("encoder.features.") else { return 0 };
+        let mut parts = rest.split('.').map(|part| part.parse::<i32>().unwrap_or_default());
+        match (parts.next().unwrap(), parts.next().unwrap()) {
+            (0 | 1, _) => 6,
+            (2 | 3, _) => 5,
+            (4, _) => 4,
+            (5, block) => 4 - block / 3,
+            _ => 1,
+        }
+    };
+    type Rule<'a> = &'a dyn Fn(&str) -> i32;
+    let cases: [(&str, &[String], Rule); 3] = [
+        ("vit_small_patch14_dinov2.segformer", &vit, &of_vit),
+        ("vit_small_patch16_dinov3.segformer", &vit, &of_vit),
+        ("convnext_tiny.segformer", &convnext, &of_convnext),
+    ];
+    for (name, layers, rule) in cases {
+        for (weight, factor) in factors(name, layers) {
+            let expected = 0.5f64.powi(rule(&weight));
+            assert!(
+                (factor - expected).abs() <= 1e-3 * expected + 1e-6,
+                "{weight} of {name}: {factor}, not {expected}"
+            );
+        }
     }
 }

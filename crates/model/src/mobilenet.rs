@@ -75,7 +75,8 @@ impl MobileNetV2UNet {
             x = if SKIPS.contains(&place) {
                 // The widened activation is a skip, so it is kept in any case.
                 let wide = block.run(again, [&x], move |block, [x]| block.widened(x, encoding));
-                let narrow = block.run(again, [&x, &wide], move |block, [x, wide]| block.narrowed(x, wide, None, encoding));
+                let narrow =
+                    block.run(again, [&x, &wide], move |block, [x, wide]| block.narrowed(x, wide, None, encoding));
                 skips.push(wide);
                 narrow
             } else {

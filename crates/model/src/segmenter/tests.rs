@@ -25,6 +25,24 @@ fn every_pair_keeps_height_and_width() {
 }
 
 #[test]
+fn every_decoder_reads_every_kind_of_pyramid() {
+    // With stride 2, without, and of patches of 14 pixels.
+    for name in [Backbone::Resnet18, Backbone::MitB0, Backbone::VitSmallPatch14Dinov2] {
+        for decoder in DecoderConfig::all() {
+            let config = SegmenterConfig { auxiliary: true, ..config(name, &decoder) };
+            config.check().unwrap();
+            let store = VarStore::new(Device::Cpu);
+            let network = Segmenter::new(&store.root(), 3, 2, &config);
+            let x = noise(&[2, 3, 90, 61], 1);
+            let outputs = network.outputs_t(&x, true);
+            assert_eq!(outputs.prediction.size(), [2, 2, 90, 61], "{name:?}, {decoder:?}");
+            let auxiliary = if name == Backbone::VitSmallPatch14Dinov2 { [7, 5] } else { [6, 4] };
+            assert_eq!(outputs.auxiliary[0].size()[2..], auxiliary, "{name:?}, {decoder:?}");
+        }
+    }
+}
+
+#[test]
 fn auxiliary_outputs_come_in_training_alone() {
     let decoder = DecoderConfig::Unet(crate::UnetDecoderConfig { deep_supervision: true, ..Default::default() });
     let config = SegmenterConfig { auxiliary: true, common: Common::default(), ..config(Backbone::Resnet18, &decoder) };

@@ -26,9 +26,23 @@ pub(crate) fn linear_with(path: &nn::Path, [inputs, outputs]: [i64; 2], bias: bo
     nn::linear(path, inputs, outputs, config)
 }
 
-/// Makes a LayerNorm over the last dimension.
-pub(crate) fn layer_norm(path: &nn::Path, channels: i64, eps: f64) -> nn::LayerNorm {
-    nn::layer_norm(path, vec![channels], nn::LayerNormConfig { eps, ..Default::default() })
+/// LayerNorm (Ba et al., 2016) over the last dimension, in the precision of its weights.
+#[derive(Debug)]
+pub(crate) struct LayerNorm(nn::LayerNorm);
+
+/// Makes a LayerNorm with weight 1 and bias 0.
+pub(crate) fn layer_norm(path: &nn::Path, channels: i64, eps: f64) -> LayerNorm {
+    LayerNorm(nn::layer_norm(path, vec![channels], nn::LayerNormConfig { eps, ..Default::default() }))
+}
+
+impl Module for LayerNorm {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        match self.0.ws.as_ref().map(Tensor::kind) {
+            // On a CPU, autocast leaves the sums to the precision of what comes in.
+            Some(kind) if kind != x.kind() => x.to_kind(kind).apply(&self.0),
+            _ => x.apply(&self.0),
+        }
+    }
 }
 
 /// Makes a convolution with bias whose outputs are `stride` pixels apart.
@@ -54,7 +68,7 @@ pub(crate) fn to_second(x_nhwc: &Tensor) -> Tensor {
 }
 
 /// Applies a LayerNorm over the channels of `[N, C, H, W]`.
-pub(crate) fn normed(x_nchw: &Tensor, norm: &nn::LayerNorm) -> Tensor {
+pub(crate) fn normed(x_nchw: &Tensor, norm: &LayerNorm) -> Tensor {
     to_second(&to_last(x_nchw).apply(norm))
 }
 
@@ -157,5 +171,48 @@ impl Mlp {
 impl Module for Mlp {
     fn forward(&self, x: &Tensor) -> Tensor {
         x.apply(&self.fc1).gelu("none").apply(&self.fc2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    /// Adds 1 by one branch and 10 by another.
+    #[derive(Debug)]
+    struct Counting;
+
+    impl Buffers for Counting {
+        fn buffers(&self) -> Vec<Tensor> {
+            Vec::new()
+        }
+    }
+
+    impl Counting {
+        fn forward(&self, x: &Tensor, kept: Option<&Tensor>) -> Tensor {
+            let x = added(x, x.ones_like(), kept, 0);
+            added(&x, x.ones_like() * 10.0, kept, 1)
+        }
+    }
+
+    #[test]
+    fn branches_are_dropped_one_by_one_sample_by_sample_and_later_blocks_more_often() {
+        assert_eq!([0, 1, 2].map(|number| dropped(0.5, number, 3)), [0.0, 0.25, 0.5]);
+        assert_eq!(dropped(0.5, 0, 1), 0.0);
+        let blocks = Blocks::new(2, [(Counting, 0.0), (Counting, 0.5)]);
+        for shape in [vec![400, 3, 2], vec![400, 2, 2, 3]] {
+            let x = Tensor::zeros(&shape, (Kind::Float, Device::Cpu));
+            let run = |train| blocks.run(x.shallow_clone(), [train, false], Counting::forward, |_, _| ());
+            assert!(run(false).equal(&(&x + 22.0)));
+            let y = run(true).flatten(1, -1);
+            assert!(y.equal(&y.narrow(1, 0, 1).expand_as(&y)), "one draw for all values of a sample");
+            // The first block adds 11, the second each of 0 or 2, and 0 or 20.
+            let values = Vec::<f64>::try_from(y.select(1, 0).to_kind(Kind::Double)).unwrap();
+            for expected in [11.0, 13.0, 31.0, 33.0] {
+                let count = values.iter().filter(|value| **value == expected).count();
+                assert!((50..150).contains(&count), "{expected}: {count} of 400");
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The decoder of DeepLabV3+ (Chen et al., 2018) as segmentation_models.pytorch has it.
 
-use crate::blocks::{Constants, Conv, ConvNorm, Layout, convolution, norm, norm_relu, Norm};
+use crate::blocks::{Constants, Conv, ConvNorm, Layout, Norm, convolution, norm, norm_relu};
 use crate::part::{Buffers, Part};
 use crate::segmenter::decoder::Decoder;
 use crate::segmenter::encoder::Level;
@@ -56,9 +56,10 @@ impl Pyramid {
         let unit = |names, inputs| Unit::at(names, [inputs, outputs], 1, Layout::default(), Constants::default(), ACT);
         let (convs, project) = (path / 0 / "convs", path / 0 / "project");
         let plain = unit([0, 1].map(|part| &convs / 0 / part), inputs);
-        let atrous = rates.iter().zip(1usize..).map(|(rate, number)| {
-            Separable::new([0, 1].map(|part| &convs / number / part), [inputs, outputs], *rate)
-        });
+        let atrous = rates
+            .iter()
+            .zip(1usize..)
+            .map(|(rate, number)| Separable::new([0, 1].map(|part| &convs / number / part), [inputs, outputs], *rate));
         let atrous: Vec<_> = atrous.collect();
         let pooled = unit([1, 2].map(|part| &convs / (atrous.len() + 1) / part), inputs);
         let branches = outputs * (atrous.len() as i64 + 2);

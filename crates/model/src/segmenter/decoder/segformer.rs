@@ -35,16 +35,19 @@ impl SegformerDecoder {
         let layers: Vec<_> = layers.collect();
         let of_fuse = path / "fuse_stage";
         let inputs = layers.len() as i64 * channels;
-        let fuse = ConvNorm::new(strided(&(&of_fuse / 0), [inputs, channels], 1, 1, 1), norm(&(&of_fuse / 1), channels));
+        let fuse =
+            ConvNorm::new(strided(&(&of_fuse / 0), [inputs, channels], 1, 1, 1), norm(&(&of_fuse / 1), channels));
         Self { layers, fuse: Part::new(fuse), channels }
     }
 }
 
 impl Decoder for SegformerDecoder {
     fn decode(&self, features: Vec<Tensor>, train: bool, recompute: bool) -> Vec<Tensor> {
-        let maps = features.iter().rev().zip(&self.layers).map(|(map, (layer, stride))| {
-            scaled(&to_second(&to_last(map).apply(layer)), [*stride, STRIDE])
-        });
+        let maps = features
+            .iter()
+            .rev()
+            .zip(&self.layers)
+            .map(|(map, (layer, stride))| scaled(&to_second(&to_last(map).apply(layer)), [*stride, STRIDE]));
         let all = Tensor::cat(&maps.collect::<Vec<_>>(), 1);
         vec![self.fuse.run(recompute && train, [&all], move |fuse, [x]| fuse.relu(x, Relu::Plain, train))]
     }

@@ -6,7 +6,7 @@ use crate::part::{Buffers, Part};
 use crate::segmenter::decoder::{Decoder, PARTS};
 use crate::segmenter::encoder::Level;
 use crate::segmenter::resize::{resized_as, scaled};
-use crate::segmenter::transformer::{layer_norm, normed};
+use crate::segmenter::transformer::{LayerNorm, layer_norm, normed};
 use tch::Tensor;
 use tch::nn;
 use torch_ext::Relu;
@@ -63,7 +63,7 @@ pub(crate) struct UperDecoder {
     /// Finest first, as are all lists here.
     levels: Vec<Level>,
     /// Of all feature maps used.
-    norms: Vec<nn::LayerNorm>,
+    norms: Vec<LayerNorm>,
     pyramid: Part<Pyramid>,
     /// Of all maps but the coarsest: of the feature map, and of its sum with the coarser one.
     laterals: Vec<Part<ConvNorm>>,

@@ -4,7 +4,7 @@
 use crate::part::Buffers;
 use crate::segmenter::encoder::{Encoder, Level, Settings};
 use crate::segmenter::transformer::{
-    Blocks, Mlp, added, dropped, initial, layer_norm, normed, patches, to_last, to_second,
+    Blocks, LayerNorm, Mlp, added, dropped, initial, layer_norm, normed, patches, to_last, to_second,
 };
 use tch::Tensor;
 use tch::nn;
@@ -38,7 +38,7 @@ impl Size {
 #[derive(Debug)]
 struct Inverted {
     depthwise: nn::Conv2D,
-    norm: nn::LayerNorm,
+    norm: LayerNorm,
     mlp: Mlp,
     /// `[C, 1, 1]`.
     scale: Tensor,
@@ -72,7 +72,7 @@ impl Buffers for Inverted {
 #[derive(Debug)]
 struct Stage {
     conv: nn::Conv2D,
-    norm: nn::LayerNorm,
+    norm: LayerNorm,
     blocks: Blocks<Inverted>,
 }
 
@@ -101,10 +101,13 @@ impl ConvNeXt {
                 (patches(&(&before / 1), [inputs, outputs], 2, [2, 0], initial()), norm)
             };
             let of_stage = &features / (2 * stage + 1);
-            let blocks = Blocks::new(1, (0..count).map(|place| {
-                let rate = dropped(settings.stochastic_depth, number + place, total);
-                (Inverted::new(&(&of_stage / place), outputs), rate)
-            }));
+            let blocks = Blocks::new(
+                1,
+                (0..count).map(|place| {
+                    let rate = dropped(settings.stochastic_depth, number + place, total);
+                    (Inverted::new(&(&of_stage / place), outputs), rate)
+                }),
+            );
             stages.push(Stage { conv, norm, blocks });
             (inputs, number) = (outputs, number + count);
         }

@@ -4,7 +4,7 @@
 use crate::part::Buffers;
 use crate::segmenter::encoder::{Encoder, Level, Settings};
 use crate::segmenter::transformer::{
-    Blocks, Mlp, added, attention, dropped, layer_norm, linear, patches, split, to_last, to_second,
+    Blocks, LayerNorm, Mlp, added, attention, dropped, layer_norm, linear, patches, split, to_last, to_second,
 };
 use tch::Tensor;
 use tch::nn::{self, Module};
@@ -55,7 +55,7 @@ struct Attention {
     query: nn::Linear,
     key_value: nn::Linear,
     proj: nn::Linear,
-    reduction: Option<(nn::Conv2D, nn::LayerNorm)>,
+    reduction: Option<(nn::Conv2D, LayerNorm)>,
     heads: i64,
     channels: i64,
 }
@@ -96,9 +96,9 @@ impl Module for Attention {
 /// Attention, and a feed-forward network with a depthwise convolution 3×3, which stands in for position embeddings.
 #[derive(Debug)]
 struct Mixed {
-    norm1: nn::LayerNorm,
+    norm1: LayerNorm,
     attention: Attention,
-    norm2: nn::LayerNorm,
+    norm2: LayerNorm,
     mlp: Mlp,
     depthwise: nn::Conv2D,
 }
@@ -108,12 +108,8 @@ impl Mixed {
         let of_mlp = path / "mlp";
         let mlp = Mlp::new(&of_mlp, channels, ["fc1", "fc2"]);
         let within = mlp.fc1.ws.size()[0];
-        let config = nn::ConvConfig {
-            padding: 1,
-            groups: within,
-            ws_init: by_outputs(within, 3, within),
-            ..Default::default()
-        };
+        let config =
+            nn::ConvConfig { padding: 1, groups: within, ws_init: by_outputs(within, 3, within), ..Default::default() };
         Self {
             norm1: layer_norm(&(path / "norm1"), channels, EPSILON),
             attention: Attention::new(&(path / "attn"), channels, heads, reduction),
@@ -145,9 +141,9 @@ impl Buffers for Mixed {
 #[derive(Debug)]
 struct Stage {
     conv: nn::Conv2D,
-    norm_before: nn::LayerNorm,
+    norm_before: LayerNorm,
     blocks: Blocks<Mixed>,
-    norm_after: nn::LayerNorm,
+    norm_after: LayerNorm,
 }
 
 /// Mix transformer.
@@ -170,10 +166,13 @@ impl Mit {
             let conv = patches(&(&before / "proj"), [inputs, outputs], kernel, [stride, kernel / 2], weights);
             let norm_before = layer_norm(&(&before / "norm"), outputs, AFTER_CONVOLUTION);
             let of_stage = numbered("block");
-            let blocks = Blocks::new(2, (0..count).map(|place| {
-                let block = Mixed::new(&(&of_stage / place), outputs, HEADS[stage], REDUCTION[stage]);
-                (block, dropped(settings.stochastic_depth, number + place, total))
-            }));
+            let blocks = Blocks::new(
+                2,
+                (0..count).map(|place| {
+                    let block = Mixed::new(&(&of_stage / place), outputs, HEADS[stage], REDUCTION[stage]);
+                    (block, dropped(settings.stochastic_depth, number + place, total))
+                }),
+            );
             let norm_after = layer_norm(&numbered("norm"), outputs, EPSILON);
             stages.push(Stage { conv, norm_before, blocks, norm_after });
             levels.push(Level { channels: outputs, stride: 4 << stage });

@@ -30,7 +30,12 @@ pub(crate) fn stem(features: &nn::Path, channels: [i64; 2]) -> Unit {
 }
 
 /// Makes a block that widens by `times`.
-pub(crate) fn block(path: &nn::Path, [inputs, outputs]: [i64; 2], times: i64, [stride, dilation]: [i64; 2]) -> Inverted {
+pub(crate) fn block(
+    path: &nn::Path,
+    [inputs, outputs]: [i64; 2],
+    times: i64,
+    [stride, dilation]: [i64; 2],
+) -> Inverted {
     let path = path / "conv";
     // torchvision numbers only the layers that exist.
     let first = usize::from(times > 1);

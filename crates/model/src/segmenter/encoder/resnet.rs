@@ -104,8 +104,7 @@ pub(crate) fn resnet(path: &nn::Path, depths: Depths, settings: Settings) -> Sta
     let Depths { blocks: counts, bottleneck } = depths;
     let (mut inputs, layout) = (64, Layout { stride: 2, ..Layout::default() });
     let names = [path / "conv1", path / "bn1"];
-    let stem =
-        Unit::at(names, [settings.channels, inputs], 7, layout, Constants::default(), Act::Relu(Relu::Plain));
+    let stem = Unit::at(names, [settings.channels, inputs], 7, layout, Constants::default(), Act::Relu(Relu::Plain));
     let mut stages = Growing::new(2, settings);
     stages.end(inputs);
     for (stage, count) in counts.into_iter().enumerate() {

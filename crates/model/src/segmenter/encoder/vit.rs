@@ -12,7 +12,7 @@ use crate::part::Buffers;
 use crate::segmenter::encoder::{Encoder, Level, Settings};
 use crate::segmenter::resize::scaled;
 use crate::segmenter::transformer::{
-    Blocks, Mlp, added, attention, dropped, initial, layer_norm, linear, patches, split,
+    Blocks, LayerNorm, Mlp, added, attention, dropped, initial, layer_norm, linear, patches, split,
 };
 use position::{Rotation, resized};
 use tch::Tensor;
@@ -83,11 +83,11 @@ impl Style {
 /// Attention and a feed-forward network, each after a LayerNorm and before LayerScale.
 #[derive(Debug)]
 struct Layer {
-    norm1: nn::LayerNorm,
+    norm1: LayerNorm,
     qkv: nn::Linear,
     proj: nn::Linear,
     scale1: Tensor,
-    norm2: nn::LayerNorm,
+    norm2: LayerNorm,
     mlp: Mlp,
     scale2: Tensor,
 }
@@ -143,7 +143,7 @@ pub(crate) struct Vit {
     /// Embeddings of the class token and of [`GRID`] × [`GRID`] patches, `[1, T, C]`.
     positions: Option<Tensor>,
     blocks: Blocks<Layer>,
-    norm: nn::LayerNorm,
+    norm: LayerNorm,
     levels: Vec<Level>,
     style: Style,
 }
@@ -162,7 +162,13 @@ impl Vit {
             class: token("cls_token", 1),
             registers: (style == Style::Dinov3).then(|| token("reg_token", REGISTERS)),
             positions: (style == Style::Dinov2).then(|| token("pos_embed", GRID * GRID + 1)),
-            patches: patches(&(path / "patch_embed" / "proj"), [settings.channels, width], patch, [patch, 0], initial()),
+            patches: patches(
+                &(path / "patch_embed" / "proj"),
+                [settings.channels, width],
+                patch,
+                [patch, 0],
+                initial(),
+            ),
             blocks: Blocks::new(2, blocks),
             norm: layer_norm(&(path / "norm"), width, style.epsilon()),
             levels: STRIDES.into_iter().map(|stride| Level { channels: width, stride }).collect(),
