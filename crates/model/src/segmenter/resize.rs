@@ -16,5 +16,5 @@ pub(crate) fn scaled(x_nchw: &Tensor, [from, to]: [i64; 2]) -> Tensor {
 /// Brings a map to the height and width of another one by bilinear interpolation.
 pub(crate) fn resized_as(x_nchw: &Tensor, other: &Tensor, align_corners: bool) -> Tensor {
     let size = other.size();
-    x_nchw.upsample_bilinear2d_vec(Some(&size[2..]), align_corners, None::<&[f64]>)
+    x_nchw.upsample_bilinear2d([size[2], size[3]], align_corners, None, None)
 }

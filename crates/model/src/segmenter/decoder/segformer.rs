@@ -2,7 +2,7 @@
 //! for each feature map, and a convolution 1×1 over all of them at stride 4.
 
 use crate::blocks::{ConvNorm, norm, strided};
-use crate::part::{Buffers, Part};
+use crate::part::Part;
 use crate::segmenter::decoder::Decoder;
 use crate::segmenter::encoder::Level;
 use crate::segmenter::resize::scaled;

@@ -182,11 +182,13 @@ impl Vit {
         let mut patches = patches_nchw.flatten(2, 3).transpose(1, 2);
         // For every sample, like another tensor: the batch size would become a constant of a trace.
         let each = patches.narrow(1, 0, 1);
-        let mut class = self.class.shallow_clone();
-        if let Some(positions) = &self.positions {
-            class = class + positions.narrow(1, 0, 1);
-            patches = patches + resized(&positions.narrow(1, 1, GRID * GRID), GRID, [height, width]);
-        }
+        let class = match &self.positions {
+            Some(positions) => {
+                patches = &patches + resized(&positions.narrow(1, 1, GRID * GRID), GRID, [height, width]);
+                &self.class + positions.narrow(1, 0, 1)
+            }
+            None => self.class.shallow_clone(),
+        };
         let mut all = vec![class.expand_as(&each)];
         if let Some(registers) = &self.registers {
             all.extend((0..REGISTERS).map(|number| registers.narrow(1, number, 1).expand_as(&each)));
