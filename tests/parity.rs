@@ -7,6 +7,7 @@ mod losses;
 mod networks;
 mod optimizers;
 mod scores;
+mod segmenters;
 mod terms;
 mod transformers;
 mod unet;

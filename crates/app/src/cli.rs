@@ -109,6 +109,19 @@ fn processes(text: &str) -> Result<Processes, &'static str> {
 pub enum Model {
     /// Print the network's layers with their outputs, parameters, floating-point operations and memory.
     Summary(Summary),
+    /// List the encoders and decoders of segmenters with their parameters, operations and weights.
+    List(List),
+}
+
+/// `app model list`
+#[derive(Debug, Args)]
+pub struct List {
+    /// Height and width of the images that operations are counted for [default: 224 224]
+    #[arg(long, num_args = 2, value_names = ["HEIGHT", "WIDTH"], value_parser = clap::value_parser!(i64).range(32..=8192))]
+    pub size: Option<Vec<i64>>,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `app model summary`

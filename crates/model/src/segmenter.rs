@@ -58,6 +58,11 @@ impl Segmenter {
         Self { encoder, decoder, head, deep, auxiliary, dropout, recompute }
     }
 
+    /// Returns the strides of the encoder's feature maps, finest first.
+    pub fn strides(&self) -> Vec<i64> {
+        self.encoder.levels().iter().map(|level| level.stride).collect()
+    }
+
     /// Returns the logits, and in training those of the further heads if `all` of them are asked for, each at the size
     /// of its map.
     fn run(&self, x_nchw: &Tensor, train: bool, all: bool) -> (Tensor, Vec<Tensor>) {
@@ -67,7 +72,8 @@ impl Segmenter {
         let with_all = train && all;
         let of_encoder = match &self.auxiliary {
             Some((level, head)) if with_all => {
-                Some(cropped(head.logits(&features[*level]), size.map(|size| apart(size, head.stride))))
+                let size = size.map(|size| apart(size, head.stride));
+                Some(cropped(head.logits(&features[*level], self.dropout), size))
             }
             _ => None,
         };

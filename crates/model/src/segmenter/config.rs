@@ -174,6 +174,7 @@ impl Backbone {
 /// Decoder of a segmenter, named by the key `kind`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[schemars(rename = "Decoder", extend("x-resume" = "refuse"))]
 pub enum DecoderConfig {
     /// UNet (Ronneberger, Fischer & Brox, 2015) as segmentation_models.pytorch has it.
     Unet(UnetDecoderConfig),

@@ -48,9 +48,6 @@ pub(crate) struct FcnHead {
 }
 
 impl FcnHead {
-    /// Share of channels dropped in training.
-    const DROPOUT: f64 = 0.1;
-
     /// Makes the head of a map whose strides are in units of `unit` pixels.
     pub(crate) fn new(path: &nn::Path, level: Level, unit: f64, classes: i64) -> Self {
         let Level { channels, stride } = level;
@@ -60,7 +57,7 @@ impl FcnHead {
     }
 
     /// Returns logits of the map's size in training.
-    pub(crate) fn logits(&self, map_nchw: &Tensor) -> Tensor {
-        dropout(self.first.relu(map_nchw, Relu::Plain, true), Self::DROPOUT, true).apply(&self.last)
+    pub(crate) fn logits(&self, map_nchw: &Tensor, share: f64) -> Tensor {
+        dropout(self.first.relu(map_nchw, Relu::Plain, true), share, true).apply(&self.last)
     }
 }

@@ -8,7 +8,8 @@ use tch::Tensor;
 const UNUSED: [&str; 3] = [".mask_token", ".rope_embed.periods", ".qkv.bias_mask"];
 
 /// Parts of names there and in timm's DINOv3.
-const NAMES: [(&str, &str); 3] = [(".storage_tokens", ".reg_token"), (".ls1.gamma", ".gamma_1"), (".ls2.gamma", ".gamma_2")];
+const NAMES: [(&str, &str); 3] =
+    [(".storage_tokens", ".reg_token"), (".ls1.gamma", ".gamma_1"), (".ls2.gamma", ".gamma_2")];
 
 /// Renames the tensors of such a file to timm's names, which the network has, and removes those that it does not need:
 /// DINOv3's biases of queries, keys and values too, if they are 0.
