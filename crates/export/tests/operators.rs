@@ -154,9 +154,7 @@ fn convolutions() {
         case("replicated border", move |x| padded(x, "replicate")),
         case("reflected border", move |x| x.reflection_pad2d([1, 1, 2, 2])),
         case("constant border", |x| x.constant_pad_nd([1, 2, 0, 1])),
-        case("transposed", move |x| {
-            x.conv_transpose2d(&transposed, None::<Tensor>, [2, 2], [0, 0], [0, 0], 1, [1, 1])
-        }),
+        case("transposed", move |x| x.conv_transpose2d(&transposed, None::<Tensor>, [2, 2], [0, 0], [0, 0], 1, [1, 1])),
     ];
     compare(cases, &ANY);
 }
@@ -304,9 +302,8 @@ fn attention() {
                 x * angles.cos() + half * angles.sin()
             };
             let (query, key) = (turned(&parts[0]), turned(&parts[1]));
-            let made = Tensor::scaled_dot_product_attention::<&Tensor>(
-                &query, &key, &parts[2], None, 0.0, false, None, false,
-            );
+            let made =
+                Tensor::scaled_dot_product_attention::<&Tensor>(&query, &key, &parts[2], None, 0.0, false, None, false);
             made.transpose(1, 2).reshape([-1, 64, 8])
         }),
         case("linear without bias, addmm, bmm", move |x| {

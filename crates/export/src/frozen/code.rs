@@ -219,8 +219,9 @@ impl Parser {
         let value = self.argument(0)?;
         let tensor = |item: &Argument| matches!(item, Argument::Tensor(_));
         let size = |item: &Argument| matches!(item, Argument::Size(_));
-        let is_shape =
-            |items: &[Argument]| items.iter().any(size) && items.iter().all(|it| size(it) || matches!(it, Argument::Int(_)));
+        let is_shape = |items: &[Argument]| {
+            items.iter().any(size) && items.iter().all(|it| size(it) || matches!(it, Argument::Int(_)))
+        };
         match &value {
             Argument::List(items) if items.iter().all(tensor) || is_shape(items) => {}
             Argument::Tensor(_) | Argument::Tensors(_) | Argument::Size(_) => {}

@@ -141,7 +141,9 @@ static REDUCTIONS: &[Operator] = &[
     op("mean", "Tensor x, f32 dtype=None", |given| given.tensor(0)?.f_mean(None::<Kind>)),
     op("mean", OVER, |given| given.tensor(0)?.f_mean_dim(given.ints(1)?, given.flag(2)?, None::<Kind>)),
     op("sum", OVER, |given| given.tensor(0)?.f_sum_dim_intlist(given.ints(1)?, given.flag(2)?, None::<Kind>)),
-    op("amax", "Tensor x, int[] dims, bool kept=False", |given| given.tensor(0)?.f_amax(given.ints(1)?, given.flag(2)?)),
+    op("amax", "Tensor x, int[] dims, bool kept=False", |given| {
+        given.tensor(0)?.f_amax(given.ints(1)?, given.flag(2)?)
+    }),
     op("cumsum", "Tensor x, int dim, f32 dtype=None", |given| given.tensor(0)?.f_cumsum(given.int(1)?, None::<Kind>)),
     op("dropout", "Tensor x, Scalar p, 0 training", same),
     op("dropout_", "Tensor x, Scalar p, 0 training", same),
@@ -160,4 +162,3 @@ fn same(given: &Given) -> Result<Tensor, TchError> {
 }
 
 pub static ALL: &[&[Operator]] = &[LAYERS, RESIZING, REDUCTIONS];
-
