@@ -209,7 +209,7 @@ impl Vit {
         };
         let mut maps = Vec::new();
         let forward = move |layer: &Layer, x: &Tensor, kept: Option<&Tensor>| layer.forward(x, &rotation, kept);
-        self.blocks.run(tokens, [train, recompute], forward, |number, x_ntc| {
+        let _ = self.blocks.run(tokens, [train, recompute], forward, |number, x_ntc| {
             if (number as i64 + 1) % (DEPTH / 4) == 0 {
                 let patches = x_ntc.apply(&self.norm).narrow(1, others, height * width);
                 maps.push(patches.transpose(1, 2).unflatten(2, [height, width]));
