@@ -64,8 +64,6 @@ fn what_cannot_be_joined_is_refused_by_its_key() {
 #[test]
 fn the_list_names_every_encoder_and_decoder() {
     let place = Place::new();
-    let text = place.app("model list --size 32 32").ok().stdout;
-    assert!(text.contains("resnet34") && text.contains("deeplab_v3_plus") && text.contains("1×3×32×32"), "{text}");
     let ran = place.app("model list --size 32 64 --json").ok();
     let list: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     let encoders = list["encoders"].as_array().unwrap();

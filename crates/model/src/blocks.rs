@@ -20,8 +20,6 @@ pub(crate) enum Padding {
     /// TensorFlow's `SAME` for heights and widths that the stride divides: of an odd number of rows or columns the
     /// bottom and the right get one more. The same as `Centred` at stride 1.
     Same,
-    /// None.
-    Valid,
 }
 
 /// Geometry of a convolution besides its channels and its kernel.
@@ -86,7 +84,6 @@ pub(crate) fn convolution(path: &nn::Path, [inputs, outputs]: [i64; 2], kernel: 
     let missing = (both + 1 - stride).max(0);
     let (padding, pad) = match layout.padding {
         Padding::Centred => (centred, None),
-        Padding::Valid => (0, None),
         Padding::Same if missing % 2 == 0 => (missing / 2, None),
         Padding::Same => {
             let (before, after) = (missing / 2, missing - missing / 2);

@@ -13,7 +13,6 @@ use crate::part::Part;
 use crate::units::{Block, Unit, kept};
 use std::fmt::Debug;
 use tch::Tensor;
-use tch::nn::ModuleT;
 
 /// One of an encoder's feature maps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

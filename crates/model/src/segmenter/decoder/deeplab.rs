@@ -1,6 +1,6 @@
 //! The decoder of DeepLabV3+ (Chen et al., 2018) as segmentation_models.pytorch has it.
 
-use crate::blocks::{Constants, Conv, ConvNorm, Layout, Norm, convolution, norm, norm_relu};
+use crate::blocks::{Constants, Conv, ConvNorm, Layout, convolution, norm};
 use crate::part::{Buffers, Part};
 use crate::segmenter::decoder::Decoder;
 use crate::segmenter::encoder::Level;
@@ -46,15 +46,14 @@ struct Pyramid {
     plain: Unit,
     atrous: Vec<Separable>,
     pooled: Unit,
-    project: nn::Conv2D,
-    norm: Norm,
+    project: Unit,
     last: Separable,
 }
 
 impl Pyramid {
     fn new(path: &nn::Path, [inputs, outputs]: [i64; 2], rates: &[i64]) -> Self {
         let unit = |names, inputs| Unit::at(names, [inputs, outputs], 1, Layout::default(), Constants::default(), ACT);
-        let (convs, project) = (path / 0 / "convs", path / 0 / "project");
+        let convs = path / 0 / "convs";
         let plain = unit([0, 1].map(|part| &convs / 0 / part), inputs);
         let atrous = rates
             .iter()
@@ -62,12 +61,10 @@ impl Pyramid {
             .map(|(rate, number)| Separable::new([0, 1].map(|part| &convs / number / part), [inputs, outputs], *rate));
         let atrous: Vec<_> = atrous.collect();
         let pooled = unit([1, 2].map(|part| &convs / (atrous.len() + 1) / part), inputs);
-        let branches = outputs * (atrous.len() as i64 + 2);
-        let config = nn::ConvConfig { bias: false, ws_init: crate::blocks::he(branches), ..Default::default() };
-        let norm = norm(&(&project / 1), outputs);
-        let project = nn::conv2d(&project / 0, branches, outputs, 1, config);
+        let project = [0, 1].map(|part| path / 0 / "project" / part);
+        let project = unit(project, outputs * (atrous.len() as i64 + 2));
         let last = Separable::new([path / 1, path / 2], [outputs, outputs], 1);
-        Self { plain, atrous, pooled, project, norm, last }
+        Self { plain, atrous, pooled, project, last }
     }
 }
 
@@ -76,22 +73,17 @@ impl ModuleT for Pyramid {
         let mut branches = vec![x_nchw.apply_t(&self.plain, train)];
         branches.extend(self.atrous.iter().map(|conv| x_nchw.apply_t(conv, train)));
         let pooled = x_nchw.adaptive_avg_pool2d([1, 1]).apply_t(&self.pooled, train);
-        // The mean is the same at every pixel, so its part of the sum is computed once.
-        let weight = &self.project.ws;
-        let (own, all) = (pooled.size()[1], weight.size()[1]);
-        let part = |x: &Tensor, first: i64, count: i64| {
-            x.conv2d(&weight.narrow(1, first, count), None::<Tensor>, [1, 1], [0, 0], [1, 1], 1)
-        };
-        let y = part(&Tensor::cat(&branches, 1), 0, all - own) + part(&pooled, all - own, own);
-        norm_relu(y, &self.norm, Relu::Plain, train).apply_t(&self.last, train)
+        // Of one pixel, this is what bilinear interpolation gives.
+        branches.push(pooled.expand_as(&branches[0]));
+        Tensor::cat(&branches, 1).apply_t(&self.project, train).apply_t(&self.last, train)
     }
 }
 
 impl Buffers for Pyramid {
     fn buffers(&self) -> Vec<Tensor> {
         let separable = self.atrous.iter().chain([&self.last]).flat_map(|conv| conv.pointwise.buffers());
-        let units = [&self.plain, &self.pooled].into_iter().flat_map(Buffers::buffers);
-        separable.chain(units).chain(self.norm.buffers()).collect()
+        let units = [&self.plain, &self.pooled, &self.project].into_iter().flat_map(Buffers::buffers);
+        separable.chain(units).collect()
     }
 }
 

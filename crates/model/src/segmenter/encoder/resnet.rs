@@ -5,7 +5,7 @@ use crate::part::Buffers;
 use crate::segmenter::encoder::{Growing, Settings, Staged};
 use crate::units::{Act, Block, Unit, beside};
 use tch::Tensor;
-use tch::nn::{self, ModuleT};
+use tch::nn;
 use torch_ext::Relu;
 
 /// Ratio of a bottleneck's output channels to its inner channels.
