@@ -51,9 +51,8 @@ impl Segmenter {
         let head = heads.next().unwrap_or_else(|| panic!("a decoder without a map"));
         let deep = heads.collect();
         let second = encoder.levels().len().saturating_sub(2);
-        let auxiliary = config.auxiliary.then(|| {
-            (second, FcnHead::new(&(path / "aux_classifier"), encoder.levels()[second], encoder.unit(), classes))
-        });
+        let fcn = || FcnHead::new(&(path / "aux_classifier"), encoder.levels()[second], encoder.unit(), classes);
+        let auxiliary = config.auxiliary.then(|| (second, fcn()));
         let (dropout, recompute) = (config.common.dropout, config.common.recompute);
         Self { encoder, decoder, head, deep, auxiliary, dropout, recompute }
     }
@@ -70,13 +69,9 @@ impl Segmenter {
         let x = pad_to(x_nchw, self.encoder.multiple());
         let features = self.encoder.encode(&x, train, self.recompute);
         let with_all = train && all;
-        let of_encoder = match &self.auxiliary {
-            Some((level, head)) if with_all => {
-                let size = size.map(|size| apart(size, head.stride));
-                Some(cropped(head.logits(&features[*level], self.dropout), size))
-            }
-            _ => None,
-        };
+        let of_encoder = self.auxiliary.as_ref().filter(|_| with_all).map(|(level, head)| {
+            cropped(head.logits(&features[*level], self.dropout), size.map(|size| apart(size, head.stride)))
+        });
         let mut maps = self.decoder.decode(features, train, self.recompute).into_iter();
         let map = maps.next().unwrap_or_else(|| panic!("a decoder without a map"));
         let logits = self.head.enlarged(self.head.logits(map, self.dropout, train));
