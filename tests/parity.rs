@@ -9,6 +9,7 @@ mod optimizers;
 mod scores;
 mod segmenters;
 mod terms;
+mod transformers;
 mod unet;
 
 use contract::StateDict;

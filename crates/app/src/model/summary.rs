@@ -23,7 +23,7 @@ pub(super) struct Row {
     output: Vec<i64>,
     /// Number of parameters.
     parameters: usize,
-    /// Floating-point operations of convolutions only: two for each multiplication with a weight.
+    /// Floating-point operations of convolutions, linear layers and attention: two for each multiplication.
     pub(super) flops: u64,
     /// Bytes of its output, all of which training keeps for the backward pass.
     bytes: u64,
@@ -64,7 +64,11 @@ pub fn run(args: &cli::Summary) -> Result<()> {
         ])
     }));
     lines.push(format!("\n{all} parameters, {trained} of them trained"));
-    lines.push(format!("{:.3} GFLOP for {} (convolutions; forward)", flops as f64 / 1e9, shape(&input)));
+    lines.push(format!(
+        "{:.3} GFLOP for {} (convolutions, linear layers, attention; forward)",
+        flops as f64 / 1e9,
+        shape(&input)
+    ));
     lines.push(format!("{:.1} MB of activations, which training keeps", bytes as f64 / 1e6));
     output::print(&lines.join("\n"))
 }
@@ -104,11 +108,19 @@ pub(super) fn rows(store: &VarStore, network: &dyn ModuleT, input: [i64; 4]) -> 
     drop(operators);
     let by_address: BTreeMap<usize, String> =
         store.variables().into_iter().map(|(name, variable)| (variable.data_ptr() as usize, name)).collect();
-    let mut parameters = parameters(store, false);
+    let (mut parameters, mut before) = (parameters(store, false), String::new());
     let row = |operator: &Operator| {
         let output = operator.output.as_ref()?;
         let weight = operator.inputs[1].as_ref().filter(|weight| by_address.contains_key(&weight.address));
-        let layer = weight.map_or_else(String::new, |weight| layer(&by_address[&weight.address]));
+        let layer = match weight {
+            Some(weight) => layer(&by_address[&weight.address]),
+            // It has no weights of its own: it belongs to what the linear layer before it is a part of.
+            None if operator.name == ATTENTION => layer(&before),
+            None => String::new(),
+        };
+        if weight.is_some() {
+            before.clone_from(&layer);
+        }
         Some(Row {
             operation: operator.name.trim_start_matches("aten::").into(),
             output: output.size.clone(),
@@ -129,13 +141,23 @@ fn computes(operator: &Operator) -> bool {
     new && !operator.name.ends_with('_') && !["aten::to", "aten::contiguous", "aten::clone"].contains(&&*operator.name)
 }
 
-/// Returns two operations for each multiplication with a weight; None for other operators than convolutions.
+/// libtorch's name of attention.
+const ATTENTION: &str = "aten::scaled_dot_product_attention";
+
+/// Returns two operations for each multiplication; None for operators other than convolutions, linear layers and
+/// attention.
 fn flops(operator: &Operator) -> Option<u64> {
     let [input, weight] = &operator.inputs;
     // Every value of this tensor is multiplied with all weights of its channel.
     let met = match operator.name.as_str() {
-        "aten::conv2d" => operator.output.as_ref()?,
+        "aten::conv2d" | "aten::linear" => operator.output.as_ref()?,
         "aten::conv_transpose2d" => input.as_ref()?,
+        // Queries `[N, heads, T, D]` meet all keys `[N, heads, M, D]`, and the weights of these meet all values.
+        ATTENTION => {
+            let keys = weight.as_ref()?.size.get(2)?;
+            let queries: i64 = input.as_ref()?.size.iter().product();
+            return u64::try_from(4 * queries * keys).ok();
+        }
         _ => return None,
     };
     let weight = weight.as_ref()?;

@@ -1,5 +1,9 @@
 //! Configuration of a segmenter.
 
+mod widths;
+
+pub use widths::{PspnetConfig, SegformerConfig, UpernetConfig};
+
 use crate::encoder::EncoderConfig;
 use crate::segmenter::decoder::fpn::GROUPS as FPN_GROUPS;
 use crate::{BatchNorm, Common};
@@ -104,6 +108,26 @@ pub enum Backbone {
     EfficientnetLite1,
     /// EfficientNet-Lite2.
     EfficientnetLite2,
+    /// ConvNeXt-T (Liu et al., 2022).
+    ConvnextTiny,
+    /// ConvNeXt-S.
+    ConvnextSmall,
+    /// Mix transformer B0 of SegFormer (Xie et al., 2021).
+    MitB0,
+    /// Mix transformer B1.
+    MitB1,
+    /// Mix transformer B2.
+    MitB2,
+    /// Mix transformer B3.
+    MitB3,
+    /// Vision transformer S/14 of DINOv2 (Oquab et al., 2023).
+    VitSmallPatch14Dinov2,
+    /// Vision transformer B/14 of DINOv2.
+    VitBasePatch14Dinov2,
+    /// Vision transformer S/16 of DINOv3 (Siméoni et al., 2025).
+    VitSmallPatch16Dinov3,
+    /// Vision transformer B/16 of DINOv3.
+    VitBasePatch16Dinov3,
 }
 
 impl Backbone {
@@ -125,7 +149,26 @@ impl Backbone {
         Self::EfficientnetLite0,
         Self::EfficientnetLite1,
         Self::EfficientnetLite2,
+        Self::ConvnextTiny,
+        Self::ConvnextSmall,
+        Self::MitB0,
+        Self::MitB1,
+        Self::MitB2,
+        Self::MitB3,
+        Self::VitSmallPatch14Dinov2,
+        Self::VitBasePatch14Dinov2,
+        Self::VitSmallPatch16Dinov3,
+        Self::VitBasePatch16Dinov3,
     ];
+
+    /// Returns true if the architecture has a dilated variant.
+    fn can_dilate(self) -> bool {
+        use Backbone as B;
+        let convnext = matches!(self, B::ConvnextTiny | B::ConvnextSmall);
+        let mit = matches!(self, B::MitB0 | B::MitB1 | B::MitB2 | B::MitB3);
+        let dinov2 = matches!(self, B::VitSmallPatch14Dinov2 | B::VitBasePatch14Dinov2);
+        !(convnext || mit || dinov2 || matches!(self, B::VitSmallPatch16Dinov3 | B::VitBasePatch16Dinov3))
+    }
 }
 
 /// Decoder of a segmenter, named by the key `kind`.
@@ -141,6 +184,12 @@ pub enum DecoderConfig {
     Fpn(FpnConfig),
     /// DeepLabV3+ (Chen et al., 2018).
     DeeplabV3Plus(DeeplabConfig),
+    /// PSPNet (Zhao et al., 2017).
+    Pspnet(PspnetConfig),
+    /// UPerNet (Xiao et al., 2018).
+    Upernet(UpernetConfig),
+    /// SegFormer (Xie et al., 2021).
+    Segformer(SegformerConfig),
 }
 
 impl DecoderConfig {
@@ -151,6 +200,9 @@ impl DecoderConfig {
             Self::UnetPlusPlus(UnetPlusPlusConfig::default()),
             Self::Fpn(FpnConfig::default()),
             Self::DeeplabV3Plus(DeeplabConfig::default()),
+            Self::Pspnet(PspnetConfig::default()),
+            Self::Upernet(UpernetConfig::default()),
+            Self::Segformer(SegformerConfig::default()),
         ]
     }
 }
@@ -244,9 +296,12 @@ fn channels(key: &str, count: i64) -> Result<(), Invalid> {
 impl SegmenterConfig {
     /// Refuses settings that cannot work.
     pub(crate) fn check(&self) -> Result<(), Invalid> {
-        let BackboneConfig { output_stride, stochastic_depth, .. } = self.encoder;
+        let BackboneConfig { name, output_stride, stochastic_depth, .. } = self.encoder;
         Invalid::unless([8, 16, 32].contains(&output_stride), "encoder.output_stride", || {
             format!("must be 8, 16 or 32, is {output_stride}")
+        })?;
+        Invalid::unless(output_stride == 32 || name.can_dilate(), "encoder.output_stride", || {
+            format!("must be 32 with this encoder, is {output_stride}")
         })?;
         Invalid::unless((0.0..1.0).contains(&stochastic_depth), "encoder.stochastic_depth", || {
             format!("must be from 0 up to, but not including, 1, is {stochastic_depth}")
@@ -275,6 +330,9 @@ impl SegmenterConfig {
                 let all = config.rates.iter().all(|rate| (1..=256).contains(rate));
                 Invalid::unless(all, "decoder.rates", || format!("must be from 1 to 256, are {:?}", config.rates))
             }
+            DecoderConfig::Pspnet(config) => channels("decoder.channels", config.channels),
+            DecoderConfig::Upernet(config) => channels("decoder.channels", config.channels),
+            DecoderConfig::Segformer(config) => channels("decoder.channels", config.channels),
         }
     }
 

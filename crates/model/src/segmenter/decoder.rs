@@ -2,8 +2,11 @@
 
 pub(crate) mod deeplab;
 pub(crate) mod fpn;
+pub(crate) mod pspnet;
+pub(crate) mod segformer;
 pub(crate) mod unet;
 pub(crate) mod unet_plus_plus;
+pub(crate) mod upernet;
 
 use crate::segmenter::encoder::Level;
 use std::fmt::Debug;
@@ -23,3 +26,6 @@ pub(crate) trait Decoder: Debug + Send {
         1
     }
 }
+
+/// Numbers of parts in each direction whose means pyramid pooling takes (Zhao et al., 2017).
+pub(crate) const PARTS: [i64; 4] = [1, 2, 3, 6];

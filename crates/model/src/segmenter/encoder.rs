@@ -1,9 +1,12 @@
 //! Encoders: what a decoder sees of them.
 
+pub(crate) mod convnext;
 pub(crate) mod efficientnet;
+pub(crate) mod mit;
 pub(crate) mod mobilenet_v2;
 pub(crate) mod mobilenet_v3;
 pub(crate) mod resnet;
+pub(crate) mod vit;
 
 use crate::BatchNorm;
 use crate::part::Part;
@@ -16,7 +19,7 @@ use tch::Tensor;
 pub(crate) struct Level {
     /// Number of channels.
     pub channels: i64,
-    /// Distance of neighbouring values in pixels of the input.
+    /// Distance of neighbouring values in pixels of the input (of [`Encoder::unit`]).
     pub stride: i64,
 }
 
@@ -32,6 +35,12 @@ pub(crate) trait Encoder: Debug + Send {
     /// Returns the number that height and width of the input are a multiple of.
     fn multiple(&self) -> i64 {
         self.levels().iter().map(|level| level.stride).max().unwrap_or(1)
+    }
+
+    /// Returns the number of the input's pixels that a stride of 1 is: 1, but 14/16 where patches of 14 pixels count as
+    /// a stride of 16.
+    fn unit(&self) -> f64 {
+        1.0
     }
 }
 

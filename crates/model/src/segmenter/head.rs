@@ -11,12 +11,14 @@ use torch_ext::Relu;
 pub(crate) struct Head {
     conv: Conv,
     /// Distance of the map's values in pixels of the input.
-    pub stride: i64,
+    pub stride: f64,
 }
 
 impl Head {
-    pub(crate) fn new(path: &nn::Path, level: Level, classes: i64, kernel: i64) -> Self {
-        Self { conv: conv(&(path / 0), level.channels, classes, kernel, true), stride: level.stride }
+    /// Makes the head of a map whose strides are in units of `unit` pixels.
+    pub(crate) fn new(path: &nn::Path, level: Level, unit: f64, classes: i64, kernel: i64) -> Self {
+        let conv = conv(&(path / 0), level.channels, classes, kernel, true);
+        Self { conv, stride: level.stride as f64 * unit }
     }
 
     /// Returns logits of the map's size.
@@ -27,11 +29,11 @@ impl Head {
     /// Enlarges logits to the size of the input by bilinear interpolation that keeps the corners, as
     /// segmentation_models.pytorch does.
     pub(crate) fn enlarged(&self, logits_nchw: Tensor) -> Tensor {
-        if self.stride == 1 {
+        if self.stride == 1.0 {
             return logits_nchw;
         }
         // By a factor: a size would become a constant of the trace.
-        logits_nchw.upsample_bilinear2d_vec(None::<&[i64]>, true, [self.stride as f64; 2].as_slice())
+        logits_nchw.upsample_bilinear2d_vec(None::<&[i64]>, true, [self.stride; 2].as_slice())
     }
 }
 
@@ -42,15 +44,16 @@ pub(crate) struct FcnHead {
     first: ConvNorm,
     last: Conv,
     /// Distance of the map's values in pixels of the input.
-    pub stride: i64,
+    pub stride: f64,
 }
 
 impl FcnHead {
-    pub(crate) fn new(path: &nn::Path, level: Level, classes: i64) -> Self {
+    /// Makes the head of a map whose strides are in units of `unit` pixels.
+    pub(crate) fn new(path: &nn::Path, level: Level, unit: f64, classes: i64) -> Self {
         let Level { channels, stride } = level;
         let between = (channels / 4).max(1);
         let first = ConvNorm::new(conv(&(path / 0), channels, between, 3, false), norm(&(path / 1), between));
-        Self { first, last: conv(&(path / 4), between, classes, 1, true), stride }
+        Self { first, last: conv(&(path / 4), between, classes, 1, true), stride: stride as f64 * unit }
     }
 
     /// Returns logits of the map's size in training.
