@@ -17,18 +17,22 @@
 //!
 //! # What it does not do
 //!
-//! It downloads no weights; the crate `weights` reads files of them, and [`adopt`] takes them. There are UNets alone,
-//! with their own encoder, MobileNetV2 or ResNet.
+//! It downloads no weights. [`PUBLISHED`] names their addresses, the crate `fetch` gets their files, the crate `weights`
+//! reads them, and [`adopt`] and [`adopt_published`] take them. There are UNets alone, with their own encoder,
+//! MobileNetV2 or ResNet.
 
+mod backbone;
 mod blocks;
 mod build;
 mod config;
 mod encoder;
 mod fused;
 mod mobilenet;
+mod named;
 mod part;
 mod precise;
 mod precision;
+mod published;
 mod resnet;
 mod unet;
 mod weights;
@@ -37,8 +41,10 @@ pub use config::{Block, Common, Config, Layers, MobileNetV2UNetConfig, ResNetUNe
 pub use encoder::{BatchNorm, EncoderConfig};
 pub use fused::{Fused, is_here};
 pub use mobilenet::MobileNetV2UNet;
+pub use named::{Weights, adopt_published};
 pub use precise::Precise;
 pub use precision::Precision;
+pub use published::{Name, PUBLISHED, Published, published_of};
 pub use resnet::ResNetUNet;
 pub use unet::UNet;
 pub use weights::{Mismatch, WeightsConfig, adopt};
