@@ -1,4 +1,5 @@
-"""Writes published.json: the published weights of encoders, as torchvision, timm and segmentation_models.pytorch know them.
+"""Writes published.json: the published weights of encoders, as torchvision, timm and segmentation_models.pytorch have
+them.
 
     pip install torch==2.11.0 torchvision==0.26.0 timm==1.0.31 segmentation_models_pytorch==0.6.0
     python tests/reference/published.py

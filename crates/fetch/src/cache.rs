@@ -18,8 +18,8 @@ const LOOK: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 ///
-/// Fails if the file cannot be fetched or written, or is not the one that is meant; then there is no file, unless it was
-/// there before.
+/// Fails if the file cannot be fetched or written, or is not the one that is meant; then there is no file, unless there
+/// was one before.
 pub fn fetch(wanted: &Wanted, limits: &Limits, report: &mut dyn FnMut(Event)) -> Result<Fetched, Error> {
     let place = Place::of(wanted)?;
     if let Some(fetched) = place.cached()? {

@@ -37,7 +37,8 @@ pub(crate) fn download(
         let (said, late, after) = match ended {
             Ended::This { said, late, after } => (said, late, after),
             Ended::Always(error) => {
-                if matches!(error, Error::Io { .. } | Error::Large { .. } | Error::Unsized { .. }) {
+                let useless = matches!(error, Error::Io { .. } | Error::Large { .. } | Error::Unsized { .. });
+                if useless || partial.len() == 0 {
                     partial.remove();
                 }
                 return Err(error);

@@ -19,8 +19,8 @@ const PULSE: Duration = Duration::from_secs(2);
 const DATA: &str = "data";
 
 /// Returns what `work` returns: first on one rank of each machine, then, when all of these are done, on the others. Its
-/// argument is true on the first rank, which shows the progress. The ranks hear of each other meanwhile, so the work may
-/// take longer than their timeout. It runs in a thread and may call no libtorch function.
+/// argument is true on the first rank, which shows the progress. The ranks hear of each other meanwhile, so the work
+/// may take longer than their timeout. It runs in a thread and may call no libtorch function.
 ///
 /// # Errors
 ///
