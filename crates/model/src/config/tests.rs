@@ -1,7 +1,7 @@
 //! Tests of the networks that a configuration describes: output sizes, numbers of parameters, initialisation.
 
 use super::*;
-use crate::{BatchNorm, Precise, UNet};
+use crate::{BatchNorm, Precise, UNet, WeightsConfig};
 use contract::Stateful;
 use tch::nn::{ModuleT, VarStore};
 use tch::{Device, Kind, Tensor};
