@@ -8,7 +8,9 @@ mod networks;
 mod optimizers;
 mod published;
 mod scores;
+mod segmenters;
 mod terms;
+mod transformers;
 mod unet;
 
 use contract::StateDict;

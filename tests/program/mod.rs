@@ -31,6 +31,7 @@ mod saved;
 mod saving;
 mod scale;
 mod seeing;
+mod segmenter;
 mod support;
 mod tensorboard;
 mod terminal;

@@ -109,6 +109,19 @@ fn processes(text: &str) -> Result<Processes, &'static str> {
 pub enum Model {
     /// Print the network's layers with their outputs, parameters, floating-point operations and memory.
     Summary(Summary),
+    /// List the encoders and decoders of segmenters with their parameters, operations and weights.
+    List(List),
+}
+
+/// `app model list`
+#[derive(Debug, Args)]
+pub struct List {
+    /// Height and width of the images that operations are counted for [default: 224 224]
+    #[arg(long, num_args = 2, value_names = ["HEIGHT", "WIDTH"], value_parser = clap::value_parser!(i64).range(32..=8192))]
+    pub size: Option<Vec<i64>>,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `app model summary`
@@ -329,8 +342,8 @@ pub struct Export {
     /// run]
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Formats to write [default: export.formats of the run; all unless it was changed]
-    #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = ["torchscript", "onnx", "safetensors"])]
+    /// Formats to write [default: export.formats of the run; all but int8 unless it was changed]
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = ["torchscript", "onnx", "safetensors", "int8"])]
     pub formats: Vec<String>,
     /// Change one key of the run's configuration, e.g. --set export.weights=bf16
     #[arg(long, value_name = "KEY=VALUE")]

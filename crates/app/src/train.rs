@@ -17,10 +17,11 @@ use crate::common::closer::{Best, Closer};
 use crate::common::{output, snapshot};
 use anyhow::Result;
 use capture::{capture, captured};
-use contract::{Model, Plain, Ranks};
+use contract::{Model, Ranks};
 use data::Loader;
 use distributed::Group;
 use executors::{Trainer, Validator};
+use model::Trained;
 use session::{Outcome, RESUMABLE, Reached, Session, Signals};
 use settings::{check_best, keep, settings};
 use start::Start;
@@ -96,7 +97,7 @@ pub fn train(
     let Parts { network, input, validation_input, loss_fn, optimizer, gradients, metric, .. } = parts;
     let (mut validation_metric, skipped, doubts) = (parts.validation_metric, parts.skipped, parts.doubts);
     let epochs = start.config.train.epochs;
-    let plain = Plain(network.model.as_ref());
+    let plain = Trained(network.model.as_ref());
     // Each is its own for a process that trains alone.
     let distributed = group::model(group, &plain, &network.store)?;
     let model = distributed.as_ref().map_or(&plain as &dyn Model, |model| model);

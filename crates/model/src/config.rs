@@ -2,7 +2,7 @@
 
 use crate::encoder::EncoderConfig;
 use crate::named::Weights;
-use crate::{Fused, Precision};
+use crate::{Fused, Precision, SegmenterConfig};
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,8 @@ pub enum Config {
     MobilenetV2Unet(MobileNetV2UNetConfig),
     /// A UNet with a ResNet encoder.
     ResnetUnet(ResNetUNetConfig),
+    /// Any encoder with any decoder.
+    Segmenter(SegmenterConfig),
 }
 
 /// Settings common to all networks.
@@ -223,6 +225,7 @@ impl Config {
                 })?;
             }
             Self::ResnetUnet(_) => {}
+            Self::Segmenter(config) => config.check()?,
         }
         let Common { dropout, weights, .. } = self.common();
         Invalid::unless((0.0..1.0).contains(dropout), "dropout", || {
@@ -231,7 +234,7 @@ impl Config {
         self.published()?;
         let encoder_only = matches!(weights, Some(Weights::Stored(stored)) if stored.encoder_only);
         Invalid::unless(!encoder_only || self.encoder().is_some(), "weights.encoder_only", || {
-            "is for networks with an encoder from elsewhere: mobilenet_v2_unet and resnet_unet".into()
+            "is for networks with an encoder from elsewhere: segmenter, mobilenet_v2_unet and resnet_unet".into()
         })
     }
 
@@ -241,14 +244,16 @@ impl Config {
             Self::Unet(config) => &config.common,
             Self::MobilenetV2Unet(config) => &config.common,
             Self::ResnetUnet(config) => &config.common,
+            Self::Segmenter(config) => &config.common,
         }
     }
 
-    pub(crate) fn encoder(&self) -> Option<&EncoderConfig> {
+    pub(crate) fn encoder(&self) -> Option<EncoderConfig> {
         match self {
             Self::Unet(_) => None,
-            Self::MobilenetV2Unet(config) => Some(&config.encoder),
-            Self::ResnetUnet(config) => Some(&config.encoder),
+            Self::MobilenetV2Unet(config) => Some(config.encoder),
+            Self::ResnetUnet(config) => Some(config.encoder),
+            Self::Segmenter(config) => Some(config.encoder.training()),
         }
     }
 }

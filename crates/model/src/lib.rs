@@ -29,12 +29,15 @@ mod encoder;
 mod fused;
 mod mobilenet;
 mod named;
+mod network;
 mod part;
 mod precise;
 mod precision;
 mod published;
 mod resnet;
+mod segmenter;
 mod unet;
+mod units;
 mod weights;
 
 pub use config::{Block, Common, Config, Layers, MobileNetV2UNetConfig, ResNetUNetConfig, UNetConfig, Upsampling};
@@ -42,9 +45,15 @@ pub use encoder::{BatchNorm, EncoderConfig};
 pub use fused::{Fused, is_here};
 pub use mobilenet::MobileNetV2UNet;
 pub use named::{Weights, adopt_published};
+pub use network::{Network, Trained};
 pub use precise::Precise;
 pub use precision::Precision;
 pub use published::{Name, PUBLISHED, Published, published_of};
 pub use resnet::ResNetUNet;
+pub use segmenter::Segmenter;
+pub use segmenter::config::{
+    Backbone, BackboneConfig, DecoderConfig, DeeplabConfig, FpnConfig, PspnetConfig, SegformerConfig, SegmenterConfig,
+    UnetDecoderConfig, UnetPlusPlusConfig, UpernetConfig,
+};
 pub use unet::UNet;
 pub use weights::{Mismatch, WeightsConfig, adopt};

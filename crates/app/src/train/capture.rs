@@ -43,7 +43,8 @@ mod tests {
     use super::*;
     use crate::common::config::Config;
     use crate::train::parts::Parts;
-    use contract::{Event, Plain, Progress, StateDict};
+    use contract::{Event, Progress, StateDict};
+    use model::Trained;
     use std::collections::BTreeMap;
     use torch_ext::FakeCapture;
 
@@ -70,7 +71,7 @@ mod tests {
         capture: Option<&mut FakeCapture>,
     ) -> (States, States, Vec<f64>) {
         let mut parts = Parts::build(config, None, None).unwrap();
-        let model = Plain(parts.network.model.as_ref());
+        let model = Trained(parts.network.model.as_ref());
         let (input, loss_fn) = (parts.input.as_ref(), &parts.loss_fn);
         let trainer =
             Trainer::new(&model, input, loss_fn, &mut parts.optimizer, &mut parts.metric, config.train.epochs);

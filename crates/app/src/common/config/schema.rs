@@ -271,6 +271,10 @@ mod tests {
                 },
                 "schedule": { "decay": { "kind": "step", "every": 3 } },
             }),
+            json!({ "model": { "kind": "segmenter", "encoder": { "name": "efficientnet_b0" } } }),
+            json!({ "model": { "kind": "segmenter", "decoder": { "kind": "unet_plus_plus" }, "auxiliary": true } }),
+            json!({ "model": { "kind": "segmenter", "decoder": { "kind": "fpn", "channels": 64 } } }),
+            json!({ "model": { "kind": "segmenter", "decoder": { "kind": "deeplab_v3_plus" } } }),
             json!({
                 "optimizer": { "rule": { "kind": "adamw" } },
                 "schedule": { "decay": { "kind": "polynomial" } },
