@@ -2,7 +2,7 @@
 
 use crate::named::Weights;
 use crate::published::{Name, Published, published_of};
-use crate::{Config, Layers};
+use crate::{Backbone, Config, Layers};
 use contract::Invalid;
 
 impl Config {
@@ -16,6 +16,7 @@ impl Config {
                 Layers::ThirtyFour => "resnet34",
                 Layers::Fifty => "resnet50",
             }),
+            Self::Segmenter(config) => Some(config.encoder.name.name()),
         }
     }
 
@@ -30,10 +31,44 @@ impl Config {
         let Some(backbone) = self.backbone() else {
             return refused(match self {
                 Self::MobilenetV2Unet(_) => format!("'{name}' is published for width_multiplier 1 alone"),
-                _ => format!("'{name}' is for networks with an encoder from elsewhere, such as resnet_unet"),
+                _ => format!("'{name}' is for networks with an encoder from elsewhere, such as segmenter"),
             });
         };
         of_encoder(backbone, name).map(Some).or_else(refused)
+    }
+}
+
+impl Backbone {
+    /// Returns the name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Resnet18 => "resnet18",
+            Self::Resnet34 => "resnet34",
+            Self::Resnet50 => "resnet50",
+            Self::Resnet101 => "resnet101",
+            Self::MobilenetV2 => "mobilenet_v2",
+            Self::MobilenetV3Large => "mobilenet_v3_large",
+            Self::MobilenetV3Small => "mobilenet_v3_small",
+            Self::EfficientnetB0 => "efficientnet_b0",
+            Self::EfficientnetB1 => "efficientnet_b1",
+            Self::EfficientnetB2 => "efficientnet_b2",
+            Self::EfficientnetB3 => "efficientnet_b3",
+            Self::EfficientnetB4 => "efficientnet_b4",
+            Self::EfficientnetV2S => "efficientnet_v2_s",
+            Self::EfficientnetLite0 => "efficientnet_lite0",
+            Self::EfficientnetLite1 => "efficientnet_lite1",
+            Self::EfficientnetLite2 => "efficientnet_lite2",
+            Self::ConvnextTiny => "convnext_tiny",
+            Self::ConvnextSmall => "convnext_small",
+            Self::MitB0 => "mit_b0",
+            Self::MitB1 => "mit_b1",
+            Self::MitB2 => "mit_b2",
+            Self::MitB3 => "mit_b3",
+            Self::VitSmallPatch14Dinov2 => "vit_small_patch14_dinov2",
+            Self::VitBasePatch14Dinov2 => "vit_base_patch14_dinov2",
+            Self::VitSmallPatch16Dinov3 => "vit_small_patch16_dinov3",
+            Self::VitBasePatch16Dinov3 => "vit_base_patch16_dinov3",
+        }
     }
 }
 
@@ -43,8 +78,8 @@ fn of_encoder(encoder: &str, name: Name) -> Result<&'static Published, String> {
     match published_of(encoder).find(|published| published.name == name) {
         Some(published) if published.folder.is_some() => Ok(published),
         Some(Published { licence, source, .. }) => Err(format!(
-            "'{name}' of {encoder} is given by {source} only to those who ask ({licence}): take the file with timm's \
-             names that you are given, and set weights.path to it, with encoder_only"
+            "'{name}' of {encoder} is given only to those who ask {source} ({licence}): ask for the file, and set \
+             weights.path to it, with encoder_only"
         )),
         None if known.is_empty() => Err(format!("no weights of {encoder} are known by name: set weights.path")),
         None => Err(format!("'{name}' is not published for {encoder}, but {}", known.join(" and "))),
@@ -78,6 +113,20 @@ mod tests {
     }
 
     #[test]
+    fn every_encoder_has_its_name_and_published_weights() {
+        for backbone in Backbone::ALL {
+            assert_eq!(serde_json::to_value(backbone).unwrap(), backbone.name());
+            assert!(published_of(backbone.name()).next().is_some(), "{}", backbone.name());
+        }
+        let segmenter = r#"{"kind": "segmenter", "encoder": {"name": "mit_b1"}, "weights": "imagenet",
+            "decoder": {"kind": "segformer"}}"#;
+        assert_eq!(published(segmenter).unwrap().unwrap().file, "smp_mit_b1.safetensors");
+        let dinov3 = r#"{"kind": "segmenter", "encoder": {"name": "vit_small_patch16_dinov3"}, "weights": "lvd1689m",
+            "decoder": {"kind": "upernet"}}"#;
+        assert!(published(dinov3).unwrap_err().to_string().contains("DINOv3 License"));
+    }
+
+    #[test]
     fn weights_that_nobody_published_are_refused_with_the_way_out() {
         let said = |config: &str| published(config).unwrap_err().to_string();
         assert_eq!(
@@ -86,7 +135,7 @@ mod tests {
         );
         let narrow = r#"{"kind": "mobilenet_v2_unet", "width_multiplier": 0.5, "weights": "imagenet"}"#;
         assert_eq!(said(narrow), "weights: 'imagenet' is published for width_multiplier 1 alone");
-        assert!(said(r#"{"kind": "unet", "weights": "imagenet"}"#).contains("such as resnet_unet"));
+        assert!(said(r#"{"kind": "unet", "weights": "imagenet"}"#).contains("such as segmenter"));
     }
 
     #[test]
