@@ -6,6 +6,7 @@ mod accumulated;
 mod losses;
 mod networks;
 mod optimizers;
+mod published;
 mod scores;
 mod segmenters;
 mod terms;

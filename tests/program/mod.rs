@@ -21,6 +21,7 @@ mod pets;
 mod photographs;
 mod predict;
 mod preempt;
+mod published;
 mod ranks;
 mod ranks_faults;
 mod refusals;

@@ -12,6 +12,7 @@ pub mod network;
 pub mod origin;
 pub mod output;
 pub mod paint;
+pub mod published;
 pub mod ranked;
 pub mod run;
 pub mod saved;

@@ -1,7 +1,7 @@
 //! The `model` section of a configuration.
 
 use crate::encoder::EncoderConfig;
-use crate::weights::WeightsConfig;
+use crate::named::Weights;
 use crate::{Fused, Precision, SegmenterConfig};
 use contract::Invalid;
 use schemars::JsonSchema;
@@ -43,9 +43,10 @@ pub struct Common {
     /// is too small for. Results stay the same, except for the last bits of gradients that are summed in another order.
     #[schemars(extend("x-resume" = "ask"))]
     pub recompute: bool,
-    /// Weights to start from; without them, weights are initialised at random.
+    /// Weights to start from: published ones of the encoder by name (`imagenet`), or those of a file. Without them,
+    /// weights are initialised at random.
     #[schemars(extend("x-resume" = "safe"))]
-    pub weights: Option<WeightsConfig>,
+    pub weights: Option<Weights>,
 }
 
 impl Default for Common {
@@ -230,7 +231,8 @@ impl Config {
         Invalid::unless((0.0..1.0).contains(dropout), "dropout", || {
             format!("must be from 0 up to, but not including, 1, is {dropout}")
         })?;
-        let encoder_only = weights.as_ref().is_some_and(|weights| weights.encoder_only);
+        self.published()?;
+        let encoder_only = matches!(weights, Some(Weights::Stored(stored)) if stored.encoder_only);
         Invalid::unless(!encoder_only || self.encoder().is_some(), "weights.encoder_only", || {
             "is for networks with an encoder from elsewhere: segmenter, mobilenet_v2_unet and resnet_unet".into()
         })

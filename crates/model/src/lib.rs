@@ -17,19 +17,22 @@
 //!
 //! # What it does not do
 //!
-//! It downloads no weights; the crate `weights` reads files of them, and [`adopt`] takes them. No network predicts masks
-//! one by one (Mask2Former).
+//! It downloads no weights. [`PUBLISHED`] names their addresses, the crate `fetch` gets their files, the crate `weights`
+//! reads them, and [`adopt`] and [`adopt_published`] take them. No network predicts masks one by one (Mask2Former).
 
+mod backbone;
 mod blocks;
 mod build;
 mod config;
 mod encoder;
 mod fused;
 mod mobilenet;
+mod named;
 mod network;
 mod part;
 mod precise;
 mod precision;
+mod published;
 mod resnet;
 mod segmenter;
 mod unet;
@@ -40,9 +43,11 @@ pub use config::{Block, Common, Config, Layers, MobileNetV2UNetConfig, ResNetUNe
 pub use encoder::{BatchNorm, EncoderConfig};
 pub use fused::{Fused, is_here};
 pub use mobilenet::MobileNetV2UNet;
+pub use named::{Weights, adopt_published};
 pub use network::{Network, Single, Trained};
 pub use precise::Precise;
 pub use precision::Precision;
+pub use published::{Name, PUBLISHED, Published, published_of};
 pub use resnet::ResNetUNet;
 pub use segmenter::Segmenter;
 pub use segmenter::config::{

