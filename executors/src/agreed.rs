@@ -21,7 +21,7 @@ impl<'r> Agreed<'r> {
         let Some(ranks) = self.0 else { return Ok(own.then_some(0)) };
         let (rank, count) = (ranks.rank() as i64, ranks.count() as i64);
         let all = Tensor::f_zeros([count], (Kind::Int, Device::Cpu)).map_err(TorchError::from)?;
-        all.f_get(rank).and_then(|mut place| place.f_fill_(i64::from(own))).map_err(TorchError::from)?;
+        let _ = all.f_get(rank).and_then(|mut place| place.f_fill_(i64::from(own))).map_err(TorchError::from)?;
         ranks.sum(&[all.shallow_clone()])?;
         let all = Vec::<i32>::try_from(all).map_err(TorchError::from)?;
         Ok(all.iter().position(|problem| *problem > 0))
@@ -50,7 +50,8 @@ mod tests {
             agreed.all(own(1)).unwrap().unwrap_err()
         });
         assert_eq!(found, ["rank 1 could not", "no room", "rank 1 could not"]);
-        let alone = Agreed::new(Some(&contract::Alone::default() as &dyn Ranks));
+        let one = contract::Alone::default();
+        let alone = Agreed::new(Some(&one));
         assert!(alone.is_alone() && alone.first_with(true).unwrap() == Some(0));
         assert_eq!(alone.all::<()>(Err("no room".into())).unwrap(), Err("no room".into()));
     }

@@ -6,7 +6,6 @@ use crate::forward::call;
 use crate::operators::{detached, loss_of, measure, model_failed};
 use crate::parts::Parts;
 use crate::proof::{Everything, Replayed, is_exact};
-use crate::protect::Protection;
 use crate::{Error, Place};
 use contract::{Batch, BoxError, Capture, CaptureError, Ranks, Stage, TorchError, Update};
 use tch::Tensor;

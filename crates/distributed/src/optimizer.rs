@@ -53,7 +53,16 @@ impl<'g, O: Optimizer> Reduced<'g, O> {
     /// Wraps `inner`, the optimizer of `parameters` by name, which are the same on all ranks.
     pub fn new(inner: O, group: &'g Group, parameters: &StateDict, compression: Compression) -> Self {
         let parameters = parameters.values().map(Tensor::shallow_clone).collect();
-        Self { inner, group, parameters, compression, capturable: false, reducer: None, waiting: false, untouched: false }
+        Self {
+            inner,
+            group,
+            parameters,
+            compression,
+            capturable: false,
+            reducer: None,
+            waiting: false,
+            untouched: false,
+        }
     }
 
     /// Sums gradients at the end of each backward pass, if `capturable`, so that a step can be captured and replayed.

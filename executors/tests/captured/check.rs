@@ -79,7 +79,8 @@ fn compare(
 #[test]
 fn no_step_is_replayed_without_the_memory_to_check_it() {
     let _alone = alone();
-    let (replays, remarks) = compare(true, |optimizer| Box::new(Odd(optimizer, Oddity::Huge)), &loss::CrossEntropy::default());
+    let (replays, remarks) =
+        compare(true, |optimizer| Box::new(Odd(optimizer, Oddity::Huge)), &loss::CrossEntropy::default());
     assert_eq!((replays, remarks.len()), (0, 1));
     let said = "No step is replayed, all are made operator by operator: a replay could not be checked: libtorch: ";
     assert!(remarks[0].starts_with(said) && remarks[0].contains("memory"), "{remarks:?}");

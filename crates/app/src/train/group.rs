@@ -102,9 +102,7 @@ pub fn optimizer<'g>(
     captures: bool,
 ) -> Box<dyn Optimizer + 'g> {
     match group {
-        Some(group) => {
-            Box::new(Reduced::new(own, group, &all(store), config.compression()).capturable(captures))
-        }
+        Some(group) => Box::new(Reduced::new(own, group, &all(store), config.compression()).capturable(captures)),
         None => Box::new(own),
     }
 }
