@@ -2,8 +2,8 @@
 
 use crate::launch::{join, run, say};
 use contract::{
-    Agree, Batch, Batches, Capture, CaptureError, Event, IGNORE_INDEX, Input, Plain, Progress, Ranks, Share,
-    Stage, StateDict, Stateful, Step, TorchError,
+    Agree, Batch, Batches, Capture, CaptureError, Event, IGNORE_INDEX, Input, Plain, Progress, Ranks, Share, Stage,
+    StateDict, Stateful, Step, TorchError,
 };
 use distributed::{AcrossRanks, Compression, Distributed, Group, Reduced};
 use executors::Trainer;
