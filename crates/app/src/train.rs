@@ -102,12 +102,13 @@ pub fn train(
     let distributed = group::model(group, &plain, &network.store)?;
     let model = distributed.as_ref().map_or(&plain as &dyn Model, |model| model);
     let loss_fn = group::loss(group, loss_fn);
-    let mut optimizer = group::optimizer(group, optimizer, &network.store, &start.config.distributed);
+    let mut capture = capture(&start.config, network.device, group)?;
+    let captures = capture.is_some();
+    let mut optimizer = group::optimizer(group, optimizer, &network.store, &start.config.distributed, captures);
     let mut metric = group::metric(group, metric);
     let loss_fn = loss_fn.as_ref();
-    let mut capture = capture(&start.config.train, network.device, group.is_some());
     let trainer = Trainer::new(model, input.as_ref(), loss_fn, optimizer.as_mut(), metric.as_mut(), epochs);
-    let mut trainer = captured(trainer.protect(snapshot::MODEL, &network.store), &mut capture);
+    let mut trainer = captured(trainer.protect(snapshot::MODEL, &network.store), &mut capture, group);
     let samples = settings.show.samples;
     let (mut session, mut training) = match group {
         Some(group) => Session::begin_across(group.as_ref(), &mut start.opened, settings, signals, &mut trainer)?,

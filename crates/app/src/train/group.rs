@@ -95,15 +95,16 @@ pub fn metric<'m>(group: Option<&Arc<Group>>, own: impl Metric + 'm) -> Box<dyn 
     }
 }
 
-/// Returns an optimizer of the gradients of all ranks.
+/// Returns an optimizer of the gradients of all ranks, whose updates can be captured if it `captures`.
 pub fn optimizer<'g>(
     group: Option<&'g Arc<Group>>,
     own: Optim,
     store: &VarStore,
     config: &config::Distributed,
+    captures: bool,
 ) -> Box<dyn Optimizer + 'g> {
     match group {
-        Some(group) => Box::new(Reduced::new(own, group, &all(store), config.compression())),
+        Some(group) => Box::new(Reduced::new(own, group, &all(store), config.compression()).capturable(captures)),
         None => Box::new(own),
     }
 }
