@@ -102,7 +102,9 @@ impl Traced {
         let script = export::follow(&network, &example)?;
         let ports = Ports::of(&script)?;
         if let Some([height, width]) = ports.size {
-            log::info!("The network takes images of {height}×{width} pixels only, and so do the files for other programs");
+            log::info!(
+                "The network takes images of {height}×{width} pixels only, and so do the files for other programs"
+            );
             description.fix_size([height, width]);
         }
         Ok(Self { config, description, state, network, script, ports })

@@ -66,7 +66,10 @@ mod tests {
         let fixed = Ports { size: Some([8, 16]), ..any };
         let positions = Tensor::ones([1, 3, 8, 16], (Kind::Float, Device::Cpu));
         assert_eq!(ports(|x| x + &positions), Ok(fixed));
-        assert_eq!(ports(|x| x.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false).upsample_nearest2d([8, 16], None, None)), Ok(fixed));
+        assert_eq!(
+            ports(|x| x.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false).upsample_nearest2d([8, 16], None, None)),
+            Ok(fixed)
+        );
         let error = ports(|x| x.reshape([x.size()[0], 3, 8, 16])).unwrap_err();
         assert!(error.contains("does not take several images at once"), "{error}");
         let error = ports(|x| x.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)).unwrap_err();

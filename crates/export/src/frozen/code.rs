@@ -1,7 +1,8 @@
 //! The code of a frozen network: one class, one function, a line for each step.
 
 use super::call::{Argument, Call, Input};
-use super::operator::{self, Operator, Run};
+use super::operator::{Operator, Run};
+use super::table::find;
 use super::tokens::{Token, tokens};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -219,8 +220,9 @@ impl Parser {
         let value = self.argument(0)?;
         let tensor = |item: &Argument| matches!(item, Argument::Tensor(_));
         let size = |item: &Argument| matches!(item, Argument::Size(_));
-        let is_shape =
-            |items: &[Argument]| items.iter().any(size) && items.iter().all(|it| size(it) || matches!(it, Argument::Int(_)));
+        let is_shape = |items: &[Argument]| {
+            items.iter().any(size) && items.iter().all(|it| size(it) || matches!(it, Argument::Int(_)))
+        };
         match &value {
             Argument::List(items) if items.iter().all(tensor) || is_shape(items) => {}
             Argument::Tensor(_) | Argument::Tensors(_) | Argument::Size(_) => {}
@@ -322,7 +324,7 @@ impl Parser {
         if call.name == "torch.device" {
             return Ok(Argument::Device);
         }
-        let (operator, arguments) = operator::find(call)?;
+        let (operator, arguments) = find(call)?;
         let output = self.step(Action::Call(operator, arguments));
         Ok(match operator.run {
             Run::Tensor(_) => Argument::Tensor(Input::Local(output)),

@@ -31,10 +31,8 @@ impl Steps {
 /// Returns the graph with quantised convolutions and matrix products with constant weights.
 pub fn quantized(lowered: &Lowered, calibration: &Calibration) -> Lowered {
     let called = |name: &str| lowered.names.get(name).map_or(name, String::as_str).to_string();
-    let steps: BTreeMap<String, Steps> = calibration
-        .names()
-        .filter_map(|name| Some((called(name), Steps::of(calibration.range(name)?))))
-        .collect();
+    let steps: BTreeMap<String, Steps> =
+        calibration.names().filter_map(|name| Some((called(name), Steps::of(calibration.range(name)?)))).collect();
     let constants = lowered.weights.iter().filter_map(|weight| Some((weight.name.as_deref()?, weight))).collect();
     let chosen = activations(lowered, &steps, &constants);
     let mut made = Made { nodes: Vec::new(), weights: BTreeMap::new() };
@@ -177,9 +175,9 @@ impl Made {
             greatest[channel(position)] = greatest[channel(position)].max(value.abs());
         }
         // A channel of zeros has any scale.
-        let scales: Vec<f32> =
-            greatest.iter().map(|most| if *most > 0.0 { most / GREATEST } else { 1.0 }).collect();
-        let whole = values.iter().enumerate().map(|(position, value)| (value / scales[channel(position)]).round() as i8);
+        let scales: Vec<f32> = greatest.iter().map(|most| if *most > 0.0 { most / GREATEST } else { 1.0 }).collect();
+        let whole =
+            values.iter().enumerate().map(|(position, value)| (value / scales[channel(position)]).round() as i8);
         let whole: Vec<i8> = whole.collect();
         node.input[1] = dequantized(&name);
         let at = |axis: usize| vec![AttributeProto::int("axis", axis as i64)];

@@ -42,7 +42,8 @@ impl OnnxRuntime {
     pub fn run(&mut self, images: &Tensor) -> Result<Tensor, Error> {
         let path = &self.path;
         let values = numbers(images).map_err(Error::torch("images for", path))?;
-        let failed = |error: ort::Error| Error::Onnx { runtime: "ONNX Runtime", path: path.clone(), said: error.to_string() };
+        let failed =
+            |error: ort::Error| Error::Onnx { runtime: "ONNX Runtime", path: path.clone(), said: error.to_string() };
         let values = TensorRef::from_array_view((images.size(), &*values)).map_err(failed)?;
         let outputs = self.session.run(ort::inputs![INPUT => values]).map_err(failed)?;
         let (shape, values) = outputs[OUTPUT].try_extract_tensor::<f32>().map_err(failed)?;

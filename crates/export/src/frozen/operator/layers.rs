@@ -12,8 +12,8 @@ static LAYERS: &[Operator] = &[
     ),
     op(
         "batch_norm",
-        "Tensor x, Tensor? weight, Tensor? bias, Tensor mean, Tensor variance, 0 training, Scalar momentum, Scalar eps, \
-         bool cudnn",
+        "Tensor x, Tensor? weight, Tensor? bias, Tensor mean, Tensor variance, 0 training, Scalar momentum, \
+         Scalar eps, bool cudnn",
         |given| {
             let (momentum, eps, cudnn) = (given.float(6)?, given.float(7)?, given.flag(8)?);
             let of = |position| given.maybe(position);
@@ -83,8 +83,8 @@ static LAYERS: &[Operator] = &[
     }),
     op(
         "scaled_dot_product_attention",
-        "Tensor query, Tensor key, Tensor value, Tensor? mask=None, 0 dropout=0, bool causal=False, Scalar? scale=None, \
-         bool grouped=False",
+        "Tensor query, Tensor key, Tensor value, Tensor? mask=None, 0 dropout=0, bool causal=False, \
+         Scalar? scale=None, bool grouped=False",
         |given| {
             let (query, key, value) = (given.tensor(0)?, given.tensor(1)?, given.tensor(2)?);
             let (causal, scale, grouped) = (given.flag(5)?, given.maybe_float(6), given.flag(7)?);
@@ -141,7 +141,9 @@ static REDUCTIONS: &[Operator] = &[
     op("mean", "Tensor x, f32 dtype=None", |given| given.tensor(0)?.f_mean(None::<Kind>)),
     op("mean", OVER, |given| given.tensor(0)?.f_mean_dim(given.ints(1)?, given.flag(2)?, None::<Kind>)),
     op("sum", OVER, |given| given.tensor(0)?.f_sum_dim_intlist(given.ints(1)?, given.flag(2)?, None::<Kind>)),
-    op("amax", "Tensor x, int[] dims, bool kept=False", |given| given.tensor(0)?.f_amax(given.ints(1)?, given.flag(2)?)),
+    op("amax", "Tensor x, int[] dims, bool kept=False", |given| {
+        given.tensor(0)?.f_amax(given.ints(1)?, given.flag(2)?)
+    }),
     op("cumsum", "Tensor x, int dim, f32 dtype=None", |given| given.tensor(0)?.f_cumsum(given.int(1)?, None::<Kind>)),
     op("dropout", "Tensor x, Scalar p, 0 training", same),
     op("dropout_", "Tensor x, Scalar p, 0 training", same),
@@ -160,4 +162,3 @@ fn same(given: &Given) -> Result<Tensor, TchError> {
 }
 
 pub static ALL: &[&[Operator]] = &[LAYERS, RESIZING, REDUCTIONS];
-

@@ -36,10 +36,10 @@ static UNARY: &[Operator] = &unary! {
 
 /// Arithmetic with a tensor or a number.
 macro_rules! binary {
-    ($($name:literal $in_place_name:literal $schema:literal $run:ident $scalar:ident $in_place:ident $both:ident;)*) => {
+    ($($name:literal $own:literal $schema:literal $run:ident $scalar:ident $in_place:ident $both:ident;)*) => {
         [$(
             op($name, $schema, |given| with(given, Tensor::$run, |x, value| x.$scalar(value))),
-            op($in_place_name, $schema, |given| {
+            op($own, $schema, |given| {
                 let mut own = given.own(0)?;
                 match given.0.get(1) {
                     Some(Value::Tensor(other)) => own.$in_place(other),
@@ -69,7 +69,9 @@ fn with(
 }
 
 static REST: &[Operator] = &[
-    op("rsub", "Tensor x, Operand other, 1 alpha=1", |given| with(given, Tensor::f_rsub, |x, other| x.f_rsub_scalar(other))),
+    op("rsub", "Tensor x, Operand other, 1 alpha=1", |given| {
+        with(given, Tensor::f_rsub, |x, other| x.f_rsub_scalar(other))
+    }),
     op("pow", "Tensor x, Scalar exponent", |given| given.tensor(0)?.f_pow_tensor_scalar(given.scalar(1)?)),
     op("gelu", "Tensor x, str approximate=none", |given| given.tensor(0)?.f_gelu(given.text(1)?)),
     op("gelu_", "Tensor x, str approximate=none", |given| given.own(0)?.f_gelu_(given.text(1)?)),
@@ -80,7 +82,9 @@ static REST: &[Operator] = &[
     op("clamp_min", "Tensor x, Scalar min", |given| given.tensor(0)?.f_clamp_min(given.scalar(1)?)),
     op("clamp_max", "Tensor x, Scalar max", |given| given.tensor(0)?.f_clamp_max(given.scalar(1)?)),
     op("softmax", "Tensor x, int dim, f32 dtype=None", |given| given.tensor(0)?.f_softmax(given.int(1)?, None::<Kind>)),
-    op("log_softmax", "Tensor x, int dim, f32 dtype=None", |given| given.tensor(0)?.f_log_softmax(given.int(1)?, None::<Kind>)),
+    op("log_softmax", "Tensor x, int dim, f32 dtype=None", |given| {
+        given.tensor(0)?.f_log_softmax(given.int(1)?, None::<Kind>)
+    }),
 ];
 
 const CLAMP: &str = "Tensor x, Scalar min=-1, Scalar max=1";

@@ -40,7 +40,9 @@ static SHAPES: &[Operator] = &[
         given.tensor(0)?.f_expand(given.ints(1)?, given.flag(2)?)
     }),
     op("expand_as", "Tensor x, Tensor other", |given| given.tensor(0)?.f_expand_as(given.tensor(1)?)),
-    op("flatten", "Tensor x, int first=0, int last=-1", |given| given.tensor(0)?.f_flatten(given.int(1)?, given.int(2)?)),
+    op("flatten", "Tensor x, int first=0, int last=-1", |given| {
+        given.tensor(0)?.f_flatten(given.int(1)?, given.int(2)?)
+    }),
     op("unflatten", "Tensor x, int dim, int[] sizes", |given| {
         given.tensor(0)?.f_unflatten(given.int(1)?, given.ints(2)?)
     }),
@@ -97,11 +99,7 @@ static PARTS: &[Operator] = &[
     Operator { name: "int", schema: "int size", run: Run::Size(|given| given.int(0)) },
 ];
 
-const fn list(
-    name: &'static str,
-    schema: &'static str,
-    run: fn(&Given) -> Result<Vec<Tensor>, TchError>,
-) -> Operator {
+const fn list(name: &'static str, schema: &'static str, run: fn(&Given) -> Result<Vec<Tensor>, TchError>) -> Operator {
     Operator { name, schema, run: Run::Tensors(run) }
 }
 

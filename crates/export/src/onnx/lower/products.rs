@@ -45,10 +45,8 @@ impl Lowering<'_> {
             "mean" | "amax" => {
                 call.expect_f32(3)?;
                 let inputs = self.inputs(call, &[0])?;
-                let attributes = vec![
-                    AttributeProto::ints("axes", call.ints(1)?),
-                    AttributeProto::int("keepdims", call.int(2)?),
-                ];
+                let attributes =
+                    vec![AttributeProto::ints("axes", call.ints(1)?), AttributeProto::int("keepdims", call.int(2)?)];
                 self.node(if call.kind() == "mean" { "ReduceMean" } else { "ReduceMax" }, inputs, output, attributes);
             }
             "sum" => {
@@ -71,7 +69,12 @@ impl Lowering<'_> {
     fn transposed_weight(&mut self, call: &Call, position: usize) -> Result<String, Error> {
         let Some(weight) = self.constant_tensor(call, position) else {
             let weight = self.input(call, position)?;
-            return Ok(self.part("Transpose", vec![weight], call.output(), vec![AttributeProto::ints("perm", &[1, 0])]));
+            return Ok(self.part(
+                "Transpose",
+                vec![weight],
+                call.output(),
+                vec![AttributeProto::ints("perm", &[1, 0])],
+            ));
         };
         let name = format!("{}.transposed", call.operation.inputs[position]);
         let turned = weight.f_transpose(0, 1).map_err(Error::of_weights(&name))?;
