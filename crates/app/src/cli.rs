@@ -343,7 +343,8 @@ pub struct Export {
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// Formats to write [default: export.formats of the run; all but int8 unless it was changed]
-    #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = ["torchscript", "onnx", "safetensors", "int8"])]
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',')]
+    #[arg(value_parser = ["torchscript", "onnx", "safetensors", "int8"])]
     pub formats: Vec<String>,
     /// Change one key of the run's configuration, e.g. --set export.weights=bf16
     #[arg(long, value_name = "KEY=VALUE")]

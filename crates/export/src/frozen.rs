@@ -2,13 +2,14 @@
 //!
 //! TorchScript is a program, and libtorch's loader runs it with access to every file. So the code is parsed here
 //! instead, and only what [`torchscript`](crate::torchscript) writes is accepted: one function without branches and
-//! loops, made of the operators in [`operator`]. libtorch never sees the file.
+//! loops, made of the operators in [`table`]. libtorch never sees the file.
 
 mod call;
 mod code;
 mod operator;
 mod read;
 mod schema;
+mod table;
 #[cfg(test)]
 mod tests;
 mod tokens;

@@ -1,6 +1,7 @@
-//! Every operator that is translated: what libtorch computes, our reader of TorchScript and ONNX Runtime compute too.
+//! Every operator that is translated: what libtorch computes, our reader of TorchScript, ONNX Runtime and rten compute
+//! too.
 
-use export::{Frozen, Numbers, OnnxRuntime, Ports, Script, onnx, torchscript};
+use export::{Frozen, Numbers, OnnxRuntime, Ports, Rten, Script, onnx, torchscript};
 use std::path::{Path, PathBuf};
 use tch::nn::Module;
 use tch::{Device, Kind, Tensor};
@@ -43,6 +44,7 @@ fn compare(cases: Vec<Case>, shapes: &[[i64; 4]]) {
             let ports = Ports { channels: shapes[0][1], classes: 1, size: None };
             onnx(&script, &ports, Numbers::F32, &path).map_err(|error| error.to_string())?;
             let mut runtime = OnnxRuntime::open(&path, library().as_deref()).map_err(|error| error.to_string())?;
+            let rten = Rten::open(&path, 1).map_err(|error| error.to_string());
             for input in &inputs {
                 let expected = network(&input.copy());
                 let close = |by: &str, found: Tensor| {
@@ -57,6 +59,10 @@ fn compare(cases: Vec<Case>, shapes: &[[i64; 4]]) {
                 close("the reader", frozen.run(&input.copy()).map_err(|error| error.to_string())?)?;
                 if let Some(runtime) = &mut runtime {
                     close("ONNX Runtime", runtime.run(input).map_err(|error| error.to_string())?)?;
+                }
+                // rten gives images only, and knows no CumSum.
+                if expected.dim() == 4 && name != "sums so far" {
+                    close("rten", rten.as_ref().map_err(Clone::clone)?.run(input).map_err(|error| error.to_string())?)?;
                 }
             }
             Ok(())

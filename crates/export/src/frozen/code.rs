@@ -1,7 +1,8 @@
 //! The code of a frozen network: one class, one function, a line for each step.
 
 use super::call::{Argument, Call, Input};
-use super::operator::{self, Operator, Run};
+use super::operator::{Operator, Run};
+use super::table::find;
 use super::tokens::{Token, tokens};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -323,7 +324,7 @@ impl Parser {
         if call.name == "torch.device" {
             return Ok(Argument::Device);
         }
-        let (operator, arguments) = operator::find(call)?;
+        let (operator, arguments) = find(call)?;
         let output = self.step(Action::Call(operator, arguments));
         Ok(match operator.run {
             Run::Tensor(_) => Argument::Tensor(Input::Local(output)),

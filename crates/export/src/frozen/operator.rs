@@ -1,14 +1,12 @@
 //! Operators of a frozen network. A `model.pt` can make this program do nothing else.
 
-mod layers;
-mod pointwise;
-mod shapes;
+pub mod layers;
+pub mod pointwise;
+pub mod shapes;
 
-use super::call::{Argument, Call};
-use super::schema::parameters;
 use tch::{Scalar, TchError, Tensor};
 
-/// An operator: its name after `torch.`, its parameters (see [`parameters`]), and how it runs.
+/// An operator: its name after `torch.`, its parameters (in the notation of `schema.rs`), and how it runs.
 #[derive(Debug)]
 pub struct Operator {
     pub name: &'static str,
@@ -25,35 +23,9 @@ pub enum Run {
     Size(fn(&Given) -> Result<i64, TchError>),
 }
 
-/// Returns all operators. Of those with one name, the first whose parameters fit is called.
-pub fn all() -> impl Iterator<Item = &'static Operator> {
-    [pointwise::ALL, layers::ALL, shapes::ALL].into_iter().flatten().flat_map(|part| part.iter())
-}
-
 /// Returns an operator of a Tensor.
 const fn op(name: &'static str, schema: &'static str, run: fn(&Given) -> Result<Tensor, TchError>) -> Operator {
     Operator { name, schema, run: Run::Tensor(run) }
-}
-
-/// Operators of Python and of the trace itself, which have no `torch.` before them.
-const BARE: [&str; 2] = ["int", "ops.prim.NumToTensor"];
-
-/// Finds the operator of a call, and its arguments in the order of its parameters.
-pub fn find(call: &Call) -> Result<(&'static Operator, Vec<Argument>), String> {
-    let short = call.name.strip_prefix("torch.");
-    let is_called = |operator: &&Operator| match short {
-        Some(short) => operator.name == short && !BARE.contains(&short),
-        None => operator.name == call.name && BARE.contains(&operator.name),
-    };
-    let mut first = None;
-    for operator in all().filter(is_called) {
-        let bound = parameters(operator.schema).ok_or_else(|| call.wrong("its parameters are not known"));
-        match bound.and_then(|parameters| call.bind(&parameters)) {
-            Ok(arguments) => return Ok((operator, arguments)),
-            Err(error) => first = first.or(Some(error)),
-        }
-    }
-    Err(first.unwrap_or_else(|| call.unknown()))
 }
 
 /// Value of an argument while a network runs.
@@ -73,7 +45,7 @@ pub enum Value<'a> {
 #[derive(Debug)]
 pub struct Given<'a>(pub Vec<Value<'a>>);
 
-/// Returns the error for an argument of another kind than the parameter, which [`Call::bind`] has refused before.
+/// Returns the error for an argument of another kind than its parameter. The binding of a call refuses it before.
 fn other<T>(position: usize) -> Result<T, TchError> {
     Err(TchError::Convert(format!("argument {position} is of another kind")))
 }
@@ -155,18 +127,6 @@ impl Given<'_> {
             Some(Value::Int(value)) => Ok(Scalar::int(*value)),
             Some(Value::Float(value)) => Ok(Scalar::float(*value)),
             _ => other(position),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_schema_can_be_read() {
-        for operator in all() {
-            assert!(parameters(operator.schema).is_some(), "{operator:?}");
         }
     }
 }

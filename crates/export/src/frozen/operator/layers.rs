@@ -12,8 +12,8 @@ static LAYERS: &[Operator] = &[
     ),
     op(
         "batch_norm",
-        "Tensor x, Tensor? weight, Tensor? bias, Tensor mean, Tensor variance, 0 training, Scalar momentum, Scalar eps, \
-         bool cudnn",
+        "Tensor x, Tensor? weight, Tensor? bias, Tensor mean, Tensor variance, 0 training, Scalar momentum, \
+         Scalar eps, bool cudnn",
         |given| {
             let (momentum, eps, cudnn) = (given.float(6)?, given.float(7)?, given.flag(8)?);
             let of = |position| given.maybe(position);
@@ -83,8 +83,8 @@ static LAYERS: &[Operator] = &[
     }),
     op(
         "scaled_dot_product_attention",
-        "Tensor query, Tensor key, Tensor value, Tensor? mask=None, 0 dropout=0, bool causal=False, Scalar? scale=None, \
-         bool grouped=False",
+        "Tensor query, Tensor key, Tensor value, Tensor? mask=None, 0 dropout=0, bool causal=False, \
+         Scalar? scale=None, bool grouped=False",
         |given| {
             let (query, key, value) = (given.tensor(0)?, given.tensor(1)?, given.tensor(2)?);
             let (causal, scale, grouped) = (given.flag(5)?, given.maybe_float(6), given.flag(7)?);

@@ -36,10 +36,10 @@ static UNARY: &[Operator] = &unary! {
 
 /// Arithmetic with a tensor or a number.
 macro_rules! binary {
-    ($($name:literal $in_place_name:literal $schema:literal $run:ident $scalar:ident $in_place:ident $both:ident;)*) => {
+    ($($name:literal $own:literal $schema:literal $run:ident $scalar:ident $in_place:ident $both:ident;)*) => {
         [$(
             op($name, $schema, |given| with(given, Tensor::$run, |x, value| x.$scalar(value))),
-            op($in_place_name, $schema, |given| {
+            op($own, $schema, |given| {
                 let mut own = given.own(0)?;
                 match given.0.get(1) {
                     Some(Value::Tensor(other)) => own.$in_place(other),
