@@ -36,7 +36,9 @@ mod unet;
 mod units;
 mod weights;
 
-pub use config::{Block, Common, Config, Layers, MobileNetV2UNetConfig, ResNetUNetConfig, UNetConfig, Upsampling};
+pub use config::{
+    Block, Common, Config, Layers, MobileNetV2UNetConfig, ResNetUNetConfig, SegmenterConfig, UNetConfig, Upsampling,
+};
 pub use encoder::{BatchNorm, EncoderConfig};
 pub use fused::{Fused, is_here};
 pub use mobilenet::MobileNetV2UNet;
@@ -46,8 +48,7 @@ pub use precision::Precision;
 pub use resnet::ResNetUNet;
 pub use segmenter::Segmenter;
 pub use segmenter::config::{
-    Backbone, BackboneConfig, DecoderConfig, DeeplabConfig, FpnConfig, SegmenterConfig, UnetDecoderConfig,
-    UnetPlusPlusConfig,
+    Backbone, BackboneConfig, DecoderConfig, DeeplabConfig, FpnConfig, UnetDecoderConfig, UnetPlusPlusConfig,
 };
 pub use unet::UNet;
 pub use weights::{Mismatch, WeightsConfig, adopt};
