@@ -312,8 +312,8 @@ impl Reducer {
     /// gradients are rounded to bf16 for the journey.
     ///
     /// With `overlap` each bucket is summed as soon as it is complete, while the backward pass goes on, by c10d's
-    /// reducer, the engine of PyTorch's `DistributedDataParallel`. Without, all are summed at the end of the pass, which
-    /// can be captured and replayed. The sums have the same bits.
+    /// reducer, the engine of PyTorch's `DistributedDataParallel`. Without, all are summed at the end of the pass,
+    /// which can be captured and replayed. The sums have the same bits.
     ///
     /// # Errors
     ///

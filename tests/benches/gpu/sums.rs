@@ -1,7 +1,7 @@
 //! Sums over ranks in a captured step, as far as one GPU shows them: those of a group of one, over NCCL.
 
 use super::{Outcome, WARM_UP, capture};
-use contract::Capture;
+use contract::{BoxError, Capture};
 use std::net::TcpListener;
 use std::os::fd::IntoRawFd;
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn train(group: &Processes, device: Device, mut capture: Option<&mut dyn Capture
     // Several buckets, last weight first.
     let ordered = [&weights[1], &weights[0]].map(Tensor::shallow_clone);
     let reducer = Reducer::new(group, &ordered, 1 << 20, 1 << 10, false, capture.is_none())?;
-    let mut step = || {
+    let mut step = || -> Result<Vec<Tensor>, BoxError> {
         let hidden = inputs.f_matmul(&weights[0])?.f_tanh()?.f_matmul(&weights[1])?;
         let own = hidden.f_square()?.f_mean(Kind::Float)?;
         // As losses are summed over ranks.

@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn nothing_is_captured_on_a_cpu_or_where_it_is_off() {
-        let auto = Config::parse("{}", "empty.json").unwrap();
+        let auto = Config::default();
         assert_eq!(auto.train.graph, Capturing::Auto);
         let off = auto.with(&["train.graph=off".into()]).unwrap();
         for (config, device) in [(auto, Device::Cpu), (off, Device::Cuda(0))] {

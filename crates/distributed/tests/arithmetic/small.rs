@@ -56,17 +56,23 @@ fn train(ranks: &Arc<dyn Ranks>, kind: Kind) -> (Vec<f64>, f64, Vec<Tensor>) {
     (losses, validation, running.map(|tensor| tensor.detach().copy()).collect())
 }
 
+/// In f32 the second loss differs by 1e-3, as it does in PyTorch between BatchNorm of the whole batch and of merged
+/// halves: rounding errors grow ten-thousandfold on the way through some fifty normalisations of four values. In f64 it
+/// is seen that they are no more than that. A variance that counted a rank's own values would be half as large again.
 #[test]
-fn one_pixel_an_image_at_the_deepest_level_makes_rounding_large_and_no_more() {
+fn one_pixel_an_image_at_the_deepest_level_differs_by_rounding_alone() {
     let _alone = alone();
     let place = Arc::new(Place::default());
-    let over = |count: usize, kind: Kind| {
-        together_owned(count, |ranks| Turn::run(ranks, &place, |ranks| train(&ranks, kind))).remove(0)
+    let over = |count| {
+        let train = |ranks: Arc<dyn Ranks>| Turn::run(ranks, &place, |ranks| train(&ranks, Kind::Double));
+        together_owned(count, train).remove(0)
     };
-    for kind in [Kind::Float, Kind::Double] {
-        let (one, two) = (over(1, kind), over(2, kind));
-        let off = |a: &Tensor, b: &Tensor| ((a - b).abs() / (b.abs() + 1e-3)).max().double_value(&[]);
-        let running = one.2.iter().zip(&two.2).map(|(one, two)| off(two, one)).fold(0.0, f64::max);
-        println!("{kind:?}: {:?} {:?}, {} {}, running {running:e}", one.0, two.0, one.1, two.1);
+    let (one, two) = (over(1), over(2));
+    for (one, two) in one.0.iter().chain([&one.1]).zip(two.0.iter().chain([&two.1])) {
+        assert!((one - two).abs() < 1e-5, "{one} {two}");
+    }
+    for (one, two) in one.2.iter().zip(&two.2) {
+        let off = ((two - one).abs() / (one.abs() + 1e-3)).max().double_value(&[]);
+        assert!(off < 1e-4, "{off:e}");
     }
 }
