@@ -159,7 +159,10 @@ fn sixteen_and_eight_bits_agree_or_nothing_is_published() {
         return skip("ONNX, for there is no ONNX Runtime (scripts/python installs it)");
     };
     let place = Place::new();
-    place.train(&format!("--run runs/shapes --set model.width=16 --set train.epochs=6 {NORMALIZED}")).ok();
+    // Trained well enough that classes do not hang on the last digits.
+    let more = "--set data.train_samples=300 --set data.validation_samples=40 --set data.loader.batch_size=10";
+    let longer = "--set model.width=16 --set train.epochs=20 --set optimizer.learning_rate=0.003";
+    place.train(&format!("--run runs/shapes {more} {longer} {NORMALIZED}")).ok();
     let export = |more: &str| {
         let mut command = place.command(&format!("export --run runs/shapes {more}"));
         Ran::new(command.env("ORT_DYLIB_PATH", &library).output().unwrap())
@@ -176,8 +179,8 @@ fn sixteen_and_eight_bits_agree_or_nothing_is_published() {
     assert!(of_half["class_agreement"].as_f64().unwrap() >= 0.999 && of_half["max_error"].as_f64().unwrap() > 0.0);
     assert!(of_half["mean_iou"].is_null());
 
-    let ran = export("--formats int8 --set export.int8_tolerance=0.5 --set export.int8_samples=9 --output int8/1").ok();
-    assert!(ran.stderr.contains("Measured the ranges for model.int8.onnx on 9 training samples"), "{}", ran.stderr);
+    let ran = export("--formats int8 --output int8/1").ok();
+    assert!(ran.stderr.contains("Measured the ranges for model.int8.onnx on 64 training samples"), "{}", ran.stderr);
     assert!(size("int8/1/model.int8.onnx") * 10 < size("whole/1/model.onnx") * 4);
     let mut files: Vec<_> = fs::read_dir(place.path("int8/1")).unwrap().map(|it| it.unwrap().file_name()).collect();
     files.sort();
@@ -185,29 +188,30 @@ fn sixteen_and_eight_bits_agree_or_nothing_is_published() {
     let scores: Vec<f64> = serde_json::from_value(parity("int8/1", "model.int8.onnx")["mean_iou"].clone()).unwrap();
     let of_run: Value = serde_json::from_str(&place.app("validate --run runs/shapes --json").ok().stdout).unwrap();
     assert!((scores[0] - of_run["mean_iou"].as_f64().unwrap()).abs() < 1e-3, "{scores:?}");
+    assert!(scores[0] - scores[1] <= 0.01, "the default tolerance: {scores:?}");
     // Triton looks for model.onnx unless it is told otherwise.
     let triton = |folder: &str| fs::read_to_string(place.path(folder).join("config.pbtxt")).unwrap();
     assert!(triton("int8").contains("onnxruntime_onnx\"\ndefault_model_filename: \"model.int8.onnx\""));
     assert!(!triton("whole").contains("default_model_filename"));
     // The same seed, the same file.
-    export("--formats int8 --set export.int8_tolerance=0.5 --set export.int8_samples=9 --output again/1").ok();
+    export("--formats int8 --output again/1").ok();
     let bytes = |folder: &str| fs::read(place.path(folder).join("1/model.int8.onnx")).unwrap();
     assert!(bytes("int8") == bytes("again"));
 
     // Ranges of one image, and no fall allowed.
     let tight = "--formats int8,onnx --set export.int8_tolerance=0 --set export.int8_samples=1 --output tight/1";
-    let ran = export(tight).refused(1, "model.int8.onnx costs too much: the mean IoU on 12 validation samples is");
+    let ran = export(tight).refused(1, "model.int8.onnx costs too much: the mean IoU on 40 validation samples is");
     assert!(ran.stderr.contains("export.int8_tolerance allows 0") && !place.path("tight/1").exists());
     assert_eq!(fs::read_dir(place.path("tight")).unwrap().count(), 0);
     export("--set export.int8_tolerance=2").refused(2, "export.int8_tolerance: must be from 0 to 1, is 2");
 
     // Without ONNX Runtime, rten measures.
-    let ran = place.app("export --run runs/shapes --formats int8 --set export.int8_tolerance=0.5 --output rten/1").ok();
+    let ran = place.app("export --run runs/shapes --formats int8 --output rten/1").ok();
     if std::env::var_os("ORT_DYLIB_PATH").is_none() {
         assert!(ran.stderr.contains("so rten runs model.int8.onnx"), "{}", ran.stderr);
     }
     // Python runs both without oxiseg.
-    export("--formats onnx,int8 --set export.int8_tolerance=0.5 --output both/1").ok();
+    export("--formats onnx,int8 --output both/1").ok();
     let picture = image::RgbImage::from_fn(16, 16, |x, y| image::Rgb([(x * 16) as u8, (y * 16) as u8, (x * y) as u8]));
     picture.save(place.path("a.png")).unwrap();
     python.arg(root().join("scripts/check_model")).args(["both/1", "a.png"]).current_dir(place.path(""));

@@ -60,9 +60,14 @@ fn compare(cases: Vec<Case>, shapes: &[[i64; 4]]) {
                 if let Some(runtime) = &mut runtime {
                     close("ONNX Runtime", runtime.run(input).map_err(|error| error.to_string())?)?;
                 }
-                // rten gives images only, and knows no CumSum.
-                if expected.dim() == 4 && name != "sums so far" {
-                    close("rten", rten.as_ref().map_err(Clone::clone)?.run(input).map_err(|error| error.to_string())?)?;
+                match &rten {
+                    // What we hand on of it is images.
+                    Ok(rten) if expected.dim() == 4 => {
+                        close("rten", rten.run(input).map_err(|error| error.to_string())?)?;
+                    }
+                    Ok(_) => {}
+                    Err(said) if said.contains("cubic") || said.contains("CumSum") => {}
+                    Err(said) => return Err(said.clone()),
                 }
             }
             Ok(())

@@ -23,31 +23,26 @@ pub fn calibrate(script: &Script, config: &Config) -> Result<Calibration> {
 
 /// Compares the mean IoU of two files on all validation samples, f32 first. Fails if it falls by more than the
 /// configuration allows.
-pub fn check(runs: [&mut Run; 2], config: &Config) -> Result<[f64; 2]> {
-    let classes = config.data.classes();
-    let mut metrics = [(); 2].map(|()| Segmentation::new(classes.clone(), Device::Cpu));
+pub fn check(mut runs: [&mut Run; 2], config: &Config) -> Result<[f64; 2]> {
+    let metric = || Segmentation::new(config.data.classes(), Device::Cpu);
+    let mut metrics = [metric()?, metric()?];
     let mut samples = 0;
-    let [first, second] = runs;
-    let mut runs = [first, second];
     for batch in images(config, Split::Validation, Order::Sequential)?.epoch(0, 0) {
         let Batch { inputs, targets, .. } = batch.map_err(Error::from_boxed)?;
         for (run, metric) in runs.iter_mut().zip(&mut metrics) {
-            let metric = metric.as_mut().map_err(|error| Error::msg(error.to_string()))?;
             metric.count(&Tensor::from(0f32), &run(&inputs)?, &targets).map_err(Error::from_boxed)?;
         }
         samples += 1;
     }
     let mut mean_iou = [0.0; 2];
     for (score, metric) in mean_iou.iter_mut().zip(&metrics) {
-        let metric = metric.as_ref().map_err(|error| Error::msg(error.to_string()))?;
         *score = Confusion::mean(&metric.confusion()?.iou());
     }
     let ([before, after], tolerance, file) = (mean_iou, config.export.int8_tolerance, Format::Int8.file());
     let fall = before - after;
     let found = format!("the mean IoU on {samples} validation samples is {after:.4} with it and {before:.4} in f32");
     log::info!("{file}: {found}");
-    // A NaN is no small fall.
-    if !(fall <= tolerance) {
+    if fall.is_nan() || fall > tolerance {
         bail!(
             "{file} costs too much: {found}, so it falls by {fall:.4}, and export.int8_tolerance allows {tolerance}. \
              Nothing was published: leave int8 out of the formats, raise the tolerance, or measure the ranges on more \

@@ -32,7 +32,11 @@ impl Rten {
     pub fn open(path: &Path, threads: usize) -> Result<Self, Error> {
         let failed = |said: String| Error::Onnx { runtime: "rten", path: path.into(), said };
         let bytes = fs::read(path).map_err(|error| failed(error.to_string()))?;
-        let bytes = widened(&bytes).map_err(|error| failed(error.to_string()))?;
+        let model = ModelProto::decode(&*bytes).map_err(|error| failed(error.to_string()))?;
+        if is_cubic(&model) {
+            return Err(failed("it interpolates linearly where a Resize is cubic".into()));
+        }
+        let bytes = widened(model).encode_to_vec();
         let model = caught(|| Model::load(bytes)).map_err(failed)?.map_err(|error| failed(error.to_string()))?;
         let port = |name| model.node_id(name).map_err(|error| failed(error.to_string()));
         let ports = [port(INPUT)?, port(OUTPUT)?];
@@ -58,10 +62,16 @@ impl Rten {
     }
 }
 
-/// Returns an ONNX file with every f16 in f32.
-fn widened(bytes: &[u8]) -> Result<Vec<u8>, prost::DecodeError> {
-    let mut model = ModelProto::decode(bytes)?;
-    let Some(graph) = &mut model.graph else { return Ok(bytes.into()) };
+/// Returns true if the network interpolates bicubically.
+fn is_cubic(model: &ModelProto) -> bool {
+    let nodes = model.graph.iter().flat_map(|graph| &graph.node);
+    let mut resizes = nodes.filter(|node| node.op_type.as_deref() == Some("Resize"));
+    resizes.any(|node| node.attribute.iter().any(|attribute| attribute.s.as_deref() == Some(b"cubic")))
+}
+
+/// Returns a network with every f16 in f32.
+fn widened(mut model: ModelProto) -> ModelProto {
+    let Some(graph) = &mut model.graph else { return model };
     for weight in graph.initializer.iter_mut().filter(|weight| weight.data_type == Some(FLOAT16)) {
         let values = weight.raw_data.iter().flat_map(|bytes| bytes.as_chunks().0);
         let wide = values.flat_map(|bytes: &[u8; 2]| f16::from_le_bytes(*bytes).to_f32().to_le_bytes());
@@ -72,7 +82,7 @@ fn widened(bytes: &[u8]) -> Result<Vec<u8>, prost::DecodeError> {
             to.i = Some(FLOAT.into());
         }
     }
-    Ok(model.encode_to_vec())
+    model
 }
 
 impl std::fmt::Debug for Rten {
