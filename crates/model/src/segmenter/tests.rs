@@ -116,10 +116,10 @@ fn every_decoder_reads_every_kind_of_pyramid() {
     // With stride 2, without, and of patches of 14 pixels.
     for name in [Backbone::Resnet18, Backbone::MitB0, Backbone::VitSmallPatch14Dinov2] {
         for decoder in DecoderConfig::all() {
-            let config = SegmenterConfig { auxiliary: true, ..config(name, &decoder) };
+            let config = Config::Segmenter(SegmenterConfig { auxiliary: true, ..config(name, &decoder) });
             config.check().unwrap();
             let store = VarStore::new(Device::Cpu);
-            let network = Config::Segmenter(config).build(&store, 3, 2).unwrap();
+            let network = config.build(&store, 3, 2).unwrap();
             let outputs = network.outputs_t(&noise(&[2, 3, 90, 61], 1), true);
             assert_eq!(outputs.prediction.size(), [2, 2, 90, 61], "{name:?}, {decoder:?}");
             let auxiliary = if name == Backbone::VitSmallPatch14Dinov2 { [7, 5] } else { [6, 4] };
