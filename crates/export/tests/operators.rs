@@ -1,6 +1,8 @@
 //! Every operator that is translated: what libtorch computes, our reader of TorchScript, ONNX Runtime and rten compute
 //! too.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use export::{Frozen, Numbers, OnnxRuntime, Ports, Rten, Script, onnx, torchscript};
 use std::path::{Path, PathBuf};
 use tch::nn::Module;
