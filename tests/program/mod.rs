@@ -36,6 +36,7 @@ mod support;
 mod tensorboard;
 mod terminal;
 mod torchrun;
+mod transformer;
 mod upkeep;
 mod use_as_told;
 mod weights;

@@ -155,10 +155,10 @@ def main():
     save_file(tensors, here / "transformers.safetensors")
     # Names and shapes of encoders, and of one network for each decoder.
     listed = {name: shapes[name] for name in shapes if name.endswith(".4")}
-    for name, all in shapes.items():
-        encoder = name.split(".")[0]
-        listed[encoder] = {each: shape for each, shape in all.items() if each.startswith("encoder.") and "4" != name[-1]}
-    lines = [f"{json.dumps(name)}: {json.dumps(all, separators=(',', ':'))}" for name, all in listed.items() if all]
+    for name in shapes.keys() - listed.keys():
+        encoder = {each: shape for each, shape in shapes[name].items() if each.startswith("encoder.")}
+        listed[name.split(".")[0]] = encoder
+    lines = [f"{json.dumps(name)}: {json.dumps(listed[name], separators=(',', ':'))}" for name in sorted(listed)]
     (here / "transformers.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 

@@ -71,7 +71,7 @@ fn files_give_what_the_network_gives_in_every_runtime_for_any_batch() {
         onnx(&script, &ports, Numbers::F32, &graph).unwrap();
         let bytes = fs::read(&model).unwrap();
         let read = Frozen::read(&model, &bytes, &weights::constants(&model, &bytes).unwrap(), Device::Cpu).unwrap();
-        let (run, mut rten) = (CModule::load(&model).unwrap(), Rten::open(&graph, 1).unwrap());
+        let (run, rten) = (CModule::load(&model).unwrap(), Rten::open(&graph, 1).unwrap());
         let mut runtime = OnnxRuntime::open(&graph, library().as_deref()).unwrap();
         if runtime.is_none() {
             eprintln!("skipped: ONNX Runtime is not there (scripts/python installs it)");
