@@ -1,5 +1,9 @@
 //! Defines the command line.
 
+mod list;
+
+pub use list::List;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use session::Resume;
 use std::path::PathBuf;
@@ -111,17 +115,6 @@ pub enum Model {
     Summary(Summary),
     /// List the encoders and decoders of segmenters with their parameters, operations and weights.
     List(List),
-}
-
-/// `app model list`
-#[derive(Debug, Args)]
-pub struct List {
-    /// Height and width of the images that operations are counted for [default: 224 224]
-    #[arg(long, num_args = 2, value_names = ["HEIGHT", "WIDTH"], value_parser = clap::value_parser!(i64).range(32..=8192))]
-    pub size: Option<Vec<i64>>,
-    /// Print one JSON object instead of a table
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `app model summary`

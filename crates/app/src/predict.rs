@@ -31,6 +31,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use tch::Device;
+use tch::nn::ModuleT;
 use terminal::{Step, Watch};
 use tiles::InTiles;
 use whole::Whole;
@@ -94,7 +95,7 @@ pub fn each(
     told: impl FnMut(),
 ) -> Result<Vec<Passed>> {
     let Network { model, device, .. } = network;
-    let model = match how.mirror {
+    let model: Box<dyn ModuleT> = match how.mirror {
         Mirror::None => model,
         mirror => Box::new(Mirrored { model, vertical: mirror == Mirror::Both }),
     };

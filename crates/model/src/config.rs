@@ -2,7 +2,8 @@
 
 use crate::encoder::EncoderConfig;
 use crate::named::Weights;
-use crate::{Fused, Precision, SegmenterConfig};
+use crate::segmenter::config::{BackboneConfig, DecoderConfig, Joined};
+use crate::{Fused, Precision};
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -131,6 +132,25 @@ pub struct ResNetUNetConfig {
     pub common: Common,
 }
 
+/// Any encoder with any decoder.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SegmenterConfig {
+    /// The encoder.
+    #[schemars(extend("x-resume" = "refuse"))]
+    pub encoder: BackboneConfig,
+    /// The decoder.
+    #[schemars(extend("x-resume" = "refuse"))]
+    pub decoder: DecoderConfig,
+    /// Adds an auxiliary head in training: two convolutions of the encoder's second coarsest feature map. Its weight is
+    /// `loss.auxiliary`.
+    #[schemars(extend("x-resume" = "refuse"))]
+    pub auxiliary: bool,
+    /// Settings common to all networks.
+    #[serde(flatten)]
+    pub common: Common,
+}
+
 /// Depth of a ResNet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u8", into = "u8")]
@@ -199,6 +219,14 @@ impl Default for UNetConfig {
 impl Default for MobileNetV2UNetConfig {
     fn default() -> Self {
         Self { width_multiplier: 1.0, encoder: EncoderConfig::default(), common: Common::default() }
+    }
+}
+
+impl SegmenterConfig {
+    /// Refuses settings that cannot work.
+    pub(crate) fn check(&self) -> Result<(), Invalid> {
+        let Self { encoder, decoder, auxiliary, .. } = self;
+        Joined { encoder, decoder, auxiliary: *auxiliary }.check()
     }
 }
 

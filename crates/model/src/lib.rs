@@ -39,19 +39,21 @@ mod unet;
 mod units;
 mod weights;
 
-pub use config::{Block, Common, Config, Layers, MobileNetV2UNetConfig, ResNetUNetConfig, UNetConfig, Upsampling};
+pub use config::{
+    Block, Common, Config, Layers, MobileNetV2UNetConfig, ResNetUNetConfig, SegmenterConfig, UNetConfig, Upsampling,
+};
 pub use encoder::{BatchNorm, EncoderConfig};
 pub use fused::{Fused, is_here};
 pub use mobilenet::MobileNetV2UNet;
 pub use named::{Weights, adopt_published};
-pub use network::{Network, Trained};
+pub use network::{Network, Single, Trained};
 pub use precise::Precise;
 pub use precision::Precision;
 pub use published::{Name, PUBLISHED, Published, published_of};
 pub use resnet::ResNetUNet;
 pub use segmenter::Segmenter;
 pub use segmenter::config::{
-    Backbone, BackboneConfig, DecoderConfig, DeeplabConfig, FpnConfig, PspnetConfig, SegformerConfig, SegmenterConfig,
+    Backbone, BackboneConfig, DecoderConfig, DeeplabConfig, FpnConfig, PspnetConfig, SegformerConfig,
     UnetDecoderConfig, UnetPlusPlusConfig, UpernetConfig,
 };
 pub use unet::UNet;

@@ -26,9 +26,9 @@ impl Model for Trained<'_> {
     }
 }
 
-/// A network without auxiliary heads.
+/// A tch module as a network without auxiliary heads.
 #[derive(Debug)]
-pub(crate) struct Single(pub Box<dyn ModuleT>);
+pub struct Single(pub Box<dyn ModuleT>);
 
 impl ModuleT for Single {
     fn forward_t(&self, x_nchw: &Tensor, train: bool) -> Tensor {

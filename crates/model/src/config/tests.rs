@@ -87,7 +87,7 @@ fn an_encoder_that_runs_on_running_statistics_leaves_them_alone_and_the_rest_tra
     let _turn = alone();
     for frozen in [false, true] {
         let encoder = EncoderConfig { frozen, batch_norm: BatchNorm::Running };
-        let small = MobileNetV2UNetConfig { width_multiplier: 0.1, encoder: encoder.clone(), ..Default::default() };
+        let small = MobileNetV2UNetConfig { width_multiplier: 0.1, encoder, ..Default::default() };
         let resnet = ResNetUNetConfig { layers: Layers::Eighteen, encoder, ..Default::default() };
         for config in [Config::MobilenetV2Unet(small), Config::ResnetUnet(resnet)] {
             let store = VarStore::new(Device::Cpu);

@@ -4,31 +4,12 @@ mod widths;
 
 pub use widths::{PspnetConfig, SegformerConfig, UpernetConfig};
 
+use crate::BatchNorm;
 use crate::encoder::EncoderConfig;
 use crate::segmenter::decoder::fpn::GROUPS as FPN_GROUPS;
-use crate::{BatchNorm, Common};
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// Any encoder with any decoder.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct SegmenterConfig {
-    /// The encoder.
-    #[schemars(extend("x-resume" = "refuse"))]
-    pub encoder: BackboneConfig,
-    /// The decoder.
-    #[schemars(extend("x-resume" = "refuse"))]
-    pub decoder: DecoderConfig,
-    /// Adds an auxiliary head in training: two convolutions of the encoder's second coarsest feature map. Its weight is
-    /// `loss.auxiliary`.
-    #[schemars(extend("x-resume" = "refuse"))]
-    pub auxiliary: bool,
-    /// Settings common to all networks.
-    #[serde(flatten)]
-    pub common: Common,
-}
 
 /// Encoder of a segmenter.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -293,10 +274,17 @@ fn channels(key: &str, count: i64) -> Result<(), Invalid> {
     Invalid::unless((1..=MOST).contains(&count), key, || format!("must be from 1 to {MOST}, is {count}"))
 }
 
-impl SegmenterConfig {
+/// Encoder and decoder of a segmenter, and true if it has an auxiliary head.
+pub(crate) struct Joined<'c> {
+    pub encoder: &'c BackboneConfig,
+    pub decoder: &'c DecoderConfig,
+    pub auxiliary: bool,
+}
+
+impl Joined<'_> {
     /// Refuses settings that cannot work.
     pub(crate) fn check(&self) -> Result<(), Invalid> {
-        let BackboneConfig { name, output_stride, stochastic_depth, .. } = self.encoder;
+        let &BackboneConfig { name, output_stride, stochastic_depth, .. } = self.encoder;
         Invalid::unless([8, 16, 32].contains(&output_stride), "encoder.output_stride", || {
             format!("must be 8, 16 or 32, is {output_stride}")
         })?;
@@ -306,8 +294,11 @@ impl SegmenterConfig {
         Invalid::unless((0.0..1.0).contains(&stochastic_depth), "encoder.stochastic_depth", || {
             format!("must be from 0 up to, but not including, 1, is {stochastic_depth}")
         })?;
-        match &self.decoder {
+        match self.decoder {
             DecoderConfig::Unet(config) => {
+                Invalid::unless(!(self.auxiliary && config.deep_supervision), "auxiliary", || {
+                    "cannot stand with decoder.deep_supervision: loss.auxiliary is one rule for all outputs".into()
+                })?;
                 config.channels.iter().try_for_each(|&count| channels("decoder.channels", count))?;
                 self.needs_stride(32, "unet")
             }

@@ -130,21 +130,30 @@ fn every_decoder_reads_every_kind_of_pyramid() {
 
 #[test]
 fn auxiliary_outputs_come_in_training_alone() {
-    let decoder = DecoderConfig::Unet(UnetDecoderConfig { deep_supervision: true, ..Default::default() });
-    let config = SegmenterConfig { auxiliary: true, ..config(Backbone::Resnet18, &decoder) };
-    let store = VarStore::new(Device::Cpu);
-    let network = Config::Segmenter(config).build(&store, 3, 2).unwrap();
-    let x = noise(&[2, 3, 40, 64], 1);
-    let outputs = network.outputs_t(&x, true);
-    let sizes: Vec<_> = outputs.auxiliary.iter().map(|output| output.size()[2..].to_vec()).collect();
-    assert_eq!(sizes, [[20, 32], [10, 16], [5, 8], [3, 4], [3, 4]]);
-    assert_eq!(outputs.prediction.size(), [2, 2, 40, 64]);
-    assert!(network.outputs_t(&x, false).auxiliary.is_empty());
-    let unused = |name: &str| !store.variables()[name].grad().defined();
-    network.forward_t(&x, true).sum(Kind::Float).backward();
-    assert!(unused("aux_classifier.4.weight") && unused("deep_supervision.0.0.weight"));
-    outputs.auxiliary.iter().map(|output| output.sum(Kind::Float)).sum::<Tensor>().backward();
-    assert!(!unused("aux_classifier.4.weight") && !unused("deep_supervision.3.0.weight"));
+    let unet = DecoderConfig::Unet(UnetDecoderConfig::default());
+    let deep = DecoderConfig::Unet(UnetDecoderConfig { deep_supervision: true, ..UnetDecoderConfig::default() });
+    let head = SegmenterConfig { auxiliary: true, ..config(Backbone::Resnet18, &unet) };
+    for (config, expected, weight) in [
+        (head, vec![[3, 4]], "aux_classifier.4.weight"),
+        (config(Backbone::Resnet18, &deep), vec![[20, 32], [10, 16], [5, 8], [3, 4]], "deep_supervision.3.0.weight"),
+    ] {
+        config.check().unwrap();
+        let store = VarStore::new(Device::Cpu);
+        let network = Config::Segmenter(config).build(&store, 3, 2).unwrap();
+        let x = noise(&[2, 3, 40, 64], 1);
+        let outputs = network.outputs_t(&x, true);
+        let sizes: Vec<_> = outputs.auxiliary.iter().map(|output| output.size()[2..].to_vec()).collect();
+        assert_eq!(sizes, expected);
+        assert_eq!(outputs.prediction.size(), [2, 2, 40, 64]);
+        assert!(network.outputs_t(&x, false).auxiliary.is_empty());
+        let unused = || !store.variables()[weight].grad().defined();
+        network.forward_t(&x, true).sum(Kind::Float).backward();
+        assert!(unused());
+        outputs.auxiliary.iter().map(|output| output.sum(Kind::Float)).sum::<Tensor>().backward();
+        assert!(!unused());
+    }
+    let both = SegmenterConfig { auxiliary: true, ..config(Backbone::Resnet18, &deep) };
+    assert_eq!(both.check().unwrap_err().key, "auxiliary");
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn life_of(
     let Command::Train(args) = Cli::parse_from(line.split_whitespace()).command else { panic!() };
     let mut start = group::start(None, &args).unwrap();
     let mut parts = Parts::build(&start.config, start.opened.checkpoint(), None).unwrap();
-    let none = Box::new(tch::nn::func_t(|x, _| x.shallow_clone()));
+    let none = Box::new(model::Single(Box::new(tch::nn::func_t(|x, _| x.shallow_clone()))));
     parts.network.model = wrap(std::mem::replace(&mut parts.network.model, none));
     train(&mut start, parts, &Signals::listen().unwrap(), &args, None).map(|ended| ended.status)
 }

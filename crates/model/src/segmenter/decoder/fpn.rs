@@ -1,5 +1,5 @@
-//! The decoder of a feature pyramid network (Lin et al., 2017; Kirillov et al., 2019) as segmentation_models.pytorch has
-//! it.
+//! The decoder of a feature pyramid network (Lin et al., 2017; Kirillov et al., 2019) as segmentation_models.pytorch
+//! has it.
 
 use crate::blocks::{Conv, Layout, conv, convolution};
 use crate::part::{Buffers, Part};

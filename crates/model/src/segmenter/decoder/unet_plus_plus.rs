@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use tch::Tensor;
 use tch::nn;
 
-/// A grid of steps up. Step `(depth, level)` doubles the output of `(depth, level - 1)`, or of the encoder's map `depth`
+/// A grid of steps up. Step `(depth, level)` doubles the output of `(depth, level - 1)`, or the encoder's map `depth`
 /// where both are equal, and joins it with those of all deeper steps at its level and with the encoder's map there.
 /// Levels count from the coarsest one; the last step, to stride 1, has no skip. At a stride that the encoder has no map
 /// of, there is the step of depth 0 alone.

@@ -128,7 +128,7 @@ impl Architecture {
         if self.lite() && ends.contains(&number) { count } else { (count as f64 * self.scale[1]).ceil() as i64 }
     }
 
-    /// Returns the names of a block's parts, given its group, its number in it, and the number of channels that come in.
+    /// Returns the names of a block's parts, given its group and its number in it.
     fn names<'p>(&self, path: &nn::Path<'p>, group: usize, number: i64, widens: bool) -> Names<'p> {
         if !self.lite() {
             let squeezes = !self.groups[group].fused;
