@@ -38,8 +38,8 @@ static WEIGHTS: LazyLock<Vec<u8>> = LazyLock::new(|| {
     shapes.sort_by_key(|(name, _)| (name == "fc.bias", name.clone()));
     let (mut entries, mut data) = (Vec::new(), Vec::new());
     for (number, (name, shape)) in shapes.iter().enumerate() {
-        let begin = data.len();
-        for place in 0..shape.iter().product() {
+        let (begin, count) = (data.len(), shape.iter().product::<usize>());
+        for place in 0..count {
             let value = ((place * 31 + number * 17) % 97) as f32;
             let value = if shape.len() == 4 { (value - 48.0) / 4096.0 } else { value / 512.0 + 0.125 };
             data.extend(value.to_le_bytes());
@@ -93,7 +93,7 @@ fn a_run_starts_from_published_weights_and_goes_on_without_them() {
     let (place, server) = (Place::new(), Server::new(answer));
     let ran = train(&place, &server, &format!("--run first {STILL}")).ok();
     for said in [
-        &format!("Fetching {}", server.url(&format!("/mirror/{FILE}"))),
+        &*format!("Fetching {}", server.url(&format!("/mirror/{FILE}"))),
         "45 MiB of torchvision; licence: BSD-3-Clause",
         "SHA-256 f37072fd",
         "Starting from ",
@@ -182,7 +182,7 @@ fn a_file_that_cannot_be_had_ends_the_run_before_it_begins() {
     let none = Server::new(|_| Reply::new("404 Not Found", b""));
     let ran = train(&place, &none, "--run run").refused(1, "the server answers 404");
     let file = place.path("cache/oxiseg/weights").join(FILE);
-    for said in [&format!("put the file at {}", file.display()), "set model.weights.path", "OXISEG_WEIGHTS_URL"] {
+    for said in [&*format!("put the file at {}", file.display()), "set model.weights.path", "OXISEG_WEIGHTS_URL"] {
         assert!(ran.stderr.contains(said), "{said} in {}", ran.stderr);
     }
     let wrong = Server::new(|request| {

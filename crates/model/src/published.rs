@@ -5,7 +5,7 @@
 
 mod table;
 
-pub use table::PUBLISHED;
+pub use table::{PUBLISHED, published_of};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -86,11 +86,6 @@ impl Published {
             _ => values.into_iter().cycle().take(channels as usize).collect(),
         })
     }
-}
-
-/// Returns the published weights of an encoder, in the order of the table.
-pub fn published_of(encoder: &str) -> impl Iterator<Item = &'static Published> {
-    PUBLISHED.iter().filter(move |published| published.encoder == encoder)
 }
 
 #[cfg(test)]

@@ -124,3 +124,8 @@ pub const PUBLISHED: &[Published] = &[
     mit("mit_b2", MIT_B2, "smp_mit_b2.safetensors", 92.3),
     mit("mit_b3", MIT_B3, "smp_mit_b3.safetensors", 168.1),
 ];
+
+/// Returns the published weights of an encoder, in the order of the table.
+pub fn published_of(encoder: &str) -> impl Iterator<Item = &'static Published> {
+    PUBLISHED.iter().filter(move |published| published.encoder == encoder)
+}
