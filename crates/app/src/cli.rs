@@ -1,9 +1,13 @@
 //! Defines the command line.
 
+mod scoring;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use session::Resume;
 use std::path::PathBuf;
 use std::str::FromStr;
+
+pub use scoring::Scoring;
 
 /// Trains, validates and applies image-segmentation networks.
 #[derive(Debug, Parser)]
@@ -272,6 +276,8 @@ pub struct Validate {
     pub full: bool,
     #[command(flatten)]
     pub how: How,
+    #[command(flatten)]
+    pub scoring: Scoring,
 }
 
 /// `app report`
