@@ -120,7 +120,7 @@ fn a_table_replaces_no_file_of_somebody_else_and_no_image() {
     refused("nowhere/scores.csv", "there is no folder nowhere");
     place.app("validate --tolerance 3").refused(2, "add --boundary or --csv");
     place.app("validate --boundary 0").refused(2, "a fraction of the image's diagonal");
-    place.app("validate --tolerance -1 --boundary").refused(2, "tolerance");
+    place.app("validate --tolerance=-1 --boundary").refused(2, "tolerance");
     place.app("validate --overwrite").refused(2, "--csv");
 }
 

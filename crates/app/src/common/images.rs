@@ -85,8 +85,9 @@ fn compare(
     let share = pairs.len().div_ceil(threads).max(1);
     thread::scope(|scope| {
         let of_pair = |(target, predicted): &(&[u8], &[u8])| boundaries.compare(size, target, predicted, classes);
-        let start = |pairs| scope.spawn(move || <[_]>::iter(pairs).map(of_pair).collect::<Vec<_>>());
-        let started: Vec<_> = pairs.chunks(share).map(start).collect();
+        let shares = pairs.chunks(share);
+        let started: Vec<_> =
+            shares.map(|pairs| scope.spawn(move || pairs.iter().map(of_pair).collect::<Vec<_>>())).collect();
         started.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
     })
 }

@@ -53,10 +53,11 @@ fn a_missed_object_and_an_invented_one_improve_no_mean() {
         assert_eq!((scores.boundary_iou(), scores.surface_dice), (0.0, 0.0));
         assert_eq!(scores.hausdorff95, 50.0, "the diagonal of 30 × 40 pixels");
         assert!(scores.hausdorff95 > bad[1].unwrap().hausdorff95);
+        // The image as if the class were left out of it.
+        let left_out = vec![missed[0], None, None];
         for name in ["boundary_iou", "surface_dice", "hausdorff95"] {
             for name in [format!("mean_{name}"), format!("{name}/square")] {
-                let [before, after] =
-                    [vec![good.clone()], vec![good.clone(), missed.clone()]].map(|images| mean_of(&images, &name));
+                let [before, after] = [&left_out, &missed].map(|image| mean_of(&[good.clone(), image.clone()], &name));
                 let is_worse = if name.contains("hausdorff") { after > before } else { after < before };
                 assert!(is_worse, "{name}: {before}, with a missed object {after}");
             }

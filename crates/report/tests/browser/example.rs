@@ -44,6 +44,7 @@ pub fn run(name: &str, more: f64) -> Run {
             .map(|(name, color)| Class { name: name.into(), color })
             .into(),
         evaluation: Some(evaluation()),
+        comparison: None,
     }
 }
 
