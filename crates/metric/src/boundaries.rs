@@ -52,8 +52,8 @@ impl Default for Boundaries {
 }
 
 impl Boundaries {
-    /// Compares a prediction with its target, both `height * width` class ids below `classes`, row by row. In the target
-    /// other ids are ignored pixels. `None` for a class in neither.
+    /// Compares a prediction with its target, both `height * width` class ids below `classes`, row by row. Other ids in
+    /// the target are ignored pixels. `None` for a class in neither.
     ///
     /// A class in only one of them, an object missed or invented, has the worst scores that there are, so no mean
     /// improves by it: a boundary IoU and surface Dice of 0, and the image's diagonal as distance.

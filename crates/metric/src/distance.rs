@@ -1,4 +1,5 @@
-//! Exact Euclidean distance transform (Felzenszwalb and Huttenlocher, "Distance Transforms of Sampled Functions", 2012).
+//! Exact Euclidean distance transform (Felzenszwalb and Huttenlocher, "Distance Transforms of Sampled Functions",
+//! 2012).
 
 /// Calls `each` with the number of every row, from the top, and the squared distance of each of its pixels to the
 /// nearest marked pixel. `marked` holds whole rows of `width` pixels. Infinite without any marked pixel.

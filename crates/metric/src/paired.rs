@@ -26,8 +26,8 @@ pub struct Paired {
 /// mean (Fisher, "The Design of Experiments", 1935, section 21). If neither were better, each difference could as well
 /// have had the other sign. `None` without images.
 ///
-/// With up to 16 images all sign flips are enumerated. With more, 9,999 are drawn from a constant seed, and the observed
-/// one counts among them, so p is at least 0.0001.
+/// With up to 16 images all sign flips are enumerated. With more, 9,999 are drawn from a constant seed, and the
+/// observed one counts among them, so p is at least 0.0001.
 pub fn paired(differences: &[f64]) -> Option<Paired> {
     let images = differences.len();
     let sum: f64 = differences.iter().sum();

@@ -126,7 +126,8 @@ pub fn table_with(scores: &Scores, classes: &[String], intervals: &[(String, Int
     lines.join("\n")
 }
 
-/// Returns one JSON object: the totals by name, `iou` and the other scores of classes by class. A class that does not occur is null.
+/// Returns one JSON object: the totals by name, `iou` and the other scores of classes by class. A class that does not
+/// occur is null.
 pub fn object(scores: &Scores) -> Map<String, Value> {
     let mut object = Map::new();
     for (name, value) in scores {
