@@ -95,9 +95,11 @@ pub fn table_with(scores: &Scores, classes: &[String], intervals: &[(String, Int
         found.map_or(String::new(), |(_, Interval { low, high })| format!(" ({low:.4} to {high:.4})"))
     };
     let mut lines: Vec<String> = Vec::new();
-    for (name, value) in scores.iter().filter(|(name, _)| !name.contains('/')) {
+    let totals = || scores.iter().filter(|(name, _)| !name.contains('/'));
+    let width = totals().map(|(name, _)| name.len()).max().unwrap_or(0).max(16);
+    for (name, value) in totals() {
         let value = if name == "pixels" { format!("{value:.0}") } else { format!("{value:.4}") };
-        lines.push(format!("{name:<16} {value}{}", interval(name)));
+        lines.push(format!("{name:<width$} {value}{}", interval(name)));
     }
     let is_scored =
         |score: &str| scores.iter().any(|(name, _)| name.split_once('/').is_some_and(|(of, _)| of == score));

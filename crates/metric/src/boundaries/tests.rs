@@ -77,9 +77,9 @@ fn ignored_pixels_belong_to_neither() {
     let (mut target, object) = (square(5, 5, 10), square(5, 5, 10));
     let mut predicted = square(5, 5, 12);
     // The columns in which they differ, and the rows, are not known.
-    for at in 0..target.len() {
+    for (at, id) in target.iter_mut().enumerate() {
         if at % WIDTH >= 15 || at / WIDTH >= 15 {
-            target[at] = 255;
+            *id = 255;
         }
     }
     assert_eq!(compare(&target, &predicted)[1], compare(&target, &object)[1]);
