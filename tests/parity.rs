@@ -4,6 +4,7 @@
 
 mod accumulated;
 mod losses;
+mod measures;
 mod networks;
 mod optimizers;
 mod published;

@@ -14,6 +14,7 @@ mod libtorch;
 mod life;
 mod machine;
 mod meant;
+mod measures;
 mod named;
 mod old;
 mod outputs;

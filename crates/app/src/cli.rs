@@ -1,6 +1,7 @@
 //! Defines the command line.
 
 mod list;
+mod scoring;
 
 pub use list::List;
 
@@ -8,6 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use session::Resume;
 use std::path::PathBuf;
 use std::str::FromStr;
+
+pub use scoring::Scoring;
 
 /// Trains, validates and applies image-segmentation networks.
 #[derive(Debug, Parser)]
@@ -278,6 +281,8 @@ pub struct Validate {
     pub full: bool,
     #[command(flatten)]
     pub how: How,
+    #[command(flatten)]
+    pub scoring: Scoring,
 }
 
 /// `app report`

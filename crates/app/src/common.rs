@@ -6,6 +6,7 @@ pub mod config;
 pub mod environment;
 pub mod files;
 pub mod identity;
+pub mod images;
 pub mod inputs;
 pub mod kernels;
 pub mod network;

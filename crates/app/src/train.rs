@@ -128,7 +128,7 @@ pub fn train(
                     log::debug!("Training acc over epoch: {:.4}", output::score(&scores, "accuracy"));
                     let mut look = session
                         .with(&mut training, |session| Ok(group::look(group, pictures.wanted(session)?, &network)?))?;
-                    let closer = Closer { scores: &mut validation_metric, look: look.as_mut() };
+                    let closer = Closer { scores: &mut validation_metric, look: look.as_mut(), images: None };
                     let mut metric = group::metric(group, closer);
                     let mut validator = Validator::new(model, &validation_input, loss_fn, metric.as_mut());
                     validator = validator.after(progress.epoch);
@@ -150,7 +150,8 @@ pub fn train(
                     session.epoch(&mut training, &scores)?;
                 }
                 _ if session.is_asked_to_validate() => {
-                    let mut metric = group::metric(group, Closer { scores: &mut validation_metric, look: None });
+                    let closer = Closer { scores: &mut validation_metric, look: None, images: None };
+                    let mut metric = group::metric(group, closer);
                     let mut validator = Validator::new(model, &validation_input, loss_fn, metric.as_mut());
                     session.validate(&mut training, |watch| validator.test(watch))?;
                 }

@@ -3,12 +3,13 @@
 
 use super::samples::{self, Measured};
 use crate::cli::How;
+use crate::common::images::{Image, sum};
 use crate::common::network::Trained;
 use crate::common::output;
 use crate::predict::{self, Numbered, Picture, Pictures, Work};
 use anyhow::{Context, Result, ensure};
 use data::{Dataset, IGNORE, Split};
-use metric::Confusion;
+use metric::{Boundaries, Tally, scores_of};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
@@ -18,13 +19,14 @@ use terminal::{Step, Watch};
 /// Description of the pixels that are scored.
 const SCORED_ON: &str = "all pixels of the masks, in the masks' own size";
 
-/// Predicts the validation images and compares them with their masks, pixel by pixel.
+/// Predicts the validation images and compares them with their masks, pixel by pixel; their `boundaries` too, if these
+/// are wanted.
 ///
 /// Drawn samples have no other size than the one that the network sees, so they are scored as without `--full`.
-pub fn measure(trained: Trained, how: &How) -> Result<Measured> {
+pub fn measure(trained: Trained, how: &How, boundaries: Option<Boundaries>) -> Result<Measured> {
     let dataset = trained.config.data.open(Split::Validation)?;
     if dataset.paths(0)?.is_empty() {
-        return samples::measure(trained);
+        return samples::measure(trained, boundaries);
     }
     let Trained { config, network, .. } = trained;
     let data = &config.data;
@@ -51,8 +53,11 @@ pub fn measure(trained: Trained, how: &How) -> Result<Measured> {
 
     let mut watch = Watch::new("Validation", 0, pictures.len() as u64);
     let told = || watch.step(&Step { samples: 1, ..Step::default() });
-    let (broken, confusion) = predict::beside(
-        |work| count(work, dataset.as_ref(), &indices, classes.len()),
+    let images = Mutex::default();
+    let compared =
+        Compared { dataset: dataset.as_ref(), indices: &indices, classes: classes.len(), boundaries, images };
+    let (broken, images) = predict::beside(
+        |work| compared.all(work),
         |writer| predict::each(network, data, how, false, &pictures, writer, told),
     )?;
     let samples = (pictures.len() - broken.len()) as u64;
@@ -64,63 +69,93 @@ pub fn measure(trained: Trained, how: &How) -> Result<Measured> {
         anyhow::bail!("sample '{}': {}; data.loader.max_skipped allows {most}", last.name, last.reason);
     }
     output::all_skipped(&passed);
-    Ok(Measured { scores: confusion.scores(&classes), samples, scored_on: SCORED_ON.into() })
+    let scores = scores_of(&sum(&images, classes.len()), &classes);
+    Ok(Measured { scores, images, samples, scored_on: SCORED_ON.into() })
 }
 
-/// Compares the predictions with the masks, several images at a time.
-fn count(
-    work: Receiver<Work>,
-    dataset: &dyn Dataset,
-    indices: &HashMap<String, u64>,
+/// What the threads that compare share.
+struct Compared<'a> {
+    dataset: &'a dyn Dataset,
+    indices: &'a HashMap<String, u64>,
     classes: usize,
-) -> Result<Confusion> {
-    let all = Mutex::new(vec![0; classes * classes]);
-    let add = |counted: &[i64]| {
-        let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter_mut().zip(counted).for_each(|(all, counted)| *all += counted);
-    };
-    predict::shared(work, predict::threads(), &|work, _| count_some(work, dataset, indices, classes, &add))?;
-    Ok(Confusion::new(classes, &all.into_inner().unwrap_or_else(PoisonError::into_inner)))
+    boundaries: Option<Boundaries>,
+    /// Complete images with their numbers.
+    images: Mutex<Vec<(u64, Image)>>,
 }
 
-/// Compares the predictions of one thread, and gives the counts of each image to `add`.
-fn count_some(
-    work: Receiver<Numbered>,
-    dataset: &dyn Dataset,
-    indices: &HashMap<String, u64>,
-    classes: usize,
-    add: &(dyn Fn(&[i64]) + Sync),
-) -> Result<()> {
-    // Mask and counts of the current image.
-    let (mut mask, mut counted) = (Vec::new(), Vec::new());
-    let mut done = 0;
-    for (_, work) in work {
-        match work {
-            Work::Image(image) => {
-                let index = indices.get(&image.name).with_context(|| format!("no sample '{}'", image.name))?;
-                let size;
-                (size, mask) = dataset.whole_mask(*index)?;
-                ensure!(size == image.size, "{} was changed while it was predicted", image.file.display());
-                counted = vec![0; classes * classes];
-                done = 0;
-            }
-            Work::Rows(rows) => {
-                let rows = rows.read()?;
-                let targets = mask.get(done..done + rows.ids.len()).unwrap_or_default();
-                for (target, predicted) in targets.iter().zip(&rows.ids) {
-                    let cell = usize::from(*target) * classes + usize::from(*predicted);
-                    if let Some(count) = counted.get_mut(cell).filter(|_| *target != IGNORE) {
-                        *count += 1;
-                    }
-                }
-                done += rows.ids.len();
-                if done == mask.len() {
-                    add(&counted);
-                }
-            }
-            // An image counts only once all its rows came.
-            Work::Broken(_) => {}
-        }
+impl Compared<'_> {
+    /// Compares the predictions with the masks, several images at a time, and returns the images in their order.
+    fn all(self, work: Receiver<Work>) -> Result<Vec<Image>> {
+        predict::shared(work, predict::threads(), &|work, _| self.some(work))?;
+        let mut images = self.images.into_inner().unwrap_or_else(PoisonError::into_inner);
+        images.sort_by_key(|(number, _)| *number);
+        Ok(images.into_iter().map(|(_, image)| image).collect())
     }
-    Ok(())
+
+    /// Compares the predictions of one thread.
+    fn some(&self, work: Receiver<Numbered>) -> Result<()> {
+        let mut begun: Option<Begun> = None;
+        for (number, work) in work {
+            match work {
+                Work::Image(image) => {
+                    let index = self.indices.get(&image.name).with_context(|| format!("no sample '{}'", image.name))?;
+                    let (size, mask) = self.dataset.whole_mask(*index)?;
+                    ensure!(size == image.size, "{} was changed while it was predicted", image.file.display());
+                    let tallies = vec![Tally::default(); self.classes];
+                    begun = Some(Begun { name: image.name, size, mask, tallies, done: 0, predicted: Vec::new() });
+                }
+                Work::Rows(rows) => {
+                    let Some(mut image) = begun.take() else { continue };
+                    image.add(&rows.read()?.ids, self.boundaries.is_some());
+                    if image.done < image.mask.len() {
+                        begun = Some(image);
+                        continue;
+                    }
+                    let image = image.finish(self.boundaries);
+                    self.images.lock().unwrap_or_else(PoisonError::into_inner).push((number, image));
+                }
+                // An image counts only once all its rows came.
+                Work::Broken(_) => begun = None,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An image of which rows are still to come.
+struct Begun {
+    name: String,
+    size: [u32; 2],
+    mask: Vec<u8>,
+    tallies: Vec<Tally>,
+    /// Number of pixels that came.
+    done: usize,
+    /// Their classes, if boundaries are wanted.
+    predicted: Vec<u8>,
+}
+
+impl Begun {
+    /// Counts the next rows.
+    fn add(&mut self, ids: &[u8], with_boundaries: bool) {
+        let targets = self.mask.get(self.done..self.done + ids.len()).unwrap_or_default();
+        for (target, predicted) in targets.iter().zip(ids).filter(|(target, _)| **target != IGNORE) {
+            let [target, predicted] = [target, predicted].map(|id| usize::from(*id));
+            if target < self.tallies.len() && predicted < self.tallies.len() {
+                self.tallies[target].support += 1;
+                self.tallies[predicted].predicted += 1;
+                self.tallies[target].hits += u64::from(target == predicted);
+            }
+        }
+        if with_boundaries {
+            self.predicted.extend_from_slice(ids);
+        }
+        self.done += ids.len();
+    }
+
+    fn finish(self, boundaries: Option<Boundaries>) -> Image {
+        let size = self.size.map(|side| side as usize);
+        let compare =
+            |boundaries: Boundaries| boundaries.compare(size, &self.mask, &self.predicted, self.tallies.len());
+        Image { boundaries: boundaries.map(compare).unwrap_or_default(), name: self.name, tallies: self.tallies }
+    }
 }
