@@ -8,7 +8,7 @@
 mod common;
 
 use common::{Outcome, Peers, Table, load};
-use export::{Numbers, Ports, Normalized, follow, onnx, torchscript};
+use export::{Normalized, Numbers, Ports, follow, onnx, torchscript};
 use model::Precision;
 use serde_json::json;
 use std::collections::BTreeMap;
