@@ -17,8 +17,8 @@
 //!
 //! # What it does not do
 //!
-//! It downloads no weights; the crate `weights` reads files of them, and [`adopt`] takes them. No network predicts masks
-//! one by one (Mask2Former).
+//! It downloads no weights; the crate `weights` reads files of them, and [`adopt`] takes them. No network predicts
+//! masks one by one (Mask2Former).
 
 mod blocks;
 mod build;
