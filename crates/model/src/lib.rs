@@ -17,13 +17,8 @@
 //!
 //! # What it does not do
 //!
-<<<<<<< HEAD
 //! It downloads no weights. [`PUBLISHED`] names their addresses, the crate `fetch` gets their files, the crate `weights`
 //! reads them, and [`adopt`] and [`adopt_published`] take them. No network predicts masks one by one (Mask2Former).
-=======
-//! It downloads no weights; the crate `weights` reads files of them, and [`adopt`] takes them. No network predicts
-//! masks one by one (Mask2Former).
->>>>>>> w-n2
 
 mod backbone;
 mod blocks;
