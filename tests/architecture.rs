@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// Each crate and those of the project that it knows, dev-dependencies aside. `app` may know all and is left out.
-const KNOWS: [(&str, &[&str]); 21] = [
+const KNOWS: [(&str, &[&str]); 22] = [
     ("regular", &[]),
     ("rpath", &[]),
     ("testing", &["contract"]),
@@ -36,6 +36,7 @@ const KNOWS: [(&str, &[&str]); 21] = [
     ("summary", &["regular"]),
     ("report", &["regular", "summary"]),
     ("terminal", &[]),
+    ("postprocess", &[]),
     ("weights", &["contract", "regular"]),
     ("export", &["contract", "torch-ext"]),
     ("executors", &["contract", "torch-ext"]),
@@ -57,6 +58,7 @@ const KNOWS: [(&str, &[&str]); 21] = [
             "summary",
             "report",
             "terminal",
+            "postprocess",
             "weights",
             "export",
             "executors",
@@ -67,7 +69,7 @@ const KNOWS: [(&str, &[&str]); 21] = [
 ];
 
 /// Crates that do no input or output of any kind.
-const PURE: [&str; 7] = ["contract", "torch-ext", "model", "loss", "metric", "optim", "executors"];
+const PURE: [&str; 8] = ["contract", "torch-ext", "model", "loss", "metric", "optim", "executors", "postprocess"];
 
 /// Folder of the workspace.
 fn root() -> PathBuf {
@@ -129,7 +131,7 @@ fn crates_know_only_whom_they_may_know() {
         let known: BTreeSet<&str> = ours.iter().copied().filter(|other| needs(package, other).is_some()).collect();
         assert_eq!(known, allowed.iter().copied().collect(), "{name}");
         let heavy = ["tch", "tensorboard-proto", "anyhow"].map(|other| needs(package, other).is_some());
-        let plain = ["summary", "report", "terminal", "regular", "rpath"].contains(&name);
+        let plain = ["summary", "report", "terminal", "regular", "rpath", "postprocess"].contains(&name);
         assert_eq!(heavy, [!plain, name == "summary", false], "{name}: tch, tensorboard-proto, anyhow");
     }
 }

@@ -1,25 +1,37 @@
 //! `app validate`: measures a trained network on the validation data that it was trained with.
 
 mod full;
+mod masked;
 mod samples;
 
 use crate::cli;
+use crate::common::networks::networks;
 use crate::common::output;
-use crate::common::trained::used;
+use crate::common::postprocessing::Postprocessing;
 use crate::common::usage::usage;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
+
+pub use masked::Masked;
 
 /// `app validate`
 pub fn run(args: &cli::Validate) -> Result<()> {
     args.how.check()?;
-    if !args.full && (args.how.tile.is_some() || args.how.mirror != cli::Mirror::None) {
-        return Err(usage("--tile and --mirror say how whole images are predicted: add --full"));
+    if !args.full && !(args.how.is_plain() && args.networks.ensemble.is_empty() && args.postprocess.is_none()) {
+        return Err(usage(
+            "--tile, --mirror, --scales, --ensemble and --postprocess say how whole images are predicted: add --full",
+        ));
     }
-    let trained = used(&args.used, &args.set)?;
+    let networks = networks(&args.networks, &args.set)?;
+    let postprocessing = Postprocessing::wanted(args.postprocess.as_ref(), &networks, &args.how)?;
+    let trained = networks.first().context("no network is named")?;
     let (classes, legend) = (trained.network.classes.clone(), json!(saved::classes(&trained.config.data)));
     let (checkpoint, epoch) = (trained.checkpoint.display().to_string(), trained.progress.epoch);
-    let measured = if args.full { full::measure(trained, &args.how)? } else { samples::measure(trained)? };
+    let measured = if args.full {
+        full::measure(networks, &args.how, postprocessing.as_ref())?
+    } else {
+        samples::measure(trained)?
+    };
     let samples::Measured { scores, samples, scored_on } = measured;
     if !args.json {
         return output::print(&format!("{}\n\nscored on {scored_on}", output::table(&scores, &classes)));

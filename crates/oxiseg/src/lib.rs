@@ -38,6 +38,7 @@
 //! | `saved` | | `saved`: opens a saved network and predicts images; with the crates that it is made of | yes |
 //! | `onnx-runtime` | | `export::OnnxRuntime`, which runs an ONNX file | yes |
 //! | `summary` | | `summary`: TensorBoard and `metrics.jsonl` | |
+//! | `postprocess` | | `postprocess`: the largest component, minimum areas and filled holes of class maps | |
 //! | `report` | | `report`: a run as one HTML page | |
 //! | `terminal` | | `terminal`: progress bars, tables and the dashboard | |
 //! | `full` | | all of the above but `onnx-runtime` | yes |
@@ -77,6 +78,8 @@ pub use metric;
 pub use model;
 #[cfg(feature = "optim")]
 pub use optim;
+#[cfg(feature = "postprocess")]
+pub use postprocess;
 #[cfg(feature = "report")]
 pub use report;
 #[cfg(feature = "saved")]

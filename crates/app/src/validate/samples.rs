@@ -18,7 +18,7 @@ pub struct Measured {
 }
 
 /// Scores samples as training sees them.
-pub fn measure(trained: Trained) -> Result<Measured> {
+pub fn measure(trained: &Trained) -> Result<Measured> {
     let Network { model, device, .. } = &trained.network;
     let input = input_of_validation(&trained.config, *device)?;
     let loss_fn = trained.config.loss.build(*device)?;
