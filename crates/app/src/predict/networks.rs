@@ -48,13 +48,17 @@ pub fn each(networks: Vec<Trained>, wanted: &Wanted, writer: &MapWriter, told: i
     let models: Vec<Plain> = views.iter().map(|view| Plain(view.seer.model.as_ref())).collect();
     let Some(device) = seers.first().map(|seer| seer.device) else { return Ok(Vec::new()) };
     thread::scope(|scope| {
-        let parts = views.iter().zip(&inputs).zip(&models);
-        let start = |((view, input), model)| view.start(input, model, how, pictures, scope);
-        let mut sources = parts.map(start).collect::<Result<Vec<_>>>()?;
+        let mut sources = Vec::with_capacity(views.len());
+        for ((view, input), model) in views.iter().zip(&inputs).zip(&models) {
+            sources.push(view.start(input, model, how, pictures, scope)?);
+        }
         let rows = RowsWriter::new(writer, device, wanted.weights, wanted.probabilities)?;
-        match &mut sources[..] {
-            [only] => hand_on(only.as_mut(), writer, rows, told),
-            _ => hand_on(&mut Mean::of(sources), writer, rows, told),
+        if sources.len() > 1 {
+            return hand_on(&mut Mean::of(sources), writer, rows, told);
+        }
+        match sources.pop() {
+            Some(mut only) => hand_on(only.as_mut(), writer, rows, told),
+            None => Ok(Vec::new()),
         }
     })
 }

@@ -42,7 +42,7 @@ impl<'a> Whole<'a> {
     fn begin(&mut self, prediction: &Prediction) -> Result<()> {
         // A batch of which nothing is left has an image that is none.
         let Some(picture) = self.pictures.get(&prediction.name) else { return Ok(()) };
-        let mut enlarged = || {
+        let enlarged = || {
             let mut enlarger = Enlarger::new(self.images.rectangle(picture.size)?, picture.size);
             enlarger.put(&prediction.probabilities()?)?;
             Ok::<_, anyhow::Error>(enlarger)

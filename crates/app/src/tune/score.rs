@@ -76,7 +76,7 @@ pub struct Tried {
 }
 
 /// Returns the best of several candidates for a step of `class`, and true if it is kept. Of equals, the first.
-pub fn choose<V: Copy>(before: &Counts, candidates: &[(V, Counts)], class: u8) -> Option<(V, &Counts, bool)> {
+pub fn choose<'c, V: Copy>(before: &Counts, candidates: &'c [(V, Counts)], class: u8) -> Option<(V, &'c Counts, bool)> {
     let kept = |counts: &Counts| counts.is_better_than(before, class);
     let better = candidates.iter().reduce(|best, next| {
         let key = |counts: &Counts| (kept(counts), counts.score());

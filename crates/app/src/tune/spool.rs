@@ -38,7 +38,7 @@ impl Spool {
     pub fn append(&self, bytes: &[u8]) -> Result<Place> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let at = file.1;
-        self::write(&mut file.0, at, bytes)?;
+        write_at(&mut file.0, at, bytes)?;
         file.1 += bytes.len() as u64;
         Ok(Place { at, bytes: bytes.len() })
     }
@@ -55,11 +55,11 @@ impl Spool {
     /// Replaces the bytes at a place by as many others.
     pub fn replace(&self, place: Place, bytes: &[u8]) -> Result<()> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        self::write(&mut file.0, place.at, &bytes[..bytes.len().min(place.bytes)])
+        write_at(&mut file.0, place.at, &bytes[..bytes.len().min(place.bytes)])
     }
 }
 
-fn write(file: &mut File, at: u64, bytes: &[u8]) -> Result<()> {
+fn write_at(file: &mut File, at: u64, bytes: &[u8]) -> Result<()> {
     let written: io::Result<()> = file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(bytes));
     written.with_context(|| {
         let folder = temp_dir();
