@@ -3,8 +3,8 @@
 use tch::nn::ModuleT;
 use tch::{Kind, Tensor};
 
-/// A model averaged over scales of its input: the mean of its probabilities for the input at each scale, brought back to
-/// the input's size. Returns logarithms of probabilities, which are valid logits.
+/// A model averaged over scales of its input: the mean of its probabilities for the input at each scale, brought back
+/// to the input's size. Returns logarithms of probabilities, which are valid logits.
 ///
 /// Inputs are resized bilinearly, with antialiasing where they shrink, probabilities bilinearly. At scale 1 the input
 /// stays as it is.

@@ -153,7 +153,8 @@ fn what_has_no_mean_is_refused_by_name() {
     let predict = |options: &str| place.app(&format!("predict --output out {options} all"));
     let classes = "has the classes ground, square, and runs/a/checkpoints/";
     predict("--ensemble runs/a runs/squares --mirror none").refused(2, classes);
-    predict("--ensemble runs/a").refused(2, "--ensemble all: it is no run, no checkpoint and no saved network");
+    let swallowed = place.app("predict --output out all --ensemble runs/a all");
+    swallowed.refused(2, "--ensemble all: it is no run, no checkpoint and no saved network");
     predict("--run runs/a --ensemble runs/b --mirror none").refused(2, "cannot be used with");
     let checkpoint = place.checkpoints("runs/a").pop().unwrap();
     let named = format!("--checkpoint {} --ensemble runs/b --mirror none", checkpoint.display());

@@ -7,8 +7,8 @@ use data::Passed;
 use std::collections::{BTreeSet, VecDeque};
 use tch::{TchError, Tensor};
 
-/// Mean of the probabilities of several sources, row by row. Each holds the rows that another one has not come to yet: of
-/// the tiles of one row, or of one resizing.
+/// Mean of the probabilities of several sources, row by row. Each holds the rows that another one has not come to yet:
+/// those of one row of tiles, or of one resizing.
 ///
 /// An image that one source cannot read is left out.
 pub struct Mean<'a> {

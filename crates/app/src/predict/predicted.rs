@@ -30,9 +30,8 @@ pub struct Predicted {
 }
 
 impl Predicted {
-    /// Takes `[K, rows, W]` probabilities, of which the device finds the classes, after multiplying them by `weights`,
-    /// `[K, 1, 1]`. Only the classes leave it, and the probabilities, without weights, if they are wanted. Does not wait
-    /// for the device.
+    /// Takes `[K, rows, W]` probabilities. The device multiplies them by `weights`, `[K, 1, 1]`, and finds the classes.
+    /// Only those leave it, and the probabilities, without weights, if they are wanted. Does not wait for the device.
     pub fn of(
         probabilities: &Tensor,
         weights: Option<&Tensor>,

@@ -1,8 +1,8 @@
 use super::*;
 use tch::{Device, Kind};
 
-/// What a source says: `+a` begins an image of 4 rows and 3 columns, a number is that many rows, `.` ends the image, and
-/// `!a` is a broken one. Row `r` has the value `r + offset`.
+/// Script of a source: `+a` begins an image of 4 rows and 3 columns, a number is that many rows, `.` ends the image,
+/// and `!a` is a broken one. Row `r` has the value `r + offset`.
 struct Script {
     words: VecDeque<&'static str>,
     row: i64,
