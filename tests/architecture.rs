@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// Each crate and those of the project that it knows, dev-dependencies aside. `app` may know all and is left out.
-const KNOWS: [(&str, &[&str]); 22] = [
+const KNOWS: [(&str, &[&str]); 23] = [
     ("regular", &[]),
     ("rpath", &[]),
     ("testing", &["contract"]),
@@ -37,6 +37,7 @@ const KNOWS: [(&str, &[&str]); 22] = [
     ("report", &["regular", "summary"]),
     ("terminal", &[]),
     ("postprocess", &[]),
+    ("fetch", &["regular"]),
     ("weights", &["contract", "regular"]),
     ("export", &["contract", "torch-ext"]),
     ("executors", &["contract", "torch-ext"]),
@@ -59,6 +60,7 @@ const KNOWS: [(&str, &[&str]); 22] = [
             "report",
             "terminal",
             "postprocess",
+            "fetch",
             "weights",
             "export",
             "executors",
@@ -131,7 +133,7 @@ fn crates_know_only_whom_they_may_know() {
         let known: BTreeSet<&str> = ours.iter().copied().filter(|other| needs(package, other).is_some()).collect();
         assert_eq!(known, allowed.iter().copied().collect(), "{name}");
         let heavy = ["tch", "tensorboard-proto", "anyhow"].map(|other| needs(package, other).is_some());
-        let plain = ["summary", "report", "terminal", "regular", "rpath", "postprocess"].contains(&name);
+        let plain = ["fetch", "summary", "report", "terminal", "regular", "rpath", "postprocess"].contains(&name);
         assert_eq!(heavy, [!plain, name == "summary", false], "{name}: tch, tensorboard-proto, anyhow");
     }
 }

@@ -4,10 +4,14 @@
 
 mod accumulated;
 mod losses;
+mod measures;
 mod networks;
 mod optimizers;
+mod published;
 mod scores;
+mod segmenters;
 mod terms;
+mod transformers;
 mod unet;
 
 use contract::StateDict;

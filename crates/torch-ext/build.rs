@@ -41,6 +41,7 @@ fn main() -> Result<(), env::VarError> {
                 "winograd",
                 "pool",
                 "recompute",
+                "resize",
                 "c10d",
                 "reducer",
             ]

@@ -1,13 +1,13 @@
 //! Steps that are captured once and then replayed.
 
+use crate::agreed::Agreed;
 use crate::fixed::{Fixed, Form, form_of};
 use crate::forward::call;
 use crate::operators::{detached, loss_of, measure, model_failed};
 use crate::parts::Parts;
 use crate::proof::{Everything, Replayed, is_exact};
-use crate::protect::Protection;
 use crate::{Error, Place};
-use contract::{Batch, BoxError, Capture, CaptureError, Replayable, Stage, TorchError, Update};
+use contract::{Batch, BoxError, Capture, CaptureError, Ranks, Stage, TorchError, Update};
 use tch::Tensor;
 
 /// Number of forms of batches that are remembered before one is captured.
@@ -19,6 +19,8 @@ const CHECKED: u32 = 3;
 pub(crate) struct Captured<'c> {
     /// None once a capture has failed.
     capture: Option<&'c mut dyn Capture>,
+    /// Ranks that capture alike.
+    agreed: Agreed<'c>,
     /// Forms of the first batches.
     seen: Vec<Form>,
     /// Form of the batches that are captured, as soon as one has come twice.
@@ -34,10 +36,11 @@ pub(crate) struct Captured<'c> {
 }
 
 impl<'c> Captured<'c> {
-    pub fn new(capture: &'c mut dyn Capture) -> Self {
+    pub fn new(capture: &'c mut dyn Capture, ranks: Option<&'c dyn Ranks>) -> Self {
         let (seen, said, unsaid) = (Vec::new(), Vec::new(), Vec::new());
         Self {
             capture: Some(capture),
+            agreed: Agreed::new(ranks),
             seen,
             form: None,
             operators: None,
@@ -68,22 +71,33 @@ impl<'c> Captured<'c> {
 
     /// Makes a step on `batch`: from the capture, on the way to one, or operator by operator.
     pub fn step(&mut self, mut parts: Parts, batch: &Batch, place: &Place) -> Result<(Tensor, Option<Update>), Error> {
-        if !self.takes(&mut parts, batch).map_err(|error| model_failed(batch, place, error))? {
+        if !self.takes(&mut parts, batch, place)? {
             return parts.step(batch, place);
         }
-        let before = match (self.unproven > 0).then(|| Everything::copy(&mut parts)).transpose() {
+        if self.unproven == 0 {
+            return match self.replay(&mut parts, batch, place)? {
+                Some((loss, update, _)) => Ok((loss, Some(update))),
+                None => parts.step(batch, place),
+            };
+        }
+        let before = Everything::copy(&mut parts).map_err(|error| error.to_string());
+        let before = match self.agreed.all(before).map_err(|source| disagree(place, source))? {
             Ok(before) => before,
-            Err(error) => {
-                self.give_up(unchecked(&error));
+            Err(why) => {
+                self.give_up(&mut parts, unchecked(&why));
                 return parts.step(batch, place);
             }
         };
-        let Some((loss, update, stage)) = self.replay(&mut parts, batch, place)? else {
-            return parts.step(batch, place);
-        };
-        match before.filter(|_| stage != Stage::WarmUp) {
-            Some(before) => self.check(&mut parts, before, [loss, update.gradient_norm, update.rejected], batch, place),
-            None => Ok((loss, Some(update))),
+        match self.replay(&mut parts, batch, place)? {
+            Some((loss, update, Stage::WarmUp)) => Ok((loss, Some(update))),
+            Some((loss, update, _)) => {
+                self.check(&mut parts, before, [loss, update.gradient_norm, update.rejected], batch, place)
+            }
+            None => {
+                // A capture may have been made before that of another rank failed.
+                undo(&before, &mut parts, place)?;
+                parts.step(batch, place)
+            }
         }
     }
 
@@ -95,7 +109,7 @@ impl<'c> Captured<'c> {
         batch: &Batch,
         place: &Place,
     ) -> Result<Option<(Tensor, Update, Stage)>, Error> {
-        let Parts { model, loss_fn, optimizer, metric, protection } = parts;
+        let Parts { model, loss_fn, optimizer, metric, protection } = &mut *parts;
         let of_model = |error: TorchError| model_failed(batch, place, error);
         let of_metric = |source: BoxError| Error::Metric { place: place.clone(), source };
         let of_optimizer = |source: BoxError| Error::Optimizer { place: place.clone(), source };
@@ -120,25 +134,36 @@ impl<'c> Captured<'c> {
             let [norm, rejected] = call(|| optimizer.update(&loss)).map_err(of_optimizer)?;
             Ok(vec![loss.detach(), norm, rejected])
         };
-        let made = capture.step(&mut || {
-            operators().map_err(|error| {
-                let said = error.to_string();
-                failed = Some(error);
-                said.into()
-            })
-        });
+        let agreed = &self.agreed;
+        let made = capture.step_if_all(
+            &mut || {
+                operators().map_err(|error| {
+                    let said = error.to_string();
+                    failed = Some(error);
+                    said.into()
+                })
+            },
+            &mut |own| Ok(agreed.first_with(!own)?.is_none()),
+        );
         let mut refused = None;
         let done = match made {
             Ok(stage) => match fixed.push(capture.outputs()) {
-                Ok([loss, norm, rejected]) => call(|| optimizer.finish())
-                    .map(|learning_rate| Some((loss, Update::new(learning_rate, norm, rejected), stage)))
-                    .map_err(of_optimizer),
+                Ok([loss, norm, rejected]) => call(|| {
+                    model.replayed();
+                    optimizer.finish()
+                })
+                .map(|learning_rate| Some((loss, Update::new(learning_rate, norm, rejected), stage)))
+                .map_err(of_optimizer),
                 Err(error) => Err(of_optimizer(error.into())),
             },
             Err(CaptureError::Capture(source)) => {
                 optimizer.abandon(false);
                 refused = Some(source);
                 Ok(None)
+            }
+            Err(CaptureError::Ranks(source)) => {
+                optimizer.abandon(false);
+                Err(Error::Replay { place: place.clone(), source: CaptureError::Ranks(source) })
             }
             Err(CaptureError::Step(source)) => {
                 optimizer.abandon(true);
@@ -153,7 +178,7 @@ impl<'c> Captured<'c> {
             protection.put_back(&fixed.kept).map_err(of_model)?;
         }
         if let Some(source) = refused {
-            self.give_up(format!("No step is captured, all are made operator by operator: {source}"));
+            self.give_up(parts, format!("No step is captured, all are made operator by operator: {source}"));
         }
         if done.is_err() {
             // A capture that failed is none: a training that goes on makes another one.
@@ -162,8 +187,8 @@ impl<'c> Captured<'c> {
         done
     }
 
-    /// Undoes a replayed step, which left `numbers`, and makes it operator by operator. If they differ, or there is no
-    /// room for both, no step is replayed any more.
+    /// Undoes a replayed step, which left `numbers`, and makes it operator by operator. If they differ on any rank, or
+    /// there is no room for both, no step is replayed any more.
     fn check(
         &mut self,
         parts: &mut Parts,
@@ -172,46 +197,52 @@ impl<'c> Captured<'c> {
         batch: &Batch,
         place: &Place,
     ) -> Result<(Tensor, Option<Update>), Error> {
-        let after = Everything::copy(parts);
-        before.put_back(parts).map_err(|error| {
-            let source = CaptureError::Replay(TorchError::new(&error.to_string()));
-            Error::Replay { place: place.clone(), source }
-        })?;
+        let after = Everything::copy(parts).map_err(|error| error.to_string());
+        undo(&before, parts, place)?;
         parts.optimizer.replayable().into_iter().for_each(|optimizer| optimizer.abandon(false));
+        let after = self.agreed.all(after).map_err(|source| disagree(place, source))?;
         let replayed = match after {
             Ok(after) => Replayed { before, after, numbers },
-            Err(error) => {
-                self.give_up(unchecked(&error));
+            Err(why) => {
+                self.give_up(parts, unchecked(&why));
                 return parts.step(batch, place);
             }
         };
         let (loss, update) = match parts.step(batch, place) {
-            Err(error) if parts.optimizer.is_unchanged() => {
+            // Other ranks have made the step, and cannot make it once more.
+            Err(error) if parts.optimizer.is_unchanged() && self.agreed.is_alone() => {
                 // The capture takes up memory that the step may have lacked.
                 drop(replayed);
-                self.give_up(unchecked(&error));
+                self.give_up(parts, unchecked(&error));
                 return parts.step(batch, place);
             }
             made => made?,
         };
-        if let Some(update) = &update {
-            let exact = is_exact(loss.device());
-            let numbers = [&loss, &update.gradient_norm, &update.rejected].map(Tensor::shallow_clone);
-            match Everything::of(parts).and_then(|eager| replayed.difference(&eager, &numbers, exact)) {
-                Ok(None) => self.prove(exact),
-                Ok(Some(difference)) => {
-                    let place = Place { names: Vec::new(), ..place.clone() };
-                    self.warning = Some(format!(
-                        "{place}: a replayed step differs from the same step made operator by operator in \
-                         {difference}. All steps are made operator by operator from here on; nothing of the replay was \
-                         kept"
-                    ));
-                    self.forget();
-                }
-                Err(error) => self.give_up(unchecked(&error)),
+        let Some(update) = update else { return Ok((loss, None)) };
+        let exact = is_exact(loss.device());
+        let numbers = [&loss, &update.gradient_norm, &update.rejected].map(Tensor::shallow_clone);
+        let found = Everything::of(parts).and_then(|eager| replayed.difference(&eager, &numbers, exact));
+        let elsewhere = self.agreed.first_with(!matches!(found, Ok(None))).map_err(|source| {
+            // The step is made, and not counted.
+            Error::Replay { place: place.clone(), source: CaptureError::Ranks(source) }
+        })?;
+        match (found, elsewhere) {
+            (Ok(None), None) => self.prove(exact),
+            (Ok(None), Some(rank)) => {
+                let remark = "No step is replayed any more, all are made operator by operator: rank";
+                self.give_up(parts, format!("{remark} {rank} has found a replay that is wrong, or could not check it"));
             }
+            (Ok(Some(difference)), _) => {
+                let place = Place { names: Vec::new(), ..place.clone() };
+                self.warning = Some(format!(
+                    "{place}: a replayed step differs from the same step made operator by operator in {difference}. \
+                     All steps are made operator by operator from here on; nothing of the replay was kept"
+                ));
+                self.forget(parts);
+            }
+            (Err(error), _) => self.give_up(parts, unchecked(&error)),
         }
-        Ok((loss, update))
+        Ok((loss, Some(update)))
     }
 
     fn prove(&mut self, exact: bool) {
@@ -225,21 +256,23 @@ impl<'c> Captured<'c> {
         }
     }
 
-    fn give_up(&mut self, remark: String) {
-        self.forget();
+    fn give_up(&mut self, parts: &mut Parts, remark: String) {
+        self.forget(parts);
         self.say(remark);
     }
 
-    fn forget(&mut self) {
+    fn forget(&mut self, parts: &mut Parts) {
         if let Some(capture) = self.capture.take() {
             // Its memory is free again. If that fails, it stays taken, and steps are made as well.
             let _ = capture.reset();
         }
         self.fixed = None;
+        parts.optimizer.replayable().into_iter().for_each(|optimizer| optimizer.dismiss());
     }
 
-    /// Returns true if a step on `batch` is one of those that are captured.
-    fn takes(&mut self, parts: &mut Parts, batch: &Batch) -> Result<bool, TorchError> {
+    /// Returns true if a step on `batch` is one of those that are captured. As long as the capture is not proven, all
+    /// ranks return the same.
+    fn takes(&mut self, parts: &mut Parts, batch: &Batch, place: &Place) -> Result<bool, Error> {
         if self.capture.is_none() {
             return Ok(false);
         }
@@ -247,50 +280,57 @@ impl<'c> Captured<'c> {
             self.say("No step is captured: the optimizer has no update that can be replayed".into());
             return Ok(false);
         };
-        let operators = match optimizer.operators() {
-            Ok(operators) => operators,
-            Err(reason) => {
-                self.say(format!("A step whose {reason} is made operator by operator, and not captured"));
-                return Ok(false);
-            }
-        };
+        let (operators, refusal) = (optimizer.operators(), optimizer.refusal());
+        let is_proven = self.operators == Some(operators) && self.unproven == 0;
         let form = form_of(batch);
-        match &self.form {
-            None if !self.seen.contains(&form) => {
-                self.seen.truncate(FORMS - 1);
-                self.seen.insert(0, form);
-                return Ok(false);
+        let fits = match refusal {
+            Some(reason) => {
+                self.say(format!("A step whose {reason} is made operator by operator, and not captured"));
+                false
             }
-            None => self.form = Some(form),
-            Some(captured) if *captured != form => {
+            None => self.fits(&form),
+        };
+        if is_proven {
+            return Ok(fits);
+        }
+        if self.agreed.first_with(!fits).map_err(|source| disagree(place, source))?.is_some() {
+            return Ok(false);
+        }
+        self.form = Some(form);
+        if self.operators == Some(operators) {
+            return Ok(true);
+        }
+        self.begin(operators, parts).map_err(|error| model_failed(batch, place, error))
+    }
+
+    /// Returns true if a batch of this form is one of those that are captured, or the first that has come twice.
+    fn fits(&mut self, form: &Form) -> bool {
+        match &self.form {
+            None if self.seen.contains(form) => true,
+            None => {
+                self.seen.truncate(FORMS - 1);
+                self.seen.insert(0, form.clone());
+                false
+            }
+            Some(captured) if captured != form => {
                 let size = captured.1.first().map(|(_, size, ..)| size.clone()).unwrap_or_default();
                 self.say(format!(
                     "Steps are captured for inputs {size:?}; batches of another form are trained on operator by \
                      operator"
                 ));
-                return Ok(false);
+                false
             }
-            Some(_) => {}
+            Some(_) => true,
         }
-        if self.operators != Some(operators) {
-            return self.begin(operators, optimizer, parts.protection);
-        }
-        Ok(true)
     }
 
     /// Begins with a capture of those `operators`, and returns true, if its first steps can be undone.
-    fn begin(
-        &mut self,
-        operators: u64,
-        optimizer: &dyn Replayable,
-        protection: &Protection,
-    ) -> Result<bool, TorchError> {
-        if !protection.holds(optimizer.parameters()) {
-            self.give_up(
-                "No step is captured: a replay is not checked against a step made operator by operator unless all \
-                 parameters are protected by the trainer"
-                    .into(),
-            );
+    fn begin(&mut self, operators: u64, parts: &mut Parts) -> Result<bool, TorchError> {
+        let parameters = parts.optimizer.replayable().map(|optimizer| optimizer.parameters());
+        if !parameters.is_some_and(|parameters| parts.protection.holds(parameters)) {
+            let remark = "No step is captured: a replay is not checked against a step made operator by operator \
+                          unless all parameters are protected by the trainer";
+            self.give_up(parts, remark.into());
             return Ok(false);
         }
         if self.operators.is_some() {
@@ -304,7 +344,19 @@ impl<'c> Captured<'c> {
     }
 }
 
+/// Puts back all that a replayed step has changed.
+fn undo(before: &Everything, parts: &mut Parts, place: &Place) -> Result<(), Error> {
+    before.put_back(parts).map_err(|error| {
+        let source = CaptureError::Replay(TorchError::new(&error.to_string()));
+        Error::Replay { place: place.clone(), source }
+    })
+}
+
+fn disagree(place: &Place, source: BoxError) -> Error {
+    Error::Ranks { place: place.clone(), source }
+}
+
 /// Returns the remark that a replay could not be checked.
-fn unchecked(error: &dyn std::error::Error) -> String {
-    format!("No step is replayed, all are made operator by operator: a replay could not be checked: {error}")
+fn unchecked(why: &dyn std::fmt::Display) -> String {
+    format!("No step is replayed, all are made operator by operator: a replay could not be checked: {why}")
 }

@@ -96,6 +96,14 @@ pub enum Error {
         /// Error of the part.
         source: BoxError,
     },
+    /// The ranks could not agree on the way in which they make a step. Nothing of it was made.
+    #[error("{place}: the ranks could not agree on the next step: {source}")]
+    Ranks {
+        /// Place in the loop.
+        place: Place,
+        /// Error of the ranks.
+        source: BoxError,
+    },
     /// A captured step could not be replayed. Parameters and state may have changed.
     #[error("{place}: {source}; train without capturing steps")]
     Replay {

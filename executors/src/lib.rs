@@ -54,6 +54,7 @@
 //! it waits for the first.) The crate `session` does that around a [`Trainer`]. The crate `distributed` spreads a
 //! training over processes.
 
+mod agreed;
 mod band;
 mod captured;
 mod error;

@@ -6,7 +6,9 @@ use crate::operators::{detached, loss_of};
 use crate::parts::Parts;
 use crate::protect::Protection;
 use crate::{Error, Pass, Place};
-use contract::{Batch, Batches, Capture, Event, Input, Loss, Metric, Model, Optimizer, Outputs, Progress, Update};
+use contract::{
+    Batch, Batches, Capture, Event, Input, Loss, Metric, Model, Optimizer, Outputs, Progress, Ranks, Update,
+};
 use std::time::{Duration, Instant};
 use tch::Tensor;
 use tch::nn::VarStore;
@@ -66,7 +68,17 @@ impl<'a> Trainer<'a> {
     /// can be undone if all that a step changes is in [protected](Self::protect) stores, optimizer and metric.
     #[must_use]
     pub fn captured(mut self, capture: &'a mut dyn Capture) -> Self {
-        self.captured = Some(Captured::new(capture));
+        self.captured = Some(Captured::new(capture, None));
+        self
+    }
+
+    /// Does the same as [`captured`](Self::captured) on one of several `ranks`, which all capture. They agree, which
+    /// takes some small sums, until the replays of a capture are proven: a step is captured if all of them can, and one
+    /// that is wrong on any rank is the last that is replayed. From there on each rank decides by itself which step it
+    /// replays, so the operations across ranks of a replayed step must be those of one that is not, in the same order.
+    #[must_use]
+    pub fn captured_among(mut self, capture: &'a mut dyn Capture, ranks: &'a dyn Ranks) -> Self {
+        self.captured = Some(Captured::new(capture, Some(ranks)));
         self
     }
 

@@ -167,7 +167,8 @@ def correct(machine, many, card):
     checks += [(f"eager against graph in {precision}", graph, (precision,)) for precision in precisions]
     checks += [("prediction, whole images", prediction, (False,)), ("prediction in tiles", prediction, (True,))]
     checks += [("too little memory", memory, (card,))]
-    checks += [("one rank in a group", ranks.one, ()), ("two ranks on one device", ranks.two, ())]
+    checks += [("one rank in a group", ranks.one, ()), ("one rank, eager against graph", ranks.captured, ())]
+    checks += [("sums over ranks in a graph", ranks.sums, ()), ("two ranks on one device", ranks.two, ())]
 
     def made(check):
         name, function, arguments = check

@@ -1,6 +1,9 @@
-"""Trainings by ranks, as far as one GPU shows them: one rank over NCCL, and two over Gloo that share the GPU."""
+"""Trainings by ranks, as far as one GPU shows them: one rank over NCCL, eager and in a CUDA graph, and two over Gloo
+that share the GPU. Only two GPUs can show that ranks wait for each other in graphs: `app train --nproc 2` there, once
+with `train.graph=off`, must end with the same files."""
 
 import socket
+import subprocess
 
 from gpu_check.machine import Failed, learnt, lines
 
@@ -56,6 +59,10 @@ def free_port():
         return listener.getsockname()[1]
 
 
+def backend(machine):
+    return "gloo" if machine.cpu else "nccl"
+
+
 def said(machine, log, words):
     if not machine.cpu and words not in log:
         raise Failed(f'the log does not say "{words}"')
@@ -63,10 +70,36 @@ def said(machine, log, words):
 
 def one(machine):
     """Trains by one rank in a real group, over NCCL on a GPU."""
-    backend = "gloo" if machine.cpu else "nccl"
-    log, found = trained(machine, "one-rank", {"distributed.backend": backend}, single=True)
+    log, found = trained(machine, "one-rank", {"distributed.backend": backend(machine)}, single=True)
     said(machine, log, "over NCCL")
-    return f"{backend}: {found}"
+    return f"{backend(machine)}: {found}"
+
+
+def captured(machine):
+    """Trains by one rank in a real group with and without a CUDA graph: both must end with the same bits."""
+    ends = []
+    for how in ("auto", "off"):
+        run = machine.folder / f"one-rank-graph-{how}"
+        # Four of twelve steps come before the capture, and three are checked.
+        settings = SETTINGS | {"train.epochs": 4, "distributed.backend": backend(machine), "train.graph": how}
+        log = machine.run("train", "--run", run, *machine.small(settings), variables=alone(free_port()))[1]
+        if how == "auto":
+            said(machine, log, "steps are replayed from a capture")
+        ends.append(learnt(run))
+    other = [name for name in ends[1] if ends[0].get(name) != ends[1][name]]
+    if other or len(ends[0]) != len(ends[1]):
+        raise Failed(f"eager and in a graph it differs in {', '.join(other) or 'what it left'}")
+    return f"{backend(machine)}: eager and in a graph, {len(ends[1])} files and lines are the same to the bit"
+
+
+def sums(machine):
+    """Makes steps with sums over the only rank of a group, eager and in a CUDA graph. (A training by one rank sums
+    nothing.)"""
+    gpu = machine.program("gpu", ["../target/release/deps/gpu-*"])
+    done = subprocess.run([gpu, machine.device, "sums"], env=machine.environment, text=True, capture_output=True)
+    if done.returncode:
+        raise Failed(f"gpu sums ended with status {done.returncode}: {done.stderr.strip()[-500:]}")
+    return done.stdout.strip()
 
 
 def two(machine):

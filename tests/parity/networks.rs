@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor, nn::ModuleT, nn::VarStore};
 use testing::{noise, noise_f64};
 
 /// Returns the weights that `fill` of reference/networks.py makes.
-fn filled(state: StateDict) -> StateDict {
+pub fn filled(state: StateDict) -> StateDict {
     let value = |seed: usize, name: &str, tensor: &Tensor| {
         let values = noise_f64(&tensor.size(), seed as u64);
         let values = match name {

@@ -19,7 +19,10 @@ fn measured(recorded: &Recorded) -> Segmentation {
 #[test]
 fn scores_are_those_of_numpy() {
     let recorded = Recorded::open("scores");
-    let (names, values): (Vec<_>, Vec<_>) = measured(&recorded).compute().unwrap().into_iter().unzip();
+    let mut scores = measured(&recorded).compute().unwrap();
+    // Those that scikit-learn computes are in `measures`.
+    scores.retain(|(name, _)| !["precision", "recall", "fw_iou", "kappa"].iter().any(|other| name.contains(other)));
+    let (names, values): (Vec<_>, Vec<_>) = scores.into_iter().unzip();
     let mut expected: Vec<String> = ["loss", "accuracy", "mean_iou", "mean_dice"].map(String::from).into();
     expected.extend(["iou", "dice"].iter().flat_map(|score| (0..5).map(move |class| format!("{score}/{class}"))));
     expected.push("pixels".into());

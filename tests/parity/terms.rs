@@ -23,7 +23,7 @@ fn loss_and_gradient(config: &loss::Config, logits: &Tensor, targets: &Tensor) -
 fn losses_and_their_gradients_are_those_of_the_other_libraries() {
     let recorded = Recorded::open("terms");
     let cases = cases();
-    assert_eq!(cases.len(), 26);
+    assert_eq!(cases.len(), 32);
     for (name, config) in cases {
         let of = |part: &str| recorded.get(&format!("{name}.{part}"));
         let [loss, gradient] = loss_and_gradient(&config, &recorded.get("logits"), &of("targets"));

@@ -64,6 +64,8 @@ elif what == "predict":
 /// Stands in for `gpu`: a step takes a millisecond, or more where that is slower.
 const GPU: &str = r#"#!/usr/bin/env python3
 import os, sys
+if sys.argv[1:] == ["cpu", "sums"]:
+    sys.exit("20 steps differ" if "sums" in os.environ.get("WORSE", "") else print("sums are the same to the bit"))
 _, device, how, network, width, images, side, precision = sys.argv
 assert device == "cpu" and int(side) % 16 == 0
 if how == "eager-fastest" and "gpu" in os.environ.get("WORSE", ""):
@@ -130,21 +132,24 @@ fn results_are_a_table_a_file_and_a_status() {
         return;
     }
     let place = Place::new();
-    let script = carried(&place, &[("app", APP)]);
+    let script = carried(&place, &[("app", APP), ("gpu", GPU)]);
     let ran = check(&script, &place.path(""), &["correct", "--cpu"], "").ok();
-    assert_eq!(ran.stdout.matches("ok   ").count(), 13, "{}", ran.stdout);
+    assert_eq!(ran.stdout.matches("ok   ").count(), 15, "{}", ran.stdout);
     assert!(ran.stdout.contains("ok   resuming in tf32: killed 2 times in 20 steps: the same to the bit."));
     let same = "ok   eager against graph in bf16: 200 steps, 5 of them NaN, eager twice: 9 files and lines are";
     assert!(ran.stdout.contains(same), "{}", ran.stdout);
     assert!(ran.stdout.contains("all is well; CPU: a good one; "), "{}", ran.stdout);
     let found = report(&place, "gpu-check-correct.json");
     assert_eq!((&found["what"], &found["card"]), (&"correct".into(), &Value::Null));
-    assert_eq!(found["rows"].as_array().unwrap().len(), 13);
+    assert_eq!(found["rows"].as_array().unwrap().len(), 15);
     let of_one = "one rank in a group: gloo: losses differ from those of one process by at most 0.0e+00; resumed at";
     let of_two = "two ranks on one device: gloo: losses differ from those of one process by at most 5.0e-04; resumed";
     assert!(ran.stdout.contains(of_one) && ran.stdout.contains(of_two), "{}", ran.stdout);
+    let of_graph = "one rank, eager against graph: gloo: eager and in a graph, 4 files and lines are the same to the";
+    assert!(ran.stdout.contains(of_graph), "{}", ran.stdout);
+    assert!(ran.stdout.contains("ok   sums over ranks in a graph: sums are the same to the bit"), "{}", ran.stdout);
 
-    let worse = "fp16,graph,score,prediction,memory,warnings,ranks,resuming";
+    let worse = "fp16,graph,score,prediction,memory,warnings,ranks,resuming,sums";
     let ran = check(&script, &place.path(""), &["correct", "out.json", "--cpu"], worse);
     assert_eq!(ran.status, 1, "{}", ran.stdout);
     let mut failed: Vec<&str> = ran.stdout.lines().filter(|line| line.starts_with("FAIL")).collect();
@@ -162,6 +167,8 @@ fn results_are_a_table_a_file_and_a_status() {
             "FAIL too little memory: app train ended with status 0: [W1128 06:20:41.123456789 Context.cpp:123] \
              Warning: pin_memory(device) is deprecated",
             "FAIL one rank in a group: resumed at step 5 it differs in model.safetensors",
+            "FAIL one rank, eager against graph: eager and in a graph it differs in model.safetensors",
+            "FAIL sums over ranks in a graph: gpu sums ended with status 1: 20 steps differ",
             "FAIL two ranks on one device: losses differ from those of one process by at most 2.0e-03",
         ]
     );
@@ -173,7 +180,7 @@ fn results_are_a_table_a_file_and_a_status() {
     assert_eq!(ran.stdout.matches(far).count(), 2, "{}", ran.stdout);
     assert_eq!(ran.stdout.matches("should have been NaN in one batch of each of 5 epochs").count(), 2);
     assert!(ran.stdout.contains("two ranks over NCCL on one device are not refused before the first step"));
-    assert_eq!(passed(&report(&place, "out.json")), 8);
+    assert_eq!(passed(&report(&place, "out.json")), 10);
 
     fs::remove_file(place.path("app")).unwrap();
     let ran = check(&script, &place.path(""), &["correct", "--cpu"], "");
@@ -266,9 +273,9 @@ fn all_results_are_checked_on_a_cpu() {
         return;
     }
     let place = Place::new();
-    let script = carried(&place, &[]);
+    let script = carried(&place, &[("gpu", GPU)]);
     std::os::unix::fs::symlink(&*PROGRAM, place.path("app")).unwrap();
     let ran = check(&script, &place.path(""), &["correct", "--cpu"], "");
-    assert_eq!(ran.stdout.matches("ok   ").count(), 13, "{}\n{}", ran.stdout, ran.stderr);
+    assert_eq!(ran.stdout.matches("ok   ").count(), 15, "{}\n{}", ran.stdout, ran.stderr);
     assert_eq!(ran.status, 0, "{}", ran.stdout);
 }

@@ -232,7 +232,7 @@ fn folders_and_names_that_cannot_be_are_refused_in_words() {
     place
         .app("train --config tiny.json --resume newest")
         .refused(2, "there is no checkpoint newest: name the folder of a checkpoint");
-    place.app("export --formats tflite").refused(2, "[possible values: torchscript, onnx, safetensors]");
+    place.app("export --formats tflite").refused(2, "[possible values: torchscript, onnx, safetensors, int8]");
     for option in ["--run=", "--resume=", "--config="] {
         let empty = Ran::new(place.command("train").arg(option).output().unwrap());
         assert_eq!(empty.status, 2, "{option}: {}", empty.stderr);

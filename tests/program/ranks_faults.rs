@@ -12,6 +12,8 @@ use network::Network;
 use std::fs;
 use std::net::TcpListener;
 use std::ops::Range;
+use std::sync::Mutex;
+use std::thread;
 use std::time::Duration;
 
 /// Number of ranks.
@@ -29,6 +31,8 @@ const OPTIONS: &str = "train --config tiny.json --set train.epochs=3 --set data.
                        --set checkpoint.every_steps=2";
 /// Number of faults of each kind in the many-fold tests.
 const MANY: u64 = 20;
+/// Number of runs that have a fault at the same time: survivors wait 20 s for a rank that is silent, and do nothing.
+const AT_ONCE: usize = 4;
 
 /// Point of a run at which a rank fails. The last epoch has none: the run could end before.
 #[derive(Debug, Clone, Copy)]
@@ -157,15 +161,20 @@ fn cut(place: &Place, run: &str, network: &Network, moment: Moment) {
     go_on(place, run);
 }
 
-/// Calls `fault` at random moments with the name of a run and a random victim.
-fn many(seed: u64, fault: impl Fn(&Place, &str, usize, Moment)) {
+/// Calls `fault` at random moments with the name of a run and a random victim, from `at_once` threads.
+fn many(seed: u64, at_once: usize, fault: impl Fn(&Place, &str, usize, Moment) + Sync) {
     let place = place();
     let mut random = Random(seed);
-    for number in 1..=MANY {
-        let (victim, moment) = (random.below(COUNT as u64) as usize, Moment::random(&mut random));
-        println!("{number}: rank {victim}, {moment:?}");
-        fault(&place, &format!("run-{number}"), victim, moment);
-    }
+    let draw = |number| (number, random.below(COUNT as u64) as usize, Moment::random(&mut random));
+    let faults = Mutex::new((1..=MANY).map(draw).collect::<Vec<_>>().into_iter());
+    let next = || faults.lock().unwrap().next();
+    let work = || {
+        while let Some((number, victim, moment)) = next() {
+            println!("{number}: rank {victim}, {moment:?}");
+            fault(&place, &format!("run-{number}"), victim, moment);
+        }
+    };
+    thread::scope(|scope| (0..at_once).for_each(|_| drop(scope.spawn(work))));
 }
 
 #[test]
@@ -176,7 +185,7 @@ fn a_killed_rank_is_named_by_all_and_the_run_goes_on() {
 #[test]
 #[ignore = "many-fold: scripts/test --all"]
 fn twenty_killed_ranks_change_nothing() {
-    many(20, kill);
+    many(20, AT_ONCE, kill);
 }
 
 #[test]
@@ -187,7 +196,7 @@ fn a_stopped_rank_is_named_by_all_and_the_run_goes_on() {
 #[test]
 #[ignore = "many-fold: scripts/test --all"]
 fn twenty_stopped_ranks_change_nothing() {
-    many(21, stop);
+    many(21, AT_ONCE, stop);
 }
 
 #[test]
@@ -200,7 +209,7 @@ fn a_rank_without_network_is_named_by_all_and_the_run_goes_on() {
 #[ignore = "many-fold: scripts/test --all"]
 fn twenty_cuts_of_the_network_change_nothing() {
     let Some(network) = Network::new() else { return skip("ranks that are cut off: no network namespaces") };
-    many(22, |place, run, _, moment| cut(place, run, &network, moment));
+    many(22, 1, |place, run, _, moment| cut(place, run, &network, moment));
 }
 
 #[test]

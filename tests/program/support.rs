@@ -3,6 +3,7 @@
 use serde_json::Value;
 use std::fs;
 use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
@@ -56,6 +57,7 @@ pub fn onnx_runtime() -> Option<PathBuf> {
 
 /// Outcome of a command.
 pub struct Ran {
+    /// Exit status; the negative number of the signal that ended it, if one did.
     pub status: i32,
     pub stdout: String,
     pub stderr: String,
@@ -64,7 +66,11 @@ pub struct Ran {
 impl Ran {
     pub fn new(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Self { status: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Self {
+            status: output.status.code().unwrap_or_else(|| -output.status.signal().unwrap_or(0)),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
     }
 
     /// Asserts success.

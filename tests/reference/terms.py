@@ -1,16 +1,21 @@
 """Writes what tests/parity/terms.rs expects: the losses that a configuration lists in `loss.terms`.
 
     pip install torch==2.11.0 numpy safetensors segmentation_models_pytorch==0.6.0 monai==1.6.1
+    pip install mmsegmentation==1.2.2 mmengine mmcv-lite==2.1.0 ftfy regex
     python tests/reference/terms.py
 
 Beside this script it writes terms.safetensors (tensors) and terms.json (the configuration of each case). Dice, Jaccard,
-Tversky and Lovász are segmentation_models.pytorch's, focal is MONAI's, cross entropies are PyTorch's. OHEM follows
-MMSegmentation's OHEMPixelSampler, image by image, and the distances of the boundary loss are searched for pixel by
-pixel in NumPy. Everything but Lovász (whose library knows float32 only) and focal is computed in float64.
+Tversky and Lovász are segmentation_models.pytorch's, focal is MONAI's, cross entropies are PyTorch's. Cases whose names
+begin with mmseg are MMSegmentation's own, and so is the sampler of OHEM, image by image. The distances of the boundary
+loss are searched for pixel by pixel in NumPy. Everything but Lovász (whose libraries know float32 only) and focal is
+computed in float64.
 """
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy
 import torch
@@ -18,6 +23,11 @@ from monai.losses import FocalLoss
 from safetensors.torch import save_file
 from segmentation_models_pytorch import losses as smp
 from torch.nn import functional
+
+# MMSegmentation imports the compiled operators of mmcv, which its losses do without on a CPU.
+sys.modules["mmcv.ops"] = MagicMock()
+from mmseg.models import losses as mmseg  # noqa: E402
+from mmseg.structures.sampler import OHEMPixelSampler  # noqa: E402
 
 HERE = Path(__file__).parent
 IGNORE = 255
@@ -77,19 +87,37 @@ def ohem(threshold, share, weights=None):
     def loss(logits, targets):
         total, count = 0, 0
         for z, t in zip(logits.split(1), targets.split(1)):
-            z, t = valid_pixels(z, t)
-            if len(t) == 0:
+            valid = (t != IGNORE).sum().item()
+            if valid == 0:
                 continue
-            p = z.detach().softmax(1).gather(1, t[:, None])[:, 0]
-            kept = int(numpy.ceil(share * len(p)))
-            limit = max(threshold, p.sort().values[min(kept, len(p) - 1)].item())
-            of_pixels = torch.ones(len(t)).double() if weights is None else torch.tensor(weights).double()[t]
-            hard = (p < limit).double() * of_pixels
-            total = total + (functional.cross_entropy(z, t, reduction="none") * hard).sum()
+            kept = int(numpy.ceil(share * valid))
+            sampler = OHEMPixelSampler(SimpleNamespace(ignore_index=IGNORE), threshold, max(kept, 2))
+            sampler.min_kept = kept
+            hard = sampler.sample(z.detach(), t[:, None])
+            if weights is not None:
+                hard = hard * torch.tensor(weights).double()[t.clamp(max=CLASSES - 1)]
+            total = total + (functional.cross_entropy(z, t, ignore_index=IGNORE, reduction="none") * hard).sum()
             count = count + hard.sum()
         return total / count
 
     return loss
+
+
+def sigmoid_focal(gamma, alpha=None):
+    """The library adds up the means of the classes, oxiseg takes their mean."""
+    kind = smp.FocalLoss("multiclass", gamma=gamma, alpha=alpha, ignore_index=IGNORE)
+    return lambda logits, targets: kind(logits, targets) / CLASSES
+
+
+def mmseg_focal(**options):
+    """Of class ids it would take the last class alone, unless on a GPU."""
+    kind = mmseg.FocalLoss(use_sigmoid=True, **options)
+    return lambda logits, targets: kind(logits, functional.one_hot(targets, CLASSES).movedim(-1, 1))
+
+
+def mmseg_lovasz(**options):
+    kind = mmseg.LovaszLoss(**options)
+    return lambda logits, targets: kind(logits.float(), targets)
 
 
 def of_present(kind, **options):
@@ -178,6 +206,16 @@ def main():
         "focal_ignored": (absent, alone("focal", gamma=3.0), focal(3.0)),
         "focal_root": (ignored, alone("focal", gamma=0.5), focal(0.5)),
         "focal_weighted": (ignored, alone("focal") | {"class_weights": weights}, focal(2.0, weights)),
+        "focal_sigmoid": (ignored, alone("focal", gamma=1.5, sigmoid=True), sigmoid_focal(1.5)),
+        "focal_sigmoid_alpha": (absent, alone("focal", sigmoid=True, alpha=0.25), sigmoid_focal(2.0, 0.25)),
+        "mmseg_focal": (
+            every,
+            alone("focal", sigmoid=True, alpha=0.5),
+            mmseg_focal(gamma=2.0, alpha=0.5),
+        ),
+        "mmseg_lovasz": (ignored, alone("lovasz"), mmseg_lovasz(reduction="none")),
+        "mmseg_lovasz_images": (ignored, alone("lovasz", per_image=True), mmseg_lovasz(per_image=True)),
+        "mmseg_tversky": (every, alone("tversky", per_image=True), mmseg.TverskyLoss()),
         "smoothed": (ignored, {"label_smoothing": 0.1}, cross_entropy(0.1)),
         "smoothed_weighted": (
             absent,

@@ -1,14 +1,18 @@
 //! Defines the command line.
 
+mod list;
 mod network;
 mod predict;
+mod scoring;
 
 use clap::{Args, Parser, Subcommand};
 use session::Resume;
 use std::path::PathBuf;
 
+pub use list::List;
 pub use network::{Networks, Trained, Used, Which};
 pub use predict::{Also, Connectivity, How, Mirror, Postprocess, Predict, TunePostprocessing};
+pub use scoring::Scoring;
 
 /// Trains, validates and applies image-segmentation networks.
 #[derive(Debug, Parser)]
@@ -118,6 +122,8 @@ fn processes(text: &str) -> Result<Processes, &'static str> {
 pub enum Model {
     /// Print the network's layers with their outputs, parameters, floating-point operations and memory.
     Summary(Summary),
+    /// List the encoders and decoders of segmenters with their parameters, operations and weights.
+    List(List),
 }
 
 /// `app model summary`
@@ -238,6 +244,8 @@ pub struct Validate {
     /// File of app tune-postprocessing to apply to the class maps, or auto for the run's own postprocessing.json
     #[arg(long, value_name = "FILE|auto")]
     pub postprocess: Option<Postprocess>,
+    #[command(flatten)]
+    pub scoring: Scoring,
 }
 
 /// `app report`
@@ -269,8 +277,9 @@ pub struct Export {
     /// run]
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Formats to write [default: export.formats of the run; all unless it was changed]
-    #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = ["torchscript", "onnx", "safetensors"])]
+    /// Formats to write [default: export.formats of the run; all but int8 unless it was changed]
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',')]
+    #[arg(value_parser = ["torchscript", "onnx", "safetensors", "int8"])]
     pub formats: Vec<String>,
     /// Change one key of the run's configuration, e.g. --set export.weights=bf16
     #[arg(long, value_name = "KEY=VALUE")]

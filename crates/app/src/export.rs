@@ -1,6 +1,7 @@
 //! `app export`: saves a trained network as files that other programs run, published as a whole.
 
 mod compare;
+mod int8;
 mod version;
 
 use crate::cli::{self, Which};
@@ -12,18 +13,17 @@ use crate::common::run::Run;
 use crate::common::saved;
 use crate::common::trained::{find, load};
 use crate::common::usage::usage;
-use anyhow::{Context, Result};
+use ::saved::Description;
+use anyhow::{Context, Result, bail};
 use compare::Loaded;
-use contract::Stateful;
-use export::{Format, INPUT, OUTPUT, Parity, Weights};
+use contract::{StateDict, Stateful};
+use export::{Format, INPUT, Normalized, Numbers, OUTPUT, Parity, Ports, Precision, Script};
 use serde_json::json;
 use session::shell_quoted;
+use std::fs;
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
 use version::Version;
-
-/// Height and width of the example image that libtorch traces; every network halves it without a remainder.
-const SIDE: i64 = 256;
 
 /// `app export`
 pub fn run(args: &cli::Export) -> Result<()> {
@@ -71,60 +71,113 @@ fn export(which: &cli::Trained, output: Option<&Path>, mut changes: Vec<String>)
     // The description records the data section with the changes: its normalisation is the one in the files.
     let recorded = origin::recorded(&trained.about, &trained.checkpoint.display().to_string())?;
     trained.about["config"] = Config { data: trained.config.data.clone(), ..recorded }.saved()?;
-    let triton = triton(&trained.config);
-    version.publish(|folder| write(folder, trained), triton.as_deref())
+    let traced = Traced::of(trained)?;
+    let triton = triton(&traced.config, &traced.ports);
+    version.publish(|folder| traced.write(folder), triton.as_deref())
 }
 
-/// Writes the formats into `folder`, compares them with the network, and writes their description.
-fn write(folder: &Path, trained: Trained) -> Result<()> {
-    let mut description = saved::description(&trained);
-    let Trained { config, network: Network { mut store, model, .. }, .. } = trained;
-    let export::Config { formats, weights, samples, .. } = &config.export;
-    let (channels, classes) = (config.data.channels().into(), config.data.classes().len() as i64);
-    let state = store.state();
-    store.freeze();
-    let network = ::saved::normalized(model, &config.data, Device::Cpu)?;
-    let example = Tensor::f_zeros([1, channels, SIDE, SIDE], (Kind::Float, Device::Cpu))?;
-    let file = |format: Format| folder.join(format.file());
-    let script = export::follow(&network, &example)?;
-    let mut loaded = Vec::new();
-    for format in formats {
-        let path = file(*format);
-        let tolerance = if *format == Format::Safetensors { *weights } else { Weights::Fp32 }.tolerance();
-        let run = match format {
+/// Name of the file in f32 that an INT8 file is compared with; it is not published.
+const REFERENCE: &str = "reference.onnx";
+
+/// A network that libtorch traced.
+struct Traced {
+    config: Config,
+    description: Description,
+    state: StateDict,
+    network: Normalized,
+    script: Script,
+    ports: Ports,
+}
+
+impl Traced {
+    fn of(trained: Trained) -> Result<Self> {
+        let mut description = saved::description(&trained);
+        let Trained { config, network: Network { mut store, model, .. }, .. } = trained;
+        let state = store.state();
+        store.freeze();
+        let network = ::saved::normalized(model, &config.data, Device::Cpu)?;
+        // Of the size of training: some networks take no other.
+        let [height, width] = config.data.size().map(i64::from);
+        let example = Tensor::f_zeros([1, config.data.channels().into(), height, width], (Kind::Float, Device::Cpu))?;
+        let script = export::follow(&network, &example)?;
+        let ports = Ports::of(&script)?;
+        if let Some([height, width]) = ports.size {
+            log::info!(
+                "The network takes images of {height}×{width} pixels only, and so do the files for other programs"
+            );
+            description.fix_size([height, width]);
+        }
+        Ok(Self { config, description, state, network, script, ports })
+    }
+
+    /// Writes the formats into `folder`, compares them with the network, and writes their description.
+    fn write(mut self, folder: &Path) -> Result<()> {
+        let mut loaded = Vec::new();
+        for format in &self.config.export.formats {
+            loaded.push(self.format(*format, folder)?);
+        }
+        self.description.parity = compare::compare(&self.network, loaded, &self.config)?;
+        Ok(self.description.write(folder)?)
+    }
+
+    /// Writes a format and loads it again.
+    fn format(&self, format: Format, folder: &Path) -> Result<Loaded> {
+        let Self { config, state, script, ports, .. } = self;
+        let path = folder.join(format.file());
+        let loaded = |tolerance, run| Loaded { format, tolerance, run, parity: Parity::default(), mean_iou: None };
+        Ok(match format {
             Format::TorchScript => {
-                export::torchscript(&script, &path)?;
-                Some(compare::torchscript(&path)?)
+                export::torchscript(script, &path)?;
+                loaded(Some(Precision::Fp32.tolerance()), Some(compare::torchscript(&path)?))
             }
             Format::Onnx => {
-                export::onnx(&script, channels, classes, &path)?;
-                compare::onnx(&path)?
+                let numbers = match config.export.onnx {
+                    Precision::Fp32 => Numbers::F32,
+                    Precision::Fp16 => Numbers::F16,
+                };
+                export::onnx(script, ports, numbers, &path)?;
+                loaded(Some(config.export.onnx.tolerance()), compare::onnx(&path)?)
             }
             Format::Safetensors => {
-                ::saved::write_weights(&path, &state, weights.kind())?;
-                Some(compare::safetensors(&path, &config)?)
+                let weights = config.export.weights;
+                ::saved::write_weights(&path, state, weights.kind())?;
+                loaded(Some(weights.tolerance()), Some(compare::safetensors(&path, config)?))
             }
-        };
-        loaded.push(Loaded { format: *format, tolerance, run, parity: Parity::default() });
+            Format::Int8 => {
+                export::onnx(script, ports, Numbers::Int8(&int8::calibrate(script, config)?), &path)?;
+                let reference = folder.join(REFERENCE);
+                export::onnx(script, ports, Numbers::F32, &reference)?;
+                let runs = (compare::onnx(&reference)?, compare::onnx(&path)?);
+                fs::remove_file(&reference).with_context(|| reference.display().to_string())?;
+                let (Some(mut expected), Some(mut run)) = runs else {
+                    bail!("{} is not published unmeasured: its mean IoU needs an ONNX Runtime", format.file());
+                };
+                let mean_iou = Some(int8::check([&mut expected, &mut run], config)?);
+                Loaded { mean_iou, ..loaded(None, Some(run)) }
+            }
+        })
     }
-    description.parity = compare::compare(&network, loaded, &config.data, *samples)?;
-    Ok(description.write(folder)?)
 }
 
 /// Returns the configuration that Triton's inference server needs for all versions of a model; None if it can run no
 /// format.
-fn triton(config: &Config) -> Option<String> {
+fn triton(config: &Config, ports: &Ports) -> Option<String> {
     let formats = &config.export.formats;
-    let platform = match (formats.contains(&Format::TorchScript), formats.contains(&Format::Onnx)) {
-        (true, _) => "pytorch_libtorch",
-        (_, true) => "onnxruntime_onnx",
-        _ => return None,
+    let (platform, file) = if formats.contains(&Format::TorchScript) {
+        ("pytorch_libtorch", String::new())
+    } else if formats.contains(&Format::Onnx) {
+        ("onnxruntime_onnx", String::new())
+    } else if formats.contains(&Format::Int8) {
+        // Triton takes no other name than model.onnx for granted.
+        ("onnxruntime_onnx", format!("default_model_filename: \"{}\"\n", Format::Int8.file()))
+    } else {
+        return None;
     };
-    let tensor = |name: &str, channels: usize| {
-        format!(
-            "[\n  {{\n    name: \"{name}\"\n    data_type: TYPE_FP32\n    dims: [ -1, {channels}, -1, -1 ]\n  }}\n]"
-        )
+    let [height, width] = ports.size.unwrap_or([-1, -1]);
+    let tensor = |name: &str, channels: i64| {
+        let dims = format!("[ -1, {channels}, {height}, {width} ]");
+        format!("[\n  {{\n    name: \"{name}\"\n    data_type: TYPE_FP32\n    dims: {dims}\n  }}\n]")
     };
-    let (input, output) = (tensor(INPUT, config.data.channels() as usize), tensor(OUTPUT, config.data.classes().len()));
-    Some(format!("platform: \"{platform}\"\nmax_batch_size: 0\ninput {input}\noutput {output}\n"))
+    let (input, output) = (tensor(INPUT, ports.channels), tensor(OUTPUT, ports.classes));
+    Some(format!("platform: \"{platform}\"\n{file}max_batch_size: 0\ninput {input}\noutput {output}\n"))
 }

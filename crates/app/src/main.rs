@@ -103,6 +103,7 @@ fn run(command: &Command, signals: Option<Result<Signals, session::Error>>) -> a
         Command::Export(args) => export::run(args)?,
         Command::Data(command) => return data::run(command),
         Command::Model(cli::Model::Summary(args)) => model::summary::run(args)?,
+        Command::Model(cli::Model::List(args)) => model::list::run(args)?,
         Command::Runs(args) => runs::run(args)?,
         Command::Schema => config::schema()?,
     }

@@ -1,3 +1,4 @@
 //! `app model`: looks at networks.
 
+pub mod list;
 pub mod summary;

@@ -1,19 +1,23 @@
 //! `app report`: one self-contained HTML page about a run.
 
+mod compare;
+
 use crate::cli::{self, Which};
 use crate::common::closer::{self, Best, Closer, Details};
 use crate::common::config::Config;
 use crate::common::environment;
 use crate::common::files::folder;
 use crate::common::identity;
+use crate::common::images::Images;
 use crate::common::inputs::input_of_validation;
 use crate::common::network::Trained;
 use crate::common::output::show;
 use crate::common::run::Run;
 use crate::common::trained::{build, find, load};
-use crate::common::usage::usage;
-use ::report::{Bin, Class, Evaluation, Picture, Report, Sample, Status};
+use crate::common::usage::{in_words, usage};
+use ::report::{Bin, Class, Comparison, Evaluation, Interval, Intervals, Picture, Report, Sample, Status};
 use anyhow::{Context, Result};
+use compare::Scored;
 use contract::{Plain, Progress};
 use data::Loader;
 use executors::Validator;
@@ -35,8 +39,14 @@ pub fn run(args: &cli::Report) -> Result<()> {
         check(output, compared.chain([&*run.folder]), args.overwrite)?;
     }
     let which = cli::Trained { run: Some(run.folder.clone()), checkpoint: Which::Best };
-    let looked = load(&which, &args.set).and_then(|trained| evaluate(&trained));
-    let path = write(&run, None, &args.compare, args.output.as_deref(), looked)?;
+    let looked = load(&which, &args.set).and_then(|trained| evaluate(&trained, SAMPLES));
+    let (looked, scored) = match looked {
+        Ok((looked, scored)) => (Ok(looked), Some(scored)),
+        Err(error) => (Err(error), None),
+    };
+    let name = ::report::Run::read(&run.folder)?.name;
+    let compare = args.compare.iter().map(|folder| beside(folder, &args.set, &name, scored.as_ref()));
+    let path = write(&run, None, compare.collect::<Result<_>>()?, args.output.as_deref(), looked)?;
     show(&path.display().to_string());
     Ok(())
 }
@@ -82,14 +92,14 @@ pub fn finished(run: &Run, config: &Config, lock: Option<&Lock>, best: Option<(&
             Some((best, input)) => evaluation(&checkpoint, best.at, input, &config.data, &best.confusion, &best.look),
             None => {
                 let own = identity::used(&snapshot, &checkpoint.display().to_string(), config)?;
-                evaluate(&build(own, checkpoint, snapshot)?)
+                evaluate(&build(own, checkpoint, snapshot)?, SAMPLES).map(|(looked, _)| looked)
             }
         }
     };
     let look = look();
     // Checked again, since the look takes a while.
     lock.map_or(Ok(()), Lock::check)?;
-    let written = write(run, Some(Status::Finished), &[], None, look);
+    let written = write(run, Some(Status::Finished), Vec::new(), None, look);
     let path = written.with_context(|| {
         let (folder, quoted) = (run.folder.display(), shell_quoted(&run.folder));
         format!("{folder} is trained, and its page was not written (to try again: app report --run {quoted})")
@@ -105,7 +115,7 @@ type Looked = (Evaluation, Vec<Class>);
 fn write(
     run: &Run,
     status: Option<Status>,
-    compare: &[PathBuf],
+    compare: Vec<::report::Run>,
     output: Option<&Path>,
     looked: Result<Looked>,
 ) -> Result<PathBuf> {
@@ -122,10 +132,29 @@ fn write(
             None
         }
     };
-    let compare = compare.iter().map(|folder| read(&Run::at(folder))).collect::<Result<_>>()?;
     let path = output.map_or_else(|| run.report(), PathBuf::from);
     Report { run: about, compare }.write(&path)?;
     Ok(path)
+}
+
+/// Reads a run that the page's run `own` is compared with, and evaluates it on its validation data. Says which of the
+/// two is better, if `scored` holds the scores of `own`.
+fn beside(folder: &Path, changes: &[String], own: &str, scored: Option<&Scored>) -> Result<::report::Run> {
+    let run = Run::at(folder);
+    let mut about = read(&run)?;
+    let which = cli::Trained { run: Some(run.folder.clone()), checkpoint: Which::Best };
+    let looked = load(&which, changes).and_then(|trained| evaluate(&trained, 0));
+    let comparison = match (scored, looked) {
+        (Some(own), Ok(((evaluation, classes), theirs))) => {
+            (about.evaluation, about.classes) = (Some(evaluation), classes);
+            compare::compare(own, &theirs)
+        }
+        (_, Err(error)) => Comparison::Refused(format!("the latter could not be evaluated: {}", in_words(&error))),
+        (None, Ok(_)) => Comparison::Refused("the former could not be evaluated".into()),
+    };
+    log::info!("{}", comparison.sentence(own, &about.name));
+    about.comparison = Some(comparison);
+    Ok(about)
 }
 
 /// Reads a run from its folder.
@@ -146,21 +175,44 @@ fn classes(data: &data::Config) -> Vec<Class> {
     data.classes().into_iter().zip(data.colors()).map(|(name, color)| Class { name, color: color.0 }).collect()
 }
 
-/// Evaluates a network on its validation data.
-fn evaluate(trained: &Trained) -> Result<Looked> {
+/// Evaluates a network on its validation data, image by image. Shows `extremes` of the best and of the worst samples.
+fn evaluate(trained: &Trained, extremes: usize) -> Result<(Looked, Scored)> {
     let Trained { config, network, checkpoint, progress, .. } = trained;
     let input = input_of_validation(config, network.device)?;
     let loss_fn = config.loss.build(network.device)?;
-    let (mut scores, mut look) = (network.metric()?, Details::new(network, 0, SAMPLES)?);
+    let (mut scores, mut look) = (network.metric()?, Details::new(network, 0, extremes)?);
+    let mut images = Images::default();
     let mut watch = Watch::new("Report", 0, input.samples());
-    let mut closer = Closer { scores: &mut scores, look: Some(&mut look) };
+    let mut closer = Closer { scores: &mut scores, look: Some(&mut look), images: Some(&mut images) };
     let measured = Validator::new(&Plain(network.model.as_ref()), &input, &loss_fn, &mut closer).test(|samples| {
         watch.step(&Step { samples, ..Step::default() });
         ControlFlow::Continue(())
     })?;
     measured.context("the validation was interrupted")?;
     drop(watch);
-    evaluation(checkpoint, *progress, &input, &config.data, &scores.confusion()?, &look)
+    let looked = evaluation(checkpoint, *progress, &input, &config.data, &scores.confusion()?, &look)?;
+    let scored = Scored {
+        classes: network.classes.clone(),
+        scored_on: config.data.scored_on(),
+        data: input.fingerprint()?,
+        images: images.read()?,
+    };
+    Ok((looked, scored))
+}
+
+/// Returns the intervals of the scores of these images.
+fn intervals(look: &Details, classes: &[Class]) -> Result<Intervals> {
+    let tallies = look.gallery.tallies()?;
+    let names: Vec<String> = classes.iter().map(|class| class.name.clone()).collect();
+    let known = metric::intervals(&tallies, &names);
+    let of = |name: &str| {
+        let found = known.iter().find(|(known, _)| known == name);
+        found.map(|(_, metric::Interval { low, high })| Interval { low: *low, high: *high })
+    };
+    let of_classes = |score: &str| names.iter().map(|class| of(&format!("{score}/{class}"))).collect();
+    let images = tallies.len() as u64;
+    let (accuracy, mean_iou) = (of("accuracy"), of("mean_iou"));
+    Ok(Intervals { images, accuracy, mean_iou, iou: of_classes("iou"), dice: of_classes("dice") })
 }
 
 /// Converts a look to the evaluation that the page shows.
@@ -192,6 +244,7 @@ fn evaluation(
         confusion: (0..classes).map(row).collect(),
         ignored: pixels.saturating_sub(u64::try_from(matrix.pixels())?),
         calibration: look.detail.calibration()?.into_iter().map(bin).collect(),
+        intervals: intervals(look, &known)?,
         best: samples(look.gallery.best()?, scored.div_ceil(2))?,
         worst: samples(look.gallery.worst()?, scored / 2)?,
     };

@@ -17,10 +17,11 @@ use crate::common::closer::{Best, Closer};
 use crate::common::{output, snapshot};
 use anyhow::Result;
 use capture::{capture, captured};
-use contract::{Model, Plain, Ranks};
+use contract::{Model, Ranks};
 use data::Loader;
 use distributed::Group;
 use executors::{Trainer, Validator};
+use model::Trained;
 use session::{Outcome, RESUMABLE, Reached, Session, Signals};
 use settings::{check_best, keep, settings};
 use start::Start;
@@ -96,17 +97,18 @@ pub fn train(
     let Parts { network, input, validation_input, loss_fn, optimizer, gradients, metric, .. } = parts;
     let (mut validation_metric, skipped, doubts) = (parts.validation_metric, parts.skipped, parts.doubts);
     let epochs = start.config.train.epochs;
-    let plain = Plain(network.model.as_ref());
+    let plain = Trained(network.model.as_ref());
     // Each is its own for a process that trains alone.
     let distributed = group::model(group, &plain, &network.store)?;
     let model = distributed.as_ref().map_or(&plain as &dyn Model, |model| model);
     let loss_fn = group::loss(group, loss_fn);
-    let mut optimizer = group::optimizer(group, optimizer, &network.store, &start.config.distributed);
+    let mut capture = capture(&start.config, network.device, group)?;
+    let captures = capture.is_some();
+    let mut optimizer = group::optimizer(group, optimizer, &network.store, &start.config.distributed, captures);
     let mut metric = group::metric(group, metric);
     let loss_fn = loss_fn.as_ref();
-    let mut capture = capture(&start.config.train, network.device, group.is_some());
     let trainer = Trainer::new(model, input.as_ref(), loss_fn, optimizer.as_mut(), metric.as_mut(), epochs);
-    let mut trainer = captured(trainer.protect(snapshot::MODEL, &network.store), &mut capture);
+    let mut trainer = captured(trainer.protect(snapshot::MODEL, &network.store), &mut capture, group);
     let samples = settings.show.samples;
     let (mut session, mut training) = match group {
         Some(group) => Session::begin_across(group.as_ref(), &mut start.opened, settings, signals, &mut trainer)?,
@@ -126,7 +128,7 @@ pub fn train(
                     log::debug!("Training acc over epoch: {:.4}", output::score(&scores, "accuracy"));
                     let mut look = session
                         .with(&mut training, |session| Ok(group::look(group, pictures.wanted(session)?, &network)?))?;
-                    let closer = Closer { scores: &mut validation_metric, look: look.as_mut() };
+                    let closer = Closer { scores: &mut validation_metric, look: look.as_mut(), images: None };
                     let mut metric = group::metric(group, closer);
                     let mut validator = Validator::new(model, &validation_input, loss_fn, metric.as_mut());
                     validator = validator.after(progress.epoch);
@@ -148,7 +150,8 @@ pub fn train(
                     session.epoch(&mut training, &scores)?;
                 }
                 _ if session.is_asked_to_validate() => {
-                    let mut metric = group::metric(group, Closer { scores: &mut validation_metric, look: None });
+                    let closer = Closer { scores: &mut validation_metric, look: None, images: None };
+                    let mut metric = group::metric(group, closer);
                     let mut validator = Validator::new(model, &validation_input, loss_fn, metric.as_mut());
                     session.validate(&mut training, |watch| validator.test(watch))?;
                 }

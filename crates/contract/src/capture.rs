@@ -6,6 +6,9 @@ use tch::Tensor;
 /// A step: enqueues its operators and returns the tensors that hold its results.
 pub type Step<'a> = dyn FnMut() -> Result<Vec<Tensor>, BoxError> + 'a;
 
+/// Tells all ranks whether this one could record its step, and returns true if all of them could.
+pub type Agree<'a> = dyn FnMut(bool) -> Result<bool, BoxError> + 'a;
+
 /// A step that is captured after a few runs, and replayed from then on. The crate `torch-ext` has one for GPUs (a CUDA
 /// graph), and one that tests a step without a GPU.
 ///
@@ -21,7 +24,18 @@ pub trait Capture {
     ///
     /// See [`CaptureError`]. After each of them this thread's stream and libtorch's allocator are as before, and steps
     /// can be made without a capture. A capture that failed has drawn no random numbers.
-    fn step(&mut self, step: &mut Step<'_>) -> Result<Stage, CaptureError>;
+    fn step(&mut self, step: &mut Step<'_>) -> Result<Stage, CaptureError> {
+        self.step_if_all(step, &mut Ok)
+    }
+
+    /// Does the same as [`step`](Self::step) on one of several ranks, whose operators wait for those of the others.
+    /// `all` is called once, after the step was recorded and before it is made: it is made if all ranks have recorded
+    /// theirs, and is a [`CaptureError::Capture`] on all of them otherwise.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`step`](Self::step), and that of `all`.
+    fn step_if_all(&mut self, step: &mut Step<'_>, all: &mut Agree<'_>) -> Result<Stage, CaptureError>;
 
     /// Returns the tensors that the last step returned. The next replay overwrites those of a capture.
     fn outputs(&self) -> &[Tensor];
@@ -54,6 +68,9 @@ pub enum CaptureError {
     /// The step could not be captured. Nothing of it has run on the device.
     #[error("the step could not be captured as a CUDA graph; it must be made operator by operator")]
     Capture(#[source] BoxError),
+    /// The ranks could not tell each other whether they have captured it. Nothing of it has run on the device.
+    #[error("the ranks could not agree on the capture of a step: {0}")]
+    Ranks(#[source] BoxError),
     /// The device could not be told to replay.
     #[error("the captured step could not be replayed")]
     Replay(#[source] TorchError),

@@ -50,7 +50,7 @@ mod state;
 
 pub use across::{mean_across, total};
 pub use batch::{Batch, Batches, IGNORE_INDEX, Outputs, Share};
-pub use capture::{Capture, CaptureError, Stage, Step};
+pub use capture::{Agree, Capture, CaptureError, Stage, Step};
 pub use error::{BoxError, Invalid, OUT_OF_MEMORY, TorchError, caught, listed};
 pub use event::{Event, KEPT_STEPS, Progress, Scores, Update};
 pub use ranks::{Alone, Ranks};

@@ -18,6 +18,10 @@ pub trait Model {
     /// May panic, as tch's modules do: the executors turn a panic into an error. (Where the program is compiled with
     /// `panic = "abort"`, it ends there.)
     fn outputs(&self, batch: &Batch, train: bool) -> Outputs;
+
+    /// Takes note of a captured training step that was replayed, which calls no Rust. A model that keeps on the host
+    /// that it was trained implements it. The provided method does nothing.
+    fn replayed(&self) {}
 }
 
 impl<M: ModuleT + ?Sized> Model for M {
@@ -167,12 +171,11 @@ pub trait Replayable {
     fn parameters(&self) -> &[Tensor];
 
     /// Returns a number that is another one if the device's part of the next update is made of other operators than
-    /// that of the last one, since frozen parameters thaw for example.
-    ///
-    /// # Errors
-    ///
-    /// Fails, with the reason, if the next update must be made by [`minimize`](Optimizer::minimize).
-    fn operators(&self) -> Result<u64, &'static str>;
+    /// that of the last one, since frozen parameters thaw for example. It is the same on all ranks.
+    fn operators(&mut self) -> u64;
+
+    /// Returns why the next update must be made by [`minimize`](Optimizer::minimize); None if it may be captured.
+    fn refusal(&mut self) -> Option<&'static str>;
 
     /// Writes the numbers of the next update, the learning rate for example, to where the device reads them.
     ///
@@ -201,6 +204,9 @@ pub trait Replayable {
     /// Forgets an update that failed, with its gradients. `ran` is false if nothing of it has run on the device, or if
     /// parameters and state were put back. See [`is_unchanged`](Optimizer::is_unchanged).
     fn abandon(&mut self, ran: bool);
+
+    /// Is told that no update will be captured any more. The provided method does nothing.
+    fn dismiss(&mut self) {}
 }
 
 /// Moving average of the weights, which validations and predictions use in their place.

@@ -137,7 +137,7 @@ pub use load::files::Preparation;
 pub use load::fingerprint::{Fingerprint, fingerprint};
 pub use load::image::Image;
 pub use load::images::Images;
-pub use load::loader::{Loader, Order};
+pub use load::loader::{BLANK, Loader, Order};
 pub use load::pipeline::{Normalize, Pipeline};
 pub use load::shapes::Shapes;
 pub use load::skipped::{Passed, Skipped};

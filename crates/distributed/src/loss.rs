@@ -23,14 +23,18 @@ impl<T> AcrossRanks<T> {
     }
 }
 
+/// In a group of one it is the loss itself.
 impl<L: Loss> Loss for AcrossRanks<L> {
     fn loss(&self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
-        self.inner.borrow().across(self.ranks.as_ref(), outputs, batch)
+        self.across(self.ranks.as_ref(), outputs, batch)
     }
 
     /// Returns the sum of all ranks' weights.
     fn weight(&self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
         let own = self.inner.borrow().weight(outputs, batch)?;
+        if self.ranks.count() == 1 {
+            return Ok(own);
+        }
         let _no_grad = tch::no_grad_guard();
         // The loss may hand out a tensor that it keeps.
         let weight = own.f_empty_like().and_then(|mut weight| {
@@ -43,6 +47,7 @@ impl<L: Loss> Loss for AcrossRanks<L> {
     }
 
     fn across(&self, ranks: &dyn Ranks, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
-        self.inner.borrow().across(ranks, outputs, batch)
+        let inner = self.inner.borrow();
+        if ranks.count() == 1 { inner.loss(outputs, batch) } else { inner.across(ranks, outputs, batch) }
     }
 }

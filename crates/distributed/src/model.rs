@@ -54,6 +54,11 @@ impl Model for Distributed<'_> {
         // Dropout draws for the samples of all ranks.
         torch_ext::with_share(batch.share, || self.model.outputs(batch, train))
     }
+
+    fn replayed(&self) {
+        self.stale.set(true);
+        self.model.replayed();
+    }
 }
 
 fn torch(error: tch::TchError) -> TorchError {
@@ -137,10 +142,15 @@ mod tests {
             let equal = variables["weight"].double_value(&[0]);
             // Training makes the statistics differ; evaluation takes rank 0's, once.
             let _ = model.outputs(&batch(ranks.rank() as f64), true);
-            let evaluated = [(); 2].map(|()| model.outputs(&batch(1.0), false).prediction.double_value(&[0, 0]));
-            (equal, evaluated, variables["running"].double_value(&[0]))
+            let evaluate = || model.outputs(&batch(1.0), false).prediction.double_value(&[0, 0]);
+            let evaluated = [(); 2].map(|()| evaluate());
+            let running = variables["running"].double_value(&[0]);
+            // So does a replay of training, of which the model sees nothing.
+            let _ = variables["running"].shallow_clone().fill_(ranks.rank() as f64 + 5.0);
+            model.replayed();
+            (equal, evaluated, running, evaluate())
         });
-        assert_eq!(all, vec![(1.0, [2.0, 2.0], 1.0); 3]);
+        assert_eq!(all, vec![(1.0, [2.0, 2.0], 1.0, 10.0); 3]);
     }
 
     #[test]

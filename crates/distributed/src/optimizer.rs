@@ -1,5 +1,7 @@
 //! The optimizer of a rank: its gradients are the sums of all ranks' gradients.
 
+mod replay;
+
 use crate::{Error, Group};
 use contract::{
     Average, BoxError, Optimizer, Ranks, Replayable, Scores, StateDict, StateError, Stateful, TorchError, Update,
@@ -26,12 +28,14 @@ pub enum Compression {
 /// not divided: the loss of each rank is [`contract::Loss::across`], whose gradients add up to those of one process.
 ///
 /// Gradients that are only accumulated cause no traffic. A rank whose loss does not reach a parameter adds zero to it.
-/// Parameters may start or cease to require gradients, on all ranks at once.
+/// Parameters may start or cease to require gradients, on all ranks at once. A group of one sums nothing.
 pub struct Reduced<'g, O> {
     inner: O,
     group: &'g Group,
     parameters: Vec<Tensor>,
     compression: Compression,
+    /// True as long as steps may be captured.
+    capturable: bool,
     reducer: Option<Summing>,
     /// True if gradients wait that were not summed yet.
     waiting: bool,
@@ -49,7 +53,24 @@ impl<'g, O: Optimizer> Reduced<'g, O> {
     /// Wraps `inner`, the optimizer of `parameters` by name, which are the same on all ranks.
     pub fn new(inner: O, group: &'g Group, parameters: &StateDict, compression: Compression) -> Self {
         let parameters = parameters.values().map(Tensor::shallow_clone).collect();
-        Self { inner, group, parameters, compression, reducer: None, waiting: false, untouched: false }
+        Self {
+            inner,
+            group,
+            parameters,
+            compression,
+            capturable: false,
+            reducer: None,
+            waiting: false,
+            untouched: false,
+        }
+    }
+
+    /// Sums gradients at the end of each backward pass, if `capturable`, so that a step can be captured and replayed.
+    /// The sums have the same bits. So a rank that replays its step can meet one that makes it operator by operator:
+    /// the operations of all ranks have one order. All ranks choose alike.
+    #[must_use]
+    pub fn capturable(self, capturable: bool) -> Self {
+        Self { capturable, ..self }
     }
 
     /// Returns the inner optimizer.
@@ -62,12 +83,17 @@ impl<'g, O: Optimizer> Reduced<'g, O> {
         self.reducer.as_ref().map_or(0, |summing| summing.reducer.buckets())
     }
 
+    /// Returns the processes whose gradients are summed, if there are several.
+    fn processes(&self) -> Option<Processes> {
+        self.group.processes().filter(|_| self.group.count() > 1).cloned()
+    }
+
     fn trained(&self) -> Vec<usize> {
         (0..self.parameters.len()).filter(|place| self.parameters[*place].requires_grad()).collect()
     }
 
     /// Has the backward pass of `loss` sum the gradients.
-    fn prepare(&mut self, processes: &Processes, loss: &Tensor) -> Result<(), BoxError> {
+    fn prepare_sums(&mut self, processes: &Processes, loss: &Tensor) -> Result<(), BoxError> {
         let trained = self.trained();
         if trained.is_empty() {
             return Ok(());
@@ -82,7 +108,7 @@ impl<'g, O: Optimizer> Reduced<'g, O> {
             let order = Vec::<i64>::try_from(order).map_err(TorchError::from)?;
             let ordered: Vec<_> = order.iter().map(|place| parameters[*place as usize].shallow_clone()).collect();
             let bf16 = self.compression == Compression::Bf16;
-            let reducer = Reducer::new(processes, &ordered, BUCKET, FIRST, bf16)?;
+            let reducer = Reducer::new(processes, &ordered, BUCKET, FIRST, bf16, !self.capturable)?;
             self.reducer = Some(Summing { reducer, trained });
         }
         self.group.begin()?;
@@ -121,7 +147,7 @@ impl<'g, O: Optimizer> Reduced<'g, O> {
         let due = self.inner.updates_next();
         if due {
             self.untouched = true;
-            self.prepare(processes, loss)?;
+            self.prepare_sums(processes, loss)?;
             self.untouched = false;
         }
         let update = self.inner.minimize(loss, weight)?;
@@ -140,7 +166,7 @@ impl<O: Optimizer> Stateful for Reduced<'_, O> {
 
     fn load_state(&mut self, state: &StateDict) -> Result<(), StateError> {
         self.inner.load_state(state)?;
-        if self.group.processes().is_none() {
+        if self.processes().is_none() {
             return Ok(());
         }
         // Gradients of a state count once: they are those of rank 0.
@@ -161,7 +187,7 @@ impl<O: Optimizer> Optimizer for Reduced<'_, O> {
         loss: &Tensor,
         weight: &dyn Fn() -> Result<Tensor, BoxError>,
     ) -> Result<Option<Update>, BoxError> {
-        let Some(processes) = self.group.processes().cloned() else { return self.inner.minimize(loss, weight) };
+        let Some(processes) = self.processes() else { return self.inner.minimize(loss, weight) };
         let done = self.reduced(&processes, loss, weight);
         done.map_err(|error| {
             // It may stand in the middle of a pass.
@@ -171,7 +197,7 @@ impl<O: Optimizer> Optimizer for Reduced<'_, O> {
     }
 
     fn flush(&mut self) -> Result<Option<Update>, BoxError> {
-        if self.waiting && self.group.processes().is_some() {
+        if self.waiting && self.processes().is_some() {
             self.untouched = false;
             self.sum_waiting()?;
             self.waiting = false;
@@ -199,8 +225,12 @@ impl<O: Optimizer> Optimizer for Reduced<'_, O> {
         self.inner.average()
     }
 
-    /// None where gradients are summed: a replay would not run the reducer.
+    /// Returns None where gradients are summed while the backward pass goes on, which a replay would not do.
     fn replayable(&mut self) -> Option<&mut dyn Replayable> {
-        if self.group.processes().is_some() { None } else { self.inner.replayable() }
+        match self.processes() {
+            None => self.inner.replayable(),
+            Some(_) if self.capturable && self.inner.replayable().is_some() => Some(self),
+            Some(_) => None,
+        }
     }
 }

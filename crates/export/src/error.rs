@@ -51,6 +51,18 @@ pub enum Error {
         /// Number of outputs.
         outputs: usize,
     },
+    /// The example is no image.
+    #[error("a network is traced on an image [1, C, H, W], and its example has the shape {shape:?}")]
+    Example {
+        /// Shape of the example.
+        shape: Vec<i64>,
+    },
+    /// The traced network takes one image only.
+    #[error("the traced network does not take several images at once: {said}")]
+    Batch {
+        /// Message of libtorch.
+        said: String,
+    },
     /// The network is too large for an ONNX file.
     #[error("the network has {size} bytes, and an ONNX file can have no more than 2 GB: leave that format out")]
     TooLarge {
@@ -65,12 +77,14 @@ pub enum Error {
         /// Error of the system.
         source: io::Error,
     },
-    /// ONNX Runtime reported an error.
-    #[error("ONNX Runtime on {}: {said}", path.display())]
+    /// A runtime of ONNX reported an error.
+    #[error("{runtime} on {}: {said}", path.display())]
     Onnx {
+        /// Name of the runtime.
+        runtime: &'static str,
         /// Path of the file.
         path: PathBuf,
-        /// Message of ONNX Runtime.
+        /// Its message.
         said: String,
     },
 }

@@ -2,18 +2,23 @@
 //!
 //! TorchScript is a program, and libtorch's loader runs it with access to every file. So the code is parsed here
 //! instead, and only what [`torchscript`](crate::torchscript) writes is accepted: one function without branches and
-//! loops, made of the operators in [`operator`]. libtorch never sees the file.
+//! loops, made of the operators in [`table`]. libtorch never sees the file.
 
+mod call;
 mod code;
 mod operator;
 mod read;
+mod schema;
+mod table;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use crate::Error;
-use code::Code;
+use call::{Argument, Input};
+use code::{Action, Code};
 use contract::TorchError;
-use operator::Input;
+use operator::{Given, Run, Value};
 use std::path::Path;
 use tch::nn::ModuleT;
 use tch::{Device, Tensor};
@@ -48,22 +53,98 @@ impl Frozen {
     ///
     /// Fails with libtorch's error if the shapes do not fit.
     pub fn run(&self, images: &Tensor) -> Result<Tensor, TorchError> {
-        let mut locals: Vec<Option<Tensor>> = vec![Some(images.shallow_clone())];
-        locals.resize_with(self.code.locals, || None);
-        let unset = || TorchError::new("a value of a saved network is used before it is there");
+        let mut locals = Locals { constants: &self.constants, values: Vec::new() };
+        locals.values.push(Some(Held::Tensor(images.shallow_clone())));
+        locals.values.resize_with(self.code.locals, || None);
         for step in &self.code.steps {
-            let get = |input: &Option<Input>| match input {
-                Some(Input::Local(number)) => locals[*number].as_ref().ok_or_else(unset).map(Some),
-                Some(Input::Constant(number)) => Ok(self.constants.get(*number)),
-                None => Ok(None),
+            let made = match &step.action {
+                Action::Call(operator, arguments) => {
+                    let given = arguments.iter().map(|argument| locals.value(argument)).collect::<Option<_>>();
+                    let given = Given(given.ok_or_else(unset)?);
+                    match operator.run {
+                        Run::Tensor(run) => Held::Tensor(run(&given)?),
+                        Run::Tensors(run) => Held::Tensors(run(&given)?),
+                        Run::Size(run) => Held::Size(run(&given)?),
+                    }
+                }
+                Action::Item { list, number } => match &locals.values[*list] {
+                    Some(Held::Tensors(items)) => Held::Tensor(items.get(*number).ok_or_else(unset)?.shallow_clone()),
+                    _ => return Err(unset()),
+                },
             };
-            let inputs = step.inputs.iter().map(get).collect::<Result<Vec<_>, _>>()?;
-            let made = step.operator.run(&inputs)?;
             // Freed early: activations of large images fill the memory.
-            step.last_uses.iter().for_each(|number| locals[*number] = None);
-            locals[step.output] = Some(made);
+            step.last_uses.iter().for_each(|number| locals.values[*number] = None);
+            locals.values[step.output] = Some(made);
         }
-        locals[self.code.output].take().ok_or_else(unset)
+        match locals.values[self.code.output].take() {
+            Some(Held::Tensor(logits)) => Ok(logits),
+            _ => Err(unset()),
+        }
+    }
+}
+
+fn unset() -> TorchError {
+    TorchError::new("a value of a saved network is used before it is there")
+}
+
+/// Result of a step.
+#[derive(Debug)]
+enum Held {
+    Tensor(Tensor),
+    Tensors(Vec<Tensor>),
+    Size(i64),
+}
+
+/// Results so far.
+struct Locals<'a> {
+    constants: &'a [Tensor],
+    values: Vec<Option<Held>>,
+}
+
+impl Locals<'_> {
+    fn tensor(&self, input: &Input) -> Option<&Tensor> {
+        match input {
+            Input::Constant(number) => self.constants.get(*number),
+            Input::Local(number) => match &self.values[*number] {
+                Some(Held::Tensor(tensor)) => Some(tensor),
+                _ => None,
+            },
+        }
+    }
+
+    fn size(&self, local: usize) -> Option<i64> {
+        if let Some(Held::Size(size)) = self.values[local] { Some(size) } else { None }
+    }
+
+    /// Returns the value of an argument; `None` if it is not there yet.
+    fn value<'s>(&'s self, argument: &'s Argument) -> Option<Value<'s>> {
+        Some(match argument {
+            Argument::Tensor(input) => Value::Tensor(self.tensor(input)?),
+            Argument::Tensors(local) => match &self.values[*local] {
+                Some(Held::Tensors(items)) => Value::Tensors(items.iter().collect()),
+                _ => return None,
+            },
+            Argument::Size(local) => Value::Int(self.size(*local)?),
+            Argument::None | Argument::Device => Value::None,
+            Argument::Int(value) => Value::Int(*value),
+            Argument::Float(value) => Value::Float(*value),
+            Argument::Text(text) => Value::Text(text),
+            Argument::List(items) => self.list(items)?,
+        })
+    }
+
+    fn list<'s>(&'s self, items: &'s [Argument]) -> Option<Value<'s>> {
+        let tensor = |item: &'s Argument| if let Argument::Tensor(input) = item { self.tensor(input) } else { None };
+        let int = |item: &Argument| match item {
+            Argument::Int(value) => Some(*value),
+            Argument::Size(local) => self.size(*local),
+            _ => None,
+        };
+        let float = |item: &Argument| if let Argument::Float(value) = item { Some(*value) } else { None };
+        let ints = items.iter().map(int).collect::<Option<_>>().map(Value::Ints);
+        let floats = || items.iter().map(float).collect::<Option<_>>().map(Value::Floats);
+        let tensors = || items.iter().map(tensor).collect::<Option<_>>().map(Value::Tensors);
+        ints.or_else(floats).or_else(tensors)
     }
 }
 

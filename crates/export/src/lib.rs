@@ -4,7 +4,7 @@
 //! f32): the normalisation is a part of it.
 //!
 //! ```
-//! use export::{Frozen, Normalized, follow, onnx, torchscript};
+//! use export::{Frozen, Normalized, Numbers, Ports, follow, onnx, torchscript};
 //! use tch::{Device, Kind, Tensor, nn};
 //!
 //! let mut store = nn::VarStore::new(Device::Cpu);
@@ -17,7 +17,7 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let folder = folder.path();
 //! torchscript(&script, &folder.join("model.pt"))?;
-//! onnx(&script, 3, 2, &folder.join("model.onnx"))?;
+//! onnx(&script, &Ports::of(&script)?, Numbers::F32, &folder.join("model.onnx"))?;
 //!
 //! // Reads the TorchScript as data, and runs it operator by operator.
 //! let path = folder.join("model.pt");
@@ -29,24 +29,28 @@
 //!
 //! # What it does not do
 //!
-//! It translates the operators of the networks in `model`, and names any other one in an error. It does not quantise,
-//! and does not publish a folder of files: the program does. ONNX Runtime runs a file only with the feature
-//! `onnx-runtime`.
+//! It translates the operators of the networks in `model`, and names any other one in an error. It does not publish a
+//! folder of files: the program does. ONNX Runtime runs a file only with the feature
+//! `onnx-runtime`, and rten, which needs no library, only with the feature `rten`.
 
 mod config;
 mod error;
 mod frozen;
 mod onnx;
 mod parity;
+mod ports;
 mod torchscript;
 
-pub use config::{Config, Format, Weights};
+pub use config::{Config, Format, Precision, Weights};
 pub use error::Error;
 pub use frozen::Frozen;
 #[cfg(feature = "onnx-runtime")]
 pub use onnx::OnnxRuntime;
-pub use onnx::onnx;
-pub use parity::Parity;
+#[cfg(feature = "rten")]
+pub use onnx::Rten;
+pub use onnx::{Calibration, Numbers, onnx};
+pub use parity::{Parity, Tolerance};
+pub use ports::Ports;
 pub use torch_ext::Script;
 pub use torchscript::{Normalized, follow, torchscript};
 

@@ -1,15 +1,24 @@
 //! A network as ONNX, which ONNX Runtime, OpenVINO, TensorRT and most others run.
 
+mod calibration;
+mod half;
 mod lower;
 mod numbers;
 mod proto;
+mod quantize;
+#[cfg(feature = "rten")]
+mod rten;
 #[cfg(feature = "onnx-runtime")]
 mod runtime;
 
+#[cfg(feature = "rten")]
+pub use self::rten::Rten;
 #[cfg(feature = "onnx-runtime")]
 pub use runtime::OnnxRuntime;
 
-use crate::{Error, INPUT, OUTPUT};
+pub use calibration::Calibration;
+
+use crate::{Error, INPUT, OUTPUT, Ports};
 use lower::Lowered;
 use prost::Message;
 use proto::{Dimension, GraphProto, ModelProto, OperatorSetId, TypeProto, ValueInfoProto};
@@ -26,15 +35,30 @@ const FORMAT: i64 = 8;
 /// Maximum size of a protobuf file in bytes.
 const LARGEST: usize = i32::MAX as usize;
 
-/// Writes a [traced](crate::follow) network with `channels` input channels and `classes` classes to the file `path` as
-/// ONNX.
+/// Numbers that an ONNX file computes with. Its input and its output are f32 in any case.
+#[derive(Debug, Clone, Copy)]
+pub enum Numbers<'a> {
+    /// f32.
+    F32,
+    /// f16 for weights and activations; sums of many values and exponentials stay in f32.
+    F16,
+    /// 8 bits for convolutions and matrix products with constant weights; f32 for the rest.
+    Int8(&'a Calibration),
+}
+
+/// Writes a [traced](crate::follow) network to the file `path` as ONNX.
 ///
 /// # Errors
 ///
 /// [`Error::Operator`] for an operator that has no translation here.
-pub fn onnx(script: &Script, channels: i64, classes: i64, path: &Path) -> Result<(), Error> {
-    let graph = Graph::of(script).map_err(Error::Follow)?;
-    let Lowered { nodes, weights } = lower::lower(&graph)?;
+pub fn onnx(script: &Script, ports: &Ports, numbers: Numbers, path: &Path) -> Result<(), Error> {
+    let graph = Graph::with_shapes(script, script.example()).map_err(Error::Follow)?;
+    let lowered = lower::lower(&graph, script.example())?;
+    let Lowered { nodes, weights, .. } = match numbers {
+        Numbers::F32 => lowered,
+        Numbers::F16 => half::half(&lowered),
+        Numbers::Int8(calibration) => quantize::quantized(&lowered, calibration),
+    };
     let model = ModelProto {
         ir_version: Some(FORMAT),
         producer_name: Some("oxiseg".into()),
@@ -43,8 +67,8 @@ pub fn onnx(script: &Script, channels: i64, classes: i64, path: &Path) -> Result
             node: nodes,
             name: Some("network".into()),
             initializer: weights,
-            input: vec![images(INPUT, channels)],
-            output: vec![images(OUTPUT, classes)],
+            input: vec![images(INPUT, ports.channels, ports.size)],
+            output: vec![images(OUTPUT, ports.classes, ports.size)],
         }),
         opset_import: vec![OperatorSetId { domain: Some(String::new()), version: Some(OPSET) }],
     };
@@ -55,9 +79,13 @@ pub fn onnx(script: &Script, channels: i64, classes: i64, path: &Path) -> Result
     fs::write(path, model.encode_to_vec()).map_err(|source| Error::Write { path: path.into(), source })
 }
 
-/// Describes any number of images of any size with `channels` channels.
-fn images(name: &str, channels: i64) -> ValueInfoProto {
-    let shape = [Dimension::Any("N"), Dimension::Known(channels), Dimension::Any("H"), Dimension::Any("W")];
+/// Describes any number of images with `channels` channels, of one size or of any.
+fn images(name: &str, channels: i64, size: Option<[i64; 2]>) -> ValueInfoProto {
+    let [height, width] = match size {
+        Some(size) => size.map(Dimension::Known),
+        None => [Dimension::Any("H"), Dimension::Any("W")],
+    };
+    let shape = [Dimension::Any("N"), Dimension::Known(channels), height, width];
     ValueInfoProto { name: Some(name.into()), r#type: Some(TypeProto::f32(&shape)) }
 }
 

@@ -36,11 +36,19 @@ impl Parity {
         if self.pixels > 0.0 { self.same / self.pixels } else { 0.0 }
     }
 
-    /// Returns true if the two are the same but for rounding: no difference of logits is more than `tolerance` of the
-    /// largest logit, and no larger share of pixels has another class.
-    pub fn holds(&self, tolerance: f64) -> bool {
-        self.agreement() >= 1.0 - tolerance && self.max_error <= tolerance * self.largest
+    /// Returns true if the two are the same but for rounding.
+    pub fn holds(&self, tolerance: Tolerance) -> bool {
+        self.agreement() >= 1.0 - tolerance.classes && self.max_error <= tolerance.logits * self.largest
     }
+}
+
+/// Differences that are taken for rounding.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tolerance {
+    /// Largest difference of two logits, relative to the largest logit.
+    pub logits: f64,
+    /// Largest share of pixels that may change class.
+    pub classes: f64,
 }
 
 #[cfg(test)]
@@ -58,7 +66,7 @@ mod tests {
         let parity = |found: [f32; 8]| {
             let mut parity = Parity::default();
             parity.add(&logits(VALUES), &logits(found)).unwrap();
-            (parity.agreement(), parity.holds(1e-3))
+            (parity.agreement(), parity.holds(Tolerance { logits: 1e-3, classes: 1e-3 }))
         };
         assert_eq!(parity(VALUES), (1.0, true));
         assert_eq!(parity(VALUES.map(|value| value + 1e-4)), (1.0, true));
@@ -69,6 +77,6 @@ mod tests {
         other = VALUES;
         other[2] = f32::NAN;
         assert!(!parity(other).1);
-        assert!(!Parity::default().holds(1e-3), "nothing was compared");
+        assert!(!Parity::default().holds(Tolerance { logits: 1e-3, classes: 1e-3 }), "nothing was compared");
     }
 }

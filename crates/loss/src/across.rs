@@ -58,7 +58,8 @@ fn terms(lovasz_per_image: bool) -> Vec<Term> {
         ]
     });
     let others = [
-        Term::Focal { weight, gamma: 2.0 },
+        Term::Focal { weight, gamma: 2.0, sigmoid: false, alpha: None },
+        Term::Focal { weight, gamma: 2.0, sigmoid: true, alpha: Some(0.25) },
         Term::BinaryCrossEntropy { weight },
         Term::Ohem { weight, threshold: 0.2, min_kept: 0.3 },
         Term::Lovasz { weight, hinge: false, per_image: lovasz_per_image },

@@ -19,6 +19,13 @@ pub enum Term {
         /// Exponent; the higher, the less do pixels count that are right already.
         #[serde(default = "two")]
         gamma: f64,
+        /// Binary cross entropy of each class against all others in place of the softmax's, as in the paper.
+        #[serde(default)]
+        sigmoid: bool,
+        /// With `sigmoid`: weight of a pixel's own class, from 0 to 1, where the others have the rest; null weighs all
+        /// as 1. The paper has 0.25.
+        #[serde(default)]
+        alpha: Option<f64>,
     },
     /// Binary cross entropy of each class against all others.
     BinaryCrossEntropy {
@@ -158,7 +165,13 @@ impl Term {
         };
         least("weight", self.weight())?;
         match *self {
-            Self::Focal { gamma, .. } => least("gamma", gamma),
+            Self::Focal { gamma, sigmoid, alpha, .. } => {
+                least("gamma", gamma)?;
+                alpha.map_or(Ok(()), |alpha| share("alpha", alpha))?;
+                Invalid::unless(sigmoid || alpha.is_none(), "alpha", || {
+                    "weighs one class against the others: set sigmoid to true, or use class_weights".into()
+                })
+            }
             Self::Ohem { threshold, min_kept, .. } => {
                 share("threshold", threshold)?;
                 share("min_kept", min_kept)?;
@@ -181,8 +194,13 @@ impl Term {
     pub(crate) fn build(&self, class_weights: Option<&Tensor>) -> Box<dyn Loss> {
         let class_weights = class_weights.map(Tensor::shallow_clone);
         match *self {
+            Self::Focal { gamma, sigmoid: true, alpha, .. } => {
+                Box::new(BinaryCrossEntropy { gamma, alpha, class_weights })
+            }
             Self::Focal { gamma, .. } => Box::new(Focal { gamma, class_weights }),
-            Self::BinaryCrossEntropy { .. } => Box::new(BinaryCrossEntropy { class_weights }),
+            Self::BinaryCrossEntropy { .. } => {
+                Box::new(BinaryCrossEntropy { class_weights, ..BinaryCrossEntropy::default() })
+            }
             Self::Ohem { threshold, min_kept, .. } => Box::new(Ohem { threshold, min_kept, class_weights }),
             Self::Dice { smooth, per_image: false, .. } => Box::new(Dice { smooth }),
             // (2 tp + s) / (2 tp + fp + fn + s)

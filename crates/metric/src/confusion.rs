@@ -1,6 +1,7 @@
 //! The segmentation metric, collected batch by batch.
 
 use crate::Confusion;
+use crate::tally::Tally;
 use contract::{
     Batch, BoxError, IGNORE_INDEX, Metric, Outputs, Scores, StateDict, StateError, Stateful, TorchError, load,
 };
@@ -8,7 +9,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 /// Confusion matrix and mean loss over all batches since the last reset, kept on the device.
 ///
-/// Its scores are `loss`, `accuracy`, `mean_iou`, `mean_dice`, `iou/CLASS`, `dice/CLASS` for each class, and `pixels`.
+/// Its scores are `loss` and those of [`Confusion::scores`].
 /// `loss` is the mean of the batches' losses weighted by their valid pixels, so a last batch of one sample does not
 /// count as much as a full one.
 #[derive(Debug)]
@@ -30,18 +31,42 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// Returns the mean IoU of each sample, `[N]` f64, over the classes in its target or prediction; NaN for a sample
-    /// without valid pixels.
-    pub fn scores(&self) -> Result<Tensor, TchError> {
+    /// Returns the counts of each class in each sample, `[N, K, 3]` i64: correct pixels, those of the target, those of
+    /// the prediction.
+    pub fn tallies(&self) -> Result<Tensor, TchError> {
         let cells = self.of_samples.size()[1] - 1;
         let k = cells.isqrt();
         let matrices = self.of_samples.f_narrow(1, 0, cells)?.f_view([-1, k, k])?;
         let sum = |dim: i64| matrices.f_sum_dim_intlist([dim].as_slice(), false, Kind::Int64);
-        let hits = matrices.f_diagonal(0, 1, 2)?;
-        // A class in neither is 0 / 0 and does not count for the sample.
-        let iou = hits.f_to_kind(Kind::Double)?.f_div(&sum(1)?.f_add(&sum(2)?)?.f_sub(&hits)?)?;
-        iou.f_nanmean([1i64].as_slice(), false, Kind::Double)
+        Tensor::f_stack(&[matrices.f_diagonal(0, 1, 2)?, sum(2)?, sum(1)?], 2)
     }
+
+    /// Returns the mean IoU of each sample, `[N]` f64, over the classes in its target or prediction; NaN for a sample
+    /// without valid pixels.
+    pub fn scores(&self) -> Result<Tensor, TchError> {
+        mean_ious(&self.tallies()?)
+    }
+}
+
+/// Returns the mean IoU of each sample, `[N]` f64, from the counts that [`Counted::tallies`] returns.
+pub fn mean_ious(tallies: &Tensor) -> Result<Tensor, TchError> {
+    let [hits, support, predicted] = [0, 1, 2].map(|part| tallies.f_select(2, part));
+    let hits = hits?;
+    // A class in neither is 0 / 0 and does not count for the sample.
+    let iou = hits.f_to_kind(Kind::Double)?.f_div(&support?.f_add(&predicted?)?.f_sub(&hits)?)?;
+    iou.f_nanmean([1i64].as_slice(), false, Kind::Double)
+}
+
+/// Reads the counts of a batch that [`Counted::tallies`] returned, sample by sample. Waits for the device.
+pub fn read_tallies(tallies: &Tensor) -> Result<Vec<Vec<Tally>>, TorchError> {
+    let counts = Vec::<i64>::try_from(tallies.f_to_device(Device::Cpu)?.f_contiguous()?.f_flatten(0, -1)?)?;
+    let tally = |counts: &[i64; 3]| {
+        let [hits, support, predicted] = counts.map(|count| u64::try_from(count).unwrap_or(0));
+        Tally { hits, support, predicted }
+    };
+    let tallies_of = |sample: &[[i64; 3]]| sample.iter().map(tally).collect();
+    let classes = usize::try_from(tallies.size()[1]).unwrap_or(0).max(1);
+    Ok(counts.as_chunks().0.chunks_exact(classes).map(tallies_of).collect())
 }
 
 impl Segmentation {

@@ -1,12 +1,14 @@
 //! A network's predictions for some samples, kept from the pass that measured it: the first, the worst and the best.
 
 use crate::Counted;
+use crate::confusion::{mean_ious, read_tallies};
+use crate::tally::Tally;
 use contract::{BoxError, StateDict, TorchError};
 use tch::{Device, Kind, TchError, Tensor};
 
-/// Names in a state: numbers of samples and their scores by batch, and parts of the kept samples.
+/// Names in a state: numbers of samples and their counts by batch, and parts of the kept samples.
 const SIZES: &str = "sizes";
-const SCORES: &str = "scores";
+const TALLIES: &str = "tallies";
 const PARTS: [&str; 3] = ["keys", "numbers", "classes"];
 
 /// Selected samples since creation, kept on the device with their predictions.
@@ -15,7 +17,8 @@ pub struct Gallery {
     first: Kept,
     worst: Kept,
     best: Kept,
-    /// Scores of each batch, `[N]` f64.
+    /// Counts of each batch, `[N, K, 3]` i64, and the scores computed from them, `[N]` f64.
+    tallies: Vec<Tensor>,
     scores: Vec<Tensor>,
 }
 
@@ -45,7 +48,13 @@ impl Gallery {
     /// Creates an empty gallery for the first `first`, the worst `extremes` and the best `extremes` samples.
     pub fn new(first: usize, extremes: usize) -> Self {
         let kept = |count: usize| Kept { count: i64::try_from(count).unwrap_or(i64::MAX), tensors: None };
-        Self { first: kept(first), worst: kept(extremes), best: kept(extremes), scores: Vec::new() }
+        Self {
+            first: kept(first),
+            worst: kept(extremes),
+            best: kept(extremes),
+            tallies: Vec::new(),
+            scores: Vec::new(),
+        }
     }
 
     /// Counts a batch, whose samples must have the size of earlier ones. Does not wait for the device.
@@ -55,7 +64,8 @@ impl Gallery {
     }
 
     fn f_update(&mut self, counted: &Counted) -> Result<(), TchError> {
-        let scores = counted.scores()?;
+        let tallies = counted.tallies()?;
+        let scores = mean_ious(&tallies)?;
         let places = Tensor::f_arange(scores.size()[0], (Kind::Int64, scores.device()))?;
         let batch = places.f_full_like(self.scores.len() as i64)?;
         let numbers = Tensor::f_stack(&[&batch, &places], 1)?;
@@ -67,6 +77,7 @@ impl Gallery {
         self.worst.update(&scores, &numbers, &classes)?;
         self.best.update(&scores.f_neg()?, &numbers, &classes)?;
         self.scores.push(scores);
+        self.tallies.push(tallies);
         Ok(())
     }
 
@@ -76,7 +87,7 @@ impl Gallery {
         if !self.scores.is_empty() {
             let sizes: Vec<i64> = self.scores.iter().map(|scores| scores.size()[0]).collect();
             state.insert(SIZES.into(), Tensor::f_from_slice(&sizes)?);
-            state.insert(SCORES.into(), Tensor::f_cat(&self.scores, 0)?);
+            state.insert(TALLIES.into(), Tensor::f_cat(&self.tallies, 0)?);
         }
         for (name, kept) in [("first", &self.first), ("worst", &self.worst), ("best", &self.best)] {
             let tensors = kept.tensors.iter().flatten().zip(PARTS);
@@ -97,14 +108,14 @@ impl Gallery {
             Some(tensor) => tensor.f_to_device(Device::Cpu).map(Some),
             None => Ok(None),
         };
-        // Number of samples of the ranks so far, and their scores, by batch.
-        let (mut before, mut scores) = (Vec::<i64>::new(), Vec::<Vec<Tensor>>::new());
+        // Number of samples of the ranks so far, and their counts, by batch.
+        let (mut before, mut tallies) = (Vec::<i64>::new(), Vec::<Vec<Tensor>>::new());
         let mut all: [Vec<[Tensor; 3]>; 3] = Default::default();
         for state in ranks {
-            let (Some(sizes), Some(own)) = (on_host(state, SIZES)?, on_host(state, SCORES)?) else { continue };
+            let (Some(sizes), Some(own)) = (on_host(state, SIZES)?, on_host(state, TALLIES)?) else { continue };
             let sizes = Vec::<i64>::try_from(sizes)?;
             before.resize(before.len().max(sizes.len()), 0);
-            scores.resize_with(before.len(), Vec::new);
+            tallies.resize_with(before.len(), Vec::new);
             let offsets = Tensor::f_from_slice(&before)?;
             for (name, all) in ["first", "worst", "best"].into_iter().zip(&mut all) {
                 let [keys, numbers, classes] = PARTS.map(|part| on_host(state, &format!("{name}.{part}")));
@@ -115,10 +126,11 @@ impl Gallery {
             }
             for (batch, part) in own.f_split_with_sizes(sizes.as_slice(), 0)?.into_iter().enumerate() {
                 before[batch] += sizes[batch];
-                scores[batch].push(part);
+                tallies[batch].push(part);
             }
         }
-        self.scores = scores.iter().map(|parts| Tensor::f_cat(parts, 0)).collect::<Result<_, _>>()?;
+        self.tallies = tallies.iter().map(|parts| Tensor::f_cat(parts, 0)).collect::<Result<_, _>>()?;
+        self.scores = self.tallies.iter().map(mean_ious).collect::<Result<_, _>>()?;
         for (kept, all) in [&mut self.first, &mut self.worst, &mut self.best].into_iter().zip(all) {
             kept.merge(&all)?;
         }
@@ -128,6 +140,12 @@ impl Gallery {
     /// Returns the scores of all samples, by batch. Waits for the device.
     pub fn scores(&self) -> Result<Vec<Vec<f64>>, TorchError> {
         self.scores.iter().map(|scores| Ok(Vec::try_from(scores.f_to_device(Device::Cpu)?)?)).collect()
+    }
+
+    /// Returns the counts of all samples, class by class, in the order of the batches. Waits for the device.
+    pub fn tallies(&self) -> Result<Vec<Vec<Tally>>, TorchError> {
+        let batches: Result<Vec<_>, _> = self.tallies.iter().map(read_tallies).collect();
+        Ok(batches?.concat())
     }
 
     /// Returns the first samples. Waits for the device.

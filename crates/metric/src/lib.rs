@@ -1,5 +1,6 @@
-//! Metrics of predictions: one confusion matrix on the device with all scores derived from it; and for a closer look,
-//! the network's confidence and its predictions for selected samples.
+//! Metrics of predictions: one confusion matrix on the device with all scores derived from it; for a closer look, the
+//! network's confidence and its predictions for selected samples; and over images, boundary scores, confidence
+//! intervals and the paired comparison of two networks.
 //!
 //! ```
 //! use contract::{Batch, Metric, Outputs};
@@ -24,12 +25,23 @@
 //! `crates/session/examples/own_task.rs` does. Nothing is read from the device before
 //! [`compute`](contract::Metric::compute).
 
+mod bootstrap;
+mod boundaries;
 mod confusion;
 mod detail;
+mod distance;
 mod gallery;
+mod paired;
+mod quantile;
+mod random;
 mod scores;
+mod tally;
 
-pub use confusion::{Counted, Segmentation};
+pub use bootstrap::{Interval, LEVEL, RESAMPLES, intervals};
+pub use boundaries::{Boundaries, BoundaryScores, boundary_scores};
+pub use confusion::{Counted, Segmentation, read_tallies};
 pub use detail::{Confidence, Detail, Threshold};
 pub use gallery::{Gallery, Predicted};
+pub use paired::{Paired, paired};
 pub use scores::Confusion;
+pub use tally::{Tally, mean_iou, scores as scores_of};

@@ -1,5 +1,6 @@
 //! Scores of a confusion matrix.
 
+use crate::tally::{self, Tally};
 use contract::Scores;
 
 /// Confusion matrix in pixels: `K` rows of targets, `K` columns of predictions.
@@ -27,58 +28,45 @@ impl Confusion {
         self.counts.iter().sum()
     }
 
+    /// Returns the counts of each class. They are all that the scores need.
+    pub fn tallies(&self) -> Vec<Tally> {
+        let sum = |cells: &mut dyn Iterator<Item = i64>| u64::try_from(cells.sum::<i64>()).unwrap_or(0);
+        let of_class = |k| Tally {
+            hits: sum(&mut [self.count(k, k)].into_iter()),
+            support: sum(&mut (0..self.classes).map(|other| self.count(k, other))),
+            predicted: sum(&mut (0..self.classes).map(|other| self.count(other, k))),
+        };
+        (0..self.classes).map(of_class).collect()
+    }
+
     /// Returns the fraction of pixels with the correct class (Keras' SparseCategoricalAccuracy); NaN if none was
     /// counted.
     pub fn accuracy(&self) -> f64 {
-        let right: i64 = (0..self.classes).map(|k| self.count(k, k)).sum();
-        right as f64 / self.pixels() as f64
+        tally::accuracy(&self.tallies())
     }
 
     /// Returns the intersection over union of each class: `hits / (hits + misses + false alarms)` (Jaccard). `None` for
     /// a class in neither targets nor predictions.
     pub fn iou(&self) -> Vec<Option<f64>> {
-        self.of_classes(|hits, wrong| hits / (hits + wrong))
+        self.tallies().iter().map(Tally::iou).collect()
     }
 
     /// Returns the Dice coefficient (F1) of each class: `2 hits / (2 hits + misses + false alarms)`. `None` as in
     /// [`Self::iou`].
     pub fn dice(&self) -> Vec<Option<f64>> {
-        self.of_classes(|hits, wrong| 2.0 * hits / (2.0 * hits + wrong))
+        self.tallies().iter().map(Tally::dice).collect()
     }
 
     /// Returns the mean over the classes that have a value; NaN if none has.
     pub fn mean(of_classes: &[Option<f64>]) -> f64 {
-        let known: Vec<f64> = of_classes.iter().flatten().copied().collect();
-        known.iter().sum::<f64>() / known.len() as f64
+        tally::mean(of_classes.iter().copied())
     }
 
-    /// Returns all scores by name: `accuracy`, `mean_iou`, `mean_dice`, `iou/CLASS` and `dice/CLASS` for each class,
-    /// NaN without a value, and `pixels`.
+    /// Returns all scores by name: `accuracy`, `mean_iou`, `mean_dice`, `mean_precision`, `mean_recall`, `fw_iou`,
+    /// `kappa`, then `iou/CLASS`, `dice/CLASS`, `precision/CLASS` and `recall/CLASS` for each class, NaN without a
+    /// value, and `pixels`.
     pub fn scores(&self, classes: &[String]) -> Scores {
-        let (iou, dice) = (self.iou(), self.dice());
-        let mut scores: Scores = vec![
-            ("accuracy".into(), self.accuracy()),
-            ("mean_iou".into(), Self::mean(&iou)),
-            ("mean_dice".into(), Self::mean(&dice)),
-        ];
-        for (name, values) in [("iou", iou), ("dice", dice)] {
-            let of_class =
-                |(class, value): (&String, Option<f64>)| (format!("{name}/{class}"), value.unwrap_or(f64::NAN));
-            scores.extend(classes.iter().zip(values).map(of_class));
-        }
-        scores.push(("pixels".into(), self.pixels() as f64));
-        scores
-    }
-
-    fn of_classes(&self, score: impl Fn(f64, f64) -> f64) -> Vec<Option<f64>> {
-        let of_class = |k| {
-            let hits = self.count(k, k);
-            let real: i64 = (0..self.classes).map(|other| self.count(k, other)).sum();
-            let predicted: i64 = (0..self.classes).map(|other| self.count(other, k)).sum();
-            let wrong = real + predicted - 2 * hits;
-            (hits + wrong > 0).then(|| score(hits as f64, wrong as f64))
-        };
-        (0..self.classes).map(of_class).collect()
+        tally::scores(&self.tallies(), classes)
     }
 }
 

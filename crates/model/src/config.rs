@@ -1,7 +1,8 @@
 //! The `model` section of a configuration.
 
 use crate::encoder::EncoderConfig;
-use crate::weights::WeightsConfig;
+use crate::named::Weights;
+use crate::segmenter::config::{BackboneConfig, DecoderConfig, Joined};
 use crate::{Fused, Precision};
 use contract::Invalid;
 use schemars::JsonSchema;
@@ -21,6 +22,8 @@ pub enum Config {
     MobilenetV2Unet(MobileNetV2UNetConfig),
     /// A UNet with a ResNet encoder.
     ResnetUnet(ResNetUNetConfig),
+    /// Any encoder with any decoder.
+    Segmenter(SegmenterConfig),
 }
 
 /// Settings common to all networks.
@@ -41,9 +44,10 @@ pub struct Common {
     /// is too small for. Results stay the same, except for the last bits of gradients that are summed in another order.
     #[schemars(extend("x-resume" = "ask"))]
     pub recompute: bool,
-    /// Weights to start from; without them, weights are initialised at random.
+    /// Weights to start from: published ones of the encoder by name (`imagenet`), or those of a file. Without them,
+    /// weights are initialised at random.
     #[schemars(extend("x-resume" = "safe"))]
-    pub weights: Option<WeightsConfig>,
+    pub weights: Option<Weights>,
 }
 
 impl Default for Common {
@@ -128,6 +132,25 @@ pub struct ResNetUNetConfig {
     pub common: Common,
 }
 
+/// Any encoder with any decoder.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SegmenterConfig {
+    /// The encoder.
+    #[schemars(extend("x-resume" = "refuse"))]
+    pub encoder: BackboneConfig,
+    /// The decoder.
+    #[schemars(extend("x-resume" = "refuse"))]
+    pub decoder: DecoderConfig,
+    /// Adds an auxiliary head in training: two convolutions of the encoder's second coarsest feature map. Its weight is
+    /// `loss.auxiliary`.
+    #[schemars(extend("x-resume" = "refuse"))]
+    pub auxiliary: bool,
+    /// Settings common to all networks.
+    #[serde(flatten)]
+    pub common: Common,
+}
+
 /// Depth of a ResNet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u8", into = "u8")]
@@ -199,6 +222,14 @@ impl Default for MobileNetV2UNetConfig {
     }
 }
 
+impl SegmenterConfig {
+    /// Refuses settings that cannot work.
+    pub(crate) fn check(&self) -> Result<(), Invalid> {
+        let Self { encoder, decoder, auxiliary, .. } = self;
+        Joined { encoder, decoder, auxiliary: *auxiliary }.check()
+    }
+}
+
 impl Config {
     /// Refuses settings that cannot work.
     pub fn check(&self) -> Result<(), Invalid> {
@@ -222,14 +253,16 @@ impl Config {
                 })?;
             }
             Self::ResnetUnet(_) => {}
+            Self::Segmenter(config) => config.check()?,
         }
         let Common { dropout, weights, .. } = self.common();
         Invalid::unless((0.0..1.0).contains(dropout), "dropout", || {
             format!("must be from 0 up to, but not including, 1, is {dropout}")
         })?;
-        let encoder_only = weights.as_ref().is_some_and(|weights| weights.encoder_only);
+        self.published()?;
+        let encoder_only = matches!(weights, Some(Weights::Stored(stored)) if stored.encoder_only);
         Invalid::unless(!encoder_only || self.encoder().is_some(), "weights.encoder_only", || {
-            "is for networks with an encoder from elsewhere: mobilenet_v2_unet and resnet_unet".into()
+            "is for networks with an encoder from elsewhere: segmenter, mobilenet_v2_unet and resnet_unet".into()
         })
     }
 
@@ -239,14 +272,16 @@ impl Config {
             Self::Unet(config) => &config.common,
             Self::MobilenetV2Unet(config) => &config.common,
             Self::ResnetUnet(config) => &config.common,
+            Self::Segmenter(config) => &config.common,
         }
     }
 
-    pub(crate) fn encoder(&self) -> Option<&EncoderConfig> {
+    pub(crate) fn encoder(&self) -> Option<EncoderConfig> {
         match self {
             Self::Unet(_) => None,
-            Self::MobilenetV2Unet(config) => Some(&config.encoder),
-            Self::ResnetUnet(config) => Some(&config.encoder),
+            Self::MobilenetV2Unet(config) => Some(config.encoder),
+            Self::ResnetUnet(config) => Some(config.encoder),
+            Self::Segmenter(config) => Some(config.encoder.training()),
         }
     }
 }

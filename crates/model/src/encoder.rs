@@ -8,7 +8,7 @@ use tch::nn::VarStore;
 pub(crate) const ENCODER: &str = "encoder";
 
 /// Settings of the encoder in training.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EncoderConfig {
     /// Freezes the encoder's weights.
@@ -28,12 +28,14 @@ pub enum BatchNorm {
     Running,
 }
 
-impl EncoderConfig {
-    /// Returns true if the encoder runs in training mode, given the network's mode.
-    pub(crate) fn trains(&self, train: bool) -> bool {
-        train && self.batch_norm == BatchNorm::Batch
+impl BatchNorm {
+    /// Returns true if BatchNorm runs in training mode, given the network's mode.
+    pub(crate) fn trains(self, train: bool) -> bool {
+        train && self == Self::Batch
     }
+}
 
+impl EncoderConfig {
     /// Turns off gradients of the encoder's weights in `store`, if it is frozen.
     pub(crate) fn freeze(&self, store: &VarStore) {
         let of_encoder = |name: &str| name.split('.').next() == Some(ENCODER);

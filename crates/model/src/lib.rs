@@ -17,28 +17,44 @@
 //!
 //! # What it does not do
 //!
-//! It downloads no weights; the crate `weights` reads files of them, and [`adopt`] takes them. There are UNets alone,
-//! with their own encoder, MobileNetV2 or ResNet.
+//! It downloads no weights. [`PUBLISHED`] names their addresses, the crate `fetch` gets their files, the crate `weights`
+//! reads them, and [`adopt`] and [`adopt_published`] take them. No network predicts masks one by one (Mask2Former).
 
+mod backbone;
 mod blocks;
 mod build;
 mod config;
 mod encoder;
 mod fused;
 mod mobilenet;
+mod named;
+mod network;
 mod part;
 mod precise;
 mod precision;
+mod published;
 mod resnet;
+mod segmenter;
 mod unet;
+mod units;
 mod weights;
 
-pub use config::{Block, Common, Config, Layers, MobileNetV2UNetConfig, ResNetUNetConfig, UNetConfig, Upsampling};
+pub use config::{
+    Block, Common, Config, Layers, MobileNetV2UNetConfig, ResNetUNetConfig, SegmenterConfig, UNetConfig, Upsampling,
+};
 pub use encoder::{BatchNorm, EncoderConfig};
 pub use fused::{Fused, is_here};
 pub use mobilenet::MobileNetV2UNet;
+pub use named::{Weights, adopt_published};
+pub use network::{Network, Single, Trained};
 pub use precise::Precise;
 pub use precision::Precision;
+pub use published::{Name, PUBLISHED, Published, published_of};
 pub use resnet::ResNetUNet;
+pub use segmenter::Segmenter;
+pub use segmenter::config::{
+    Backbone, BackboneConfig, DecoderConfig, DeeplabConfig, FpnConfig, PspnetConfig, SegformerConfig,
+    UnetDecoderConfig, UnetPlusPlusConfig, UpernetConfig,
+};
 pub use unet::UNet;
 pub use weights::{Mismatch, WeightsConfig, adopt};

@@ -43,6 +43,11 @@ impl<T: Buffers + Debug + Send + 'static> Part<T> {
         y.unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// Returns what `look` sees of the part.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+        look(&self.lock())
+    }
+
     /// Locks the part, also after a panic: a part holds only tensors, so a panic leaves nothing half done.
     fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

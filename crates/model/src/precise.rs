@@ -1,7 +1,8 @@
 //! A network in a precision and a memory layout.
 
+use crate::network::{Network, Single};
 use crate::{Fused, Precision};
-use contract::{Ranks, TorchError};
+use contract::{Outputs, Ranks, TorchError};
 use std::fmt;
 use std::sync::Arc;
 use tch::nn::{ModuleT, VarStore};
@@ -13,7 +14,7 @@ use torch_ext::{self as ext, Kernels};
 /// A training pass that makes any running statistic of BatchNorm NaN or infinite leaves all of them as they were: the
 /// pass writes them before an optimizer can refuse the batch, and every later evaluation would be NaN.
 pub struct Precise {
-    network: Box<dyn ModuleT>,
+    network: Box<dyn Network>,
     statistics: ext::Statistics,
     /// The precision of the next pass.
     pub precision: Precision,
@@ -35,6 +36,11 @@ impl Precise {
     /// Wraps `network`, whose variables are in `store`, and lays out its 4-d weights channels-last, in place. Make the
     /// optimizer afterwards, so that its state has the same layout.
     pub fn new(network: Box<dyn ModuleT>, store: &VarStore, precision: Precision) -> Result<Self, TorchError> {
+        Self::of(Box::new(Single(network)), store, precision)
+    }
+
+    /// Does the same as [`new`](Self::new), for a network that may have auxiliary heads.
+    pub fn of(network: Box<dyn Network>, store: &VarStore, precision: Precision) -> Result<Self, TorchError> {
         for weight in store.variables().values().filter(|weight| weight.dim() == 4) {
             ext::make_channels_last(weight)?;
         }
@@ -42,7 +48,13 @@ impl Precise {
         Ok(Self { network, statistics: ext::Statistics::of(store), precision, kernels, ranks: None })
     }
 
-    fn forward(&self, x_nchw: &Tensor, train: bool) -> Result<Tensor, TorchError> {
+    /// Returns the outputs of `run` on the network and the images, all in f32.
+    fn forward(
+        &self,
+        x_nchw: &Tensor,
+        train: bool,
+        run: impl FnOnce(&dyn Network, &Tensor) -> Outputs,
+    ) -> Result<Outputs, TorchError> {
         let x_nchw = ext::channels_last(x_nchw)?;
         let (_fusion, _synced) = (ext::Fusion::new(self.kernels), ext::Synced::new(self.ranks.clone()));
         let before = if train { self.statistics.remember()? } else { None };
@@ -51,12 +63,14 @@ impl Precise {
         let outputs = {
             let narrow = self.precision.narrow();
             let _autocast = narrow.map(|kind| ext::Autocast::new(x_nchw.device(), kind)).transpose()?;
-            self.network.forward_t(&x_nchw, train)
+            run(self.network.as_ref(), &x_nchw)
         };
         if let Some(before) = before {
             self.statistics.restore_unless_finite(&before)?;
         }
-        Ok(outputs.f_to_kind(Kind::Float)?)
+        let float = |tensor: &Tensor| tensor.f_to_kind(Kind::Float);
+        let auxiliary = outputs.auxiliary.iter().map(float).collect::<Result<_, _>>()?;
+        Ok(Outputs::new(float(&outputs.prediction)?, auxiliary))
     }
 }
 
@@ -66,7 +80,15 @@ impl ModuleT for Precise {
     /// Panics if libtorch reports an error, as every tch module does: the trait has no other way. The executors catch
     /// it.
     fn forward_t(&self, x_nchw: &Tensor, train: bool) -> Tensor {
-        self.forward(x_nchw, train).unwrap_or_else(|error| panic!("{error}"))
+        let outputs = self.forward(x_nchw, train, |network, x| network.forward_t(x, train).into());
+        outputs.unwrap_or_else(|error| panic!("{error}")).prediction
+    }
+}
+
+impl Network for Precise {
+    fn outputs_t(&self, x_nchw: &Tensor, train: bool) -> Outputs {
+        let outputs = self.forward(x_nchw, train, |network, x| network.outputs_t(x, train));
+        outputs.unwrap_or_else(|error| panic!("{error}"))
     }
 }
 

@@ -1,5 +1,8 @@
 //! Weights from elsewhere, renamed to fit a network here.
 
+mod lite;
+mod vit;
+
 use crate::encoder::ENCODER;
 use contract::{StateDict, TorchError};
 use schemars::JsonSchema;
@@ -28,8 +31,21 @@ const WRAPPERS: [&str; 2] = ["module.", "model."];
 /// Counter of PyTorch's BatchNorm, which no network here uses.
 const COUNTER: &str = "num_batches_tracked";
 
-/// Prefixes of the last layers of torchvision's classifiers, which an encoder does not have.
-const CLASSIFIERS: [&str; 3] = ["fc.", "classifier.", "features.18."];
+/// Prefixes of the last layers of classifiers (torchvision's, timm's, efficientnet_lite_pytorch's), which an encoder
+/// does not have; unless it has one of that name.
+const CLASSIFIERS: [&str; 11] = [
+    "fc.",
+    "head.",
+    "classifier.",
+    "features.18.",
+    "features.7.",
+    "features.8.",
+    "conv_head.",
+    "bn2.",
+    "_conv_head.",
+    "_bn1.",
+    "_fc.",
+];
 
 /// Prefixes of the last layers of the networks here.
 const HEADS: [&str; 2] = ["head.", "segmentation_head."];
@@ -61,8 +77,9 @@ fn list(what: &str, names: &[String]) -> String {
 /// Returns the tensors of `found` as f32, under their names in `network`: all of the network's, or all that `config`
 /// asks for.
 ///
-/// Names of torchvision's classifiers become the encoder's. Those of segmentation_models.pytorch's `Unet` with a ResNet
-/// are the same here. A `module.` or `model.` before every name is stripped.
+/// Names of torchvision's classifiers become the encoder's, as do those of EfficientNet-Lite in timm and in
+/// efficientnet_lite_pytorch. The names of segmentation_models.pytorch's networks are the same here. A `module.` or
+/// `model.` before every name is stripped.
 ///
 /// # Errors
 ///
@@ -108,10 +125,19 @@ fn named(found: StateDict, network: &StateDict) -> BTreeMap<String, (String, Ten
     while let Some(wrapper) = WRAPPERS.iter().find(|wrapper| wraps(wrapper, &tensors)) {
         tensors.iter_mut().for_each(|(name, _)| drop(name.drain(..wrapper.len())));
     }
-    if network.keys().any(|name| of_encoder(name)) && !tensors.iter().any(|(name, _)| of_encoder(name)) {
-        tensors.retain(|(name, _)| !CLASSIFIERS.iter().any(|classifier| name.starts_with(classifier)));
+    if !network.keys().any(|name| of_encoder(name)) {
+        return tensors.into_iter().collect();
+    }
+    if !tensors.iter().any(|(name, _)| of_encoder(name)) {
         tensors.iter_mut().for_each(|(name, _)| *name = format!("{ENCODER}.{name}"));
     }
+    let classifies = |name: &str| {
+        let own = name.strip_prefix(ENCODER).and_then(|rest| rest.strip_prefix('.'));
+        own.is_some_and(|own| CLASSIFIERS.iter().any(|classifier| own.starts_with(classifier)))
+    };
+    tensors.retain(|(name, _)| network.contains_key(name) || !classifies(name));
+    lite::rename(&mut tensors, network);
+    vit::rename(&mut tensors, network);
     tensors.into_iter().collect()
 }
 

@@ -24,7 +24,7 @@ fn networks(common: &Common) -> Vec<Config> {
         unet(Upsampling::Bilinear, Block::Residual, true),
         Config::MobilenetV2Unet(MobileNetV2UNetConfig {
             width_multiplier: 0.1,
-            encoder: encoder.clone(),
+            encoder: encoder,
             common: common.clone(),
         }),
         Config::ResnetUnet(ResNetUNetConfig { layers: Layers::Eighteen, encoder, common }),

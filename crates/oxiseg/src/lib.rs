@@ -37,6 +37,7 @@
 //! | `export` | | `export`: TorchScript and ONNX | yes |
 //! | `saved` | | `saved`: opens a saved network and predicts images; with the crates that it is made of | yes |
 //! | `onnx-runtime` | | `export::OnnxRuntime`, which runs an ONNX file | yes |
+//! | `fetch` | | `fetch`: a file over HTTP, resumable, verified and pinned; for published weights | |
 //! | `summary` | | `summary`: TensorBoard and `metrics.jsonl` | |
 //! | `postprocess` | | `postprocess`: the largest component, minimum areas and filled holes of class maps | |
 //! | `report` | | `report`: a run as one HTML page | |
@@ -70,6 +71,8 @@ pub use distributed;
 pub use executors;
 #[cfg(feature = "export")]
 pub use export;
+#[cfg(feature = "fetch")]
+pub use fetch;
 #[cfg(feature = "loss")]
 pub use loss;
 #[cfg(feature = "metric")]

@@ -17,9 +17,7 @@ confusion = np.array([
 target = np.concatenate([np.repeat(row, counts.sum()) for row, counts in enumerate(confusion)])
 predicted = np.concatenate([np.repeat(np.arange(5), counts) for counts in confusion])
 for name, score in [("iou", jaccard_score), ("dice", f1_score), ("precision", precision_score), ("recall", recall_score)]:
-    # jaccard_score takes no NaN here; no class of this matrix needs it.
-    missing = 0 if name == "iou" else np.nan
-    print(name, score(target, predicted, labels=range(5), average=None, zero_division=missing).tolist())
+    print(name, score(target, predicted, labels=range(5), average=None, zero_division=0).tolist())
 print("accuracy", (target == predicted).mean())
 
 # Confidences and hits, sorted into ten bins of equal width as Guo et al. do; the error from single pixels.

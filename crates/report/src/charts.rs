@@ -75,6 +75,9 @@ const KINDS: [Kind; 8] = [
 /// Scores of segmentation. A run of another task lacks them all, and they are then not called missing.
 const SEGMENTATION: [&str; 4] = ["Mean IoU", "Accuracy", "Mean Dice", "IoU by class"];
 
+/// Scores of segmentation without a chart: their curves resemble those of the others.
+const WITHOUT: [&str; 4] = ["mean_precision", "mean_recall", "fw_iou", "kappa"];
+
 /// Returns all charts that have points, in display order.
 pub(crate) fn charts(report: &Report) -> Charts {
     let (mut charts, mut missing) = (Vec::new(), Vec::new());
@@ -117,13 +120,14 @@ fn of_scalar(report: &Report, stages: &[Stage], scalar: &str) -> Vec<Series> {
     all.filter_map(|(index, run, stage)| of_stage(report, index, run, stage, scalar)).collect()
 }
 
-/// Returns the names of the validation's scores that no chart of [`KINDS`] shows: those of another metric.
+/// Returns the names of the validation's scores that are none of segmentation: those of another metric.
 fn other_scores(report: &Report) -> Vec<String> {
     let lines = report.runs().flat_map(|run| run.history.of(Stage::Validation));
     let mut names: Vec<String> = lines.flat_map(|line| line.scalars.keys().cloned()).collect();
     names.sort();
     names.dedup();
-    let known = |name: &str| name == "pixels" || KINDS.iter().any(|(_, _, scalar, ..)| *scalar == name);
+    let charted = |name: &str| KINDS.iter().any(|(_, _, scalar, ..)| *scalar == name);
+    let known = |name: &str| name == "pixels" || WITHOUT.contains(&name) || charted(name);
     names.retain(|name| !name.contains('/') && !known(name));
     names
 }

@@ -18,10 +18,36 @@ pub struct Evaluation {
     pub ignored: u64,
     /// Valid pixels, all or a subset, by the probability of the predicted class, in bins of equal width from 0 to 1.
     pub calibration: Vec<Bin>,
+    /// Confidence intervals of the scores, over the images.
+    pub intervals: Intervals,
     /// Samples with the best scores, the best first.
     pub best: Vec<Sample>,
     /// Samples with the worst scores, the worst first.
     pub worst: Vec<Sample>,
+}
+
+/// Confidence intervals of 95 %. An interval that does not exist is `None`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Intervals {
+    /// Number of images.
+    pub images: u64,
+    /// Of the share of correct pixels.
+    pub accuracy: Option<Interval>,
+    /// Of the mean IoU.
+    pub mean_iou: Option<Interval>,
+    /// Of the IoU of each class; empty if they are not known.
+    pub iou: Vec<Option<Interval>>,
+    /// Of the Dice coefficient of each class; empty if they are not known.
+    pub dice: Vec<Option<Interval>>,
+}
+
+/// Confidence interval.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Interval {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
 }
 
 /// Pixels whose greatest class probability lies between two limits.
@@ -112,6 +138,7 @@ mod tests {
             confusion: vec![vec![1, 0], vec![0, 1]],
             ignored: 1,
             calibration: vec![Bin::default(); 10],
+            intervals: Intervals::default(),
             best: vec![sample.clone()],
             worst: vec![sample],
         }

@@ -29,6 +29,7 @@
 pub mod advice;
 mod budget;
 mod charts;
+mod comparison;
 mod decimate;
 mod error;
 mod evaluation;
@@ -41,8 +42,9 @@ mod scores;
 mod text;
 mod write;
 
+pub use comparison::{Comparison, Paired};
 pub use error::Error;
-pub use evaluation::{Bin, Evaluation, IGNORED, Picture, Sample};
+pub use evaluation::{Bin, Evaluation, IGNORED, Interval, Intervals, Picture, Sample};
 pub use flat::{flat, flat_items};
 pub use report::Report;
 pub use run::{Best, Class, Run, Status};

@@ -1,6 +1,6 @@
 //! A run as plain data, read from its folder.
 
-use crate::{Error, Evaluation, History, Stage, text};
+use crate::{Comparison, Error, Evaluation, History, Stage, text};
 use serde_json::Value;
 use std::{
     io,
@@ -26,6 +26,8 @@ pub struct Run {
     pub classes: Vec<Class>,
     /// Evaluation of a checkpoint; without one the page has no confusion matrix, calibration and predictions.
     pub evaluation: Option<Evaluation>,
+    /// Comparison of the page's run with this one; `None` for the page's own, and where nobody compared them.
+    pub comparison: Option<Comparison>,
 }
 
 /// Progress of a run.
@@ -96,6 +98,7 @@ impl Run {
             history,
             environment: Vec::new(),
             evaluation: None,
+            comparison: None,
         };
         if run.is_finished().unwrap_or(false) {
             run.status = Status::Finished;

@@ -2,7 +2,8 @@
 
 use crate::Bin;
 
-/// Scores of one class. A score is `None` if it would be 0/0.
+/// Scores of one class. They are `None` for a class in neither targets nor predictions. If it is in only one of them, a
+/// score of 0/0 is 0: a missed class must not look better than a bad one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClassScores {
     /// `TP / (TP + FP + FN)`, the Jaccard index.
@@ -26,11 +27,12 @@ pub fn class_scores(confusion: &[Vec<u64>]) -> Vec<ClassScores> {
         let hits = at(&confusion[class], class);
         let support: u64 = confusion[class].iter().sum();
         let predicted: u64 = confusion.iter().map(|row| at(row, class)).sum();
+        let absent = (support + predicted > 0).then_some(0.0);
         ClassScores {
             iou: ratio(hits, support + predicted - hits),
             dice: ratio(2 * hits, support + predicted),
-            precision: ratio(hits, predicted),
-            recall: ratio(hits, support),
+            precision: ratio(hits, predicted).or(absent),
+            recall: ratio(hits, support).or(absent),
             support,
             predicted,
         }

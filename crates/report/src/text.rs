@@ -29,6 +29,12 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
+/// Formats a difference: with its sign and four decimals.
+pub(crate) fn signed(value: f64) -> String {
+    let sign = if value < 0.0 { '−' } else { '+' };
+    format!("{sign}{:.4}", value.abs())
+}
+
 /// Formats a duration in its two largest units: `1 h 05 min`, `6 min 12 s`, `3.4 s`.
 pub(crate) fn duration(seconds: f64) -> String {
     // Round first, so that 59.97 s become one minute.

@@ -97,6 +97,9 @@ pub struct Agreement {
     pub max_error: f64,
     /// Largest absolute value of a logit.
     pub largest_logit: f64,
+    /// Mean IoU on all validation samples in f32, and with this file: for `model.int8.onnx`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_iou: Option<[f64; 2]>,
 }
 
 /// Returns the classes of a data set.
@@ -106,6 +109,13 @@ pub fn classes(data: &data::Config) -> Vec<Class> {
 }
 
 impl Description {
+    /// Says that the files that others run take images of this size only.
+    pub fn fix_size(&mut self, [height, width]: [i64; 2]) {
+        for port in [&mut self.input, &mut self.output] {
+            (port.shape[2], port.shape[3]) = (height, width);
+        }
+    }
+
     /// Describes a network that was trained on `data`. Agreements and files are added once they are known.
     pub fn new(data: &data::Config, scores: &BTreeMap<String, f64>, run: Origin) -> Self {
         let classes = classes(data);

@@ -40,6 +40,8 @@ struct Words {
     score: Option<f64>,
     /// Training samples and seconds of other work after this stretch.
     then: Option<(u64, f64)>,
+    /// Unit of what is counted, if it is not images.
+    unit: Option<&'static str>,
 }
 
 impl Watch {
@@ -59,6 +61,12 @@ impl Watch {
     /// time of the run is shown too.
     pub fn then(mut self, samples: u64, seconds: f64) -> Self {
         self.words.then = Some((samples, seconds));
+        self
+    }
+
+    /// Counts in `unit`, such as MiB, instead of images.
+    pub fn counting(mut self, unit: &'static str) -> Self {
+        self.words.unit = Some(unit);
         self
     }
 
@@ -131,12 +139,14 @@ impl Words {
     fn fit(&self, pace: &Pace, width: usize) -> (usize, String) {
         let left = pace.left(self.samples.saturating_sub(self.done));
         let known = |value: f64| (!value.is_nan()).then_some(value);
+        let unit = self.unit.unwrap_or("images");
+        let counted = self.unit.map_or(String::new(), |unit| format!(" {unit}"));
         // In display order, each with its importance.
         let mut parts: Vec<(u8, String)> = [
             self.loss
                 .map(|loss| (7, format!("loss {}", if loss.is_nan() { "NaN".into() } else { words::number(loss) }))),
             self.score.map(|score| (3, format!("score {}", words::number(score)))),
-            known(pace.rate()).map(|_| (5, format!("{} images/s", words::rate(pace.recent_rate())))),
+            known(pace.rate()).map(|_| (5, format!("{} {unit}/s", words::rate(pace.recent_rate())))),
             known(pace.waiting()).map(|waiting| (2, format!("data {}", words::share(waiting)))),
             known(left).map(|left| (6, format!("{} left", words::time(left)))),
             self.then
@@ -149,7 +159,7 @@ impl Words {
         let fixed = self.title.chars().count() + 2;
         loop {
             let said: Vec<&str> = parts.iter().map(|(_, part)| part.as_str()).collect();
-            let said = format!("{}/{} {}", self.done, self.samples, said.join(", "));
+            let said = format!("{}/{}{counted} {}", self.done, self.samples, said.join(", "));
             let room = width.saturating_sub(fixed + said.chars().count());
             let least = parts.iter().map(|(weight, _)| *weight).min();
             match least {
@@ -174,7 +184,7 @@ mod tests {
 
     fn words() -> Words {
         let (loss, score, then) = (Some(0.43214), Some(0.7), Some((2000, 30.0)));
-        Words { title: "Epoch 3/20".into(), done: 200, samples: 800, loss, score, then }
+        Words { title: "Epoch 3/20".into(), done: 200, samples: 800, loss, score, then, unit: None }
     }
 
     #[test]
@@ -196,6 +206,12 @@ mod tests {
         assert_eq!(unknown.fit(&Pace::default(), 160), (24, "200/800".into()));
         let broken = Words { loss: Some(f64::NAN), ..unknown };
         assert_eq!(broken.fit(&Pace::default(), 160).1, "200/800 loss NaN");
+    }
+
+    #[test]
+    fn other_things_are_counted_in_their_unit() {
+        let words = Words { title: "a.pth".into(), done: 200, samples: 800, unit: Some("MiB"), ..Words::default() };
+        assert_eq!(words.fit(&pace(), 160).1, "200/800 MiB 10 MiB/s, data 3 %, 1 min 00 s left");
     }
 
     #[test]

@@ -48,27 +48,6 @@ struct Alarm {
 // Time between two looks at the group's end.
 constexpr milliseconds LOOK(500);
 
-// Waits for an operation. What it throws is a failure of the group, not of the call.
-void await(c10d::Work& work, Waits& waits) {
-  try {
-    // One of NCCL waits on the device.
-    if (dynamic_cast<c10d::ProcessGroupGloo::AsyncWork*>(&work)) {
-      while (!work.isCompleted()) {
-        TORCH_CHECK(!waits.failed.load(), "another operation of all ranks failed");
-        try {
-          work.wait(LOOK);
-        } catch (...) {
-          if (work.isCompleted()) throw;
-        }
-      }
-    }
-    work.wait();
-  } catch (...) {
-    waits.failed.store(true);
-    throw;
-  }
-}
-
 void check_kind(const Tensor& tensor) {
   switch (tensor.scalar_type()) {
     case at::kFloat: case at::kDouble: case at::kHalf: case at::kBFloat16:
@@ -138,6 +117,28 @@ template <class F> void flat(const std::vector<Tensor>& piece, F&& body) {
   }
 }
 }  // namespace
+
+// What it throws is a failure of the group, not of the call. But where a step is being captured nothing has run, and
+// it may be the capture that failed.
+void await(c10d::Work& work, Waits& waits) {
+  try {
+    // One of NCCL waits on the device.
+    if (dynamic_cast<c10d::ProcessGroupGloo::AsyncWork*>(&work)) {
+      while (!work.isCompleted()) {
+        TORCH_CHECK(!waits.failed.load(), "another operation of all ranks failed");
+        try {
+          work.wait(LOOK);
+        } catch (...) {
+          if (work.isCompleted()) throw;
+        }
+      }
+    }
+    work.wait();
+  } catch (...) {
+    if (captures_under_way == 0) waits.failed.store(true);
+    throw;
+  }
+}
 
 extern "C" {
 int oxiseg_interface_address(const char* name, Tensor** out) {
@@ -229,6 +230,9 @@ int oxiseg_group(Store* store, int rank, int count, const char* address, int ncc
       // An operation that takes longer than the timeout is ended, and not the process: a call over Gloo fails then, and
       // tells which rank is lost. Whoever wants something else has set it.
       setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", std::to_string(c10d::CleanUpOnly).c_str(), 0);
+      // A sum is made in the same way in a CUDA graph as outside of one: it has the same bits, and a rank that replays
+      // its step can meet one that does not.
+      setenv("NCCL_GRAPH_REGISTER", "0", 0);
       auto options = c10d::ProcessGroupNCCL::Options::create();
       options->timeout = milliseconds(timeout);
       auto keys = c10::make_intrusive<c10d::PrefixStore>("nccl/", store->keys);

@@ -16,6 +16,9 @@ struct Waits {
   std::vector<c10::intrusive_ptr<c10::ivalue::Future>> sums;
 };
 
+// Waits for an operation, and notes in `waits` that it failed.
+void await(c10d::Work& work, Waits& waits);
+
 struct Group {
   c10::intrusive_ptr<c10d::ProcessGroup> processes;
   std::shared_ptr<Waits> waits = std::make_shared<Waits>();

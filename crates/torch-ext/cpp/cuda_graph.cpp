@@ -73,16 +73,19 @@ int oxiseg_begin_capture(int cuda_index, CudaGraph** out) {
     auto made = std::make_unique<CudaGraph>(device_of(cuda_index));
     made->graph.register_generator_state(made->generator);
     made->or_put_right([&] { made->graph.capture_begin(made->pool, cudaStreamCaptureModeThreadLocal); });
+    captures_under_way++;
     *out = made.release();
   });
 }
 
 int oxiseg_end_capture(CudaGraph* graph) {
+  captures_under_way--;
   return guarded([&] { graph->or_put_right([&] { graph->graph.capture_end(); }); });
 }
 
 // Ends a capture of which nothing is wanted, in whatever state it is.
 void oxiseg_abort_capture(CudaGraph* graph) {
+  captures_under_way--;
   if (!CudaGraph::quietly([&] { graph->graph.capture_end(); })) graph->put_right();
   delete graph;
 }

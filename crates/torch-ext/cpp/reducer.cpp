@@ -1,8 +1,11 @@
-// c10d's Reducer: sums gradients over all ranks in buckets, while the backward pass goes on.
+// Sums gradients over all ranks in buckets: by c10d's Reducer, while the backward pass goes on, or at its end.
 
 #include "c10d.h"
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/_foreach_copy.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros_like.h>
 #include <c10/core/StreamGuard.h>
 #include <torch/csrc/autograd/engine.h>
 #include <torch/csrc/autograd/function.h>
@@ -11,6 +14,7 @@
 #include <torch/csrc/distributed/c10d/default_comm_hooks.hpp>
 #include <torch/csrc/distributed/c10d/reducer.hpp>
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -107,11 +111,28 @@ Tensor strided_as(const Tensor& parameter, const Tensor& gradient) {
   return gradient.as_strided(parameter.sizes(), parameter.strides(), gradient.storage_offset());
 }
 
-struct Reducer : c10d::Reducer {
+// Has the engine call `then` at the end of the backward pass of `loss`.
+void at_end_of_pass(const Tensor& loss, std::function<void()> then) {
+  loss.register_hook([then](const Tensor&) {
+    // A call of its own: the engine may move the callback while it runs, and what it captured.
+    torch::autograd::Engine::get_default_engine().queue_callback([then] { then(); });
+  });
+}
+
+// Numbers of the parameters in each bucket.
+using Buckets = std::vector<std::vector<size_t>>;
+
+struct Reducer {
+  virtual ~Reducer() noexcept(false) = default;
+  // Has the backward pass of `loss` replace the gradients by their sums.
+  virtual void prepare(const Tensor& loss) = 0;
+  virtual size_t count() const = 0;
+};
+
+struct Overlapping final : Reducer, private c10d::Reducer {
   // Its buckets stay as they are: the order in which numbers are added depends on them, and must be the same in a
   // resumed run.
-  Reducer(std::vector<Tensor> parameters, std::vector<std::vector<size_t>> buckets, Group* group, int64_t bucket,
-          int64_t first, bool bf16)
+  Overlapping(std::vector<Tensor> parameters, Buckets buckets, Group* group, int64_t bucket, int64_t first, bool bf16)
       : c10d::Reducer(parameters, std::move(buckets), group->processes, std::vector<bool>(parameters.size(), false),
                       bucket, false, false, {}, first, false, false, {}),
         ready(parameters.size(), false) {
@@ -135,12 +156,12 @@ struct Reducer : c10d::Reducer {
       striding.emplace_back(parameters[i], parameters[i].register_hook(alike));
     }
   }
-  ~Reducer() noexcept(false) {
+  ~Overlapping() noexcept(false) override {
     for (auto& [node, key] : hooks) node->del_post_hook(key);
     for (auto& [parameter, place] : striding) parameter.remove_hook(place);
   }
 
-  void prepare(const Tensor& loss) {
+  void prepare(const Tensor& loss) override {
     std::fill(ready.begin(), ready.end(), false);
     // A backward pass ends on the stream on which it was begun.
     if (loss.is_cuda()) sum->stream = c10::impl::VirtualGuardImpl(c10::kCUDA).getStream(loss.device());
@@ -148,11 +169,10 @@ struct Reducer : c10d::Reducer {
     prepare_for_backward({});
     // Called in the backward pass, whose end is the first moment at which the parameters without gradient are known:
     // a piece that is recomputed has parameters that no search of the graph finds.
-    loss.register_hook([this](const Tensor&) {
-      // A call of its own: the engine may move the callback while it runs, and what it captured.
-      torch::autograd::Engine::get_default_engine().queue_callback([this] { complete(); });
-    });
+    at_end_of_pass(loss, [this] { complete(); });
   }
+
+  size_t count() const override { return get_grad_buckets().size(); }
 
   // Takes parameters that got no gradient for ready.
   void complete() {
@@ -166,6 +186,68 @@ struct Reducer : c10d::Reducer {
   std::vector<char> ready;
   std::vector<std::pair<std::shared_ptr<Node>, uintptr_t>> hooks;
   std::vector<std::pair<Tensor, unsigned>> striding;
+};
+
+// Sums all buckets at the end of the pass, without a hook on any gradient: all that it does on the device can be
+// captured in a CUDA graph, and the order of the operations does not depend on when a gradient is finished. Its buckets
+// lie in memory as those of c10d's Reducer do, so its sums have the same bits.
+struct Late final : Reducer {
+  struct Bucket {
+    Tensor flat, sent;
+    std::vector<Tensor> gradients, places;
+    c10::intrusive_ptr<c10d::Work> work;
+  };
+
+  Late(std::vector<Tensor> parameters, Buckets buckets, Group* group, bool bf16)
+      : parameters(std::move(parameters)), buckets(std::move(buckets)), group(group), bf16(bf16) {
+    for (const auto& parameter : this->parameters)
+      TORCH_CHECK(parameter.requires_grad(), "a parameter requires no gradient");
+  }
+
+  void prepare(const Tensor& loss) override {
+    at_end_of_pass(loss, [this] { sum(); });
+  }
+  size_t count() const override { return buckets.size(); }
+
+  void sum() {
+    at::NoGradGuard no_grad;
+    std::vector<Bucket> all;
+    for (const auto& members : buckets) all.push_back(started(members));
+    for (auto& bucket : all) {
+      await(*bucket.work, *group->waits);
+      if (!bucket.sent.is_same(bucket.flat)) bucket.flat.copy_(bucket.sent);
+      at::_foreach_copy_(bucket.gradients, bucket.places);
+    }
+  }
+
+  Bucket started(const std::vector<size_t>& members) {
+    Bucket bucket;
+    int64_t size = 0, from = 0;
+    for (auto i : members) size += parameters[i].numel();
+    bucket.flat = at::empty({size}, parameters[members.at(0)].options());
+    for (auto i : members) {
+      const auto& parameter = parameters[i];
+      auto& gradient = parameter.mutable_grad();
+      // The loss does not reach it here; on other ranks it may.
+      if (!gradient.defined()) gradient = at::zeros_like(parameter);
+      auto place = parameter.is_non_overlapping_and_dense()
+                       ? bucket.flat.as_strided(parameter.sizes(), parameter.strides(), from)
+                       : bucket.flat.narrow(0, from, parameter.numel()).view(parameter.sizes());
+      bucket.places.push_back(place);
+      bucket.gradients.push_back(gradient);
+      from += parameter.numel();
+    }
+    at::_foreach_copy_(bucket.places, bucket.gradients);
+    bucket.sent = bf16 && bucket.flat.scalar_type() == at::kFloat ? bucket.flat.to(at::kBFloat16) : bucket.flat;
+    std::vector<Tensor> sent{bucket.sent};
+    bucket.work = group->processes->allreduce(sent);
+    return bucket;
+  }
+
+  std::vector<Tensor> parameters;
+  Buckets buckets;
+  Group* group;
+  bool bf16;
 };
 
 // Returns the parameters' numbers in the order in which a backward pass of `loss` finishes their gradients; last those
@@ -213,14 +295,18 @@ int oxiseg_gradient_order(Tensor* loss, Tensor* const* parameters, size_t n, Ten
 
 // `parameters` in the order in which their gradients are expected; `bucket` and `first` in bytes.
 int oxiseg_reducer(Group* group, Tensor* const* parameters, size_t n, int64_t bucket, int64_t first, int bf16,
-                   Reducer** out) {
+                   int overlap, Reducer** out) {
   return guarded([&] {
-    Quiet::install();
     auto all = list(parameters, n);
     std::vector<bool> sparse(n, false);
     std::vector<size_t> sizes{static_cast<size_t>(first), static_cast<size_t>(bucket)};
     auto buckets = std::get<0>(c10d::compute_bucket_assignment_by_size(all, sizes, sparse));
-    *out = new Reducer(std::move(all), std::move(buckets), group, bucket, first, bf16 != 0);
+    if (!overlap) {
+      *out = new Late(std::move(all), std::move(buckets), group, bf16 != 0);
+      return;
+    }
+    Quiet::install();
+    *out = new Overlapping(std::move(all), std::move(buckets), group, bucket, first, bf16 != 0);
   });
 }
 
@@ -230,7 +316,7 @@ int oxiseg_reducer_prepare(Reducer* reducer, Tensor* loss) {
 
 size_t oxiseg_reducer_buckets(const Reducer* reducer) {
   size_t buckets = 0;
-  guarded([&] { buckets = reducer->get_grad_buckets().size(); });
+  guarded([&] { buckets = reducer->count(); });
   return buckets;
 }
 

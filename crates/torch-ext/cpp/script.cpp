@@ -1,6 +1,7 @@
 // A network traced by libtorch: frozen TorchScript, its file, and its graph.
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/aminmax.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/frontend/tracer.h>
@@ -8,6 +9,7 @@
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/csrc/jit/passes/shape_analysis.h>
 #include <torch/csrc/jit/serialization/export.h>
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <optional>
@@ -54,6 +56,10 @@ std::string constant(const c10::IValue& value, std::vector<Tensor>& tensors) {
   }
   if (value.isBool()) return value.toBool() ? "int\t1" : "int\t0";
   if (value.isInt()) return "int\t" + std::to_string(value.toInt());
+  auto plain = [](unsigned char letter) { return letter >= ' '; };
+  if (value.isString() && std::all_of(value.toStringRef().begin(), value.toStringRef().end(), plain)) {
+    return "text\t" + value.toStringRef();
+  }
   if (value.isDouble()) return "float\t" + text_of(value.toDouble());
   std::vector<std::string> all;
   if (value.isIntList()) {
@@ -74,15 +80,14 @@ std::optional<c10::IValue> constant_of(const torch::jit::Node* node) {
   return node->outputs().size() == 1 ? torch::jit::toIValue(node->output()) : std::nullopt;
 }
 
-// Returns the sizes of all tensors if every input is `input`. libtorch's own analyses know some operators by their rank
-// only, and others not at all; so this runs the operators one after the other, except branches and loops.
-Sizes sizes_of(const torch::jit::Graph& code, const Tensor& input) {
+// Runs the operators one after the other, except branches and loops, with `input` for every input, and shows every
+// tensor right after it was made. (It may be changed in place later.)
+template <class F> void run(const torch::jit::Graph& code, const Tensor& input, F&& show) {
   at::NoGradGuard no_grad;
-  Sizes sizes;
   // Each known value, and how often it is still needed.
   std::unordered_map<const torch::jit::Value*, std::pair<c10::IValue, size_t>> values;
   auto know = [&](const torch::jit::Value* value, const c10::IValue& known) {
-    if (known.isTensor() && known.toTensor().defined()) sizes[value] = known.toTensor().sizes().vec();
+    if (known.isTensor() && known.toTensor().defined()) show(value, known.toTensor());
     if (value->hasUses()) values[value] = {known, value->uses().size()};
   };
   for (size_t i = 1; i < code.inputs().size(); i++) know(code.inputs()[i], input);
@@ -103,6 +108,8 @@ Sizes sizes_of(const torch::jit::Graph& code, const Tensor& input) {
       c10::impl::GenericList items(node->output()->type()->expectRef<c10::ListType>().getElementType());
       for (auto& item : stack) items.push_back(std::move(item));
       stack = {c10::IValue(items)};
+    } else if (node->kind() == torch::jit::prim::ListUnpack) {
+      stack = stack.at(0).toListRef().vec();
     } else if (node->blocks().empty() && node->maybeOperator()) {
       node->getOperation()(stack);
     } else {
@@ -110,16 +117,40 @@ Sizes sizes_of(const torch::jit::Graph& code, const Tensor& input) {
     }
     for (size_t i = 0; i < node->outputs().size(); i++) know(node->outputs()[i], stack.at(i));
   }
+}
+
+// Returns the sizes of all tensors if every input is `input`. libtorch's own analyses know some operators by their rank
+// only, and others not at all.
+Sizes sizes_of(const torch::jit::Graph& code, const Tensor& input) {
+  Sizes sizes;
+  run(code, input, [&](const torch::jit::Value* value, const Tensor& tensor) { sizes[value] = tensor.sizes().vec(); });
   return sizes;
 }
 
-// Returns the sizes of an operator's first output; "?" if they are not known.
-std::string shape(const torch::jit::Node* node, const Sizes& sizes) {
-  auto found = node->outputs().empty() ? sizes.end() : sizes.find(node->outputs()[0]);
-  if (found == sizes.end()) return "?";
-  std::vector<std::string> all;
-  for (auto side : found->second) all.push_back(std::to_string(side));
-  return joined(all);
+// Returns the smallest and the largest value of all floating-point tensors that are computed from `input`.
+Graph ranges_of(const torch::jit::Graph& code, const Tensor& input) {
+  Graph graph;
+  run(code, input, [&](const torch::jit::Value* value, const Tensor& tensor) {
+    if (torch::jit::toIValue(value) || !tensor.is_floating_point() || tensor.numel() == 0) return;
+    auto [least, most] = at::aminmax(tensor);
+    graph.text += "range\t" + value->debugName() + '\t' + text_of(least.item<double>()) + '\t' +
+                  text_of(most.item<double>()) + '\n';
+  });
+  return graph;
+}
+
+// Returns the sizes of an operator's outputs, a semicolon after each; "?" if they are not known.
+std::string shapes(const torch::jit::Node* node, const Sizes& sizes) {
+  std::string text;
+  for (auto* output : node->outputs()) {
+    auto found = sizes.find(output);
+    std::vector<std::string> all;
+    if (found != sizes.end()) {
+      for (auto side : found->second) all.push_back(std::to_string(side));
+    }
+    text += (found == sizes.end() ? "?" : joined(all)) + ';';
+  }
+  return text;
 }
 
 Graph graph_of(const torch::jit::Module& script, const std::optional<Tensor>& input) {
@@ -134,7 +165,7 @@ Graph graph_of(const torch::jit::Module& script, const std::optional<Tensor>& in
       graph.text += "constant\t" + node->output()->debugName() + '\t' + constant(*value, graph.tensors) + '\n';
     } else {
       graph.text += std::string("operator\t") + node->kind().toQualString() + '\t' + names(node->inputs()) + '\t' +
-                    names(node->outputs()) + '\t' + shape(node, sizes) + '\n';
+                    names(node->outputs()) + '\t' + shapes(node, sizes) + '\n';
     }
   }
   graph.text += "output\t" + names(code->outputs()) + '\n';
@@ -182,6 +213,10 @@ int oxiseg_graph(const Module* script, const int64_t* sides, size_t n, Graph** o
     if (sides) input = at::zeros(at::IntArrayRef(sides, n));
     *out = new Graph(graph_of(*script, input));
   });
+}
+// The ranges of all tensors that are computed from `input`, as the text of a graph.
+int oxiseg_ranges(const Module* script, const Tensor* input, Graph** out) {
+  return guarded([&] { *out = new Graph(ranges_of(*script->get_method("forward").graph(), *input)); });
 }
 const char* oxiseg_graph_text(const Graph* graph) { return graph->text.c_str(); }
 int oxiseg_graph_tensor(const Graph* graph, size_t number, Tensor** out) {

@@ -41,6 +41,8 @@ static void keep(const char* message, size_t length) noexcept {
   }
 }
 
+std::atomic<int> captures_under_way = 0;
+
 const char* last_message() noexcept { return unsaid ? "out of memory" : last_error.c_str(); }
 
 void complain() noexcept {

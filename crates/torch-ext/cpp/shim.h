@@ -3,6 +3,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
+#include <atomic>
 #include <limits>
 #include <memory>
 #include <vector>
@@ -51,6 +52,9 @@ template <class F> int guarded(F&& body) noexcept {
     return 1;
   }
 }
+
+// Number of captures of a CUDA graph that have begun and not ended.
+extern std::atomic<int> captures_under_way;
 
 // Throws if a backward pass of one of our kernels is to be differentiated: libtorch cannot do that, and a second
 // derivative would silently lack the kernel's part.

@@ -298,8 +298,7 @@ pub fn gradient_order(loss: &Tensor, parameters: &[Tensor]) -> Result<Tensor, To
     made(|out| unsafe { ffi::oxiseg_gradient_order(loss.as_ptr(), parameters.as_ptr(), parameters.len(), out) })
 }
 
-/// c10d's reducer, the engine of PyTorch's `DistributedDataParallel`: sums gradients over all processes in buckets,
-/// each as soon as it is complete, while the backward pass goes on. Its sums are not divided by the number of
+/// Sums gradients over all processes in buckets, in a backward pass. The sums are not divided by the number of
 /// processes.
 #[derive(Debug)]
 pub struct Reducer {
@@ -312,6 +311,10 @@ impl Reducer {
     /// [order](gradient_order) in which their gradients are finished and are the same on all processes. With `bf16` the
     /// gradients are rounded to bf16 for the journey.
     ///
+    /// With `overlap` each bucket is summed as soon as it is complete, while the backward pass goes on, by c10d's
+    /// reducer, the engine of PyTorch's `DistributedDataParallel`. Without, all are summed at the end of the pass,
+    /// which can be captured and replayed. The sums have the same bits.
+    ///
     /// # Errors
     ///
     /// Fails if a parameter requires no gradient, or there is none.
@@ -321,13 +324,14 @@ impl Reducer {
         bucket: usize,
         first: usize,
         bf16: bool,
+        overlap: bool,
     ) -> Result<Self, TorchError> {
         let parameters = pointers(parameters);
         let [bucket, first] = [bucket, first].map(|size| i64::try_from(size).unwrap_or(i64::MAX));
         let (tensors, n) = (parameters.as_ptr(), parameters.len());
         // SAFETY: a live group, which we keep; tensors that live through the call; the shim writes what we own.
         let reducer = owned(|out| unsafe {
-            ffi::oxiseg_reducer(group.0.0.as_ptr(), tensors, n, bucket, first, bf16.into(), out)
+            ffi::oxiseg_reducer(group.0.0.as_ptr(), tensors, n, bucket, first, bf16.into(), overlap.into(), out)
         })?;
         Ok(Self { reducer, _group: group.clone() })
     }

@@ -192,6 +192,7 @@ unsafe extern "C" {
     pub fn oxiseg_autocast_leave(cuda: c_int, was_enabled: c_int, was_kind: c_int) -> c_int;
     pub fn oxiseg_channels_last(tensor: Ptr, out: *mut *mut C_tensor) -> c_int;
     pub fn oxiseg_make_channels_last(tensor: Ptr) -> c_int;
+    pub fn oxiseg_resize_like(x: Ptr, like: Ptr, how: c_int, align: c_int, out: *mut *mut C_tensor) -> c_int;
     pub fn oxiseg_watch_reads(handle: *mut u64) -> c_int;
     pub fn oxiseg_unwatch(handle: u64) -> c_int;
     pub fn oxiseg_reads() -> i64;
@@ -205,6 +206,7 @@ unsafe extern "C" {
         write: unsafe extern "C" fn(*mut c_void, *const c_void, usize),
     ) -> c_int;
     pub fn oxiseg_graph(script: *const CScript, sides: *const i64, n: usize, out: *mut *mut CGraph) -> c_int;
+    pub fn oxiseg_ranges(script: *const CScript, input: Ptr, out: *mut *mut CGraph) -> c_int;
     pub fn oxiseg_graph_text(graph: *const CGraph) -> *const c_char;
     pub fn oxiseg_graph_tensor(graph: *const CGraph, number: usize, out: *mut *mut C_tensor) -> c_int;
     pub fn oxiseg_free_graph(graph: *mut CGraph);

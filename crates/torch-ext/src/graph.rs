@@ -35,6 +35,8 @@ pub enum Constant {
     Ints(Vec<i64>),
     /// A list of floating-point numbers.
     Floats(Vec<f64>),
+    /// A text without control characters.
+    Text(String),
     /// A value of another kind, with the kind's name.
     Other(String),
 }
@@ -48,8 +50,15 @@ pub struct Operation {
     pub inputs: Vec<String>,
     /// Names of its outputs.
     pub outputs: Vec<String>,
-    /// Shape of its first output, if that is a tensor and the graph comes from [`Graph::with_shapes`].
-    pub shape: Option<Vec<i64>>,
+    /// Shape of each output that is a tensor, if the graph comes from [`Graph::with_shapes`].
+    pub shapes: Vec<Option<Vec<i64>>>,
+}
+
+impl Operation {
+    /// Returns the shape of its first output, if that is known.
+    pub fn shape(&self) -> Option<&[i64]> {
+        self.shapes.first()?.as_deref()
+    }
 }
 
 /// A graph that the shim holds.
@@ -95,17 +104,38 @@ impl Graph {
         Ok(graph)
     }
 
+    /// Runs the script on `input`, operator by operator, and returns the smallest and the largest value of every
+    /// floating-point tensor, by its name in the graph.
+    pub fn ranges(script: &Script, input: &Tensor) -> Result<BTreeMap<String, [f64; 2]>, TorchError> {
+        let mut held = std::ptr::null_mut();
+        // SAFETY: a live script, a live tensor, and a pointer to a live pointer.
+        ffi::checked(unsafe { ffi::oxiseg_ranges(script.as_ptr(), input.as_ptr(), &mut held) })?;
+        let held = Held(held);
+        // SAFETY: the shim returns a NUL-terminated string that lives as long as the graph.
+        let text = unsafe { CStr::from_ptr(ffi::oxiseg_graph_text(held.0)) }.to_string_lossy();
+        let range = |line: &str| match line.split('\t').collect::<Vec<_>>()[..] {
+            ["range", name, least, most] => Some((name.into(), [least.parse().ok()?, most.parse().ok()?])),
+            _ => None,
+        };
+        let ranges = text.lines().map(|line| {
+            range(line).ok_or_else(|| TorchError::new(&format!("an unexpected line of a graph's ranges: {line}")))
+        });
+        ranges.collect()
+    }
+
     /// Adds what a line of the shim describes; `None` if the line is malformed.
     fn add(&mut self, line: &str, tensor: impl Fn(usize) -> Result<Tensor, TorchError>) -> Option<()> {
         let parts: Vec<&str> = line.split('\t').collect();
         match parts[..] {
             ["input", name] => self.inputs.push(name.into()),
             ["output", names] => self.outputs = list(names)?,
-            ["operator", kind, inputs, outputs, shape] => {
-                let shape = if shape == "?" { None } else { Some(list(shape)?) };
-                let operation = Operation { kind: kind.into(), inputs: list(inputs)?, outputs: list(outputs)?, shape };
+            ["operator", kind, inputs, outputs, shapes] => {
+                let (inputs, outputs) = (list(inputs)?, list(outputs)?);
+                let shape = |shape: &str| if shape == "?" { Some(None) } else { Some(Some(list(shape)?)) };
+                let shapes: Vec<_> = shapes.split_terminator(';').map(shape).collect::<Option<_>>()?;
+                let operation = Operation { kind: kind.into(), inputs, outputs, shapes };
                 match self.list_of_constants(&operation) {
-                    Some(value) => drop(self.constants.insert(outputs.into(), value)),
+                    Some(value) => drop(self.constants.insert(operation.outputs.first()?.clone(), value)),
                     None => self.operations.push(operation),
                 }
             }
@@ -117,6 +147,7 @@ impl Graph {
                     "float" => Constant::Float(value.parse().ok()?),
                     "ints" => Constant::Ints(list(value)?),
                     "floats" => Constant::Floats(list(value)?),
+                    "text" => Constant::Text(value.into()),
                     _ => Constant::Other(value.into()),
                 };
                 self.constants.insert(name.into(), value);
@@ -161,7 +192,7 @@ mod tests {
 
         let kinds: Vec<&str> = graph.operations.iter().map(|operation| &*operation.kind).collect();
         assert_eq!(kinds, ["aten::_convolution", "aten::relu", "prim::ListConstruct", "aten::cat"]);
-        assert!(graph.operations.iter().all(|operation| operation.shape.is_none()));
+        assert!(graph.operations.iter().all(|operation| operation.shape().is_none()));
         let [conv, relu, list, cat] = &graph.operations[..] else { panic!("{graph:?}") };
         assert_eq!(conv.inputs[0], graph.inputs[0]);
         assert!(matches!(&graph.constants[&conv.inputs[1]], Constant::Tensor(held) if held.equal(&weight)));
@@ -171,6 +202,21 @@ mod tests {
         assert_eq!(relu.inputs, conv.outputs);
         assert_eq!(list.inputs, [&relu.outputs[0], &conv.outputs[0]].map(Clone::clone));
         assert_eq!((&cat.inputs[0], &cat.outputs), (&list.outputs[0], &graph.outputs));
+    }
+
+    #[test]
+    fn ranges_are_those_of_the_values_before_they_are_changed_in_place() {
+        let image = Tensor::from_slice(&[-1f32, 2.0, 4.0]);
+        let script = Script::follow(&image, |image| {
+            let mut doubled = image * 2.0;
+            doubled.relu_() - 1.0
+        });
+        let script = script.unwrap();
+        let ranges = Graph::ranges(&script, &image).unwrap();
+        let graph = Graph::of(&script).unwrap();
+        let found = graph.operations.iter().map(|it| ranges[&it.outputs[0]]).collect::<Vec<_>>();
+        assert_eq!((ranges[&graph.inputs[0]], &found[..]), ([-1.0, 4.0], &[[-2.0, 8.0], [0.0, 8.0], [-1.0, 7.0]][..]));
+        assert_eq!(ranges.len(), 4, "no constants");
     }
 
     #[test]
@@ -190,7 +236,7 @@ mod tests {
         let error = Graph::with_shapes(&script, &[2, 1, 10, 15]).unwrap_err().to_string();
         assert!(error.contains("channels") && !error.contains('\n'), "{error}");
 
-        let shapes: Vec<_> = graph.operations.iter().map(|it| (&*it.kind, it.shape.as_deref())).collect();
+        let shapes: Vec<_> = graph.operations.iter().map(|it| (&*it.kind, it.shape())).collect();
         let expected: [(&str, Option<&[i64]>); 7] = [
             ("aten::pad", Some(&[2, 3, 12, 16])),
             ("aten::_convolution", Some(&[2, 4, 6, 16])),

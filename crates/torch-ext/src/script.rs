@@ -8,7 +8,11 @@ use tch::Tensor;
 /// A network traced by libtorch, for evaluation only: its parameters are constants, and BatchNorm is folded into the
 /// convolutions before it (libtorch's `freeze`).
 #[derive(Debug)]
-pub struct Script(*mut ffi::CScript);
+pub struct Script {
+    held: *mut ffi::CScript,
+    /// Shape of the input that it was traced on.
+    example: Vec<i64>,
+}
 
 impl Script {
     /// Traces `network` on `example`; its panics become errors. Parameters must not require gradients.
@@ -20,26 +24,31 @@ impl Script {
         ffi::checked(unsafe {
             ffi::oxiseg_follow((&raw const network).cast_mut().cast(), call, example.as_ptr(), &mut out)
         })?;
-        Ok(Self(out))
+        Ok(Self { held: out, example: example.size() })
+    }
+
+    /// Returns the shape of the input that it was traced on.
+    pub fn example(&self) -> &[i64] {
+        &self.example
     }
 
     /// Returns the bytes of its file.
     pub fn bytes(&self) -> Result<Vec<u8>, TorchError> {
         let mut bytes = Vec::new();
         // SAFETY: the script is alive, and `write` gets these bytes to write into.
-        ffi::checked(unsafe { ffi::oxiseg_script_bytes(self.0, (&raw mut bytes).cast(), write) })?;
+        ffi::checked(unsafe { ffi::oxiseg_script_bytes(self.held, (&raw mut bytes).cast(), write) })?;
         Ok(bytes)
     }
 
     pub(crate) fn as_ptr(&self) -> *const ffi::CScript {
-        self.0
+        self.held
     }
 }
 
 impl Drop for Script {
     fn drop(&mut self) {
         // SAFETY: the shim made it, and nobody else has it.
-        unsafe { ffi::oxiseg_free_script(self.0) };
+        unsafe { ffi::oxiseg_free_script(self.held) };
     }
 }
 

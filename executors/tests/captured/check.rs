@@ -1,11 +1,11 @@
 //! Replays are checked against steps made operator by operator before any of them counts.
 
-use crate::support::{Counted, Images, Parts, Training, alone, assert_same, copied};
+use crate::support::{Counted, Images, Odd, Oddity, Parts, Training, alone, assert_same, copied};
 use crate::wrong::Wrong;
-use contract::{Average, BoxError, Optimizer, Progress, Replayable, StateDict, StateError, Stateful, Update};
+use contract::{BoxError, Optimizer, Progress, StateDict, Stateful};
 use executors::Trainer;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
 #[test]
 fn a_wrong_replay_is_found_and_named_once_and_no_bit_of_it_is_kept() {
@@ -37,47 +37,6 @@ fn a_wrong_replay_is_found_and_named_once_and_no_bit_of_it_is_kept() {
             let replayed = trained.remarks.iter().filter(|remark| remark.contains("From here on"));
             assert_eq!(replayed.count(), 0, "{:?}", trained.remarks);
         }
-    }
-}
-
-/// An optimizer with a tensor in its state that no memory can hold a copy of.
-struct Huge(optim::Optim);
-
-impl Optimizer for Huge {
-    fn minimize(
-        &mut self,
-        loss: &Tensor,
-        weight: &dyn Fn() -> Result<Tensor, BoxError>,
-    ) -> Result<Option<Update>, BoxError> {
-        self.0.minimize(loss, weight)
-    }
-
-    fn flush(&mut self) -> Result<Option<Update>, BoxError> {
-        self.0.flush()
-    }
-
-    fn learning_rate(&self) -> f64 {
-        self.0.learning_rate()
-    }
-
-    fn average(&mut self) -> Option<&mut dyn Average> {
-        self.0.average()
-    }
-
-    fn replayable(&mut self) -> Option<&mut dyn Replayable> {
-        self.0.replayable()
-    }
-}
-
-impl Stateful for Huge {
-    fn state(&self) -> StateDict {
-        let mut state = self.0.state();
-        state.insert("huge".into(), Tensor::zeros([1], (Kind::Float, Device::Cpu)).expand([1 << 50], false));
-        state
-    }
-
-    fn load_state(&mut self, state: &StateDict) -> Result<(), StateError> {
-        self.0.load_state(state)
     }
 }
 
@@ -120,7 +79,8 @@ fn compare(
 #[test]
 fn no_step_is_replayed_without_the_memory_to_check_it() {
     let _alone = alone();
-    let (replays, remarks) = compare(true, |optimizer| Box::new(Huge(optimizer)), &loss::CrossEntropy::default());
+    let (replays, remarks) =
+        compare(true, |optimizer| Box::new(Odd(optimizer, Oddity::Huge)), &loss::CrossEntropy::default());
     assert_eq!((replays, remarks.len()), (0, 1));
     let said = "No step is replayed, all are made operator by operator: a replay could not be checked: libtorch: ";
     assert!(remarks[0].starts_with(said) && remarks[0].contains("memory"), "{remarks:?}");

@@ -7,13 +7,13 @@ mod support;
 mod wrong;
 
 use contract::{
-    Batch, Batches, BoxError, Capture, CaptureError, Input, Model, Optimizer, Outputs, Progress, Share, Stage,
-    StateDict, StateError, Stateful, Step, TorchError, Update,
+    Agree, Batch, Batches, BoxError, Capture, CaptureError, Input, Model, Outputs, Progress, Share, Stage, Step,
+    TorchError,
 };
 use executors::Trainer;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use support::{Counted, Images, Parts, Seen, Training, alone, assert_same, copied};
+use support::{Counted, Images, Odd, Oddity, Parts, Seen, Training, alone, assert_same, copied};
 use tch::Tensor;
 use torch_ext::FakeCapture;
 
@@ -202,10 +202,10 @@ struct Refuses {
 }
 
 impl Capture for Refuses {
-    fn step(&mut self, step: &mut Step<'_>) -> Result<Stage, CaptureError> {
+    fn step_if_all(&mut self, step: &mut Step<'_>, all: &mut Agree<'_>) -> Result<Stage, CaptureError> {
         if self.left > 0 {
             self.left -= 1;
-            return self.capture.step(step);
+            return self.capture.step_if_all(step, all);
         }
         Err(CaptureError::Capture("operation not permitted when stream is capturing".into()))
     }
@@ -244,43 +244,12 @@ fn a_step_that_fails_while_it_is_captured_fails_as_an_eager_one() {
     }
 }
 
-/// An optimizer without a part that can be replayed.
-struct Plain(optim::Optim);
-
-impl Optimizer for Plain {
-    fn minimize(
-        &mut self,
-        loss: &Tensor,
-        weight: &dyn Fn() -> Result<Tensor, BoxError>,
-    ) -> Result<Option<Update>, BoxError> {
-        self.0.minimize(loss, weight)
-    }
-
-    fn flush(&mut self) -> Result<Option<Update>, BoxError> {
-        self.0.flush()
-    }
-
-    fn learning_rate(&self) -> f64 {
-        self.0.learning_rate()
-    }
-}
-
-impl Stateful for Plain {
-    fn state(&self) -> StateDict {
-        self.0.state()
-    }
-
-    fn load_state(&mut self, state: &StateDict) -> Result<(), StateError> {
-        self.0.load_state(state)
-    }
-}
-
 #[test]
 fn an_optimizer_that_cannot_be_replayed_is_not_captured() {
     let _alone = alone();
     let Parts { store, model, optimizer, mut metric } = Parts::new(&Training::default().config, 1, false);
     let (input, loss_fn) = (Images(vec![2]), loss::CrossEntropy::default());
-    let (mut optimizer, mut capture) = (Plain(optimizer), Counted::new());
+    let (mut optimizer, mut capture) = (Odd(optimizer, Oddity::Whole), Counted::new());
     let trainer = Trainer::new(&model, &input, &loss_fn, &mut optimizer, &mut metric, 9);
     let mut trainer = trainer.protect("model", &store).captured(&mut capture);
     assert_eq!(trainer.train(Progress::default()).map(Result::unwrap).count(), 18);

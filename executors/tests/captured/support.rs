@@ -2,8 +2,8 @@
 
 use crate::wrong::{Spoiled, WARM_UP, Wrong};
 use contract::{
-    Batch, Batches, BoxError, Capture, CaptureError, Event, Input, KEPT_STEPS, Metric, Outputs, Progress, Scores,
-    Stage, StateDict, StateError, Stateful, Step, TorchError, Update,
+    Agree, Average, Batch, Batches, BoxError, Capture, CaptureError, Event, Input, KEPT_STEPS, Metric, Optimizer,
+    Outputs, Progress, Replayable, Scores, Stage, StateDict, StateError, Stateful, Step, TorchError, Update,
 };
 use executors::Trainer;
 use std::collections::BTreeMap;
@@ -263,6 +263,57 @@ impl Stateful for Fails<'_> {
     }
 }
 
+/// Way in which an [`Odd`] optimizer is another one than its own.
+pub enum Oddity {
+    /// It has no part that can be replayed.
+    Whole,
+    /// It has a tensor in its state that no memory can hold a copy of.
+    Huge,
+}
+
+/// An optimizer that is odd.
+pub struct Odd(pub optim::Optim, pub Oddity);
+
+impl Optimizer for Odd {
+    fn minimize(
+        &mut self,
+        loss: &Tensor,
+        weight: &dyn Fn() -> Result<Tensor, BoxError>,
+    ) -> Result<Option<Update>, BoxError> {
+        self.0.minimize(loss, weight)
+    }
+
+    fn flush(&mut self) -> Result<Option<Update>, BoxError> {
+        self.0.flush()
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.0.learning_rate()
+    }
+
+    fn average(&mut self) -> Option<&mut dyn Average> {
+        self.0.average()
+    }
+
+    fn replayable(&mut self) -> Option<&mut dyn Replayable> {
+        if let Oddity::Whole = self.1 { None } else { self.0.replayable() }
+    }
+}
+
+impl Stateful for Odd {
+    fn state(&self) -> StateDict {
+        let mut state = self.0.state();
+        if let Oddity::Huge = self.1 {
+            state.insert("huge".into(), Tensor::zeros([1], (Kind::Float, Device::Cpu)).expand([1 << 50], false));
+        }
+        state
+    }
+
+    fn load_state(&mut self, state: &StateDict) -> Result<(), StateError> {
+        self.0.load_state(state)
+    }
+}
+
 /// A capture that counts the captures of another one.
 pub struct Counted {
     pub capture: FakeCapture,
@@ -276,8 +327,8 @@ impl Counted {
 }
 
 impl Capture for Counted {
-    fn step(&mut self, step: &mut Step<'_>) -> Result<Stage, CaptureError> {
-        let stage = self.capture.step(step)?;
+    fn step_if_all(&mut self, step: &mut Step<'_>, all: &mut Agree<'_>) -> Result<Stage, CaptureError> {
+        let stage = self.capture.step_if_all(step, all)?;
         self.captures += u64::from(stage == Stage::Capture);
         Ok(stage)
     }

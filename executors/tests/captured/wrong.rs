@@ -1,6 +1,6 @@
 //! A capture whose replays are wrong.
 
-use contract::{Capture, CaptureError, Stage, StateDict, Step, TorchError};
+use contract::{Agree, Capture, CaptureError, Stage, StateDict, Step, TorchError};
 use tch::Tensor;
 
 /// Steps made operator by operator before the capture.
@@ -47,14 +47,14 @@ fn copied(state: &StateDict) -> Vec<Tensor> {
 }
 
 impl Capture for Spoiled<'_> {
-    fn step(&mut self, step: &mut Step<'_>) -> Result<Stage, CaptureError> {
+    fn step_if_all(&mut self, step: &mut Step<'_>, all: &mut Agree<'_>) -> Result<Stage, CaptureError> {
         self.steps += 1;
         let wrong = self.wrong.filter(|(_, from)| self.steps > WARM_UP + from).map(|(wrong, _)| wrong);
         let (weights, metric, count) = (copied(&self.weights), copied(&self.metric), self.optimizer["step"].copy());
         if wrong == Some(Wrong::Dropout) {
             tch::manual_seed(i64::from(self.steps));
         }
-        let stage = self.capture.step(step)?;
+        let stage = self.capture.step_if_all(step, all)?;
         let _no_grad = tch::no_grad_guard();
         let outputs = self.capture.outputs();
         match wrong {

@@ -6,9 +6,14 @@
 //! or `eager-fastest`. NETWORK is `unet` or `mobilenet`, which has no WIDTH. Prints the loss of the first step. Then
 //! each line of standard input is a number of steps, and answered with the mean seconds of one. Between these nothing
 //! is read from the device. On a CPU the capture is `FakeCapture`.
+//!
+//!     gpu cuda|cpu sums
+//!
+//! Checks that sums over ranks can be captured, with the only rank of a group.
 
 #[path = "../common/mod.rs"]
 mod common;
+mod sums;
 
 use common::Outcome;
 use common::training::{Task, Training, noise};
@@ -89,13 +94,15 @@ fn answer(number: f64) -> Outcome<()> {
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let [device, how, network, width, images, side, precision] = words[..] else {
-        return Err("usage: gpu cuda|cpu HOW NETWORK WIDTH IMAGES SIDE PRECISION".into());
-    };
-    let device = match device {
-        "cuda" if Cuda::is_available() => Device::Cuda(0),
-        "cuda" => return Err("this libtorch finds no GPU".into()),
+    let device = match words.first() {
+        Some(&"cuda") if Cuda::is_available() => Device::Cuda(0),
+        Some(&"cuda") => return Err("this libtorch finds no GPU".into()),
         _ => Device::Cpu,
+    };
+    let (how, network, width, images, side, precision) = match words[..] {
+        [_, "sums"] => return sums::check(device),
+        [_, how, network, width, images, side, precision] => (how, network, width, images, side, precision),
+        _ => return Err("usage: gpu cuda|cpu HOW NETWORK WIDTH IMAGES SIDE PRECISION, or gpu cuda|cpu sums".into()),
     };
     torch_ext::deterministic(!how.ends_with("-fastest"))?;
     let mut capture = if how.starts_with("graph") { Some(capture(device)?) } else { None };

@@ -8,7 +8,7 @@
 mod common;
 
 use common::{Outcome, Peers, Table, load};
-use export::{Normalized, follow, onnx, torchscript};
+use export::{Normalized, Numbers, Ports, follow, onnx, torchscript};
 use model::Precision;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -113,7 +113,7 @@ impl Task {
         let script = folder.join("model.pt");
         let followed = follow(&network, &images.narrow(0, 0, 1))?;
         torchscript(&followed, &script)?;
-        onnx(&followed, 3, CLASSES, &folder.join("model.onnx"))?;
+        onnx(&followed, &Ports::of(&followed)?, Numbers::F32, &folder.join("model.onnx"))?;
         own.insert(Saved, Box::new(CModule::load(&script)?));
         let classes = tch::no_grad(|| network.forward_t(&images, false)).argmax(1, false);
         images.write_npy(folder.join("images.npy"))?;

@@ -1,5 +1,6 @@
 //! Collects confidence statistics and example predictions in the same validation pass as the scores.
 
+use crate::common::images::Images;
 use crate::common::network::Network;
 use crate::common::paint;
 use anyhow::{Context, Result};
@@ -41,12 +42,14 @@ impl Details {
     }
 }
 
-/// Metric that updates scores and a look in one pass.
+/// Metric that updates scores, a look and the scores of single images in one pass.
 pub struct Closer<'a> {
     /// Scores, which alone are the metric's result and state.
     pub scores: &'a mut Segmentation,
     /// Look at the network; None if not wanted.
     pub look: Option<&'a mut Details>,
+    /// Scores of single images; None if not wanted.
+    pub images: Option<&'a mut Images>,
 }
 
 impl Metric for Closer<'_> {
@@ -57,6 +60,9 @@ impl Metric for Closer<'_> {
     fn update(&mut self, loss: &Tensor, outputs: &Outputs, batch: &Batch) -> Result<(), BoxError> {
         let (outputs, targets) = (&outputs.prediction, &batch.targets);
         let counted = self.scores.count(loss, outputs, targets)?;
+        if let Some(images) = self.images.as_deref_mut() {
+            images.update(batch, &counted)?;
+        }
         let Some(Details { detail, gallery }) = self.look.as_deref_mut() else { return Ok(()) };
         detail.update(outputs, targets, &counted)?;
         gallery.update(&counted)

@@ -8,6 +8,7 @@ use crate::common::usage::usage;
 use anyhow::Result;
 use checkpoint::Snapshot;
 use data::{Fingerprint, Split};
+use model::Weights;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -51,7 +52,7 @@ pub fn compare_start(path: &Path, snapshot: &Snapshot, config: &Config) {
     // Checkpoints of other programs have no such record.
     let Ok(before) = origin::config(snapshot, &path.display().to_string()) else { return };
     let (path, classes) = (path.display(), [&before, config].map(|config| config.data.classes()));
-    let head = config.model.common().weights.as_ref().is_none_or(|weights| !weights.skip_head && !weights.encoder_only);
+    let head = config.model.common().weights.as_ref().is_none_or(Weights::has_head);
     if head && classes[0] != classes[1] {
         let [before, now] = classes.map(|classes| classes.join(", "));
         log::warn!(

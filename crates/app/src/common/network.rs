@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tch::Device;
-use tch::nn::{ModuleT, VarStore};
+use tch::nn::VarStore;
 use torch_ext::Kernels;
 
 /// A network and its variables.
@@ -19,7 +19,7 @@ pub struct Network {
     /// Variables of the network.
     pub store: VarStore,
     /// The network's forward pass.
-    pub model: Box<dyn ModuleT>,
+    pub model: Box<dyn model::Network>,
     /// Device that it is on.
     pub device: Device,
     /// Kernels that it computes with on a CPU.

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use contract::{Scores, listed};
 use data::{Noted, Passed, Split};
+use metric::Interval;
 use serde_json::{Map, Value, json};
 pub use session::score;
 use std::io::ErrorKind;
@@ -71,26 +72,64 @@ pub fn all_skipped(passed: &[Passed]) {
     }
 }
 
+/// Columns of a table of classes: score and heading. Those of boundaries are shown if they were scored.
+const COLUMNS: [(&str, &str); 7] = [
+    ("iou", "iou"),
+    ("dice", "dice"),
+    ("precision", "precision"),
+    ("recall", "recall"),
+    ("boundary_iou", "boundary iou"),
+    ("hausdorff95", "hausdorff95"),
+    ("surface_dice", "surface dice"),
+];
+
 /// Formats a table: the totals, then a row for each class.
 pub fn table(scores: &Scores, classes: &[String]) -> String {
+    table_with(scores, classes, &[])
+}
+
+/// Formats a table like [`table`], with the `intervals` of the totals and of IoU.
+pub fn table_with(scores: &Scores, classes: &[String], intervals: &[(String, Interval)]) -> String {
+    let interval = |name: &str| {
+        let found = intervals.iter().find(|(of, _)| of == name);
+        found.map_or(String::new(), |(_, Interval { low, high })| format!(" ({low:.4} to {high:.4})"))
+    };
     let mut lines: Vec<String> = Vec::new();
-    for (name, value) in scores.iter().filter(|(name, _)| !name.contains('/')) {
+    let totals = || scores.iter().filter(|(name, _)| !name.contains('/'));
+    let width = totals().map(|(name, _)| name.len()).max().unwrap_or(0).max(16);
+    for (name, value) in totals() {
         let value = if name == "pixels" { format!("{value:.0}") } else { format!("{value:.4}") };
-        lines.push(format!("{name:<16} {value}"));
+        lines.push(format!("{name:<width$} {value}{}", interval(name)));
     }
-    lines.push(format!("\n{:<16} {:<8} dice", "class", "iou"));
+    let is_scored =
+        |score: &str| scores.iter().any(|(name, _)| name.split_once('/').is_some_and(|(of, _)| of == score));
+    let columns: Vec<(&str, &str)> = COLUMNS.into_iter().filter(|(score, _)| is_scored(score)).collect();
+    let headings = std::iter::once("class").chain(columns.iter().map(|(_, heading)| *heading));
+    let mut rows: Vec<Vec<String>> = vec![headings.map(String::from).collect()];
     for class in classes {
-        let shown = terminal::clean_line(class);
-        let of = |name: &str| match score(scores, &format!("{name}/{class}")) {
+        let of = |score: &str| match self::score(scores, &format!("{score}/{class}")) {
             value if value.is_nan() => "absent".to_string(),
+            value if score == "iou" => format!("{value:.4}{}", interval(&format!("iou/{class}"))),
             value => format!("{value:.4}"),
         };
-        lines.push(format!("{shown:<16} {:<8} {}", of("iou"), of("dice")));
+        let shown = std::iter::once(terminal::clean_line(class));
+        rows.push(shown.chain(columns.iter().map(|(score, _)| of(score))).collect());
+    }
+    let width = |column: usize| {
+        let widest = rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        if column == 0 { 16 } else { widest.max(8) }
+    };
+    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
+    lines.push(String::new());
+    for row in &rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        lines.push(cells.collect::<Vec<_>>().join(" ").trim_end().to_string());
     }
     lines.join("\n")
 }
 
-/// Returns one JSON object: the totals by name, `iou` and `dice` by class. A class that does not occur is null.
+/// Returns one JSON object: the totals by name, `iou` and the other scores of classes by class. A class that does not
+/// occur is null.
 pub fn object(scores: &Scores) -> Map<String, Value> {
     let mut object = Map::new();
     for (name, value) in scores {
@@ -131,7 +170,21 @@ mod tests {
     fn a_table_has_a_row_for_each_class() {
         let table = table(&scores(), &["pet".into(), "sky".into()]);
         let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert!(rows.contains(&vec!["pet", "0.2500", "absent"]) && rows.contains(&vec!["sky", "absent", "absent"]));
-        assert!(rows.contains(&vec!["pixels", "12"]));
+        assert!(rows.contains(&vec!["pet", "0.2500"]) && rows.contains(&vec!["sky", "absent"]));
+        assert!(rows.contains(&vec!["pixels", "12"]) && rows.contains(&vec!["class", "iou"]));
+    }
+
+    #[test]
+    fn boundaries_and_intervals_are_shown_where_they_are_known() {
+        let mut scores = scores();
+        scores.extend([("dice/pet".into(), 0.5), ("boundary_iou/pet".into(), 0.125)]);
+        let intervals = [("mean_iou", 0.125), ("iou/pet", 0.0625)]
+            .map(|(name, low)| (name.to_string(), Interval { low, high: 0.75 }));
+        let table = table_with(&scores, &["pet".into(), "sky".into()], &intervals);
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines[..2], ["loss             0.5000", "mean_iou         0.2500 (0.1250 to 0.7500)"]);
+        assert_eq!(lines[4], "class            iou                       dice     boundary iou");
+        assert_eq!(lines[5], "pet              0.2500 (0.0625 to 0.7500) 0.5000   0.1250");
+        assert_eq!(lines[6], "sky              absent                    absent   absent");
     }
 }

@@ -8,7 +8,7 @@ use ::saved::{Content, Description, Error, Origin, Stored, load_weights};
 use anyhow::Result;
 use checkpoint::Snapshot;
 use contract::{Progress, StateDict};
-use model::Precision;
+use model::{Precision, Single};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -48,7 +48,7 @@ pub fn load(folder: &Path, changes: &[String]) -> Result<Trained> {
         Content::Network(model) => {
             let (store, classes) = (VarStore::new(device), config.data.classes());
             let (kernels, precision) = (Kernels::Libtorch, Precision::Fp32);
-            Network { store, model: Box::new(model), device, kernels, precision, classes }
+            Network { store, model: Box::new(Single(Box::new(model))), device, kernels, precision, classes }
         }
     };
     log::info!("Using {} ({} epochs)", file.display(), run.epoch);

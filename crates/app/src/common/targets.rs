@@ -32,7 +32,7 @@ impl Inputs {
     }
 
     /// Returns the input file that `path` is, too.
-    fn at(&self, path: &Path) -> Option<&Path> {
+    pub fn at(&self, path: &Path) -> Option<&Path> {
         identities(path).into_iter().find_map(|identity| self.known.get(&identity)).map(PathBuf::as_path)
     }
 }

@@ -7,7 +7,7 @@ use ::saved::Agreement;
 use anyhow::{Context, Error, Result, bail};
 use contract::Input;
 use data::{Loader, LoaderConfig, Order, Split};
-use export::{Format, Normalized, OnnxRuntime, Parity};
+use export::{Format, Normalized, OnnxRuntime, Parity, Rten, Tolerance};
 use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
@@ -18,16 +18,18 @@ use tch::{CModule, Device, Tensor};
 const ONNX_RUNTIME: &str = "ORT_DYLIB_PATH";
 
 /// Function from images to logits.
-type Run = Box<dyn FnMut(&Tensor) -> Result<Tensor>>;
+pub type Run = Box<dyn FnMut(&Tensor) -> Result<Tensor>>;
 
 /// An exported format that was loaded again.
 pub struct Loaded {
     pub format: Format,
-    /// Tolerance of the comparison.
-    pub tolerance: f64,
+    /// Tolerance of the comparison; None for a format that is judged by its scores.
+    pub tolerance: Option<Tolerance>,
     /// Function that runs the file; None if there is no runtime for it.
     pub run: Option<Run>,
     pub parity: Parity,
+    /// Mean IoU in f32 and of this file, if that was measured.
+    pub mean_iou: Option<[f64; 2]>,
 }
 
 /// Loads a TorchScript file, to run it with libtorch. It must be the one that was just written.
@@ -36,17 +38,26 @@ pub fn torchscript(path: &Path) -> Result<Run> {
     Ok(Box::new(move |images| Ok(script.forward_ts(&[images])?)))
 }
 
-/// Loads an ONNX file, if ONNX Runtime is installed.
+/// Loads an ONNX file into ONNX Runtime, or into rten where that is not installed; None if rten does not take the file.
 pub fn onnx(path: &Path) -> Result<Option<Run>> {
     let library = env::var_os(ONNX_RUNTIME).filter(|name| !name.is_empty()).map(PathBuf::from);
-    let opened = OnnxRuntime::open(path, library.as_deref()).context(ONNX_RUNTIME)?;
-    let Some(mut runtime) = opened else {
-        log::warn!(
-            "model.onnx is not compared with the network: there is no ONNX Runtime here ({ONNX_RUNTIME} names its library)"
-        );
-        return Ok(None);
-    };
-    Ok(Some(Box::new(move |images| Ok(runtime.run(images)?))))
+    if let Some(mut runtime) = OnnxRuntime::open(path, library.as_deref()).context(ONNX_RUNTIME)? {
+        return Ok(Some(Box::new(move |images| Ok(runtime.run(images)?))));
+    }
+    let file = path.file_name().unwrap_or_default().display();
+    match Rten::open(path, tch::get_num_threads().max(1) as usize) {
+        Ok(runtime) => {
+            log::info!("There is no ONNX Runtime here ({ONNX_RUNTIME} names its library), so rten runs {file}");
+            Ok(Some(Box::new(move |images| Ok(runtime.run(images)?))))
+        }
+        Err(error) => {
+            log::warn!(
+                "{file} is not compared with the network: there is no ONNX Runtime here ({ONNX_RUNTIME} names its \
+                 library), and {error}"
+            );
+            Ok(None)
+        }
+    }
 }
 
 /// Rebuilds the network with the weights of a file.
@@ -59,21 +70,26 @@ pub fn safetensors(path: &Path, config: &Config) -> Result<Run> {
     }))
 }
 
+/// Returns the images of a split one by one, from 0 to 1 and unchanged, at the network's size. The order is a function
+/// of `train.seed`.
+pub fn images(config: &Config, split: Split, order: Order) -> Result<Loader> {
+    // The pipeline of validation changes nothing at random, and the networks normalise themselves.
+    let mut pipeline = config.data.pipeline(Split::Validation);
+    pipeline.normalize = None;
+    let loader = LoaderConfig { batch_size: 1, ..config.data.loader().clone() };
+    let dataset = config.data.open(split)?;
+    Ok(Loader::new(dataset.into(), pipeline, &loader, order, config.train.seed, Device::Cpu)?)
+}
+
 /// Compares the saved formats with the live network on validation samples. Fails unless they agree up to rounding.
 pub fn compare(
     network: &Normalized,
     mut saved: Vec<Loaded>,
-    data: &data::Config,
-    samples: u64,
+    config: &Config,
 ) -> Result<BTreeMap<String, Option<Agreement>>> {
-    let dataset = data.open(Split::Validation)?;
-    let mut pipeline = data.pipeline(Split::Validation);
-    // The networks normalise themselves.
-    pipeline.normalize = None;
-    let loader = LoaderConfig { batch_size: 1, ..data.loader().clone() };
-    let input = Loader::new(dataset.into(), pipeline, &loader, Order::Sequential, 0, Device::Cpu)?;
+    let input = images(config, Split::Validation, Order::Sequential)?;
     let _no_grad = tch::no_grad_guard();
-    for batch in input.epoch(0, 0).take(samples as usize) {
+    for batch in input.epoch(0, 0).take(config.export.samples as usize) {
         let images = batch.map_err(Error::from_boxed)?.inputs;
         let run = || network.forward_t(&images, false);
         let expected = contract::caught(run).map_err(Error::msg).context("running the network")?;
@@ -83,15 +99,16 @@ pub fn compare(
             }
         }
     }
-    let reported = |Loaded { format, tolerance, run, parity }: &Loaded| {
-        let compared = run.as_ref().map(|_| report(*format, *tolerance, parity)).transpose()?;
-        Ok((format.file().into(), compared))
+    let reported = |loaded: &Loaded| {
+        let compared = loaded.run.as_ref().map(|_| report(loaded)).transpose()?;
+        Ok((loaded.format.file().into(), compared))
     };
     saved.iter().map(reported).collect()
 }
 
 /// Returns the measured difference between a format and the network, or an error if it is too large.
-fn report(format: Format, tolerance: f64, parity: &Parity) -> Result<Agreement> {
+fn report(loaded: &Loaded) -> Result<Agreement> {
+    let Loaded { format, tolerance, parity, mean_iou, .. } = loaded;
     let (agreement, error, file) = (parity.agreement(), parity.max_error, format.file());
     let found = format!(
         "in {:.4} % of the pixels of {} validation samples, the largest difference of logits is {error:.1e} (of {:.1e})",
@@ -100,7 +117,7 @@ fn report(format: Format, tolerance: f64, parity: &Parity) -> Result<Agreement> 
         parity.largest
     );
     log::info!("{file} and the network agree {found}");
-    if !parity.holds(tolerance) {
+    if tolerance.is_some_and(|tolerance| !parity.holds(tolerance)) {
         bail!("{file} is not the network that it was made from: they agree {found}. Nothing was published");
     }
     Ok(Agreement {
@@ -108,5 +125,6 @@ fn report(format: Format, tolerance: f64, parity: &Parity) -> Result<Agreement> 
         class_agreement: agreement,
         max_error: error,
         largest_logit: parity.largest,
+        mean_iou: *mean_iou,
     })
 }

@@ -8,22 +8,23 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+use tch::nn::{ModuleT, VarStore};
 use tch::{Device, Kind, Tensor};
 use torch_ext::{Operator, Operators};
 
 /// A layer, or an operation between layers.
 #[derive(Debug, Serialize)]
-struct Row {
+pub(super) struct Row {
     /// Name of the layer that holds its parameters; empty for an operation that has none.
-    layer: String,
+    pub(super) layer: String,
     /// libtorch's name of the operation.
     operation: String,
     /// Shape of its output.
     output: Vec<i64>,
     /// Number of parameters.
     parameters: usize,
-    /// Floating-point operations of convolutions only: two for each multiplication with a weight.
-    flops: u64,
+    /// Floating-point operations of convolutions, linear layers and attention: two for each multiplication.
+    pub(super) flops: u64,
     /// Bytes of its output, all of which training keeps for the backward pass.
     bytes: u64,
 }
@@ -40,8 +41,8 @@ pub fn run(args: &cli::Summary) -> Result<()> {
         _ => config.data.size().map(i64::from),
     };
     let input = [args.batch, config.data.channels().into(), height, width];
-    let rows = rows(&network, input)?;
-    let [all, trained] = [false, true].map(|trained| parameters(&network, trained).values().sum::<usize>());
+    let rows = rows(&network.store, network.model.as_ref(), input)?;
+    let [all, trained] = [false, true].map(|trained| parameters(&network.store, trained).values().sum::<usize>());
     let flops: u64 = rows.iter().map(|row| row.flops).sum();
     let bytes: u64 = rows.iter().map(|row| row.bytes).sum();
     if args.json {
@@ -63,12 +64,16 @@ pub fn run(args: &cli::Summary) -> Result<()> {
         ])
     }));
     lines.push(format!("\n{all} parameters, {trained} of them trained"));
-    lines.push(format!("{:.3} GFLOP for {} (convolutions; forward)", flops as f64 / 1e9, shape(&input)));
+    lines.push(format!(
+        "{:.3} GFLOP for {} (convolutions, linear layers, attention; forward)",
+        flops as f64 / 1e9,
+        shape(&input)
+    ));
     lines.push(format!("{:.1} MB of activations, which training keeps", bytes as f64 / 1e6));
     output::print(&lines.join("\n"))
 }
 
-fn shape(size: &[i64]) -> String {
+pub(super) fn shape(size: &[i64]) -> String {
     size.iter().map(ToString::to_string).collect::<Vec<_>>().join("×")
 }
 
@@ -77,9 +82,9 @@ fn line([layer, operation, output, parameters, flops, bytes]: [String; 6]) -> St
 }
 
 /// Returns the number of parameters of each layer, by its name.
-fn parameters(network: &Network, trained: bool) -> BTreeMap<String, usize> {
+pub(super) fn parameters(store: &VarStore, trained: bool) -> BTreeMap<String, usize> {
     let mut layers = BTreeMap::new();
-    for (name, variable) in network.store.variables() {
+    for (name, variable) in store.variables() {
         if !name.contains("running_") && (variable.requires_grad() || !trained) {
             *layers.entry(layer(&name)).or_default() += variable.numel();
         }
@@ -93,21 +98,29 @@ fn layer(name: &str) -> String {
 }
 
 /// Returns the operations of the network on an image of this shape.
-fn rows(network: &Network, input: [i64; 4]) -> Result<Vec<Row>> {
+pub(super) fn rows(store: &VarStore, network: &dyn ModuleT, input: [i64; 4]) -> Result<Vec<Row>> {
     let _no_grad = tch::no_grad_guard();
     let image = Tensor::f_zeros(input, (Kind::Float, Device::Cpu))?;
     let operators = Operators::watch()?;
-    let run = || network.model.forward_t(&image, false);
+    let run = || network.forward_t(&image, false);
     let _logits = contract::caught(run).map_err(anyhow::Error::msg).context("running the network")?;
     let seen = operators.seen();
     drop(operators);
     let by_address: BTreeMap<usize, String> =
-        network.store.variables().into_iter().map(|(name, variable)| (variable.data_ptr() as usize, name)).collect();
-    let mut parameters = parameters(network, false);
+        store.variables().into_iter().map(|(name, variable)| (variable.data_ptr() as usize, name)).collect();
+    let (mut parameters, mut before) = (parameters(store, false), String::new());
     let row = |operator: &Operator| {
         let output = operator.output.as_ref()?;
         let weight = operator.inputs[1].as_ref().filter(|weight| by_address.contains_key(&weight.address));
-        let layer = weight.map_or_else(String::new, |weight| layer(&by_address[&weight.address]));
+        let layer = match weight {
+            Some(weight) => layer(&by_address[&weight.address]),
+            // It has no weights of its own: it belongs to what the linear layer before it is a part of.
+            None if operator.name == ATTENTION => layer(&before),
+            None => String::new(),
+        };
+        if weight.is_some() {
+            before.clone_from(&layer);
+        }
         Some(Row {
             operation: operator.name.trim_start_matches("aten::").into(),
             output: output.size.clone(),
@@ -128,13 +141,23 @@ fn computes(operator: &Operator) -> bool {
     new && !operator.name.ends_with('_') && !["aten::to", "aten::contiguous", "aten::clone"].contains(&&*operator.name)
 }
 
-/// Returns two operations for each multiplication with a weight; None for other operators than convolutions.
+/// libtorch's name of attention.
+const ATTENTION: &str = "aten::scaled_dot_product_attention";
+
+/// Returns two operations for each multiplication; None for operators other than convolutions, linear layers and
+/// attention.
 fn flops(operator: &Operator) -> Option<u64> {
     let [input, weight] = &operator.inputs;
     // Every value of this tensor is multiplied with all weights of its channel.
     let met = match operator.name.as_str() {
-        "aten::conv2d" => operator.output.as_ref()?,
+        "aten::conv2d" | "aten::linear" => operator.output.as_ref()?,
         "aten::conv_transpose2d" => input.as_ref()?,
+        // Queries `[N, heads, T, D]` meet all keys `[N, heads, M, D]`, and the weights of these meet all values.
+        ATTENTION => {
+            let keys = weight.as_ref()?.size.get(2)?;
+            let queries: i64 = input.as_ref()?.size.iter().product();
+            return u64::try_from(4 * queries * keys).ok();
+        }
         _ => return None,
     };
     let weight = weight.as_ref()?;
@@ -149,7 +172,8 @@ mod tests {
     fn summary(model: &str, size: [i64; 2]) -> Vec<Row> {
         let config =
             Config::default().with(&[format!("model={model}")]).unwrap().with(&SEEN.map(String::from)).unwrap();
-        rows(&Network::build(&config).unwrap(), [1, 3, size[0], size[1]]).unwrap()
+        let network = Network::build(&config).unwrap();
+        rows(&network.store, network.model.as_ref(), [1, 3, size[0], size[1]]).unwrap()
     }
 
     /// torchvision's numbers for 224×224: 1.814 and 4.089 billion multiply-adds for ResNet-18 and -50, including

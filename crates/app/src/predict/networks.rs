@@ -94,7 +94,7 @@ struct View<'a> {
 impl Seer {
     fn of(trained: Trained, how: &How) -> Result<Self> {
         let (Network { model, device, .. }, data) = (trained.network, trained.config.data);
-        let model = match how.mirror {
+        let model: Box<dyn ModuleT> = match how.mirror {
             Mirror::None => model,
             mirror => Box::new(Mirrored { model, vertical: mirror == Mirror::Both }),
         };

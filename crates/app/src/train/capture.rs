@@ -1,28 +1,55 @@
 //! Capture of training steps as CUDA graphs.
 
-use crate::common::config::{Capturing, Train};
-use contract::Capture;
+use crate::common::config::{Capturing, Config};
+use anyhow::{Error, Result};
+use contract::{Capture, Ranks, TorchError};
+use distributed::Group;
 use executors::Trainer;
-use tch::Device;
+use std::sync::Arc;
+use tch::{Device, Tensor};
 
 /// Steps that are made operator by operator before the capture: libtorch wants a few.
 const WARM_UP: u32 = 3;
-/// Reason that steps of several ranks are not captured.
-const ACROSS: &str = "gradients are summed over ranks while the backward pass goes on, which a replay would not do";
 
-/// Returns what captures the steps of a training on `device`, if that is wanted and can be had. Otherwise says why not,
-/// on a GPU. Steps that are made `across` ranks are not captured.
-pub fn capture(config: &Train, device: Device, across: bool) -> Option<Box<dyn Capture>> {
-    if config.graph == Capturing::Off || !device.is_cuda() {
-        return None;
-    }
-    let made = if across { Err(ACROSS.to_string()) } else { made(device) };
-    let why = match made {
-        Ok(capture) => return Some(capture),
+/// Returns what captures the steps of a training on `device`, if that is wanted and can be had, by all ranks of a
+/// `group`. Otherwise says why not, on a GPU.
+///
+/// # Errors
+///
+/// Fails if a rank does.
+pub fn capture(config: &Config, device: Device, group: Option<&Arc<Group>>) -> Result<Option<Box<dyn Capture>>> {
+    let group = group.filter(|group| group.count() > 1);
+    let is_wanted = config.train.graph == Capturing::Auto && device.is_cuda();
+    let own = match group.and_then(|group| obstacle(group.uses_nccl(), config.optimizer.accumulate)) {
+        Some(why) => Err(why.to_owned()),
+        None if is_wanted => made(device),
+        None => Err(String::new()),
+    };
+    let all = group.map_or(Ok(true), |group| by_all(group.as_ref(), own.is_ok()))?;
+    let why = match own {
+        Ok(capture) if all => return Ok(Some(capture)),
+        Ok(_) => "another rank cannot".to_owned(),
         Err(why) => why,
     };
-    log::info!("No step is captured as a CUDA graph, all are made operator by operator: {why}");
-    None
+    if is_wanted {
+        log::info!("No step is captured as a CUDA graph, all are made operator by operator: {why}");
+    }
+    Ok(None)
+}
+
+/// Returns why steps of several ranks are not captured, if they are not.
+fn obstacle(nccl: bool, accumulate: u64) -> Option<&'static str> {
+    if !nccl {
+        return Some("gradients travel over Gloo, which takes them from the GPU");
+    }
+    (accumulate > 1).then_some("gradients are accumulated")
+}
+
+/// Returns true if all ranks of the group say so. They all ask.
+fn by_all(group: &Group, own: bool) -> Result<bool> {
+    let count = Tensor::f_from_slice(&[i64::from(own)])?;
+    group.sum(&[count.shallow_clone()]).map_err(Error::from_boxed)?;
+    Ok(count.f_int64_value(&[0]).map_err(TorchError::from)? == group.count() as i64)
 }
 
 fn made(device: Device) -> Result<Box<dyn Capture>, String> {
@@ -30,29 +57,43 @@ fn made(device: Device) -> Result<Box<dyn Capture>, String> {
     capture.ok_or_else(|| "this program was compiled without CUDA's headers (scripts/libtorch cuda has them)".into())
 }
 
-/// Has the steps of `trainer` captured, if there is a capture.
-pub fn captured<'t>(trainer: Trainer<'t>, capture: &'t mut Option<Box<dyn Capture>>) -> Trainer<'t> {
-    match capture {
-        Some(capture) => trainer.captured(capture.as_mut()),
-        None => trainer,
+/// Has the steps of `trainer` captured, if there is a capture, alike by all ranks of a `group`.
+pub fn captured<'t>(
+    trainer: Trainer<'t>,
+    capture: &'t mut Option<Box<dyn Capture>>,
+    group: Option<&'t Arc<Group>>,
+) -> Trainer<'t> {
+    match (capture, group) {
+        (Some(capture), Some(group)) => trainer.captured_among(capture.as_mut(), group.as_ref()),
+        (Some(capture), None) => trainer.captured(capture.as_mut()),
+        (None, _) => trainer,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::config::Config;
     use crate::train::parts::Parts;
-    use contract::{Event, Plain, Progress, StateDict};
+    use contract::{Event, Progress, StateDict};
+    use model::Trained;
     use std::collections::BTreeMap;
     use torch_ext::FakeCapture;
 
     #[test]
-    fn nothing_is_captured_on_a_cpu_where_it_is_off_or_across_ranks() {
-        let (auto, off) = (Train::default(), Train { graph: Capturing::Off, ..Train::default() });
-        assert_eq!(auto.graph, Capturing::Auto);
-        assert!(capture(&auto, Device::Cpu, false).is_none() && capture(&off, Device::Cuda(0), false).is_none());
-        assert!(capture(&auto, Device::Cuda(0), true).is_none());
+    fn nothing_is_captured_on_a_cpu_or_where_it_is_off() {
+        let auto = Config::default();
+        assert_eq!(auto.train.graph, Capturing::Auto);
+        let off = auto.with(&["train.graph=off".into()]).unwrap();
+        for (config, device) in [(auto, Device::Cpu), (off, Device::Cuda(0))] {
+            assert!(capture(&config, device, None).unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn steps_of_several_ranks_are_captured_over_nccl_one_batch_an_update() {
+        assert_eq!([(true, 0), (true, 1)].map(|(nccl, accumulate)| obstacle(nccl, accumulate)), [None; 2]);
+        assert!(obstacle(false, 1).is_some_and(|why| why.contains("Gloo")));
+        assert!(obstacle(true, 2).is_some_and(|why| why.contains("accumulated")));
     }
 
     type States = BTreeMap<String, StateDict>;
@@ -70,7 +111,7 @@ mod tests {
         capture: Option<&mut FakeCapture>,
     ) -> (States, States, Vec<f64>) {
         let mut parts = Parts::build(config, None, None).unwrap();
-        let model = Plain(parts.network.model.as_ref());
+        let model = Trained(parts.network.model.as_ref());
         let (input, loss_fn) = (parts.input.as_ref(), &parts.loss_fn);
         let trainer =
             Trainer::new(&model, input, loss_fn, &mut parts.optimizer, &mut parts.metric, config.train.epochs);

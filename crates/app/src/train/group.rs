@@ -1,5 +1,7 @@
 //! The group of ranks that this process trains in, if a launcher started several.
 
+mod machine;
+
 use crate::cli;
 use crate::common::closer::Details;
 use crate::common::config::{self, Backend, Config};
@@ -8,19 +10,19 @@ use crate::common::ranked;
 use crate::common::run::Run;
 use crate::common::usage::in_words;
 use crate::train::start::{self, Start};
-use anyhow::{Context, Error, Result, ensure};
+use anyhow::{Error, Result, ensure};
 use contract::{BoxError, Loss, Metric, Model, Optimizer, Ranks, StateDict, Stateful};
 use data::Fingerprint;
 use distributed::{AcrossRanks, Distributed, Fate, Group, Reduced};
+use machine::of_all;
 use metric::{Confusion, Segmentation};
 use optim::Optim;
 use session::{Opened, RESUMABLE};
 use std::process::ExitCode;
 use std::sync::Arc;
-use tch::{Tensor, nn::VarStore};
+use tch::nn::VarStore;
 
-/// Name of a rank's data among tensors.
-const DATA: &str = "data";
+pub use machine::one_of_each_machine;
 
 /// Joins the other ranks. None if this process trains alone.
 ///
@@ -93,15 +95,16 @@ pub fn metric<'m>(group: Option<&Arc<Group>>, own: impl Metric + 'm) -> Box<dyn 
     }
 }
 
-/// Returns an optimizer of the gradients of all ranks.
+/// Returns an optimizer of the gradients of all ranks, whose updates can be captured if it `captures`.
 pub fn optimizer<'g>(
     group: Option<&'g Arc<Group>>,
     own: Optim,
     store: &VarStore,
     config: &config::Distributed,
+    captures: bool,
 ) -> Box<dyn Optimizer + 'g> {
     match group {
-        Some(group) => Box::new(Reduced::new(own, group, &all(store), config.compression())),
+        Some(group) => Box::new(Reduced::new(own, group, &all(store), config.compression()).capturable(captures)),
         None => Box::new(own),
     }
 }
@@ -142,13 +145,7 @@ pub fn looked(group: Option<&Arc<Group>>, mut look: Option<Details>) -> Result<O
 /// Fails on all ranks if one has other data than the first, and names it.
 pub fn check_data(group: Option<&Arc<Group>>, own: &[Fingerprint; 2]) -> Result<()> {
     let Some(group) = group else { return Ok(()) };
-    let own = Tensor::f_from_slice(&serde_json::to_vec(own)?)?;
-    let all = group.gather(&StateDict::from([(DATA.to_string(), own)])).map_err(Error::from_boxed)?;
-    let read = |state: &StateDict| -> Result<[Fingerprint; 2]> {
-        let bytes = state.get(DATA).context("a rank that does not tell its data")?;
-        Ok(serde_json::from_slice(&Vec::<u8>::try_from(bytes)?)?)
-    };
-    let all = all.iter().map(read).collect::<Result<Vec<_>>>()?;
+    let all = of_all(group.as_ref(), own)?;
     for (rank, theirs) in all.iter().enumerate() {
         for (split, (first, other)) in ["training", "validation"].iter().zip(all[0].iter().zip(theirs)) {
             ensure!(

@@ -1,16 +1,14 @@
 //! Builds the objects that a training needs from a configuration.
 
 mod deterministic;
+mod warm;
 
 use crate::common::config::Config;
-use crate::common::identity;
 use crate::common::inputs::judged;
 use crate::common::kernels;
 use crate::common::network::Network;
-use crate::common::snapshot;
-use crate::common::trained;
 use crate::common::usage::usage;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use checkpoint::Snapshot;
 use contract::{Input, Ranks, Stateful};
 use data::{Fingerprint, Loader, Skipped, Split};
@@ -59,7 +57,7 @@ impl Parts {
         let synced = group.filter(|group| group.count() > 1 && config.distributed.sync_batch_norm);
         let network = Network::build_with(config, kernels, synced.map(|group| Arc::clone(group) as Arc<dyn Ranks>))?;
         if from.is_none() {
-            warm_start(&network, config)?;
+            warm::start(&network, config, group)?;
         }
         let of_rank = |input: Loader| match group {
             Some(group) => input.of_rank(group.rank(), group.count()),
@@ -101,24 +99,4 @@ impl Parts {
             network,
         })
     }
-}
-
-/// Replaces the drawn weights by those that the configuration starts from, if any.
-fn warm_start(network: &Network, config: &Config) -> Result<()> {
-    let Some(weights) = &config.model.common().weights else { return Ok(()) };
-    let path = &weights.path;
-    let found = if path.is_dir() {
-        let mut start = trained::read(path).context("model.weights.path")?;
-        identity::compare_start(path, &start, config);
-        start.states.remove(snapshot::MODEL).unwrap_or_default()
-    } else {
-        weights::read(path)?
-    };
-    let mut own = Stateful::state(&network.store);
-    let tensors = own.len();
-    let adopted = model::adopt(found, &own, weights).with_context(|| path.display().to_string())?;
-    own.retain(|name, _| adopted.contains_key(name));
-    contract::load(&own, &adopted).with_context(|| path.display().to_string())?;
-    log::info!("Starting from {} ({} of {tensors} tensors)", path.display(), own.len());
-    Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod class_weights;
 mod precision;
+mod preprocessing;
 
 use crate::cli;
 use crate::common::config::{Config, Distributed};
@@ -64,6 +65,7 @@ pub fn start(args: &cli::Train) -> Result<Start> {
         None => opened.find(args.resume.clone())?,
     }
     let config = precision::chosen(config, opened.checkpoint())?;
+    let config = preprocessing::chosen(config, opened.checkpoint())?;
     let config = class_weights::chosen(config, opened.checkpoint())?;
     let changes = match opened.checkpoint() {
         Some((path, snapshot)) => identity::compare_config(path, snapshot, &config, &args.allow)?,

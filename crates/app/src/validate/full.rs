@@ -4,6 +4,7 @@
 use super::masked::Masked;
 use super::samples::{self, Measured};
 use crate::cli::How;
+use crate::common::images::{Image, sum};
 use crate::common::network::Trained;
 use crate::common::output;
 use crate::common::postprocessing::{Cleaning, Postprocessing};
@@ -11,7 +12,7 @@ use crate::common::usage::usage;
 use crate::predict::{self, Cleaned, Numbered, Wanted, Work};
 use anyhow::{Context, Result};
 use data::IGNORE;
-use metric::Confusion;
+use metric::{Boundaries, Tally, scores_of};
 use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, PoisonError};
 use terminal::{Step, Watch};
@@ -19,10 +20,16 @@ use terminal::{Step, Watch};
 /// Description of the pixels that are scored.
 const SCORED_ON: &str = "all pixels of the masks, in the masks' own size";
 
-/// Predicts the validation images of the first network and compares them with their masks, pixel by pixel.
+/// Predicts the validation images of the first network and compares them with their masks, pixel by pixel; their
+/// `boundaries` too, if these are wanted. The scores are those of the post-processed class maps.
 ///
 /// Drawn samples have no other size than the one that the network sees, so they are scored as without `--full`.
-pub fn measure(networks: Vec<Trained>, how: &How, postprocessing: Option<&Postprocessing>) -> Result<Measured> {
+pub fn measure(
+    networks: Vec<Trained>,
+    how: &How,
+    postprocessing: Option<&Postprocessing>,
+    boundaries: Option<Boundaries>,
+) -> Result<Measured> {
     let first = networks.first().context("no network is named")?;
     let classes = first.network.classes.clone();
     let Some(masked) = Masked::open(&first.config.data, classes.len() as u64)? else {
@@ -31,7 +38,7 @@ pub fn measure(networks: Vec<Trained>, how: &How, postprocessing: Option<&Postpr
                 "the validation data are drawn and not files: --ensemble, --scales and --postprocess need images",
             ));
         }
-        return samples::measure(first);
+        return samples::measure(first, boundaries);
     };
     let (cleaning, weights) =
         (postprocessing.and_then(Postprocessing::cleaning), postprocessing.and_then(Postprocessing::weights));
@@ -39,74 +46,108 @@ pub fn measure(networks: Vec<Trained>, how: &How, postprocessing: Option<&Postpr
     let mut watch = Watch::new("Validation", 0, pictures.len() as u64);
     let told = || watch.step(&Step { samples: 1, ..Step::default() });
     let wanted = Wanted { pictures, how, weights: weights.as_deref(), probabilities: false };
-    let (broken, confusion) = predict::beside(
-        |work| count(work, &masked, cleaning.as_ref(), classes.len()),
-        |writer| predict::each(networks, &wanted, writer, told),
-    )?;
+    let (cleaning, images) = (cleaning.as_ref(), Mutex::default());
+    let compared = Compared { masked: &masked, cleaning, classes: classes.len(), boundaries, images };
+    let (broken, images) =
+        predict::beside(|work| compared.all(work), |writer| predict::each(networks, &wanted, writer, told))?;
     let samples = (pictures.len() - broken.len()) as u64;
     log::info!("{samples} samples{}", output::at_rate(watch.rate(), 1));
     drop(watch);
     masked.report(&broken)?;
-    Ok(Measured { scores: confusion.scores(&classes), samples, scored_on: SCORED_ON.into() })
+    let scores = scores_of(&sum(&images, classes.len()), &classes);
+    Ok(Measured { scores, images, samples, scored_on: SCORED_ON.into() })
 }
 
-/// Compares the predictions with the masks, several images at a time.
-fn count(work: Receiver<Work>, masked: &Masked, cleaning: Option<&Cleaning>, classes: usize) -> Result<Confusion> {
-    let all = Mutex::new(vec![0; classes * classes]);
-    let add = |counted: &[i64]| {
-        let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter_mut().zip(counted).for_each(|(all, counted)| *all += counted);
-    };
-    predict::shared(work, predict::threads(), &|work, _| count_some(work, masked, cleaning, classes, &add))?;
-    Ok(Confusion::new(classes, &all.into_inner().unwrap_or_else(PoisonError::into_inner)))
-}
-
-/// An image that is being compared.
-struct Compared<'c> {
-    name: String,
-    mask: Vec<u8>,
-    cleaned: Cleaned<'c>,
-    counted: Vec<i64>,
-    /// Number of compared pixels.
-    done: usize,
-}
-
-/// Compares the predictions of one thread, and gives the counts of each image to `add`.
-fn count_some(
-    work: Receiver<Numbered>,
-    masked: &Masked,
-    cleaning: Option<&Cleaning>,
+/// What the threads that compare share.
+struct Compared<'a> {
+    masked: &'a Masked,
+    cleaning: Option<&'a Cleaning>,
     classes: usize,
-    add: &(dyn Fn(&[i64]) + Sync),
-) -> Result<()> {
-    let mut current: Option<Compared> = None;
-    for (_, work) in work {
-        match work {
-            Work::Image(image) => {
-                let mask = masked.mask(&image.name, &image.file, image.size)?;
-                let (cleaned, counted) = (Cleaned::new(cleaning, image.size), vec![0; classes * classes]);
-                current = Some(Compared { name: image.name, mask, cleaned, counted, done: 0 });
-            }
-            Work::Rows(rows) => {
-                let Some(Compared { name, mask, cleaned, counted, done }) = &mut current else { continue };
-                cleaned.add(&rows.read()?.ids, name, |ids| {
-                    let targets = mask.get(*done..*done + ids.len()).unwrap_or_default();
-                    for (target, predicted) in targets.iter().zip(ids) {
-                        let cell = usize::from(*target) * classes + usize::from(*predicted);
-                        if let Some(count) = counted.get_mut(cell).filter(|_| *target != IGNORE) {
-                            *count += 1;
-                        }
-                    }
-                    *done += ids.len();
-                    Ok(())
-                })?;
-                if *done == mask.len() {
-                    add(counted);
-                }
-            }
-            // An image counts only once all its rows came.
-            Work::Broken(_) => {}
-        }
+    boundaries: Option<Boundaries>,
+    /// Complete images with their numbers.
+    images: Mutex<Vec<(u64, Image)>>,
+}
+
+impl Compared<'_> {
+    /// Compares the predictions with the masks, several images at a time, and returns the images in their order.
+    fn all(self, work: Receiver<Work>) -> Result<Vec<Image>> {
+        predict::shared(work, predict::threads(), &|work, _| self.some(work))?;
+        let mut images = self.images.into_inner().unwrap_or_else(PoisonError::into_inner);
+        images.sort_by_key(|(number, _)| *number);
+        Ok(images.into_iter().map(|(_, image)| image).collect())
     }
-    Ok(())
+
+    /// Compares the predictions of one thread.
+    fn some(&self, work: Receiver<Numbered>) -> Result<()> {
+        let mut begun: Option<(Cleaned, Begun)> = None;
+        for (number, work) in work {
+            match work {
+                Work::Image(image) => {
+                    let mask = self.masked.mask(&image.name, &image.file, image.size)?;
+                    let cleaned = Cleaned::new(self.cleaning, image.size);
+                    begun = Some((cleaned, Begun::new(image.name, image.size, mask, self.classes)));
+                }
+                Work::Rows(rows) => {
+                    let Some((mut cleaned, mut image)) = begun.take() else { continue };
+                    let name = image.name.clone();
+                    cleaned.add(&rows.read()?.ids, &name, |ids| {
+                        image.add(ids, self.boundaries.is_some());
+                        Ok(())
+                    })?;
+                    if image.done < image.mask.len() {
+                        begun = Some((cleaned, image));
+                        continue;
+                    }
+                    let image = image.finish(self.boundaries);
+                    self.images.lock().unwrap_or_else(PoisonError::into_inner).push((number, image));
+                }
+                // An image counts only once all its rows came.
+                Work::Broken(_) => begun = None,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An image of which rows are still to come.
+struct Begun {
+    name: String,
+    size: [u32; 2],
+    mask: Vec<u8>,
+    tallies: Vec<Tally>,
+    /// Number of pixels that came.
+    done: usize,
+    /// Their classes, if boundaries are wanted.
+    predicted: Vec<u8>,
+}
+
+impl Begun {
+    /// Creates an image of which no row came.
+    fn new(name: String, size: [u32; 2], mask: Vec<u8>, classes: usize) -> Self {
+        Self { name, size, mask, tallies: vec![Tally::default(); classes], done: 0, predicted: Vec::new() }
+    }
+
+    /// Counts the next rows, which are final.
+    fn add(&mut self, ids: &[u8], with_boundaries: bool) {
+        let targets = self.mask.get(self.done..self.done + ids.len()).unwrap_or_default();
+        for (target, predicted) in targets.iter().zip(ids).filter(|(target, _)| **target != IGNORE) {
+            let [target, predicted] = [target, predicted].map(|id| usize::from(*id));
+            if target < self.tallies.len() && predicted < self.tallies.len() {
+                self.tallies[target].support += 1;
+                self.tallies[predicted].predicted += 1;
+                self.tallies[target].hits += u64::from(target == predicted);
+            }
+        }
+        if with_boundaries {
+            self.predicted.extend_from_slice(ids);
+        }
+        self.done += ids.len();
+    }
+
+    fn finish(self, boundaries: Option<Boundaries>) -> Image {
+        let size = self.size.map(|side| side as usize);
+        let compare =
+            |boundaries: Boundaries| boundaries.compare(size, &self.mask, &self.predicted, self.tallies.len());
+        Image { boundaries: boundaries.map(compare).unwrap_or_default(), name: self.name, tallies: self.tallies }
+    }
 }

@@ -36,7 +36,7 @@ use tch::{Device, Tensor};
 use tensors::Converter;
 
 /// Name of the placeholder sample in a batch whose samples were all skipped: black, with an unknown target.
-const BLANK: &str = "(all skipped)";
+pub const BLANK: &str = "(all skipped)";
 
 /// The order of the samples within an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

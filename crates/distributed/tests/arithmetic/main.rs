@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod metric;
+mod small;
 mod sum;
 mod turns;

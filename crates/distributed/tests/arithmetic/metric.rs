@@ -1,6 +1,6 @@
 //! A metric over ranks.
 
-use contract::{Alone, Batch, BoxError, IGNORE_INDEX, Loss, Metric, Outputs, Scores, Stateful};
+use contract::{Alone, Batch, BoxError, IGNORE_INDEX, Loss, Metric, Outputs, Ranks, Scores, Stateful};
 use distributed::AcrossRanks;
 use metric::Segmentation;
 use std::sync::Arc;
@@ -92,8 +92,16 @@ fn the_weight_of_a_loss_is_that_of_all_ranks_and_a_loss_of_ones_own_is_refused()
     assert_eq!(weights, [valid; 3]);
 
     let mean = |outputs: &Tensor, _: &Tensor| -> Result<Tensor, BoxError> { Ok(outputs.mean(Kind::Float)) };
-    let loss = AcrossRanks::new(mean, Arc::new(Alone::default()));
-    let [logits, targets] = step(1);
-    let error = loss.loss(&logits.into(), &Batch::new(targets.shallow_clone(), targets, Vec::new())).unwrap_err();
-    assert!(error.to_string().contains("Loss::across") && error.to_string().contains("arithmetic"), "{error}");
+    let found = |ranks: Arc<dyn Ranks>| {
+        let [logits, targets] = step(1);
+        let batch = Batch::new(targets.shallow_clone(), targets, Vec::new());
+        let loss = AcrossRanks::new(mean, ranks).loss(&logits.into(), &batch);
+        loss.map(|loss| loss.double_value(&[])).map_err(|error| error.to_string())
+    };
+    for error in together_owned(2, found) {
+        let error = error.unwrap_err();
+        assert!(error.contains("Loss::across") && error.contains("arithmetic"), "{error}");
+    }
+    // A group of one sums nothing.
+    assert_eq!(found(Arc::new(Alone::default())), Ok(step(1)[0].mean(Kind::Float).double_value(&[])));
 }

@@ -1,6 +1,6 @@
 //! All of it together: a UNet with BatchNorm and dropout, ignored pixels, class weights, Dice and accumulation.
 
-use crate::turns::{Place, Turn};
+use crate::turns::{Place, Turn, alone};
 use contract::{Batch, IGNORE_INDEX, Loss, Metric, Optimizer, Ranks, Scores, Share, parameters};
 use distributed::AcrossRanks;
 use metric::Segmentation;
@@ -102,9 +102,9 @@ fn farthest(left: &[f64], right: &[f64]) -> f64 {
     left.iter().zip(right).map(|(left, right)| (left - right).abs()).fold(0.0, f64::max)
 }
 
-/// libtorch's generator is one for the process, so there is no second test that draws from it.
 #[test]
 fn two_and_three_ranks_train_what_one_process_trains() {
+    let _alone = alone();
     let place = Arc::new(Place::default());
     let over = |count: usize, recompute: bool| {
         together_owned(count, |ranks| {

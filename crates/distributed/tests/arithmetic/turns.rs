@@ -4,6 +4,12 @@ use contract::{BoxError, Ranks, StateDict};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tch::{Device, Tensor};
 
+/// Makes the tests that draw random numbers run one after another: a process has one generator.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The one place where a rank may compute.
 #[derive(Default)]
 pub struct Place {

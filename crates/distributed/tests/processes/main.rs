@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod captured;
 mod faults;
 mod launch;
 mod network;
@@ -18,6 +19,7 @@ fn rank() {
     match role.as_str() {
         "operations" => operations::rank(),
         "training" => training::rank(),
+        "captured" => captured::rank(),
         "endless" => faults::endless(),
         "endless training" => faults::endless_training(),
         "leaving" => faults::leaving(),

@@ -1,6 +1,9 @@
 //! The code of a frozen network: one class, one function, a line for each step.
 
-use super::operator::{Argument, Arguments, Input, Operator};
+use super::call::{Argument, Call, Input};
+use super::operator::{Operator, Run};
+use super::table::find;
+use super::tokens::{Token, tokens};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum nesting depth of calls and lists; an export has three.
@@ -17,25 +20,34 @@ pub struct Code {
     pub locals: usize,
 }
 
-/// An operator and its inputs.
+/// A step of a network.
 #[derive(Debug)]
 pub struct Instruction {
-    pub operator: Operator,
-    /// `None` stands for Python's `None` in the place of a tensor.
-    pub inputs: Vec<Option<Input>>,
+    pub action: Action,
     pub output: usize,
     /// Values that no later step needs.
     pub last_uses: Vec<usize>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
-    Name(String),
-    Number(String),
-    Text(String),
-    Mark(char),
-    /// The end of a line that no bracket keeps open.
-    Line,
+/// What a step does.
+#[derive(Debug)]
+pub enum Action {
+    /// Calls an operator. The arguments are in the order of its parameters.
+    Call(&'static Operator, Vec<Argument>),
+    /// Takes an item of a list that an operator returned.
+    Item { list: usize, number: usize },
+}
+
+impl Instruction {
+    /// Returns the values that the step uses.
+    fn inputs(&self) -> Vec<Input> {
+        let mut all = Vec::new();
+        match &self.action {
+            Action::Call(_, arguments) => arguments.iter().for_each(|argument| argument.inputs(&mut all)),
+            Action::Item { list, .. } => all.push(Input::Local(*list)),
+        }
+        all
+    }
 }
 
 impl Code {
@@ -49,9 +61,7 @@ impl Code {
             if name == "return" {
                 break parser.output()?;
             }
-            parser.mark('=')?;
-            let value = parser.value(&name)?;
-            parser.names.insert(name, value);
+            parser.statement(name)?;
         };
         if let Some(token) = parser.next() {
             return parser.wrong("its end", Some(token));
@@ -63,79 +73,22 @@ impl Code {
 
     /// Returns the numbers of the constants that the code uses.
     pub fn constants(&self) -> impl Iterator<Item = usize> {
-        let constant = |input: &Option<Input>| match input {
-            Some(Input::Constant(number)) => Some(*number),
-            _ => None,
-        };
-        self.steps.iter().flat_map(|step| &step.inputs).filter_map(constant)
+        let constant = |input| if let Input::Constant(number) = input { Some(number) } else { None };
+        self.steps.iter().flat_map(Instruction::inputs).filter_map(constant)
     }
 
     fn find_last_uses(&mut self) {
         let mut used = BTreeSet::from([self.output]);
         for step in self.steps.iter_mut().rev() {
-            for input in &step.inputs {
-                if let Some(Input::Local(number)) = input
-                    && used.insert(*number)
+            for input in step.inputs() {
+                if let Input::Local(number) = input
+                    && used.insert(number)
                 {
-                    step.last_uses.push(*number);
+                    step.last_uses.push(number);
                 }
             }
         }
     }
-}
-
-/// Splits the code into tokens.
-fn tokens(code: &str) -> Result<Vec<Token>, String> {
-    let mut tokens = Vec::new();
-    let mut rest = code;
-    let mut open = 0usize;
-    while let Some(first) = rest.chars().next() {
-        let long = |fits: fn(char) -> bool| rest.find(|char| !fits(char)).unwrap_or(rest.len());
-        let number_follows = || rest[1..].starts_with(|char: char| char.is_ascii_digit());
-        let length = match first {
-            '\n' => {
-                if open == 0 && !matches!(tokens.last(), None | Some(Token::Line)) {
-                    tokens.push(Token::Line);
-                }
-                1
-            }
-            ' ' => 1,
-            'a'..='z' | 'A'..='Z' | '_' => {
-                let length = long(|char| char.is_ascii_alphanumeric() || char == '_');
-                tokens.push(Token::Name(rest[..length].into()));
-                length
-            }
-            '0'..='9' | '-' if first != '-' || number_follows() => {
-                let mut length = 1;
-                while let Some(next) = rest[length..].chars().next() {
-                    let exponent = rest[..length].ends_with('e') && matches!(next, '-' | '+');
-                    if !(next.is_ascii_digit() || matches!(next, '.' | 'e') || exponent) {
-                        break;
-                    }
-                    length += 1;
-                }
-                tokens.push(Token::Number(rest[..length].into()));
-                length
-            }
-            '"' => {
-                let length = rest[1..].find('"').ok_or("a text in its code has no end")?;
-                tokens.push(Token::Text(rest[1..=length].into()));
-                length + 2
-            }
-            '(' | ')' | '[' | ']' | ',' | ':' | '=' | '.' | '-' | '>' => {
-                match first {
-                    '(' | '[' => open += 1,
-                    ')' | ']' => open = open.saturating_sub(1),
-                    _ => {}
-                }
-                tokens.push(Token::Mark(first));
-                1
-            }
-            other => return Err(format!("its code has the character {other:?}, which no export writes")),
-        };
-        rest = &rest[length..];
-    }
-    Ok(tokens)
 }
 
 struct Parser {
@@ -236,13 +189,43 @@ impl Parser {
         self.end_of_line()
     }
 
-    /// Parses the rest of a statement: a tensor or a list of tensors that is called `name`.
+    /// Parses the rest of a statement that begins with a name: `name = value`, or `name, name, … = list`.
+    fn statement(&mut self, first: String) -> Result<(), String> {
+        let mut names = vec![first];
+        let mut is_list = false;
+        while self.takes(',') {
+            is_list = true;
+            if let Some(Token::Name(_)) = self.tokens.get(self.at) {
+                names.push(self.name()?);
+            }
+        }
+        self.mark('=')?;
+        let value = self.value(&names[0])?;
+        if !is_list {
+            self.names.insert(names.swap_remove(0), value);
+            return Ok(());
+        }
+        let Argument::Tensors(list) = value else {
+            return Err(format!("line {} of its code takes apart what is no list", self.line));
+        };
+        for (number, name) in names.into_iter().enumerate() {
+            let item = self.step(Action::Item { list, number });
+            self.names.insert(name, Argument::Tensor(Input::Local(item)));
+        }
+        Ok(())
+    }
+
+    /// Parses the rest of a statement: a tensor, a size or a list of tensors that is called `name`.
     fn value(&mut self, name: &str) -> Result<Argument, String> {
         let value = self.argument(0)?;
         let tensor = |item: &Argument| matches!(item, Argument::Tensor(_));
+        let size = |item: &Argument| matches!(item, Argument::Size(_));
+        let is_shape = |items: &[Argument]| {
+            items.iter().any(size) && items.iter().all(|it| size(it) || matches!(it, Argument::Int(_)))
+        };
         match &value {
-            Argument::List(items) if items.iter().all(tensor) => {}
-            Argument::Tensor(_) => {}
+            Argument::List(items) if items.iter().all(tensor) || is_shape(items) => {}
+            Argument::Tensor(_) | Argument::Tensors(_) | Argument::Size(_) => {}
             _ => return Err(format!("line {} of its code: {name:.40} is no tensor", self.line)),
         }
         self.end_of_line()?;
@@ -273,7 +256,7 @@ impl Parser {
     fn literal(&mut self) -> Result<Argument, String> {
         let token = self.next();
         let parsed = match &token {
-            Some(Token::Text(_)) => Some(Argument::Other),
+            Some(Token::Text(text)) => Some(Argument::Text(text.clone())),
             Some(Token::Number(text)) => {
                 let float = || text.parse().ok().filter(|value: &f64| value.is_finite()).map(Argument::Float);
                 text.parse().ok().map(Argument::Int).or_else(float)
@@ -287,15 +270,15 @@ impl Parser {
     fn named(&mut self, depth: usize) -> Result<Argument, String> {
         let name = self.dotted()?;
         if self.takes('(') {
-            let mut arguments = Arguments::new(&name, self.line);
+            let mut call = Call::new(&name, self.line);
             while !self.takes(')') {
-                if !arguments.is_empty() {
+                if !call.is_empty() {
                     self.mark(',')?;
                 }
                 let value = self.argument_or_keyword(depth + 1)?;
-                arguments.add(value);
+                call.add(value);
             }
-            return self.call(arguments);
+            return self.call(&call);
         }
         if let Some(number) = name.strip_prefix("CONSTANTS.c").and_then(|number| number.parse().ok()) {
             return Ok(Argument::Tensor(Input::Constant(number)));
@@ -336,15 +319,25 @@ impl Parser {
     }
 
     /// Turns a call into a step.
-    fn call(&mut self, arguments: Arguments) -> Result<Argument, String> {
+    fn call(&mut self, call: &Call) -> Result<Argument, String> {
         // The device is decided here, not by the file.
-        if arguments.name() == "torch.device" {
-            return Ok(Argument::Other);
+        if call.name == "torch.device" {
+            return Ok(Argument::Device);
         }
-        let (operator, inputs) = Operator::parse(arguments)?;
+        let (operator, arguments) = find(call)?;
+        let output = self.step(Action::Call(operator, arguments));
+        Ok(match operator.run {
+            Run::Tensor(_) => Argument::Tensor(Input::Local(output)),
+            Run::Tensors(_) => Argument::Tensors(output),
+            Run::Size(_) => Argument::Size(output),
+        })
+    }
+
+    /// Adds a step and returns the local that holds its result.
+    fn step(&mut self, action: Action) -> usize {
         let output = self.locals;
         self.locals += 1;
-        self.steps.push(Instruction { operator, inputs, output, last_uses: Vec::new() });
-        Ok(Argument::Tensor(Input::Local(output)))
+        self.steps.push(Instruction { action, output, last_uses: Vec::new() });
+        output
     }
 }

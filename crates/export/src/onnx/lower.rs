@@ -1,56 +1,103 @@
 //! Translation of libtorch's operators to those of ONNX.
 
+mod aliases;
+mod call;
+mod layers;
+mod lists;
+mod normalisation;
+mod pointwise;
+mod products;
+mod resize;
+mod shapes;
+
 use super::numbers::numbers;
 use super::proto::{AttributeProto, NodeProto, TensorProto};
 use crate::{Error, INPUT, OUTPUT};
+use aliases::Aliases;
+use call::Call;
 use std::collections::{BTreeMap, BTreeSet};
 use tch::Tensor;
-use torch_ext::{Constant, Graph, Operation};
+use torch_ext::{Constant, Graph};
 
 /// ONNX nodes and weights of a graph.
+#[derive(Debug)]
 pub struct Lowered {
     pub nodes: Vec<NodeProto>,
     pub weights: Vec<TensorProto>,
+    /// Names in the file of values that have another one in the graph.
+    pub names: BTreeMap<String, String>,
 }
 
-/// Translates a graph with one input and one output, operator by operator.
-pub fn lower(graph: &Graph) -> Result<Lowered, Error> {
+/// Translates a graph with one input and one output, operator by operator. The graph has the shapes of all tensors for
+/// an input of the shape `example`: their ranks, and sizes that are the same for every input, are taken from there.
+pub fn lower(graph: &Graph, example: &[i64]) -> Result<Lowered, Error> {
     let ([input], [output]) = (&graph.inputs[..], &graph.outputs[..]) else {
         return Err(Error::Interface { inputs: graph.inputs.len(), outputs: graph.outputs.len() });
     };
-    let mut names = BTreeMap::from([(input.clone(), INPUT.to_string())]);
-    let mut lowering =
-        Lowering { graph, lists: BTreeMap::new(), nodes: Vec::new(), weights: Vec::new(), made: BTreeSet::new() };
+    let mut lowering = Lowering::new(graph);
+    lowering.names.insert(input.clone(), INPUT.to_string());
+    lowering.shapes.insert(input, example);
+    let mut aliases = Aliases::default();
     for (number, operation) in graph.operations.iter().enumerate() {
-        let changed = operation.inputs.first().filter(|_| operation.kind.ends_with('_'));
-        let later = || graph.operations[number + 1..].iter().flat_map(|operation| &operation.inputs);
-        if changed.is_some_and(|changed| changed == output || later().any(|name| name == changed)) {
-            let arguments = Arguments { operation, graph };
-            return Err(arguments.wrong("what it changes in place is used afterwards by its former name"));
+        let call = Call { operation, graph };
+        for (output, shape) in operation.outputs.iter().zip(&operation.shapes) {
+            if let Some(shape) = shape {
+                lowering.shapes.insert(output, shape);
+            }
         }
-        if operation.kind == "prim::ListConstruct" {
-            lowering.lists.insert(operation.outputs[0].clone(), operation.inputs.clone());
-        } else {
-            lowering.operation(operation, &mut names)?;
+        let later = graph.operations[number + 1..].iter().flat_map(|operation| &operation.inputs).chain([output]);
+        if aliases.changes(operation, later) {
+            return Err(call.wrong("what it changes in place is used afterwards by its former name"));
         }
+        lowering.operation(&call)?;
     }
     // An Identity gives the last result the output's name, for the result may be used elsewhere, too.
-    let last = names.get(output).cloned().unwrap_or_else(|| output.clone());
+    let last = lowering.names.get(output).cloned().unwrap_or_else(|| output.clone());
     lowering.node("Identity", vec![last], OUTPUT, Vec::new());
-    Ok(Lowered { nodes: lowering.nodes, weights: lowering.weights })
+    Ok(Lowered { nodes: lowering.nodes, weights: lowering.weights, names: lowering.names })
 }
 
 struct Lowering<'a> {
     graph: &'a Graph,
-    /// Lists of tensors, by name.
+    /// Shapes of values for the example.
+    shapes: BTreeMap<&'a str, &'a [i64]>,
+    /// Names in the file of values that have another one in the graph.
+    names: BTreeMap<String, String>,
+    /// Lists of tensors and sizes, by name.
     lists: BTreeMap<String, Vec<String>>,
+    /// Sizes, which are tensors `[1]` of i64 in the file.
+    sizes: BTreeSet<String>,
     nodes: Vec<NodeProto>,
     weights: Vec<TensorProto>,
     /// Names of `weights`.
     made: BTreeSet<String>,
 }
 
-impl Lowering<'_> {
+impl<'a> Lowering<'a> {
+    fn new(graph: &'a Graph) -> Self {
+        Self {
+            graph,
+            shapes: BTreeMap::new(),
+            names: BTreeMap::new(),
+            lists: BTreeMap::new(),
+            sizes: BTreeSet::new(),
+            nodes: Vec::new(),
+            weights: Vec::new(),
+            made: BTreeSet::new(),
+        }
+    }
+
+    fn operation(&mut self, call: &Call) -> Result<(), Error> {
+        let found = self.list(call)?
+            || self.pointwise(call)?
+            || self.layer(call)?
+            || self.normalisation(call)?
+            || self.resize(call)?
+            || self.shape(call)?
+            || self.product(call)?;
+        if found { Ok(()) } else { Err(Error::Operator { name: call.operation.kind.clone() }) }
+    }
+
     fn node(&mut self, kind: &str, input: Vec<String>, output: &str, attribute: Vec<AttributeProto>) {
         self.nodes.push(NodeProto {
             input,
@@ -61,198 +108,100 @@ impl Lowering<'_> {
         });
     }
 
-    fn operation(&mut self, operation: &Operation, names: &mut BTreeMap<String, String>) -> Result<(), Error> {
-        let output = &*operation.outputs[0];
-        // In-place operators have the same result.
-        let kind = operation.kind.strip_suffix('_').unwrap_or(&operation.kind);
-        let arguments = Arguments { operation, graph: self.graph };
-        match kind {
-            "aten::_convolution" => {
-                let kernel = arguments.tensor(1)?.size();
-                let transposed = arguments.int(6)? != 0;
-                let padding = arguments.ints(4)?;
-                let mut attributes = vec![
-                    AttributeProto::ints("kernel_shape", &kernel[2..]),
-                    AttributeProto::ints("strides", arguments.ints(3)?),
-                    AttributeProto::ints("pads", &[padding, padding].concat()),
-                    AttributeProto::ints("dilations", arguments.ints(5)?),
-                    AttributeProto::int("group", arguments.int(8)?),
-                ];
-                if transposed {
-                    attributes.push(AttributeProto::ints("output_padding", arguments.ints(7)?));
-                }
-                let inputs = self.inputs(&arguments, &[0, 1, 2], names)?;
-                self.node(if transposed { "ConvTranspose" } else { "Conv" }, inputs, output, attributes);
-            }
-            "aten::batch_norm" => {
-                arguments.expect(5, 0)?;
-                let inputs = self.inputs(&arguments, &[0, 1, 2, 3, 4], names)?;
-                self.node(
-                    "BatchNormalization",
-                    inputs,
-                    output,
-                    vec![AttributeProto::float("epsilon", arguments.float(7)?)],
-                );
-            }
-            "aten::max_pool2d" => {
-                let padding = arguments.ints(3)?;
-                let (kernel, stride) = (arguments.ints(1)?, arguments.ints(2)?);
-                let attributes = vec![
-                    AttributeProto::ints("kernel_shape", kernel),
-                    AttributeProto::ints("strides", if stride.is_empty() { kernel } else { stride }),
-                    AttributeProto::ints("pads", &[padding, padding].concat()),
-                    AttributeProto::ints("dilations", arguments.ints(4)?),
-                    AttributeProto::int("ceil_mode", arguments.int(5)?),
-                ];
-                let inputs = self.inputs(&arguments, &[0], names)?;
-                self.node("MaxPool", inputs, output, attributes);
-            }
-            "aten::upsample_bilinear2d" => {
-                arguments.expect(2, 0)?;
-                self.resize(&arguments, 3, ["linear", "half_pixel"], names)?;
-            }
-            "aten::upsample_nearest2d" => self.resize(&arguments, 2, ["nearest", "asymmetric"], names)?,
-            "aten::cat" => {
-                let parts = self.lists.get(&operation.inputs[0]);
-                let parts = parts.ok_or_else(|| arguments.wrong("what is put together is not known"))?.clone();
-                let inputs = parts.iter().map(|part| self.value(part, names)).collect::<Result<_, _>>()?;
-                self.node("Concat", inputs, output, vec![AttributeProto::int("axis", arguments.int(1)?)]);
-            }
-            "aten::add" | "aten::sub" => {
-                arguments.expect(2, 1)?;
-                let inputs = self.inputs(&arguments, &[0, 1], names)?;
-                self.node(if kind == "aten::add" { "Add" } else { "Sub" }, inputs, output, Vec::new());
-            }
-            "aten::mul" | "aten::div" => {
-                let inputs = self.inputs(&arguments, &[0, 1], names)?;
-                self.node(if kind == "aten::mul" { "Mul" } else { "Div" }, inputs, output, Vec::new());
-            }
-            "aten::relu" | "aten::sigmoid" => {
-                let inputs = self.inputs(&arguments, &[0], names)?;
-                self.node(if kind == "aten::relu" { "Relu" } else { "Sigmoid" }, inputs, output, Vec::new());
-            }
-            "aten::relu6" => {
-                let bounds = [("least", 0.0), ("most", 6.0)].map(|(what, value)| {
-                    let name = format!("{output}.{what}");
-                    self.weights.push(TensorProto::f32(&name, Vec::new(), &[value]));
-                    name
-                });
-                let mut inputs = self.inputs(&arguments, &[0], names)?;
-                inputs.extend(bounds);
-                self.node("Clip", inputs, output, Vec::new());
-            }
-            // Device and layout mean nothing in ONNX. All values are f32, or were checked to be.
-            "aten::contiguous" | "aten::to" | "aten::detach" => {
-                let same = self.value(&operation.inputs[0], names)?;
-                names.insert(output.into(), same);
-            }
-            _ => return Err(Error::Operator { name: operation.kind.clone() }),
-        }
-        Ok(())
+    /// Adds a node and returns the name of its result, which is part of what makes `output`.
+    fn part(&mut self, kind: &str, input: Vec<String>, output: &str, attribute: Vec<AttributeProto>) -> String {
+        let name = format!("{output}.{}", self.nodes.len());
+        self.node(kind, input, &name, attribute);
+        name
     }
 
-    /// Translates an upsampling by scale factors, which are the argument at position `factors`.
-    fn resize(
-        &mut self,
-        arguments: &Arguments,
-        factors: usize,
-        [mode, places]: [&str; 2],
-        names: &BTreeMap<String, String>,
-    ) -> Result<(), Error> {
-        let Some(Constant::Floats(factors)) = arguments.constant(factors) else {
-            return Err(arguments.wrong("an upsampling to a size, not by factors"));
-        };
-        let output = &*arguments.operation.outputs[0];
-        let scales = format!("{output}.scales");
-        self.weights.push(TensorProto::f32(&scales, vec![4], &[1.0, 1.0, factors[0] as f32, factors[1] as f32]));
-        let mut inputs = self.inputs(arguments, &[0], names)?;
-        inputs.extend([String::new(), scales]);
-        let attributes = vec![
-            AttributeProto::text("mode", mode),
-            AttributeProto::text("coordinate_transformation_mode", places),
-            AttributeProto::text("nearest_mode", "floor"),
-        ];
-        self.node("Resize", inputs, output, attributes);
+    /// Gives a value the name of another one, which is the same in the file.
+    fn same(&mut self, call: &Call, as_input: usize) -> Result<(), Error> {
+        let same = self.input(call, as_input)?;
+        self.names.insert(call.output().into(), same);
         Ok(())
     }
 
     /// Returns the names of the arguments at `positions`. None, which stands at the end only, is left out.
-    fn inputs(
-        &mut self,
-        arguments: &Arguments,
-        positions: &[usize],
-        names: &BTreeMap<String, String>,
-    ) -> Result<Vec<String>, Error> {
-        let given = positions.iter().map(|position| &arguments.operation.inputs[*position]);
-        let given = given.filter(|name| !matches!(self.graph.constants.get(*name), Some(Constant::None)));
-        let given: Vec<String> = given.cloned().collect();
-        given.iter().map(|name| self.value(name, names)).collect()
+    fn inputs(&mut self, call: &Call, positions: &[usize]) -> Result<Vec<String>, Error> {
+        let given: Vec<usize> = positions.iter().copied().filter(|position| !call.is_none(*position)).collect();
+        given.into_iter().map(|position| self.input(call, position)).collect()
+    }
+
+    /// Returns the name of the argument at `position`, a tensor or a number.
+    fn input(&mut self, call: &Call, position: usize) -> Result<String, Error> {
+        let name = call.operation.inputs.get(position);
+        let name = name.ok_or_else(|| call.wrong(&format!("it has no argument {position}")))?;
+        self.value(name)
     }
 
     /// Returns the name of a value in the file, and adds a constant to the file at its first use.
-    fn value(&mut self, name: &str, names: &BTreeMap<String, String>) -> Result<String, Error> {
+    fn value(&mut self, name: &str) -> Result<String, Error> {
         let (dims, values) = match self.graph.constants.get(name) {
             Some(Constant::Tensor(tensor)) => (tensor.size(), numbers(tensor).map_err(Error::of_weights(name))?),
             Some(Constant::Float(value)) => (Vec::new(), vec![*value as f32]),
             Some(Constant::Int(value)) => (Vec::new(), vec![*value as f32]),
-            _ => return Ok(names.get(name).cloned().unwrap_or_else(|| name.into())),
+            _ => return Ok(self.names.get(name).cloned().unwrap_or_else(|| name.into())),
         };
+        Ok(self.floats(name, dims, &values))
+    }
+
+    /// Returns the name of constant numbers of this name and shape.
+    fn floats(&mut self, name: &str, dims: Vec<i64>, values: &[f32]) -> String {
         if self.made.insert(name.into()) {
-            self.weights.push(TensorProto::f32(name, dims, &values));
+            self.weights.push(TensorProto::f32(name, dims, values));
         }
-        Ok(name.into())
-    }
-}
-
-/// Arguments of an operator that are constants.
-struct Arguments<'a> {
-    operation: &'a Operation,
-    graph: &'a Graph,
-}
-
-impl Arguments<'_> {
-    fn constant(&self, position: usize) -> Option<&Constant> {
-        self.graph.constants.get(self.operation.inputs.get(position)?)
+        name.into()
     }
 
-    fn wrong(&self, what: &str) -> Error {
-        Error::Argument { name: self.operation.kind.clone(), what: what.into() }
+    /// Returns the name of a constant number.
+    fn number(&mut self, value: f64) -> String {
+        self.floats(&format!("number.{value:e}"), Vec::new(), &[value as f32])
     }
 
-    fn other(&self, position: usize, expected: &str) -> Error {
-        self.wrong(&format!("argument {position} is {:?}, not {expected}", self.constant(position)))
-    }
-
-    fn tensor(&self, position: usize) -> Result<&Tensor, Error> {
-        match self.constant(position) {
-            Some(Constant::Tensor(tensor)) => Ok(tensor),
-            _ => Err(self.other(position, "a tensor")),
+    /// Returns the name of constant integers `[n]`.
+    fn ints(&mut self, values: &[i64]) -> String {
+        let all: Vec<String> = values.iter().map(ToString::to_string).collect();
+        let name = format!("ints.{}", all.join("."));
+        if self.made.insert(name.clone()) {
+            self.weights.push(TensorProto::i64(&name, vec![values.len() as i64], values));
         }
+        name
     }
 
-    fn int(&self, position: usize) -> Result<i64, Error> {
-        match self.constant(position) {
-            Some(Constant::Int(value)) => Ok(*value),
-            _ => Err(self.other(position, "a whole number")),
+    /// Returns the name of a constant integer.
+    fn int(&mut self, value: i64) -> String {
+        let name = format!("int.{value}");
+        if self.made.insert(name.clone()) {
+            self.weights.push(TensorProto::i64(&name, Vec::new(), &[value]));
         }
+        name
     }
 
-    fn float(&self, position: usize) -> Result<f64, Error> {
-        match self.constant(position) {
-            Some(Constant::Float(value)) => Ok(*value),
-            _ => Err(self.other(position, "a number")),
+    /// Returns the shape of an argument for the example.
+    fn shape_of(&self, call: &Call, position: usize) -> Result<Vec<i64>, Error> {
+        let name = call.operation.inputs.get(position).map(String::as_str).unwrap_or_default();
+        let constant = || match self.graph.constants.get(name) {
+            Some(Constant::Tensor(tensor)) => Some(tensor.size()),
+            _ => None,
+        };
+        let known = self.shapes.get(name).map(|shape| shape.to_vec()).or_else(constant);
+        known.ok_or_else(|| call.wrong(&format!("the rank of argument {position} is not known")))
+    }
+
+    /// Returns a dimension of an argument, counted from the first.
+    fn dim(&self, call: &Call, position: usize, dim: i64) -> Result<usize, Error> {
+        let rank = self.shape_of(call, position)?.len();
+        let counted = if dim < 0 { dim + rank as i64 } else { dim };
+        let fits = usize::try_from(counted).ok().filter(|dim| *dim < rank.max(1));
+        fits.ok_or_else(|| call.wrong(&format!("a tensor of {rank} dimensions has no dimension {dim}")))
+    }
+
+    /// Returns the constant tensor at `position`, if it is one.
+    fn constant_tensor(&self, call: &Call, position: usize) -> Option<&'a Tensor> {
+        match self.graph.constants.get(call.operation.inputs.get(position)?) {
+            Some(Constant::Tensor(tensor)) => Some(tensor),
+            _ => None,
         }
-    }
-
-    fn ints(&self, position: usize) -> Result<&[i64], Error> {
-        match self.constant(position) {
-            Some(Constant::Ints(values)) => Ok(values),
-            _ => Err(self.other(position, "whole numbers")),
-        }
-    }
-
-    /// Refuses any value but the one that has a translation.
-    fn expect(&self, position: usize, value: i64) -> Result<(), Error> {
-        if self.int(position)? == value { Ok(()) } else { Err(self.other(position, &value.to_string())) }
     }
 }

@@ -3,8 +3,13 @@
 
 use prost::{Message, Oneof};
 
-/// Number of f32 among ONNX's data types.
-const FLOAT: i32 = 1;
+/// Numbers of ONNX's data types.
+pub const FLOAT: i32 = 1;
+pub const UINT8: i32 = 2;
+pub const INT8: i32 = 3;
+pub const INT32: i32 = 6;
+pub const INT64: i32 = 7;
+pub const FLOAT16: i32 = 10;
 
 #[derive(Clone, PartialEq, Message)]
 pub struct ModelProto {
@@ -106,6 +111,25 @@ impl TensorProto {
     pub fn f32(name: &str, dims: Vec<i64>, values: &[f32]) -> Self {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         Self { dims, data_type: Some(FLOAT), name: Some(name.into()), raw_data: Some(bytes) }
+    }
+
+    pub fn u8(name: &str, dims: Vec<i64>, values: &[u8]) -> Self {
+        Self { dims, data_type: Some(UINT8), name: Some(name.into()), raw_data: Some(values.into()) }
+    }
+
+    pub fn i8(name: &str, dims: Vec<i64>, values: &[i8]) -> Self {
+        let bytes = values.iter().map(|value| value.cast_unsigned()).collect();
+        Self { dims, data_type: Some(INT8), name: Some(name.into()), raw_data: Some(bytes) }
+    }
+
+    pub fn i32(name: &str, dims: Vec<i64>, values: Vec<i32>) -> Self {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self { dims, data_type: Some(INT32), name: Some(name.into()), raw_data: Some(bytes) }
+    }
+
+    pub fn i64(name: &str, dims: Vec<i64>, values: &[i64]) -> Self {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self { dims, data_type: Some(INT64), name: Some(name.into()), raw_data: Some(bytes) }
     }
 }
 

@@ -6,10 +6,14 @@ use contract::caught;
 use ort::session::Session;
 use ort::value::TensorRef;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use tch::Tensor;
 
 /// File name of the library, by which the system finds an installed one.
 const NAME: &str = if cfg!(target_os = "macos") { "libonnxruntime.dylib" } else { "libonnxruntime.so" };
+
+/// True once the system was found to have none.
+static IS_ABSENT: AtomicBool = AtomicBool::new(false);
 
 /// An ONNX file loaded into ONNX Runtime.
 #[derive(Debug)]
@@ -26,10 +30,17 @@ impl OnnxRuntime {
     ///
     /// [`Error::Onnx`] if the library cannot be loaded, or does not take the file.
     pub fn open(path: &Path, library: Option<&Path>) -> Result<Option<Self>, Error> {
-        let failed = |said: String| Error::Onnx { path: path.into(), said };
+        let failed = |said: String| Error::Onnx { runtime: "ONNX Runtime", path: path.into(), said };
+        // A second search after a first that found none would end the program.
+        if library.is_none() && IS_ABSENT.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
         match caught(|| ort::init_from(library.unwrap_or(NAME.as_ref()))) {
             Ok(Ok(environment)) => drop(environment.with_telemetry(false).commit()),
-            Ok(Err(_)) if library.is_none() => return Ok(None),
+            Ok(Err(_)) if library.is_none() => {
+                IS_ABSENT.store(true, Ordering::Relaxed);
+                return Ok(None);
+            }
             Ok(Err(error)) => return Err(failed(error.to_string())),
             Err(said) => return Err(failed(said)),
         }
@@ -42,7 +53,8 @@ impl OnnxRuntime {
     pub fn run(&mut self, images: &Tensor) -> Result<Tensor, Error> {
         let path = &self.path;
         let values = numbers(images).map_err(Error::torch("images for", path))?;
-        let failed = |error: ort::Error| Error::Onnx { path: path.clone(), said: error.to_string() };
+        let failed =
+            |error: ort::Error| Error::Onnx { runtime: "ONNX Runtime", path: path.clone(), said: error.to_string() };
         let values = TensorRef::from_array_view((images.size(), &*values)).map_err(failed)?;
         let outputs = self.session.run(ort::inputs![INPUT => values]).map_err(failed)?;
         let (shape, values) = outputs[OUTPUT].try_extract_tensor::<f32>().map_err(failed)?;

@@ -71,6 +71,10 @@ proptest! {
             gallery.state().unwrap()
         };
         merged.merge(&(0..ranks).map(of_rank).collect::<Vec<_>>()).unwrap();
+        let tallies = gallery.tallies().unwrap();
+        prop_assert_eq!(&tallies, &merged.tallies().unwrap());
+        let expected = all.iter().map(|(.., right)| right.map_or([0, 0], |right| [right.into(), 4u64]));
+        prop_assert!(tallies.iter().map(|classes| [classes[0].hits, classes[0].support]).eq(expected));
         for gallery in [gallery, merged] {
             prop_assert_eq!(found(gallery.first().unwrap(), &batches), &all[..first.min(all.len())]);
             prop_assert_eq!(found(gallery.worst().unwrap(), &batches), scored(false));

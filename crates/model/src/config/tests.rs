@@ -1,7 +1,7 @@
 //! Tests of the networks that a configuration describes: output sizes, numbers of parameters, initialisation.
 
 use super::*;
-use crate::{BatchNorm, Precise, UNet};
+use crate::{BatchNorm, Precise, UNet, WeightsConfig};
 use contract::Stateful;
 use tch::nn::{ModuleT, VarStore};
 use tch::{Device, Kind, Tensor};
@@ -87,7 +87,7 @@ fn an_encoder_that_runs_on_running_statistics_leaves_them_alone_and_the_rest_tra
     let _turn = alone();
     for frozen in [false, true] {
         let encoder = EncoderConfig { frozen, batch_norm: BatchNorm::Running };
-        let small = MobileNetV2UNetConfig { width_multiplier: 0.1, encoder: encoder.clone(), ..Default::default() };
+        let small = MobileNetV2UNetConfig { width_multiplier: 0.1, encoder, ..Default::default() };
         let resnet = ResNetUNetConfig { layers: Layers::Eighteen, encoder, ..Default::default() };
         for config in [Config::MobilenetV2Unet(small), Config::ResnetUnet(resnet)] {
             let store = VarStore::new(Device::Cpu);
@@ -218,7 +218,7 @@ fn impossible_values_are_named() {
     let mobile = MobileNetV2UNetConfig { width_multiplier: f64::NAN, ..MobileNetV2UNetConfig::default() };
     assert_eq!(Config::MobilenetV2Unet(mobile).check().unwrap_err().key, "width_multiplier");
     let weights = WeightsConfig { path: "file".into(), encoder_only: true, skip_head: false };
-    let common = Common { weights: Some(weights), ..Common::default() };
+    let common = Common { weights: Some(Weights::Stored(weights)), ..Common::default() };
     let unet = Config::Unet(UNetConfig { common: common.clone(), ..UNetConfig::default() });
     assert_eq!(unet.check().unwrap_err().key, "weights.encoder_only");
     assert_eq!(Config::ResnetUnet(ResNetUNetConfig { common, ..ResNetUNetConfig::default() }).check(), Ok(()));

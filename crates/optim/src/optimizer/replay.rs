@@ -9,15 +9,16 @@ impl Replayable for Optim {
         &self.parameters
     }
 
-    fn operators(&self) -> Result<u64, &'static str> {
-        if self.config.accumulate > 1 || self.accumulated > 0 {
-            return Err("gradients are accumulated");
-        }
-        if self.asked.are_asked() {
-            return Err("histograms of its gradients are wanted");
-        }
+    fn operators(&mut self) -> u64 {
         // Groups only ever thaw, so their number says which of them are trained.
-        Ok(self.active().count() as u64)
+        self.active().count() as u64
+    }
+
+    fn refusal(&mut self) -> Option<&'static str> {
+        if self.config.accumulate > 1 || self.accumulated > 0 {
+            return Some("gradients are accumulated");
+        }
+        self.asked.are_asked().then_some("histograms of its gradients are wanted")
     }
 
     fn prepare(&mut self) -> Result<(), BoxError> {

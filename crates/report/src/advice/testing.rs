@@ -37,6 +37,7 @@ pub fn run(history: History) -> Run {
         environment: Vec::new(),
         classes: ["pet", "background"].map(|name| Class { name: name.into(), color: [0, 114, 178] }).into(),
         evaluation: None,
+        comparison: None,
     }
 }
 

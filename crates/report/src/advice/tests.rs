@@ -32,6 +32,7 @@ fn evaluation(confusion: [[u64; 2]; 2]) -> Evaluation {
         confusion: confusion.map(Vec::from).into(),
         ignored: 10,
         calibration: Vec::new(),
+        intervals: crate::Intervals::default(),
         best: Vec::new(),
         worst: Vec::new(),
     }

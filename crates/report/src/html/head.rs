@@ -26,6 +26,11 @@ pub(super) fn head(report: &Report) -> Markup {
             p.folder { (run.folder.display().to_string()) }
             dl.facts { @for (name, value, more) in facts(run) { div { dt { (name) } dd { (value) small { (more) } } } } }
             @if !report.compare.is_empty() { (runs(report)) }
+            @for other in &report.compare {
+                @if let Some(comparison) = &other.comparison {
+                    p.sentence { (comparison.sentence(&run.name, &other.name)) }
+                }
+            }
         }
         nav aria-label="Parts of this page" { @for (id, name) in LINKS { a href={ "#" (id) } { (name) } } }
     }

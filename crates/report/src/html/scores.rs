@@ -2,7 +2,7 @@
 
 use super::cell::{color, number, percent};
 use crate::scores::{accuracy, calibration_error, class_scores, mean_iou, ratio};
-use crate::{Bin, ClassScores, Evaluation, Report, Run, text};
+use crate::{Bin, ClassScores, Evaluation, Interval, Intervals, Report, Run, text};
 use maud::{Markup, html};
 
 /// Maximum number of classes for which the cells of the matrix have numbers; with more, they have colours only.
@@ -13,23 +13,32 @@ pub(super) fn scores(report: &Report) -> Markup {
     let Some(evaluation) = &run.evaluation else {
         return html! { p.note { "No checkpoint was evaluated for this report." } };
     };
-    let scores = class_scores(&evaluation.confusion);
+    let (scores, intervals) = (class_scores(&evaluation.confusion), &evaluation.intervals);
     html! {
         p.sentence {
             "Checkpoint " strong { (evaluation.checkpoint) } " of epoch " (evaluation.epoch) " on the validation data: accuracy "
-            (number(accuracy(&evaluation.confusion))) ", mean IoU " (number(mean_iou(&scores))) "."
+            (number(accuracy(&evaluation.confusion))) (within(intervals.accuracy))
+            ", mean IoU " (number(mean_iou(&scores))) (within(intervals.mean_iou)) "."
+            @if intervals.mean_iou.is_some() {
+                " In brackets: intervals of 95 %, by bootstrap over " (text::count(intervals.images)) " images."
+            }
             @if evaluation.ignored > 0 { " Ignored: " (text::count(evaluation.ignored)) " pixels." }
         }
         div.beside {
-            (classes(report, &scores))
+            (classes(report, &scores, intervals))
             (matrix(run, evaluation))
             (calibration(&evaluation.calibration))
         }
     }
 }
 
+/// Returns an interval in brackets, or nothing.
+fn within(interval: Option<Interval>) -> String {
+    interval.map_or_else(String::new, |Interval { low, high }| format!(" ({low:.4} to {high:.4})"))
+}
+
 /// Returns a table of the classes, sortable by each column.
-fn classes(report: &Report, scores: &[ClassScores]) -> Markup {
+fn classes(report: &Report, scores: &[ClassScores], intervals: &Intervals) -> Markup {
     let others: Vec<(usize, &Run, Vec<ClassScores>)> = report
         .runs()
         .enumerate()
@@ -39,6 +48,14 @@ fn classes(report: &Report, scores: &[ClassScores]) -> Markup {
     let pixels: u64 = scores.iter().map(|class| class.support).sum();
     let score = |value: Option<f64>| {
         html! { td.n data-value=(value.map_or_else(String::new, |value| value.to_string())) { (number(value)) } }
+    };
+    let score_within = |value: Option<f64>, interval: Option<&Option<Interval>>| {
+        let interval = within(interval.copied().flatten());
+        html! {
+            td.n data-value=(value.map_or_else(String::new, |value| value.to_string())) {
+                (number(value)) small { (interval) }
+            }
+        }
     };
     let heading = |name: &str| html! { th.n scope="col" { button type="button" { (name) } } };
     html! {
@@ -53,10 +70,12 @@ fn classes(report: &Report, scores: &[ClassScores]) -> Markup {
                     }
                     (heading("Pixels")) (heading("Share"))
                 } }
-                tbody { @for (class, of) in report.run.classes.iter().zip(scores) {
+                tbody { @for (id, (class, of)) in report.run.classes.iter().zip(scores).enumerate() {
                     tr {
                         th scope="row" data-value=(class.name) { (swatch(class.color)) (class.name) }
-                        (score(of.iou)) (score(of.dice)) (score(of.precision)) (score(of.recall))
+                        (score_within(of.iou, intervals.iou.get(id)))
+                        (score_within(of.dice, intervals.dice.get(id)))
+                        (score(of.precision)) (score(of.recall))
                         @for (_, run, scores) in &others {
                             @let place = run.classes.iter().position(|other| other.name == class.name);
                             (score(place.and_then(|place| scores.get(place)?.iou)))

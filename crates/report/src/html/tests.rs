@@ -1,6 +1,6 @@
 use super::*;
 use crate::advice::testing::{healthy, history, run};
-use crate::{Bin, Evaluation, Picture, Run, Sample};
+use crate::{Bin, Comparison, Evaluation, Interval, Intervals, Paired, Picture, Run, Sample};
 
 const EVIL: &str = "<script>alert(1)</script>";
 
@@ -19,6 +19,12 @@ fn evaluated() -> Run {
         confusion: vec![vec![900, 100], vec![500, 500]],
         ignored: 7,
         calibration: vec![Bin { confidence_sum: 90.0, correct: 80, count: 100 }, Bin::default()],
+        intervals: Intervals {
+            images: 30,
+            mean_iou: Some(Interval { low: 0.25, high: 0.75 }),
+            iou: vec![Some(Interval { low: 0.125, high: 0.875 }), None],
+            ..Intervals::default()
+        },
         best: vec![sample("good", 0.9)],
         worst: vec![sample("bad", 0.1), sample("worse", 0.2)],
     };
@@ -115,6 +121,23 @@ fn runs_beside_each_other_show_what_differs() {
     assert!(differing.contains("optimizer.learning_rate") && differing.contains("0.0001"));
     assert!(!differing.contains("train.epochs"));
     assert!(page.contains("IoU, slower"));
+}
+
+#[test]
+fn intervals_and_comparisons_are_said() {
+    let paired = Paired { images: 30, left_out: 0, mean: 0.02, interval: None, p: 0.25 };
+    let [same, other] = [Comparison::Paired(paired), Comparison::Refused("the classes differ".into())]
+        .map(|comparison| Run { name: "other".into(), comparison: Some(comparison), ..healthy() });
+    let page = page_of(evaluated(), vec![same, other]);
+    for part in [
+        " (0.2500 to 0.7500).",
+        "<small> (0.1250 to 0.8750)</small>",
+        "by bootstrap over 30 images.",
+        "and other: mean IoU per image +0.0200 (p = 0.2500, paired test over 30 images).",
+        "and other are not compared: the classes differ.",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
 }
 
 #[test]

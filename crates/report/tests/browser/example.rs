@@ -1,6 +1,6 @@
 //! Runs whose numbers are easy to predict.
 
-use report::{Bin, Class, Evaluation, History, Line, Picture, Run, Sample, Stage, Status};
+use report::{Bin, Class, Evaluation, History, Interval, Intervals, Line, Picture, Run, Sample, Stage, Status};
 use serde_json::json;
 
 /// Returns a run of 30 epochs with everything that a page can show. Its training loss is `1 / epoch + more`, its
@@ -44,6 +44,7 @@ pub fn run(name: &str, more: f64) -> Run {
             .map(|(name, color)| Class { name: name.into(), color })
             .into(),
         evaluation: Some(evaluation()),
+        comparison: None,
     }
 }
 
@@ -69,6 +70,7 @@ pub fn bare() -> Run {
         history: History::default(),
         environment: Vec::new(),
         evaluation: None,
+        comparison: None,
         classes: Vec::new(),
         ..run("bare", 0.0)
     }
@@ -85,6 +87,12 @@ fn evaluation() -> Evaluation {
         confusion: vec![vec![8000, 1500, 500], vec![300, 9500, 200], vec![400, 600, 1000]],
         ignored: 64,
         calibration: (0..10).map(bin).collect(),
+        intervals: Intervals {
+            images: 40,
+            mean_iou: Some(Interval { low: 0.55, high: 0.65 }),
+            iou: vec![Some(Interval { low: 0.7, high: 0.8 }); 3],
+            ..Intervals::default()
+        },
         best: vec![sample("good/0", 0.9), sample("good/1", 0.8)],
         worst: vec![sample("bad/0", 0.1), sample("bad/1", 0.2)],
     }

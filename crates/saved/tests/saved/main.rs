@@ -87,7 +87,8 @@ impl Place {
         let run = Origin { checkpoint: "runs/x/checkpoints/step-9".into(), epoch: 3, step: 9, about };
         let scores = BTreeMap::from([("mean_iou".into(), 0.5), ("iou/dog".into(), f64::NAN)]);
         let mut description = Description::new(&data, &scores, run);
-        let agreement = Agreement { samples: 1, class_agreement: 1.0, max_error: 0.0, largest_logit: 2.5 };
+        let agreement =
+            Agreement { samples: 1, class_agreement: 1.0, max_error: 0.0, largest_logit: 2.5, mean_iou: None };
         description.parity =
             BTreeMap::from([("model.safetensors".into(), Some(agreement)), ("model.onnx".into(), None)]);
         description.write(folder.path()).unwrap();

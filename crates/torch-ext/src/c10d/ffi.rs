@@ -87,6 +87,7 @@ unsafe extern "C" {
         bucket: i64,
         first: i64,
         bf16: c_int,
+        overlap: c_int,
         out: *mut *mut CReducer,
     ) -> c_int;
     pub fn oxiseg_reducer_prepare(reducer: *mut CReducer, loss: Ptr) -> c_int;

@@ -49,19 +49,22 @@ impl Recorder for CudaGraphs {
         made(step)
     }
 
-    fn record(&mut self, step: &mut Step<'_>) -> Result<Vec<Tensor>, CaptureError> {
-        let (graph, outputs) = self.captured(step).map_err(CaptureError::Capture)?;
-        // Recorded is not made.
-        graph.replay().map_err(CaptureError::Replay)?;
+    fn record(&mut self, step: &mut Step<'_>) -> Result<Vec<Tensor>, BoxError> {
+        let (graph, outputs) = self.captured(step)?;
         self.graph = Some(graph);
         Ok(outputs)
     }
 
-    fn replay(&mut self, _: &mut Step<'_>, _: &mut [Tensor]) -> Result<(), CaptureError> {
+    /// Recorded is not made.
+    fn begin(&mut self) -> Result<(), CaptureError> {
         match &self.graph {
             Some(graph) => graph.replay().map_err(CaptureError::Replay),
             None => Err(CaptureError::Gone),
         }
+    }
+
+    fn replay(&mut self, _: &mut Step<'_>, _: &mut [Tensor]) -> Result<(), CaptureError> {
+        self.begin()
     }
 
     fn forget(&mut self) -> Result<(), TorchError> {

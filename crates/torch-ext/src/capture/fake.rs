@@ -4,7 +4,7 @@ use super::steps::{Recorder, Steps, made};
 use crate::autocast::UncachedWeights;
 use crate::lists::copy;
 use crate::trace::Trace;
-use contract::{BoxError, Capture, CaptureError, Stage, Step, TorchError};
+use contract::{Agree, BoxError, Capture, CaptureError, Stage, Step, TorchError};
 use tch::Tensor;
 
 /// Operators by which the host waits for a value, or for the size of a result.
@@ -16,6 +16,8 @@ const WAITS: [&str; 7] = ["item", "_local_scalar_dense", "is_nonzero", "nonzero"
 ///
 /// It refuses operators that wait for a value from the device, as a CUDA graph does. It sees what libtorch's dispatcher
 /// sees: not the values that the host writes to a tensor's memory itself.
+///
+/// Recording is making the step: a capture that fails since another rank's did has changed what the step changes.
 #[derive(Debug)]
 pub struct FakeCapture(Steps<Fake>);
 
@@ -32,8 +34,8 @@ impl FakeCapture {
 }
 
 impl Capture for FakeCapture {
-    fn step(&mut self, step: &mut Step<'_>) -> Result<Stage, CaptureError> {
-        self.0.step(step)
+    fn step_if_all(&mut self, step: &mut Step<'_>, all: &mut Agree<'_>) -> Result<Stage, CaptureError> {
+        self.0.step_if_all(step, all)
     }
 
     fn outputs(&self) -> &[Tensor] {
@@ -89,17 +91,21 @@ impl Recorder for Fake {
         made(step)
     }
 
-    fn record(&mut self, step: &mut Step<'_>) -> Result<Vec<Tensor>, CaptureError> {
-        let outputs = self.watched(step).map_err(CaptureError::Capture)?;
+    fn record(&mut self, step: &mut Step<'_>) -> Result<Vec<Tensor>, BoxError> {
+        let outputs = self.watched(step)?;
         self.lines = self.trace.lines();
         let waits = |line: &&String| {
             let name = line.split_once('(').and_then(|(name, _)| name.strip_prefix("aten::"));
             name.is_some_and(|name| WAITS.contains(&name))
         };
         match self.lines.iter().find(waits) {
-            Some(line) => Err(CaptureError::Capture(format!("{line} waits for the device").into())),
+            Some(line) => Err(format!("{line} waits for the device").into()),
             None => Ok(outputs),
         }
+    }
+
+    fn begin(&mut self) -> Result<(), CaptureError> {
+        Ok(())
     }
 
     fn replay(&mut self, step: &mut Step<'_>, outputs: &mut [Tensor]) -> Result<(), CaptureError> {

@@ -1,14 +1,16 @@
 //! The stages of a capture, the same for every device.
 
-use contract::{BoxError, Capture, CaptureError, Stage, Step, TorchError, caught};
+use contract::{Agree, BoxError, Capture, CaptureError, Stage, Step, TorchError, caught};
 use tch::Tensor;
 
 /// A device's part in a capture.
 pub(super) trait Recorder {
     /// Makes the step as the capture will find it.
     fn warm_up(&mut self, step: &mut Step<'_>) -> Result<Vec<Tensor>, BoxError>;
-    /// Records the step and makes it once.
-    fn record(&mut self, step: &mut Step<'_>) -> Result<Vec<Tensor>, CaptureError>;
+    /// Records the step.
+    fn record(&mut self, step: &mut Step<'_>) -> Result<Vec<Tensor>, BoxError>;
+    /// Makes the step that was just recorded for the first time, unless recording it was making it.
+    fn begin(&mut self) -> Result<(), CaptureError>;
     /// Makes the recorded step once more.
     fn replay(&mut self, step: &mut Step<'_>, outputs: &mut [Tensor]) -> Result<(), CaptureError>;
     /// Forgets the recorded step and frees its memory.
@@ -39,14 +41,20 @@ impl<R> Steps<R> {
 }
 
 impl<R: Recorder> Capture for Steps<R> {
-    fn step(&mut self, step: &mut Step<'_>) -> Result<Stage, CaptureError> {
+    fn step_if_all(&mut self, step: &mut Step<'_>, all: &mut Agree<'_>) -> Result<Stage, CaptureError> {
         match self.state {
             State::WarmUp(0) => {
                 // The results of the warm-up would take up memory beside those of the capture.
                 self.outputs.clear();
                 self.state = State::Gone;
-                self.outputs = self.recorder.record(step)?;
-                self.state = State::Captured;
+                let recorded = self.recorder.record(step);
+                let by_all = all(recorded.is_ok()).map_err(CaptureError::Ranks)?;
+                let outputs = recorded.map_err(CaptureError::Capture)?;
+                if !by_all {
+                    return Err(CaptureError::Capture("another rank could not capture it".into()));
+                }
+                self.recorder.begin()?;
+                (self.outputs, self.state) = (outputs, State::Captured);
                 Ok(Stage::Capture)
             }
             State::WarmUp(left) => {

@@ -2,8 +2,9 @@ use super::*;
 use crate::autocast::weights_are_cached;
 use crate::trace::alone;
 use crate::{Autocast, copy};
-use contract::{BoxError, CaptureError, Stage};
+use contract::{BoxError, CaptureError, Stage, Step};
 use std::cell::{Cell, RefCell};
+use std::error::Error;
 use tch::{Kind, Tensor};
 
 fn values(count: i64, device: Device) -> Tensor {
@@ -86,6 +87,38 @@ fn captured_steps_are_those_made_operator_by_operator_to_the_bit() {
     assert!(weights.equal(&expected) && rows == expected_rows);
     assert_eq!(capture.replays(), 197);
     assert_eq!(rows[199][1], 200.0);
+}
+
+#[test]
+fn a_step_is_captured_if_all_ranks_could() {
+    let _alone = alone();
+    let x = Tensor::from(1f32);
+    let mut step = || Ok(vec![x.f_add_scalar(1.0)?]);
+    let mut waits = || Ok(vec![Tensor::from(x.f_double_value(&[])?)]);
+    let mut capture = FakeCapture::new(1).unwrap();
+    let mut nobody = |_| panic!("nobody is asked while it warms up, or when it replays");
+    assert_eq!(capture.step_if_all(&mut step, &mut nobody).unwrap(), Stage::WarmUp);
+    let error = capture.step_if_all(&mut step, &mut |own| Ok(!own)).unwrap_err();
+    assert!(matches!(error, CaptureError::Capture(_)) && capture.outputs().is_empty(), "{error:?}");
+    assert!(matches!(capture.step_if_all(&mut step, &mut nobody).unwrap_err(), CaptureError::Gone));
+
+    let mut told = Vec::new();
+    for (works, lost) in [(false, false), (true, true), (true, false)] {
+        capture.reset().unwrap();
+        capture.step(&mut step).unwrap();
+        let step: &mut Step = if works { &mut step } else { &mut waits };
+        let all = &mut |own| {
+            told.push(own);
+            if lost { Err("rank 1 died".into()) } else { Ok(own) }
+        };
+        match capture.step_if_all(step, all) {
+            Ok(stage) => assert!(works && !lost && stage == Stage::Capture),
+            Err(CaptureError::Ranks(source)) => assert!(lost && source.to_string() == "rank 1 died"),
+            Err(error) => assert!(!works && error.source().unwrap().to_string().contains("waits for the device")),
+        }
+    }
+    assert_eq!(told, [false, true, true]);
+    assert_eq!(capture.step_if_all(&mut step, &mut nobody).unwrap(), Stage::Replay);
 }
 
 #[test]

@@ -254,7 +254,7 @@ mod tests {
         let weights = json!({ "path": "w" });
         let configs = [
             json!({ "data": { "kind": "shapes", "transforms": transforms.map(flip), "normalize": normalize } }),
-            json!({ "data": { "kind": "oxford_pets", "root": "r" }, "model": { "kind": "mobilenet_v2_unet" } }),
+            json!({ "data": { "kind": "oxford_pets", "root": "r" }, "model": { "kind": "mobilenet_v2_unet", "weights": "imagenet" } }),
             json!({
                 "data": {
                     "kind": "folders", "root": "r", "classes": classes, "labels": { "map": { "7": 1, "8": "a" } },
@@ -271,6 +271,10 @@ mod tests {
                 },
                 "schedule": { "decay": { "kind": "step", "every": 3 } },
             }),
+            json!({ "model": { "kind": "segmenter", "encoder": { "name": "efficientnet_b0" } } }),
+            json!({ "model": { "kind": "segmenter", "decoder": { "kind": "unet_plus_plus" }, "auxiliary": true } }),
+            json!({ "model": { "kind": "segmenter", "decoder": { "kind": "fpn", "channels": 64 } } }),
+            json!({ "model": { "kind": "segmenter", "decoder": { "kind": "deeplab_v3_plus" } } }),
             json!({
                 "optimizer": { "rule": { "kind": "adamw" } },
                 "schedule": { "decay": { "kind": "polynomial" } },

@@ -73,8 +73,7 @@ fn step(config: &Config, network: &Network, loss_fn: &dyn Loss) -> Result<()> {
     let inputs = zeros(&[2, channels, height, width], Kind::Float)?;
     let batch = Batch::new(inputs, zeros(&[2, height, width], Kind::Int64)?, Vec::new());
     let outputs =
-        caught(|| network.model.forward_t(&batch.inputs, true)).map_err(|said| anyhow!("the model: {said}"))?;
-    let outputs = outputs.into();
+        caught(|| network.model.outputs_t(&batch.inputs, true)).map_err(|said| anyhow!("the model: {said}"))?;
     let loss = loss_fn.loss(&outputs, &batch).map_err(Error::from_boxed)?;
     loss.f_backward().map_err(TorchError::from)?;
     let outputs = outputs.detach()?;

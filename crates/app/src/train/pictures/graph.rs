@@ -48,7 +48,7 @@ fn drawn(read: &torch_ext::Graph, shape: &[i64]) -> Graph {
     let mut nodes = vec![input];
     for operation in &read.operations {
         let mut sources = sources(&operation.inputs, &known);
-        let shape = operation.shape.as_deref().unwrap_or_default();
+        let shape = operation.shape().unwrap_or_default();
         if !only_passes_on(&operation.kind) {
             scopes.enter(shape);
             let (name, op) = called(operation, read);

@@ -16,7 +16,7 @@ const OPTIONS: &str = "--set optimizer.ema=0.9 --set checkpoint.every_steps=null
 /// A model that fails, once it has done its work, in each pass after the first `passes`: those in training, or others.
 #[derive(Debug)]
 struct Fails {
-    model: Box<dyn ModuleT>,
+    model: Box<dyn model::Network>,
     training: bool,
     passes: u64,
     so_far: AtomicU64,
@@ -32,10 +32,12 @@ impl ModuleT for Fails {
     }
 }
 
+impl model::Network for Fails {}
+
 /// A model that remembers which checkpoints its run had when it was first used for validation.
 #[derive(Debug)]
 struct Looks {
-    model: Box<dyn ModuleT>,
+    model: Box<dyn model::Network>,
     folder: PathBuf,
     found: Arc<OnceLock<Vec<u64>>>,
 }
@@ -49,6 +51,8 @@ impl ModuleT for Looks {
     }
 }
 
+impl model::Network for Looks {}
+
 /// Trains in `folder`/run, with a model that fails if any does: whether in training, and after how many passes.
 fn life(folder: &TempDir, fails: Option<(bool, u64)>, options: &str) -> Result<ExitCode> {
     life_of(folder, options, |model| match fails {
@@ -61,7 +65,7 @@ fn life(folder: &TempDir, fails: Option<(bool, u64)>, options: &str) -> Result<E
 fn life_of(
     folder: &TempDir,
     options: &str,
-    wrap: impl FnOnce(Box<dyn ModuleT>) -> Box<dyn ModuleT>,
+    wrap: impl FnOnce(Box<dyn model::Network>) -> Box<dyn model::Network>,
 ) -> Result<ExitCode> {
     let file = folder.path().join("tiny.json");
     fs::write(&file, TINY).unwrap();
@@ -71,7 +75,7 @@ fn life_of(
     let Command::Train(args) = Cli::parse_from(line.split_whitespace()).command else { panic!() };
     let mut start = group::start(None, &args).unwrap();
     let mut parts = Parts::build(&start.config, start.opened.checkpoint(), None).unwrap();
-    let none = Box::new(tch::nn::func_t(|x, _| x.shallow_clone()));
+    let none = Box::new(model::Single(Box::new(tch::nn::func_t(|x, _| x.shallow_clone()))));
     parts.network.model = wrap(std::mem::replace(&mut parts.network.model, none));
     train(&mut start, parts, &Signals::listen().unwrap(), &args, None).map(|ended| ended.status)
 }
@@ -145,7 +149,7 @@ fn the_first_epoch_is_saved_before_the_first_validation_which_may_take_more_memo
     let folder = tempfile::tempdir().unwrap();
     let found = Arc::new(OnceLock::new());
     let path = folder.path().to_owned();
-    let looks = |model| -> Box<dyn ModuleT> { Box::new(Looks { model, folder: path, found: found.clone() }) };
+    let looks = |model| -> Box<dyn model::Network> { Box::new(Looks { model, folder: path, found: found.clone() }) };
     life_of(&folder, "--set checkpoint.every_epochs=1", looks).unwrap();
     assert_eq!(found.get(), Some(&vec![5]));
 }

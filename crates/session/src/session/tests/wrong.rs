@@ -1,6 +1,6 @@
 //! A capture whose replays are wrong, and what is logged of it.
 
-use contract::{Capture, CaptureError, Stage, Step, TorchError};
+use contract::{Agree, Capture, CaptureError, Stage, Step, TorchError};
 use log::{Level, LevelFilter};
 use std::cell::RefCell;
 use tch::Tensor;
@@ -13,8 +13,8 @@ pub struct Spoiled {
 }
 
 impl Capture for Spoiled {
-    fn step(&mut self, step: &mut Step<'_>) -> Result<Stage, CaptureError> {
-        let stage = self.capture.step(step)?;
+    fn step_if_all(&mut self, step: &mut Step<'_>, all: &mut Agree<'_>) -> Result<Stage, CaptureError> {
+        let stage = self.capture.step_if_all(step, all)?;
         if self.wrong && stage == Stage::Replay {
             let _ = self.outputs()[0].shallow_clone().g_add_scalar_(1.0);
         }
