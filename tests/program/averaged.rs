@@ -164,6 +164,10 @@ fn what_has_no_mean_is_refused_by_name() {
     for option in ["--scales 0.5", "--ensemble runs/a runs/b", "--postprocess auto"] {
         place.app(&format!("validate {option}")).refused(2, "add --full");
     }
+    // The table of scores replaces no file of any of the networks.
+    place
+        .app("validate --full --ensemble runs/a runs/b --csv runs/b/metrics.jsonl --overwrite")
+        .refused(2, "is part of runs/b");
     place.app("validate --run runs/a --full --scales 0.5").refused(2, "the validation data are drawn and not files");
     assert!(!place.path("out").exists());
 }

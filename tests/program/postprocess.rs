@@ -83,6 +83,21 @@ fn a_step_that_helps_is_kept_and_one_that_hurts_is_not() {
     }
     assert!(after["mean_iou"].as_f64() > before["mean_iou"].as_f64(), "{before} {after}");
 
+    // So are those of single images and of boundaries.
+    let full = "validate --run runs/squares --full --json --boundary";
+    let [plain, cleaned] =
+        ["", " --postprocess auto --csv table.csv"].map(|how| object(&place, &format!("{full}{how}")));
+    assert_eq!((&plain["iou"], &cleaned["iou"]), (&before["iou"], &after["iou"]));
+    assert!(cleaned["mean_surface_dice"].as_f64() > plain["mean_surface_dice"].as_f64(), "{plain} {cleaned}");
+    let table = fs::read_to_string(place.path("table.csv")).unwrap();
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!((rows.len(), &rows[0][4..6]), (1 + 2 * 12, &["intersection", "union"][..]));
+    let sum = |column: usize| {
+        let squares = rows.iter().filter(|row| row[1] == "square");
+        squares.map(|row| row[column].parse::<f64>().unwrap()).sum::<f64>()
+    };
+    assert!((sum(4) / sum(5) - after["iou"]["square"].as_f64().unwrap()).abs() < 1e-12, "{table}");
+
     // Class maps have no small component any more, in any mode; files of probabilities stay as they are.
     place.app("predict --run runs/squares --output plain --also npy d/images").ok();
     for (output, how) in [("auto", "auto"), ("named", "runs/squares/postprocessing.json")] {
@@ -111,6 +126,8 @@ fn a_step_that_helps_is_kept_and_one_that_hurts_is_not() {
     assert!(chosen["after"]["mean_iou"].as_f64() >= chosen["before"]["mean_iou"].as_f64());
     let ran = place.app("validate --run runs/squares --full --postprocess both.json").ok();
     assert!(ran.stderr.contains("both.json was chosen for another network"), "{}", ran.stderr);
+    let replaced = "validate --run runs/squares --full --postprocess both.json --csv both.json --overwrite";
+    place.app(replaced).refused(2, "is the file of --postprocess");
     let ran = place.app("validate --run runs/squares --full --mirror both --postprocess auto").ok();
     assert!(ran.stderr.contains("was chosen with other values of --tile"), "{}", ran.stderr);
 }
