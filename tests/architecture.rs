@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// Each crate and those of the project that it knows, dev-dependencies aside. `app` may know all and is left out.
-const KNOWS: [(&str, &[&str]); 22] = [
+const KNOWS: [(&str, &[&str]); 23] = [
     ("regular", &[]),
     ("rpath", &[]),
     ("testing", &["contract"]),
@@ -36,6 +36,7 @@ const KNOWS: [(&str, &[&str]); 22] = [
     ("summary", &["regular"]),
     ("report", &["regular", "summary"]),
     ("terminal", &[]),
+    ("postprocess", &[]),
     ("fetch", &["regular"]),
     ("weights", &["contract", "regular"]),
     ("export", &["contract", "torch-ext"]),
@@ -58,6 +59,7 @@ const KNOWS: [(&str, &[&str]); 22] = [
             "summary",
             "report",
             "terminal",
+            "postprocess",
             "fetch",
             "weights",
             "export",
@@ -69,7 +71,7 @@ const KNOWS: [(&str, &[&str]); 22] = [
 ];
 
 /// Crates that do no input or output of any kind.
-const PURE: [&str; 7] = ["contract", "torch-ext", "model", "loss", "metric", "optim", "executors"];
+const PURE: [&str; 8] = ["contract", "torch-ext", "model", "loss", "metric", "optim", "executors", "postprocess"];
 
 /// Folder of the workspace.
 fn root() -> PathBuf {
@@ -131,7 +133,7 @@ fn crates_know_only_whom_they_may_know() {
         let known: BTreeSet<&str> = ours.iter().copied().filter(|other| needs(package, other).is_some()).collect();
         assert_eq!(known, allowed.iter().copied().collect(), "{name}");
         let heavy = ["tch", "tensorboard-proto", "anyhow"].map(|other| needs(package, other).is_some());
-        let plain = ["fetch", "summary", "report", "terminal", "regular", "rpath"].contains(&name);
+        let plain = ["fetch", "summary", "report", "terminal", "regular", "rpath", "postprocess"].contains(&name);
         assert_eq!(heavy, [!plain, name == "summary", false], "{name}: tch, tensorboard-proto, anyhow");
     }
 }

@@ -65,6 +65,7 @@ mod parts;
 mod predictor;
 mod proof;
 mod protect;
+mod scaled;
 mod state;
 mod tiled;
 mod tiles;
@@ -74,6 +75,7 @@ mod validator;
 
 pub use error::{Error, Pass, Place};
 pub use predictor::{Prediction, Predictor};
+pub use scaled::Scaled;
 pub use state::RestoreError;
 pub use tiled::{Finished, Tiled};
 pub use tiles::{Mirrored, predict_tiles};

@@ -1,5 +1,6 @@
 //! The program from outside: its commands, its files, its exit status.
 
+mod averaged;
 mod bench_scale;
 mod cluster;
 mod data;
@@ -20,6 +21,7 @@ mod old;
 mod outputs;
 mod pets;
 mod photographs;
+mod postprocess;
 mod predict;
 mod preempt;
 mod published;

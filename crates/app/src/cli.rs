@@ -1,15 +1,17 @@
 //! Defines the command line.
 
 mod list;
+mod network;
+mod predict;
 mod scoring;
 
-pub use list::List;
-
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use session::Resume;
 use std::path::PathBuf;
-use std::str::FromStr;
 
+pub use list::List;
+pub use network::{Networks, Trained, Used, Which};
+pub use predict::{Also, Connectivity, How, Mirror, Postprocess, Predict, TunePostprocessing};
 pub use scoring::Scoring;
 
 /// Trains, validates and applies image-segmentation networks.
@@ -38,6 +40,10 @@ pub enum Command {
     Validate(Validate),
     /// Predict the class of every pixel of images.
     Predict(Predict),
+    /// Choose the post-processing of class maps on the validation data: for each class a weight of its probability,
+    /// only the largest component, a minimum area, and filled holes. A step is kept only if it raises the mean IoU over
+    /// all images and does not lower the IoU of its class.
+    TunePostprocessing(TunePostprocessing),
     /// Write an HTML report about a run: its results, its problems and what to change.
     Report(Report),
     /// Save a trained network as TorchScript, ONNX and safetensors, with a description, in the layout of a Triton
@@ -218,57 +224,11 @@ fn resume(text: &str) -> Result<Resume, &'static str> {
     })
 }
 
-/// Options that select a trained network of a run.
-#[derive(Debug, Args)]
-pub struct Trained {
-    /// Run folder [default: the newest under runs/]
-    #[arg(long, value_name = "DIR")]
-    pub run: Option<PathBuf>,
-    /// latest, best (by the run's checkpoint.best), or a checkpoint folder, which needs no --run since it records its
-    /// own configuration
-    #[arg(long, value_name = "latest|best|PATH", default_value = "latest")]
-    pub checkpoint: Which,
-}
-
-/// Options that select a trained network, of a run or saved.
-#[derive(Debug, Args)]
-pub struct Used {
-    #[command(flatten)]
-    pub trained: Trained,
-    /// Saved network to use instead of a run's, e.g. saved_models/unet/1. It is read as data: nothing in it is executed
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "checkpoint"])]
-    pub model: Option<PathBuf>,
-}
-
-/// Selection of a run's checkpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Which {
-    /// The newest one.
-    Latest,
-    /// The one with the best score.
-    Best,
-    /// The one in this folder.
-    At(PathBuf),
-}
-
-impl FromStr for Which {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match text {
-            "" => return Err("it is empty: say latest, best, or the folder of a checkpoint"),
-            "latest" => Self::Latest,
-            "best" => Self::Best,
-            path => Self::At(path.into()),
-        })
-    }
-}
-
 /// `app validate`
 #[derive(Debug, Args)]
 pub struct Validate {
     #[command(flatten)]
-    pub used: Used,
+    pub networks: Networks,
     /// Change one key of the run's configuration, e.g. --set data.root=/elsewhere
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -281,6 +241,9 @@ pub struct Validate {
     pub full: bool,
     #[command(flatten)]
     pub how: How,
+    /// File of app tune-postprocessing to apply to the class maps, or auto for the run's own postprocessing.json
+    #[arg(long, value_name = "FILE|auto")]
+    pub postprocess: Option<Postprocess>,
     #[command(flatten)]
     pub scoring: Scoring,
 }
@@ -303,32 +266,6 @@ pub struct Report {
     /// Change one key of the run's configuration, e.g. --set data.root=/elsewhere
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-}
-
-/// Additional outputs for an image, next to its class map.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum Also {
-    /// NAME_overlay.png: the photograph with the class colours over it.
-    Overlay,
-    /// NAME_contour.png: the photograph with lines where two classes meet.
-    Contour,
-    /// NAME_color.png: the class colours alone.
-    Color,
-    /// NAME_probability_ID.png for each class: 16 bits, from 0 (never) to 65535 (certainly).
-    Png16,
-    /// NAME_probabilities.npy: f32, classes × height × width.
-    Npy,
-}
-
-/// Mirror images that are predicted too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Mirror {
-    /// None.
-    None,
-    /// Flipped left to right: twice the time.
-    Horizontal,
-    /// Flipped left to right, top to bottom, and both ways: four times the time.
-    Both,
 }
 
 /// `app export`
@@ -358,43 +295,4 @@ pub struct Runs {
     /// Print one JSON array instead of a table
     #[arg(long)]
     pub json: bool,
-}
-
-/// Options for predicting images.
-#[derive(Debug, Args)]
-pub struct How {
-    /// Predict images at their own size, in overlapping tiles with sides of this length, instead of at the training
-    /// scale
-    #[arg(long, value_name = "PIXELS")]
-    pub tile: Option<i64>,
-    /// Fraction of a tile that the next tile overlaps
-    #[arg(long, default_value_t = executors::Tiling::OVERLAP, requires = "tile")]
-    pub overlap: f64,
-    /// Also predict mirror images, and average the probabilities
-    #[arg(long, value_enum, default_value_t = Mirror::None)]
-    pub mirror: Mirror,
-}
-
-/// `app predict`
-#[derive(Debug, Args)]
-pub struct Predict {
-    #[command(flatten)]
-    pub used: Used,
-    /// Output folder of the class maps: one PNG of class ids per image, at the image's size
-    #[arg(long, value_name = "DIR")]
-    pub output: PathBuf,
-    /// Additional files to write for each image
-    #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
-    pub also: Vec<Also>,
-    /// Print a line of JSON for each image, with its size and the number of pixels of each class
-    #[arg(long)]
-    pub json: bool,
-    #[command(flatten)]
-    pub how: How,
-    /// Also replace files that this program did not make, or that were changed since. Input images are never replaced
-    #[arg(long)]
-    pub overwrite: bool,
-    /// Images, and folders to search for images; in folders, hidden files and earlier predictions are skipped
-    #[arg(required = true, value_name = "PATH")]
-    pub paths: Vec<PathBuf>,
 }

@@ -12,6 +12,7 @@ mod predict;
 mod report;
 mod runs;
 mod train;
+mod tune;
 mod validate;
 mod verify_resume;
 
@@ -97,6 +98,7 @@ fn run(command: &Command, signals: Option<Result<Signals, session::Error>>) -> a
         Command::VerifyResume(args) => return verify_resume::run(args),
         Command::Validate(args) => validate::run(args)?,
         Command::Predict(args) => predict::run(args)?,
+        Command::TunePostprocessing(args) => tune::run(args)?,
         Command::Report(args) => report::run(args)?,
         Command::Export(args) => export::run(args)?,
         Command::Data(command) => return data::run(command),

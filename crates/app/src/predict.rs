@@ -1,46 +1,43 @@
 //! `app predict`: writes class maps of images, at the images' own size.
 
+mod cleaned;
 mod earlier;
 mod find;
+mod mean;
+mod networks;
 mod outputs;
 mod predicted;
 mod reader;
+mod source;
 mod tiles;
 mod turns;
 mod whole;
 mod writer;
 
-use crate::cli::{self, How, Mirror};
+use crate::cli;
 use crate::common::files::{self, Replace, publish};
-use crate::common::network::Network;
+use crate::common::networks::networks;
 use crate::common::output;
+use crate::common::postprocessing::Postprocessing;
 use crate::common::targets::{Inputs, Targets};
-use crate::common::trained::used;
 use crate::common::usage::usage;
 use anyhow::{Context, Result};
-use data::{Dataset, Images, Noted, Orientation, Passed};
+use data::{Noted, Orientation};
 use earlier::LEGEND;
-use executors::{Mirrored, Tiling};
 use find::{complain, find};
 use outputs::Plan;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs;
-use std::num::NonZero;
 use std::path::Path;
-use std::sync::Arc;
-use std::thread::available_parallelism;
-use tch::Device;
-use tch::nn::ModuleT;
 use terminal::{Step, Watch};
-use tiles::InTiles;
-use whole::Whole;
+use writer::Destination;
 
+pub use cleaned::Cleaned;
 pub use find::{Picture, Pictures};
-pub use writer::{MapWriter, Numbered, Work, beside, shared, threads};
-
-/// Maximum number of threads that read images for tiles.
-const MOST_READERS: usize = 8;
+pub use networks::{Wanted, each};
+pub use predicted::Rows;
+pub use writer::{Numbered, Work, beside, shared, threads};
 
 /// `app predict`
 pub fn run(args: &cli::Predict) -> Result<()> {
@@ -51,8 +48,9 @@ pub fn run(args: &cli::Predict) -> Result<()> {
     if found.pictures.is_empty() {
         return complain(&found.broken, images);
     }
-    let trained = used(&args.used, &[])?;
-    let data = &trained.config.data;
+    let networks = networks(&args.networks, &[])?;
+    let postprocessing = Postprocessing::wanted(args.postprocess.as_ref(), &networks, &args.how)?;
+    let data = &networks.first().context("no network is named")?.config.data.clone();
     found.see(data.orientation())?;
     let pictures = &found.pictures;
     let replace = Replace::with(args.overwrite);
@@ -72,67 +70,18 @@ pub fn run(args: &cli::Predict) -> Result<()> {
     let json = args.json.then_some(&*classes);
     let mut watch = Watch::new("Prediction", 0, pictures.len() as u64);
     let told = || watch.step(&Step { samples: 1, ..Step::default() });
-    let (broken, ()) = beside(
-        |work| writer::write(work, &plan, &args.output, pictures, json),
-        |writer| each(trained.network, data, &args.how, plan.has_probabilities(), pictures, writer, told),
-    )?;
+    let cleaning = postprocessing.as_ref().and_then(Postprocessing::cleaning);
+    let weights = postprocessing.as_ref().and_then(Postprocessing::weights);
+    let to = Destination { plan: &plan, folder: &args.output, pictures, json, cleaning: cleaning.as_ref() };
+    let (weights, probabilities) = (weights.as_deref(), plan.has_probabilities());
+    let wanted = Wanted { pictures, how: &args.how, weights, probabilities };
+    let (broken, ()) = beside(|work| writer::write(work, &to), |writer| each(networks, &wanted, writer, told))?;
     let (count, rate) = (pictures.len() - broken.len(), watch.rate());
     drop(watch);
     log::info!("{count} images{}{}", output::at_rate(rate, 1), found.passed_over());
     let ids: Vec<String> = classes.iter().enumerate().map(|(id, name)| format!("{id} {name}")).collect();
     log::info!("Wrote class maps (grey values: {}) to {}", ids.join(", "), args.output.display());
     complain(&[found.broken, broken].concat(), images)
-}
-
-/// Predicts `pictures` and hands the results to `writer`. Returns those that cannot be read. Calls `told` after each.
-pub fn each(
-    network: Network,
-    data: &data::Config,
-    how: &How,
-    with_probabilities: bool,
-    pictures: &Pictures,
-    writer: &MapWriter,
-    told: impl FnMut(),
-) -> Result<Vec<Passed>> {
-    let Network { model, device, .. } = network;
-    let model: Box<dyn ModuleT> = match how.mirror {
-        Mirror::None => model,
-        mirror => Box::new(Mirrored { model, vertical: mirror == Mirror::Both }),
-    };
-    let named = pictures.iter().map(|(name, picture)| (name.clone(), picture.file.clone().into())).collect();
-    let images = Arc::new(Images::new(named, data.size(), data.channels(), data.orientation(), data.resize()));
-    if how.tile.is_none() && images.size() == Some(data.size()) {
-        return Whole { model: model.as_ref(), device, data, images, with_probabilities }
-            .predict(pictures, writer, told);
-    }
-    let model = saved::normalized(model, data, device)?;
-    let scaled = how.tile.is_none().then_some(&*images);
-    let tiling = how.tiling(data.size());
-    let at_once = tiling.at_once(device, data.loader().batch_size, data.size());
-    let (channels, orientation) = (data.channels(), data.orientation());
-    let readers = readers(device);
-    let in_tiles =
-        InTiles { model: &model, device, channels, orientation, tiling, at_once, scaled, with_probabilities, readers };
-    in_tiles.predict(pictures, writer, told)
-}
-
-/// Returns the number of threads that read images for tiles. The network needs the cores of a CPU more than they do.
-fn readers(device: Device) -> usize {
-    let cores = available_parallelism().map_or(1, NonZero::get);
-    if device == Device::Cpu { 1 } else { (cores / 4).clamp(1, MOST_READERS) }
-}
-
-impl How {
-    /// Rejects values that cannot work.
-    pub fn check(&self) -> Result<()> {
-        self.tiling([1, 1]).check().map_err(|invalid| usage(format!("--{invalid}")))
-    }
-
-    /// Returns the tiles that were asked for, or tiles that hold a sample of `size`.
-    fn tiling(&self, size: [u32; 2]) -> Tiling {
-        let holding = Tiling::holding(size);
-        Tiling { tile: self.tile.unwrap_or(holding.tile), overlap: self.overlap }
-    }
 }
 
 /// Checks that every output file may be written, before the first one is. Returns whether the legend is one of them.

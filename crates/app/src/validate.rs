@@ -1,34 +1,51 @@
 //! `app validate`: measures a trained network on the validation data that it was trained with.
 
 mod full;
+mod masked;
 mod samples;
 mod table;
 
 use crate::cli;
+use crate::common::networks::networks;
 use crate::common::output;
-use crate::common::trained::used;
+use crate::common::postprocessing::Postprocessing;
 use crate::common::usage::usage;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use data::Split;
 use metric::{Boundaries, BoundaryScores, Interval, Tally, boundary_scores, intervals};
 use serde_json::{Map, Value, json};
 
+pub use masked::Masked;
+
 /// `app validate`
 pub fn run(args: &cli::Validate) -> Result<()> {
     args.how.check()?;
-    if !args.full && (args.how.tile.is_some() || args.how.mirror != cli::Mirror::None) {
-        return Err(usage("--tile and --mirror say how whole images are predicted: add --full"));
+    if !args.full && !(args.how.is_plain() && args.networks.ensemble.is_empty() && args.postprocess.is_none()) {
+        return Err(usage(
+            "--tile, --mirror, --scales, --ensemble and --postprocess say how whole images are predicted: add --full",
+        ));
     }
     let boundaries = boundaries(&args.scoring)?;
-    let trained = used(&args.used, &args.set)?;
+    let networks = networks(&args.networks, &args.set)?;
+    let postprocessing = Postprocessing::wanted(args.postprocess.as_ref(), &networks, &args.how)?;
+    let trained = networks.first().context("no network is named")?;
     if let Some(path) = &args.scoring.csv {
         let dataset = trained.config.data.open(Split::Validation)?;
-        table::check(path, dataset.as_ref(), &trained.checkpoint, args.scoring.overwrite)?;
+        let applied = match &args.postprocess {
+            Some(cli::Postprocess::File(file)) => Some(&**file),
+            // Lies in the run of the first network.
+            Some(cli::Postprocess::Auto) | None => None,
+        };
+        let used = table::Used { dataset: dataset.as_ref(), networks: &networks, applied };
+        table::check(path, &used, args.scoring.overwrite)?;
     }
     let (classes, legend) = (trained.network.classes.clone(), json!(saved::classes(&trained.config.data)));
     let (checkpoint, epoch) = (trained.checkpoint.display().to_string(), trained.progress.epoch);
-    let measured =
-        if args.full { full::measure(trained, &args.how, boundaries)? } else { samples::measure(trained, boundaries)? };
+    let measured = if args.full {
+        full::measure(networks, &args.how, postprocessing.as_ref(), boundaries)?
+    } else {
+        samples::measure(trained, boundaries)?
+    };
     let samples::Measured { mut scores, images, samples, scored_on } = measured;
     if boundaries.is_some() {
         let of_images: Vec<&[Option<BoundaryScores>]> = images.iter().map(|image| &*image.boundaries).collect();

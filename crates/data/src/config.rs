@@ -3,6 +3,7 @@
 mod cached;
 pub(crate) mod checked;
 mod left;
+mod scaled;
 #[cfg(test)]
 mod tests;
 

@@ -39,6 +39,7 @@
 //! | `onnx-runtime` | | `export::OnnxRuntime`, which runs an ONNX file | yes |
 //! | `fetch` | | `fetch`: a file over HTTP, resumable, verified and pinned; for published weights | |
 //! | `summary` | | `summary`: TensorBoard and `metrics.jsonl` | |
+//! | `postprocess` | | `postprocess`: the largest component, minimum areas and filled holes of class maps | |
 //! | `report` | | `report`: a run as one HTML page | |
 //! | `terminal` | | `terminal`: progress bars, tables and the dashboard | |
 //! | `full` | | all of the above but `onnx-runtime` | yes |
@@ -80,6 +81,8 @@ pub use metric;
 pub use model;
 #[cfg(feature = "optim")]
 pub use optim;
+#[cfg(feature = "postprocess")]
+pub use postprocess;
 #[cfg(feature = "report")]
 pub use report;
 #[cfg(feature = "saved")]

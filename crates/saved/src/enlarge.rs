@@ -40,28 +40,46 @@ impl Enlarger {
         probabilities: &Tensor,
         mut write: impl FnMut(&Tensor) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.take(probabilities)?;
-        let Some(kept) = &self.kept else { return Ok(()) };
+        self.put(probabilities)?;
+        while let Some(rows) = self.take()? {
+            write(&rows)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the next rows of the image that are known by now, `[K, rows, image's width]`, in order. `None` if they
+    /// wait for rows to be [put](Self::put) in.
+    ///
+    /// # Errors
+    ///
+    /// Fails if libtorch does.
+    pub fn take(&mut self) -> Result<Option<Tensor>, TchError> {
+        let Some(kept) = &self.kept else { return Ok(None) };
         let (height, known) = (i64::from(self.part.height), self.first + kept.size()[1]);
         let (part, size) = (self.part, self.size);
         let is_known = |row: i64| known == height || (place(row, part, size) as i64) + 1 < known;
         let most = (AT_ONCE / (kept.size()[0] as u64 * self.size[1] as u64).max(1)).max(1) as i64;
-        while self.done < self.size[0] && is_known(self.done) {
+        if self.done < self.size[0] && is_known(self.done) {
             let last = (self.done + most).min(self.size[0]);
             let count = (self.done..last).take_while(|row| is_known(*row)).count() as i64;
-            write(&self.rows(kept, self.done, count)?)?;
+            let rows = self.rows(kept, self.done, count)?;
             self.done += count;
+            return Ok(Some(rows));
         }
         // The next row of the image lies between this one and the one below it.
         let needed = if self.done < self.size[0] { place(self.done, part, size) as i64 } else { height };
         let passed = (needed - self.first).clamp(0, kept.size()[1]);
         self.kept = Some(kept.f_narrow(1, passed, kept.size()[1] - passed)?.f_contiguous()?);
         self.first += passed;
-        Ok(())
+        Ok(None)
     }
 
-    /// Adds the part that shows the image to the rows that are kept.
-    fn take(&mut self, probabilities: &Tensor) -> Result<(), TchError> {
+    /// Takes the next rows of the whole input, `[K, rows, width]`, and keeps the part that shows the image.
+    ///
+    /// # Errors
+    ///
+    /// Fails if libtorch does.
+    pub fn put(&mut self, probabilities: &Tensor) -> Result<(), TchError> {
         let Rectangle { top, left, height, width } = self.part;
         let (top, rows) = (i64::from(top), probabilities.size()[1]);
         let begin = (top - self.come).clamp(0, rows);

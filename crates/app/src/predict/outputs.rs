@@ -73,9 +73,11 @@ pub struct Outputs<'a> {
     files: Vec<Output>,
     /// The photograph, if it is drawn over.
     photograph: Option<Strips>,
-    /// Number of rows that were written, and the class ids of the last one.
+    /// Number of rows whose classes were written, and the class ids of the last one.
     done: usize,
     above: Vec<u8>,
+    /// Number of rows whose probabilities were written.
+    numbers_done: usize,
 }
 
 enum Output {
@@ -113,21 +115,14 @@ impl<'a> Outputs<'a> {
         }
         let over = |what: &Also| matches!(what, Also::Overlay | Also::Contour);
         let photograph = plan.also.iter().any(over).then(|| Strips::open(file, 3, plan.orientation)).transpose()?;
-        Ok(Self { plan, width: size[1] as usize, files, photograph, done: 0, above: Vec::new() })
+        Ok(Self { plan, width: size[1] as usize, files, photograph, done: 0, above: Vec::new(), numbers_done: 0 })
     }
 
-    /// Adds the next rows.
-    pub fn add(&mut self, rows: &Rows) -> Result<()> {
-        let count = rows.ids.len() / self.width;
-        let mut photograph = Vec::new();
-        if let Some(strips) = &mut self.photograph {
-            strips.read(count as u32, &mut photograph)?;
-        }
-        photograph.resize(3 * rows.ids.len(), 0);
+    /// Adds the probabilities of the next rows.
+    pub fn add_probabilities(&mut self, rows: &Rows) -> Result<()> {
         for output in &mut self.files {
             match output {
-                Output::Ids(png) => png.write(&rows.ids)?,
-                Output::Npy(npy) => npy.write(&rows.probabilities, self.done)?,
+                Output::Npy(npy) => npy.write(&rows.probabilities, self.numbers_done)?,
                 Output::Png16(all) => {
                     let of_class = rows.ids.len();
                     for (png, probabilities) in all.iter_mut().zip(rows.probabilities.chunks_exact(of_class)) {
@@ -135,20 +130,39 @@ impl<'a> Outputs<'a> {
                         png.write(&probabilities.iter().flat_map(wide).collect::<Vec<u8>>())?;
                     }
                 }
+                Output::Ids(_) | Output::Drawn(..) => {}
+            }
+        }
+        self.numbers_done += rows.ids.len() / self.width;
+        Ok(())
+    }
+
+    /// Adds the class ids of the next rows.
+    pub fn add_ids(&mut self, all: &[u8]) -> Result<()> {
+        let count = all.len() / self.width;
+        let mut photograph = Vec::new();
+        if let Some(strips) = &mut self.photograph {
+            strips.read(count as u32, &mut photograph)?;
+        }
+        photograph.resize(3 * all.len(), 0);
+        for output in &mut self.files {
+            match output {
+                Output::Ids(png) => png.write(all)?,
                 Output::Drawn(style, png) => {
                     let mut rgb = if *style == Style::Color { vec![0; photograph.len()] } else { photograph.clone() };
                     let mut above = Some(&*self.above).filter(|above| !above.is_empty());
-                    let lines = rgb.chunks_exact_mut(3 * self.width).zip(rows.ids.chunks_exact(self.width));
+                    let lines = rgb.chunks_exact_mut(3 * self.width).zip(all.chunks_exact(self.width));
                     for (number, (rgb, ids)) in lines.enumerate() {
                         paint::draw(*style, rgb, ids, above, self.done + number, &self.plan.colors);
                         above = Some(ids);
                     }
                     png.write(&rgb)?;
                 }
+                Output::Npy(_) | Output::Png16(_) => {}
             }
         }
         self.done += count;
-        self.above = rows.ids.chunks_exact(self.width).next_back().unwrap_or_default().to_vec();
+        self.above = all.chunks_exact(self.width).next_back().unwrap_or_default().to_vec();
         Ok(())
     }
 

@@ -30,10 +30,19 @@ pub struct Predicted {
 }
 
 impl Predicted {
-    /// Takes `[K, rows, W]` probabilities, of which the device finds the classes. Only those leave it, and the
-    /// probabilities if they are wanted. Does not wait for the device.
-    pub fn of(probabilities: &Tensor, with_probabilities: bool, downloads: &mut Downloads) -> Result<Self> {
-        let ids = downloads.download(&saved::most_likely(probabilities)?)?;
+    /// Takes `[K, rows, W]` probabilities. The device multiplies them by `weights`, `[K, 1, 1]`, and finds the classes.
+    /// Only those leave it, and the probabilities, without weights, if they are wanted. Does not wait for the device.
+    pub fn of(
+        probabilities: &Tensor,
+        weights: Option<&Tensor>,
+        with_probabilities: bool,
+        downloads: &mut Downloads,
+    ) -> Result<Self> {
+        let ids = match weights {
+            None => saved::most_likely(probabilities)?,
+            Some(weights) => saved::most_likely(&probabilities.f_mul(weights)?)?,
+        };
+        let ids = downloads.download(&ids)?;
         let probabilities = with_probabilities.then(|| downloads.download(probabilities)).transpose()?;
         Ok(Self { ids, probabilities, _space: None })
     }

@@ -3,15 +3,16 @@
 
 use super::find::Pictures;
 use super::reader::{Read, Reader, View, start};
-use super::writer::{Image, MapWriter, RowsWriter, Work};
-use crate::common::output;
+use super::source::{Said, Source};
+use super::writer::Image;
 use anyhow::{Context, Error, Result, bail};
 use contract::TorchError;
 use data::{Images, Orientation, Passed, Rectangle};
-use executors::{Finished, Tiled, Tiling};
+use executors::{Finished, Tile, Tiled, Tiling};
 use saved::Enlarger;
+use std::ops::Range;
 use std::sync::mpsc::Receiver;
-use std::thread;
+use std::thread::Scope;
 use tch::nn::ModuleT;
 use tch::{Device, Kind, TchError, Tensor};
 use torch_ext::Uploads;
@@ -31,7 +32,6 @@ pub struct InTiles<'a> {
     pub at_once: usize,
     /// Images at the scale of training, in the order of their names; None keeps their own size.
     pub scaled: Option<&'a Images>,
-    pub with_probabilities: bool,
     /// Number of threads that read images.
     pub readers: usize,
 }
@@ -53,137 +53,170 @@ struct Cut {
     size: [i64; 2],
 }
 
-impl InTiles<'_> {
-    /// Predicts `pictures` and returns those that cannot be read. Calls `told` after each.
-    pub fn predict(&self, pictures: &Pictures, writer: &MapWriter, told: impl FnMut()) -> Result<Vec<Passed>> {
-        thread::scope(|scope| {
-            let Self { scaled, channels, orientation, .. } = *self;
-            let reader = |sender| Reader { scaled, channels, orientation, sender };
-            let readers = start(scope, self.readers.max(1), reader, pictures);
-            let rows = RowsWriter::new(writer, self.device, self.with_probabilities)?;
-            let mut finished = InOrder { writer, rows, told, enlarger: None, broken: Vec::new() };
-            let mut uploads = Uploads::new(self.device, ON_THEIR_WAY)?;
-            let gather = |tiles| Ok(self.inputs(tiles, &mut uploads)?);
-            let mut tiles = Tiled::new(self.model, &self.tiling, self.at_once, gather)?;
-            for (_, reads) in pictures.iter().zip(readers.iter().cycle()) {
-                match reads.recv().context("the thread that reads has ended")? {
-                    Read::Image(image, seen) => self.image(image, seen, reads, &mut tiles, &mut finished)?,
-                    Read::Broken(passed) => tiles.mark(Mark::Broken(passed)),
-                    Read::Rows(_) => bail!("rows came without an image"),
-                }
-                finished.take(&mut tiles)?;
+impl<'a> InTiles<'a> {
+    /// Starts the predictions for `pictures`, and the threads that read them.
+    pub fn start<'s>(self, scope: &'s Scope<'s, 'a>, pictures: &'a Pictures) -> Result<Predictions<'a>> {
+        let Self { scaled, channels, orientation, device, .. } = self;
+        let reader = |sender| Reader { scaled, channels, orientation, sender };
+        let readers = start(scope, self.readers.max(1), reader, pictures);
+        let mut uploads = Uploads::new(device, ON_THEIR_WAY)?;
+        let gather = move |tiles| Ok(inputs(tiles, device, channels, &mut uploads)?);
+        let tiles = Tiled::new(self.model, &self.tiling, self.at_once, gather)?;
+        let (images, settings) = (0..pictures.len(), self);
+        Ok(Predictions { settings, readers, tiles, images, current: None, is_flushed: false, enlarger: None })
+    }
+}
+
+/// Predictions of a network that sees images in tiles.
+pub struct Predictions<'a> {
+    settings: InTiles<'a>,
+    readers: Vec<Receiver<Read>>,
+    tiles: Tiles<'a>,
+    /// Numbers of the images that were not begun.
+    images: Range<usize>,
+    /// The image whose tiles are put in.
+    current: Option<Current>,
+    /// No tile waits for others any more.
+    is_flushed: bool,
+    /// Brings the image that comes out to its own size, if the network saw it at another.
+    enlarger: Option<Enlarger>,
+}
+
+/// An image whose tiles are being cut.
+struct Current {
+    /// Number of the thread that reads it.
+    reader: usize,
+    shown: String,
+    band: Band,
+    tiles: Box<dyn Iterator<Item = Tile>>,
+}
+
+impl Source for Predictions<'_> {
+    fn next(&mut self) -> Result<Option<Said>> {
+        loop {
+            if let Some(enlarger) = &mut self.enlarger
+                && let Some(rows) = enlarger.take()?
+            {
+                return Ok(Some(Said::Rows(rows)));
             }
-            tiles.finish().map_err(Error::from_boxed).context("predicting the last images")?;
-            finished.take(&mut tiles)?;
-            drop(tiles);
-            Ok(finished.broken)
-        })
+            let finished = self.tiles.take().map_err(Error::from_boxed);
+            match finished.with_context(|| self.predicting())? {
+                Some(Finished::Rows(_, probabilities)) => match &mut self.enlarger {
+                    Some(enlarger) => enlarger.put(&probabilities)?,
+                    None => return Ok(Some(Said::Rows(probabilities))),
+                },
+                Some(Finished::Mark(Mark::Image(image, seen))) => {
+                    let [height, width] = image.size;
+                    let is_as_it_is =
+                        seen.size == image.size && seen.part == Rectangle { top: 0, left: 0, height, width };
+                    self.enlarger = (!is_as_it_is).then(|| Enlarger::new(seen.part, image.size));
+                    return Ok(Some(Said::Image(image)));
+                }
+                Some(Finished::Mark(Mark::Done)) => return Ok(Some(Said::Done)),
+                Some(Finished::Mark(Mark::Broken(passed))) => {
+                    self.enlarger = None;
+                    return Ok(Some(Said::Broken(passed)));
+                }
+                None if !self.feed()? => return Ok(None),
+                None => {}
+            }
+        }
+    }
+}
+
+impl Predictions<'_> {
+    /// Puts in the next tile, begins the next image, or runs the last passes. Returns false if there is nothing left
+    /// to do.
+    fn feed(&mut self) -> Result<bool> {
+        if let Some(current) = &mut self.current {
+            match current.tiles.next() {
+                Some(tile) => self.add(tile)?,
+                None => {
+                    self.tiles.mark(Mark::Done);
+                    self.current = None;
+                }
+            }
+        } else if let Some(image) = self.images.next() {
+            self.begin(image % self.readers.len())?;
+        } else if self.is_flushed {
+            return Ok(false);
+        } else {
+            self.is_flushed = true;
+            self.tiles.finish().map_err(Error::from_boxed).context("predicting the last images")?;
+        }
+        Ok(true)
     }
 
-    /// Puts in the tiles of an image, whose rows follow in `parts`.
-    fn image(
-        &self,
-        image: Image,
-        seen: View,
-        parts: &Receiver<Read>,
-        tiles: &mut Tiles,
-        finished: &mut InOrder<impl FnMut()>,
-    ) -> Result<()> {
-        let shown = image.file.display().to_string();
-        let [height, width] = seen.size.map(i64::from);
-        let mut band = Band { row: width as usize * self.channels as usize, first: 0, pixels: Vec::new() };
-        tiles.mark(Mark::Image(image, seen));
-        for tile in self.tiling.tiles([height, width]) {
-            let (place, size) = (tile.place(), tile.size());
-            while !band.reaches(place[0], size[0]) {
-                match parts.recv() {
-                    Ok(Read::Rows(mut rows)) => band.pixels.append(&mut rows),
-                    Ok(Read::Broken(passed)) => {
-                        tiles.mark(Mark::Broken(passed));
-                        return Ok(());
-                    }
-                    _ => bail!("predicting {shown}: the thread that reads has ended"),
-                }
+    /// Begins the next image, which this thread reads.
+    fn begin(&mut self, reader: usize) -> Result<()> {
+        match self.readers[reader].recv().context("the thread that reads has ended")? {
+            Read::Image(image, seen) => {
+                let (shown, [height, width]) = (image.file.display().to_string(), seen.size.map(i64::from));
+                let row = width as usize * self.settings.channels as usize;
+                let tiles = Box::new(self.settings.tiling.tiles([height, width]));
+                let band = Band { row, first: 0, pixels: Vec::new() };
+                self.current = Some(Current { reader, shown, band, tiles });
+                self.tiles.mark(Mark::Image(image, seen));
             }
-            let cut = Cut { pixels: band.cut(place, size, self.channels), size };
-            let added = tiles.add(tile, cut).map_err(Error::from_boxed);
-            added.and_then(|()| finished.take(tiles)).with_context(|| self.predicting(&shown))?;
+            Read::Broken(passed) => self.tiles.mark(Mark::Broken(passed)),
+            Read::Rows(_) => bail!("rows came without an image"),
         }
-        tiles.mark(Mark::Done);
         Ok(())
     }
 
-    /// Describes the work that failed when a tile of the image `shown` was put in.
-    fn predicting(&self, shown: &str) -> String {
-        let others = if self.at_once > 1 { ", or an image before it whose tiles share a pass" } else { "" };
-        format!("predicting {shown}{others}")
+    /// Puts in a tile of the current image, once its rows came.
+    fn add(&mut self, tile: Tile) -> Result<()> {
+        let Some(Current { reader, shown, band, .. }) = &mut self.current else { return Ok(()) };
+        let (place, size) = (tile.place(), tile.size());
+        while !band.reaches(place[0], size[0]) {
+            match self.readers[*reader].recv() {
+                Ok(Read::Rows(mut rows)) => band.pixels.append(&mut rows),
+                Ok(Read::Broken(passed)) => {
+                    self.tiles.mark(Mark::Broken(passed));
+                    self.current = None;
+                    return Ok(());
+                }
+                _ => bail!("predicting {shown}: the thread that reads has ended"),
+            }
+        }
+        let cut = Cut { pixels: band.cut(place, size, self.settings.channels), size };
+        self.tiles.add(tile, cut).map_err(Error::from_boxed).with_context(|| self.predicting())
     }
 
-    /// Returns tiles of one size as `[N, C, height, width]` from 0 to 1, on the device.
-    fn inputs(&self, tiles: Vec<Cut>, uploads: &mut Uploads) -> Result<Tensor, TorchError> {
-        let [height, width] = tiles.first().map_or([0, 0], |tile| tile.size);
-        let form = [tiles.len() as i64, height, width, self.channels.into()];
-        let tiles_nhwc = match &tiles[..] {
-            [tile] if self.device == Device::Cpu => Tensor::f_from_data_size(&tile.pixels, &form, Kind::Uint8)?,
-            _ => {
-                let room = uploads.room(&form, Kind::Uint8)?;
-                for (number, tile) in (0..).zip(&tiles) {
-                    room.tensor().f_get(number)?.f_copy_(&Tensor::f_from_data_size(
-                        &tile.pixels,
-                        &form[1..],
-                        Kind::Uint8,
-                    )?)?;
-                }
-                uploads.send(room, form[0])?
-            }
-        };
-        Ok(values(&tiles_nhwc)?)
+    /// Describes the work that failed, after the tiles of the current image.
+    fn predicting(&self) -> String {
+        let others = if self.settings.at_once > 1 { ", or an image before it whose tiles share a pass" } else { "" };
+        match &self.current {
+            Some(current) => format!("predicting {}{others}", current.shown),
+            None => "predicting the last images".into(),
+        }
     }
+}
+
+/// Returns tiles of one size as `[N, C, height, width]` from 0 to 1, on the device.
+fn inputs(tiles: Vec<Cut>, device: Device, channels: u32, uploads: &mut Uploads) -> Result<Tensor, TorchError> {
+    let [height, width] = tiles.first().map_or([0, 0], |tile| tile.size);
+    let form = [tiles.len() as i64, height, width, channels.into()];
+    let tiles_nhwc = match &tiles[..] {
+        [tile] if device == Device::Cpu => Tensor::f_from_data_size(&tile.pixels, &form, Kind::Uint8)?,
+        _ => {
+            let room = uploads.room(&form, Kind::Uint8)?;
+            for (number, tile) in (0..).zip(&tiles) {
+                room.tensor().f_get(number)?.f_copy_(&Tensor::f_from_data_size(
+                    &tile.pixels,
+                    &form[1..],
+                    Kind::Uint8,
+                )?)?;
+            }
+            uploads.send(room, form[0])?
+        }
+    };
+    Ok(values(&tiles_nhwc)?)
 }
 
 /// Returns bytes `[N, H, W, C]` as numbers `[N, C, H, W]` from 0 to 1.
 fn values(bytes_nhwc: &Tensor) -> Result<Tensor, TchError> {
     bytes_nhwc.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?.f_div_scalar(255.0)
-}
-
-/// Hands on what comes out of the tiles, image by image.
-struct InOrder<'a, T> {
-    writer: &'a MapWriter,
-    rows: RowsWriter<'a>,
-    /// To be called after each image.
-    told: T,
-    /// Brings the current image to its own size, if the network saw it at another.
-    enlarger: Option<Enlarger>,
-    broken: Vec<Passed>,
-}
-
-impl<T: FnMut()> InOrder<'_, T> {
-    /// Hands on all that is finished.
-    fn take(&mut self, tiles: &mut Tiles) -> Result<()> {
-        while let Some(finished) = tiles.take().map_err(Error::from_boxed)? {
-            match finished {
-                Finished::Rows(_, probabilities) => match &mut self.enlarger {
-                    Some(enlarger) => enlarger.add(&probabilities, |rows| self.rows.send(rows))?,
-                    None => self.rows.send(&probabilities)?,
-                },
-                Finished::Mark(Mark::Image(image, seen)) => {
-                    let [height, width] = image.size;
-                    let is_as_it_is =
-                        seen.size == image.size && seen.part == Rectangle { top: 0, left: 0, height, width };
-                    self.enlarger = (!is_as_it_is).then(|| Enlarger::new(seen.part, image.size));
-                    self.writer.send(Work::Image(image))?;
-                }
-                Finished::Mark(Mark::Done) => (self.told)(),
-                Finished::Mark(Mark::Broken(passed)) => {
-                    output::skipped(std::slice::from_ref(&passed));
-                    self.writer.send(Work::Broken(passed.clone()))?;
-                    self.broken.push(passed);
-                    (self.told)();
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Rows of an image that tiles are cut from.
@@ -223,12 +256,14 @@ impl Band {
 mod tests {
     use super::super::find::Picture;
     use super::super::predicted::Rows;
-    use super::super::writer::beside;
+    use super::super::source::hand_on;
+    use super::super::writer::{MapWriter, RowsWriter, Work, beside};
     use super::*;
     use data::Resize;
     use std::cell::Cell;
     use std::fs;
     use std::path::Path;
+    use std::thread;
     use tch::nn;
 
     /// Draws images of many sizes, of which two are torn: one of a single read, and one of several.
@@ -251,7 +286,7 @@ mod tests {
 
     /// Returns what the writing thread is sent: names and reasons, and the classes and probabilities of each image; and
     /// the number of images that were told.
-    fn sent(pictures: &Pictures, in_tiles: &InTiles) -> (Vec<String>, Vec<Rows>, usize) {
+    fn sent(pictures: &Pictures, in_tiles: InTiles) -> (Vec<String>, Vec<Rows>, usize) {
         let consume = |work: Receiver<Work>| {
             let (mut said, mut found) = (Vec::new(), Vec::<Rows>::new());
             for work in work {
@@ -273,7 +308,12 @@ mod tests {
             Ok((said, found))
         };
         let told = Cell::new(0);
-        let predict = |writer: &MapWriter| in_tiles.predict(pictures, writer, || told.set(told.get() + 1));
+        let predict = |writer: &MapWriter| {
+            thread::scope(|scope| {
+                let rows = RowsWriter::new(writer, Device::Cpu, None, true)?;
+                hand_on(&mut in_tiles.start(scope, pictures)?, writer, rows, || told.set(told.get() + 1))
+            })
+        };
         let (broken, (said, found)) = beside(consume, predict).unwrap();
         assert_eq!(broken.iter().map(|broken| &*broken.name).collect::<Vec<_>>(), ["03", "06"]);
         (said, found, told.get())
@@ -299,13 +339,12 @@ mod tests {
                 tiling: Tiling { tile: 32, overlap: 0.25 },
                 at_once,
                 scaled,
-                with_probabilities: true,
                 readers,
             };
-            let (said, found, told) = sent(&pictures, &in_tiles(1, 1));
+            let (said, found, told) = sent(&pictures, in_tiles(1, 1));
             assert_eq!((told, found.len() >= 8, said.len() >= 10), (10, true, true), "{said:?}");
             for (at_once, readers) in [(1, 3), (5, 1), (16, 4), (1000, 20)] {
-                let (same, together, told) = sent(&pictures, &in_tiles(at_once, readers));
+                let (same, together, told) = sent(&pictures, in_tiles(at_once, readers));
                 assert_eq!((&same, told), (&said, 10), "{at_once} tiles, {readers} readers");
                 for (name, (expected, found)) in found.iter().zip(&together).enumerate() {
                     let numbers = [expected, found].map(|rows| rows.probabilities.len());

@@ -1,60 +1,82 @@
 //! Predicts images that training brought to one size: in batches at that size, and back to their own.
 
-use super::find::{Picture, Pictures};
-use super::writer::{Image, MapWriter, RowsWriter, Work};
-use crate::common::output;
+use super::find::Pictures;
+use super::source::{Said, Source};
+use super::writer::Image;
 use anyhow::{Context, Result};
-use contract::Plain;
+use contract::Model;
 use data::{Images, Loader, LoaderConfig, Order, Passed, Split};
-use executors::{Prediction, Predictor};
+use executors::{Error, Prediction, Predictor};
 use saved::Enlarger;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use tch::Device;
-use tch::nn::ModuleT;
 
-/// A network that sees images whole, and its settings.
-pub struct Whole<'a> {
-    pub model: &'a dyn ModuleT,
-    pub device: Device,
-    pub data: &'a data::Config,
-    pub images: Arc<Images>,
-    pub with_probabilities: bool,
+/// Opens `images`, all of them, for the network of `data`.
+pub fn open(images: &Arc<Images>, count: usize, data: &data::Config, device: Device) -> Result<Loader> {
+    let loader = LoaderConfig { max_skipped: count as u64, ..data.loader().clone() };
+    Ok(Loader::new(images.clone(), data.pipeline(Split::Validation), &loader, Order::Sequential, 0, device)?)
 }
 
-impl Whole<'_> {
-    /// Predicts `pictures` and returns those that cannot be read. Calls `told` after each.
-    pub fn predict(&self, pictures: &Pictures, writer: &MapWriter, mut told: impl FnMut()) -> Result<Vec<Passed>> {
-        let data = self.data;
-        let loader = LoaderConfig { max_skipped: pictures.len() as u64, ..data.loader().clone() };
-        let pipeline = data.pipeline(Split::Validation);
-        let input = Loader::new(self.images.clone(), pipeline, &loader, Order::Sequential, 0, self.device)?;
-        let mut rows = RowsWriter::new(writer, self.device, self.with_probabilities)?;
-        for prediction in Predictor::new(&Plain(self.model), &input).predict() {
-            let prediction = prediction?;
-            for passed in input.skipped().fresh() {
-                output::skipped(std::slice::from_ref(&passed));
-                writer.send(Work::Broken(passed))?;
-                told();
-            }
-            // A batch of which nothing is left has an image that is none.
-            let Some(picture) = pictures.get(&prediction.name) else { continue };
-            self.write(&prediction, picture, writer, &mut rows)
-                .with_context(|| format!("predicting {}", picture.file.display()))?;
-            told();
-        }
-        Ok(input.skipped().all())
+/// Predictions of a network that sees images whole.
+pub struct Whole<'a> {
+    predictions: Box<dyn Iterator<Item = Result<Prediction, Error>> + 'a>,
+    input: &'a Loader,
+    images: &'a Images,
+    pictures: &'a Pictures,
+    broken: VecDeque<Passed>,
+    /// The image that begins next, and its rows.
+    next: Option<(Image, Enlarger)>,
+    /// Rows of the image that has begun.
+    rows: Option<Enlarger>,
+}
+
+impl<'a> Whole<'a> {
+    /// Starts the predictions for `images`, which `input` loads and `pictures` describes.
+    pub fn start(model: &'a dyn Model, input: &'a Loader, images: &'a Images, pictures: &'a Pictures) -> Self {
+        let predictions = Box::new(Predictor::new(model, input).predict());
+        Self { predictions, input, images, pictures, broken: VecDeque::new(), next: None, rows: None }
     }
 
-    /// Hands over the probabilities at the image's size. Does not wait for the device.
-    fn write(
-        &self,
-        prediction: &Prediction,
-        picture: &Picture,
-        writer: &MapWriter,
-        rows: &mut RowsWriter,
-    ) -> Result<()> {
-        let part = self.images.rectangle(picture.size)?;
-        writer.send(Work::Image(Image::of(&prediction.name, picture)))?;
-        Enlarger::new(part, picture.size).add(&prediction.probabilities()?, |part| rows.send(part))
+    /// Prepares the image of a prediction.
+    fn begin(&mut self, prediction: &Prediction) -> Result<()> {
+        // A batch of which nothing is left has an image that is none.
+        let Some(picture) = self.pictures.get(&prediction.name) else { return Ok(()) };
+        let enlarged = || {
+            let mut enlarger = Enlarger::new(self.images.rectangle(picture.size)?, picture.size);
+            enlarger.put(&prediction.probabilities()?)?;
+            Ok::<_, anyhow::Error>(enlarger)
+        };
+        let rows = enlarged().with_context(|| format!("predicting {}", picture.file.display()))?;
+        self.next = Some((Image::of(&prediction.name, picture), rows));
+        Ok(())
+    }
+}
+
+impl Source for Whole<'_> {
+    fn next(&mut self) -> Result<Option<Said>> {
+        loop {
+            if let Some(rows) = &mut self.rows {
+                let next = rows.take()?;
+                return Ok(Some(next.map_or_else(
+                    || {
+                        self.rows = None;
+                        Said::Done
+                    },
+                    Said::Rows,
+                )));
+            }
+            if let Some(passed) = self.broken.pop_front() {
+                return Ok(Some(Said::Broken(passed)));
+            }
+            if let Some((image, rows)) = self.next.take() {
+                self.rows = Some(rows);
+                return Ok(Some(Said::Image(image)));
+            }
+            let Some(prediction) = self.predictions.next() else { return Ok(None) };
+            let prediction = prediction?;
+            self.broken.extend(self.input.skipped().fresh());
+            self.begin(&prediction)?;
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! Writes predictions to files in threads of their own, while others are predicted.
 
+use super::cleaned::Cleaned;
 use super::find::{Picture, Pictures};
 use super::outputs::{Outputs, Plan};
 use super::predicted::{Predicted, Room};
 use super::turns::{StopIfPanicking, Turns};
 use crate::common::output;
+use crate::common::postprocessing::Cleaning;
 use anyhow::{Result, anyhow};
 use data::Passed;
 use serde_json::{Value, json};
@@ -66,19 +68,30 @@ impl MapWriter {
 pub struct RowsWriter<'w> {
     writer: &'w MapWriter,
     downloads: Downloads,
+    /// `[K, 1, 1]`: weights of the classes, if they differ.
+    weights: Option<Tensor>,
     with_probabilities: bool,
 }
 
 impl<'w> RowsWriter<'w> {
-    /// Prepares sending rows that are computed on `device`.
-    pub fn new(writer: &'w MapWriter, device: Device, with_probabilities: bool) -> Result<Self> {
-        Ok(Self { writer, downloads: Downloads::new(device)?, with_probabilities })
+    /// Prepares sending rows that are computed on `device`. The class of a pixel is the one whose probability times its
+    /// weight is largest.
+    pub fn new(
+        writer: &'w MapWriter,
+        device: Device,
+        weights: Option<&[f32]>,
+        with_probabilities: bool,
+    ) -> Result<Self> {
+        let on_device = |weights| Tensor::f_from_slice(weights)?.f_view([-1, 1, 1])?.f_to_device(device);
+        let weights = weights.map(on_device).transpose()?;
+        Ok(Self { writer, downloads: Downloads::new(device)?, weights, with_probabilities })
     }
 
     /// Sends the next rows of the image that was begun: `[K, rows, W]` probabilities, which the device need not have
     /// computed.
     pub fn send(&mut self, probabilities: &Tensor) -> Result<()> {
-        let rows = Predicted::of(probabilities, self.with_probabilities, &mut self.downloads)?;
+        let (weights, wanted) = (self.weights.as_ref(), self.with_probabilities);
+        let rows = Predicted::of(probabilities, weights, wanted, &mut self.downloads)?;
         self.writer.send(Work::Rows(rows))
     }
 }
@@ -98,16 +111,9 @@ pub fn beside<T, C: Send>(
     })
 }
 
-/// Writes the predictions for `pictures` into `folder` and, with `json`, prints a line for each. Several threads encode
-/// files; they are published and the lines printed in the order of the images, up to the first that fails.
-pub fn write(
-    work: Receiver<Work>,
-    plan: &Plan,
-    folder: &Path,
-    pictures: &Pictures,
-    json: Option<&[String]>,
-) -> Result<()> {
-    let to = Destination { plan, folder, pictures, json };
+/// Writes predictions. Several threads encode files; they are published and the lines printed in the order of the
+/// images, up to the first that fails.
+pub fn write(work: Receiver<Work>, to: &Destination) -> Result<()> {
     shared(work, threads(), &|numbered, turns| to.write(numbered, turns))
 }
 
@@ -164,12 +170,15 @@ fn deal(work: Receiver<Work>, senders: &[Sender<Numbered>]) {
 }
 
 /// Place and form of the files.
-struct Destination<'a> {
-    plan: &'a Plan,
-    folder: &'a Path,
-    pictures: &'a Pictures,
+pub struct Destination<'a> {
+    pub plan: &'a Plan,
+    pub folder: &'a Path,
+    /// The images that are predicted.
+    pub pictures: &'a Pictures,
     /// Names of the classes, if a line of JSON is printed for each image.
-    json: Option<&'a [String]>,
+    pub json: Option<&'a [String]>,
+    /// Rules for components, if they are examined.
+    pub cleaning: Option<&'a Cleaning>,
 }
 
 /// An image whose files are being written.
@@ -177,9 +186,9 @@ struct Begun<'p> {
     number: u64,
     image: Image,
     outputs: Outputs<'p>,
-    /// Number of pixels of each class, and of those to come.
+    cleaned: Cleaned<'p>,
+    /// Number of pixels of each class.
     areas: Vec<u64>,
-    missing: usize,
 }
 
 impl<'a> Destination<'a> {
@@ -190,7 +199,7 @@ impl<'a> Destination<'a> {
             let done = match work {
                 Work::Rows(rows) => match begun.take() {
                     Some(image) => match self.add(image, &rows) {
-                        Ok(image) if image.missing > 0 => {
+                        Ok(image) if !image.cleaned.is_complete() => {
                             begun = Some(image);
                             continue;
                         }
@@ -224,16 +233,19 @@ impl<'a> Destination<'a> {
     fn begin(&self, number: u64, image: Image) -> Result<Begun<'a>> {
         let base = self.pictures.get(&image.name).map_or(image.name.as_ref(), |picture| &*picture.base);
         let outputs = Outputs::create(self.plan, &self.folder.join(base), &image.file, image.size)?;
-        let missing = image.size[0] as usize * image.size[1] as usize;
-        Ok(Begun { number, image, outputs, areas: vec![0; 256], missing })
+        let cleaned = Cleaned::new(self.cleaning, image.size);
+        Ok(Begun { number, image, outputs, cleaned, areas: vec![0; 256] })
     }
 
-    fn add(&self, mut image: Begun<'a>, rows: &Predicted) -> Result<Begun<'a>> {
+    fn add(&self, mut begun: Begun<'a>, rows: &Predicted) -> Result<Begun<'a>> {
         let rows = rows.read()?;
-        image.outputs.add(&rows)?;
-        rows.ids.iter().for_each(|id| image.areas[usize::from(*id)] += 1);
-        image.missing -= rows.ids.len();
-        Ok(image)
+        let Begun { image, outputs, cleaned, areas, .. } = &mut begun;
+        outputs.add_probabilities(&rows)?;
+        cleaned.add(&rows.ids, &image.name, |ids| {
+            ids.iter().for_each(|id| areas[usize::from(*id)] += 1);
+            outputs.add_ids(ids)
+        })?;
+        Ok(begun)
     }
 
     fn finish(&self, Begun { image, outputs, areas, .. }: Begun) -> Result<()> {
@@ -276,7 +288,7 @@ mod tests {
         let image = Image { name: name.into(), file: "none".into(), size: SIZE };
         let probabilities = Tensor::from_slice(&[0f32, 1.0]).view([2, 1, 1]).expand([2, 3, 5], false);
         let mut downloads = Downloads::new(Device::Cpu).unwrap();
-        let mut part = || Work::Rows(Predicted::of(&probabilities, false, &mut downloads).unwrap());
+        let mut part = || Work::Rows(Predicted::of(&probabilities, None, false, &mut downloads).unwrap());
         vec![Work::Image(image), part(), part()]
     }
 
@@ -287,7 +299,8 @@ mod tests {
     fn written(folder: &Path, work: Vec<Work>) -> Result<()> {
         let (plan, pictures) = (plan(), Pictures::new());
         let predict = |writer: &MapWriter| work.into_iter().try_for_each(|work| writer.send(work));
-        beside(|work| write(work, &plan, folder, &pictures, None), predict).map(drop)
+        let to = Destination { plan: &plan, folder, pictures: &pictures, json: None, cleaning: None };
+        beside(|work| write(work, &to), predict).map(drop)
     }
 
     #[test]

@@ -1,17 +1,18 @@
 //! `app validate --full`: scores class maps of whole images, as `app predict` writes them, against the masks at their
 //! own size.
 
+use super::masked::Masked;
 use super::samples::{self, Measured};
 use crate::cli::How;
 use crate::common::images::{Image, sum};
 use crate::common::network::Trained;
 use crate::common::output;
-use crate::predict::{self, Numbered, Picture, Pictures, Work};
-use anyhow::{Context, Result, ensure};
-use data::{Dataset, IGNORE, Split};
+use crate::common::postprocessing::{Cleaning, Postprocessing};
+use crate::common::usage::usage;
+use crate::predict::{self, Cleaned, Numbered, Wanted, Work};
+use anyhow::{Context, Result};
+use data::IGNORE;
 use metric::{Boundaries, Tally, scores_of};
-use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, PoisonError};
 use terminal::{Step, Watch};
@@ -19,64 +20,48 @@ use terminal::{Step, Watch};
 /// Description of the pixels that are scored.
 const SCORED_ON: &str = "all pixels of the masks, in the masks' own size";
 
-/// Predicts the validation images and compares them with their masks, pixel by pixel; their `boundaries` too, if these
-/// are wanted.
+/// Predicts the validation images of the first network and compares them with their masks, pixel by pixel; their
+/// `boundaries` too, if these are wanted. The scores are those of the post-processed class maps.
 ///
 /// Drawn samples have no other size than the one that the network sees, so they are scored as without `--full`.
-pub fn measure(trained: Trained, how: &How, boundaries: Option<Boundaries>) -> Result<Measured> {
-    let dataset = trained.config.data.open(Split::Validation)?;
-    if dataset.paths(0)?.is_empty() {
-        return samples::measure(trained, boundaries);
-    }
-    let Trained { config, network, .. } = trained;
-    let data = &config.data;
-    let (loader, classes) = (data.loader(), network.classes.clone());
-    // Comes before the first prediction: a wrong label ends this early.
-    let verified = data::verify_all_but(loader.max_skipped, dataset.as_ref(), classes.len() as u64, loader.workers)?;
-    output::skipped_of(Split::Validation, verified.passed.iter().map(|(_, passed)| passed));
-    output::noted(&verified.noted);
-    let (mut pictures, mut indices) = (Pictures::new(), HashMap::new());
-    for index in 0..dataset.len() {
-        let mut name = dataset.name(index);
-        if verified.passed.iter().any(|(at, _)| *at == index) {
-            continue;
+pub fn measure(
+    networks: Vec<Trained>,
+    how: &How,
+    postprocessing: Option<&Postprocessing>,
+    boundaries: Option<Boundaries>,
+) -> Result<Measured> {
+    let first = networks.first().context("no network is named")?;
+    let classes = first.network.classes.clone();
+    let Some(masked) = Masked::open(&first.config.data, classes.len() as u64)? else {
+        if networks.len() > 1 || how.scales != [1.0] || postprocessing.is_some() {
+            return Err(usage(
+                "the validation data are drawn and not files: --ensemble, --scales and --postprocess need images",
+            ));
         }
-        if pictures.contains_key(&name) {
-            name = format!("{name} ({index})");
-        }
-        let paths = dataset.paths(index)?;
-        let file = paths.first().cloned().context("the data set has no files")?;
-        let size = data::dimensions(&file, data.orientation())?;
-        indices.insert(name.clone(), index);
-        pictures.insert(name, Picture { file, base: PathBuf::new(), size });
-    }
-
+        return samples::measure(first, boundaries);
+    };
+    let (cleaning, weights) =
+        (postprocessing.and_then(Postprocessing::cleaning), postprocessing.and_then(Postprocessing::weights));
+    let pictures = &masked.pictures;
     let mut watch = Watch::new("Validation", 0, pictures.len() as u64);
     let told = || watch.step(&Step { samples: 1, ..Step::default() });
-    let images = Mutex::default();
-    let compared =
-        Compared { dataset: dataset.as_ref(), indices: &indices, classes: classes.len(), boundaries, images };
-    let (broken, images) = predict::beside(
-        |work| compared.all(work),
-        |writer| predict::each(network, data, how, false, &pictures, writer, told),
-    )?;
+    let wanted = Wanted { pictures, how, weights: weights.as_deref(), probabilities: false };
+    let (cleaning, images) = (cleaning.as_ref(), Mutex::default());
+    let compared = Compared { masked: &masked, cleaning, classes: classes.len(), boundaries, images };
+    let (broken, images) =
+        predict::beside(|work| compared.all(work), |writer| predict::each(networks, &wanted, writer, told))?;
     let samples = (pictures.len() - broken.len()) as u64;
     log::info!("{samples} samples{}", output::at_rate(watch.rate(), 1));
     drop(watch);
-    let passed: Vec<_> = verified.passed.into_iter().map(|(_, passed)| passed).chain(broken).collect();
-    if let Some(last) = passed.last().filter(|_| passed.len() as u64 > loader.max_skipped) {
-        let most = loader.max_skipped;
-        anyhow::bail!("sample '{}': {}; data.loader.max_skipped allows {most}", last.name, last.reason);
-    }
-    output::all_skipped(&passed);
+    masked.report(&broken)?;
     let scores = scores_of(&sum(&images, classes.len()), &classes);
     Ok(Measured { scores, images, samples, scored_on: SCORED_ON.into() })
 }
 
 /// What the threads that compare share.
 struct Compared<'a> {
-    dataset: &'a dyn Dataset,
-    indices: &'a HashMap<String, u64>,
+    masked: &'a Masked,
+    cleaning: Option<&'a Cleaning>,
     classes: usize,
     boundaries: Option<Boundaries>,
     /// Complete images with their numbers.
@@ -94,21 +79,23 @@ impl Compared<'_> {
 
     /// Compares the predictions of one thread.
     fn some(&self, work: Receiver<Numbered>) -> Result<()> {
-        let mut begun: Option<Begun> = None;
+        let mut begun: Option<(Cleaned, Begun)> = None;
         for (number, work) in work {
             match work {
                 Work::Image(image) => {
-                    let index = self.indices.get(&image.name).with_context(|| format!("no sample '{}'", image.name))?;
-                    let (size, mask) = self.dataset.whole_mask(*index)?;
-                    ensure!(size == image.size, "{} was changed while it was predicted", image.file.display());
-                    let tallies = vec![Tally::default(); self.classes];
-                    begun = Some(Begun { name: image.name, size, mask, tallies, done: 0, predicted: Vec::new() });
+                    let mask = self.masked.mask(&image.name, &image.file, image.size)?;
+                    let cleaned = Cleaned::new(self.cleaning, image.size);
+                    begun = Some((cleaned, Begun::new(image.name, image.size, mask, self.classes)));
                 }
                 Work::Rows(rows) => {
-                    let Some(mut image) = begun.take() else { continue };
-                    image.add(&rows.read()?.ids, self.boundaries.is_some());
+                    let Some((mut cleaned, mut image)) = begun.take() else { continue };
+                    let name = image.name.clone();
+                    cleaned.add(&rows.read()?.ids, &name, |ids| {
+                        image.add(ids, self.boundaries.is_some());
+                        Ok(())
+                    })?;
                     if image.done < image.mask.len() {
-                        begun = Some(image);
+                        begun = Some((cleaned, image));
                         continue;
                     }
                     let image = image.finish(self.boundaries);
@@ -135,7 +122,12 @@ struct Begun {
 }
 
 impl Begun {
-    /// Counts the next rows.
+    /// Creates an image of which no row came.
+    fn new(name: String, size: [u32; 2], mask: Vec<u8>, classes: usize) -> Self {
+        Self { name, size, mask, tallies: vec![Tally::default(); classes], done: 0, predicted: Vec::new() }
+    }
+
+    /// Counts the next rows, which are final.
     fn add(&mut self, ids: &[u8], with_boundaries: bool) {
         let targets = self.mask.get(self.done..self.done + ids.len()).unwrap_or_default();
         for (target, predicted) in targets.iter().zip(ids).filter(|(target, _)| **target != IGNORE) {

@@ -23,7 +23,7 @@ pub struct Measured {
 }
 
 /// Scores samples as training sees them, with `boundaries` if these are wanted.
-pub fn measure(trained: Trained, boundaries: Option<Boundaries>) -> Result<Measured> {
+pub fn measure(trained: &Trained, boundaries: Option<Boundaries>) -> Result<Measured> {
     let Network { model, device, .. } = &trained.network;
     let input = input_of_validation(&trained.config, *device)?;
     let loss_fn = trained.config.loss.build(*device)?;

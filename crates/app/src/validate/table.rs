@@ -2,6 +2,7 @@
 
 use crate::common::files::{Partial, Replace, folder};
 use crate::common::images::Image;
+use crate::common::network::Trained;
 use crate::common::targets::Inputs;
 use crate::common::usage::usage;
 use anyhow::{Context, Result};
@@ -30,9 +31,17 @@ const COLUMNS: [&str; 15] = [
     "surface_dice",
 ];
 
+/// What a validation reads, and the table never replaces.
+pub struct Used<'a> {
+    pub dataset: &'a dyn Dataset,
+    pub networks: &'a [Trained],
+    /// File of the post-processing that is applied.
+    pub applied: Option<&'a Path>,
+}
+
 /// Checks that the table may be written to `path`: the path is free, or holds a file that `overwrite` allows to
-/// replace, which is neither part of the run or saved network of `checkpoint` nor a file of `dataset`.
-pub fn check(path: &Path, dataset: &dyn Dataset, checkpoint: &Path, overwrite: bool) -> Result<()> {
+/// replace, which is neither part of a run or saved network in use nor another file that is `used`.
+pub fn check(path: &Path, used: &Used, overwrite: bool) -> Result<()> {
     let shown = path.display();
     let about = match fs::symlink_metadata(path) {
         Ok(about) => about,
@@ -46,15 +55,24 @@ pub fn check(path: &Path, dataset: &dyn Dataset, checkpoint: &Path, overwrite: b
     if !about.is_file() && !about.is_symlink() {
         return Err(usage(format!("--csv {shown} is no file and cannot be replaced: name another file")));
     }
-    // A checkpoint lies in its run as `checkpoints/step-…`; a saved network is a folder of its own.
-    let kept = checkpoint.ancestors().take(3).find(|above| above.join("config.json").is_file()).unwrap_or(checkpoint);
     let place = folder(path).canonicalize().with_context(|| shown.to_string())?;
-    if kept.canonicalize().is_ok_and(|kept| place.starts_with(kept)) {
-        return Err(usage(format!("--csv {shown} is part of {}: name another file", kept.display())));
+    for checkpoint in used.networks.iter().map(|trained| &*trained.checkpoint) {
+        // A checkpoint lies in its run as `checkpoints/step-…`; a saved network is a folder of its own.
+        let is_run = |above: &&Path| above.join("config.json").is_file();
+        let kept = checkpoint.ancestors().take(3).find(is_run).unwrap_or(checkpoint);
+        if kept.canonicalize().is_ok_and(|kept| place.starts_with(kept)) {
+            return Err(usage(format!("--csv {shown} is part of {}: name another file", kept.display())));
+        }
     }
     let mut inputs = Inputs::default();
-    for index in 0..dataset.len() {
-        dataset.paths(index)?.iter().for_each(|file| inputs.add(file));
+    if let Some(file) = used.applied {
+        inputs.add(file);
+        if inputs.at(path).is_some() {
+            return Err(usage(format!("--csv {shown} is the file of --postprocess: name another file")));
+        }
+    }
+    for index in 0..used.dataset.len() {
+        used.dataset.paths(index)?.iter().for_each(|file| inputs.add(file));
     }
     match inputs.at(path) {
         Some(input) => {

@@ -28,7 +28,8 @@ fn files_are_those_of_the_whole_image_however_its_rows_come() {
             let of_class = |class: usize| &probabilities[class * pixels..][range.clone()];
             let rows =
                 Rows { ids: ids[range.clone()].to_vec(), probabilities: (0..3).flat_map(of_class).copied().collect() };
-            outputs.add(&rows).unwrap();
+            outputs.add_probabilities(&rows).unwrap();
+            outputs.add_ids(&rows.ids).unwrap();
         }
         assert!(!base.with_extension("png").exists(), "not before it is complete");
         outputs.finish().unwrap();
@@ -57,7 +58,8 @@ fn what_is_never_finished_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let plan = plan(&[Also::Color, Also::Png16, Also::Npy], Replace::Ours);
     let mut outputs = Outputs::create(&plan, &folder.path().join("a"), Path::new("none"), [4, 3]).unwrap();
-    outputs.add(&Rows { ids: vec![1; 6], probabilities: vec![0.5; 12] }).unwrap();
+    outputs.add_probabilities(&Rows { ids: vec![1; 6], probabilities: vec![0.5; 12] }).unwrap();
+    outputs.add_ids(&[1; 6]).unwrap();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 5);
     drop(outputs);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -71,7 +73,8 @@ fn plan(also: &[Also], replace: Replace) -> Plan {
 fn written(folder: &Path, also: &[Also], id: u8, replace: Replace) -> Result<()> {
     let plan = plan(also, replace);
     let mut outputs = Outputs::create(&plan, &folder.join("a"), Path::new("none"), [4, 3])?;
-    outputs.add(&Rows { ids: vec![id; 12], probabilities: vec![f32::from(id) / 2.0; 24] })?;
+    outputs.add_probabilities(&Rows { ids: vec![id; 12], probabilities: vec![f32::from(id) / 2.0; 24] })?;
+    outputs.add_ids(&[id; 12])?;
     outputs.finish()
 }
 
