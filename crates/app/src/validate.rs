@@ -20,7 +20,8 @@ pub use masked::Masked;
 /// `app validate`
 pub fn run(args: &cli::Validate) -> Result<()> {
     args.how.check()?;
-    if !args.full && !(args.how.is_plain() && args.networks.ensemble.is_empty() && args.postprocess.is_none()) {
+    let plain = args.how.is_plain() && args.networks.ensemble.is_empty() && args.postprocess.is_none();
+    if !args.full && !plain {
         return Err(usage(
             "--tile, --mirror, --scales, --ensemble and --postprocess say how whole images are predicted: add --full",
         ));

@@ -22,11 +22,7 @@ fn networks(common: &Common) -> Vec<Config> {
     vec![
         unet(Upsampling::Transposed, Block::Plain, false),
         unet(Upsampling::Bilinear, Block::Residual, true),
-        Config::MobilenetV2Unet(MobileNetV2UNetConfig {
-            width_multiplier: 0.1,
-            encoder,
-            common: common.clone(),
-        }),
+        Config::MobilenetV2Unet(MobileNetV2UNetConfig { width_multiplier: 0.1, encoder, common: common.clone() }),
         Config::ResnetUnet(ResNetUNetConfig { layers: Layers::Eighteen, encoder, common }),
     ]
 }

@@ -4,13 +4,14 @@ use super::kept::{Contenders, Kept, best, each};
 use super::score::{Counts, Tried, choose};
 use super::spool::Spool;
 use anyhow::Result;
+use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 /// Name of the step.
 pub const STEP: &str = "weight";
 
 /// Weights that are tried: powers of the square root of 2 from 1/4 to 4. For two classes, weight w of one means that it
 /// is predicted from a probability of 1 / (1 + w) on.
-const TRIED: [f32; 8] = [0.25, 0.353_553_4, 0.5, 0.707_106_77, 1.414_213_5, 2.0, 2.828_427, 4.0];
+const TRIED: [f32; 8] = [0.25, SQRT_2 / 4.0, 0.5, FRAC_1_SQRT_2, SQRT_2, 2.0, 2.0 * SQRT_2, 4.0];
 
 /// Returns the counts of the predictions as they are.
 pub fn counts(spool: &Spool, all: &[Kept], classes: usize) -> Result<Counts> {
