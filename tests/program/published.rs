@@ -17,8 +17,8 @@ use std::time::Duration;
 /// Name of the published file, which has the first digits of its SHA-256.
 const FILE: &str = "resnet18-f37072fd.pth";
 
-/// Last eight bytes of [`WEIGHTS`], in the bias of the classifier, which no encoder has. They were searched for, so that
-/// the SHA-256 of the file begins with the published digits: 32 bits protect from accidents, not from people.
+/// Last eight bytes of [`WEIGHTS`], in the bias of the classifier, which no encoder has. They were searched for, so
+/// that the SHA-256 of the file begins with the published digits: 32 bits protect from accidents, not from people.
 const NONCE: u64 = 6811891859;
 
 /// Learns nothing, so a run saves the weights that it began with.

@@ -17,8 +17,8 @@
 //!
 //! # What it does not do
 //!
-//! It downloads no weights. [`PUBLISHED`] names their addresses, the crate `fetch` gets their files, the crate `weights`
-//! reads them, and [`adopt`] and [`adopt_published`] take them. No network predicts masks one by one (Mask2Former).
+//! It downloads no weights. [`PUBLISHED`] names their addresses, the crate `fetch` gets their files, `weights` reads
+//! them, and [`adopt`] and [`adopt_published`] take them. No network predicts masks one by one (Mask2Former).
 
 mod backbone;
 mod blocks;
