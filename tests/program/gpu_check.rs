@@ -45,7 +45,7 @@ elif what == "train":
     (checkpoint / "model.safetensors").write_text("other" if "graph" in worse and "train.graph=auto" in given else "")
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (run / "environment.json").write_text(json.dumps({"processor": "a good one"}))
-    if ranks == "1" and "resuming" in worse and not run.name.endswith("straight"):
+    if ranks == "1" and "resuming" in worse and not run.name.endswith("straight") and "graph" not in run.name:
         (checkpoint / "model.safetensors").write_text("other")
     sys.exit(75 if "--until-step" in given else 0)
 elif what == "predict":

@@ -21,7 +21,7 @@ const FILE: &str = "resnet18-f37072fd.pth";
 /// that the SHA-256 of the file begins with the published digits: 32 bits protect from accidents, not from people.
 const NONCE: u64 = 6811891859;
 
-/// Learns nothing, so a run saves the weights that it began with.
+/// Learns next to nothing, so a run saves the weights that it began with.
 const STILL: &str = "--set train.epochs=1 --set optimizer.rule.kind=sgd --set optimizer.learning_rate=1e-30";
 
 const RESNET: &str =
@@ -110,7 +110,8 @@ fn a_run_starts_from_published_weights_and_goes_on_without_them() {
     let learnt = model("first");
     let mut compared = 0;
     for (name, tensor) in published.iter().filter(|(name, _)| !name.starts_with("fc.") && !name.contains("running")) {
-        assert!(learnt[&format!("encoder.{name}")].equal(tensor), "{name}");
+        // A weight of 0 shows even this learning rate.
+        assert!(learnt[&format!("encoder.{name}")].allclose(tensor, 0.0, 1e-20, false), "{name}");
         compared += 1;
     }
     assert_eq!(compared, 60, "20 convolutions, each with a BatchNorm");
