@@ -8,17 +8,17 @@ use std::fs;
 use tch::{Device, Kind, Tensor, nn::ModuleT, nn::VarStore};
 use testing::{noise, noise_f64};
 
-/// Returns the weights that `fill` of reference/networks.py makes.
+/// Returns the weights that `fill` of reference/computed.py makes, in the precision of those in `state`.
 pub fn filled(state: StateDict) -> StateDict {
     let value = |seed: usize, name: &str, tensor: &Tensor| {
         let values = noise_f64(&tensor.size(), seed as u64);
         let values = match name {
-            _ if tensor.dim() == 4 => values * (3.0 / tensor.get(0).numel() as f64).sqrt(),
+            _ if [2, 4].contains(&tensor.dim()) => values * (3.0 / tensor.get(0).numel() as f64).sqrt(),
             _ if name.ends_with("running_var") => values / 2.0 + 1.0,
             _ if name.ends_with("weight") => values / 4.0 + 1.0,
             _ => values / 4.0,
         };
-        values.to_kind(Kind::Float)
+        values.to_kind(tensor.kind())
     };
     let values = state.into_iter().enumerate();
     values.map(|(seed, (name, tensor))| (name.clone(), value(seed, &name, &tensor))).collect()

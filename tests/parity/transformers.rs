@@ -1,7 +1,8 @@
 //! Networks with transformers, ConvNeXt and the decoders that go with them: logits, and names of the variables.
 
+use super::networks::filled;
 use super::{Recorded, assert_close, reference};
-use contract::{Optimizer, StateDict, Stateful};
+use contract::{Optimizer, Stateful};
 use model::{
     Backbone, BackboneConfig, Config, DecoderConfig, PspnetConfig, SegformerConfig, SegmenterConfig, UpernetConfig,
 };
@@ -12,23 +13,8 @@ use std::fs;
 use tch::{Device, Kind, Tensor, nn::VarStore};
 use testing::noise_f64;
 
-/// Every which value of the logits was recorded.
+/// Distance of the recorded values of the logits.
 const STEP: i64 = 37;
-
-/// Returns the weights that `fill` of reference/transformers.py makes.
-fn filled(state: StateDict) -> StateDict {
-    let value = |seed: usize, name: &str, tensor: &Tensor| {
-        let values = noise_f64(&tensor.size(), seed as u64);
-        match name {
-            _ if [2, 4].contains(&tensor.dim()) => values * (3.0 / tensor.get(0).numel() as f64).sqrt(),
-            _ if name.ends_with("running_var") => values / 2.0 + 1.0,
-            _ if name.ends_with("weight") => values / 4.0 + 1.0,
-            _ => values / 4.0,
-        }
-    };
-    let values = state.into_iter().enumerate();
-    values.map(|(seed, (name, tensor))| (name.clone(), value(seed, &name, &tensor))).collect()
-}
 
 /// Returns the network that a recorded case is named after.
 fn network(name: &str) -> Config {

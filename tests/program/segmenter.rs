@@ -6,7 +6,11 @@ use std::fs;
 const FILES: [&str; 4] = ["model.safetensors", "optimizer.safetensors", "metric.safetensors", "generator.safetensors"];
 
 /// A small encoder with everything that draws at random or has outputs for the loss alone.
-const NETWORK: &str = r#"--set model={"kind":"segmenter","encoder":{"name":"mobilenet_v3_small","stochastic_depth":0.3},"decoder":{"kind":"fpn","pyramid_channels":32,"channels":32},"auxiliary":true,"dropout":0.1} --set data.size=[32,32]"#;
+const NETWORK: &str = concat!(
+    r#"--set model={"kind":"segmenter","encoder":{"name":"mobilenet_v3_small","stochastic_depth":0.3},"#,
+    r#""decoder":{"kind":"fpn","pyramid_channels":32,"channels":32},"auxiliary":true,"dropout":0.1} "#,
+    "--set data.size=[32,32]"
+);
 
 #[test]
 fn it_trains_resumes_to_the_bit_validates_and_predicts() {
@@ -30,7 +34,11 @@ fn deep_supervision_and_recomputation_change_what_they_should() {
     let place = Place::new();
     let unet = |more: &str| {
         format!(
-            r#"--set model={{"kind":"segmenter","encoder":{{"name":"mobilenet_v3_small"}},"decoder":{{"kind":"unet","channels":[16,16,8,8,8]{more}}}}} --set data.size=[32,32] --set train.epochs=1"#
+            "{}{more}}}}} --set data.size=[32,32] --set train.epochs=1",
+            concat!(
+                r#"--set model={"kind":"segmenter","encoder":{"name":"mobilenet_v3_small"},"#,
+                r#""decoder":{"kind":"unet","channels":[16,16,8,8,8]"#
+            )
         )
     };
     let deep = unet(r#","deep_supervision":true"#);

@@ -6,7 +6,10 @@ use std::fs;
 const FILES: [&str; 4] = ["model.safetensors", "optimizer.safetensors", "metric.safetensors", "generator.safetensors"];
 
 /// SegFormer-B0, whose blocks are dropped at random.
-const NETWORK: &str = r#"--set model={"kind":"segmenter","encoder":{"name":"mit_b0","stochastic_depth":0.3},"decoder":{"kind":"DECODER","channels":32},"dropout":0.1} --set data.size=[32,64]"#;
+const NETWORK: &str = concat!(
+    r#"--set model={"kind":"segmenter","encoder":{"name":"mit_b0","stochastic_depth":0.3},"#,
+    r#""decoder":{"kind":"DECODER","channels":32},"dropout":0.1} --set data.size=[32,64]"#
+);
 
 #[test]
 fn it_resumes_to_the_bit_and_predicts_from_its_saved_network() {

@@ -3,8 +3,7 @@
     pip install torch==2.11.0 torchvision==0.26.0 safetensors
     python tests/reference/networks.py
 
-The encoders are torchvision's own, the ways up are written here with PyTorch's parts. Weights are too many to be kept, so
-they are a function of their names' order that is the same everywhere: `fill`.
+The encoders are torchvision's own, the ways up are written here with PyTorch's parts. Weights are computed (computed.py).
 """
 
 import json
@@ -12,34 +11,12 @@ from pathlib import Path
 
 import torch
 import torchvision
+from computed import fill, noise
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
 CLASSES = 3
-
-
-def noise(shape, seed):
-    """Returns numbers from -1 to 1 that look random."""
-    places = torch.arange(1, shape.numel() + 1, dtype=torch.float64)
-    return ((places * 12.9898 + seed * 78.233).sin() * 43758.5453).frac().reshape(shape)
-
-
-def fill(network):
-    """Sets the weights by name; small ones for convolutions, so that activations keep their magnitude."""
-    names = sorted(name for name in network.state_dict() if not name.endswith("num_batches_tracked"))
-    for seed, name in enumerate(names):
-        tensor = network.state_dict()[name]
-        values = noise(tensor.shape, seed)
-        if tensor.dim() == 4:
-            values *= (3 / tensor[0].numel()) ** 0.5
-        elif name.endswith("running_var"):
-            values = 1 + values / 2
-        elif name.endswith("weight"):
-            values = 1 + values / 4
-        else:
-            values /= 4
-        tensor.copy_(values)
 
 
 def up_and_beside(x, skip):

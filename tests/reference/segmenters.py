@@ -8,8 +8,8 @@ With names it computes those networks anew and keeps the others. It also writes 
 shapes of the tensors of efficientnet_lite_pytorch.
 
 Encoders are torchvision's, timm's and segmentation_models_pytorch's own, decoders are segmentation_models_pytorch's.
-Weights are too many to be kept, so they are computed by `fill`, as in networks.py. Everything is computed in f64. Of each
-output a sample of the values is kept, and the sums of all values and of their squares.
+Weights are computed (computed.py). Everything is computed in f64. Of each output a sample of the values is kept, and the
+sums of all values and of their squares.
 """
 
 import json
@@ -20,6 +20,7 @@ import segmentation_models_pytorch as smp
 import timm
 import torch
 import torchvision
+from computed import fill, maps, noise
 from efficientnet_lite_pytorch import EfficientNet
 from safetensors.torch import load_file, save_file
 from segmentation_models_pytorch.base import SegmentationHead
@@ -34,29 +35,6 @@ from torchvision.models.segmentation.fcn import FCNHead
 CLASSES = 3
 
 
-def noise(shape, seed):
-    """Returns numbers from -1 to 1 that look random."""
-    places = torch.arange(1, shape.numel() + 1, dtype=torch.float64)
-    return ((places * 12.9898 + seed * 78.233).sin() * 43758.5453).frac().reshape(shape)
-
-
-def fill(network):
-    """Sets the weights by name; small ones for convolutions, so that activations keep their magnitude."""
-    names = sorted(name for name in network.state_dict() if not name.endswith("num_batches_tracked"))
-    for seed, name in enumerate(names):
-        tensor = network.state_dict()[name]
-        values = noise(tensor.shape, seed)
-        if tensor.dim() == 4:
-            values *= (3 / tensor[0].numel()) ** 0.5
-        elif name.endswith("running_var"):
-            values = 1 + values / 2
-        elif name.endswith("weight"):
-            values = 1 + values / 4
-        else:
-            values /= 4
-        tensor.copy_(values)
-
-
 class Features(nn.Module):
     """torchvision's encoder without its classifier; `ends` are the layers whose outputs are feature maps."""
 
@@ -65,12 +43,7 @@ class Features(nn.Module):
         self.features, self.ends = backbone.features[: ends[-1] + 1], ends
 
     def forward(self, x):
-        maps = [x]
-        for number, layer in enumerate(self.features):
-            x = layer(x)
-            if number in self.ends:
-                maps.append(x)
-        return maps
+        return maps([x], self.features, self.ends)
 
 
 class Lite(nn.Module):
@@ -82,14 +55,7 @@ class Lite(nn.Module):
         self.conv_stem, self.bn1, self.blocks = whole.conv_stem, whole.bn1, whole.blocks
 
     def forward(self, x):
-        maps = [x]
-        x = self.bn1(self.conv_stem(x))
-        maps.append(x)
-        for number, block in enumerate(self.blocks):
-            x = block(x)
-            if number in [1, 2, 4, 6]:
-                maps.append(x)
-        return maps
+        return maps([x, self.bn1(self.conv_stem(x))], self.blocks, [1, 2, 4, 6])
 
 
 class Joined(nn.Module):
@@ -158,14 +124,9 @@ class LitePackage(nn.Module):
         self.whole = whole
 
     def forward(self, x):
-        maps, whole = [x], self.whole
-        x = whole._swish(whole._bn0(whole._conv_stem(x)))
-        maps.append(x)
-        for number, block in enumerate(whole._blocks):
-            x = block(x)
-            if number in [2, 4, 10, 15]:
-                maps.append(x)
-        return maps
+        whole = self.whole
+        stem = whole._swish(whole._bn0(whole._conv_stem(x)))
+        return maps([x, stem], whole._blocks, [2, 4, 10, 15])
 
 
 def imported_lite():

@@ -3,8 +3,8 @@
     pip install torch==2.11.0 torchvision==0.26.0 timm==1.0.31 segmentation_models_pytorch==0.6.0 safetensors
     python tests/reference/transformers.py
 
-Encoders are torchvision's, timm's and segmentation_models.pytorch's own, decoders the latter's. Weights are a function
-of their names' order: `fill`. Of the logits every 37th value is kept, of each file's tensors the names and shapes.
+Encoders are torchvision's, timm's and segmentation_models.pytorch's own, decoders the latter's. Weights are computed
+(computed.py). Of the logits every 37th value is kept, of each file's tensors the names and shapes.
 """
 
 import json
@@ -14,6 +14,7 @@ import segmentation_models_pytorch as smp
 import timm
 import torch
 import torchvision
+from computed import fill, maps, names, noise
 from safetensors.torch import save_file
 from segmentation_models_pytorch.base import SegmentationHead
 from segmentation_models_pytorch.decoders.segformer.decoder import SegformerDecoder
@@ -25,32 +26,6 @@ CLASSES = 3
 STEP = 37
 
 
-def noise(shape, seed):
-    """Returns numbers from -1 to 1 that look random."""
-    places = torch.arange(1, shape.numel() + 1, dtype=torch.float64)
-    return ((places * 12.9898 + seed * 78.233).sin() * 43758.5453).frac().reshape(shape)
-
-
-def names(network):
-    return sorted(name for name in network.state_dict() if not name.endswith("num_batches_tracked"))
-
-
-def fill(network):
-    """Sets the weights by name; small ones for products, so that activations keep their magnitude."""
-    for seed, name in enumerate(names(network)):
-        tensor = network.state_dict()[name]
-        values = noise(tensor.shape, seed)
-        if tensor.dim() in (2, 4):
-            values *= (3 / tensor[0].numel()) ** 0.5
-        elif name.endswith("running_var"):
-            values = 1 + values / 2
-        elif name.endswith("weight"):
-            values = 1 + values / 4
-        else:
-            values /= 4
-        tensor.copy_(values)
-
-
 class ConvNeXt(nn.Module):
     strides = [4, 8, 16, 32]
 
@@ -60,12 +35,7 @@ class ConvNeXt(nn.Module):
         self.features, self.channels = network.features, [96, 192, 384, 768]
 
     def forward(self, x):
-        maps = []
-        for place, layer in enumerate(self.features):
-            x = layer(x)
-            if place % 2 == 1:
-                maps.append(x)
-        return maps
+        return maps([x], self.features, [1, 3, 5, 7])[1:]
 
 
 def transformer(name):
@@ -74,9 +44,9 @@ def transformer(name):
     network.channels = [network.embed_dim] * 4
 
     def forward(x):
-        maps = network.forward_intermediates(x, [2, 5, 8, 11], norm=True, intermediates_only=True)
+        found = network.forward_intermediates(x, [2, 5, 8, 11], norm=True, intermediates_only=True)
         resize = lambda x, factor: functional.interpolate(x, scale_factor=factor, mode="bilinear")
-        return [resize(x, factor) for x, factor in zip(maps, [4, 2, 1, 0.5])]
+        return [resize(x, factor) for x, factor in zip(found, [4, 2, 1, 0.5])]
 
     network.forward = forward
     return network
@@ -101,10 +71,10 @@ class Dense(nn.Module):
         self.segmentation_head = SegmentationHead(256, CLASSES, kernel_size=1, upsampling=upsampling)
 
     def forward(self, x):
-        maps = self.encoder.forward(x)
+        found = self.encoder.forward(x)
         # Decoders take the size of stride 4 from the image; patches of 14 count as 16.
-        image = x.new_zeros([1, 1, *(4 * side for side in maps[0].shape[2:])])
-        return self.segmentation_head(self.decoder([image, x.new_zeros([1, 0, 1, 1]), *maps]))
+        image = x.new_zeros([1, 1, *(4 * side for side in found[0].shape[2:])])
+        return self.segmentation_head(self.decoder([image, x.new_zeros([1, 0, 1, 1]), *found]))
 
 
 def whole(network):

@@ -91,7 +91,7 @@ impl Default for Limits {
     }
 }
 
-/// What happens meanwhile.
+/// Progress of a fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// Another process fetches the file.

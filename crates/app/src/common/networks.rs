@@ -40,8 +40,8 @@ fn load(path: &Path, checkpoint: &Which, changes: &[String]) -> Result<Trained> 
         trained::load(&cli::Trained { run: Some(path.into()), checkpoint: checkpoint.clone() }, changes)
     } else {
         Err(usage(format!(
-            "--ensemble {}: it is no run, no checkpoint and no saved network. --ensemble takes all names up to the next \
-             option; put -- between the networks and the images",
+            "--ensemble {}: it is no run, no checkpoint and no saved network. --ensemble takes all names up to the \
+             next option; put -- between the networks and the images",
             path.display()
         )))
     }
@@ -53,8 +53,8 @@ fn check(first: &Trained, other: &Trained) -> Result<()> {
     if first.network.classes != other.network.classes {
         let [of_one, of_two] = [first, other].map(|trained| trained.network.classes.join(", "));
         return Err(usage(format!(
-            "--ensemble: {two} has the classes {of_two}, and {one} has {of_one}: average networks with the same classes \
-             in the same order"
+            "--ensemble: {two} has the classes {of_two}, and {one} has {of_one}: average networks with the same \
+             classes in the same order"
         )));
     }
     if first.config.data.orientation() != other.config.data.orientation() {

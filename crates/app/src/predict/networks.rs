@@ -26,7 +26,7 @@ const MOST_READERS: usize = 8;
 const SCALES: [f64; 2] = [0.25, 4.0];
 const MOST_SCALES: usize = 16;
 
-/// What is wanted of each image.
+/// Request for predictions: images, and the results to make of each.
 pub struct Wanted<'a> {
     /// Images to predict.
     pub pictures: &'a Pictures,

@@ -58,7 +58,7 @@ pub fn measure(
     Ok(Measured { scores, images, samples, scored_on: SCORED_ON.into() })
 }
 
-/// What the threads that compare share.
+/// State shared by the threads that compare.
 struct Compared<'a> {
     masked: &'a Masked,
     cleaning: Option<&'a Cleaning>,

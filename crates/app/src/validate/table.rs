@@ -31,7 +31,7 @@ const COLUMNS: [&str; 15] = [
     "surface_dice",
 ];
 
-/// What a validation reads, and the table never replaces.
+/// Inputs of a validation, which the table never replaces.
 pub struct Used<'a> {
     pub dataset: &'a dyn Dataset,
     pub networks: &'a [Trained],

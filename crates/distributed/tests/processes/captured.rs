@@ -25,7 +25,7 @@ const WARM_UP: u32 = 3;
 /// Full batches but for the first one, which shows the form, those of the warm-up, and that of the capture.
 const REPLAYS: u64 = 4 * EPOCHS - 1 - WARM_UP as u64 - 1;
 
-/// What happens to a training, on the last rank alone if it is a fault.
+/// Event in a training, on the last rank alone if it is a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Case {
     Plain,

@@ -29,7 +29,7 @@ pub struct Instruction {
     pub last_uses: Vec<usize>,
 }
 
-/// What a step does.
+/// Action of a step.
 #[derive(Debug)]
 pub enum Action {
     /// Calls an operator. The arguments are in the order of its parameters.

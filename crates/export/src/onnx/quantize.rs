@@ -122,7 +122,7 @@ fn dequantized(name: &str) -> String {
     format!("{name}.dequantized")
 }
 
-/// What a quantised graph has so far.
+/// Parts of a quantised graph that are made so far.
 struct Made {
     nodes: Vec<NodeProto>,
     weights: BTreeMap<String, TensorProto>,

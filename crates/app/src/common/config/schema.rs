@@ -254,7 +254,10 @@ mod tests {
         let weights = json!({ "path": "w" });
         let configs = [
             json!({ "data": { "kind": "shapes", "transforms": transforms.map(flip), "normalize": normalize } }),
-            json!({ "data": { "kind": "oxford_pets", "root": "r" }, "model": { "kind": "mobilenet_v2_unet", "weights": "imagenet" } }),
+            json!({
+                "data": { "kind": "oxford_pets", "root": "r" },
+                "model": { "kind": "mobilenet_v2_unet", "weights": "imagenet" },
+            }),
             json!({
                 "data": {
                     "kind": "folders", "root": "r", "classes": classes, "labels": { "map": { "7": 1, "8": "a" } },

@@ -92,7 +92,7 @@ impl Buffers for Pyramid {
 struct Join {
     fine: Unit,
     both: Separable,
-    /// How much finer the fine map is.
+    /// Ratio of the coarse map's stride to the fine one's.
     factor: i64,
 }
 
