@@ -104,7 +104,7 @@ fn choose(
     }
     let after = components::choose_steps(spool, kept, neighbours, counts, &mut chosen.classes, &mut tried)?;
     drop(watch);
-    Ok((all, [before, after].map(|counts| counts.confusion().scores(classes))))
+    Ok((all, [before, after].map(|counts| counts.scores(classes))))
 }
 
 /// Formats a row for each step that was tried, and the scores.

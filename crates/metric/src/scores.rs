@@ -18,6 +18,24 @@ impl Confusion {
         Self { classes, counts }
     }
 
+    /// Counts `pixels` of class `target` that were predicted as class `predicted`, or discounts them if negative. Targets
+    /// and predictions that are no class, as ignored pixels, do not count.
+    pub fn add(&mut self, target: usize, predicted: usize, pixels: i64) {
+        if target < self.classes && predicted < self.classes {
+            self.counts[target * self.classes + predicted] += pixels;
+        }
+    }
+
+    /// Adds the counts of another matrix of as many classes.
+    pub fn merge(&mut self, other: &Self) {
+        self.counts.iter_mut().zip(&other.counts).for_each(|(all, more)| *all += more);
+    }
+
+    /// Returns the number of classes.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
     /// Returns the number of pixels of class `target` that were predicted as class `predicted`.
     pub fn count(&self, target: usize, predicted: usize) -> i64 {
         self.counts[target * self.classes + predicted]
@@ -49,6 +67,11 @@ impl Confusion {
     /// a class in neither targets nor predictions.
     pub fn iou(&self) -> Vec<Option<f64>> {
         self.tallies().iter().map(Tally::iou).collect()
+    }
+
+    /// Returns the mean of [`Self::iou`] over the classes that have a value; NaN if none has.
+    pub fn mean_iou(&self) -> f64 {
+        tally::mean_iou(&self.tallies())
     }
 
     /// Returns the Dice coefficient (F1) of each class: `2 hits / (2 hits + misses + false alarms)`. `None` as in
@@ -87,6 +110,16 @@ mod tests {
     #[test]
     fn a_class_that_was_only_predicted_counts_as_zero() {
         assert_eq!(Confusion::new(2, &[1, 1, 0, 0]).iou(), [Some(0.5), Some(0.0)]);
+    }
+
+    #[test]
+    fn ignored_targets_do_not_count() {
+        let mut confusion = Confusion::new(2, &[]);
+        confusion.add(255, 1, 5);
+        confusion.add(1, 1, 3);
+        assert_eq!(confusion.pixels(), 3);
+        confusion.merge(&Confusion::new(2, &[0, 0, 4, 0]));
+        assert_eq!((confusion.pixels(), confusion.mean_iou()), (7, 1.5 / 7.0));
     }
 
     #[test]

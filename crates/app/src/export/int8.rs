@@ -6,7 +6,7 @@ use anyhow::{Context, Error, Result, bail};
 use contract::{Batch, Input};
 use data::{Order, Split};
 use export::{Calibration, Format, Script};
-use metric::{Confusion, Segmentation};
+use metric::Segmentation;
 use tch::{Device, Tensor};
 
 /// Measures the ranges of all values on training images.
@@ -36,7 +36,7 @@ pub fn check(mut runs: [&mut Run; 2], config: &Config) -> Result<[f64; 2]> {
     }
     let mut mean_iou = [0.0; 2];
     for (score, metric) in mean_iou.iter_mut().zip(&metrics) {
-        *score = Confusion::mean(&metric.confusion()?.iou());
+        *score = metric.confusion()?.mean_iou();
     }
     let ([before, after], tolerance, file) = (mean_iou, config.export.int8_tolerance, Format::Int8.file());
     let fall = before - after;

@@ -1,10 +1,11 @@
 //! Chooses the steps on connected components.
 
 use super::kept::{Kept, each};
-use super::score::{Counts, Tried, choose};
+use super::score::{Tried, choose};
 use super::spool::Spool;
 use crate::common::postprocessing::OfClass;
 use anyhow::Result;
+use metric::Confusion;
 use postprocess::{Neighbours, Regions, Runs, fill_holes, keep_largest, remove_small};
 
 /// Names of the steps.
@@ -32,10 +33,10 @@ pub fn choose_steps(
     spool: &Spool,
     all: &[Kept],
     neighbours: Neighbours,
-    mut counts: Counts,
+    mut counts: Confusion,
     steps: &mut [OfClass],
     mut tried: impl FnMut(Tried),
-) -> Result<Counts> {
+) -> Result<Confusion> {
     for step in [LARGEST, AREA, HOLES] {
         for (class, of_class) in (0..=u8::MAX).zip(steps.iter_mut()) {
             let candidates = match step {
@@ -51,7 +52,7 @@ pub fn choose_steps(
                 _ => vec![(0, filled(spool, all, class, neighbours, &counts)?)],
             };
             let Some((value, after, kept)) = choose(&counts, &candidates, class) else { continue };
-            let (before, with) = (counts.score(), after.score());
+            let (before, with) = (counts.mean_iou(), after.mean_iou());
             let shown = (step == AREA).then_some(value as f64);
             tried(Tried { step, class, value: shown, before, after: with, kept });
             if !kept {
@@ -84,12 +85,12 @@ fn areas(pieces: &[Piece]) -> Vec<u64> {
 }
 
 /// Returns the counts after the pixels of these components of `class` took the classes around them.
-fn without<'p>(counts: &Counts, class: u8, pieces: impl Iterator<Item = &'p Piece>) -> Counts {
+fn without<'p>(counts: &Confusion, class: u8, pieces: impl Iterator<Item = &'p Piece>) -> Confusion {
     let mut counts = counts.clone();
     for piece in pieces {
         for (target, pixels) in piece.into.map(|_| &piece.targets[..]).unwrap_or_default() {
-            counts.add(*target, class, -pixels);
-            counts.add(*target, piece.into.unwrap_or(class), *pixels);
+            counts.add((*target).into(), class.into(), -pixels);
+            counts.add((*target).into(), piece.into.unwrap_or(class).into(), *pixels);
         }
     }
     counts
@@ -123,7 +124,7 @@ fn pieces(spool: &Spool, all: &[Kept], class: u8, neighbours: Neighbours) -> Res
 }
 
 /// Returns the counts after the holes of `class` were filled.
-fn filled(spool: &Spool, all: &[Kept], class: u8, neighbours: Neighbours, counts: &Counts) -> Result<Counts> {
+fn filled(spool: &Spool, all: &[Kept], class: u8, neighbours: Neighbours, counts: &Confusion) -> Result<Confusion> {
     // What is moved out of each cell and into another one.
     let moved = each(all, |kept| {
         let (runs, mask) = (runs(spool, kept)?, mask(spool, kept)?);
@@ -145,8 +146,8 @@ fn filled(spool: &Spool, all: &[Kept], class: u8, neighbours: Neighbours, counts
     })?;
     let mut counts = counts.clone();
     for ((target, from), pixels) in moved.into_iter().flatten() {
-        counts.add(target, from, -pixels);
-        counts.add(target, class, pixels);
+        counts.add(target.into(), from.into(), -pixels);
+        counts.add(target.into(), class.into(), pixels);
     }
     Ok(counts)
 }

@@ -1,9 +1,10 @@
 //! Chooses the weights of the classes' probabilities.
 
 use super::kept::{Contenders, Kept, best, each};
-use super::score::{Counts, Tried, choose};
+use super::score::{Tried, choose};
 use super::spool::Spool;
 use anyhow::Result;
+use metric::Confusion;
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 /// Name of the step.
@@ -14,7 +15,7 @@ pub const STEP: &str = "weight";
 const TRIED: [f32; 8] = [0.25, SQRT_2 / 4.0, 0.5, FRAC_1_SQRT_2, SQRT_2, 2.0, 2.0 * SQRT_2, 4.0];
 
 /// Returns the counts of the predictions as they are.
-pub fn counts(spool: &Spool, all: &[Kept], classes: usize) -> Result<Counts> {
+pub fn counts(spool: &Spool, all: &[Kept], classes: usize) -> Result<Confusion> {
     with_candidates(spool, all, &vec![1.0; classes], 0, &[]).map(|(counts, _)| counts)
 }
 
@@ -23,15 +24,15 @@ pub fn counts(spool: &Spool, all: &[Kept], classes: usize) -> Result<Counts> {
 pub fn choose_weights(
     spool: &Spool,
     all: &[Kept],
-    before: &Counts,
+    before: &Confusion,
     mut tried: impl FnMut(Tried),
-) -> Result<(Vec<f32>, Counts)> {
+) -> Result<(Vec<f32>, Confusion)> {
     let mut weights = vec![1.0; before.classes()];
     let mut counts = before.clone();
     for (class, index) in (0..=u8::MAX).zip(0..weights.len()) {
         let (before, candidates) = with_candidates(spool, all, &weights, class, &TRIED)?;
         let Some((value, after, kept)) = choose(&before, &candidates, class) else { continue };
-        let (score, with) = (before.score(), after.score());
+        let (score, with) = (before.mean_iou(), after.mean_iou());
         tried(Tried { step: STEP, class, value: Some(value.into()), before: score, after: with, kept });
         if kept {
             weights[index] = value;
@@ -51,11 +52,11 @@ fn with_candidates(
     weights: &[f32],
     class: u8,
     candidates: &[f32],
-) -> Result<(Counts, Vec<(f32, Counts)>)> {
+) -> Result<(Confusion, Vec<(f32, Confusion)>)> {
     let classes = weights.len();
     let of_image = |kept: &Kept| {
-        let (mut common, mut before) = (Counts::new(classes), Counts::new(classes));
-        let mut others = vec![Counts::new(classes); candidates.len()];
+        let (mut common, mut before) = (Confusion::new(classes, &[]), Confusion::new(classes, &[]));
+        let mut others = vec![Confusion::new(classes, &[]); candidates.len()];
         for part in &kept.parts {
             let (contenders, mask) = (spool.read(part.contenders)?, spool.read(part.mask)?);
             for (contest, target) in Contenders(&contenders).zip(mask) {
@@ -63,16 +64,16 @@ fn with_candidates(
                 let weighted = contest.all().map(|(id, value)| (id, value * weights[usize::from(id)]));
                 let (Some(own), Some((other, most))) = (own, best(weighted.filter(|(id, _)| *id != class))) else {
                     // The weight of the class changes nothing here.
-                    common.add(target, contest.winner(weights), 1);
+                    common.add(target.into(), contest.winner(weights).into(), 1);
                     continue;
                 };
                 let winner = |weight: f32| {
                     let own = own * weight;
                     if own > most || own == most && class < other { class } else { other }
                 };
-                before.add(target, winner(weights[usize::from(class)]), 1);
+                before.add(target.into(), winner(weights[usize::from(class)]).into(), 1);
                 for (counts, weight) in others.iter_mut().zip(candidates) {
-                    counts.add(target, winner(*weight), 1);
+                    counts.add(target.into(), winner(*weight).into(), 1);
                 }
             }
         }
@@ -80,8 +81,8 @@ fn with_candidates(
         others.iter_mut().for_each(|counts| counts.merge(&common));
         Ok((before, others))
     };
-    let mut before = Counts::new(classes);
-    let mut others = vec![Counts::new(classes); candidates.len()];
+    let mut before = Confusion::new(classes, &[]);
+    let mut others = vec![Confusion::new(classes, &[]); candidates.len()];
     for (of_image, of_others) in each(all, of_image)? {
         before.merge(&of_image);
         others.iter_mut().zip(&of_others).for_each(|(all, more)| all.merge(more));
@@ -131,9 +132,9 @@ mod tests {
         let mut tried = Vec::new();
         let (weights, after) = choose_weights(&spool, &all, &before, |one| tried.push(one)).unwrap();
         // Half the weight of class 0 is a threshold of 1 / 3 for class 1: the first class that is tried gets it.
-        assert_eq!((weights, after.score()), (vec![0.5, 1.0], 1.0));
+        assert_eq!((weights, after.mean_iou()), (vec![0.5, 1.0], 1.0));
         assert_eq!(tried.iter().map(|tried| tried.kept).collect::<Vec<_>>(), [true, false]);
-        assert_eq!((before.confusion().accuracy(), tried[0].before), (5.0 / 8.0, before.score()));
+        assert_eq!((before.accuracy(), tried[0].before), (5.0 / 8.0, before.mean_iou()));
         // The maps are those of the weights.
         let map: Vec<u8> = all[0].parts.iter().flat_map(|part| spool.read(part.map).unwrap()).collect();
         assert_eq!(map, [0, 0, 0, 1, 1, 1, 1, 1, 1]);

@@ -27,16 +27,16 @@ fn chosen(spool: &Spool, all: &[Kept]) -> (OfClass, Vec<Tried>, f64) {
     let counts = weights::counts(spool, all, 2).unwrap();
     let mut steps = ["ground", "disc"].map(OfClass::plain);
     let counts = choose_steps(spool, all, Neighbours::Four, counts, &mut steps, |one| tried.push(one)).unwrap();
-    let mut recounted = Counts::new(2);
+    let mut recounted = Confusion::new(2, &[]);
     for kept in all {
         let (runs, mask) = (runs(spool, kept).unwrap(), mask(spool, kept).unwrap());
         let map = runs.pixels(0..runs.height());
-        mask.iter().zip(&map).for_each(|(target, id)| recounted.add(*target, *id, 1));
+        mask.iter().zip(&map).for_each(|(target, id)| recounted.add((*target).into(), (*id).into(), 1));
     }
     assert_eq!(counts, recounted);
     let [ground, disc] = steps;
     assert_eq!(ground, OfClass::plain("ground"));
-    (disc, tried, counts.score())
+    (disc, tried, counts.mean_iou())
 }
 
 #[test]
