@@ -193,6 +193,9 @@ fn a_file_that_cannot_be_had_ends_the_run_before_it_begins() {
     });
     train(&place, &wrong, "--run run").refused(1, "that of the published file begins with f37072fd");
     assert_eq!(cached(&place), [file_of_cache(".lock")]);
+    let mut trusting = command(&place, &none, "--run run");
+    let trusting = trusting.env("SSL_CERT_FILE", place.path("tiny.json")).output().unwrap();
+    Ran::new(trusting).refused(1, "it holds no certificate in the PEM format");
     let ranks = train(&place, &none, "--run run --nproc 2");
     assert_ne!(ranks.status, 0);
     assert!(ranks.stderr.contains("the server answers 404"), "{}", ranks.stderr);

@@ -3,7 +3,7 @@
 use crate::Error;
 use sha2::{Digest, Sha256};
 use std::fs;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// Number of hexadecimal digits of a whole hash.
@@ -16,18 +16,8 @@ const DIGITS: usize = 64;
 /// Fails if the file cannot be read.
 pub fn sha256(path: &Path) -> io::Result<(String, u64)> {
     let mut file = regular::open(path)?;
-    let (mut hash, mut bytes, mut piece) = (Sha256::new(), 0, vec![0; 1 << 20]);
-    loop {
-        match file.read(&mut piece) {
-            Ok(0) => break,
-            Ok(count) => {
-                hash.update(&piece[..count]);
-                bytes += count as u64;
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
+    let mut hash = Sha256::new();
+    let bytes = io::copy(&mut file, &mut hash)?;
     let digits = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     Ok((digits, bytes))
 }

@@ -63,7 +63,12 @@ pub(crate) fn agent(url: &str, limits: &Limits) -> Result<Agent, Error> {
         let mut pem = Vec::new();
         let read = regular::open(path).and_then(|mut file| file.read_to_end(&mut pem));
         read.map_err(Error::io("read the root certificates of SSL_CERT_FILE,", path))?;
-        tls = tls.root_certs(RootCerts::from(certificates(&pem)));
+        let roots = certificates(&pem);
+        if roots.is_empty() {
+            let none = io::Error::new(io::ErrorKind::InvalidData, "it holds no certificate in the PEM format");
+            return Err(Error::io("read the root certificates of SSL_CERT_FILE,", path)(none));
+        }
+        tls = tls.root_certs(RootCerts::from(roots));
     }
     let config = Agent::config_builder()
         .https_only(url.starts_with("https://"))

@@ -18,8 +18,8 @@ impl Confusion {
         Self { classes, counts }
     }
 
-    /// Counts `pixels` of class `target` that were predicted as class `predicted`, or discounts them if negative. Targets
-    /// and predictions that are no class, as ignored pixels, do not count.
+    /// Counts `pixels` of class `target` that were predicted as class `predicted`, or discounts them if negative.
+    /// Targets and predictions that are no class, as ignored pixels, do not count.
     pub fn add(&mut self, target: usize, predicted: usize, pixels: i64) {
         if target < self.classes && predicted < self.classes {
             self.counts[target * self.classes + predicted] += pixels;

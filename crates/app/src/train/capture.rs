@@ -1,12 +1,13 @@
 //! Capture of training steps as CUDA graphs.
 
 use crate::common::config::{Capturing, Config};
-use anyhow::{Error, Result};
-use contract::{Capture, Ranks, TorchError};
+use crate::train::group::of_all;
+use anyhow::Result;
+use contract::{Capture, Ranks};
 use distributed::Group;
 use executors::Trainer;
 use std::sync::Arc;
-use tch::{Device, Tensor};
+use tch::Device;
 
 /// Steps that are made operator by operator before the capture: libtorch wants a few.
 const WARM_UP: u32 = 3;
@@ -25,9 +26,9 @@ pub fn capture(config: &Config, device: Device, group: Option<&Arc<Group>>) -> R
         None if is_wanted => made(device),
         None => Err(String::new()),
     };
-    let all = group.map_or(Ok(true), |group| by_all(group.as_ref(), own.is_ok()))?;
+    let all = group.map_or(Ok(vec![true]), |group| of_all(group.as_ref(), &own.is_ok()))?;
     let why = match own {
-        Ok(capture) if all => return Ok(Some(capture)),
+        Ok(capture) if !all.contains(&false) => return Ok(Some(capture)),
         Ok(_) => "another rank cannot".to_owned(),
         Err(why) => why,
     };
@@ -43,13 +44,6 @@ fn obstacle(nccl: bool, accumulate: u64) -> Option<&'static str> {
         return Some("gradients travel over Gloo, which takes them from the GPU");
     }
     (accumulate > 1).then_some("gradients are accumulated")
-}
-
-/// Returns true if all ranks of the group say so. They all ask.
-fn by_all(group: &Group, own: bool) -> Result<bool> {
-    let count = Tensor::f_from_slice(&[i64::from(own)])?;
-    group.sum(&[count.shallow_clone()]).map_err(Error::from_boxed)?;
-    Ok(count.f_int64_value(&[0]).map_err(TorchError::from)? == group.count() as i64)
 }
 
 fn made(device: Device) -> Result<Box<dyn Capture>, String> {

@@ -14,7 +14,6 @@ use anyhow::{Error, Result, ensure};
 use contract::{BoxError, Loss, Metric, Model, Optimizer, Ranks, StateDict, Stateful};
 use data::Fingerprint;
 use distributed::{AcrossRanks, Distributed, Fate, Group, Reduced};
-use machine::of_all;
 use metric::{Confusion, Segmentation};
 use optim::Optim;
 use session::{Opened, RESUMABLE};
@@ -22,7 +21,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use tch::nn::VarStore;
 
-pub use machine::one_of_each_machine;
+pub use machine::{of_all, one_of_each_machine};
 
 /// Joins the other ranks. None if this process trains alone.
 ///
