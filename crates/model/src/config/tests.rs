@@ -7,12 +7,6 @@ use tch::nn::{ModuleT, VarStore};
 use tch::{Device, Kind, Tensor};
 use testing::noise;
 
-/// libtorch has one random generator, so tests that draw from it take turns.
-fn alone() -> std::sync::MutexGuard<'static, ()> {
-    static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
 fn unet(width: i64, depth: i64) -> UNetConfig {
     UNetConfig { width, depth, ..UNetConfig::default() }
 }
@@ -33,7 +27,6 @@ fn image(size: [i64; 4]) -> Tensor {
 /// (mateuszbuda/brain-segmentation-pytorch); each further class adds `width + 1` parameters.
 #[test]
 fn the_parameter_count_is_the_published_one() {
-    let _turn = alone();
     let count = |width| {
         let store = VarStore::new(Device::Cpu);
         config(width, 4).build(&store, 3, 3).unwrap();
@@ -45,7 +38,6 @@ fn the_parameter_count_is_the_published_one() {
 
 /// Returns the number of all parameters and that of the trained ones.
 fn counts(config: &Config, classes: i64) -> [usize; 2] {
-    let _turn = alone();
     let store = VarStore::new(Device::Cpu);
     config.build(&store, 3, classes).unwrap();
     let is_parameter = |name: &str| !name.contains("running");
@@ -84,7 +76,6 @@ fn resnets_have_the_published_parameters() {
 
 #[test]
 fn an_encoder_that_runs_on_running_statistics_leaves_them_alone_and_the_rest_trains() {
-    let _turn = alone();
     for frozen in [false, true] {
         let encoder = EncoderConfig { frozen, batch_norm: BatchNorm::Running };
         let small = MobileNetV2UNetConfig { width_multiplier: 0.1, encoder, ..Default::default() };
@@ -106,7 +97,6 @@ fn an_encoder_that_runs_on_running_statistics_leaves_them_alone_and_the_rest_tra
 
 #[test]
 fn dropout_leaves_channels_out_in_training_only() {
-    let _turn = alone();
     let store = VarStore::new(Device::Cpu);
     let config = Config::Unet(UNetConfig { common: Common { dropout: 0.5, ..Common::default() }, ..unet(8, 2) });
     let model = config.build(&store, 3, 2).unwrap();
@@ -119,7 +109,6 @@ fn dropout_leaves_channels_out_in_training_only() {
 
 #[test]
 fn any_size_channels_and_classes_fit_in_every_variant() {
-    let _turn = alone();
     for upsampling in [Upsampling::Transposed, Upsampling::Bilinear] {
         for precision in [Precision::Fp32, Precision::Tf32, Precision::Bf16, Precision::Fp16] {
             let store = VarStore::new(Device::Cpu);
@@ -137,7 +126,6 @@ fn any_size_channels_and_classes_fit_in_every_variant() {
 
 #[test]
 fn networks_with_an_encoder_take_any_size_too() {
-    let _turn = alone();
     let mobile = MobileNetV2UNetConfig { width_multiplier: 0.1, common: common(Precision::Bf16), ..Default::default() };
     let resnet = ResNetUNetConfig { layers: Layers::Fifty, ..Default::default() };
     for config in [Config::MobilenetV2Unet(mobile), Config::ResnetUnet(resnet)] {
@@ -152,9 +140,7 @@ fn networks_with_an_encoder_take_any_size_too() {
 
 #[test]
 fn narrow_precisions_stay_close_to_fp32_and_leave_the_weights_alone() {
-    let _turn = alone();
     let store = VarStore::new(Device::Cpu);
-    tch::manual_seed(1);
     let unet = UNet::new(&store.root(), 3, 3, &unet(8, 2));
     let mut model = Precise::new(Box::new(unet), &store, Precision::Fp32).unwrap();
     let x = image([2, 3, 16, 16]);
@@ -171,7 +157,6 @@ fn narrow_precisions_stay_close_to_fp32_and_leave_the_weights_alone() {
 
 #[test]
 fn weights_are_channels_last_and_so_are_their_gradients() {
-    let _turn = alone();
     let store = VarStore::new(Device::Cpu);
     let model = config(8, 2).build(&store, 3, 3).unwrap();
     model.forward_t(&image([1, 3, 8, 8]), true).mean(Kind::Float).backward();
@@ -182,27 +167,6 @@ fn weights_are_channels_last_and_so_are_their_gradients() {
         assert_eq!(weight.stride()[1], 1, "{:?}", weight.stride());
         assert_eq!(weight.grad().stride(), weight.stride());
     }
-}
-
-#[test]
-fn initialisation_is_he_and_a_function_of_the_seed() {
-    let _turn = alone();
-    let build = |seed| {
-        let store = VarStore::new(Device::Cpu);
-        tch::manual_seed(seed);
-        config(32, 2).build(&store, 3, 3).unwrap();
-        store.variables()
-    };
-    let (first, again, other) = (build(1), build(1), build(2));
-    assert!(first.iter().all(|(name, tensor)| tensor.equal(&again[name])));
-    let weight = |all: &std::collections::HashMap<String, Tensor>| all["bottom.conv2.weight"].copy();
-    assert!(!weight(&first).equal(&weight(&other)));
-    let std = weight(&first).std(true).double_value(&[]);
-    let he = (2.0f64 / (128.0 * 9.0)).sqrt();
-    assert!((std / he - 1.0).abs() < 0.02, "{std} against {he}");
-    assert!(
-        first.iter().all(|(name, t)| !name.contains("norm") || !name.ends_with("weight") || t.equal(&t.ones_like()))
-    );
 }
 
 #[test]
@@ -247,7 +211,6 @@ fn trained(config: &Config) -> Vec<(String, Tensor)> {
 
 #[test]
 fn what_is_computed_twice_comes_out_the_same() {
-    let _turn = alone();
     for precision in [Precision::Fp32, Precision::Bf16] {
         let networks = [false, true].map(|recompute| {
             let common = Common { precision, recompute, ..Common::default() };

@@ -62,7 +62,6 @@ fn step(config: &SegmenterConfig, recompute: bool) -> (f64, BTreeMap<String, Ten
         (name, values)
     });
     store.load_state(&values.collect()).unwrap();
-    tch::manual_seed(3);
     let outputs = network.outputs_t(&noise(&[2, 3, 64, 64], 1), true);
     let all = outputs.auxiliary.iter().chain([&outputs.prediction]);
     let loss: Tensor = all.map(|output| output.square().mean(Kind::Float)).sum();
@@ -101,14 +100,6 @@ fn what_is_recomputed_gives_the_same_loss_and_gradients() {
     for decoder in DecoderConfig::all() {
         assert_recomputes(&SegmenterConfig { auxiliary: true, ..config(Backbone::Resnet18, &decoder) });
     }
-    // With random numbers.
-    let mut config = config(Backbone::EfficientnetB0, &small);
-    config.encoder.stochastic_depth = 0.5;
-    assert_recomputes(&config);
-    config.encoder.stochastic_depth = 0.0;
-    let (without, _) = step(&config, false);
-    config.encoder.stochastic_depth = 0.5;
-    assert_ne!(step(&config, false).0, without, "nothing was dropped");
 }
 
 #[test]
