@@ -1,0 +1,1 @@
+//! Polygons and run lengths of class maps, and the files of other programs that hold them.
