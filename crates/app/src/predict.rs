@@ -42,16 +42,15 @@ pub use writer::{Numbered, Work, beside, shared, threads};
 /// `app predict`
 pub fn run(args: &cli::Predict) -> Result<()> {
     args.how.check()?;
-    let mut found = find(&args.paths)?;
+    let networks = networks(&args.networks, &[])?;
+    let data = &networks.first().context("no network is named")?.config.data.clone();
+    let found = find(&args.paths, (&data.layout(), data.orientation()))?;
     found.tell_broken(args.json)?;
     let images = found.pictures.len() + found.broken.len();
     if found.pictures.is_empty() {
         return complain(&found.broken, images);
     }
-    let networks = networks(&args.networks, &[])?;
     let postprocessing = Postprocessing::wanted(args.postprocess.as_ref(), &networks, &args.how)?;
-    let data = &networks.first().context("no network is named")?.config.data.clone();
-    found.see(data.orientation())?;
     let pictures = &found.pictures;
     let replace = Replace::with(args.overwrite);
     let mut also = args.also.clone();

@@ -27,6 +27,9 @@ pub struct Picture {
 /// Images by their names, which are unique.
 pub type Pictures = BTreeMap<String, Picture>;
 
+/// The images' pixels as the network sees them, and the handling of their orientation.
+pub type Seen<'s> = (&'s Layout, Orientation);
+
 /// Result of a search for images.
 #[derive(Debug, Default)]
 pub struct Found {
@@ -42,13 +45,13 @@ pub struct Found {
 
 /// Finds images among `paths` and in the folders among them. A named file is meant to be an image; one in a folder is
 /// if its name or its first bytes say so, or if it can be read.
-pub fn find(paths: &[PathBuf]) -> Result<Found> {
+pub fn find(paths: &[PathBuf], seen: Seen) -> Result<Found> {
     let (mut found, mut earlier) = (Found::default(), Earlier::default());
     for path in paths {
         if path.is_dir() {
             for file in data::walk(path) {
                 match file {
-                    Ok(file) => found.add(&file, path, false, &mut earlier)?,
+                    Ok(file) => found.add(&file, path, false, (&mut earlier, seen))?,
                     // A link to nowhere. (Other errors may be of a folder, which may hold images.)
                     Err(data::Error::Io { path: file, source }) if file.is_symlink() && !data::may_be_image(&file) => {
                         log::debug!("Passed over {}: {source}", file.display());
@@ -62,7 +65,7 @@ pub fn find(paths: &[PathBuf]) -> Result<Found> {
                 }
             }
         } else {
-            found.add(path, path.parent().unwrap_or(Path::new("")), true, &mut earlier)?;
+            found.add(path, path.parent().unwrap_or(Path::new("")), true, (&mut earlier, seen))?;
         }
     }
     if found.pictures.is_empty() && found.broken.is_empty() {
@@ -74,7 +77,13 @@ pub fn find(paths: &[PathBuf]) -> Result<Found> {
 
 impl Found {
     /// Adds a file below `folder`.
-    fn add(&mut self, file: &Path, folder: &Path, named: bool, earlier: &mut Earlier) -> Result<()> {
+    fn add(
+        &mut self,
+        file: &Path,
+        folder: &Path,
+        named: bool,
+        (earlier, (layout, orientation)): (&mut Earlier, Seen),
+    ) -> Result<()> {
         let base = base(file, folder);
         let name = shown(&base);
         let made = if named { is_ours(file) } else { earlier.made(file, folder) };
@@ -90,7 +99,7 @@ impl Found {
         let size = match file.metadata() {
             // Reading a pipe would block.
             Ok(about) if !about.is_file() => Err(format!("{} is not a regular file", file.display())),
-            _ => data::dimensions(file, Orientation::Apply).map_err(|error| error.to_string()),
+            _ => data::dimensions(file, layout, orientation).map_err(|error| error.to_string()),
         };
         match size {
             Ok(size) => self.insert(name, Picture { file: file.into(), base, size }),
@@ -104,16 +113,6 @@ impl Found {
                 Ok(())
             }
         }
-    }
-
-    /// Reads the sizes of the images anew if their EXIF orientation is not applied.
-    pub fn see(&mut self, orientation: Orientation) -> Result<()> {
-        if orientation != Orientation::Apply {
-            for picture in self.pictures.values_mut() {
-                picture.size = data::dimensions(&picture.file, orientation)?;
-            }
-        }
-        Ok(())
     }
 
     fn insert(&mut self, name: String, picture: Picture) -> Result<()> {
@@ -218,8 +217,11 @@ mod tests {
         {
             fs::write(path(name), text).unwrap();
         }
-        let found = find(&[path("p"), path("p/./a.png"), path("p/.hidden.png"), path("p/notes.txt"), path("gone.png")])
-            .unwrap();
+        let found = find(
+            &[path("p"), path("p/./a.png"), path("p/.hidden.png"), path("p/notes.txt"), path("gone.png")],
+            (&3.into(), Orientation::Apply),
+        )
+        .unwrap();
         let names: Vec<_> = found.pictures.keys().map(String::as_str).collect();
         assert_eq!(names, [".hidden", "a", "deep/b"]);
         assert_eq!(found.pictures["deep/b"], Picture { file: path("p/deep/b"), base: "deep/b".into(), size: [2, 3] });
@@ -227,9 +229,16 @@ mod tests {
         assert_eq!(broken, ["empty", "page", "x", "notes", "gone"]);
         assert_eq!((found.others, found.passed_over()), (1, "; skipped 1 other file".into()));
         fs::create_dir(path("none")).unwrap();
-        assert!(find(&[path("none")]).unwrap_err().to_string().starts_with("no image in "));
+        assert!(
+            find(&[path("none")], (&3.into(), Orientation::Apply)).unwrap_err().to_string().starts_with("no image in ")
+        );
         fs::create_dir(path("q")).unwrap();
         fs::copy(path("p/a.png"), path("q/a.jpg")).unwrap();
-        assert!(find(&[path("p"), path("q")]).unwrap_err().to_string().contains("would both be written to a.png"));
+        assert!(
+            find(&[path("p"), path("q")], (&3.into(), Orientation::Apply))
+                .unwrap_err()
+                .to_string()
+                .contains("would both be written to a.png")
+        );
     }
 }

@@ -116,7 +116,12 @@ impl<'a> Outputs<'a> {
             });
         }
         let over = |what: &Also| matches!(what, Also::Overlay | Also::Contour);
-        let photograph = plan.also.iter().any(over).then(|| Strips::open(file, plan.layout.clone(), plan.orientation)).transpose()?;
+        let photograph = plan
+            .also
+            .iter()
+            .any(over)
+            .then(|| Strips::open(file, plan.layout.clone(), plan.orientation))
+            .transpose()?;
         Ok(Self { plan, width: size[1] as usize, files, photograph, done: 0, above: Vec::new(), numbers_done: 0 })
     }
 

@@ -145,7 +145,8 @@ impl Files {
         with_reader(|reader| {
             let (size, place) = reader.image(&image, &self.layout, self.orientation, place, &mut sample.image)?;
             sample.size = place.size;
-            reader.mask(&mask, &self.labels, self.orientation, (&image, size, true), place, sample.target.classes_mut())
+            let seen = (&self.layout, self.orientation);
+            reader.mask(&mask, &self.labels, seen, (&image, size, true), place, sample.target.classes_mut())
         })
     }
 
@@ -156,10 +157,11 @@ impl Files {
         place: impl FnOnce([u32; 2]) -> Result<Placement, Error>,
     ) -> Result<([u32; 2], Vec<u8>), Error> {
         let (image, mask) = (self.paths.image(index)?, self.paths.mask(index)?);
-        let size = dimensions(&image, self.orientation)?;
+        let size = dimensions(&image, &self.layout, self.orientation)?;
         let place = place(size)?;
         let mut ids = Vec::new();
-        with_reader(|reader| reader.mask(&mask, &self.labels, self.orientation, (&image, size, false), place, &mut ids))?;
+        let seen = (&self.layout, self.orientation);
+        with_reader(|reader| reader.mask(&mask, &self.labels, seen, (&image, size, false), place, &mut ids))?;
         Ok((size, ids))
     }
 }
