@@ -17,7 +17,8 @@ use std::collections::{HashMap, HashSet};
 /// Reads a file of instances (`instances_train2017.json` and the like).
 ///
 /// The shapes of a crowd (`iscrowd: 1`) are marked as such. Annotations that cannot be used are left out and named in
-/// [`Set::problems`]. A file of 450 MB needs about its own size in memory.
+/// [`Set::problems`]. Beside the bytes, reading needs about twice their
+/// size in memory.
 ///
 /// # Errors
 ///

@@ -87,11 +87,11 @@ impl Collector {
     ) {
         let checked = geometry.and_then(|geometry| geometry.check(image.size).map(|()| geometry));
         // LabelMe's names for pixels to ignore and for the background; other tools' files do not have them.
-        let category = match label {
-            "__ignore__" | "_background_" if !self.names.contains_key(label) => Ok(None),
-            _ => self.category(label).map(Some),
-        };
-        match checked.and_then(|geometry| category.map(|category| (geometry, category))) {
+        let labelled = checked.and_then(|geometry| match label {
+            "__ignore__" | "_background_" if !self.names.contains_key(label) => Ok((geometry, None)),
+            _ => self.category(label).map(|category| (geometry, Some(category))),
+        });
+        match labelled {
             Ok((geometry, category)) => {
                 let crowd = category.is_none() && label == "__ignore__";
                 image.shapes.push(Shape { id, category, crowd, geometry });

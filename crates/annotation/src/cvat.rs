@@ -1,8 +1,8 @@
 //! CVAT for images 1.1: polygons, masks, boxes and ellipses.
 
 use crate::collect::Collector;
+use crate::image::{Image, agree};
 use crate::problem::{Error, Trouble};
-use crate::read::{Image, agree};
 use crate::rule::Rule;
 use crate::set::Annotated;
 use crate::shape::Geometry;
@@ -17,6 +17,10 @@ struct Document<'a> {
     find: &'a dyn Fn(&str) -> Option<Image>,
     /// Open elements.
     path: Vec<String>,
+    /// True once an element was there.
+    begun: bool,
+    /// What the file is instead, and what to do.
+    other: Option<(&'static str, &'static str)>,
     /// Text of the innermost `name`.
     text: String,
     /// The open image, and its shapes with their `z_order`.
@@ -39,7 +43,7 @@ pub(crate) fn read(
         .map_err(|error| xml("the file is no UTF-8".to_owned(), error.valid_up_to() as u64))?;
     let mut reader = Reader::from_str(text);
     let (path, text) = (Vec::new(), String::new());
-    let mut document = Document { file, collector, find, path, text, image: None };
+    let mut document = Document { file, collector, find, path, begun: false, other: None, text, image: None };
     loop {
         let event = reader.read_event().map_err(|error| xml(error.to_string(), reader.error_position()))?;
         let result = match &event {
@@ -58,20 +62,16 @@ pub(crate) fn read(
                 document.text.push_str(entity.unwrap_or_default());
                 Ok(())
             }
-            Event::Eof if document.path.is_empty() => return Ok(()),
-            Event::Eof => {
-                Err(format!("the file ends within <{}>", document.path.last().map_or("", String::as_str)))
-            }
+            Event::Eof => match document.path.last() {
+                Some(name) => Err(format!("the file ends within <{name}>")),
+                None if document.begun => return Ok(()),
+                None => Err("the file has no element".to_owned()),
+            },
             _ => Ok(()),
         };
         result.map_err(|reason| xml(reason, reader.buffer_position()))?;
-        if document.path.first().is_some_and(|root| root != "annotations") {
-            let advice = "export the task as CVAT for images 1.1, whose root is <annotations>";
-            return Err(Error::OtherFormat { file: file.to_owned(), found: "XML of another kind", advice });
-        }
-        if document.path.last().is_some_and(|name| name == "track") {
-            let advice = "export the task as CVAT for images 1.1, which has each frame's shapes";
-            return Err(Error::OtherFormat { file: file.to_owned(), found: "CVAT for video", advice });
+        if let Some((found, advice)) = document.other {
+            return Err(Error::OtherFormat { file: file.to_owned(), found, advice });
         }
     }
 }
@@ -86,8 +86,18 @@ impl Document<'_> {
         }
         let name = element.name().as_ref().to_owned();
         self.text.clear();
+        self.begun = true;
         let parent = self.path.last().map(String::as_str);
         match (parent, name.as_str()) {
+            (None, "annotations") => {}
+            (None, _) => {
+                let advice = "export the task as CVAT for images 1.1, whose root is <annotations>";
+                self.other = Some(("XML of another kind", advice));
+            }
+            (Some("annotations"), "track") => {
+                let advice = "export the task as CVAT for images 1.1, which has each frame's shapes";
+                self.other = Some(("CVAT for video", advice));
+            }
             (Some("annotations"), "image") => self.open_image(&attributes(element)?),
             (Some("image"), kind) => {
                 if let Some((image, shapes)) = &mut self.image {

@@ -15,9 +15,9 @@ pub(crate) fn parse<T: DeserializeOwned>(file: &str, format: &'static str, bytes
         // The column counts the bytes up to the one that does not fit, or of the word up to it.
         let from = error.column().saturating_sub(4).min(line.len());
         let near = &line[from..(error.column() + 9).min(line.len())];
-        let word = ["NaN", "Infinity"].into_iter().find(|word| {
-            error.is_syntax() && near.windows(word.len()).any(|bytes| bytes == word.as_bytes())
-        });
+        let word = ["NaN", "Infinity"]
+            .into_iter()
+            .find(|word| error.is_syntax() && near.windows(word.len()).any(|bytes| bytes == word.as_bytes()));
         let reason = match word {
             Some(word) => format!("{word} near line {} column {} is no number of JSON", error.line(), error.column()),
             None => error.to_string(),

@@ -3,10 +3,10 @@
 mod brush;
 
 use crate::collect::Collector;
+use crate::image::{Image, agree};
 use crate::json;
 use crate::patch::Size;
 use crate::problem::{Error, Trouble};
-use crate::read::{Image, agree};
 use crate::rule::Rule;
 use crate::set::Annotated;
 use crate::shape::Geometry;
@@ -56,8 +56,20 @@ struct Shape {
     radius_y: Option<f64>,
     rotation: Option<f64>,
     rle: Option<Vec<u8>>,
-    #[serde(alias = "polygonlabels", alias = "brushlabels", alias = "rectanglelabels", alias = "ellipselabels")]
+    polygonlabels: Option<Vec<String>>,
+    brushlabels: Option<Vec<String>>,
+    rectanglelabels: Option<Vec<String>>,
+    ellipselabels: Option<Vec<String>>,
     labels: Option<Vec<String>>,
+}
+
+impl Shape {
+    /// Returns the first label, whichever control gave it, or an empty text.
+    fn label(&self) -> String {
+        let controls =
+            [&self.polygonlabels, &self.brushlabels, &self.rectanglelabels, &self.ellipselabels, &self.labels];
+        controls.into_iter().flatten().flatten().next().cloned().unwrap_or_default()
+    }
 }
 
 /// Reads an export.
@@ -102,8 +114,7 @@ fn read_task(
     annotations: Vec<Annotation>,
     find: &dyn Fn(&str) -> Option<Image>,
 ) {
-    let mut done: Vec<Annotation> =
-        annotations.into_iter().filter(|annotation| !annotation.was_cancelled).collect();
+    let mut done: Vec<Annotation> = annotations.into_iter().filter(|annotation| !annotation.was_cancelled).collect();
     if done.len() > 1 {
         collector.problem(file, Some(name), None, Trouble::SeveralAnnotations(done.len()));
     }
@@ -119,11 +130,9 @@ fn read_task(
     };
     let mut image = Annotated { file_name, size, shapes: Vec::new() };
     for region in regions {
-        let labels = region.value.labels.clone().unwrap_or_default();
-        let label = labels.first().map(String::as_str).unwrap_or_default();
-        let id = region.id.clone();
+        let (id, label) = (region.id.clone(), region.value.label());
         let geometry = geometry(region, size);
-        collector.shape(file, &mut image, id, label, geometry);
+        collector.shape(file, &mut image, id, &label, geometry);
     }
     collector.image(file, image);
 }

@@ -1,11 +1,11 @@
 //! LabelMe's JSON.
 
 use crate::collect::Collector;
+use crate::image::{Image, agree};
 use crate::json;
 use crate::patch::Size;
 use crate::png_mask;
 use crate::problem::{Error, Trouble};
-use crate::read::{Image, agree};
 use crate::rule::Rule;
 use crate::set::Annotated;
 use crate::shape::Geometry;
@@ -72,9 +72,7 @@ fn geometry(shape: &Shape, size: Size) -> Result<Geometry, Trouble> {
     match shape.shape_type.as_deref().unwrap_or("polygon") {
         "polygon" => Ok(polygon(vec![points])),
         "oriented_rectangle" if points.len() == 4 => Ok(polygon(vec![points])),
-        "oriented_rectangle" => {
-            Err(Trouble::Points { shape: "oriented rectangle", found: points.len(), needs: "4" })
-        }
+        "oriented_rectangle" => Err(Trouble::Points { shape: "oriented rectangle", found: points.len(), needs: "4" }),
         "circle" => two("circle").map(Geometry::Circle),
         "rectangle" => two("rectangle").map(Geometry::Rectangle),
         "line" => two("line").map(|points| Geometry::Line(points.to_vec())),

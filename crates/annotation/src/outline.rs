@@ -7,20 +7,12 @@ mod trace;
 use crate::patch::Size;
 use crate::problem::Error;
 use components::Components;
+pub use components::Neighbours;
 use std::collections::HashMap;
 use trace::{Grid, Ring};
 
 /// Value of pixels that belong to no class; they get no outline.
 pub const IGNORE: u8 = 255;
-
-/// Pixels that belong to one component.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Neighbours {
-    /// Pixels with a common side.
-    Four,
-    /// Pixels with a common side or corner.
-    Eight,
-}
 
 /// What one [`Area`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +86,7 @@ pub struct Area {
 /// Traces the outlines of a class map (`height × width` ids, row by row), in the order of first pixels.
 ///
 /// Without simplification a pixel is of an area exactly if its centre is inside the area's polygons. With it,
-/// neighbours keep their common boundary, and no lines cross. Memory is that of the runs of equal pixels, a bit per
+/// neighbours keep their common boundary, the map stays covered, and no lines cross. Memory is that of the runs of equal pixels, a bit per
 /// pixel, and the outlines.
 ///
 /// # Errors
@@ -127,8 +119,7 @@ fn assemble(rings: Vec<Ring>, pixels: &[i64], grid: &Grid, by: By) -> Vec<Area> 
     let mut area_of = HashMap::new();
     // The area and the position in it of each 4-connected component.
     let mut polygon_of: HashMap<u32, (usize, usize)> = HashMap::new();
-    let (outer, holes): (Vec<_>, Vec<_>) =
-        rings.into_iter().zip(pixels).partition(|(_, pixels)| **pixels > 0);
+    let (outer, holes): (Vec<_>, Vec<_>) = rings.into_iter().zip(pixels).partition(|(_, pixels)| **pixels > 0);
     for (ring, pixels) in outer {
         let component = fours.at(ring.pixel);
         let key = match by {

@@ -1,9 +1,17 @@
 //! The mask of one shape, held over its bounding box.
 
-use crate::problem::Error;
-
 /// Most pixels that a class map may have: enough for 20,000 × 20,000, and a bound for files that lie.
 pub const MAX_PIXELS: u64 = 1 << 29;
+
+/// An image without pixels, or with more than a class map may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the image has the size {width} × {height}: a class map has 1 to {MAX_PIXELS} pixels")]
+pub struct SizeError {
+    /// Width in pixels.
+    pub width: u64,
+    /// Height in pixels.
+    pub height: u64,
+}
 
 /// Width and height of an image in pixels; their product is 1 to [`MAX_PIXELS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,12 +25,12 @@ impl Size {
     ///
     /// # Errors
     ///
-    /// [`Error::Size`] if there are no pixels, or more than [`MAX_PIXELS`].
-    pub fn new(width: u64, height: u64) -> Result<Size, Error> {
+    /// [`SizeError`] if there are no pixels, or more than [`MAX_PIXELS`].
+    pub fn new(width: u64, height: u64) -> Result<Size, SizeError> {
         let pixels = width.checked_mul(height).filter(|pixels| (1..=MAX_PIXELS).contains(pixels));
         match (pixels, u32::try_from(width), u32::try_from(height)) {
             (Some(_), Ok(width), Ok(height)) => Ok(Size { width, height }),
-            _ => Err(Error::Size { width, height }),
+            _ => Err(SizeError { width, height }),
         }
     }
 

@@ -13,7 +13,11 @@ pub(crate) fn nonzero(bytes: &[u8], largest: Size) -> Result<(u32, Vec<bool>), S
     let (width, height, color, depth, data) = decode(bytes, |width, height| {
         let fits = width <= largest.width() && height <= largest.height();
         fits.then_some(()).ok_or_else(|| {
-            format!("it has {width} × {height} pixels, more than its image of {} × {}", largest.width(), largest.height())
+            format!(
+                "it has {width} × {height} pixels, more than its image of {} × {}",
+                largest.width(),
+                largest.height()
+            )
         })
     })?;
     if !matches!(color, ColorType::Grayscale | ColorType::Indexed) {

@@ -1,5 +1,6 @@
 //! Errors that end the reading of a file, and problems of single annotations, which do not.
 
+use crate::patch::{MAX_PIXELS, SizeError};
 use crate::rle::RleError;
 use std::fmt;
 
@@ -78,13 +79,8 @@ pub enum Error {
         expected: u64,
     },
     /// An image without pixels, or with more than a class map may have.
-    #[error("the image has the size {width} × {height}: a class map has 1 to {} pixels", crate::patch::MAX_PIXELS)]
-    Size {
-        /// Width in pixels.
-        width: u64,
-        /// Height in pixels.
-        height: u64,
-    },
+    #[error(transparent)]
+    Size(#[from] SizeError),
     /// A class map has an id that no category has.
     #[error("{file} has pixels of class {class}, but there are {classes} categories")]
     UnknownClass {
@@ -145,7 +141,7 @@ pub enum Trouble {
     #[error("the image has no file name")]
     NoFileName,
     /// An image without pixels, or with more than a class map may have.
-    #[error("the image's size is given as {width} × {height}: it must have 1 to {} pixels", crate::patch::MAX_PIXELS)]
+    #[error("the image's size is given as {width} × {height}: it must have 1 to {MAX_PIXELS} pixels")]
     BadSize {
         /// Width in pixels.
         width: u64,
@@ -181,7 +177,7 @@ pub enum Trouble {
     #[error("the polygon has {0} coordinates: x and y come in pairs")]
     OddCoordinates(usize),
     /// A coordinate that is NaN, infinite or beyond any image.
-    #[error("{0} is no pixel coordinate")]
+    #[error("{0:?} is no pixel coordinate")]
     Coordinate(f64),
     /// A relative coordinate that is outside the image by more than rounding.
     #[error("{0} is no relative coordinate: it must be between 0 and 1")]

@@ -1,8 +1,8 @@
 //! Files of the tools that name categories by words, or number them in a list.
 
 use crate::collect::Collector;
-use crate::patch::Size;
-use crate::problem::{Error, Trouble};
+use crate::image::Image;
+use crate::problem::Error;
 use crate::set::Set;
 use crate::{cvat, label_studio, labelme, yolo};
 
@@ -17,17 +17,6 @@ pub enum Format {
     LabelStudio,
     /// CVAT for images 1.1, XML.
     Cvat,
-}
-
-/// An image file that exists.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Image {
-    /// Name that the set shall have for it.
-    pub file_name: String,
-    /// Width in pixels.
-    pub width: u32,
-    /// Height in pixels.
-    pub height: u32,
 }
 
 /// Reads any number of files of one format into one set.
@@ -57,12 +46,7 @@ impl Reader {
     /// # Errors
     ///
     /// [`Error`] if the file as a whole cannot be read. What concerns one annotation or image is a problem of the set.
-    pub fn read(
-        &mut self,
-        file: &str,
-        bytes: &[u8],
-        find: &dyn Fn(&str) -> Option<Image>,
-    ) -> Result<(), Error> {
+    pub fn read(&mut self, file: &str, bytes: &[u8], find: &dyn Fn(&str) -> Option<Image>) -> Result<(), Error> {
         match self.format {
             Format::LabelMe => labelme::read(&mut self.collector, file, bytes, find),
             Format::Yolo => yolo::read(&mut self.collector, file, bytes, find),
@@ -75,21 +59,4 @@ impl Reader {
     pub fn finish(self) -> Set {
         self.collector.finish()
     }
-}
-
-/// Agrees on an image's name and size: those of the image itself, with which the file's must agree.
-pub(crate) fn agree(name: &str, claimed: Option<[u64; 2]>, image: Option<Image>) -> Result<(String, Size), Trouble> {
-    if name.is_empty() {
-        return Err(Trouble::NoFileName);
-    }
-    let found = image.as_ref().map(|image| [image.width, image.height].map(u64::from));
-    if let (Some([found_width, found_height]), Some(image)) = (claimed, &image)
-        && found != claimed
-    {
-        let Image { width, height, .. } = *image;
-        return Err(Trouble::SizesDisagree { found_width, found_height, width, height });
-    }
-    let [width, height] = claimed.or(found).ok_or(Trouble::NoSize)?;
-    let size = Size::new(width, height).map_err(|_| Trouble::BadSize { width, height })?;
-    Ok((image.map_or_else(|| name.to_owned(), |image| image.file_name), size))
 }

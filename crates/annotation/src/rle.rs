@@ -119,11 +119,11 @@ impl Rle {
 
     /// Makes the run lengths of the pixels of a row-major mask that are `value`.
     ///
-    /// # Panics
-    ///
-    /// Panics if `map` does not have the pixels of `size`.
-    pub fn of_value(map: &[u8], size: Size, value: u8) -> Rle {
-        assert_eq!(map.len(), size.pixels(), "a map of {size:?}");
+    /// Returns `None` if `map` does not have the pixels of `size`.
+    pub fn of_value(map: &[u8], size: Size, value: u8) -> Option<Rle> {
+        if map.len() != size.pixels() {
+            return None;
+        }
         let mut counts = Vec::new();
         let (mut set, mut count) = (false, 0);
         for x in 0..size.width() as usize {
@@ -136,7 +136,7 @@ impl Rle {
             }
         }
         counts.push(count);
-        Rle { size, counts }
+        Some(Rle { size, counts })
     }
 
     /// Returns the size of the image.

@@ -3,9 +3,9 @@
 pub mod names;
 
 use crate::collect::Collector;
+use crate::image::{Image, agree};
 use crate::patch::Size;
 use crate::problem::{Error, Trouble};
-use crate::read::{Image, agree};
 use crate::rule::Rule;
 use crate::set::Annotated;
 use crate::shape::Geometry;
@@ -52,9 +52,7 @@ pub(crate) fn read(
 /// Reads a line: the class, then x and y in turn.
 fn row(text: &str, size: Size, classes: usize) -> Result<(usize, Geometry), Trouble> {
     let mut words = text.split_whitespace();
-    let number = |word: &str| {
-        word.parse::<f32>().map_err(|_| Trouble::Malformed(format!("\"{word}\" is no number")))
-    };
+    let number = |word: &str| word.parse::<f32>().map_err(|_| Trouble::Malformed(format!("\"{word}\" is no number")));
     let class = words.next().unwrap_or_default();
     let index = number(class)?;
     // Ultralytics reads classes as floats too.

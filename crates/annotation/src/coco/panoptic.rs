@@ -96,15 +96,12 @@ pub fn parse(file: &str, bytes: &[u8]) -> Result<Panoptic, Error> {
         }
         let mut segments = HashMap::new();
         for Info { id, category_id, iscrowd } in annotation.segments_info {
-            let trouble = if segments.contains_key(&id) {
-                Trouble::DuplicateAnnotation
-            } else if !known.contains(&category_id) {
-                Trouble::UnknownCategory(category_id.to_string())
-            } else {
-                segments.insert(id, Segment { category: category_id, crowd: iscrowd });
-                continue;
-            };
-            name(Some(id.to_string()), trouble);
+            let segment = Segment { category: category_id, crowd: iscrowd };
+            if !known.contains(&category_id) {
+                name(Some(id.to_string()), Trouble::UnknownCategory(category_id.to_string()));
+            } else if *segments.entry(id).or_insert(segment) != segment {
+                name(Some(id.to_string()), Trouble::DuplicateAnnotation);
+            }
         }
         let (file_name, size) = (listed[index].file_name.clone(), listed[index].size);
         images.push(Segmented { file_name, png: annotation.file_name, size, segments });
@@ -133,8 +130,8 @@ impl Segmented {
     ///
     /// [`Error::Png`] if the PNG is damaged, of another size, or has no three channels of 8 bits.
     pub fn class_map(&self, bytes: &[u8], classes: &Classes) -> Result<(Vec<u8>, Vec<Problem>), Error> {
-        let ids = png_mask::segments(bytes, self.size)
-            .map_err(|reason| Error::Png { file: self.png.clone(), reason })?;
+        let ids =
+            png_mask::segments(bytes, self.size).map_err(|reason| Error::Png { file: self.png.clone(), reason })?;
         let class = |segment: &Segment| if segment.crowd { None } else { classes.of(segment.category) };
         let mut class_of: HashMap<u32, u8> =
             self.segments.iter().map(|(id, segment)| (*id, class(segment).unwrap_or(IGNORE))).collect();

@@ -60,7 +60,9 @@ impl<'de> Deserialize<'de> for Segmentation {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Segmentation, A::Error> {
                 let mut polygons = Vec::new();
-                while let Some(polygon) = seq.next_element()? {
+                while let Some(mut polygon) = seq.next_element::<Vec<f64>>()? {
+                    // A million short lists: what they have reserved counts.
+                    polygon.shrink_to_fit();
                     polygons.push(polygon);
                 }
                 Ok(Segmentation::Polygons(polygons))

@@ -1,7 +1,15 @@
 //! Connected components of a class map, as runs joined by union-find.
 
-use super::Neighbours;
 use super::trace::Grid;
+
+/// Pixels that belong to one component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Neighbours {
+    /// Pixels with a common side.
+    Four,
+    /// Pixels with a common side or corner.
+    Eight,
+}
 
 /// Component of each pixel.
 pub(super) struct Components {

@@ -21,10 +21,11 @@ impl Grid<'_> {
         [self.get(left, up), self.get(x, up), self.get(x, y), self.get(left, y)]
     }
 
-    /// Returns true for a corner at which more than two edges meet.
+    /// Returns true for a corner at which more than two edges meet, and for the map's own corners.
     pub(super) fn is_node(&self, corner: [u32; 2]) -> bool {
         let around = self.around(corner);
-        (0..4).filter(|&pixel| around[pixel] != around[(pixel + 1) % 4]).count() > 2
+        let outside = around.iter().filter(|pixel| pixel.is_none()).count();
+        outside == 3 || (0..4).filter(|&pixel| around[pixel] != around[(pixel + 1) % 4]).count() > 2
     }
 }
 

@@ -22,8 +22,7 @@ pub(crate) fn polygon(ring: &[[f64; 2]], size: Size) -> Rle {
     // Each position changes between set and not set; two at one place cancel out.
     turns.sort_unstable();
     let end = size.pixels() as u32;
-    let spans: Vec<[u32; 2]> =
-        turns.chunks(2).map(|turn| [turn[0], turn.get(1).copied().unwrap_or(end)]).collect();
+    let spans: Vec<[u32; 2]> = turns.chunks(2).map(|turn| [turn[0], turn.get(1).copied().unwrap_or(end)]).collect();
     Rle::of_spans(size, &spans)
 }
 

@@ -18,8 +18,7 @@ pub(super) struct Edge {
 
 impl Edge {
     pub(super) fn new(from: [i32; 2], to: [i32; 2]) -> Edge {
-        let slope =
-            if from[1] == to[1] { 0.0 } else { (to[0] - from[0]) as f32 / (to[1] - from[1]) as f32 };
+        let slope = if from[1] == to[1] { 0.0 } else { (to[0] - from[0]) as f32 / (to[1] - from[1]) as f32 };
         let sorted = |axis: usize| [from[axis].min(to[axis]), from[axis].max(to[axis])];
         Edge { from, slope, x: sorted(0), y: sorted(1) }
     }
@@ -79,14 +78,13 @@ pub(crate) fn polygon(ring: &[[f64; 2]], size: Size) -> Patch {
 
 /// Fills the area that edges enclose, including the edges.
 pub(super) fn fill(edges: &[Edge], size: Size) -> Patch {
-    let bound = |pick: fn(&Edge) -> [i32; 2], end: usize| {
-        let values = edges.iter().map(|edge| i64::from(pick(edge)[end]));
-        if end == 0 { values.min() } else { values.max() }.unwrap_or(-1)
-    };
-    let (xs, ys): (fn(&Edge) -> [i32; 2], fn(&Edge) -> [i32; 2]) = (|edge| edge.x, |edge| edge.y);
+    let low = |values: [i32; 2]| i64::from(values[0]);
+    let high = |values: [i32; 2]| i64::from(values[1]);
     // Corners that end a row's span move it by a pixel at most.
-    let (left, right) = (bound(xs, 0) - 2, bound(xs, 1) + 2);
-    let (top, bottom) = (bound(ys, 0), bound(ys, 1));
+    let left = edges.iter().map(|edge| low(edge.x)).min().unwrap_or(0) - 2;
+    let right = edges.iter().map(|edge| high(edge.x)).max().unwrap_or(-1) + 2;
+    let top = edges.iter().map(|edge| low(edge.y)).min().unwrap_or(0);
+    let bottom = edges.iter().map(|edge| high(edge.y)).max().unwrap_or(-1);
     let mut patch = Patch::over(size, [left, top], [right, bottom]);
     edges.iter().filter(|edge| edge.level()).for_each(|edge| row(&mut patch, edge.y[0], edge.x));
     let mut waiting: Vec<(usize, Edge)> = edges.iter().copied().filter(|edge| !edge.level()).enumerate().collect();
