@@ -5,7 +5,7 @@ use crate::common::output;
 use crate::common::seal::is_ours;
 use crate::common::usage::usage;
 use anyhow::{Result, bail};
-use data::{Orientation, Passed};
+use data::{Layout, Orientation, Passed};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -75,6 +75,11 @@ pub fn find(paths: &[PathBuf], seen: Seen) -> Result<Found> {
     Ok(found)
 }
 
+/// Returns whether the network's images may be such files, by their names or first bytes.
+fn is_image(file: &Path, layout: &Layout) -> bool {
+    data::may_be_image(file) || layout.shown() == *layout && *layout != 3.into() && data::may_be_numbers(file)
+}
+
 impl Found {
     /// Adds a file below `folder`.
     fn add(
@@ -96,14 +101,17 @@ impl Found {
             }
             return Ok(());
         }
+        // Among others they are found by their names only where the network sees such.
+        let is_strange = !named && data::may_be_numbers(file) && !is_image(file, layout);
         let size = match file.metadata() {
+            _ if is_strange => Err("it holds numbers".into()),
             // Reading a pipe would block.
             Ok(about) if !about.is_file() => Err(format!("{} is not a regular file", file.display())),
             _ => data::dimensions(file, layout, orientation).map_err(|error| error.to_string()),
         };
         match size {
             Ok(size) => self.insert(name, Picture { file: file.into(), base, size }),
-            Err(reason) if named || data::may_be_image(file) => {
+            Err(reason) if named || is_image(file, layout) => {
                 self.broken.push(Passed { name, reason });
                 Ok(())
             }
