@@ -18,8 +18,8 @@ use crate::error::{Problem, asked, damaged, refused};
 use crate::geo::{self, Geo};
 use crate::info::Info;
 use crate::number::Cell;
-use crate::options::Options;
 use crate::opened::Opened;
+use crate::options::Options;
 use crate::samples;
 use crate::source::Source;
 use crate::window::Grid;
@@ -141,13 +141,19 @@ impl Blocks for Tiff {
         };
         let rows = if page.tiled { page.block[0] } else { page.block[0].min(page.size[0] - first) };
         if length == 0 {
-            let pixels = rows as usize * page.block[1] as usize;
-            let value = page.no_data.filter(|_| page.palette.is_none()).unwrap_or_default();
-            *into = self.grid.cell.encode(value).repeat(pixels * self.grid.samples as usize);
+            // GDAL leaves out blocks without data.
+            let count = rows as usize * page.block[1] as usize * self.grid.samples as usize;
+            let value = page.no_data.filter(|value| *value != 0.0 && page.palette.is_none());
+            *into = match value {
+                Some(value) => self.grid.cell.encode(value).repeat(count),
+                None => vec![0; count * self.grid.cell.bytes()],
+            };
             return Ok(());
         }
         let located = |problem| match problem {
-            Problem::Damaged(what) => Problem::Damaged(format!("{what} (block at row {}, column {})", at.row, at.column)),
+            Problem::Damaged(what) => {
+                Problem::Damaged(format!("{what} (block at row {}, column {})", at.row, at.column))
+            }
             other => other,
         };
         let row_bytes = page.row_bytes();
@@ -175,7 +181,8 @@ impl Blocks for Tiff {
             samples: page.together() as usize,
             ycbcr: page.ycbcr,
         };
-        codec::unpack(page.codec, &mut packed, expected as usize, page.tables.as_deref(), shape, into).map_err(located)?;
+        codec::unpack(page.codec, &mut packed, expected as usize, page.tables.as_deref(), shape, into)
+            .map_err(located)?;
         self.numbers(at, rows as usize, packed, into)
     }
 }

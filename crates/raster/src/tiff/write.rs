@@ -102,6 +102,14 @@ impl<W: Write + Seek> GeoTiffWriter<W> {
         if settings.colors == Colors::Cmyk {
             return asked("inks: use Plain or Rgb".into());
         }
+        let exact = |most: f64| settings.no_data.is_none_or(|value| value.fract() == 0.0 && (0.0..=most).contains(&value));
+        match settings.depth {
+            Depth::U8 if !exact(255.0) => return asked("bytes whose value without data is none of 0 to 255".into()),
+            Depth::U16 if !exact(65_535.0) => {
+                return asked("16-bit numbers whose value without data is none of 0 to 65,535".into());
+            }
+            _ => {}
+        }
         let line = u64::from(width) * u64::from(settings.bands) * settings.depth.bytes() as u64;
         let block = match settings.layout {
             Layout::Strips => [u32::try_from(STRIP / line).unwrap_or(u32::MAX).clamp(1, height), width],
@@ -131,7 +139,7 @@ impl<W: Write + Seek> GeoTiffWriter<W> {
         let TiffSettings { size: [height, width], bands, depth, .. } = self.settings;
         let line = width as usize * bands as usize;
         let count = rows.len() / line;
-        if rows.depth() != depth || rows.len() % line != 0 || count > (height - self.rows) as usize {
+        if rows.depth() != depth || !rows.len().is_multiple_of(line) || count > (height - self.rows) as usize {
             return Err(WriteError::Asked(format!(
                 "after {} of {height} rows come {} numbers of {:?}, and a row has {line} of {depth:?}",
                 self.rows,
@@ -151,7 +159,7 @@ impl<W: Write + Seek> GeoTiffWriter<W> {
                 }
             }
             self.rows += 1;
-            if self.rows % self.block[0] == 0 || self.rows == height {
+            if self.rows.is_multiple_of(self.block[0]) || self.rows == height {
                 self.flush()?;
             }
         }

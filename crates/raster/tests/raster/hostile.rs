@@ -48,6 +48,12 @@ fn a_file_with_any_byte_changed_is_read_or_refused() {
             all += 1;
         }
     }
+    #[cfg(target_os = "linux")]
+    {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")).unwrap();
+        assert!(peak.parse::<u64>().unwrap() < 1 << 20, "{peak} kB were in use at once");
+    }
     assert!(sound > all / 10 && sound < all, "{sound} of {all} are read: the changes hit nothing, or all");
 }
 

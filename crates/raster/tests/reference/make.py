@@ -19,7 +19,7 @@ import numpy as np
 import rasterio
 import tifffile
 from PIL import Image
-from rasterio.enums import ColorInterp, PhotometricInterp, Resampling
+from rasterio.enums import ColorInterp, Resampling
 from rasterio.transform import Affine
 
 warnings.simplefilter("ignore")
@@ -118,7 +118,7 @@ def by_gdal(name, values, also=False, stored=None, near=None, colormap=None, exp
         other = other.astype(read.dtype) if other.dtype.kind in "b" or stored else other
         same(other if options.get("interleave") != "band" else np.moveaxis(other, 0, -1), read, name)
     with rasterio.open(path) as file:
-        more = (more or {}) | (dict(colors="Rgb") if file.photometric == PhotometricInterp.rgb else {})
+        more = (more or {}) | (dict(colors="Rgb") if file.colorinterp[0] == ColorInterp.red else {})
         alpha = [index for index, band in enumerate(file.colorinterp) if band == ColorInterp.alpha]
         more |= dict(alpha=alpha[0]) if alpha else {}
     case(name, path.name, read if expected is None else expected(path), "rasterio", stored, near, **more)
@@ -397,7 +397,7 @@ def arrays():
                 stored = values.astype(np.dtype(kind).newbyteorder(order), order="F" if fortran else "C")
                 np.save(path, stored)
                 case(path.stem, path.name, np.load(path), "numpy")
-    shapes = [("last", (40, 35, 5), {}), ("first", (5, 40, 35), {}), ("small-last", (6, 7, 3), dict(axes="last")),
+    shapes = [("last", (17, 35, 3), dict(axes="last")), ("first", (3, 17, 35), {}), ("guessed", (34, 17, 3), {}), ("small-last", (6, 7, 3), dict(axes="last")),
               ("small-first", (3, 6, 7), dict(axes="first"))]
     for name, shape, more in shapes:
         values = rng.integers(0, 60_000, shape).astype("u2") // 2048
