@@ -58,6 +58,11 @@ impl Copy<'_> {
             if from.len() < (columns.len().max(1) - 1) * pixel_step + 1 {
                 return None;
             }
+            if pixel_step == 1 && self.into[1] == 1 {
+                // Side by side: a loop that is compiled to vectors.
+                to.iter_mut().zip(&from[..columns.len()]).for_each(|(number, cell)| *number = convert(*cell));
+                continue;
+            }
             let from = from.iter().step_by(pixel_step);
             for (number, cell) in to.iter_mut().step_by(self.into[1]).take(columns.len()).zip(from) {
                 *number = convert(*cell);
@@ -66,7 +71,15 @@ impl Copy<'_> {
         Some(())
     }
 
-    fn dispatch(&self, cell: Cell, scale: Option<[f64; 2]>, to: &mut Pixels) -> Option<()> {
+    /// Copies numbers into a window of any depth.
+    fn dispatch(&self, grid: &Grid, to: &mut Pixels, At { row, column, .. }: At) -> Result<(), Problem> {
+        match self.by_kind(grid.cell, grid.scale, to) {
+            Some(()) => Ok(()),
+            None => damaged(format!("the block at row {row}, column {column} is too short")),
+        }
+    }
+
+    fn by_kind(&self, cell: Cell, scale: Option<[f64; 2]>, to: &mut Pixels) -> Option<()> {
         let floats = match to {
             Pixels::U8(to) => return if cell == Cell::U8 { self.run(to, |[byte]| byte) } else { None },
             Pixels::U16(to) => {
@@ -157,16 +170,31 @@ pub(crate) fn read(
     planes.sort_unstable();
     planes.dedup();
     let samples = grid.samples as usize;
+    // All bands of a block in their order are copied like one wide band.
+    let in_order =
+        planes.len() == 1 && wanted == samples && (0..).zip(window.bands).all(|(at, band)| band % grid.samples == at);
     let mut sized = false;
     for row in window.blocks(grid, 0) {
         let (rows, down) = window.part(grid, 0, row);
         for column in window.blocks(grid, 1) {
             let (columns, right) = window.part(grid, 1, column);
             for plane in planes.iter().copied() {
-                let block = cache.get(At { plane, row, column }, grid.block_bytes() as usize, decoder)?;
+                let at = At { plane, row, column };
+                let block = cache.get(at, grid.block_bytes() as usize, decoder)?;
                 // Only now: the header of a damaged file may claim any size.
                 if !std::mem::replace(&mut sized, true) {
                     resize(into, window.depth, window.count());
+                }
+                if in_order {
+                    let copy = Copy {
+                        block,
+                        steps: [grid.block[1] as usize * samples, 1],
+                        part: [rows.clone(), columns.start * samples..columns.end * samples],
+                        first: [0, (down * width + right) * wanted],
+                        into: [width * wanted, 1],
+                    };
+                    copy.dispatch(grid, into, at)?;
+                    continue;
                 }
                 for (slot, band) in window.bands.iter().enumerate().filter(|(_, band)| *band / grid.samples == plane) {
                     let copy = Copy {
@@ -176,9 +204,7 @@ pub(crate) fn read(
                         first: [(band % grid.samples) as usize, (down * width + right) * wanted + slot],
                         into: [width * wanted, wanted],
                     };
-                    if copy.dispatch(grid.cell, grid.scale, into).is_none() {
-                        return damaged(format!("the block at row {row}, column {column} is too short"));
-                    }
+                    copy.dispatch(grid, into, at)?;
                 }
             }
         }

@@ -142,7 +142,8 @@ fn other_files_that_are_not_read_say_why() {
         ),
         ("h.nii", nifti(112, &[0, 0, 0, 0x40, 0, 0, 0xc0, 0x7f]), "damaged: its scl_inter is NaN"),
         ("a.hdr", [&348_u32.to_le_bytes()[..], &[0; 344]].concat(), "is Analyze 7.5"),
-        ("alone.img", vec![0; 400], "an .img of NIfTI has its .hdr beside it"),
+        ("alone.hdr", fixture("scaled.hdr"), "damaged: its numbers cannot be read from"),
+        ("none.img", vec![0; 400], "an .img of NIfTI has its .hdr beside it"),
         ("a.gz", fixture("second.nii.gz")[..12].to_vec(), "is a gzip file that holds no NIfTI"),
         (
             "a.zip",
@@ -165,7 +166,7 @@ fn other_files_that_are_not_read_say_why() {
         ("a.ecw", vec![1, 2, 3], "is ECW, which is not read"),
     ];
     assert!(cases.len() >= 30);
-    let slice = |name: &str| name.ends_with(".nii").then_some(Slice { axis: 2, index: 0 });
+    let slice = |name: &str| (name.ends_with(".nii") || name == "alone.hdr").then_some(Slice { axis: 2, index: 0 });
     for (name, bytes, expected) in cases {
         let path = scratch.write(name, &bytes);
         let said = said(&path, &Options { slice: slice(name), ..Options::default() });
