@@ -1,5 +1,5 @@
-//! Written GeoTIFFs are read again here, and by rasterio and tifffile in `reference/check_written.py`, which is given the
-//! folder: `RASTER_WRITTEN=folder cargo test -p raster written`.
+//! Written GeoTIFFs are read again here. `reference/check_written.py` reads them with rasterio and tifffile, from the
+//! folder that `RASTER_WRITTEN` names.
 
 use super::build::Scratch;
 use super::fixtures::{bytes, cases, random};
