@@ -148,6 +148,7 @@ impl Config {
         match preparation.resize {
             Resize::Stretch { to } => brought("stretched to", to),
             Resize::Fit { to } => brought("fitted into", to),
+            Resize::None => format!("the middle {} of images of their own size", shown(size)),
             Resize::ShorterSide { to } => {
                 let to = to.unwrap_or(size[0].min(size[1]));
                 format!("the middle {} of images whose shorter side is {to} pixels", shown(size))

@@ -32,6 +32,7 @@ use crate::label::Labels;
 use crate::label::classes::Class;
 use crate::label::table::LabelTable;
 use crate::load::layout::Layout;
+use crate::transform::resize::Rectangle;
 use file::read;
 use found::Found;
 use image::{ImageFormat, RgbImage};
@@ -105,6 +106,32 @@ impl Decoder {
         let size = self.image(path, stored, orientation, &mut found)?;
         wide::of_bytes(&found, stored, &bands, layout, pixels);
         Ok(size)
+    }
+
+    /// Decodes a part of the image at `path`: that which `choose` returns for the image's height and width. Returns both,
+    /// or `None` if the image can be decoded only as a whole.
+    pub(crate) fn part(
+        &mut self,
+        path: &Path,
+        layout: &Layout,
+        orientation: Orientation,
+        choose: &mut dyn FnMut([u32; 2]) -> Rectangle,
+        (pixels, unknown): (&mut Pixels, &mut Vec<bool>),
+    ) -> Result<Option<([u32; 2], Rectangle)>, Error> {
+        unknown.clear();
+        wide::part(path, layout, orientation, choose, (pixels, unknown))
+    }
+
+    /// Decodes a part of the mask at `path` into class ids, and returns height and width of the whole mask. `None` if it
+    /// can be decoded only as a whole.
+    pub(crate) fn part_of_mask(
+        &mut self,
+        path: &Path,
+        labels: &LabelTable,
+        part: Rectangle,
+        ids: &mut Vec<u8>,
+    ) -> Result<Option<[u32; 2]>, Error> {
+        mask::part_of_numbers(path, labels, part, ids)
     }
 
     /// Decodes as [`image`](Self::image) does, but lets a JPEG exceed the usual limit in proportion to its file size.

@@ -210,7 +210,7 @@ const FAULTS: [Fault; 9] = [
             sample.image.clear();
             Ok(())
         },
-        "its image has 0 bytes, expected 144",
+        "its image has 0 numbers, expected 144",
     ),
     (|index, _| Err(Error::of_sample(format!("own-{index}"), "its depths are cut off")), "its depths are cut off"),
     (|index, _| panic!("no {index}"), "panicked: no 3"),

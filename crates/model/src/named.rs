@@ -7,7 +7,6 @@ use contract::StateDict;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use tch::Tensor;
 
 /// Weights to start from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -37,7 +37,12 @@ pub(crate) fn open(mut source: Source, path: &Path, options: &Options) -> Result
                 "it is the header of a pair, whose name must end in .hdr: its numbers lie in the .img beside",
             );
         };
-        let numbers = Source::open(&numbers)?;
+        let numbers = match Source::open(&numbers) {
+            Err(Problem::Io(error)) => {
+                return damaged(format!("its numbers cannot be read from {}: {error}", numbers.display()));
+            }
+            opened => opened?,
+        };
         return volume(&start, numbers, path, options);
     }
     volume(&start, source, path, options)

@@ -8,7 +8,7 @@ use crate::opened::Opened;
 use crate::options::Options;
 use crate::pixels::{Depth, Pixels};
 use crate::source::{MOST, Source};
-use crate::window::{self, Grid};
+use crate::window::{self, Grid, Window};
 use crate::{nifti, npy, png, tiff};
 use std::path::{Path, PathBuf};
 
@@ -103,10 +103,10 @@ impl Raster {
         depth: Depth,
         into: &mut Pixels,
     ) -> Result<(), Error> {
-        let read = self.check(top_left, size, bands, depth).and_then(|count| {
-            window::resize(into, depth, count);
-            window::read(&self.grid, &mut *self.decoder, &mut self.cache, top_left, size, bands, into)
-        });
+        let window = Window { top_left, size, bands, depth };
+        let read = self
+            .check(window)
+            .and_then(|()| window::read(&self.grid, &mut *self.decoder, &mut self.cache, window, into));
         read.map_err(|problem| problem.of(&self.path))
     }
 
@@ -120,8 +120,8 @@ impl Raster {
         self.window([0, 0], self.info.size, &bands, self.info.depth, into)
     }
 
-    /// Returns the number of numbers of a window, which is one that can be read.
-    fn check(&self, top_left: [u32; 2], size: [u32; 2], bands: &[u32], depth: Depth) -> Result<usize, Problem> {
+    /// Refuses a window that cannot be read.
+    fn check(&self, Window { top_left, size, bands, depth }: Window<'_>) -> Result<(), Problem> {
         let [height, width] = self.info.size;
         let fits = (0..2).all(|axis| {
             size[axis] > 0 && top_left[axis].checked_add(size[axis]).is_some_and(|end| end <= self.info.size[axis])
@@ -152,7 +152,7 @@ impl Raster {
         if bytes > MOST_WINDOW {
             return asked(format!("the window needs {bytes} bytes, and {MOST_WINDOW} are the most: read it in parts"));
         }
-        Ok(count as usize * bands.len())
+        Ok(())
     }
 }
 

@@ -49,8 +49,8 @@ pub(crate) fn unpack(packed: &[u8], bits: u8, count: usize, rows: usize, into: &
             held -= bits;
             let number = buffer >> held & mask;
             match bits {
-                ..=8 => into.push(number as u8),
-                ..=16 => into.extend((number as u16).to_ne_bytes()),
+                0..=8 => into.push(number as u8),
+                9..=16 => into.extend((number as u16).to_ne_bytes()),
                 _ => into.extend((number as u32).to_ne_bytes()),
             }
         }

@@ -1,8 +1,8 @@
-//! TIFF and GeoTIFF, classic and BigTIFF. Containers, predictors and bits are read here; compressions are other
-//! crates'.
+//! TIFF and GeoTIFF, classic and BigTIFF. Directories, predictors and packed bits are read here; the compressions are
+//! those of other crates.
 //!
-//! `tiff` leaves out bands, asserts, and knows neither palettes nor 12 bits; `tiff-reader` maps files into memory,
-//! where one that is cut while it is read kills the process.
+//! The crate `tiff` leaves out bands and panics on some files, and knows neither palettes nor 12 bits. `tiff-reader`
+//! maps files into memory, where one that is cut off while it is read kills the process.
 
 mod codec;
 mod ifd;
@@ -142,9 +142,13 @@ impl Blocks for Tiff {
         };
         let rows = if page.tiled { page.block[0] } else { page.block[0].min(page.size[0] - first) };
         if length == 0 {
-            let pixels = rows as usize * page.block[1] as usize;
-            let value = page.no_data.filter(|_| page.palette.is_none()).unwrap_or_default();
-            *into = self.grid.cell.encode(value).repeat(pixels * self.grid.samples as usize);
+            // GDAL leaves out blocks without data.
+            let count = rows as usize * page.block[1] as usize * self.grid.samples as usize;
+            let value = page.no_data.filter(|value| *value != 0.0 && page.palette.is_none());
+            *into = match value {
+                Some(value) => self.grid.cell.encode(value).repeat(count),
+                None => vec![0; count * self.grid.cell.bytes()],
+            };
             return Ok(());
         }
         let located = |problem| match problem {

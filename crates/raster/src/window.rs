@@ -3,7 +3,7 @@
 use crate::cache::{At, Blocks, Cache};
 use crate::error::{Problem, damaged};
 use crate::number::{Cell, half};
-use crate::pixels::{Depth, Pixels};
+use crate::pixels::{Depth, Element, Pixels};
 use std::ops::Range;
 
 /// Division of an image into blocks.
@@ -58,6 +58,11 @@ impl Copy<'_> {
             if from.len() < (columns.len().max(1) - 1) * pixel_step + 1 {
                 return None;
             }
+            if pixel_step == 1 && self.into[1] == 1 {
+                // Side by side: a loop that is compiled to vectors.
+                to.iter_mut().zip(&from[..columns.len()]).for_each(|(number, cell)| *number = convert(*cell));
+                continue;
+            }
             let from = from.iter().step_by(pixel_step);
             for (number, cell) in to.iter_mut().step_by(self.into[1]).take(columns.len()).zip(from) {
                 *number = convert(*cell);
@@ -66,7 +71,15 @@ impl Copy<'_> {
         Some(())
     }
 
-    fn dispatch(&self, cell: Cell, scale: Option<[f64; 2]>, to: &mut Pixels) -> Option<()> {
+    /// Copies numbers into a window of any depth.
+    fn dispatch(&self, grid: &Grid, to: &mut Pixels, At { row, column, .. }: At) -> Result<(), Problem> {
+        match self.by_kind(grid.cell, grid.scale, to) {
+            Some(()) => Ok(()),
+            None => damaged(format!("the block at row {row}, column {column} is too short")),
+        }
+    }
+
+    fn by_kind(&self, cell: Cell, scale: Option<[f64; 2]>, to: &mut Pixels) -> Option<()> {
         let floats = match to {
             Pixels::U8(to) => return if cell == Cell::U8 { self.run(to, |[byte]| byte) } else { None },
             Pixels::U16(to) => {
@@ -112,48 +125,86 @@ impl Copy<'_> {
     }
 }
 
-/// Reads a window that lies within the image, of bands that it has.
+/// Part of an image: a window that lies within it, bands that it has, and a depth that holds its numbers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Window<'a> {
+    pub(crate) top_left: [u32; 2],
+    pub(crate) size: [u32; 2],
+    pub(crate) bands: &'a [u32],
+    pub(crate) depth: Depth,
+}
+
+impl Window<'_> {
+    /// Returns the number of numbers.
+    pub(crate) fn count(&self) -> usize {
+        self.size[0] as usize * self.size[1] as usize * self.bands.len()
+    }
+
+    /// Returns the blocks that an axis of the window touches.
+    fn blocks(&self, grid: &Grid, axis: usize) -> Range<u32> {
+        let end = self.top_left[axis] + self.size[axis];
+        self.top_left[axis] / grid.block[axis]..end.div_ceil(grid.block[axis])
+    }
+
+    /// Returns the rows (axis 0) or columns of a block that the window covers, within the block, and the first one's
+    /// place in the window.
+    fn part(&self, grid: &Grid, axis: usize, index: u32) -> (Range<usize>, usize) {
+        let (block, top_left) = (u64::from(grid.block[axis]), u64::from(self.top_left[axis]));
+        let start = u64::from(index) * block;
+        let first = start.max(top_left);
+        let end = (start + block).min(top_left + u64::from(self.size[axis]));
+        ((first - start) as usize..(end - start) as usize, (first - top_left) as usize)
+    }
+}
+
+/// Reads a window.
 pub(crate) fn read(
     grid: &Grid,
     decoder: &mut dyn Blocks,
     cache: &mut Cache,
-    top_left: [u32; 2],
-    size: [u32; 2],
-    bands: &[u32],
+    window: Window<'_>,
     into: &mut Pixels,
 ) -> Result<(), Problem> {
-    let wanted = bands.len();
-    let mut planes: Vec<u32> = bands.iter().map(|band| band / grid.samples).collect();
+    let (wanted, width) = (window.bands.len(), window.size[1] as usize);
+    let mut planes: Vec<u32> = window.bands.iter().map(|band| band / grid.samples).collect();
     planes.sort_unstable();
     planes.dedup();
-    let blocks = [0, 1].map(|axis| {
-        let end = top_left[axis] + size[axis];
-        top_left[axis] / grid.block[axis]..end.div_ceil(grid.block[axis])
-    });
     let samples = grid.samples as usize;
-    for row in blocks[0].clone() {
-        for column in blocks[1].clone() {
+    // All bands of a block in their order are copied like one wide band.
+    let in_order =
+        planes.len() == 1 && wanted == samples && (0..).zip(window.bands).all(|(at, band)| band % grid.samples == at);
+    let mut sized = false;
+    for row in window.blocks(grid, 0) {
+        let (rows, down) = window.part(grid, 0, row);
+        for column in window.blocks(grid, 1) {
+            let (columns, right) = window.part(grid, 1, column);
             for plane in planes.iter().copied() {
                 let at = At { plane, row, column };
                 let block = cache.get(at, grid.block_bytes() as usize, decoder)?;
-                let [(rows, down), (columns, right)] = [(0, row), (1, column)].map(|(axis, index)| {
-                    // Products stay within the image's size, but for the last block's end.
-                    let start = u64::from(index) * u64::from(grid.block[axis]);
-                    let first = start.max(top_left[axis].into());
-                    let end = (start + u64::from(grid.block[axis])).min(u64::from(top_left[axis] + size[axis]));
-                    ((first - start) as usize..(end - start) as usize, (first - u64::from(top_left[axis])) as usize)
-                });
-                for (slot, band) in bands.iter().enumerate().filter(|(_, band)| *band / grid.samples == plane) {
+                // Only now: the header of a damaged file may claim any size.
+                if !std::mem::replace(&mut sized, true) {
+                    resize(into, window.depth, window.count());
+                }
+                if in_order {
+                    let copy = Copy {
+                        block,
+                        steps: [grid.block[1] as usize * samples, 1],
+                        part: [rows.clone(), columns.start * samples..columns.end * samples],
+                        first: [0, (down * width + right) * wanted],
+                        into: [width * wanted, 1],
+                    };
+                    copy.dispatch(grid, into, at)?;
+                    continue;
+                }
+                for (slot, band) in window.bands.iter().enumerate().filter(|(_, band)| *band / grid.samples == plane) {
                     let copy = Copy {
                         block,
                         steps: [grid.block[1] as usize * samples, samples],
                         part: [rows.clone(), columns.clone()],
-                        first: [(band % grid.samples) as usize, (down * size[1] as usize + right) * wanted + slot],
-                        into: [size[1] as usize * wanted, wanted],
+                        first: [(band % grid.samples) as usize, (down * width + right) * wanted + slot],
+                        into: [width * wanted, wanted],
                     };
-                    if copy.dispatch(grid.cell, grid.scale, into).is_none() {
-                        return damaged(format!("the block at row {row}, column {column} is too short"));
-                    }
+                    copy.dispatch(grid, into, at)?;
                 }
             }
         }
@@ -162,14 +213,19 @@ pub(crate) fn read(
 }
 
 /// Gives `pixels` the depth and the number of numbers. What they held stays where it is not overwritten.
-pub(crate) fn resize(pixels: &mut Pixels, depth: Depth, count: usize) {
-    match (&mut *pixels, depth) {
-        (Pixels::U8(numbers), Depth::U8) => numbers.resize(count, 0),
-        (Pixels::U16(numbers), Depth::U16) => numbers.resize(count, 0),
-        (Pixels::F32(numbers), Depth::F32) => numbers.resize(count, 0.0),
-        _ => {
-            *pixels = Pixels::new(depth);
-            resize(pixels, depth, count);
+fn resize(pixels: &mut Pixels, depth: Depth, count: usize) {
+    fn sized<T: Element>(pixels: &mut Pixels, count: usize) {
+        let numbers = T::buffer(pixels);
+        if numbers.capacity() < count {
+            // Memory of zeros from the system is not written before it is used.
+            *numbers = vec![T::default(); count];
+        } else {
+            numbers.resize(count, T::default());
         }
+    }
+    match depth {
+        Depth::U8 => sized::<u8>(pixels, count),
+        Depth::U16 => sized::<u16>(pixels, count),
+        Depth::F32 => sized::<f32>(pixels, count),
     }
 }

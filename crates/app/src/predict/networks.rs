@@ -11,7 +11,7 @@ use crate::common::network::{Network, Trained};
 use crate::common::usage::usage;
 use anyhow::Result;
 use contract::Plain;
-use data::{Dataset, Images, Loader, Passed};
+use data::{Dataset, Images, Loader, Passed, Resize};
 use executors::{Mirrored, Scaled, Tiling};
 use std::num::NonZero;
 use std::sync::Arc;
@@ -101,6 +101,7 @@ impl Seer {
         let sees_whole = images(&data, &Pictures::new()).size() == Some(data.size());
         let way = match how.tile {
             Some(_) => Way::OwnSize,
+            None if data.resize() == Resize::None => Way::OwnSize,
             None if sees_whole => Way::Whole,
             None => Way::Scaled,
         };

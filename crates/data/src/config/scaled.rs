@@ -22,6 +22,8 @@ impl Config {
                 Resize::Stretch { to } => Resize::Stretch { to: lengths(to) },
                 Resize::Fit { to } => Resize::Fit { to: lengths(to) },
                 Resize::ShorterSide { to } => Resize::ShorterSide { to: to.map(length) },
+                // Whoever asks for another scale must resize by itself.
+                Resize::None => Resize::None,
             };
         }
         let (size, loader) = match &mut data {

@@ -3,10 +3,11 @@
 use super::file::open;
 use super::note;
 use super::part;
-use super::problem::{MOST_MEMORY, Problem, fits};
+use super::problem::{MOST_MEMORY, Problem, fits, sides};
 use super::turn::{Orientation, Turn};
 use crate::error::Error;
 use crate::load::layout::{Channels, Layout, Scale};
+use crate::transform::resize::Rectangle;
 use contract::listed;
 use raster::{Depth, Element, Info, Pixels, Raster, on_pixels};
 use std::convert::Infallible;
@@ -66,6 +67,33 @@ pub(super) fn read(
     find_unknown(numbers, channels, [info.no_data, layout.no_data], unknown);
     scale(numbers, channels, layout, (None, unknown));
     Ok(Some(turn.size(size)))
+}
+
+/// Decodes a part of the image at `path`: that which `choose` returns for the image's height and width. Returns both, or
+/// `None` where only the whole can be decoded: 8 bits, turned, or standardised images.
+pub(super) fn part(
+    path: &Path,
+    layout: &Layout,
+    orientation: Orientation,
+    choose: &mut dyn FnMut([u32; 2]) -> Rectangle,
+    (numbers, unknown): (&mut Pixels, &mut Vec<bool>),
+) -> Result<Option<([u32; 2], Rectangle)>, Error> {
+    if layout.is_plain() || layout.standardize {
+        return Ok(None);
+    }
+    let Some((mut raster, bands)) = raster(path, layout)? else { return Ok(None) };
+    let info = raster.info().clone();
+    if info.format == "PNG" || Turn::of(info.orientation.into()).wanted(orientation) != Turn::NONE {
+        return Ok(None);
+    }
+    sides(info.size).map_err(|problem| problem.of(path))?;
+    let part = choose(info.size);
+    let Rectangle { top, left, height, width } = part;
+    let read = raster.window([top, left], [height, width], &bands, layout.depth, numbers);
+    read.map_err(|source| Error::Raster(Box::new(source)))?;
+    find_unknown(numbers, bands.len(), [info.no_data, layout.no_data], unknown);
+    scale(numbers, bands.len(), layout, (None, unknown));
+    Ok(Some((info.size, part)))
 }
 
 /// Returns the channels in which an image of 8 bits is decoded for `layout`, and which of them it takes (0-based), or

@@ -5,6 +5,7 @@ use crate::decode::remarks::Remark;
 use crate::error::Error;
 use crate::load::layout::Layout;
 use crate::load::{Sample, Target, Targets};
+use crate::transform::resize::Rectangle;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -58,6 +59,17 @@ pub trait Dataset: Send + Sync {
     /// Loads a sample into `sample`, reusing its buffers whatever they hold. After an error their content is
     /// unspecified. An index out of range is [`Error::Index`].
     fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error>;
+
+    /// Loads a part of a sample alone: that which `choose` returns for the sample's height and width. Returns whether it
+    /// did; sources that read samples only as a whole keep this default.
+    fn part(
+        &self,
+        _index: u64,
+        _choose: &mut dyn FnMut([u32; 2]) -> Rectangle,
+        _sample: &mut Sample,
+    ) -> Result<bool, Error> {
+        Ok(false)
+    }
 
     /// Loads only the target of a sample. [`verify`](crate::verify) calls this, so sources that can check more than its
     /// values (does the image have the same size?) do it here.

@@ -13,7 +13,7 @@ use crate::load::layout::{Channels, Layout, Range};
 use crate::load::pipeline::{Normalization, Normalize, Statistics};
 use crate::load::reader::with_reader;
 use crate::load::{Sample, Target, ends};
-use crate::transform::resize::{Placement, Resize};
+use crate::transform::resize::{Placement, Rectangle, Resize};
 use crate::transform::{Transform, usual};
 use contract::Invalid;
 use raster::Depth;
@@ -207,6 +207,27 @@ impl Dataset for Files {
 
     fn whole(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
         self.read(index, |size| Ok(Placement::filling(size)), sample)
+    }
+
+    fn part(
+        &self,
+        index: u64,
+        choose: &mut dyn FnMut([u32; 2]) -> Rectangle,
+        sample: &mut Sample,
+    ) -> Result<bool, Error> {
+        if self.resize != Resize::None {
+            return Ok(false);
+        }
+        let (image, mask) = (self.paths.image(index)?, self.paths.mask(index)?);
+        with_reader(|reader| {
+            let seen = (&self.layout, self.orientation);
+            let Some((size, part)) = reader.part_of_image(&image, seen, choose, &mut sample.image)? else {
+                return Ok(false);
+            };
+            sample.size = [part.height, part.width];
+            reader.part_of_mask(&mask, &self.labels, seen, (&image, size, part), sample.target.classes_mut())?;
+            Ok(true)
+        })
     }
 
     fn target(&self, index: u64) -> Result<Target, Error> {

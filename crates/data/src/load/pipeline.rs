@@ -9,6 +9,7 @@ use crate::transform::Transform;
 use crate::transform::crop::{RandomCrop, window};
 use crate::transform::patch::paste;
 use crate::transform::random::Random;
+use crate::transform::resize::Rectangle;
 use crate::transform::scratch::Scratch;
 use contract::Invalid;
 use schemars::JsonSchema;
@@ -126,7 +127,12 @@ impl Pipeline {
         scratch.values = dataset.targets().values();
         let layout = dataset.layout();
         (scratch.range, scratch.black) = (layout.range(), layout.black());
-        self.vary(dataset, [seed, epoch, index], &self.transforms, sample, Some(partner), scratch)?;
+        let mut middle = |whole: [u32; 2]| Rectangle::middle(whole, self.size);
+        if self.transforms.is_empty() && dataset.part(index, &mut middle, sample)? {
+            check_sample(dataset, index, sample)?;
+        } else {
+            self.vary(dataset, [seed, epoch, index], &self.transforms, sample, Some(partner), scratch)?;
+        }
         fit(sample, scratch, self.size);
         Ok(())
     }
@@ -142,9 +148,21 @@ impl Pipeline {
         mut partner: Option<&mut Sample>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        dataset.load(index, sample)?;
+        let cropped = match transforms.first() {
+            Some(Transform::RandomCrop(crop)) if crop.class.is_none() => {
+                let mut random = Random::of_transform(seed, 0, epoch, index);
+                dataset.part(index, &mut |whole| crop.draw(whole, self.size, &mut random), sample)?
+            }
+            _ => false,
+        };
+        if cropped {
+            // As the transform does with pieces of smaller samples.
+            fit(sample, scratch, self.size);
+        } else {
+            dataset.load(index, sample)?;
+        }
         check_sample(dataset, index, sample)?;
-        for (position, transform) in transforms.iter().enumerate() {
+        for (position, transform) in transforms.iter().enumerate().skip(usize::from(cropped)) {
             let mut random = Random::of_transform(seed, position as u64, epoch, index);
             let Transform::CutMix(mix) = transform else {
                 transform.apply(sample, scratch, self.size, &mut random)?;

@@ -9,7 +9,7 @@ use crate::label::table::LabelTable;
 use crate::load::image::InMemory;
 use crate::load::layout::Layout;
 use crate::load::{IGNORE, Sample, Target, Targets, pixels};
-use crate::transform::resize::{Placement, Resize, Scaler};
+use crate::transform::resize::{Placement, Rectangle, Resize, Scaler};
 use raster::Pixels;
 use std::cell::RefCell;
 use std::mem::swap;
@@ -81,6 +81,47 @@ impl Reader {
         self.decoder.layout(path, layout, Orientation::Ignore, into).map(drop)
     }
 
+    /// Reads a part of the image at `path` into `image`: that which `choose` returns for the image's height and width.
+    /// Returns both, or `None` if the image can be read only as a whole.
+    pub(crate) fn part_of_image(
+        &mut self,
+        path: &Path,
+        (layout, orientation): (&Layout, Orientation),
+        choose: &mut dyn FnMut([u32; 2]) -> Rectangle,
+        image: &mut Pixels,
+    ) -> Result<Option<([u32; 2], Rectangle)>, Error> {
+        self.decoder.part(path, layout, orientation, choose, (image, &mut self.unknown))
+    }
+
+    /// Reads the class ids of the same part of the mask at `path`; see [`mask`](Self::mask).
+    pub(crate) fn part_of_mask(
+        &mut self,
+        path: &Path,
+        labels: &LabelTable,
+        (layout, orientation): (&Layout, Orientation),
+        (image, size, part): (&Path, [u32; 2], Rectangle),
+        mask: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let Self { decoder, decoded, scaler, unknown, .. } = self;
+        let whole = decoded.bytes_mut();
+        let mask_size = match decoder.part_of_mask(path, labels, part, mask)? {
+            Some(size) => size,
+            None => {
+                let mask_size = decoder.mask(path, labels, orientation, whole)?;
+                if mask_size == size {
+                    let place = Placement::filling([part.height, part.width]);
+                    scaler.part_of_mask(whole, size, part, place, mask);
+                }
+                mask_size
+            }
+        };
+        if mask_size != size {
+            return Err(mismatch((image, size), (path, mask_size), layout, orientation));
+        }
+        mask.iter_mut().zip(&*unknown).filter(|(_, unknown)| **unknown).for_each(|(id, _)| *id = IGNORE);
+        Ok(())
+    }
+
     /// Reads the class ids of the mask at `path` into `mask`, at `place`. The file must have the `size` of its `image`,
     /// whose path is for the error. With `knows`, the image was read just before, and its unknown pixels are ignored.
     pub(crate) fn mask(
@@ -96,14 +137,7 @@ impl Reader {
         let ids = self.decoded.bytes_mut();
         let mask_size = self.decoder.mask(path, labels, orientation, ids)?;
         if mask_size != size {
-            let hint = hint(image, layout, orientation, mask_size);
-            return Err(Error::SizeMismatch {
-                image: image.into(),
-                image_size: size,
-                mask: path.into(),
-                mask_size,
-                hint,
-            });
+            return Err(mismatch((image, size), (path, mask_size), layout, orientation));
         }
         if knows {
             ids.iter_mut().zip(&self.unknown).filter(|(_, unknown)| **unknown).for_each(|(id, _)| *id = IGNORE);
@@ -152,6 +186,17 @@ impl Resize {
             Ok(())
         })
     }
+}
+
+/// Returns the error for a mask of another size than its image.
+fn mismatch(
+    (image, image_size): (&Path, [u32; 2]),
+    (mask, mask_size): (&Path, [u32; 2]),
+    layout: &Layout,
+    orientation: Orientation,
+) -> Error {
+    let hint = hint(image, layout, orientation, mask_size);
+    Error::SizeMismatch { image: image.into(), image_size, mask: mask.into(), mask_size, hint }
 }
 
 /// Returns advice on a mask of another size than its image, if the other `data.orientation` gives the image the mask's

@@ -127,6 +127,11 @@ impl RandomCrop {
         })
     }
 
+    /// Draws a piece of `size` of a sample whose size is `whole`, as much of it as the sample has.
+    pub(crate) fn draw(&self, whole: [u32; 2], size: [u32; 2], random: &mut Random) -> Rectangle {
+        Rectangle::within(whole, [0, 1].map(|axis| size[axis].min(whole[axis])), random)
+    }
+
     pub(super) fn resolved(&self, classes: &[String]) -> Self {
         let id = |class: &ClassRef| class.id("class", classes).map_or(class.clone(), |id| ClassRef::Id(id.into()));
         let class = self.class.as_ref().map(id);
@@ -147,7 +152,7 @@ impl RandomCrop {
             Some(ClassRef::Id(id)) => u8::try_from(*id).ok(),
         };
         let inner = [0, 1].map(|axis| size[axis].min(sample.size[axis]));
-        let mut best = Rectangle::within(sample.size, inner, random);
+        let mut best = self.draw(sample.size, size, random);
         if let Some(class) = class {
             let enough = (f64::from(self.at_least) * pixels(size) as f64).ceil() as usize;
             let mut most = count(sample, best, class);

@@ -43,6 +43,9 @@ pub enum Resize {
         #[serde(default)]
         to: Option<u32>,
     },
+    /// Leaves images at their own size. Sizes then differ; the `size` of the data is cropped from the centre, or by a
+    /// transform. Where `random_crop` is the first transform, only its piece is read of files that allow it.
+    None,
 }
 
 impl Default for Resize {
@@ -65,6 +68,12 @@ pub struct Rectangle {
 }
 
 impl Rectangle {
+    /// Returns the middle of a sample whose size is `whole`: a piece of `size`, as much of it as the sample has.
+    pub(crate) fn middle(whole: [u32; 2], size: [u32; 2]) -> Self {
+        let [height, width] = [0, 1].map(|axis| size[axis].min(whole[axis]));
+        Self { top: (whole[0] - height) / 2, left: (whole[1] - width) / 2, height, width }
+    }
+
     /// Returns its rows and columns.
     fn axes(self) -> [Range<u32>; 2] {
         [self.top..self.top + self.height, self.left..self.left + self.width]
@@ -114,6 +123,7 @@ impl Resize {
         let sides = match *self {
             Self::Stretch { to } | Self::Fit { to } => to.into_iter().flatten().collect(),
             Self::ShorterSide { to } => Vec::from_iter(to),
+            Self::None => Vec::new(),
         };
         let wrong = sides.into_iter().find(|length| !(1..=LARGEST).contains(length));
         Invalid::unless(wrong.is_none(), "to", || {
@@ -125,13 +135,14 @@ impl Resize {
     pub(crate) fn size(&self, size: [u32; 2]) -> Option<[u32; 2]> {
         match self {
             Self::Stretch { to } | Self::Fit { to } => Some(to.unwrap_or(size)),
-            Self::ShorterSide { .. } => None,
+            Self::ShorterSide { .. } | Self::None => None,
         }
     }
 
     /// Returns the placement of an image of size `from`, where the data's size is `size`.
     pub(crate) fn place(&self, from: [u32; 2], size: [u32; 2]) -> Result<Placement, Error> {
         match *self {
+            Self::None => Ok(Placement::filling(from)),
             Self::Stretch { to } => Ok(Placement::filling(to.unwrap_or(size))),
             Self::Fit { to } => Ok(Placement::fitting(from, to.unwrap_or(size))),
             Self::ShorterSide { to } => {

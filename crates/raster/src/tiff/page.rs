@@ -200,7 +200,7 @@ impl Page {
         if self.blocks()[0] == 1 {
             return most;
         }
-        (1..=most).rev().take(4096).find(|divisor| rows % divisor == 0).unwrap_or(1)
+        (1..=most).rev().take(4096).find(|divisor| rows.is_multiple_of(*divisor)).unwrap_or(1)
     }
 }
 

@@ -102,6 +102,15 @@ impl<W: Write + Seek> GeoTiffWriter<W> {
         if settings.colors == Colors::Cmyk {
             return asked("inks: use Plain or Rgb".into());
         }
+        let exact =
+            |most: f64| settings.no_data.is_none_or(|value| value.fract() == 0.0 && (0.0..=most).contains(&value));
+        match settings.depth {
+            Depth::U8 if !exact(255.0) => return asked("bytes whose value without data is none of 0 to 255".into()),
+            Depth::U16 if !exact(65_535.0) => {
+                return asked("16-bit numbers whose value without data is none of 0 to 65,535".into());
+            }
+            _ => {}
+        }
         let line = u64::from(width) * u64::from(settings.bands) * settings.depth.bytes() as u64;
         let block = match settings.layout {
             Layout::Strips => [u32::try_from(STRIP / line).unwrap_or(u32::MAX).clamp(1, height), width],
@@ -131,7 +140,7 @@ impl<W: Write + Seek> GeoTiffWriter<W> {
         let TiffSettings { size: [height, width], bands, depth, .. } = self.settings;
         let line = width as usize * bands as usize;
         let count = rows.len() / line;
-        if rows.depth() != depth || rows.len() % line != 0 || count > (height - self.rows) as usize {
+        if rows.depth() != depth || !rows.len().is_multiple_of(line) || count > (height - self.rows) as usize {
             return Err(WriteError::Asked(format!(
                 "after {} of {height} rows come {} numbers of {:?}, and a row has {line} of {depth:?}",
                 self.rows,
@@ -151,7 +160,7 @@ impl<W: Write + Seek> GeoTiffWriter<W> {
                 }
             }
             self.rows += 1;
-            if self.rows % self.block[0] == 0 || self.rows == height {
+            if self.rows.is_multiple_of(self.block[0]) || self.rows == height {
                 self.flush()?;
             }
         }
@@ -322,5 +331,44 @@ fn split_floats(row: &mut [u8], bands: usize, spare: &mut Vec<u8>) {
     }
     for at in (bands..row.len()).rev() {
         row[at] = row[at].wrapping_sub(row[at - bands]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GeoTiffWriter, Layout, TiffSettings};
+    use crate::pixels::{Depth, Pixels};
+    use crate::raster::Raster;
+    use std::io::Cursor;
+
+    #[test]
+    fn a_file_that_could_pass_4_gb_is_a_bigtiff() {
+        let begins = |size, bands| {
+            let settings = TiffSettings::new(size, bands, Depth::U16);
+            GeoTiffWriter::new(Cursor::new(Vec::new()), settings).unwrap().into.into_inner()[..4].to_vec()
+        };
+        assert_eq!(begins([20_000, 20_000], 4), b"II*\0");
+        assert_eq!(begins([20_000, 20_000], 5), b"II+\0");
+        assert_eq!(begins([0x7fff_ffff, 0x7fff_ffff], 65_535), b"II+\0");
+    }
+
+    #[test]
+    fn a_bigtiff_is_read_again() {
+        for layout in [Layout::Strips, Layout::Tiles(16)] {
+            let settings = TiffSettings { layout, no_data: Some(7.0), ..TiffSettings::new([40, 33], 2, Depth::U16) };
+            let pixels =
+                Pixels::from((0..40 * 33 * 2).map(|number: u16| number.wrapping_mul(31)).collect::<Vec<u16>>());
+            let mut writer = GeoTiffWriter::begin(Cursor::new(Vec::new()), settings, 0).unwrap();
+            writer.rows(&pixels).unwrap();
+            let bytes = writer.finish().unwrap().into_inner();
+            assert!(bytes.starts_with(b"II+\0"));
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), bytes).unwrap();
+            let mut raster = Raster::open(file.path()).unwrap();
+            let mut again = Pixels::default();
+            raster.whole(&mut again).unwrap();
+            assert_eq!(again, pixels);
+            assert_eq!(raster.info().no_data, Some(7.0));
+        }
     }
 }

@@ -212,3 +212,9 @@ fn files_are_known_by_their_first_bytes() {
         assert_eq!(known, !case.file.ends_with(".img"), "{}", case.file);
     }
 }
+
+#[test]
+fn an_open_image_goes_to_another_thread() {
+    fn sent<T: Send + 'static>() {}
+    sent::<Raster>();
+}
