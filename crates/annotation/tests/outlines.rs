@@ -1,5 +1,7 @@
 //! Outlines give the map back, have the areas that others find, and stay simple when corners go.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use annotation::coco::{self, write};
 use annotation::{Area, By, FeatureCollection, IGNORE, Neighbours, Options, Order, Size, outlines};
 use proptest::prelude::*;
