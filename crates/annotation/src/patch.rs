@@ -86,13 +86,13 @@ impl Patch {
 
     /// Sets the pixels `from..=to` of a row of the image, as far as they are in the box.
     pub(crate) fn row(&mut self, y: i64, from: i64, to: i64) {
-        let y = y - i64::from(self.top);
+        let y = y.saturating_sub(i64::from(self.top));
         if !(0..i64::from(self.height)).contains(&y) {
             return;
         }
         let (width, left) = (i64::from(self.width), i64::from(self.left));
-        let from = (from - left).max(0);
-        let to = (to - left + 1).min(width);
+        let from = from.saturating_sub(left).max(0);
+        let to = to.saturating_sub(left).saturating_add(1).min(width);
         if from < to {
             self.bits[(y * width + from) as usize..(y * width + to) as usize].fill(1);
         }
@@ -112,6 +112,21 @@ impl Patch {
                 self.set(i64::from(other.left) + x as i64, i64::from(other.top) + y as i64);
             }
         }
+    }
+
+    /// Returns the pixels that any of several masks of one image has.
+    pub(crate) fn union(mut patches: Vec<Patch>, size: Size) -> Patch {
+        if patches.len() == 1 {
+            return patches.swap_remove(0);
+        }
+        patches.retain(|patch| !patch.bits.is_empty());
+        let low = |pick: fn(&Patch) -> u32| patches.iter().map(pick).min().map_or(0, i64::from);
+        let high = |pick: fn(&Patch) -> u32| patches.iter().map(pick).max().map_or(-1, |end| i64::from(end) - 1);
+        let from = [low(|patch| patch.left), low(|patch| patch.top)];
+        let to = [high(|patch| patch.left + patch.width), high(|patch| patch.top + patch.height)];
+        let mut union = Patch::over(size, from, to);
+        patches.iter().for_each(|patch| union.add(patch));
+        union
     }
 
     /// Returns the number of set pixels.

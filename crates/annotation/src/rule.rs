@@ -10,8 +10,10 @@ pub(crate) mod pillow_shapes;
 pub enum Rule {
     /// COCO's `maskApi`: the boundary on a grid five times as fine.
     Coco,
-    /// Pillow's `ImageDraw.polygon(outline=1, fill=1)`, as LabelMe calls it: the outline's pixels are included.
+    /// Pillow's `ImageDraw.polygon(outline=1, fill=1)`, as LabelMe calls it: the outline's pixels are included. Pillow
+    /// 11.1 draws some corners otherwise than 11.2 and later, which are followed.
     Pillow,
-    /// OpenCV's `fillPoly` on truncated coordinates, as Ultralytics' `polygon2mask` calls it.
+    /// OpenCV's `fillPoly` on truncated coordinates, as Ultralytics' `polygon2mask` calls it. OpenCV 4.10 draws
+    /// many polygons otherwise than 4.11 and later, which are followed.
     OpenCv,
 }

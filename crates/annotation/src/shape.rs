@@ -112,23 +112,20 @@ fn polygons(rings: &[Vec<[f64; 2]>], rule: Rule, size: Size) -> Patch {
         Rule::Pillow => pillow::polygon(ring, size),
         Rule::OpenCv => opencv::polygon(ring, size),
     };
-    match rings {
-        [ring] => one(ring),
-        _ => {
-            let mut patch = Patch::whole(size);
-            rings.iter().for_each(|ring| patch.add(&one(ring)));
-            patch
-        }
-    }
+    Patch::union(rings.iter().map(one).collect(), size)
 }
 
 fn mask([left, top]: [i64; 2], width: u32, bits: &[bool], size: Size) -> Patch {
     let columns = width.max(1) as usize;
     let height = bits.len() / columns;
-    let mut patch = Patch::over(size, [left, top], [left + i64::from(width) - 1, top + height as i64 - 1]);
+    let mut patch = Patch::over(
+        size,
+        [left, top],
+        [left.saturating_add(i64::from(width) - 1), top.saturating_add(height as i64 - 1)],
+    );
     for (y, row) in bits.chunks_exact(columns).enumerate() {
         for (x, _) in row.iter().enumerate().filter(|(_, bit)| **bit) {
-            patch.set(left + x as i64, top + y as i64);
+            patch.set(left.saturating_add(x as i64), top.saturating_add(y as i64));
         }
     }
     patch

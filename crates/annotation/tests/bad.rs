@@ -1,5 +1,7 @@
 //! Bad input is named: the file, the image, the annotation, and what is wrong.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use annotation::coco::{self, panoptic};
 use annotation::{Error, Format, Image, Reader, Set, names};
 use proptest::prelude::*;
@@ -89,10 +91,13 @@ fn files_that_are_not_cocos() {
         ),
         (
             "[{\"image_id\": 1}]",
-            "t.json is a list, as COCO's results are: give it the file of annotations, which begins with {\"images\": …",
+            concat!(
+                "t.json is a list, as COCO's results are: ",
+                "give it the file of annotations, which begins with {\"images\": …"
+            ),
         ),
         (
-            "{\"images\": [], \"annotations\": [], \"categories\": [{\"id\": 1, \"name\": \"a\"}, {\"id\": 1, \"name\": \"b\"}]}",
+            r#"{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}"#,
             "t.json: two categories have the id 1: give each category an id of its own",
         ),
     ] {
@@ -108,7 +113,8 @@ fn files_that_are_not_cocos() {
 fn panoptic_annotations() {
     let json = r#"{"images": [{"id": 1, "file_name": "a.jpg", "width": 2, "height": 2}],
         "categories": [{"id": 3, "name": "cat"}], "annotations": [
-        {"image_id": 1, "file_name": "a.png", "segments_info": [{"id": 4, "category_id": 3}, {"id": 4, "category_id": 3, "iscrowd": 1},
+        {"image_id": 1, "file_name": "a.png", "segments_info": [{"id": 4, "category_id": 3},
+         {"id": 4, "category_id": 3, "iscrowd": 1},
          {"id": 6, "category_id": 9}]},
         {"image_id": 1, "file_name": "b.png", "segments_info": []},
         {"image_id": 2, "file_name": "c.png", "segments_info": []}]}"#;

@@ -1,5 +1,7 @@
 //! Files of each format are read into class maps.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use annotation::coco::{self, panoptic};
 use annotation::{Format, IGNORE, Image, Order, Reader, Set, names};
 
@@ -139,8 +141,8 @@ fn yolo_names() {
 fn label_studio_regions() {
     let region = |kind: &str, value: &str| {
         format!(
-            r#"{{"id": "{kind}", "type": "{kind}labels", "original_width": 10, "original_height": 4, "image_rotation": 0,
-            "value": {{{value}, "{kind}labels": ["{kind}"]}}}}"#
+            r#"{{"id": "{kind}", "type": "{kind}labels", "original_width": 10, "original_height": 4,
+            "image_rotation": 0, "value": {{{value}, "{kind}labels": ["{kind}"]}}}}"#
         )
     };
     let regions = [

@@ -1,5 +1,7 @@
 //! Outlines give the map back, have the areas that others find, and stay simple when corners go.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use annotation::coco::{self, write};
 use annotation::{Area, By, FeatureCollection, IGNORE, Neighbours, Options, Order, Size, outlines};
 use proptest::prelude::*;
@@ -27,6 +29,20 @@ fn fill(areas: &[Area], width: usize, height: usize, rest: u8) -> Vec<u8> {
         }
     }
     map
+}
+
+/// Returns all lines of all rings.
+fn boundary(areas: &[Area]) -> impl Iterator<Item = [[f64; 2]; 2]> {
+    let rings = areas.iter().flat_map(|area| &area.polygons).flat_map(|polygon| polygon.rings());
+    let lines = rings.flat_map(|ring| ring.iter().zip(ring.iter().cycle().skip(1)));
+    lines.map(|(from, to)| [from, to].map(|point| point.map(f64::from)))
+}
+
+fn distance(point: [f64; 2], [from, to]: [[f64; 2]; 2]) -> f64 {
+    let [dx, dy] = [to[0] - from[0], to[1] - from[1]];
+    let share = ((point[0] - from[0]) * dx + (point[1] - from[1]) * dy) / (dx * dx + dy * dy);
+    let share = share.clamp(0.0, 1.0);
+    (point[0] - from[0] - share * dx).hypot(point[1] - from[1] - share * dy)
 }
 
 fn maps() -> impl Strategy<Value = (usize, usize, Vec<u8>)> {
@@ -92,6 +108,11 @@ proptest! {
         // Neighbours share their boundaries, so the map stays covered, once.
         let covered: f64 = areas.iter().flat_map(|area| &area.polygons).map(|polygon| polygon.area()).sum();
         prop_assert_eq!(covered, (width * height) as f64);
+        let lines: Vec<_> = boundary(&areas).collect();
+        for [corner, _] in boundary(&exact) {
+            let nearest = lines.iter().map(|line| distance(corner, *line)).fold(f64::INFINITY, f64::min);
+            prop_assert!(nearest <= tolerance + 1e-9, "{:?} is {} away", corner, nearest);
+        }
         for (area, exact) in areas.iter().zip(&exact) {
             prop_assert!(area.polygons.iter().all(|polygon| polygon.area() > 0.0));
             prop_assert_eq!((area.class, area.pixels), (exact.class, exact.pixels));
@@ -189,6 +210,12 @@ fn holes_and_pinched_corners() {
     assert_eq!(count(By::Component(Neighbours::Four)), [1, 1]);
     assert_eq!(count(By::Component(Neighbours::Eight)), [2]);
     assert_eq!(count(By::Class), [2]);
+    let options = Options { by: By::Class, left_out: vec![0], ..Options::default() };
+    let areas = outlines(diagonal.as_flattened(), size, &options).unwrap();
+    let json = serde_json::to_value(FeatureCollection { areas: &areas, names: &[], affine: None, crs: None }).unwrap();
+    let (geometry, properties) = (&json["features"][0]["geometry"], &json["features"][0]["properties"]);
+    assert_eq!((geometry["type"].as_str(), properties["name"].as_str()), (Some("MultiPolygon"), None));
+    assert_eq!(geometry["coordinates"].as_array().unwrap().len(), 2);
 }
 
 #[test]

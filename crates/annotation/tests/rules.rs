@@ -1,5 +1,7 @@
 //! Shapes get the pixels that their tools give them (`reference/make.py`).
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use annotation::{Format, Geometry, Image, Patch, Reader, Rle, RleError, Rule, Size};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

@@ -4,6 +4,7 @@
 //! which edges end are treated apart; all of this decides pixels, so it is kept step by step.
 
 use crate::patch::{Patch, Size};
+use std::collections::HashMap;
 
 /// Edge of a polygon between whole coordinates.
 #[derive(Clone, Copy)]
@@ -118,25 +119,31 @@ fn row(patch: &mut Patch, y: i32, [from, to]: [i32; 2]) {
 /// Returns the positions at which edges cross a row; `last` is the polygon's last row in the image.
 fn crossings(active: &[(usize, Edge)], y: i32, last: i32) -> Vec<f32> {
     let mut crossings = Vec::with_capacity(2 * active.len());
-    for (index, (_, edge)) in active.iter().enumerate() {
+    // First edge that ends here at a rounded position and goes on to the row above (false) or below (true).
+    let mut ends: HashMap<(i32, bool), &Edge> = HashMap::new();
+    for (_, edge) in active {
         let x = edge.at(y);
+        let slanted_end = edge.ends_in(y) && edge.slope != 0.0;
         if y == edge.y[1] && y < last {
             crossings.extend([x, x]);
-        } else if edge.ends_in(y) && edge.slope != 0.0 {
-            crossings.push(corner(edge, x, y, &active[..index]));
+        } else if slanted_end {
+            let below = y != edge.y[1];
+            let met = ends.get(&(x.round() as i32, below));
+            crossings.push(met.map_or(x, |other| corner(edge, other, x, if below { y + 1 } else { y - 1 })));
         } else {
             crossings.push(x);
+        }
+        for below in [false, true] {
+            if slanted_end && edge.covers(if below { y + 1 } else { y - 1 }) {
+                ends.entry((x.round() as i32, below)).or_insert(edge);
+            }
         }
     }
     crossings
 }
 
-/// Moves the end of an edge next to the row beside it, where another edge meets it in a pointed corner.
-fn corner(edge: &Edge, x: f32, y: i32, earlier: &[(usize, Edge)]) -> f32 {
-    let beside = if y == edge.y[1] { y - 1 } else { y + 1 };
-    let meets = |other: &Edge| other.ends_in(y) && other.slope != 0.0 && x.round() == other.at(y).round();
-    let found = earlier.iter().find(|(_, other)| meets(other) && other.covers(beside));
-    let Some((_, other)) = found else { return x };
+/// Moves the end of an edge next to the row beside it, if it and another edge meet in a pointed corner.
+fn corner(edge: &Edge, other: &Edge, x: f32, beside: i32) -> f32 {
     let [ours, theirs] = [edge.at(beside), other.at(beside)];
     if x > ours + 1.0 && x > theirs + 1.0 {
         ours.max(theirs).round() + 1.0
