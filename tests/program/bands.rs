@@ -110,6 +110,11 @@ fn thirteen_bands_of_16_bits_are_learnt_and_predictions_have_the_place_of_their_
     let mut numbers = Pixels::default();
     shares.whole(&mut numbers).unwrap();
     let Pixels::F32(numbers) = numbers else { panic!("{:?}", numbers.depth()) };
+    let of = |name: &str| {
+        let mut all = Pixels::default();
+        Raster::open(&here.path(name)).unwrap().whole(&mut all).unwrap();
+        all
+    };
     assert!(numbers.chunks(2).all(|pixel| (pixel[0] + pixel[1] - 1.0).abs() < 1e-5));
 
     let text = fs::read_to_string(here.path("out/03.geojson")).unwrap();
@@ -120,6 +125,11 @@ fn thirteen_bands_of_16_bits_are_learnt_and_predictions_have_the_place_of_their_
     assert!((area - f64::from(SIDE * SIDE) * 100.0).abs() < 1e-6, "square metres of the image, not {area}");
     let corner = &features[0]["geometry"]["coordinates"][0][0];
     assert!(corner[0].as_f64().unwrap() >= 500_960.0 && corner[1].as_f64().unwrap() <= 5_400_000.0, "{corner}");
+    let Pixels::F32(first) = of("out/00_probabilities.tif") else { panic!() };
+    assert!(
+        first[..2 * unknown].iter().all(|share| share.is_nan())
+            && first[2 * unknown..].iter().all(|share| *share <= 1.0)
+    );
     // They are known as predictions, and made again.
     here.app("predict satellite/images --run run --output out --also geotiff --also polygons").ok();
 }
@@ -129,6 +139,11 @@ fn eight_bits_do_not_hold_what_sixteen_do() {
     let here = Place::new();
     satellite(&here.path("satellite"), 4);
     fs::write(here.path("config.json"), SATELLITE).unwrap();
+    let offered = here.app("data stats --config config.json").ok().stdout;
+    let range = offered.lines().find_map(|line| line.split("\"range\": ").nth(1)?.split(", \"clip\"").next());
+    let range = range.unwrap_or_else(|| panic!("{offered}")).replace(' ', "");
+    assert!(range.starts_with("[[40") && !range.contains("[0"), "pixels without data do not count: {range}");
+    here.app(&format!("data stats --config config.json --set data.range={range} --set data.depth=f32")).ok();
     let train = |more: &str| here.app(&format!("train --config config.json --run run {more}"));
     train("--set data.depth=u8").refused(2, "data.range: is 0 to 255 where depth is \"u8\"");
     train("--set data.depth=u8 --set data.range=null").refused(1, "set it to \"u16\"");
@@ -187,7 +202,7 @@ fn slices_of_volumes_are_samples_and_stay_together_in_a_split() {
     for number in 0..6u16 {
         let inside = |x: u16, y: u16| (x / 8 + y / 8 + number).is_multiple_of(2);
         let places = || (0..5).flat_map(move |z| (0..24).flat_map(move |y| (0..32).map(move |x| (x, y, z))));
-        let value = |(x, y, z): (u16, u16, u16)| (i16::from(inside(x, y)) * 40 + ((x * 7 + y * 3 + z) % 5) as i16 - 20);
+        let value = |(x, y, z): (u16, u16, u16)| i16::from(inside(x, y)) * 40 + ((x * 7 + y * 3 + z) % 5) as i16 - 20;
         let numbers: Vec<u8> = places().flat_map(|place| value(place).to_le_bytes()).collect();
         nifti(&here.path(&format!("volumes/images/case{number}.nii")), shape, (4, 16), [2.5, -7.0], &numbers);
         let mask: Vec<u8> = places().map(|(x, y, _)| u8::from(inside(x, y))).collect();
@@ -196,6 +211,9 @@ fn slices_of_volumes_are_samples_and_stay_together_in_a_split() {
     trained(&here, VOLUMES);
     let scored = here.app("validate --run run --json").ok();
     assert!(score(&scored) > 0.9, "{}", scored.stdout);
+    here.app("predict volumes/images/case2.nii --run run --output out").ok();
+    let names: Vec<String> = (0..5).map(|slice| format!("out/case2_z{slice:03}.png")).collect();
+    assert!(names.iter().all(|name| here.path(name).exists()));
     here.app("validate --run run --csv scores.csv").ok();
     let text = fs::read_to_string(here.path("scores.csv")).unwrap();
     let cases: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split('_').next()).collect();
@@ -206,4 +224,6 @@ fn slices_of_volumes_are_samples_and_stay_together_in_a_split() {
     let checked = here.app("data stats --config config.json --json").ok();
     let statistics: Value = serde_json::from_str(&checked.stdout).unwrap();
     assert!(statistics.to_string().contains("ranges"), "{statistics}");
+    let checked = here.app("data check --config config.json").ok();
+    assert!(!checked.stdout.contains("look nearly the same") && !checked.stdout.contains("nothing but the first"));
 }

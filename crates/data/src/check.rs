@@ -11,6 +11,7 @@ pub(crate) mod statistics;
 pub(crate) mod strays;
 pub(crate) mod verify;
 
+use crate::decode::part;
 use crate::error::Error;
 use crate::list::split::Split;
 use crate::load::dataset::Dataset;
@@ -74,7 +75,14 @@ pub fn check(
             let name = dataset.name(index);
             findings.extend(inspection.findings.drain(..).map(|finding| finding.of(*split, &name)));
             tally.add(&inspection);
-            seen.push(Compared { split: *split, name, prints: inspection.decoded.map(|decoded| decoded.prints) });
+            let image = dataset.paths(index).ok().and_then(|paths| paths.into_iter().next());
+            let volume = image.filter(|path| part::file(path) != path).map(|path| part::file(&path).to_path_buf());
+            seen.push(Compared {
+                split: *split,
+                name,
+                volume,
+                prints: inspection.decoded.map(|decoded| decoded.prints),
+            });
             progress();
         }
         let measured = tally.finish();

@@ -7,6 +7,7 @@ mod scaled;
 #[cfg(test)]
 mod tests;
 
+use crate::decode::part::Axis;
 use crate::decode::turn::Orientation;
 use crate::error::{Error, within};
 use crate::label::Labels;
@@ -122,6 +123,11 @@ impl Config {
     /// Returns the numbers of a pixel as the network sees them.
     pub fn layout(&self) -> Layout {
         self.preparation().map_or_else(|_| Layout::from(3), Preparation::layout)
+    }
+
+    /// Returns the axis across which volumes are cut, if they are.
+    pub fn slices(&self) -> Option<Axis> {
+        self.preparation().map_or(None, |preparation| preparation.slices)
     }
 
     /// Returns whether the orientation noted in images is applied or ignored.

@@ -87,6 +87,13 @@ pub fn is_raster(start: &[u8]) -> bool {
     known(start).is_some()
 }
 
+/// Returns name and way out of a format that is not read, if a file that starts with these bytes is of one.
+pub fn refused_by_name(start: &[u8]) -> Option<(&'static str, &'static str)> {
+    let is =
+        |(at, magic, ..): &&(usize, &[u8], &str, &str)| start.get(*at..).is_some_and(|rest| rest.starts_with(magic));
+    REFUSED.iter().find(is).map(|(_, _, name, way)| (*name, *way)).filter(|(_, way)| *way != ELSEWHERE)
+}
+
 /// Returns the format, if it is one of those that are read.
 fn known(start: &[u8]) -> Option<Format> {
     if [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"].iter().any(|magic| start.starts_with(*magic)) {

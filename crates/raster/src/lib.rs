@@ -48,7 +48,7 @@ mod tiff;
 mod window;
 
 pub use error::Error;
-pub use foreign::is_raster;
+pub use foreign::{is_raster, refused_by_name};
 pub use geo::{Geo, GeoKeys};
 pub use info::{Colors, Info};
 pub use number::{Kind, Stored};

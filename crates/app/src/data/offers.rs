@@ -2,11 +2,13 @@
 
 use crate::common::config::Config;
 use contract::listed;
-use data::Statistics;
+use data::{Depth, Statistics};
 
-/// Smallest standard deviation that is offered: a quarter of a grey level. Division by less leaves a network nothing to
-/// see but noise.
-const LEAST_STD: f64 = 1e-3;
+/// Smallest standard deviation that is offered: a quarter of a grey level of 8 bits, or of 20 bits. Division by less
+/// leaves a network nothing to see but noise.
+fn least_std(config: &Config) -> f64 {
+    if config.data.layout().depth == Depth::U8 { 1e-3 } else { 2.5e-7 }
+}
 
 /// Maximum number of classes named in a note.
 const NAMED: usize = 10;
@@ -17,8 +19,9 @@ pub fn offers(train: &Statistics, config: &Config) -> Vec<String> {
     if train.decoded == 0 {
         return vec!["  nothing: no training sample could be read".into()];
     }
+    let least = least_std(config);
     let weights: Vec<f64> = train.classes.iter().map(|class| class.weight.unwrap_or(1.0)).collect();
-    let std: Vec<f64> = train.std.iter().map(|std| if *std < LEAST_STD { 1.0 } else { *std }).collect();
+    let std: Vec<f64> = train.std.iter().map(|std| if *std < least { 1.0 } else { *std }).collect();
     let (weights, mean, std) = (numbers(&weights), numbers(&train.mean), numbers(&std));
     let normalize = format!("{{ \"mean\": [{mean}], \"std\": [{std}] }}");
     let mut lines = Vec::new();
@@ -27,8 +30,10 @@ pub fn offers(train: &Statistics, config: &Config) -> Vec<String> {
         Err(error) => lines.push(format!("  ({error})")),
     };
     offer(&[format!("loss.class_weights=[{weights}]")], format!("  \"loss\": {{ \"class_weights\": [{weights}] }}"));
-    offer(&[format!("data.normalize={normalize}")], format!("  \"data\": {{ \"normalize\": {normalize} }}"));
-    if !train.ranges.is_empty() {
+    if !config.data.layout().standardize {
+        offer(&[format!("data.normalize={normalize}")], format!("  \"data\": {{ \"normalize\": {normalize} }}"));
+    }
+    if !train.ranges.is_empty() && !config.data.layout().standardize {
         let range = serde_json::to_string(&train.ranges).unwrap_or_default();
         let keys = [("depth", "\"f32\""), ("range", &*range), ("clip", "true")];
         let changes = keys.map(|(key, value)| format!("data.{key}={value}"));
@@ -40,7 +45,7 @@ pub fn offers(train: &Statistics, config: &Config) -> Vec<String> {
     if !absent.is_empty() {
         lines.push(format!("  (no mask shows {}, so 1 is written for its weight)", listed(absent, NAMED)));
     }
-    if train.std.iter().any(|std| *std < LEAST_STD) {
+    if train.std.iter().any(|std| *std < least) {
         lines.push("  (a channel that is the same everywhere has 1 in the place of its standard deviation)".into());
     }
     lines

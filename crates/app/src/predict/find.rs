@@ -5,7 +5,7 @@ use crate::common::output;
 use crate::common::seal::is_ours;
 use crate::common::usage::usage;
 use anyhow::{Result, bail};
-use data::{Layout, Orientation, Passed};
+use data::{Axis, Layout, Orientation, Passed};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -27,8 +27,9 @@ pub struct Picture {
 /// Images by their names, which are unique.
 pub type Pictures = BTreeMap<String, Picture>;
 
-/// The images' pixels as the network sees them, and the handling of their orientation.
-pub type Seen<'s> = (&'s Layout, Orientation);
+/// The images' pixels as the network sees them, the handling of their orientation, and the axis across which volumes
+/// are cut.
+pub type Seen<'s> = (&'s Layout, Orientation, Option<Axis>);
 
 /// Result of a search for images.
 #[derive(Debug, Default)]
@@ -87,8 +88,26 @@ impl Found {
         file: &Path,
         folder: &Path,
         named: bool,
-        (earlier, (layout, orientation)): (&mut Earlier, Seen),
+        (earlier, (layout, orientation, axis)): (&mut Earlier, Seen),
     ) -> Result<()> {
+        if let Some(axis) = axis
+            && file.is_file()
+            && let Some(count) = data::slices(file, axis).transpose()
+        {
+            match count {
+                Ok(count) => {
+                    for index in 0..count {
+                        let slice = data::slice(file, axis, index);
+                        self.add(&slice, folder, true, (&mut *earlier, (layout, orientation, None)))?;
+                    }
+                }
+                Err(error) => {
+                    let name = shown(&base(file, folder));
+                    self.broken.push(Passed { name, reason: error.to_string() });
+                }
+            }
+            return Ok(());
+        }
         let base = base(file, folder);
         let name = shown(&base);
         let made = if named { is_ours(file) } else { earlier.made(file, folder) };
@@ -169,7 +188,7 @@ pub fn complain(broken: &[Passed], images: usize) -> Result<()> {
 /// Returns the base name of an image's output files: its path below `folder`, without the extension.
 fn base(file: &Path, folder: &Path) -> PathBuf {
     let below = file.strip_prefix(folder).ok().filter(|below| !below.as_os_str().is_empty());
-    below.or(file.file_name().map(Path::new)).unwrap_or(file).with_extension("")
+    data::named(below.or(file.file_name().map(Path::new)).unwrap_or(file))
 }
 
 fn plural(count: usize, what: &str) -> String {
@@ -227,7 +246,7 @@ mod tests {
         }
         let found = find(
             &[path("p"), path("p/./a.png"), path("p/.hidden.png"), path("p/notes.txt"), path("gone.png")],
-            (&3.into(), Orientation::Apply),
+            (&3.into(), Orientation::Apply, None),
         )
         .unwrap();
         let names: Vec<_> = found.pictures.keys().map(String::as_str).collect();
@@ -238,12 +257,15 @@ mod tests {
         assert_eq!((found.others, found.passed_over()), (1, "; skipped 1 other file".into()));
         fs::create_dir(path("none")).unwrap();
         assert!(
-            find(&[path("none")], (&3.into(), Orientation::Apply)).unwrap_err().to_string().starts_with("no image in ")
+            find(&[path("none")], (&3.into(), Orientation::Apply, None))
+                .unwrap_err()
+                .to_string()
+                .starts_with("no image in ")
         );
         fs::create_dir(path("q")).unwrap();
         fs::copy(path("p/a.png"), path("q/a.jpg")).unwrap();
         assert!(
-            find(&[path("p"), path("q")], (&3.into(), Orientation::Apply))
+            find(&[path("p"), path("q")], (&3.into(), Orientation::Apply, None))
                 .unwrap_err()
                 .to_string()
                 .contains("would both be written to a.png")

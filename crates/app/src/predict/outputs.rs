@@ -79,8 +79,9 @@ pub struct Outputs<'a> {
     plan: &'a Plan,
     width: usize,
     files: Vec<Output>,
-    /// The image, if it is drawn over or may have unknown pixels.
+    /// The image, if it is drawn over or may have unknown pixels; once more for the rows of probabilities.
     image: Option<Strips>,
+    of_probabilities: Option<Strips>,
     /// Number of rows whose classes were written, and the class ids of the last one.
     done: usize,
     above: Vec<u8>,
@@ -135,11 +136,28 @@ impl<'a> Outputs<'a> {
         let over = |what: &Also| matches!(what, Also::Overlay | Also::Contour);
         let is_read = plan.also.iter().any(over) || plan.layout != 3.into();
         let image = is_read.then(|| Strips::open(file, plan.layout.clone(), plan.orientation)).transpose()?;
-        Ok(Self { plan, width: size[1] as usize, files, image, done: 0, above: Vec::new(), numbers_done: 0 })
+        let may_be_unknown = plan.also.contains(&Also::GeotiffProbabilities) && plan.layout != 3.into();
+        let of_probabilities = may_be_unknown.then(|| Strips::open(file, plan.layout.clone(), plan.orientation));
+        Ok(Self {
+            plan,
+            width: size[1] as usize,
+            files,
+            image,
+            of_probabilities: of_probabilities.transpose()?,
+            done: 0,
+            above: Vec::new(),
+            numbers_done: 0,
+        })
     }
 
     /// Adds the probabilities of the next rows.
     pub fn add_probabilities(&mut self, rows: &Rows) -> Result<()> {
+        let mut unknown = Vec::new();
+        if let Some(strips) = &mut self.of_probabilities {
+            let mut ignored = Pixels::new(self.plan.layout.depth);
+            strips.read((rows.ids.len() / self.width) as u32, &mut ignored)?;
+            unknown.extend_from_slice(strips.unknown());
+        }
         for output in &mut self.files {
             match output {
                 Output::Npy(npy) => npy.write(&rows.probabilities, self.numbers_done)?,
@@ -153,9 +171,13 @@ impl<'a> Outputs<'a> {
                 Output::ProbabilitiesTif(tif) => {
                     let pixels = rows.ids.len();
                     let classes = rows.probabilities.len() / pixels.max(1);
-                    let of_pixel = |pixel: usize| (0..classes).map(move |class| class * pixels + pixel);
-                    let numbers = (0..pixels).flat_map(of_pixel).map(|place| rows.probabilities[place]);
-                    tif.write(&numbers.collect::<Pixels>())?;
+                    let mut numbers = Vec::with_capacity(rows.probabilities.len());
+                    for pixel in 0..pixels {
+                        let is_unknown = unknown.get(pixel).copied().unwrap_or_default();
+                        let share = |class: usize| rows.probabilities[class * pixels + pixel];
+                        numbers.extend((0..classes).map(|class| if is_unknown { f32::NAN } else { share(class) }));
+                    }
+                    tif.write(&numbers.into())?;
                 }
                 Output::Ids(_) | Output::Drawn(..) | Output::Tif(_) | Output::Polygons(_) => {}
             }

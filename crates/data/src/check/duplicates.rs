@@ -4,6 +4,7 @@ use super::finding::{Finding, Kind};
 use super::inspect::{HASH_BYTES, Prints};
 use crate::list::split::Split;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 
 /// Maximum number of differing bits (of 256) between the perceptual hashes of near duplicates. Measured on 600
 /// photographs (the Oxford-IIIT Pet sample): compressed anew at quality 40, or halved, they differ from themselves in 4
@@ -15,6 +16,8 @@ const NEAR: u32 = 24;
 pub(super) struct Compared {
     pub(super) split: Split,
     pub(super) name: String,
+    /// File of which it is a part, such as a slice of a volume.
+    pub(super) volume: Option<PathBuf>,
     pub(super) prints: Option<Prints>,
 }
 
@@ -22,13 +25,16 @@ pub(super) struct Compared {
 struct Picture<'a> {
     split: Split,
     name: &'a str,
+    volume: Option<&'a Path>,
     prints: &'a Prints,
 }
 
 /// Finds all duplicates: the same picture twice, across splits, with different masks, or nearly the same.
 pub(super) fn find<'a>(seen: &'a [Compared]) -> Vec<Finding> {
-    let picture =
-        |seen: &'a Compared| Some(Picture { split: seen.split, name: &seen.name, prints: seen.prints.as_ref()? });
+    let picture = |seen: &'a Compared| {
+        let volume = seen.volume.as_deref();
+        Some(Picture { split: seen.split, name: &seen.name, volume, prints: seen.prints.as_ref()? })
+    };
     let pictures: Vec<Picture> = seen.iter().filter_map(picture).collect();
     let mut groups: BTreeMap<[u8; 32], Vec<usize>> = BTreeMap::new();
     for (place, picture) in pictures.iter().enumerate() {
@@ -40,6 +46,12 @@ pub(super) fn find<'a>(seen: &'a [Compared]) -> Vec<Finding> {
 
 /// Returns the findings on a group of identical pictures. A repeated name is reported elsewhere.
 fn same(pictures: &[Picture], group: &[usize]) -> Vec<Finding> {
+    // Neighbouring slices look alike, and those beside a body show nothing.
+    let blank = |picture: &Picture| picture.volume.is_some() && picture.prints.looks.is_none();
+    let first = group.first().and_then(|&place| pictures[place].volume);
+    if group.iter().all(|&place| blank(&pictures[place]) || first.is_some() && pictures[place].volume == first) {
+        return Vec::new();
+    }
     let members: BTreeMap<(&str, &str), &Picture> =
         group.iter().map(|&place| ((pictures[place].split.name(), pictures[place].name), &pictures[place])).collect();
     let names: BTreeSet<&str> = members.values().map(|picture| picture.name).collect();
@@ -94,7 +106,8 @@ fn cut(hash: &[u8; HASH_BYTES], piece: usize) -> u64 {
 fn are_near(a: &Picture, b: &Picture) -> bool {
     let (Some(first), Some(second)) = (&a.prints.looks, &b.prints.looks) else { return false };
     let distance: u32 = first.iter().zip(second).map(|(a, b)| (a ^ b).count_ones()).sum();
-    distance <= NEAR && a.prints.image != b.prints.image
+    let of_one_volume = a.volume.is_some() && a.volume == b.volume;
+    distance <= NEAR && a.prints.image != b.prints.image && !of_one_volume
 }
 
 fn pair(a: &Picture, b: &Picture) -> Finding {

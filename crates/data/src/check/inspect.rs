@@ -1,6 +1,7 @@
 //! Inspection of one sample, by a worker.
 
 use super::finding::{Finding, Kind, remarked};
+use crate::decode::part;
 use crate::error::{Error, guarded};
 use crate::load::dataset::Dataset;
 use crate::load::layout::Layout;
@@ -10,7 +11,7 @@ use image::{ImageFormat, RgbImage};
 use image_hasher::{HashAlg, HasherConfig};
 use raster::{Element, Pixels, on_pixels};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Height and width of the perceptual hash, in bits.
 const SIDE: u32 = 16;
@@ -40,6 +41,8 @@ pub(super) struct Decoded {
     pub(super) size: [u32; 2],
     /// Number of pixels of each class id; 0 where the target has none.
     pub(super) counts: [u64; 256],
+    /// Number of pixels whose content is known.
+    pub(super) known: u64,
     /// For each channel the sum of its values above black, and of their squares.
     pub(super) sums: Vec<[f64; 2]>,
     /// For each channel some of its values, evenly spaced; none of bytes, whose range is known.
@@ -73,7 +76,13 @@ pub(super) fn inspect(dataset: &dyn Dataset, index: u64, classes: usize) -> Insp
     };
     match guarded(|| format!("sample '{}'", dataset.name(index)), load) {
         Ok(decoded) => {
-            inspection.findings.extend(odd(&decoded, classes));
+            let mut odd = odd(&decoded, classes);
+            // A slice beside what is searched for shows nothing of it.
+            let is_part = |path: &PathBuf| part::file(path) != path;
+            if dataset.paths(index).is_ok_and(|paths| paths.first().is_some_and(is_part)) {
+                odd.retain(|finding| !matches!(finding.kind, Kind::EmptyMask | Kind::ConstantImage));
+            }
+            inspection.findings.extend(odd);
             inspection.decoded = Some(decoded);
         }
         Err(error) => inspection.findings.push(Finding::from_error(&error)),
@@ -106,11 +115,15 @@ fn decoded(sample: &Sample, layout: &Layout) -> Result<Decoded, Error> {
     let channels = layout.channels().max(1) as usize;
     let mut counts = [0; 256];
     sample.target.classes().iter().for_each(|id| counts[usize::from(*id)] += 1);
-    let (sums, constant) = on_pixels!(&sample.image, image => summed(image, channels, layout.unit()[0]));
+    let unknown = on_pixels!(&sample.image, image => unknown(image, sample.target.classes(), layout));
+    let known = |pixel: usize| !unknown.get(pixel).copied().unwrap_or_default();
+    let area = sample.image.len() / channels;
+    let pixels = (0..area).filter(|pixel| known(*pixel)).count() as u64;
+    let (sums, constant) = on_pixels!(&sample.image, image => summed(image, channels, layout.unit()[0], known));
     let some = match &sample.image {
         Pixels::U8(_) => Vec::new(),
-        Pixels::U16(image) => some_of(image, channels),
-        Pixels::F32(image) => some_of(image, channels),
+        Pixels::U16(image) => some_of(image, channels, known),
+        Pixels::F32(image) => some_of(image, channels, known),
     };
     let mut image = blake3::Hasher::new();
     image.update(&sample.size[0].to_le_bytes()).update(&sample.size[1].to_le_bytes());
@@ -126,14 +139,32 @@ fn decoded(sample: &Sample, layout: &Layout) -> Result<Decoded, Error> {
     }
     let mask = *mask.finalize().as_bytes();
     let prints = Prints { image: *image.finalize().as_bytes(), mask, looks };
-    Ok(Decoded { size: sample.size, counts, sums, some, prints })
+    Ok(Decoded { size: sample.size, counts, known: pixels, sums, some, prints })
+}
+
+/// Tells for each pixel whether it is without data: black and ignored, as those become. Bytes of colours have none.
+fn unknown<T: Element>(image: &[T], ids: &[u8], layout: &Layout) -> Vec<bool> {
+    if *layout == layout.channels().into() {
+        return Vec::new();
+    }
+    let black = T::from_f32(layout.black());
+    let pixels = image.chunks_exact(layout.channels().max(1) as usize).zip(ids);
+    pixels.map(|(pixel, id)| *id == IGNORE && pixel.iter().all(|number| *number == black)).collect()
 }
 
 /// Returns for each channel the sum of its values above `black` and of their squares, and whether all pixels are equal.
-fn summed<T: Element>(image: &[T], channels: usize, black: f32) -> (Vec<[f64; 2]>, bool) {
+fn summed<T: Element>(
+    image: &[T],
+    channels: usize,
+    black: f32,
+    known: impl Fn(usize) -> bool,
+) -> (Vec<[f64; 2]>, bool) {
     let (mut sums, mut constant) = (vec![[0.0; 2]; channels], true);
-    for pixel in image.chunks_exact(channels) {
+    for (number, pixel) in image.chunks_exact(channels).enumerate() {
         constant &= image.starts_with(pixel);
+        if !known(number) {
+            continue;
+        }
         for (value, sums) in pixel.iter().zip(&mut sums) {
             let value = f64::from(value.to_f32() - black);
             sums[0] += value;
@@ -144,10 +175,10 @@ fn summed<T: Element>(image: &[T], channels: usize, black: f32) -> (Vec<[f64; 2]
 }
 
 /// Returns some values of each channel, evenly spaced.
-fn some_of<T: Element>(image: &[T], channels: usize) -> Vec<Vec<f32>> {
+fn some_of<T: Element>(image: &[T], channels: usize, known: impl Fn(usize) -> bool) -> Vec<Vec<f32>> {
     let every = (image.len() / channels).div_ceil(SOME).max(1);
-    let of = |channel| image.iter().skip(channel).step_by(channels * every).map(|value| value.to_f32()).collect();
-    (0..channels).map(of).collect()
+    let some = || image.chunks_exact(channels).enumerate().step_by(every).filter(|(number, _)| known(*number));
+    (0..channels).map(|channel| some().map(|(_, pixel)| pixel[channel].to_f32()).collect()).collect()
 }
 
 /// Returns the perceptual hash: for each place of a grid, whether it is darker than the next.

@@ -126,8 +126,8 @@ impl Tally {
             }
         }
         for (moments, [sum, squares]) in self.moments.iter_mut().zip(&decoded.sums) {
-            moments[0] += sum / self.contrast / area.max(1) as f64;
-            moments[1] += squares / (self.contrast * self.contrast) / area.max(1) as f64;
+            moments[0] += sum / self.contrast / decoded.known.max(1) as f64;
+            moments[1] += squares / (self.contrast * self.contrast) / decoded.known.max(1) as f64;
         }
         self.some.iter_mut().zip(&decoded.some).for_each(|(all, some)| all.extend(some));
     }

@@ -110,6 +110,13 @@ pub(super) fn format(file: &[u8]) -> Result<ImageFormat, Problem> {
         None if raster::is_raster(start) => {
             "holds numbers and no image of 8 bits: set data.depth to \"u16\" or \"f32\", or list data.channels".into()
         }
-        None => "is no image that is read, which are JPEG, PNG, TIFF, BMP, GIF and WebP: save it as one of them".into(),
+        None => match raster::refused_by_name(start) {
+            Some((name, way)) => format!("is {name}, which is not read: {way}"),
+            None => {
+                "is no image that is read, which are JPEG, PNG, TIFF, BMP, GIF, WebP, NIfTI, .npy and .npz: save it \
+                     as one of them"
+                    .into()
+            }
+        },
     }))
 }

@@ -2,7 +2,7 @@
 //!
 //! `scan.nii.gz#z=17` names slice 17 of the volume across its axis z, `stack.tif#page=3` a page. Both count from 0.
 
-use super::kind::may_be_numbers;
+use super::kind::{may_be_numbers, stem};
 use crate::error::Error;
 use raster::{Options, Raster, Slice};
 use schemars::JsonSchema;
@@ -57,15 +57,40 @@ pub(crate) fn file(path: &Path) -> &Path {
     split(path).0
 }
 
-/// Returns the name of a slice of the file at `path`.
-pub(crate) fn slice(path: &Path, axis: Axis, index: u32) -> PathBuf {
+/// Returns the path without the extension of its file, and with the name of the part that it names: `scan_z017` for
+/// `scan.nii.gz#z=17`.
+pub fn named(path: &Path) -> PathBuf {
+    let (file, options) = split(path);
+    let name = file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let bare = if may_be_numbers(file) { file.with_file_name(stem(&name)) } else { file.with_extension("") };
+    if file == path {
+        return bare;
+    }
+    let part = match options.slice {
+        Some(Slice { axis, index }) => {
+            let axis = Axis::ALL.into_iter().find(|(known, _)| *known as u8 == axis);
+            format!("_{}{index:03}", axis.map_or("", |(_, name)| name))
+        }
+        None => format!("_page{:03}", options.page),
+    };
+    let mut named = bare.into_os_string();
+    named.push(part);
+    named.into()
+}
+
+/// Returns the path of a slice of the file at `path`.
+pub fn slice(path: &Path, axis: Axis, index: u32) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!("{MARK}{}={index}", axis.name()));
     name.into()
 }
 
-/// Returns the number of slices across an axis of the volume at `path`; `None` where it is no volume.
-pub(crate) fn slices(path: &Path, axis: Axis) -> Result<Option<u32>, Error> {
+/// Returns the number of slices across an axis of the volume at `path`; `None` where it is no file of numbers.
+///
+/// # Errors
+///
+/// Fails if the file is no volume, or cannot be read.
+pub fn slices(path: &Path, axis: Axis) -> Result<Option<u32>, Error> {
     if !may_be_numbers(path) {
         return Ok(None);
     }
@@ -93,6 +118,14 @@ mod tests {
             assert_eq!(split(Path::new(path)), (Path::new(file), options), "{path}");
         }
         assert_eq!(slice(Path::new("scan.nii"), Axis::Z, 4), Path::new("scan.nii#z=4"));
+        for (path, name) in [
+            ("a/scan.nii.gz#z=17", "a/scan_z017"),
+            ("a/scan.nii.gz", "a/scan"),
+            ("stack.tif#page=2", "stack_page002"),
+            ("photo.a.png", "photo.a"),
+        ] {
+            assert_eq!(named(Path::new(path)), Path::new(name));
+        }
     }
 
     #[test]

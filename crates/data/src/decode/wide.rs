@@ -22,8 +22,8 @@ const ROWS: u32 = 256;
 
 /// Returns whether the file at `path` is of a kind that only this module reads.
 pub(super) fn is_only_wide(path: &Path) -> Result<bool, Error> {
-    let (file, options) = part::split(path);
-    if options != raster::Options::default() {
+    let (file, _) = part::split(path);
+    if file != path {
         return Ok(true);
     }
     let mut reader = open(file)?;
@@ -39,7 +39,13 @@ pub(super) fn raster(path: &Path, layout: &Layout) -> Result<Option<(Raster, Vec
     if !raster::is_raster(start) {
         return Ok(None);
     }
-    let raster = Raster::open_with(file, &options).map_err(|source| Error::Raster(Box::new(source)))?;
+    let raster = Raster::open_with(file, &options).map_err(|source| match source {
+        raster::Error::Asked { problem, .. } if file == path => {
+            let hint = "set data.slices to \"x\", \"y\" or \"z\" for each slice to be a sample";
+            Problem::Refused(format!("cannot be read as one image: {problem}; {hint}")).of(path)
+        }
+        source => Error::Raster(Box::new(source)),
+    })?;
     let bands = bands(raster.info(), layout).map_err(|problem| Problem::Refused(problem).of(path))?;
     Ok(Some((raster, bands)))
 }

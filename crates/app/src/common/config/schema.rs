@@ -90,7 +90,12 @@ impl<'v> At<'v> {
         } else if names().next().is_some() {
             self.name(names())
         } else if let Some(first) = forms.first() {
-            self.check(forms.iter().find(|form| self.fits(form)).unwrap_or(first))
+            let fitting = || forms.iter().filter(|form| self.fits(form));
+            // Of two lists, only what they hold tells them apart.
+            match fitting().any(|form| self.check(form).is_ok()) {
+                true => Ok(()),
+                false => self.check(fitting().next().unwrap_or(first)),
+            }
         } else {
             self.plain(schema)
         };
