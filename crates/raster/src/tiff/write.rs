@@ -356,7 +356,8 @@ mod tests {
     fn a_bigtiff_is_read_again() {
         for layout in [Layout::Strips, Layout::Tiles(16)] {
             let settings = TiffSettings { layout, no_data: Some(7.0), ..TiffSettings::new([40, 33], 2, Depth::U16) };
-            let pixels = Pixels::from((0..40 * 33 * 2).map(|number: u16| number.wrapping_mul(31)).collect::<Vec<u16>>());
+            let pixels =
+                Pixels::from((0..40 * 33 * 2).map(|number: u16| number.wrapping_mul(31)).collect::<Vec<u16>>());
             let mut writer = GeoTiffWriter::begin(Cursor::new(Vec::new()), settings, 0).unwrap();
             writer.rows(&pixels).unwrap();
             let bytes = writer.finish().unwrap().into_inner();
