@@ -1,8 +1,8 @@
 //! TIFF and GeoTIFF, classic and BigTIFF. Directories, predictors and packed bits are read here; the compressions are
 //! those of other crates.
 //!
-//! The crate `tiff` leaves out bands and panics on some files, and knows neither palettes nor 12 bits. `tiff-reader`
-//! maps files into memory, where one that is cut off while it is read kills the process.
+//! The crate `tiff` leaves out bands, and knows neither palettes nor 12 bits. `tiff-reader` maps files into memory,
+//! where one that is cut off while it is read kills the process.
 
 mod codec;
 mod ifd;

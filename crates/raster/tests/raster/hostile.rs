@@ -34,7 +34,7 @@ fn a_file_with_any_byte_changed_is_read_or_refused() {
 #[test]
 #[ignore = "many-fold: scripts/test --all"]
 fn a_file_with_any_byte_changed_many_times_is_read_or_refused() {
-    change(1500);
+    change(400);
 }
 
 /// Changes each fixture so many times.
