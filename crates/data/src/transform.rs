@@ -8,15 +8,29 @@
 
 pub(crate) mod affine;
 mod bounds;
+pub(crate) mod channel;
+pub(crate) mod clahe;
 pub(crate) mod color;
+pub(crate) mod copy_paste;
 pub(crate) mod crop;
+pub(crate) mod elastic;
+mod field;
 pub(crate) mod filter;
 mod flip;
+mod gauss;
+pub(crate) mod grid_distortion;
+pub(crate) mod intensity;
+pub(crate) mod jpeg;
+pub(crate) mod low_resolution;
+pub(crate) mod mosaic;
 pub(crate) mod patch;
+mod picture;
+pub(crate) mod rand_augment;
 pub(crate) mod random;
 mod resample;
 pub(crate) mod resize;
 pub(crate) mod scratch;
+pub(crate) mod sharpen;
 
 use crate::error::Error;
 use crate::load::{Sample, pixels};
@@ -153,6 +167,10 @@ impl Transform {
     }
 }
 
+#[cfg(test)]
+mod exact;
+#[cfg(test)]
+mod peers;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

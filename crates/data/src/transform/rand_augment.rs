@@ -1,0 +1,3 @@
+//! Operations drawn at random, all of one strength.
+
+pub(super) mod tone;
