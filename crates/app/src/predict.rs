@@ -57,7 +57,8 @@ pub fn run(args: &cli::Predict) -> Result<()> {
     let mut also = args.also.clone();
     also.sort_unstable();
     also.dedup();
-    let plan = Plan { also, colors: data.colors(), orientation: data.orientation(), replace };
+    let (orientation, layout) = (data.orientation(), data.layout().shown());
+    let plan = Plan { also, colors: data.colors(), orientation, layout, replace };
     let legend = format!("{:#}\n", json!(saved::classes(data)));
     let legend_is_due = check(pictures, &plan, &args.output, &legend)?;
     fs::create_dir_all(&args.output).with_context(|| format!("making {}", args.output.display()))?;

@@ -14,6 +14,7 @@ mod tests;
 use crate::decode::remarks::Remark;
 use crate::error::Error;
 use crate::load::dataset::{Dataset, Source};
+use crate::load::layout::Layout;
 use crate::load::{Sample, Target, Targets};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -94,6 +95,10 @@ impl<S: Store> Dataset for Cached<S> {
 
     fn channels(&self) -> u32 {
         self.source.channels()
+    }
+
+    fn layout(&self) -> Layout {
+        self.source.layout()
     }
 
     fn targets(&self) -> Targets {

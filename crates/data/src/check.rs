@@ -64,7 +64,7 @@ pub fn check(
     let mut seen = Vec::new();
     let mut statistics = Vec::new();
     for (split, dataset) in splits {
-        let mut tally = Tally::new(*split, classes, dataset.channels());
+        let mut tally = Tally::new(*split, classes, &dataset.layout());
         let (source, ids) = (Arc::clone(dataset), classes.len());
         let job = move |index| Ok(inspect(source.as_ref(), index, ids));
         // Two for each worker: one being inspected, one waiting to be collected.

@@ -18,6 +18,7 @@ use crate::list::split::Split;
 use crate::load::config::LoaderConfig;
 use crate::load::dataset::Dataset;
 use crate::load::files::{Files, Preparation};
+use crate::load::layout::Layout;
 use crate::load::pipeline::Pipeline;
 use crate::load::shapes::Shapes;
 use crate::transform::resize::{LARGEST, Resize};
@@ -113,9 +114,14 @@ impl Config {
         self.preparation().map_or_else(|shapes| shapes.size, |preparation| preparation.size)
     }
 
-    /// Returns the channels of the network's input, each a byte a pixel.
+    /// Returns the number of channels of the network's input.
     pub fn channels(&self) -> u32 {
-        self.preparation().map_or(3, |preparation| preparation.channels)
+        self.layout().channels()
+    }
+
+    /// Returns the numbers of a pixel as the network sees them.
+    pub fn layout(&self) -> Layout {
+        self.preparation().map_or_else(|_| Layout::from(3), Preparation::layout)
     }
 
     /// Returns whether the orientation noted in images is applied or ignored.
@@ -157,12 +163,12 @@ impl Config {
     /// Returns the processing of a split's samples.
     pub fn pipeline(&self, split: Split) -> Pipeline {
         let (transforms, normalize) = match self.preparation() {
-            Err(shapes) => (&shapes.transforms, &shapes.normalize),
-            Ok(preparation) => (&preparation.transforms, &preparation.normalize),
+            Err(shapes) => (&shapes.transforms, shapes.normalize.clone()),
+            Ok(preparation) => (&preparation.transforms, preparation.normalize()),
         };
         let classes = self.classes();
         let transforms = transforms.iter().map(|transform| transform.resolved(&classes)).collect();
-        Pipeline { size: self.size(), transforms, normalize: normalize.clone() }.of(split)
+        Pipeline { size: self.size(), transforms, normalize }.of(split)
     }
 
     /// Opens a split of the data set: finds its folders or reads its list, but loads no sample yet.

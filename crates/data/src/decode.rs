@@ -15,6 +15,7 @@ pub(crate) mod kind;
 mod mask;
 mod note;
 mod other;
+pub(crate) mod part;
 mod png;
 mod problem;
 pub(crate) mod remarks;
@@ -24,15 +25,18 @@ mod tests;
 mod tiff;
 pub(crate) mod turn;
 mod unpack;
+mod wide;
 
 use crate::error::Error;
 use crate::label::Labels;
 use crate::label::classes::Class;
 use crate::label::table::LabelTable;
+use crate::load::layout::Layout;
 use file::read;
 use found::Found;
 use image::{ImageFormat, RgbImage};
 use problem::{MOST_MEMORY, Problem};
+use raster::Pixels;
 use std::path::Path;
 use turn::Orientation;
 
@@ -79,6 +83,22 @@ impl Decoder {
             .map_err(|problem| problem.of(path))
     }
 
+    /// Decodes the image at `path` as `layout` says, and returns its height and width. `unknown` tells for each pixel
+    /// whether its content is unknown, and is empty where all are known.
+    pub(crate) fn layout(
+        &mut self,
+        path: &Path,
+        layout: &Layout,
+        orientation: Orientation,
+        (pixels, unknown): (&mut Pixels, &mut Vec<bool>),
+    ) -> Result<[u32; 2], Error> {
+        unknown.clear();
+        if layout.is_plain() && !wide::is_only_wide(path)? {
+            return self.image(path, layout.channels(), orientation, pixels.bytes_mut());
+        }
+        wide::read(self, path, layout, orientation, (pixels, unknown))
+    }
+
     /// Decodes as [`image`](Self::image) does, but lets a JPEG exceed the usual limit in proportion to its file size.
     pub(crate) fn large_image(
         &mut self,
@@ -123,7 +143,7 @@ impl Decoder {
 }
 
 /// Frees a buffer that is larger than most photographs need.
-pub(crate) fn trim(buffer: &mut Vec<u8>) {
+fn trim(buffer: &mut Vec<u8>) {
     if buffer.capacity() > 128 << 20 {
         *buffer = Vec::new();
     }

@@ -5,6 +5,7 @@ use crate::list::split::Split;
 use crate::load::IGNORE;
 use contract::{BoxError, Invalid, OUT_OF_MEMORY, TorchError, caught};
 use image::ImageError;
+use raster::Depth;
 use std::{io, path::PathBuf};
 
 /// Reason why a data set, a sample or a batch is not available.
@@ -40,6 +41,9 @@ pub enum Error {
         /// The decoder's error.
         source: ImageError,
     },
+    /// An image of many bands or bits cannot be read.
+    #[error(transparent)]
+    Raster(Box<raster::Error>),
     /// A file is an image of an unsupported kind, too large, or no image at all.
     #[error("{path} {problem}", path = path.display())]
     Refused {
@@ -150,16 +154,26 @@ pub enum Error {
         len: u64,
     },
     /// A data set returned a sample of another shape than it declares.
-    #[error("sample '{name}': its {what} has {found} bytes, expected {expected}")]
+    #[error("sample '{name}': its {what} has {found} numbers, expected {expected}")]
     Shape {
         /// The sample.
         name: String,
         /// `image` or `mask`.
         what: &'static str,
-        /// Bytes that follow from the data set's size.
+        /// Numbers that follow from the data set's size.
         expected: usize,
-        /// Bytes that it returned.
+        /// Numbers that it returned.
         found: usize,
+    },
+    /// A data set returned an image of another depth than it declares.
+    #[error("sample '{name}': its image holds {found:?} numbers, and the data set's `depth` declares {expected:?}")]
+    Depth {
+        /// The sample.
+        name: String,
+        /// Kind of the image's numbers.
+        found: Depth,
+        /// Kind that the data set declares.
+        expected: Depth,
     },
     /// Bytes that were passed as an image do not have its shape.
     #[error(

@@ -7,8 +7,9 @@
 //! so there is no loader state to save, any number of worker threads gives the same batches, and an interrupted epoch
 //! resumes by seeking. Several ranks load contiguous shares of the same batches: [`Loader::of_rank`].
 //!
-//! Sizes are `[height, width]` in pixels everywhere. Images are `H×W×3` or `H×W` bytes, row by row. Targets are `H×W`
-//! class ids, one byte each, or `C×H×W` numbers of 32 bits: see [`Targets`].
+//! Sizes are `[height, width]` in pixels everywhere. Images are `H×W×C` numbers, row by row: bytes, 16-bit numbers or
+//! floats, as their [`Layout`] says. Targets are `H×W` class ids, one byte each, or `C×H×W` numbers of 32 bits: see
+//! [`Targets`].
 //!
 //! ```
 //! use data::{Config, Dataset, Split};
@@ -61,7 +62,7 @@
 //!         sample.image = (0..24).map(|place| (place * 5 + index) as u8).collect();
 //!         let depths = sample.target.values_mut();
 //!         depths.clear();
-//!         depths.extend(sample.image.iter().map(|value| 1.0 - f32::from(*value) / 255.0));
+//!         depths.extend(sample.image.bytes().iter().map(|value| 1.0 - f32::from(*value) / 255.0));
 //!         depths[18..].fill(f32::NAN);
 //!         Ok(())
 //!     }
@@ -88,7 +89,6 @@
 //! # What it does not do
 //!
 //! - It downloads nothing, and writes nothing but its caches.
-//! - Images have 8 bits and 1 or 3 channels.
 //! - A [`Config`] opens masks of class ids only; maps of numbers come from a [`Dataset`] of your own.
 //! - The cache on disk is for the data sets of a [`Config`].
 //! - Transforms move numbers and change none: depths, angles and vectors stay as they are when an image is enlarged,
@@ -136,11 +136,13 @@ pub use load::dataset::{Dataset, Source};
 pub use load::files::Preparation;
 pub use load::fingerprint::{Fingerprint, fingerprint};
 pub use load::image::Image;
+pub use load::layout::{Channels, Layout, Range};
 pub use load::images::Images;
 pub use load::loader::{BLANK, Loader, Order};
-pub use load::pipeline::{Normalize, Pipeline};
+pub use load::pipeline::{Normalization, Normalize, Pipeline, Statistics as NormalizedBy};
 pub use load::shapes::Shapes;
 pub use load::skipped::{Passed, Skipped};
+pub use raster::{Depth, Element, Pixels, on_pixels};
 pub use load::{IGNORE, Interpolation, Sample, Target, Targets, Values};
 pub use transform::Transform;
 pub use transform::affine::Affine;

@@ -7,15 +7,19 @@ pub(crate) mod files;
 pub(crate) mod fingerprint;
 pub(crate) mod image;
 pub(crate) mod images;
+pub(crate) mod layout;
 pub(crate) mod loader;
 pub(crate) mod ordered;
 pub(crate) mod pipeline;
+mod preview;
 mod reader;
 pub(crate) mod shapes;
 pub(crate) mod skipped;
 pub(crate) mod sound;
+mod values;
 
 use contract::Invalid;
+use raster::Pixels;
 
 /// The class id of mask pixels that count in no loss and no metric: [`contract::IGNORE_INDEX`] as a byte.
 pub const IGNORE: u8 = 255;
@@ -25,8 +29,8 @@ pub const IGNORE: u8 = 255;
 pub struct Sample {
     /// Height and width, in pixels.
     pub size: [u32; 2],
-    /// `H×W×C` bytes, row by row: red, green and blue of each pixel, or its grey value.
-    pub image: Vec<u8>,
+    /// `H×W×C` numbers, row by row: red, green and blue of each pixel, its grey value, or its bands.
+    pub image: Pixels,
     /// The mask or the map that belongs to the image, in the form that [`Dataset::targets`](crate::Dataset::targets)
     /// declares.
     pub target: Target,

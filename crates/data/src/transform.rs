@@ -157,10 +157,10 @@ impl Transform {
             Self::RandomResizedCrop(crop) => crop.apply(sample, scratch, size, random)?,
             Self::RandomCrop(crop) => crop.apply(sample, scratch, size, random)?,
             Self::Affine(affine) => affine.apply(sample, scratch, random),
-            Self::ColorJitter(jitter) => jitter.apply(sample, random),
+            Self::ColorJitter(jitter) => jitter.apply(sample, scratch.range, random),
             Self::GaussianBlur(blur) => blur.apply(sample, scratch, random),
-            Self::GaussianNoise(noise) => noise.apply(sample, random),
-            Self::CoarseDropout(dropout) => dropout.apply(sample, scratch.values.fill, random),
+            Self::GaussianNoise(noise) => noise.apply(sample, scratch.range, random),
+            Self::CoarseDropout(dropout) => dropout.apply(sample, scratch, random),
             Self::CutMix(_) => {}
         }
         Ok(())

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::slice;
 use std::sync::Arc;
 use tch::nn::{ModuleT, VarStore};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 /// A saved network, ready to predict images. It can be sent to another thread, but not shared by several.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl Model {
         let data = &self.data;
         let sizes = images.iter().map(|image| image.size(data.orientation())).collect::<Result<Vec<_>, _>>()?;
         let named = images.iter().map(|image| (image.to_string(), image.clone())).collect();
-        let images = Arc::new(Images::new(named, data.size(), data.channels(), data.orientation(), data.resize()));
+        let images = Arc::new(Images::new(named, data.size(), data.layout(), data.orientation(), data.resize()));
         if sees_whole(data) {
             return self.whole(&images, &sizes);
         }
@@ -139,10 +139,9 @@ impl Model {
         let panicked = |message| data::Error::Panic { what: format!("image '{}'", images.name(index)), message };
         loaded.map_err(panicked)??;
         let [height, width] = sample.size.map(i64::from);
-        let channels = i64::from(self.data.channels());
-        let image_hwc = Tensor::f_from_data_size(&sample.image, &[height, width, channels], Kind::Uint8)?;
-        let image_nchw = image_hwc.f_to_device(self.device)?.f_permute([2, 0, 1])?.f_unsqueeze(0)?;
-        let image_nchw = image_nchw.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?;
+        let layout = self.data.layout();
+        let image_nhwc = layout.tensor(&sample.image, &[1, height, width, layout.channels().into()])?;
+        let image_nchw = layout.values(&image_nhwc.f_to_device(self.device)?)?;
         let mut rows = Vec::new();
         let (tiling, samples) = (Tiling::holding(self.data.size()), self.data.loader().batch_size);
         predict_tiles(
@@ -185,7 +184,7 @@ impl Model {
 
 /// Returns whether the network sees every image whole and at one size. Else training cut pieces out of larger images.
 fn sees_whole(data: &data::Config) -> bool {
-    let images = Images::new(Vec::new(), data.size(), data.channels(), data.orientation(), data.resize());
+    let images = Images::new(Vec::new(), data.size(), data.layout(), data.orientation(), data.resize());
     images.size() == Some(data.size())
 }
 

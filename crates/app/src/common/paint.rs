@@ -28,8 +28,16 @@ pub fn photographs(config: &data::Config, inputs_nchw: &Tensor) -> Result<Vec<Rg
         let of_channels = |values: &[f64]| Ok::<_, anyhow::Error>(Tensor::f_from_slice(values)?.f_view([1, -1, 1, 1])?);
         inputs_nchw = inputs_nchw.f_mul(&of_channels(&normalize.std)?)?.f_add(&of_channels(&normalize.mean)?)?;
     }
-    let bytes_nchw = inputs_nchw.f_mul_scalar(255.0)?.f_round()?.f_clamp(0.0, 255.0)?.f_to_kind(Kind::Uint8)?;
-    let rgb_nhwc = bytes_nchw.f_expand([-1, 3, -1, -1], false)?.f_permute([0, 2, 3, 1])?;
+    let layout = config.layout();
+    let ([low, high], [black, white]) = (layout.unit(), layout.range());
+    if [low, high] != [black, white] {
+        inputs_nchw = inputs_nchw.f_mul_scalar(f64::from(high - low))?.f_add_scalar(f64::from(low - black))?;
+        inputs_nchw = inputs_nchw.f_div_scalar(f64::from(white - black))?;
+    }
+    // The first three channels are shown as red, green and blue, or the first as grey.
+    let shown = if layout.channels() < 3 { 1 } else { 3 };
+    let bytes_nchw = inputs_nchw.f_narrow(1, 0, shown)?.f_mul_scalar(255.0)?.f_round()?.f_clamp(0.0, 255.0)?;
+    let rgb_nhwc = bytes_nchw.f_to_kind(Kind::Uint8)?.f_expand([-1, 3, -1, -1], false)?.f_permute([0, 2, 3, 1])?;
     let picture = |image: &Tensor| {
         let bytes = Vec::<u8>::try_from(image.f_contiguous()?.f_flatten(0, -1)?)?;
         RgbImage::from_raw(width, height, bytes).context("an image of the wrong size")

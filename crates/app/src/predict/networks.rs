@@ -132,7 +132,7 @@ impl Seer {
 /// Describes the pictures as the network of `data` sees them.
 fn images(data: &data::Config, pictures: &Pictures) -> Images {
     let named = pictures.iter().map(|(name, picture)| (name.clone(), picture.file.clone().into())).collect();
-    Images::new(named, data.size(), data.channels(), data.orientation(), data.resize())
+    Images::new(named, data.size(), data.layout(), data.orientation(), data.resize())
 }
 
 impl<'a> View<'a> {
@@ -161,7 +161,7 @@ impl<'a> View<'a> {
         let in_tiles = InTiles {
             model: model.as_ref(),
             device: *device,
-            channels: data.channels(),
+            layout: data.layout(),
             orientation: data.orientation(),
             tiling,
             at_once: tiling.at_once(*device, data.loader().batch_size, data.size()),

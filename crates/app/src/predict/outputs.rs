@@ -10,7 +10,7 @@ use crate::common::paint::{self, Style};
 use crate::common::seal::{PROBABILITIES, probabilities_of};
 use ::png::{BitDepth, ColorType};
 use anyhow::{Context, Result};
-use data::{Color, Orientation, Strips};
+use data::{Color, Layout, Orientation, Pixels, Strips};
 use npy::Npy;
 use png::Png;
 use std::fs;
@@ -24,6 +24,8 @@ pub struct Plan {
     pub colors: Vec<Color>,
     /// EXIF orientation: apply it or ignore it.
     pub orientation: Orientation,
+    /// The images as they are shown.
+    pub layout: Layout,
     /// Existing files that may be replaced.
     pub replace: Replace,
 }
@@ -114,7 +116,7 @@ impl<'a> Outputs<'a> {
             });
         }
         let over = |what: &Also| matches!(what, Also::Overlay | Also::Contour);
-        let photograph = plan.also.iter().any(over).then(|| Strips::open(file, 3, plan.orientation)).transpose()?;
+        let photograph = plan.also.iter().any(over).then(|| Strips::open(file, plan.layout.clone(), plan.orientation)).transpose()?;
         Ok(Self { plan, width: size[1] as usize, files, photograph, done: 0, above: Vec::new(), numbers_done: 0 })
     }
 
@@ -142,7 +144,9 @@ impl<'a> Outputs<'a> {
         let count = all.len() / self.width;
         let mut photograph = Vec::new();
         if let Some(strips) = &mut self.photograph {
-            strips.read(count as u32, &mut photograph)?;
+            let mut rows = Pixels::new(self.plan.layout.depth);
+            strips.read(count as u32, &mut rows)?;
+            photograph = self.plan.layout.picture(&rows);
         }
         photograph.resize(3 * all.len(), 0);
         for output in &mut self.files {

@@ -3,7 +3,7 @@
 use super::find::{Picture, Pictures};
 use super::writer::Image;
 use contract::caught;
-use data::{Dataset, Images, Orientation, Passed, Rectangle, Sample, Strips};
+use data::{Dataset, Images, Layout, Orientation, Passed, Pixels, Rectangle, Sample, Strips};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
 
@@ -17,8 +17,8 @@ const QUEUE: usize = 4;
 /// Message of a reading thread, image by image.
 pub enum Read {
     Image(Image, View),
-    /// The next rows of the network's input, `W×C` bytes each.
-    Rows(Vec<u8>),
+    /// The next rows of the network's input, `W×C` numbers each.
+    Rows(Pixels),
     Broken(Passed),
 }
 
@@ -52,7 +52,7 @@ pub fn start<'s, 'p: 's>(
 pub struct Reader<'a> {
     /// Images at the scale of training, in the order of their names; None keeps their own size.
     pub scaled: Option<&'a Images>,
-    pub channels: u32,
+    pub layout: Layout,
     pub orientation: Orientation,
     pub sender: SyncSender<Read>,
 }
@@ -76,17 +76,18 @@ impl Reader<'_> {
 
     /// Reads an image at its own size. Returns false if the receiver is gone.
     fn own_size(&self, name: &str, picture: &Picture) -> Result<bool, data::Error> {
-        let mut strips = Strips::open(&picture.file, self.channels, self.orientation)?;
+        let mut strips = Strips::open(&picture.file, self.layout.clone(), self.orientation)?;
         let [height, width] = strips.size();
         let image = Image { size: [height, width], ..Image::of(name, picture) };
         let seen = View { size: [height, width], part: Rectangle { top: 0, left: 0, height, width } };
         let mut wanted = self.sender.send(Read::Image(image, seen)).is_ok();
-        let rows_at_once = (BYTES / (width * self.channels).max(1)).max(ROWS);
+        let bytes = width.saturating_mul(self.layout.channels() * self.layout.depth.bytes() as u32);
+        let rows_at_once = (BYTES / bytes.max(1)).max(ROWS);
         for first in (0..height).step_by(rows_at_once as usize) {
             if !wanted {
                 break;
             }
-            let mut rows = Vec::new();
+            let mut rows = Pixels::new(self.layout.depth);
             strips.read(rows_at_once.min(height - first), &mut rows)?;
             wanted = self.sender.send(Read::Rows(rows)).is_ok();
         }

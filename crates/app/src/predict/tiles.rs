@@ -7,14 +7,14 @@ use super::source::{Said, Source};
 use super::writer::Image;
 use anyhow::{Context, Error, Result, bail};
 use contract::TorchError;
-use data::{Images, Orientation, Passed, Rectangle};
+use data::{Element, Images, Layout, Orientation, Passed, Pixels, Rectangle, on_pixels};
 use executors::{Finished, Tile, Tiled, Tiling};
 use saved::Enlarger;
 use std::ops::Range;
 use std::sync::mpsc::Receiver;
 use std::thread::Scope;
 use tch::nn::ModuleT;
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, Tensor};
 use torch_ext::Uploads;
 
 /// Passes whose tiles may be on their way to the device. With two, one is copied while the next one is sent.
@@ -25,7 +25,7 @@ pub struct InTiles<'a> {
     /// The network, which takes values from 0 to 1.
     pub model: &'a dyn ModuleT,
     pub device: Device,
-    pub channels: u32,
+    pub layout: Layout,
     pub orientation: Orientation,
     pub tiling: Tiling,
     /// Number of tiles in a pass.
@@ -49,18 +49,19 @@ type Tiles<'t> = Tiled<'t, Cut, Mark>;
 
 /// Pixels of a tile, row by row, and its height and width.
 struct Cut {
-    pixels: Vec<u8>,
+    pixels: Pixels,
     size: [i64; 2],
 }
 
 impl<'a> InTiles<'a> {
     /// Starts the predictions for `pictures`, and the threads that read them.
     pub fn start<'s>(self, scope: &'s Scope<'s, 'a>, pictures: &'a Pictures) -> Result<Predictions<'a>> {
-        let Self { scaled, channels, orientation, device, .. } = self;
-        let reader = |sender| Reader { scaled, channels, orientation, sender };
+        let Self { scaled, orientation, device, .. } = self;
+        let reader = |sender| Reader { scaled, layout: self.layout.clone(), orientation, sender };
         let readers = start(scope, self.readers.max(1), reader, pictures);
         let mut uploads = Uploads::new(device, ON_THEIR_WAY)?;
-        let gather = move |tiles| Ok(inputs(tiles, device, channels, &mut uploads)?);
+        let layout = self.layout.clone();
+        let gather = move |tiles| Ok(inputs(tiles, device, &layout, &mut uploads)?);
         let tiles = Tiled::new(self.model, &self.tiling, self.at_once, gather)?;
         let (images, settings) = (0..pictures.len(), self);
         Ok(Predictions { settings, readers, tiles, images, current: None, is_flushed: false, enlarger: None })
@@ -152,9 +153,9 @@ impl Predictions<'_> {
         match self.readers[reader].recv().context("the thread that reads has ended")? {
             Read::Image(image, seen) => {
                 let (shown, [height, width]) = (image.file.display().to_string(), seen.size.map(i64::from));
-                let row = width as usize * self.settings.channels as usize;
+                let row = width as usize * self.settings.layout.channels() as usize;
                 let tiles = Box::new(self.settings.tiling.tiles([height, width]));
-                let band = Band { row, first: 0, pixels: Vec::new() };
+                let band = Band { row, first: 0, pixels: Pixels::new(self.settings.layout.depth) };
                 self.current = Some(Current { reader, shown, band, tiles });
                 self.tiles.mark(Mark::Image(image, seen));
             }
@@ -170,7 +171,7 @@ impl Predictions<'_> {
         let (place, size) = (tile.place(), tile.size());
         while !band.reaches(place[0], size[0]) {
             match self.readers[*reader].recv() {
-                Ok(Read::Rows(mut rows)) => band.pixels.append(&mut rows),
+                Ok(Read::Rows(rows)) => band.pixels.append(&rows),
                 Ok(Read::Broken(passed)) => {
                     self.tiles.mark(Mark::Broken(passed));
                     self.current = None;
@@ -179,7 +180,7 @@ impl Predictions<'_> {
                 _ => bail!("predicting {shown}: the thread that reads has ended"),
             }
         }
-        let cut = Cut { pixels: band.cut(place, size, self.settings.channels), size };
+        let cut = Cut { pixels: band.cut(place, size, self.settings.layout.channels()), size };
         self.tiles.add(tile, cut).map_err(Error::from_boxed).with_context(|| self.predicting())
     }
 
@@ -194,61 +195,52 @@ impl Predictions<'_> {
 }
 
 /// Returns tiles of one size as `[N, C, height, width]` from 0 to 1, on the device.
-fn inputs(tiles: Vec<Cut>, device: Device, channels: u32, uploads: &mut Uploads) -> Result<Tensor, TorchError> {
+fn inputs(tiles: Vec<Cut>, device: Device, layout: &Layout, uploads: &mut Uploads) -> Result<Tensor, TorchError> {
     let [height, width] = tiles.first().map_or([0, 0], |tile| tile.size);
-    let form = [tiles.len() as i64, height, width, channels.into()];
+    let form = [tiles.len() as i64, height, width, layout.channels().into()];
     let tiles_nhwc = match &tiles[..] {
-        [tile] if device == Device::Cpu => Tensor::f_from_data_size(&tile.pixels, &form, Kind::Uint8)?,
+        [tile] if device == Device::Cpu => layout.tensor(&tile.pixels, &form)?,
         _ => {
-            let room = uploads.room(&form, Kind::Uint8)?;
+            let room = uploads.room(&form, layout.kind())?;
             for (number, tile) in (0..).zip(&tiles) {
-                room.tensor().f_get(number)?.f_copy_(&Tensor::f_from_data_size(
-                    &tile.pixels,
-                    &form[1..],
-                    Kind::Uint8,
-                )?)?;
+                room.tensor().f_get(number)?.f_copy_(&layout.tensor(&tile.pixels, &form[1..])?)?;
             }
             uploads.send(room, form[0])?
         }
     };
-    Ok(values(&tiles_nhwc)?)
-}
-
-/// Returns bytes `[N, H, W, C]` as numbers `[N, C, H, W]` from 0 to 1.
-fn values(bytes_nhwc: &Tensor) -> Result<Tensor, TchError> {
-    bytes_nhwc.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?.f_div_scalar(255.0)
+    Ok(layout.values(&tiles_nhwc)?)
 }
 
 /// Rows of an image that tiles are cut from.
 struct Band {
-    /// Bytes per row.
+    /// Numbers per row.
     row: usize,
     /// Number of the first row.
     first: i64,
-    pixels: Vec<u8>,
+    pixels: Pixels,
 }
 
 impl Band {
     /// Drops the rows above `top`. Returns whether the next `height` rows are there.
     fn reaches(&mut self, top: i64, height: i64) -> bool {
-        let bytes = |rows: i64| rows as usize * self.row;
-        let above = bytes(top - self.first).min(self.pixels.len());
-        self.pixels.drain(..above);
+        let numbers = |rows: i64| rows as usize * self.row;
+        let above = numbers(top - self.first).min(self.pixels.len());
+        on_pixels!(&mut self.pixels, pixels => _ = pixels.drain(..above));
         self.first = top;
-        self.pixels.len() >= bytes(height)
+        self.pixels.len() >= numbers(height)
     }
 
     /// Returns the pixels of a tile, row by row.
-    fn cut(&self, [top, left]: [i64; 2], [height, width]: [i64; 2], channels: u32) -> Vec<u8> {
-        let channels = channels as usize;
-        let (skipped, bytes) =
-            ((top - self.first) as usize * self.row + left as usize * channels, width as usize * channels);
-        let mut pixels = Vec::with_capacity(height as usize * bytes);
-        for row in 0..height as usize {
-            let at = skipped + row * self.row;
-            pixels.extend_from_slice(&self.pixels[at..at + bytes]);
-        }
-        pixels
+    fn cut(&self, [top, left]: [i64; 2], [height, width]: [i64; 2], channels: u32) -> Pixels {
+        let (channels, mut tile) = (channels as usize, Pixels::default());
+        let skipped = (top - self.first) as usize * self.row + left as usize * channels;
+        let lines = (0..height as usize).map(|row| skipped + row * self.row);
+        on_pixels!(&self.pixels, pixels => {
+            for at in lines {
+                Element::buffer(&mut tile).extend_from_slice(&pixels[at..at + width as usize * channels]);
+            }
+        });
+        tile
     }
 }
 
@@ -334,7 +326,7 @@ mod tests {
             let in_tiles = |at_once, readers| InTiles {
                 model: &model,
                 device: Device::Cpu,
-                channels: 3,
+                layout: 3.into(),
                 orientation: Orientation::Ignore,
                 tiling: Tiling { tile: 32, overlap: 0.25 },
                 at_once,

@@ -49,7 +49,7 @@ pub(super) fn build(
 ) -> Result<(), Error> {
     let folder = path.parent().unwrap_or(Path::new("."));
     clean(folder, path)?;
-    let sample = dataset.size().map_or(0, |size| aligned(pixels(size) as u64 * u64::from(head.channels + 1)));
+    let sample = dataset.size().map_or(0, |size| aligned(pixels(size) as u64 * u64::from(head.pixel() + 1)));
     let needed = front(head.samples).saturating_add(head.samples.saturating_mul(sample));
     let free = fs4::available_space(folder).map_err(failed("find the free space of", folder))?;
     if needed > free {
@@ -82,8 +82,8 @@ fn write(dataset: &Arc<dyn Dataset>, partial: &Partial, head: &Head, workers: u6
     let mut end = front(head.samples);
     let mut entries = Vec::with_capacity(head.samples as usize);
     file.seek(SeekFrom::Start(end)).map_err(failed("write", partial))?;
-    let (source, channels) = (Arc::clone(dataset), head.channels);
-    let job = move |index| Ok(load(source.as_ref(), index, channels));
+    let (source, head) = (Arc::clone(dataset), *head);
+    let job = move |index| Ok(load(source.as_ref(), index, head));
     let samples = Ordered::new(0..head.samples, workers, workers.saturating_mul(AHEAD), Box::new(job));
     for sample in samples {
         let mut entry = Entry::default();
@@ -98,19 +98,20 @@ fn write(dataset: &Arc<dyn Dataset>, partial: &Partial, head: &Head, workers: u6
         tell(Told::Building { done: entries.len() as u64, total: head.samples });
     }
     file.rewind()
-        .and_then(|()| file.write_all(&encode(head, &entries, end)))
+        .and_then(|()| file.write_all(&encode(&head, &entries, end)))
         .and_then(|()| file.into_inner().map_err(io::IntoInnerError::into_error))
         // If the last samples could not be loaded, nothing was written up to the end of the index.
         .and_then(|file| file.set_len(end))
         .map_err(failed("write", partial))
 }
 
-/// Returns size, image and class ids of a sample, or `None` if it cannot be loaded: loading it from its source reports
+/// Returns size, bytes of the image and class ids of a sample, or `None` if it cannot be loaded: loading it from its source reports
 /// why.
-fn load(dataset: &dyn Dataset, index: u64, channels: u32) -> Option<([u32; 2], Vec<u8>, Vec<u8>)> {
+fn load(dataset: &dyn Dataset, index: u64, head: Head) -> Option<([u32; 2], Vec<u8>, Vec<u8>)> {
     let mut sample = Sample::default();
     guarded(|| format!("sample {index}"), || dataset.load(index, &mut sample)).ok()?;
     let Sample { size, image, target: Target::Classes(mask) } = sample else { return None };
     let area = pixels(size);
-    (area > 0 && mask.len() == area && image.len() == area * channels as usize).then_some((size, image, mask))
+    let fits = area > 0 && mask.len() == area && image.len() == area * head.channels as usize;
+    (fits && image.depth() == head.depth).then(|| (size, image.into_le_bytes(), mask))
 }

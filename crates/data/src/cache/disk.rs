@@ -11,6 +11,7 @@ use super::{Store, Tell, Told};
 use crate::error::Error;
 use crate::load::dataset::Dataset;
 use crate::load::{Sample, Target, pixels};
+use raster::Depth;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use tch::{Device, Kind, TchError, Tensor};
 pub(crate) struct OnDisk {
     path: PathBuf,
     channels: usize,
+    depth: Depth,
     entries: Vec<Entry>,
     bytes: Bytes,
     tell: Tell,
@@ -77,7 +79,8 @@ pub(crate) fn open(
 ) -> Result<OnDisk, Error> {
     fs::create_dir_all(folder).map_err(failed("make", folder))?;
     let path = folder.join(format!("{stem}.cache"));
-    let head = Head { channels: source.channels(), samples: source.len(), key: key(source.as_ref(), description) };
+    let (channels, depth) = (source.channels(), source.layout().depth);
+    let head = Head { depth, channels, samples: source.len(), key: key(source.as_ref(), description) };
     let found = read(&path, &head).or_else(|_| {
         let _lock = lock(&path, tell)?;
         // Another process may have made it meanwhile.
@@ -95,6 +98,7 @@ pub(crate) fn open(
     let bytes = Bytes::open(&path, length)?;
     Ok(OnDisk {
         channels: head.channels as usize,
+        depth: head.depth,
         tell: Arc::clone(tell),
         path,
         entries,
@@ -130,11 +134,14 @@ impl Store for OnDisk {
         if let Some(entry) = self.entry(index) {
             let area = pixels(entry.size);
             sample.size = entry.size;
-            sample.image.resize(area * self.channels, 0);
             let ids = sample.target.classes_mut();
             ids.resize(area, 0);
-            let mask = entry.offset + sample.image.len() as u64;
-            if self.read(entry.offset, &mut sample.image, entry.sums[0]) && self.read(mask, ids, entry.sums[1]) {
+            let numbers = area * self.channels;
+            let mask = entry.offset + (numbers * self.depth.bytes()) as u64;
+            let is_read = sample.image.fill_le_bytes(self.depth, numbers, |bytes| {
+                self.read(entry.offset, bytes, entry.sums[0])
+            });
+            if is_read && self.read(mask, ids, entry.sums[1]) {
                 return Ok(());
             }
             self.damaged(source, index);
@@ -145,7 +152,7 @@ impl Store for OnDisk {
     fn target(&self, source: &dyn Dataset, index: u64) -> Result<Target, Error> {
         if let Some(entry) = self.entry(index) {
             let mut mask = vec![0; pixels(entry.size)];
-            if self.read(entry.offset + (mask.len() * self.channels) as u64, &mut mask, entry.sums[1]) {
+            if self.read(entry.offset + (mask.len() * self.channels * self.depth.bytes()) as u64, &mut mask, entry.sums[1]) {
                 return Ok(Target::Classes(mask));
             }
             self.damaged(source, index);

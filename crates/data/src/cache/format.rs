@@ -1,6 +1,6 @@
 //! The file of a cache: a header of 128 bytes, 24 bytes for each sample, then the samples.
 //!
-//! All numbers are little-endian. The header: magic (8 bytes), version (u32), channels (u32), number of samples (u64),
+//! All numbers are little-endian. The header: magic (8 bytes), version (u32), bytes a pixel (u32), number of samples (u64),
 //! length of the file (u64), key (32 bytes), BLAKE3 (32 bytes) over the 64 bytes before it and the index, zeros. An
 //! entry of the index: offset of the sample (u64; 0 for one that could not be loaded), height, width, CRC-32C of the
 //! image, CRC-32C of the mask (u32 each). A sample begins at a multiple of 64: the image, and directly after it the
@@ -8,6 +8,7 @@
 
 use crate::load::dataset::Dataset;
 use crate::load::pixels;
+use raster::Depth;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -34,12 +35,21 @@ pub(super) struct Entry {
 /// Identity of the data that the file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
-    /// Bytes a pixel of the images.
+    /// Kind of the images' numbers. The key tells it too, so the file only notes the bytes a pixel.
+    pub(super) depth: Depth,
+    /// Numbers a pixel of the images.
     pub(super) channels: u32,
     /// Number of samples.
     pub(super) samples: u64,
     /// Hash from [`key`].
     pub(super) key: [u8; 32],
+}
+
+impl Head {
+    /// Returns the bytes a pixel of the images.
+    pub(super) fn pixel(&self) -> u32 {
+        self.channels * self.depth.bytes() as u32
+    }
 }
 
 /// Returns the next offset at which a sample may begin.
@@ -77,7 +87,7 @@ pub(super) fn encode(head: &Head, entries: &[Entry], length: u64) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER + entries.len() * ENTRY);
     bytes.extend_from_slice(&MAGIC);
     bytes.extend_from_slice(&VERSION.to_le_bytes());
-    bytes.extend_from_slice(&head.channels.to_le_bytes());
+    bytes.extend_from_slice(&head.pixel().to_le_bytes());
     bytes.extend_from_slice(&head.samples.to_le_bytes());
     bytes.extend_from_slice(&length.to_le_bytes());
     bytes.extend_from_slice(&head.key);
@@ -132,7 +142,7 @@ pub(super) fn read(path: &Path, head: &Head) -> Result<(u64, Vec<Entry>), Option
     }
     let entries: Vec<Entry> = index.as_chunks::<ENTRY>().0.iter().map(decode).collect();
     let fits = |entry: &Entry| {
-        let bytes = (pixels(entry.size) as u64).checked_mul(u64::from(head.channels) + 1);
+        let bytes = (pixels(entry.size) as u64).checked_mul(u64::from(head.pixel()) + 1);
         bytes.and_then(|bytes| entry.offset.checked_add(bytes)).is_some_and(|end| end <= length)
     };
     if entries.iter().all(fits) { Ok((length, entries)) } else { Err(Some("its index is damaged".into())) }

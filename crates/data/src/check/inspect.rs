@@ -3,10 +3,12 @@
 use super::finding::{Finding, Kind, remarked};
 use crate::error::{Error, guarded};
 use crate::load::dataset::Dataset;
+use crate::load::layout::Layout;
 use crate::load::{IGNORE, Sample, Target};
 use crate::transform::resize::{Placement, Scaler};
 use image::{ImageFormat, RgbImage};
 use image_hasher::{HashAlg, HasherConfig};
+use raster::{Element, Pixels, on_pixels};
 use std::io::Read;
 use std::path::Path;
 
@@ -19,6 +21,9 @@ pub(super) const HASH_BYTES: usize = (SIDE * SIDE / 8) as usize;
 /// Height and width that a picture is resized to before it is hashed, in pixels: the hasher's own resampling of whole
 /// photographs would take longer than decoding them.
 const THUMBNAIL: u32 = 64;
+
+/// Maximum number of values of a channel that are kept of an image.
+const SOME: usize = 4096;
 
 /// Results of an inspection, kept after the pixels are dropped.
 #[derive(Default)]
@@ -35,8 +40,10 @@ pub(super) struct Decoded {
     pub(super) size: [u32; 2],
     /// Number of pixels of each class id; 0 where the target has none.
     pub(super) counts: [u64; 256],
-    /// For each channel the sum of its values and of their squares.
-    pub(super) sums: Vec<[u64; 2]>,
+    /// For each channel the sum of its values above black, and of their squares.
+    pub(super) sums: Vec<[f64; 2]>,
+    /// For each channel some of its values, evenly spaced; none of bytes, whose range is known.
+    pub(super) some: Vec<Vec<f32>>,
     /// Hashes to compare it with others.
     pub(super) prints: Prints,
 }
@@ -62,7 +69,7 @@ pub(super) fn inspect(dataset: &dyn Dataset, index: u64, classes: usize) -> Insp
     let mut sample = Sample::default();
     let load = || {
         dataset.whole(index, &mut sample)?;
-        decoded(&sample, dataset.channels() as usize)
+        decoded(&sample, &dataset.layout())
     };
     match guarded(|| format!("sample '{}'", dataset.name(index)), load) {
         Ok(decoded) => {
@@ -95,21 +102,23 @@ fn odd(decoded: &Decoded, classes: usize) -> Vec<Finding> {
     findings
 }
 
-fn decoded(sample: &Sample, channels: usize) -> Result<Decoded, Error> {
+fn decoded(sample: &Sample, layout: &Layout) -> Result<Decoded, Error> {
+    let channels = layout.channels().max(1) as usize;
     let mut counts = [0; 256];
     sample.target.classes().iter().for_each(|id| counts[usize::from(*id)] += 1);
-    let mut sums = vec![[0; 2]; channels];
-    let mut constant = true;
-    for pixel in sample.image.chunks_exact(channels.max(1)) {
-        constant &= sample.image.starts_with(pixel);
-        for (value, sums) in pixel.iter().zip(&mut sums) {
-            sums[0] += u64::from(*value);
-            sums[1] += u64::from(*value).pow(2);
-        }
-    }
+    let (sums, constant) = on_pixels!(&sample.image, image => summed(image, channels, layout.unit()[0]));
+    let some = match &sample.image {
+        Pixels::U8(_) => Vec::new(),
+        Pixels::U16(image) => some_of(image, channels),
+        Pixels::F32(image) => some_of(image, channels),
+    };
     let mut image = blake3::Hasher::new();
-    image.update(&sample.size[0].to_le_bytes()).update(&sample.size[1].to_le_bytes()).update(&sample.image);
-    let looks = if constant { None } else { Some(looks(sample, channels)?) };
+    image.update(&sample.size[0].to_le_bytes()).update(&sample.size[1].to_le_bytes());
+    match &sample.image {
+        Pixels::U8(bytes) => _ = image.update(bytes),
+        wide => _ = image.update(&wide.clone().into_le_bytes()),
+    }
+    let looks = if constant { None } else { Some(looks(sample, layout)?) };
     let mut mask = blake3::Hasher::new();
     match &sample.target {
         Target::Classes(ids) => _ = mask.update(ids),
@@ -117,12 +126,33 @@ fn decoded(sample: &Sample, channels: usize) -> Result<Decoded, Error> {
     }
     let mask = *mask.finalize().as_bytes();
     let prints = Prints { image: *image.finalize().as_bytes(), mask, looks };
-    Ok(Decoded { size: sample.size, counts, sums, prints })
+    Ok(Decoded { size: sample.size, counts, sums, some, prints })
+}
+
+/// Returns for each channel the sum of its values above `black` and of their squares, and whether all pixels are equal.
+fn summed<T: Element>(image: &[T], channels: usize, black: f32) -> (Vec<[f64; 2]>, bool) {
+    let (mut sums, mut constant) = (vec![[0.0; 2]; channels], true);
+    for pixel in image.chunks_exact(channels) {
+        constant &= image.starts_with(pixel);
+        for (value, sums) in pixel.iter().zip(&mut sums) {
+            let value = f64::from(value.to_f32() - black);
+            sums[0] += value;
+            sums[1] += value * value;
+        }
+    }
+    (sums, constant)
+}
+
+/// Returns some values of each channel, evenly spaced.
+fn some_of<T: Element>(image: &[T], channels: usize) -> Vec<Vec<f32>> {
+    let every = (image.len() / channels).div_ceil(SOME).max(1);
+    let of = |channel| image.iter().skip(channel).step_by(channels * every).map(|value| value.to_f32()).collect();
+    (0..channels).map(of).collect()
 }
 
 /// Returns the perceptual hash: for each place of a grid, whether it is darker than the next.
-fn looks(sample: &Sample, channels: usize) -> Result<[u8; HASH_BYTES], Error> {
-    let thumbnail = shrink(sample, channels)?;
+fn looks(sample: &Sample, layout: &Layout) -> Result<[u8; HASH_BYTES], Error> {
+    let thumbnail = shrink(sample, layout)?;
     let hasher = HasherConfig::with_bytes_type::<[u8; HASH_BYTES]>()
         .hash_size(SIDE, SIDE)
         .hash_alg(HashAlg::Gradient)
@@ -131,11 +161,11 @@ fn looks(sample: &Sample, channels: usize) -> Result<[u8; HASH_BYTES], Error> {
 }
 
 /// Returns the picture in RGB, `THUMBNAIL` pixels high and wide.
-fn shrink(sample: &Sample, channels: usize) -> Result<RgbImage, Error> {
-    let (mut whole, mut small) = (sample.image.clone(), Vec::new());
-    let place = Placement::filling([THUMBNAIL; 2]);
-    Scaler::default().image(&mut whole, sample.size, channels as u32, place, &mut small)?;
-    let rgb = if channels == 3 { small } else { small.iter().flat_map(|&grey| [grey; 3]).collect() };
+fn shrink(sample: &Sample, layout: &Layout) -> Result<RgbImage, Error> {
+    let (mut whole, mut small) = (sample.image.clone(), Pixels::default());
+    let place = (Placement::filling([THUMBNAIL; 2]), layout.black());
+    Scaler::default().image(&mut whole, sample.size, layout.channels(), place, &mut small)?;
+    let rgb = layout.picture(&small);
     RgbImage::from_raw(THUMBNAIL, THUMBNAIL, rgb).ok_or_else(|| Error::Resize {
         from: sample.size,
         to: [THUMBNAIL; 2],

@@ -3,6 +3,7 @@
 use super::finding::{Finding, Kind};
 use super::inspect::Inspection;
 use crate::list::split::Split;
+use crate::load::layout::Layout;
 use crate::load::IGNORE;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -31,6 +32,10 @@ pub struct Statistics {
     pub mean: Vec<f64>,
     /// Standard deviation of each channel, weighted likewise, over all pixels.
     pub std: Vec<f64>,
+    /// Percentiles 0.5 and 99.5 of the values of each channel, as they are stored in images of more than 8 bits: a
+    /// range that a few extreme pixels do not decide. Of each image some thousand values count.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<[f32; 2]>,
 }
 
 /// Frequency of a class in a split.
@@ -80,10 +85,15 @@ pub(super) struct Tally {
     sizes: BTreeMap<[u32; 2], u64>,
     /// For each channel: the sum over images of the mean, and of the mean of squares.
     moments: Vec<[f64; 2]>,
+    /// Difference of white and black.
+    contrast: f64,
+    /// For each channel some values of each image.
+    some: Vec<Vec<f32>>,
 }
 
 impl Tally {
-    pub(super) fn new(split: Split, classes: &[String], channels: u32) -> Self {
+    pub(super) fn new(split: Split, classes: &[String], layout: &Layout) -> Self {
+        let ([low, high], channels) = (layout.unit().map(f64::from), layout.channels() as usize);
         Self {
             split,
             classes: classes.to_vec(),
@@ -93,7 +103,9 @@ impl Tally {
             ignored: 0,
             pixels: 0,
             sizes: BTreeMap::new(),
-            moments: vec![[0.0; 2]; channels as usize],
+            moments: vec![[0.0; 2]; channels],
+            contrast: high - low,
+            some: vec![Vec::new(); channels],
         }
     }
 
@@ -114,9 +126,10 @@ impl Tally {
             }
         }
         for (moments, [sum, squares]) in self.moments.iter_mut().zip(&decoded.sums) {
-            moments[0] += *sum as f64 / 255.0 / area.max(1) as f64;
-            moments[1] += *squares as f64 / (255.0 * 255.0) / area.max(1) as f64;
+            moments[0] += sum / self.contrast / area.max(1) as f64;
+            moments[1] += squares / (self.contrast * self.contrast) / area.max(1) as f64;
         }
+        self.some.iter_mut().zip(&decoded.some).for_each(|(all, some)| all.extend(some));
     }
 
     pub(super) fn finish(self) -> Statistics {
@@ -143,9 +156,18 @@ impl Tally {
             sizes: sizes(&self.sizes),
             std: variance.map(|variance| variance.max(0.0).sqrt()).collect(),
             mean,
+            ranges: self.some.into_iter().filter_map(range).collect(),
             classes: self.classes.into_iter().zip(&self.ids).map(share).collect(),
         }
     }
+}
+
+/// Returns the percentiles 0.5 and 99.5 of numbers, those at the nearest places.
+fn range(mut numbers: Vec<f32>) -> Option<[f32; 2]> {
+    numbers.sort_by(f32::total_cmp);
+    let last = numbers.len().checked_sub(1)? as f64;
+    let at = |share: f64| numbers.get((share * last).round() as usize).copied();
+    Some([at(0.005)?, at(0.995)?])
 }
 
 /// Returns the median of sorted numbers; for an even count the mean of the two in the middle.
@@ -212,7 +234,7 @@ mod tests {
                 1 => ([1, 2], &[102, 255], &[0, 1]),
                 _ => ([2, 2], &[51, 102, 153, 204], &[2, 2, 0, IGNORE]),
             };
-            *sample = Sample { size, image: image.to_vec(), target: Target::Classes(mask.to_vec()) };
+            *sample = Sample { size, image: image.to_vec().into(), target: Target::Classes(mask.to_vec()) };
             Ok(())
         }
     }

@@ -44,6 +44,19 @@ impl Config {
             for key in ["loader", "transforms", "normalize"] {
                 keys.remove(key);
             }
+            // What is as it was before these keys existed leaves the caches of that time in use.
+            keys.retain(|key, value| {
+                let usual = match key.as_str() {
+                    "depth" => "\"u8\"",
+                    "range" | "no_data" => "null",
+                    "clip" => "false",
+                    _ => return true,
+                };
+                value.to_string() != usual
+            });
+            if self.layout().standardize {
+                keys.insert("normalize".into(), "image".into());
+            }
             if let Some(root) = keys.get_mut("root") {
                 let path = absolute(root.as_str().unwrap_or_default()).map_err(|error| invalid(error.to_string()))?;
                 *root = path.to_string_lossy().into();

@@ -4,9 +4,10 @@ use super::file::{limited, open};
 use super::problem::{Problem, sides};
 use super::tiff::Tiff;
 use super::turn::{Orientation, Turn};
-use super::{jpeg, kind, note};
+use super::{jpeg, kind, note, part};
 use crate::error::Error;
 use image::{ImageFormat, ImageReader};
+use raster::{Options, Raster};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -22,8 +23,27 @@ pub(super) struct Header {
 
 /// Returns height and width of the decoded image at `path`, from its header.
 pub fn dimensions(path: &Path, orientation: Orientation) -> Result<[u32; 2], Error> {
-    let header = read(&mut open(path)?).map_err(|problem| problem.of(path))?;
-    Ok(header.turn.wanted(orientation).size(header.size))
+    let of_header = match part::split(path) {
+        (file, options) if file == path && options == Options::default() => read(&mut open(path)?),
+        _ => Err(Problem::CutOff),
+    };
+    match of_header {
+        Ok(header) => Ok(header.turn.wanted(orientation).size(header.size)),
+        Err(problem) => of_raster(path, orientation)?.ok_or_else(|| problem.of(path)),
+    }
+}
+
+/// Returns height and width of an image that only the crate `raster` reads.
+fn of_raster(path: &Path, orientation: Orientation) -> Result<Option<[u32; 2]>, Error> {
+    let (file, options) = part::split(path);
+    let mut reader = open(file)?;
+    let start = reader.fill_buf().map_err(|source| Error::Io { path: path.into(), source })?;
+    if !raster::is_raster(start) {
+        return Ok(None);
+    }
+    let Ok(raster) = Raster::open_with(file, &options) else { return Ok(None) };
+    let info = raster.info();
+    Ok(Some(Turn::of(info.orientation.into()).wanted(orientation).size(info.size)))
 }
 
 /// Reads the header of an image file. Leaves `reader` at an unspecified position.

@@ -5,10 +5,13 @@ use super::found::Found;
 use super::problem::{LARGEST_SIDE, MOST_MEMORY, Problem, fits, sides};
 use super::tiff::{Tiff, of_tiff};
 use super::turn::{Orientation, Turn};
+use super::wide::{self, WideRows};
 use super::{Decoder, header};
 use crate::error::Error;
+use crate::load::layout::Layout;
 use image::ImageFormat;
 use png::Transformations;
+use raster::{Element, Pixels, on_pixels};
 use std::fs::File;
 use std::io::{BufReader, Seek};
 use std::path::{Path, PathBuf};
@@ -17,18 +20,18 @@ use tiff::decoder::DecodingResult;
 /// Maximum size of an unpacked strip of a TIFF, or of one row of its tiles, in bytes.
 const LARGEST_STRIP: u64 = 64 << 20;
 
-/// An image, row by row, as [`read_pixels`](super::read_pixels) sees it. Only the requested rows are in memory for PNG
-/// (not interlaced) and for TIFF files of 8 or 16 bits with interleaved channels. Other images, and those that an
-/// orientation tag turns, are in memory as a whole.
+/// An image, row by row, as a network sees it. Only the requested rows are in memory for PNG (not interlaced), for TIFF
+/// files of 8 or 16 bits with interleaved channels, and for most files that are read with more than 8 bits or bands.
+/// Other images, and those that an orientation tag turns, are in memory as a whole.
 pub struct Strips {
     path: PathBuf,
     size: [u32; 2],
-    channels: u32,
+    layout: Layout,
     rows: Rows,
     /// Rows as stored in the file.
     raw: Vec<u8>,
-    /// Decoded rows that have not been returned yet, in the image's channels.
-    ready: Vec<u8>,
+    /// Decoded rows that have not been returned yet, as the network sees them.
+    ready: Pixels,
 }
 
 enum Rows {
@@ -39,6 +42,7 @@ enum Rows {
         channels: u8,
     },
     Tiff(Box<Pieces>),
+    Wide(Box<WideRows>),
 }
 
 /// The strips or tiles of a TIFF.
@@ -52,11 +56,22 @@ struct Pieces {
 }
 
 impl Strips {
-    /// Opens the image at `path` for a network with this many `channels` (3 or 1).
-    pub fn open(path: &Path, channels: u32, orientation: Orientation) -> Result<Self, Error> {
+    /// Opens the image at `path` for a network that sees pixels of this `layout`: 3 or 1 for bytes of colours or grey.
+    pub fn open(path: &Path, layout: impl Into<Layout>, orientation: Orientation) -> Result<Self, Error> {
+        let layout = layout.into();
+        if !layout.is_plain() || wide::is_only_wide(path)? {
+            return Self::wide(path, layout, orientation);
+        }
         let named = |problem: Problem| problem.of(path);
-        let strips =
-            |(size, rows)| Self { path: path.into(), size, channels, rows, raw: Vec::new(), ready: Vec::new() };
+        let channels = layout.channels();
+        let strips = |(size, rows)| Self {
+            path: path.into(),
+            size,
+            layout: layout.clone(),
+            rows,
+            raw: Vec::new(),
+            ready: Pixels::default(),
+        };
         let mut reader = open(path)?;
         let header = header::read(&mut reader).map_err(named)?;
         let turn = header.turn.wanted(orientation);
@@ -77,9 +92,21 @@ impl Strips {
                        program, or set data.orientation to \"ignore\")";
             return Err(named(Problem::Refused(format!("{problem}; {why}"))));
         }
-        let mut ready = Vec::new();
-        let size = Decoder::default().large_image(path, channels, orientation, &mut ready)?;
+        let mut ready = Pixels::default();
+        let size = Decoder::default().large_image(path, channels, orientation, ready.bytes_mut())?;
         Ok(Self { ready, ..strips((size, Rows::Decoded)) })
+    }
+
+    fn wide(path: &Path, layout: Layout, orientation: Orientation) -> Result<Self, Error> {
+        let (size, rows, ready) = match WideRows::open(path, &layout, orientation)? {
+            Some(rows) => (rows.size(), Rows::Wide(Box::new(rows)), Pixels::new(layout.depth)),
+            None => {
+                let (mut ready, mut unknown) = (Pixels::default(), Vec::new());
+                let size = Decoder::default().layout(path, &layout, orientation, (&mut ready, &mut unknown))?;
+                (size, Rows::Decoded, ready)
+            }
+        };
+        Ok(Self { path: path.into(), size, layout, rows, raw: Vec::new(), ready })
     }
 
     /// Returns height and width.
@@ -87,13 +114,15 @@ impl Strips {
         self.size
     }
 
-    /// Appends the next `count` rows, `W×C` bytes each, to `pixels`; at the end fewer.
-    pub fn read(&mut self, count: u32, pixels: &mut Vec<u8>) -> Result<(), Error> {
-        let row = self.size[1] as usize * self.channels as usize;
+    /// Appends the next `count` rows, `W×C` numbers each, to `pixels`; at the end fewer.
+    pub fn read(&mut self, count: u32, pixels: &mut Pixels) -> Result<(), Error> {
+        let row = self.size[1] as usize * self.layout.channels() as usize;
         let wanted = row * count as usize;
+        if let Rows::Wide(rows) = &mut self.rows {
+            rows.read(count, &mut self.ready)?;
+        }
         while self.ready.len() < wanted && self.decode().map_err(|problem| problem.of(&self.path))? {}
-        let taken = wanted.min(self.ready.len());
-        pixels.extend(self.ready.drain(..taken));
+        on_pixels!(&mut self.ready, ready => move_front(ready, wanted, pixels));
         Ok(())
     }
 
@@ -102,7 +131,7 @@ impl Strips {
         self.raw.clear();
         let [height, width] = self.size;
         let (rows, channels, wide) = match &mut self.rows {
-            Rows::Decoded => return Ok(false),
+            Rows::Decoded | Rows::Wide(_) => return Ok(false),
             Rows::Png { reader, channels } => match reader.next_row()? {
                 None => return Ok(false),
                 Some(row) => {
@@ -119,8 +148,8 @@ impl Strips {
         };
         let mut pixels = Vec::new();
         let found = Found { size: [rows, width], channels, wide, format: ImageFormat::Png };
-        found.convert(&mut self.raw, self.channels, &mut pixels);
-        self.ready.append(&mut pixels);
+        found.convert(&mut self.raw, self.layout.channels(), &mut pixels);
+        self.ready.bytes_mut().append(&mut pixels);
         Ok(true)
     }
 }
@@ -149,6 +178,11 @@ impl Pieces {
         self.done += rows;
         Ok(rows)
     }
+}
+
+/// Moves up to `count` numbers from the front of `ready` to the end of `to`.
+fn move_front<T: Element>(ready: &mut Vec<T>, count: usize, to: &mut Pixels) {
+    T::buffer(to).extend(ready.drain(..count.min(ready.len())));
 }
 
 type Streamed = Option<([u32; 2], Rows)>;

@@ -60,8 +60,25 @@ impl Turn {
         self.size(size)
     }
 
+    /// Turns pixels of any number of numbers.
+    pub(crate) fn apply_to<T: Copy>(self, image: &mut Vec<T>, size: [u32; 2], channels: usize) {
+        if self != Self::NONE && channels > 0 {
+            let mut turned = image.clone();
+            self.each(size, |from, to| {
+                turned[to * channels..][..channels].copy_from_slice(&image[from * channels..][..channels]);
+            });
+            *image = turned;
+        }
+    }
+
     fn moved<const N: usize>(self, from: &[u8], size: [u32; 2], to: &mut [u8]) {
         let (from, to) = (from.as_chunks::<N>().0, to.as_chunks_mut::<N>().0);
+        self.each(size, |from_pixel, to_pixel| to[to_pixel] = from[from_pixel]);
+    }
+
+    /// Calls `copy` with the place of each pixel and its place after the turn.
+    #[inline(always)]
+    fn each(self, size: [u32; 2], mut copy: impl FnMut(usize, usize)) {
         let [height, width] = size.map(|side| side as usize);
         let [rows, columns] = self.size(size).map(|side| side as usize);
         // True if the stored image is read from its last row, and from its last column.
@@ -73,7 +90,7 @@ impl Turn {
                         let (y, x) = if self.swaps_sides() { (column, row) } else { (row, column) };
                         let y = if upwards { height - 1 - y } else { y };
                         let x = if leftwards { width - 1 - x } else { x };
-                        to[row * columns + column] = from[y * width + x];
+                        copy(y * width + x, row * columns + column);
                     }
                 }
             }

@@ -2,6 +2,7 @@
 
 use crate::decode::remarks::Remark;
 use crate::error::Error;
+use crate::load::layout::Layout;
 use crate::load::{Sample, Target, Targets};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,9 +35,15 @@ pub trait Dataset: Send + Sync {
     /// Returns height and width of every sample, in pixels; `None` where they differ.
     fn size(&self) -> Option<[u32; 2]>;
 
-    /// Returns the bytes a pixel of the images: 3 for colours, 1 for greyscale.
+    /// Returns the numbers a pixel of the images: 3 for colours, 1 for greyscale.
     fn channels(&self) -> u32 {
         3
+    }
+
+    /// Returns depth and range of the images' numbers: bytes, unless it is overridden, as with
+    /// `Layout { depth: Depth::U16, ..Layout::from(self.channels()) }`.
+    fn layout(&self) -> Layout {
+        self.channels().into()
     }
 
     /// Returns the form of every sample's target: class ids, or numbers.

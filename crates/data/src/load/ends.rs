@@ -4,6 +4,7 @@
 //! the file is decoded, so that no file is refused that training could read.
 
 use crate::error::Error;
+use crate::load::layout::Layout;
 use crate::load::reader::with_reader;
 use image::ImageFormat;
 use std::fs::File;
@@ -14,17 +15,17 @@ use tiff::tags::Tag;
 /// Number of bytes at the end of a file that are examined. Trailing data of cameras and downloads is mostly shorter.
 const TAIL: u64 = 16 << 10;
 
-/// Examines the end of the image at `path`. Where that does not prove it complete, decodes it with `channels` bytes a
-/// pixel.
+/// Examines the end of the image at `path`. Where that does not prove it complete, decodes it as
+/// `layout` says.
 ///
 /// # Errors
 ///
 /// Fails with the decoder's error where the image cannot be decoded.
-pub(crate) fn look(path: &Path, channels: u32) -> Result<(), Error> {
+pub(crate) fn look(path: &Path, layout: &Layout) -> Result<(), Error> {
     if is_whole(path).map_err(|source| Error::Io { path: path.into(), source })? {
         return Ok(());
     }
-    with_reader(|reader| reader.decodes(path, channels))
+    with_reader(|reader| reader.decodes(path, layout))
 }
 
 /// Returns whether the file is proven complete without decoding it. `false` is inconclusive.

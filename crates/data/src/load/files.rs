@@ -8,12 +8,14 @@ use crate::label::table::LabelTable;
 use crate::list::paths::Paths;
 use crate::load::config::LoaderConfig;
 use crate::load::dataset::{Dataset, Source};
-use crate::load::pipeline::Normalize;
+use crate::load::layout::{Channels, Layout, Range};
+use crate::load::pipeline::{Normalization, Normalize, Statistics};
 use crate::load::reader::with_reader;
 use crate::load::{Sample, Target, ends};
 use crate::transform::resize::{Placement, Resize};
 use crate::transform::{Transform, usual};
 use contract::Invalid;
+use raster::Depth;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -25,9 +27,25 @@ pub struct Preparation {
     /// Height and width of the network's input, in pixels.
     #[schemars(extend("x-resume" = "ask"))]
     pub size: [u32; 2],
-    /// Channels of the network's input: 3 for red, green and blue, 1 for grey.
+    /// Channels of the network's input: 3 for red, green and blue, 1 for grey, the number of bands of the files, or a
+    /// list of bands such as `[4, 3, 2]`, of which the first is 1.
     #[schemars(extend("x-resume" = "refuse"))]
-    pub channels: u32,
+    pub channels: Channels,
+    /// Kind of the images' numbers on their way to the network. With `u8`, 16-bit files lose their lower 8 bits; `u16`
+    /// holds those of 8 and 16 bits, and `f32` all others.
+    #[schemars(extend("x-resume" = "ask"))]
+    pub depth: Depth,
+    /// Numbers that become 0 and 1, such as `[0, 10000]`, or a list of one such range for each channel; without it, the
+    /// whole range of bytes or 16-bit numbers, and 0 to 1 for floats.
+    #[schemars(extend("x-resume" = "ask"))]
+    pub range: Option<Range>,
+    /// Brings numbers outside `range` to its ends.
+    #[schemars(extend("x-resume" = "ask"))]
+    pub clip: bool,
+    /// Number that stands for pixels that are unknown, besides the one that a file names and NaN. They are black, and
+    /// ignored.
+    #[schemars(extend("x-resume" = "ask"))]
+    pub no_data: Option<f64>,
     /// Handling of the orientation noted in an image file.
     #[schemars(extend("x-resume" = "ask"))]
     pub orientation: Orientation,
@@ -37,9 +55,10 @@ pub struct Preparation {
     /// Augmentation of training samples: a list of transforms, applied in order.
     #[schemars(extend("x-resume" = "ask"))]
     pub transforms: Vec<Transform>,
-    /// Mean and standard deviation of the channels; without them, values are divided by 255.
+    /// Mean and standard deviation of the channels, for values from 0 to 1, or `"image"`: those of each image itself.
+    /// Without it, values are only brought to 0 to 1.
     #[schemars(extend("x-resume" = "ask"))]
-    pub normalize: Option<Normalize>,
+    pub normalize: Option<Normalization>,
     /// Batching and loading of samples.
     pub loader: LoaderConfig,
 }
@@ -48,7 +67,11 @@ impl Default for Preparation {
     fn default() -> Self {
         Self {
             size: [128, 128],
-            channels: 3,
+            channels: Channels::Count(3),
+            depth: Depth::U8,
+            range: None,
+            clip: false,
+            no_data: None,
             orientation: Orientation::default(),
             resize: Resize::default(),
             transforms: usual(),
@@ -59,12 +82,30 @@ impl Default for Preparation {
 }
 
 impl Preparation {
+    /// Returns the numbers of a pixel that the network sees.
+    pub(crate) fn layout(&self) -> Layout {
+        Layout {
+            channels: self.channels.clone(),
+            depth: self.depth,
+            range: self.range.clone(),
+            clip: self.clip,
+            standardize: self.normalize == Some(Normalization::Of(Statistics::Image)),
+            no_data: self.no_data,
+        }
+    }
+
+    /// Returns the means and deviations that all images are normalised with.
+    pub(crate) fn normalize(&self) -> Option<Normalize> {
+        match &self.normalize {
+            Some(Normalization::Constants(normalize)) => Some(normalize.clone()),
+            Some(Normalization::Of(Statistics::Image)) | None => None,
+        }
+    }
+
     /// Refuses invalid `channels` and `resize`; the other keys are common to all data sets, and
     /// [`Config`](crate::Config) checks them.
     pub(crate) fn check(&self) -> Result<(), Invalid> {
-        Invalid::unless(matches!(self.channels, 1 | 3), "channels", || {
-            format!("must be 3 (red, green, blue) or 1 (grey), is {}", self.channels)
-        })?;
+        self.layout().check()?;
         let within = |Invalid { key, problem }| Invalid { key: format!("resize.{key}"), problem };
         self.resize.check().map_err(within)
     }
@@ -78,8 +119,8 @@ pub(crate) struct Files {
     labels: LabelTable,
     /// Height and width of the network's input, in pixels.
     size: [u32; 2],
-    /// Bytes a pixel of the images.
-    channels: u32,
+    /// Numbers of a pixel of the images.
+    layout: Layout,
     /// Handling of the orientation that the files note.
     orientation: Orientation,
     /// Resizing to `size`.
@@ -89,8 +130,8 @@ pub(crate) struct Files {
 impl Files {
     /// Creates a data set of the samples at `paths`.
     pub(crate) fn new(paths: Paths, labels: LabelTable, preparation: &Preparation) -> Self {
-        let Preparation { size, channels, orientation, resize, .. } = *preparation;
-        Self { paths, labels, size, channels, orientation, resize }
+        let Preparation { size, orientation, resize, .. } = *preparation;
+        Self { paths, labels, size, layout: preparation.layout(), orientation, resize }
     }
 
     /// Loads a sample, placed as `place` decides from the size of its image.
@@ -102,9 +143,9 @@ impl Files {
     ) -> Result<(), Error> {
         let (image, mask) = (self.paths.image(index)?, self.paths.mask(index)?);
         with_reader(|reader| {
-            let (size, place) = reader.image(&image, self.channels, self.orientation, place, &mut sample.image)?;
+            let (size, place) = reader.image(&image, &self.layout, self.orientation, place, &mut sample.image)?;
             sample.size = place.size;
-            reader.mask(&mask, &self.labels, self.orientation, (&image, size), place, sample.target.classes_mut())
+            reader.mask(&mask, &self.labels, self.orientation, (&image, size, true), place, sample.target.classes_mut())
         })
     }
 
@@ -118,7 +159,7 @@ impl Files {
         let size = dimensions(&image, self.orientation)?;
         let place = place(size)?;
         let mut ids = Vec::new();
-        with_reader(|reader| reader.mask(&mask, &self.labels, self.orientation, (&image, size), place, &mut ids))?;
+        with_reader(|reader| reader.mask(&mask, &self.labels, self.orientation, (&image, size, false), place, &mut ids))?;
         Ok((size, ids))
     }
 }
@@ -133,7 +174,11 @@ impl Dataset for Files {
     }
 
     fn channels(&self) -> u32 {
-        self.channels
+        self.layout.channels()
+    }
+
+    fn layout(&self) -> Layout {
+        self.layout.clone()
     }
 
     fn name(&self, index: u64) -> String {
@@ -149,7 +194,7 @@ impl Dataset for Files {
     }
 
     fn target(&self, index: u64) -> Result<Target, Error> {
-        ends::look(&self.paths.image(index)?, self.channels)?;
+        ends::look(&self.paths.image(index)?, &self.layout)?;
         Ok(Target::Classes(self.read_mask(index, |size| self.resize.place(size, self.size))?.1))
     }
 

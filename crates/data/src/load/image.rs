@@ -17,12 +17,12 @@ pub(crate) enum Content {
     /// In a file.
     File(PathBuf),
     /// In memory.
-    Pixels(Pixels),
+    Pixels(InMemory),
 }
 
 /// Pixels in memory, `H×W×channels` bytes.
 #[derive(Clone)]
-pub(crate) struct Pixels {
+pub(crate) struct InMemory {
     /// Height and width.
     pub(crate) size: [u32; 2],
     /// 1 grey, 2 grey and alpha, 3 RGB or 4 RGBA.
@@ -49,7 +49,7 @@ impl Image {
         let channels = u8::try_from(channels).ok().filter(|channels| (1..=4).contains(channels));
         match channels {
             Some(channels) if expected == Some(bytes.len()) && !bytes.is_empty() => {
-                Ok(Self(Content::Pixels(Pixels { size: [height, width], channels, bytes })))
+                Ok(Self(Content::Pixels(InMemory { size: [height, width], channels, bytes })))
             }
             _ => Err(refused(bytes.len())),
         }
@@ -77,12 +77,12 @@ impl fmt::Display for Image {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         match &self.0 {
             Content::File(path) => path.display().fmt(formatter),
-            Content::Pixels(Pixels { size: [height, width], .. }) => write!(formatter, "{height}x{width} pixels"),
+            Content::Pixels(InMemory { size: [height, width], .. }) => write!(formatter, "{height}x{width} pixels"),
         }
     }
 }
 
-impl fmt::Debug for Pixels {
+impl fmt::Debug for InMemory {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         formatter.debug_struct("Pixels").field("size", &self.size).field("channels", &self.channels).finish()
     }

@@ -4,6 +4,7 @@ use crate::decode::turn::Orientation;
 use crate::error::Error;
 use crate::load::dataset::{Dataset, Source, item};
 use crate::load::image::{Content, Image};
+use crate::load::layout::Layout;
 use crate::load::reader::with_reader;
 use crate::load::{IGNORE, Sample, pixels, refill};
 use crate::transform::resize::{Rectangle, Resize};
@@ -16,22 +17,22 @@ use crate::transform::resize::{Rectangle, Resize};
 pub struct Images {
     images: Vec<(String, Image)>,
     size: [u32; 2],
-    channels: u32,
+    layout: Layout,
     orientation: Orientation,
     resize: Resize,
 }
 
 impl Images {
-    /// Takes the `images` with their names, the `size` of the data, its channels (3 or 1), the handling of
-    /// orientation, and the resizing to the scale of training. Reads nothing yet.
+    /// Takes the `images` with their names, the `size` of the data, the numbers of a pixel (3 or 1 for bytes of colours
+    /// or grey), the handling of orientation, and the resizing to the scale of training. Reads nothing yet.
     pub fn new(
         images: Vec<(String, Image)>,
         size: [u32; 2],
-        channels: u32,
+        layout: impl Into<Layout>,
         orientation: Orientation,
         resize: Resize,
     ) -> Self {
-        Self { images, size, channels, orientation, resize }
+        Self { images, size, layout: layout.into(), orientation, resize }
     }
 
     /// Returns the part of its sample that an image of this height and width covers; the rest is padding.
@@ -56,7 +57,11 @@ impl Dataset for Images {
     }
 
     fn channels(&self) -> u32 {
-        self.channels
+        self.layout.channels()
+    }
+
+    fn layout(&self) -> Layout {
+        self.layout.clone()
     }
 
     fn name(&self, index: u64) -> String {
@@ -66,10 +71,10 @@ impl Dataset for Images {
     fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
         let (_, image) = item(&self.images, index)?;
         let place = |size| self.resize.place_whole(size, self.size);
-        let (channels, to) = (self.channels, &mut sample.image);
+        let (layout, to) = (&self.layout, &mut sample.image);
         let (_, place) = with_reader(|reader| match image.content() {
-            Content::File(path) => reader.image(path, channels, self.orientation, place, to),
-            Content::Pixels(pixels) => reader.pixels(pixels, channels, place, to),
+            Content::File(path) => reader.image(path, layout, self.orientation, place, to),
+            Content::Pixels(pixels) => reader.pixels(pixels, layout, place, to),
         })?;
         sample.size = place.size;
         refill(sample.target.classes_mut(), pixels(place.size), IGNORE);
@@ -101,7 +106,7 @@ mod tests {
         let images = Images::new(files, [4, 6], 3, Orientation::Apply, Resize::default());
         let mut sample = Sample::default();
         images.load(0, &mut sample).unwrap();
-        assert_eq!((sample.image, sample.target), ([9, 8, 7].repeat(24), Target::Classes(vec![IGNORE; 24])));
+        assert_eq!((sample.image, sample.target), ([9u8, 8, 7].repeat(24).into(), Target::Classes(vec![IGNORE; 24])));
         assert_eq!((images.name(1), images.name(2)), ("gone".into(), String::new()));
         assert!(images.load(1, &mut Sample::default()).unwrap_err().to_string().contains("gone.png"));
         assert_eq!(images.source(0).unwrap().bytes, bytes);
@@ -131,13 +136,13 @@ mod tests {
             assert_eq!((images.rectangle([10, 20]).unwrap(), images.size()), (part, one), "{resize:?}");
             let mut sample = Sample::default();
             images.load(0, &mut sample).unwrap();
-            let mut expected = vec![0; pixels(size)];
+            let mut expected = vec![0u8; pixels(size)];
             for row in top..top + height {
                 let first = (row * size[1] + left) as usize;
                 expected[first..first + width as usize].fill(9);
             }
             let unknown = Target::Classes(vec![IGNORE; pixels(size)]);
-            assert_eq!((sample.size, sample.image, sample.target), (size, expected, unknown));
+            assert_eq!((sample.size, sample.image, sample.target), (size, expected.into(), unknown));
         }
         let long = Images::new(Vec::new(), [6, 8], 1, Orientation::Apply, Resize::ShorterSide { to: Some(8000) });
         assert!(long.rectangle([10, 100]).unwrap_err().to_string().contains("no side may become longer"));

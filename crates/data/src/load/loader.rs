@@ -23,11 +23,12 @@ use crate::load::fingerprint::{Fingerprint, fingerprint};
 use crate::load::ordered::{Job, Ordered};
 use crate::load::pipeline::{Buffers, Pipeline};
 use crate::load::skipped::Skipped;
-use crate::load::{Target, pixels, refill};
+use crate::load::{Target, pixels};
 use crate::transform::random::{Purpose, Random};
 use contract::{Batch, Batches, BoxError, Input, Invalid, Share, TorchError};
 use part::Part;
 use rooms::{Room, Rooms};
+use raster::Pixels;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -91,7 +92,7 @@ impl Moving {
 struct Workspace {
     buffers: Buffers,
     /// `N×H×W×C`
-    images: Vec<u8>,
+    images: Pixels,
     /// `N×H×W` class ids or `N×C×H×W` values.
     targets: Target,
     converter: Converter,
@@ -271,7 +272,7 @@ impl Source {
             Some(workspace) => workspace,
             None => Workspace {
                 buffers: Buffers::default(),
-                images: Vec::new(),
+                images: Pixels::new(self.dataset.layout().depth),
                 targets: Target::default(),
                 converter: self.converter().map_err(|error| torch(&[], error))?,
             },
@@ -294,8 +295,9 @@ impl Source {
         form.fill_unknown(targets, 0);
         // Reserved with an error: lack of memory must not end the program.
         let area = pixels(self.pipeline.size) * indices.size_hint().0.max(1);
-        let bytes = area * self.dataset.channels() as usize;
-        let workspace = images.try_reserve(bytes).and_then(|()| match targets {
+        let numbers = area * self.dataset.channels() as usize;
+        let bytes = numbers * self.dataset.layout().depth.bytes();
+        let workspace = images.try_reserve(numbers).and_then(|()| match targets {
             Target::Classes(ids) => ids.try_reserve(area),
             Target::Values(values) => values.try_reserve(area * form.planes()),
         });
@@ -306,7 +308,7 @@ impl Source {
             let load = || self.pipeline.load(self.dataset.as_ref(), index, [self.seed, epoch], buffers);
             match guarded(|| format!("sample '{name}'"), load) {
                 Ok(()) => {
-                    images.extend_from_slice(&buffers.sample.image);
+                    images.append(&buffers.sample.image);
                     targets.append(&buffers.sample.target);
                     names.push(name);
                 }
@@ -318,7 +320,7 @@ impl Source {
             // Schedules and progress depend on the number of batches, so the batch is kept. Of several ranks' shares
             // rank 0's is the only one that begins at 0, and is empty only if it was skipped.
             let area = pixels(self.pipeline.size);
-            refill(images, area * self.dataset.channels() as usize, 0);
+            images.fill(area * self.dataset.channels() as usize, self.dataset.layout().black());
             form.fill_unknown(targets, area);
             names.push(BLANK.into());
         }
@@ -330,7 +332,7 @@ impl Source {
     }
 
     fn converter(&self) -> Result<Converter, TorchError> {
-        Converter::new(self.pipeline.normalize.as_ref(), self.dataset.targets(), self.device, self.rooms.sends)
+        Converter::new(self.pipeline.normalize.as_ref(), self.dataset.as_ref(), self.device, self.rooms.sends)
     }
 
     /// Allocates memory for up to `ahead` batches.
@@ -373,7 +375,8 @@ fn rooms_of(dataset: &dyn Dataset, pipeline: &Pipeline, batch_size: u64, part: P
     let [height, width] = pipeline.size.map(i64::from);
     let largest = part.of(&places(0, batch_size, dataset.len()));
     let samples = (largest.end - largest.start).max(1) as i64;
-    Rooms::new(device, [samples, height, width, dataset.channels().into()], dataset.targets())
+    let shape = [samples, height, width, dataset.channels().into()];
+    Rooms::new(device, shape, &dataset.layout(), dataset.targets())
 }
 
 /// Returns an error of libtorch about the batch of the samples `names`.

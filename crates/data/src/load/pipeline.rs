@@ -23,7 +23,7 @@ pub struct Pipeline {
     pub size: [u32; 2],
     /// Transforms, applied in order.
     pub transforms: Vec<Transform>,
-    /// Normalisation of the channels; `None` only divides values by 255.
+    /// Normalisation of the channels; `None` only brings values to 0 to 1.
     pub normalize: Option<Normalize>,
 }
 
@@ -36,6 +36,26 @@ pub struct Normalize {
     pub mean: Vec<f64>,
     /// Standard deviations, likewise.
     pub std: Vec<f64>,
+}
+
+/// Normalisation of images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected {\"mean\": […], \"std\": […]}, or \"image\"")]
+#[schemars(extend("errorMessage" = "expected {\"mean\": […], \"std\": […]}, or \"image\""))]
+pub enum Normalization {
+    /// The same numbers for all images.
+    Constants(Normalize),
+    /// Numbers computed from the data that are normalised.
+    Of(Statistics),
+}
+
+/// Data that mean and standard deviation are computed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Statistics {
+    /// Each channel of each image, as a whole and at its own size, as nnU-Net does for microscopy and magnetic
+    /// resonance.
+    Image,
 }
 
 impl Normalize {
@@ -104,6 +124,8 @@ impl Pipeline {
     ) -> Result<(), Error> {
         let Buffers { sample, partner, scratch } = buffers;
         scratch.values = dataset.targets().values();
+        let layout = dataset.layout();
+        (scratch.range, scratch.black) = (layout.range(), layout.black());
         self.vary(dataset, [seed, epoch, index], &self.transforms, sample, Some(partner), scratch)?;
         fit(sample, scratch, self.size);
         Ok(())

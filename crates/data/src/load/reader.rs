@@ -3,12 +3,14 @@
 
 use crate::decode::header::dimensions;
 use crate::decode::turn::Orientation;
-use crate::decode::{Decoder, trim};
+use crate::decode::Decoder;
 use crate::error::Error;
 use crate::label::table::LabelTable;
-use crate::load::image::Pixels;
-use crate::load::{Sample, Target, Targets, pixels};
+use crate::load::image::InMemory;
+use crate::load::layout::Layout;
+use crate::load::{IGNORE, Sample, Target, Targets, pixels};
 use crate::transform::resize::{Placement, Resize, Scaler};
+use raster::Pixels;
 use std::cell::RefCell;
 use std::mem::swap;
 use std::path::Path;
@@ -23,7 +25,9 @@ pub(crate) struct Reader {
     decoder: Decoder,
     scaler: Scaler,
     /// The decoded file, at its own size.
-    decoded: Vec<u8>,
+    decoded: Pixels,
+    /// For each pixel of the image that was read last, whether it is unknown; empty where none is.
+    unknown: Vec<bool>,
     /// The target of a sample that is being resized.
     target: Target,
 }
@@ -33,60 +37,64 @@ pub(crate) fn with_reader<T>(work: impl FnOnce(&mut Reader) -> T) -> T {
     READER.with_borrow_mut(|reader| {
         let done = work(reader);
         reader.decoder.trim();
-        trim(&mut reader.decoded);
+        reader.decoded.trim();
         done
     })
 }
 
 impl Reader {
-    /// Reads the image at `path` into `image`, `channels` bytes a pixel, placed as `place` decides from its height and
-    /// width. Returns that size and the placement.
+    /// Reads the image at `path` into `image`, as `layout` says, placed as `place` decides from its height and width.
+    /// Returns that size and the placement.
     pub(crate) fn image(
         &mut self,
         path: &Path,
-        channels: u32,
+        layout: &Layout,
         orientation: Orientation,
         place: impl FnOnce([u32; 2]) -> Result<Placement, Error>,
-        image: &mut Vec<u8>,
+        image: &mut Pixels,
     ) -> Result<([u32; 2], Placement), Error> {
-        let size = self.decoder.image(path, channels, orientation, &mut self.decoded)?;
+        let Self { decoder, decoded, unknown, scaler, .. } = self;
+        let size = decoder.layout(path, layout, orientation, (decoded, unknown))?;
         let place = place(size)?;
-        self.scaler.image(&mut self.decoded, size, channels, place, image)?;
+        scaler.image(decoded, size, layout.channels(), (place, layout.black()), image)?;
         Ok((size, place))
     }
 
     /// Places pixels in memory as [`image`](Self::image) does those of a file.
     pub(crate) fn pixels(
         &mut self,
-        pixels: &Pixels,
-        channels: u32,
+        pixels: &InMemory,
+        layout: &Layout,
         place: impl FnOnce([u32; 2]) -> Result<Placement, Error>,
-        image: &mut Vec<u8>,
+        image: &mut Pixels,
     ) -> Result<([u32; 2], Placement), Error> {
         let place = place(pixels.size)?;
-        self.decoder.convert(&pixels.bytes, (pixels.size, pixels.channels), channels, &mut self.decoded);
-        self.scaler.image(&mut self.decoded, pixels.size, channels, place, image)?;
+        let channels = layout.channels();
+        self.decoder.convert(&pixels.bytes, (pixels.size, pixels.channels), channels, self.decoded.bytes_mut());
+        self.scaler.image(&mut self.decoded, pixels.size, channels, (place, layout.black()), image)?;
         Ok((pixels.size, place))
     }
 
     /// Decodes the image at `path` only to check that it can be decoded.
-    pub(crate) fn decodes(&mut self, path: &Path, channels: u32) -> Result<(), Error> {
-        self.decoder.image(path, channels, Orientation::Ignore, &mut self.decoded).map(drop)
+    pub(crate) fn decodes(&mut self, path: &Path, layout: &Layout) -> Result<(), Error> {
+        let into = (&mut self.decoded, &mut self.unknown);
+        self.decoder.layout(path, layout, Orientation::Ignore, into).map(drop)
     }
 
     /// Reads the class ids of the mask at `path` into `mask`, at `place`. The file must have the `size` of its `image`,
-    /// whose path is for the error.
+    /// whose path is for the error. With `knows`, the image was read just before, and its unknown pixels are ignored.
     pub(crate) fn mask(
         &mut self,
         path: &Path,
         labels: &LabelTable,
         orientation: Orientation,
-        (image, size): (&Path, [u32; 2]),
+        (image, size, knows): (&Path, [u32; 2], bool),
         place: Placement,
         mask: &mut Vec<u8>,
     ) -> Result<(), Error> {
         // Every pixel of the file is checked, even those that resizing drops.
-        let mask_size = self.decoder.mask(path, labels, orientation, &mut self.decoded)?;
+        let ids = self.decoded.bytes_mut();
+        let mask_size = self.decoder.mask(path, labels, orientation, ids)?;
         if mask_size != size {
             let hint = hint(image, orientation, mask_size);
             return Err(Error::SizeMismatch {
@@ -97,7 +105,10 @@ impl Reader {
                 hint,
             });
         }
-        self.scaler.mask(&mut self.decoded, size, place, mask);
+        if knows {
+            ids.iter_mut().zip(&self.unknown).filter(|(_, unknown)| **unknown).for_each(|(id, _)| *id = IGNORE);
+        }
+        self.scaler.mask(ids, size, place, mask);
         Ok(())
     }
 }
@@ -109,10 +120,10 @@ impl Resize {
     /// ```
     /// use data::{Resize, Sample, Target, Targets, Values};
     ///
-    /// let mut sample = Sample { size: [1, 2], image: vec![0, 90], target: Target::Values(vec![1.0, 3.0]) };
+    /// let mut sample = Sample { size: [1, 2], image: vec![0u8, 90].into(), target: Target::Values(vec![1.0, 3.0]) };
     /// let targets = Targets::Values(Values { fill: 0.0, ..Values::default() });
     /// Resize::Fit { to: None }.apply(&mut sample, [2, 2], targets)?;
-    /// assert_eq!((sample.size, sample.image), ([2, 2], vec![0, 90, 0, 0]));
+    /// assert_eq!((sample.size, sample.image), ([2, 2], vec![0u8, 90, 0, 0].into()));
     /// assert_eq!(sample.target.values(), [1.0, 3.0, 0.0, 0.0]);
     /// # Ok::<(), data::Error>(())
     /// ```
@@ -126,14 +137,14 @@ impl Resize {
             return Ok(());
         }
         let (area, image, target) = (pixels(from), sample.image.len(), sample.target.len());
-        let channels = [1, 3].into_iter().find(|channels| area > 0 && image == area * channels);
+        let channels = (area > 0 && image > 0 && image % area == 0).then(|| image / area);
         let Some(channels) = channels.filter(|_| target == area * targets.planes()) else {
-            let problem = format!("the image has {image} bytes, and the target {target} numbers");
+            let problem = format!("the image has {image} numbers, and the target {target} numbers");
             return Err(Error::Resize { from, to: place.size, problem });
         };
         with_reader(|Reader { scaler, decoded, target, .. }| {
             let whole = Placement::filling(from).image;
-            scaler.part_of_image(&sample.image, from, whole, channels as u32, place, decoded)?;
+            scaler.part_of_image(&sample.image, from, whole, channels as u32, (place, 0.0), decoded)?;
             scaler.part_of_target(&sample.target, from, whole, targets.values(), place, target);
             swap(&mut sample.image, decoded);
             swap(&mut sample.target, target);

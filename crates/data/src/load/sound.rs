@@ -14,6 +14,10 @@ pub(crate) fn check_sample(dataset: &dyn Dataset, index: u64, sample: &Sample) -
     if found != expected {
         return Err(Error::Shape { name: dataset.name(index), what: "image", expected, found });
     }
+    let (found, expected) = (sample.image.depth(), dataset.layout().depth);
+    if found != expected {
+        return Err(Error::Depth { name: dataset.name(index), found, expected });
+    }
     check_target(dataset, index, &sample.target, Some(size))
 }
 

@@ -5,6 +5,7 @@ use crate::transform::bounds::{interval, share, within};
 use crate::transform::random::Random;
 use crate::transform::scratch::{Scratch, channels};
 use contract::Invalid;
+use raster::{Element, Pixels, on_pixels};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -77,11 +78,10 @@ pub(super) fn inverse(rotate: f64, shear: f64, scale: f64, [down, right]: [f64; 
 
 /// Takes every pixel from the place that `matrix` maps it to.
 pub(super) fn warp(sample: &mut Sample, scratch: &mut Scratch, matrix: Matrix) {
-    let (size, Scratch { spare, values, .. }) = (sample.size, scratch);
+    let (size, Scratch { spare, values, black, .. }) = (sample.size, scratch);
     spare.size = size;
-    spare.image.resize(sample.image.len(), 0);
     let channels = channels(sample);
-    let images = (sample.image.as_slice(), spare.image.as_mut_slice());
+    let images = (&sample.image, &mut spare.image, *black);
     match &sample.target {
         Target::Classes(ids) => {
             let to = spare.target.classes_mut();
@@ -102,19 +102,72 @@ pub(super) fn warp(sample: &mut Sample, scratch: &mut Scratch, matrix: Matrix) {
     std::mem::swap(sample, spare);
 }
 
-/// Warps an image, and class ids or the like by the nearest pixel, with `unknown` for those from outside.
+/// Warps an image, and class ids or the like by the nearest pixel. Pixels from outside become `black` and `unknown`.
 fn warp_image<T: Copy>(
     size: [u32; 2],
     channels: usize,
-    (from, to): (&[u8], &mut [u8]),
-    ids: (&[T], &mut [T], T),
+    (from, to, black): (&Pixels, &mut Pixels, f32),
+    (ids, to_ids, unknown): (&[T], &mut [T], T),
     matrix: Matrix,
 ) {
-    if channels == 3 {
-        warp_pixels(size, from.as_chunks::<3>().0, to.as_chunks_mut().0, ids, matrix);
-    } else {
-        warp_pixels(size, from.as_chunks::<1>().0, to.as_chunks_mut().0, ids, matrix);
+    match (from, channels) {
+        (Pixels::U8(from), 1 | 3) => {
+            let to = to.bytes_mut();
+            to.resize(from.len(), 0);
+            let ids = (ids, to_ids, unknown);
+            if channels == 3 {
+                warp_pixels(size, from.as_chunks::<3>().0, to.as_chunks_mut().0, ids, matrix);
+            } else {
+                warp_pixels(size, from.as_chunks::<1>().0, to.as_chunks_mut().0, ids, matrix);
+            }
+        }
+        (wide, _) => {
+            on_pixels!(wide, from => warp_bands(size, channels, (from, to, black), matrix));
+            each_place(size, matrix, |place, x, y| {
+                let (x, y) = (nearest(x), nearest(y));
+                to_ids[place] = inside(size, x, y).map_or(unknown, |from| ids[from]);
+            });
+        }
     }
+}
+
+/// Warps an image of any depth and any number of bands, bilinearly.
+fn warp_bands<T: Element>(
+    size: [u32; 2],
+    channels: usize,
+    (from, to, black): (&[T], &mut Pixels, f32),
+    matrix: Matrix,
+) {
+    let to = T::buffer(to);
+    to.resize(from.len(), T::default());
+    each_place(size, matrix, |place, x, y| {
+        let [(left, right_weight), (top, bottom_weight)] = [x, y].map(split);
+        let corner = |x, y| inside(size, x, y).map(|place| place * channels);
+        let corners = [(left, top), (left + 1, top), (left, top + 1), (left + 1, top + 1)].map(|(x, y)| corner(x, y));
+        for (band, to) in to[place * channels..][..channels].iter_mut().enumerate() {
+            let at = |corner: usize| corners[corner].map_or(black, |place| from[place + band].to_f32());
+            let across = |first: usize| mix(at(first), || at(first + 1), right_weight);
+            *to = T::from_f32(mix(across(0), || across(2), bottom_weight));
+        }
+    });
+}
+
+/// Calls `take` for each pixel of the result with its place, and with column and row of its source in fixed point.
+fn each_place(size: [u32; 2], matrix: Matrix, mut take: impl FnMut(usize, i64, i64)) {
+    let ([step_x, step_y], width) = (steps(matrix), size[1] as usize);
+    for row in 0..size[0] as usize {
+        let [mut x, mut y] = start(matrix, size, row);
+        for column in 0..width {
+            take(row * width + column, x, y);
+            (x, y) = (x + step_x, y + step_y);
+        }
+    }
+}
+
+/// Returns the place of a pixel, if it lies within an image of `size`.
+fn inside([height, width]: [u32; 2], x: i64, y: i64) -> Option<usize> {
+    let within = (x as u64) < u64::from(width) && (y as u64) < u64::from(height);
+    within.then(|| (y * i64::from(width) + x) as usize)
 }
 
 /// Returns column and row of the source of a row's first pixel, in fixed point.

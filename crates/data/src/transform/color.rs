@@ -5,6 +5,7 @@ use crate::transform::bounds::{interval, share, within};
 use crate::transform::random::Random;
 use crate::transform::scratch::channels;
 use contract::Invalid;
+use raster::{Element, Pixels};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,19 @@ pub(super) struct Change {
     pub(super) gamma: f32,
 }
 
+impl Change {
+    /// Returns whether it treats the channels of a pixel together.
+    fn is_of_colors(self) -> bool {
+        self.saturation != 1.0 || self.hue != 0.0
+    }
+
+    /// Returns the result of gamma and brightness for a value from 0 to 255.
+    fn lit(self, value: f32) -> f32 {
+        let value = if self.gamma == 1.0 { value } else { libm::powf(value / 255.0, self.gamma) * 255.0 };
+        (value * self.brightness).clamp(0.0, 255.0)
+    }
+}
+
 /// Weights of red, green and blue in grey (ITU-R BT.601, to torchvision's digits).
 const GREY: [f32; 3] = [0.2989, 0.587, 0.114];
 
@@ -71,7 +85,7 @@ impl ColorJitter {
         share("probability", self.probability)
     }
 
-    pub(super) fn apply(&self, sample: &mut Sample, random: &mut Random) {
+    pub(super) fn apply(&self, sample: &mut Sample, range: [f32; 2], random: &mut Random) {
         if !random.chance(self.probability) {
             return;
         }
@@ -83,28 +97,68 @@ impl ColorJitter {
             hue: around(0.0, self.hue),
             gamma: random.between(self.gamma[0], self.gamma[1]),
         };
-        recolor(sample, change);
+        recolor(sample, range, change);
     }
 }
 
-/// Changes the colours of an image.
-pub(super) fn recolor(sample: &mut Sample, change: Change) {
+/// Changes the colours of an image whose numbers mean black to white from `range[0]` to `range[1]`. Bytes do so from 0
+/// to 255.
+pub(super) fn recolor(sample: &mut Sample, range: [f32; 2], change: Change) {
     let channels = channels(sample);
-    let table = table(&sample.image, channels, change);
-    if channels == 3 && (change.saturation != 1.0 || change.hue != 0.0) {
-        for pixels in sample.image.as_chunks_mut::<3>().0.chunks_mut(BLOCK) {
+    match &mut sample.image {
+        Pixels::U8(image) => recolor_bytes(image, channels, change),
+        Pixels::U16(image) => recolor_wide(image, channels, range, change),
+        Pixels::F32(image) => recolor_wide(image, channels, range, change),
+    }
+}
+
+fn recolor_bytes(image: &mut [u8], channels: usize, change: Change) {
+    let table = table(image, channels, change);
+    if channels == 3 && change.is_of_colors() {
+        for pixels in image.as_chunks_mut::<3>().0.chunks_mut(BLOCK) {
             recolor_block(pixels, &table, change);
         }
     } else {
         let table = table.map(to_byte);
-        sample.image.iter_mut().for_each(|value| *value = table[*value as usize]);
+        image.iter_mut().for_each(|value| *value = table[*value as usize]);
     }
+}
+
+/// Changes numbers of more than 8 bits by the same formulas. They are kept within `range`, as bytes are.
+fn recolor_wide<T: Element>(image: &mut [T], channels: usize, [black, white]: [f32; 2], change: Change) {
+    let by = 255.0 / (white - black);
+    // From 0 to 255.
+    let lit = |value: T| change.lit(((value.to_f32() - black) * by).clamp(0.0, 255.0));
+    let rest = if change.contrast == 1.0 { 0.0 } else { (1.0 - change.contrast) * mean_of(image, channels, lit) };
+    let contrasted = |value: T| match change.contrast {
+        1.0 => lit(value),
+        contrast => (contrast * lit(value) + rest).clamp(0.0, 255.0),
+    };
+    let number = |value: f32| T::from_f32(value / by + black);
+    if channels == 3 && change.is_of_colors() {
+        for pixel in image.as_chunks_mut::<3>().0 {
+            let color = saturate(pixel.map(contrasted), change.saturation);
+            let color = if change.hue == 0.0 { color } else { turn_hue(color, change.hue * 6.0) };
+            *pixel = color.map(number);
+        }
+    } else {
+        image.iter_mut().for_each(|value| *value = number(contrasted(*value)));
+    }
+}
+
+/// Returns the mean grey of an image, of all bands where they are no colours, after `lit`.
+fn mean_of<T: Element>(image: &[T], channels: usize, lit: impl Fn(T) -> f32) -> f32 {
+    let sums = image.chunks(channels.max(1)).fold([0.0f64; 3], |mut sums, pixel| {
+        pixel.iter().enumerate().for_each(|(band, value)| sums[band % 3] += f64::from(lit(*value)));
+        sums
+    });
+    let weights = if channels == 3 { GREY.map(|weight| f64::from(weight) * 3.0) } else { [1.0; 3] };
+    (sums.iter().zip(weights).map(|(sum, weight)| sum * weight).sum::<f64>() / image.len().max(1) as f64) as f32
 }
 
 /// Returns the result of gamma, brightness and contrast for each value, from 0 to 255.
 fn table(image: &[u8], channels: usize, change: Change) -> [f32; 256] {
-    let power = |value: f32| if change.gamma == 1.0 { value } else { libm::powf(value / 255.0, change.gamma) * 255.0 };
-    let table: [f32; 256] = std::array::from_fn(|value| (power(value as f32) * change.brightness).clamp(0.0, 255.0));
+    let table: [f32; 256] = std::array::from_fn(|value| change.lit(value as f32));
     if change.contrast == 1.0 {
         return table;
     }

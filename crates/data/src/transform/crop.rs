@@ -8,6 +8,7 @@ use crate::transform::random::Random;
 use crate::transform::resize::{Placement, Rectangle};
 use crate::transform::scratch::{Scratch, channels};
 use contract::Invalid;
+use raster::{Element, Pixels, on_pixels};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -189,8 +190,7 @@ pub(crate) fn window(sample: &mut Sample, scratch: &mut Scratch, size: [u32; 2],
     let (each, spare) = (channels(sample), &mut scratch.spare);
     let window = Window { from, size, start };
     spare.size = size;
-    refill(&mut spare.image, pixels(size) * each, 0);
-    window.copy(&sample.image, &mut spare.image, each);
+    on_pixels!(&sample.image, image => window.copy_image(image, &mut spare.image, each, scratch.black));
     match &sample.target {
         Target::Classes(ids) => {
             let to = spare.target.classes_mut();
@@ -216,6 +216,13 @@ struct Window {
 }
 
 impl Window {
+    /// Copies the part of an image, of `each` numbers a pixel, with `black` around it.
+    fn copy_image<T: Element>(&self, numbers: &[T], to: &mut Pixels, each: usize, black: f32) {
+        let to = T::buffer(to);
+        refill(to, pixels(self.size) * each, T::from_f32(black));
+        self.copy(numbers, to, each);
+    }
+
     /// Copies the part, of `each` numbers a pixel.
     fn copy<T: Copy>(&self, numbers: &[T], to: &mut [T], each: usize) {
         // For each axis: source offset, destination offset and length of the copy.
@@ -245,9 +252,10 @@ pub(super) fn resized(
         window(sample, scratch, size, [part.top, part.left]);
         return Ok(());
     }
-    let Scratch { spare, scaler, values, .. } = scratch;
+    let Scratch { spare, scaler, values, black, .. } = scratch;
     let place = Placement::filling(size);
-    scaler.part_of_image(&sample.image, sample.size, part, channels(sample) as u32, place, &mut spare.image)?;
+    let channels = channels(sample) as u32;
+    scaler.part_of_image(&sample.image, sample.size, part, channels, (place, *black), &mut spare.image)?;
     scaler.part_of_target(&sample.target, sample.size, part, *values, place, &mut spare.target);
     spare.size = size;
     std::mem::swap(sample, spare);

@@ -5,6 +5,7 @@ use crate::transform::bounds::{interval, share, within};
 use crate::transform::random::Random;
 use crate::transform::scratch::{Scratch, channels};
 use contract::Invalid;
+use raster::{Element, Pixels, on_pixels};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
@@ -56,27 +57,39 @@ impl GaussianBlur {
 
 /// Blurs an image, with a standard deviation of 0.1 to 10 pixels.
 pub(super) fn blur(sample: &mut Sample, scratch: &mut Scratch, sigma: f32) {
-    let channels = channels(sample);
-    let [height, width] = sample.size.map(|side| side as usize);
+    let (channels, size) = (channels(sample), sample.size);
+    let Scratch { rows, spare, .. } = scratch;
+    on_pixels!(&sample.image, image => blur_image(image, (size, channels), rows, sigma, &mut spare.image));
+    std::mem::swap(&mut sample.image, &mut spare.image);
+}
+
+fn blur_image<T: Element>(
+    image: &[T],
+    (size, channels): ([u32; 2], usize),
+    rows: &mut Vec<f32>,
+    sigma: f32,
+    to: &mut Pixels,
+) {
+    let [height, width] = size.map(|side| side as usize);
     let (row_len, radius) = (width * channels, ((3.0 * sigma).ceil() as usize).min(MOST_WEIGHTS - 1));
     let weights = weights(sigma, radius);
     let weights = &weights[..=radius];
     // One row: blurred vertically, then mirrored at both ends, then blurred horizontally.
     let edge = radius * channels;
-    scratch.rows.resize(2 * (row_len + edge), 0.0);
-    let (padded, sums) = scratch.rows.split_at_mut(row_len + 2 * edge);
+    rows.resize(2 * (row_len + edge), 0.0);
+    let (padded, sums) = rows.split_at_mut(row_len + 2 * edge);
     let sums = &mut sums[..row_len];
-    scratch.spare.image.resize(sample.image.len(), 0);
-    let image = &sample.image;
+    let to = T::buffer(to);
+    to.resize(image.len(), T::default());
     let source = |row: isize| &image[mirrored(row, height) * row_len..][..row_len];
-    for (row, to) in scratch.spare.image.chunks_exact_mut(row_len).enumerate() {
+    for (row, to) in to.chunks_exact_mut(row_len).enumerate() {
         let row = row as isize;
         let inner = &mut padded[edge..edge + row_len];
-        inner.iter_mut().zip(source(row)).for_each(|(sum, value)| *sum = weights[0] * f32::from(*value));
+        inner.iter_mut().zip(source(row)).for_each(|(sum, value)| *sum = weights[0] * value.to_f32());
         for (reach, weight) in weights.iter().enumerate().skip(1) {
             let (above, below) = (source(row - reach as isize), source(row + reach as isize));
             for ((sum, above), below) in inner.iter_mut().zip(above).zip(below) {
-                *sum += weight * f32::from(u16::from(*above) + u16::from(*below));
+                *sum += weight * (above.to_f32() + below.to_f32());
             }
         }
         for reach in 1..=radius {
@@ -88,16 +101,15 @@ pub(super) fn blur(sample: &mut Sample, scratch: &mut Scratch, sigma: f32) {
                     .copy_within((radius + mirrored) * channels..(radius + mirrored + 1) * channels, column * channels);
             }
         }
-        sums.iter_mut().zip(&padded[edge..]).for_each(|(sum, value)| *sum = weights[0] * value + 0.5);
+        sums.iter_mut().zip(&padded[edge..]).for_each(|(sum, value)| *sum = weights[0] * value + T::HALF);
         for (reach, weight) in weights.iter().enumerate().skip(1) {
             let (left, right) = (&padded[edge - reach * channels..], &padded[edge + reach * channels..]);
             for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
                 *sum += weight * (left + right);
             }
         }
-        to.iter_mut().zip(&*sums).for_each(|(value, sum)| *value = *sum as u8);
+        to.iter_mut().zip(&*sums).for_each(|(value, sum)| *value = T::truncate(*sum));
     }
-    std::mem::swap(&mut sample.image, &mut scratch.spare.image);
 }
 
 /// Returns the weights at 0, 1, 2, … pixels from the centre: exp(-(x / sigma)² / 2), normalised so that the whole
@@ -130,21 +142,25 @@ impl GaussianNoise {
         share("probability", self.probability)
     }
 
-    pub(super) fn apply(&self, sample: &mut Sample, random: &mut Random) {
+    pub(super) fn apply(&self, sample: &mut Sample, [black, white]: [f32; 2], random: &mut Random) {
         if random.chance(self.probability) {
             let std = random.between(0.0, self.std);
-            add_noise(sample, std * 255.0, random);
+            add_noise(sample, std * (white - black), random);
         }
     }
 }
 
 /// Adds noise with a standard deviation of `std` levels.
 pub(super) fn add_noise(sample: &mut Sample, std: f32, random: &mut Random) {
-    let levels = QUANTILES.map(|quantile| quantile * std + 0.5);
-    for values in sample.image.chunks_mut(2) {
+    on_pixels!(&mut sample.image, image => add_to(image, std, random));
+}
+
+fn add_to<T: Element>(image: &mut [T], std: f32, random: &mut Random) {
+    let levels = QUANTILES.map(|quantile| quantile * std + T::HALF);
+    for values in image.chunks_mut(2) {
         let bits = random.bits();
         for (value, bits) in values.iter_mut().zip([bits, bits >> 16]) {
-            *value = (f32::from(*value) + levels[bits as usize % QUANTILES.len()]) as u8;
+            *value = T::truncate(value.to_f32() + levels[bits as usize % levels.len()]);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::load::{Sample, Target, pixels, planes, planes_mut};
 use crate::transform::scratch::channels;
+use raster::{Element, Pixels, on_pixels};
 
 /// Side of the squares that are turned at once, in pixels, so that their memory stays in the nearest cache.
 const TILE: usize = 16;
@@ -10,16 +11,21 @@ const TILE: usize = 16;
 pub(super) fn horizontal(sample: &mut Sample) {
     let width = sample.size[1] as usize;
     let channels = channels(sample);
-    for row in sample.image.chunks_exact_mut((width * channels).max(1)) {
-        if channels == 3 {
-            row.as_chunks_mut::<3>().0.reverse();
-        } else {
-            row.reverse();
-        }
-    }
+    on_pixels!(&mut sample.image, image => {
+        image.chunks_exact_mut((width * channels).max(1)).for_each(|row| reverse(row, channels));
+    });
     match &mut sample.target {
         Target::Classes(ids) => mirror(ids, width),
         Target::Values(values) => mirror(values, width),
+    }
+}
+
+/// Reverses the order of pixels of so many numbers each.
+fn reverse<T: Element>(numbers: &mut [T], channels: usize) {
+    match channels {
+        1 => numbers.reverse(),
+        3 => numbers.as_chunks_mut::<3>().0.reverse(),
+        _ => upend(numbers, numbers.len() / channels.max(1), channels),
     }
 }
 
@@ -33,7 +39,7 @@ fn mirror<T>(numbers: &mut [T], width: usize) {
 pub(super) fn vertical(sample: &mut Sample) {
     let [height, width] = sample.size.map(|side| side as usize);
     let channels = channels(sample);
-    upend(&mut sample.image, height, width * channels);
+    on_pixels!(&mut sample.image, image => upend(image, height, width * channels));
     match &mut sample.target {
         Target::Classes(ids) => upend(ids, height, width),
         Target::Values(values) => planes_mut(values, sample.size).for_each(|plane| upend(plane, height, width)),
@@ -54,11 +60,7 @@ pub(super) fn quarter_turns(sample: &mut Sample, spare: &mut Sample, turns: u64)
     let clockwise = match turns % 4 {
         0 => return,
         2 => {
-            if channels == 3 {
-                sample.image.as_chunks_mut::<3>().0.reverse();
-            } else {
-                sample.image.reverse();
-            }
+            on_pixels!(&mut sample.image, image => reverse(image, channels));
             return match &mut sample.target {
                 Target::Classes(ids) => ids.reverse(),
                 Target::Values(values) => planes_mut(values, sample.size).for_each(<[f32]>::reverse),
@@ -68,12 +70,7 @@ pub(super) fn quarter_turns(sample: &mut Sample, spare: &mut Sample, turns: u64)
     };
     let [height, width] = sample.size;
     spare.size = [width, height];
-    spare.image.resize(sample.image.len(), 0);
-    if channels == 3 {
-        quarter(sample.image.as_chunks::<3>().0, spare.image.as_chunks_mut().0, sample.size, clockwise);
-    } else {
-        quarter(&sample.image, &mut spare.image, sample.size, clockwise);
-    }
+    on_pixels!(&sample.image, image => quarter_image(image, &mut spare.image, sample.size, channels, clockwise));
     match &sample.target {
         Target::Classes(ids) => {
             let to = spare.target.classes_mut();
@@ -91,8 +88,28 @@ pub(super) fn quarter_turns(sample: &mut Sample, spare: &mut Sample, turns: u64)
     std::mem::swap(sample, spare);
 }
 
+/// Writes the pixels `from` to `to`, rotated by a quarter turn.
+fn quarter_image<T: Element>(from: &[T], to: &mut Pixels, size: [u32; 2], channels: usize, clockwise: bool) {
+    let to = T::buffer(to);
+    to.resize(from.len(), T::default());
+    match channels {
+        1 => quarter(from, to, size, clockwise),
+        3 => quarter(from.as_chunks::<3>().0, to.as_chunks_mut().0, size, clockwise),
+        _ => each_quarter(size, clockwise, |from_pixel, to_pixel| {
+            let from = &from[from_pixel * channels..][..channels];
+            to[to_pixel * channels..][..channels].copy_from_slice(from);
+        }),
+    }
+}
+
 /// Writes the pixels `from`, of a sample of size `from_size`, rotated by a quarter turn.
 fn quarter<T: Copy>(from: &[T], to: &mut [T], from_size: [u32; 2], clockwise: bool) {
+    each_quarter(from_size, clockwise, |from_pixel, to_pixel| to[to_pixel] = from[from_pixel]);
+}
+
+/// Calls `copy` with the place of each pixel of a sample of size `from_size` and its place after a quarter turn.
+#[inline(always)]
+fn each_quarter(from_size: [u32; 2], clockwise: bool, mut copy: impl FnMut(usize, usize)) {
     let [height, width] = from_size.map(|side| side as usize);
     for first_row in (0..width).step_by(TILE) {
         for first_column in (0..height).step_by(TILE) {
@@ -102,7 +119,7 @@ fn quarter<T: Copy>(from: &[T], to: &mut [T], from_size: [u32; 2], clockwise: bo
                         true => (height - 1 - column) * width + row,
                         false => column * width + width - 1 - row,
                     };
-                    to[row * height + column] = from[place];
+                    copy(place, row * height + column);
                 }
             }
         }

@@ -4,10 +4,12 @@ use crate::load::{IGNORE, Sample, Target, planes, planes_mut};
 use crate::transform::bounds::{interval, share};
 use crate::transform::random::Random;
 use crate::transform::resize::Rectangle;
-use crate::transform::scratch::channels;
+use crate::transform::scratch::{Scratch, channels};
 use contract::Invalid;
+use raster::{Element, Pixels, on_pixels};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// Maximum number of rectangles dropped from a sample.
 const MOST: u32 = 1000;
@@ -57,14 +59,14 @@ impl CoarseDropout {
         share("probability", self.probability)
     }
 
-    /// Applies it; values in the rectangles become `fill`.
-    pub(super) fn apply(&self, sample: &mut Sample, fill: f32, random: &mut Random) {
+    /// Applies it; targets in the rectangles become unknown.
+    pub(super) fn apply(&self, sample: &mut Sample, scratch: &Scratch, random: &mut Random) {
         if !random.chance(self.probability) {
             return;
         }
         let size = sample.size.map(|side| part(side, self.size));
         for _ in 0..self.count {
-            drop(sample, Rectangle::within(sample.size, size, random), fill);
+            drop(sample, Rectangle::within(sample.size, size, random), scratch);
         }
     }
 }
@@ -100,29 +102,30 @@ fn part(side: u32, share: f32) -> u32 {
 }
 
 /// Makes a part of a sample black and unknown.
-fn drop(sample: &mut Sample, place: Rectangle, fill: f32) {
+fn drop(sample: &mut Sample, place: Rectangle, scratch: &Scratch) {
     let (channels, width) = (channels(sample), sample.size[1] as usize);
-    for columns in rows(place, width) {
-        sample.image[columns.start * channels..columns.end * channels].fill(0);
-    }
+    on_pixels!(&mut sample.image, image => blacken(image, rows(place, width), channels, scratch.black));
     match &mut sample.target {
         Target::Classes(ids) => rows(place, width).for_each(|columns| ids[columns].fill(IGNORE)),
         Target::Values(values) => {
             for plane in planes_mut(values, sample.size) {
-                rows(place, width).for_each(|columns| plane[columns].fill(fill));
+                rows(place, width).for_each(|columns| plane[columns].fill(scratch.values.fill));
             }
         }
+    }
+}
+
+fn blacken<T: Element>(image: &mut [T], rows: impl Iterator<Item = Range<usize>>, channels: usize, black: f32) {
+    for columns in rows {
+        image[columns.start * channels..columns.end * channels].fill(T::from_f32(black));
     }
 }
 
 /// Copies a part of `other` to the same place of `sample`, which has the same size.
 pub(crate) fn paste(sample: &mut Sample, other: &Sample, place: Rectangle) {
     let (channels, width) = (channels(sample), sample.size[1] as usize);
-    for columns in rows(place, width) {
-        let bytes = columns.start * channels..columns.end * channels;
-        sample.image[bytes.clone()].copy_from_slice(&other.image[bytes]);
-    }
-    // All targets of a data set have one form.
+    // All images of a data set have one depth, and all targets one form.
+    on_pixels!(&mut sample.image, image => paste_image(image, &other.image, rows(place, width), channels));
     match (&mut sample.target, &other.target) {
         (Target::Classes(ids), Target::Classes(others)) => {
             rows(place, width).for_each(|columns| ids[columns.clone()].copy_from_slice(&others[columns]));
@@ -136,8 +139,21 @@ pub(crate) fn paste(sample: &mut Sample, other: &Sample, place: Rectangle) {
     }
 }
 
+fn paste_image<T: Element>(
+    image: &mut [T],
+    other: &Pixels,
+    rows: impl Iterator<Item = Range<usize>>,
+    channels: usize,
+) {
+    let Some(other) = T::of(other) else { return };
+    for columns in rows {
+        let numbers = columns.start * channels..columns.end * channels;
+        image[numbers.clone()].copy_from_slice(&other[numbers]);
+    }
+}
+
 /// Returns the pixel range of each row of a part of a sample that is `width` pixels wide.
-fn rows(place: Rectangle, width: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+fn rows(place: Rectangle, width: usize) -> impl Iterator<Item = Range<usize>> {
     (place.top..place.top + place.height).map(move |row| {
         let start = row as usize * width + place.left as usize;
         start..start + place.width as usize

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::load::{IGNORE, Interpolation, Target, Values, pixels, planes, planes_mut, refill};
 use crate::transform::resample::{Sums, resample};
 use contract::Invalid;
+use raster::{Element, Pixels};
 use fast_image_resize::images::{TypedCroppedImage, TypedCroppedImageMut, TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{U8, U8x3};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
@@ -166,44 +167,93 @@ pub(crate) struct Scaler {
 }
 
 impl Scaler {
-    /// Resizes an image, `H×W×channels` bytes, to its place in `to`, with black around it. Consumes the content of
+    /// Resizes an image, `H×W×channels` numbers, to its place in `to`, with `black` around it. Consumes the content of
     /// `image`. When it shrinks, fine texture becomes its mean and not noise (Pillow's `BILINEAR`, torchvision's
     /// `antialias=True`).
     pub(crate) fn image(
         &mut self,
-        image: &mut Vec<u8>,
+        image: &mut Pixels,
         from: [u32; 2],
         channels: u32,
-        place: Placement,
-        to: &mut Vec<u8>,
+        (place, black): (Placement, f32),
+        to: &mut Pixels,
     ) -> Result<(), Error> {
         if from == place.size && place.is_filled() {
             swap(image, to);
             return Ok(());
         }
-        self.part_of_image(image, from, Placement::filling(from).image, channels, place, to)
+        self.part_of_image(image, from, Placement::filling(from).image, channels, (place, black), to)
     }
 
-    /// Resizes `part` of an image to its place in `to`, with black around it. Pixels outside the part have no
+    /// Resizes `part` of an image to its place in `to`, with `black` around it. Pixels outside the part have no
     /// influence.
     pub(crate) fn part_of_image(
         &mut self,
-        image: &[u8],
+        image: &Pixels,
         from: [u32; 2],
         part: Rectangle,
         channels: u32,
-        place: Placement,
-        to: &mut Vec<u8>,
+        (place, black): (Placement, f32),
+        to: &mut Pixels,
     ) -> Result<(), Error> {
-        if !place.is_filled() {
-            to.clear();
+        match image {
+            Pixels::U8(image) => {
+                let (from, to) = ((image.as_slice(), from, part), to.bytes_mut());
+                if !place.is_filled() {
+                    to.clear();
+                }
+                to.resize(pixels(place.size) * channels as usize, 0);
+                let resized = match channels {
+                    1 => blend::<U8>(&mut self.resizer, from, (to, place)),
+                    3 => blend::<U8x3>(&mut self.resizer, from, (to, place)),
+                    _ => self.bytes(from, channels as usize, (to, place)),
+                };
+                resized.map_err(|problem| Error::Resize { from: from.1, to: place.size, problem })?;
+            }
+            Pixels::U16(image) => self.bands(image, (from, part), channels as usize, (place, black), to),
+            Pixels::F32(image) => self.bands(image, (from, part), channels as usize, (place, black), to),
         }
-        to.resize(pixels(place.size) * channels as usize, 0);
-        let resized = match channels {
-            1 => blend::<U8>(&mut self.resizer, (image, from, part), (to, place)),
-            _ => blend::<U8x3>(&mut self.resizer, (image, from, part), (to, place)),
-        };
-        resized.map_err(|problem| Error::Resize { from, to: place.size, problem })
+        Ok(())
+    }
+
+    /// Resizes bytes band by band.
+    fn bytes(
+        &mut self,
+        (image, from, part): (&[u8], [u32; 2], Rectangle),
+        channels: usize,
+        (to, place): (&mut [u8], Placement),
+    ) -> Result<(), String> {
+        let (mut band, mut resized) = (Vec::new(), vec![0; pixels(place.size)]);
+        for number in 0..channels {
+            band.clear();
+            band.extend(image.iter().skip(number).step_by(channels));
+            blend::<U8>(&mut self.resizer, (&band, from, part), (&mut resized, place))?;
+            to.iter_mut().skip(number).step_by(channels).zip(&resized).for_each(|(to, value)| *to = *value);
+        }
+        Ok(())
+    }
+
+    /// Resizes numbers of more than 8 bits band by band, in the arithmetic of [`resample`].
+    fn bands<T: Element>(
+        &mut self,
+        image: &[T],
+        (from, part): ([u32; 2], Rectangle),
+        channels: usize,
+        (place, black): (Placement, f32),
+        to: &mut Pixels,
+    ) {
+        let to = T::buffer(to);
+        to.resize(pixels(place.size) * channels, T::default());
+        let (mut band, mut resized) = (Vec::new(), Vec::new());
+        for number in 0..channels {
+            band.clear();
+            band.extend(image.iter().skip(number).step_by(channels).map(|value| value.to_f32()));
+            refill(&mut resized, pixels(place.size), black);
+            let places = ((from[1], part.axes()), (place.size[1], place.image.axes()));
+            resample((&band, places.0), (&mut resized, places.1), &mut self.sums);
+            let band = to.iter_mut().skip(number).step_by(channels);
+            band.zip(&resized).for_each(|(to, value)| *to = T::from_f32(*value));
+        }
     }
 
     /// Resizes class ids, `H×W` bytes, to their place in `to`, with [`IGNORE`] around them. Consumes the content of

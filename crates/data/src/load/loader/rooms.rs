@@ -1,5 +1,6 @@
 //! Memory for batches on the host, and their way to the device.
 
+use crate::load::layout::Layout;
 use crate::load::{Targets, Values};
 use contract::TorchError;
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +15,7 @@ pub(super) struct Rooms {
     device: Device,
     /// Shapes and kinds of a whole batch's images and targets.
     forms: [(Vec<i64>, Kind); 2],
-    /// Batches are sent to a device as bytes; else they stay where they are written.
+    /// Batches are sent to a device as they are; else they stay where they are written.
     pub(super) sends: bool,
     /// Rings of pinned memory for images and targets, once they are needed.
     rings: Mutex<Option<[Uploads; 2]>>,
@@ -37,14 +38,14 @@ impl Room {
 }
 
 impl Rooms {
-    /// Describes batches of images of `shape` `[N, H, W, C]` and their targets. For a CPU they stay where they are
-    /// written; other devices are sent bytes.
-    pub(super) fn new(device: Device, shape: [i64; 4], targets: Targets) -> Self {
-        Self::sending(device != Device::Cpu, device, shape, targets)
+    /// Describes batches of images of `shape` `[N, H, W, C]` and `layout`, and their targets. For a CPU they stay where
+    /// they are written; other devices are sent the images' own numbers.
+    pub(super) fn new(device: Device, shape: [i64; 4], layout: &Layout, targets: Targets) -> Self {
+        Self::sending(device != Device::Cpu, device, shape, layout, targets)
     }
 
-    /// Like [`new`](Self::new), with the choice of the way: a CPU can be sent bytes too.
-    pub(super) fn sending(sends: bool, device: Device, shape: [i64; 4], targets: Targets) -> Self {
+    /// Like [`new`](Self::new), with the choice of the way: a CPU can be sent them too.
+    pub(super) fn sending(sends: bool, device: Device, shape: [i64; 4], layout: &Layout, targets: Targets) -> Self {
         let [samples, height, width, _] = shape;
         let targets = match targets {
             Targets::Classes => (vec![samples, height, width], if sends { Kind::Uint8 } else { Kind::Int64 }),
@@ -53,7 +54,8 @@ impl Rooms {
                 (vec![samples, channels.into(), height, width], Kind::Float)
             }
         };
-        let images = (shape.into(), if sends { Kind::Uint8 } else { Kind::Float });
+        let kind = if sends { layout.kind() } else { Kind::Float };
+        let images = (shape.into(), kind);
         Self { device, forms: [images, targets], sends, rings: Mutex::default() }
     }
 
@@ -107,7 +109,7 @@ mod tests {
 
     #[test]
     fn memory_is_used_again_after_the_first_batches() {
-        let rooms = Rooms::sending(true, Device::Cpu, [4, 8, 8, 3], Targets::Classes);
+        let rooms = Rooms::sending(true, Device::Cpu, [4, 8, 8, 3], &Layout::from(3), Targets::Classes);
         let ahead = 3;
         let mut waiting: Vec<[Room; 2]> = (0..ahead).map(|_| rooms.room().unwrap()).collect();
         let mut used = [BTreeSet::new(), BTreeSet::new()];
@@ -129,7 +131,7 @@ mod tests {
     #[test]
     fn batches_for_a_cpu_stay_where_they_are_written() {
         let values = Targets::Values(Values { channels: Some(2), ..Values::default() });
-        let rooms = Rooms::new(Device::Cpu, [4, 8, 6, 3], values);
+        let rooms = Rooms::new(Device::Cpu, [4, 8, 6, 3], &Layout::from(3), values);
         let room = rooms.room().unwrap();
         let places = room.each_ref().map(|room| room.tensor().data_ptr());
         let taken = rooms.take(room, 3).unwrap();

@@ -1,17 +1,20 @@
-//! Conversion of bytes to tensors.
+//! Conversion of images and targets to tensors.
 //!
 //! On a CPU the loader's threads do this, in pieces below the size (32,768 numbers) from which libtorch would split an
 //! operation among its own threads. Those belong to the computation: two teams of threads on the same cores are many
-//! times slower than one. A piece stays in the processor's cache until it is finished. For a GPU the bytes are sent as
-//! they are, a quarter of the size of floats, and converted there.
+//! times slower than one. A piece stays in the processor's cache until it is finished. For a GPU bytes are sent as they
+//! are, a quarter of the size of floats, as 16-bit numbers are, and converted there.
 
 use super::rooms::Room;
+use crate::load::dataset::Dataset;
+use crate::load::layout::Layout;
 use crate::load::pipeline::Normalize;
 use crate::load::{Target, Targets};
 use contract::TorchError;
+use raster::Pixels;
 use tch::{Device, Kind, Tensor, kind::Element};
 
-/// Numbers in a piece; a multiple of 3, so that each piece begins with the first channel of a pixel.
+/// Maximum numbers in a piece. Each piece begins with the first channel of a pixel.
 const PIECE: usize = 24_576;
 
 /// Means and standard deviations, in the shape in which they are applied.
@@ -44,7 +47,10 @@ impl Constants {
 /// Converts blocks to tensors, for one thread at a time.
 pub(super) struct Converter {
     targets: Targets,
-    /// Batches are sent to a device as bytes, and converted there.
+    /// Numbers in a piece.
+    piece: usize,
+    layout: Layout,
+    /// Batches are sent to a device as they are, and converted there.
     sends: bool,
     /// Constants for pieces on a CPU, for whole batches elsewhere.
     constants: Option<Constants>,
@@ -53,23 +59,31 @@ pub(super) struct Converter {
 impl Converter {
     pub(super) fn new(
         normalize: Option<&Normalize>,
-        targets: Targets,
+        dataset: &dyn Dataset,
         device: Device,
         sends: bool,
     ) -> Result<Self, TorchError> {
+        let (channels, targets, layout) = (dataset.channels().max(1) as usize, dataset.targets(), dataset.layout());
         let constants = normalize.map(|normalize| match sends {
             false => Constants::of_piece(normalize),
             true => Constants::of_channels(normalize, device),
         });
-        Ok(Self { targets, sends, constants: constants.transpose()? })
+        let piece = (PIECE / channels).max(1) * channels;
+        Ok(Self { targets, piece, layout, sends, constants: constants.transpose()? })
     }
 
-    /// Does the first half, in the loader's threads: `images` are `N×H×W×C` bytes and the targets `N×H×W` or `N×C×H×W`
-    /// numbers, for at most as many samples as there is `room` for. On a CPU this completes the conversion; elsewhere
-    /// the room holds the same bytes.
-    pub(super) fn on_host(&self, images: &[u8], wanted: &Target, room: &[Room; 2]) -> Result<(), TorchError> {
+    /// Does the first half, in the loader's threads: `images` are `N×H×W×C` numbers and the targets `N×H×W` or
+    /// `N×C×H×W`, for at most as many samples as there is `room` for. On a CPU this completes the conversion; elsewhere
+    /// the room holds the same numbers.
+    pub(super) fn on_host(&self, images: &Pixels, wanted: &Target, room: &[Room; 2]) -> Result<(), TorchError> {
         let [inputs, targets] = room.each_ref().map(Room::tensor);
-        self.write(images, inputs, !self.sends)?;
+        match images {
+            Pixels::U8(bytes) => self.write(bytes, inputs, !self.sends)?,
+            Pixels::F32(floats) => self.write(floats, inputs, !self.sends)?,
+            // See `Layout::kind`.
+            Pixels::U16(numbers) if self.sends => self.write_as(numbers, inputs, |number| number as i16)?,
+            Pixels::U16(numbers) => self.write_as(numbers, inputs, f32::from)?,
+        }
         match wanted {
             Target::Classes(ids) => self.write(ids, targets, false),
             Target::Values(values) => self.write(values, targets, false),
@@ -79,15 +93,39 @@ impl Converter {
     /// Copies `numbers` into `whole`; if they are an input's `values`, scales and normalises them for the network.
     fn write<T: Element>(&self, numbers: &[T], whole: &Tensor, values: bool) -> Result<(), TorchError> {
         let flat = whole.f_view(-1)?;
-        for (number, piece) in numbers.chunks(PIECE).enumerate() {
-            let len = piece.len() as i64;
-            let mut place = flat.f_narrow(0, (number * PIECE) as i64, len)?;
-            place.f_copy_(&Tensor::f_from_slice(piece)?)?;
-            if values {
-                let mut place = place.f_div_scalar_(255.0)?;
-                if let Some(Constants { mean, std }) = &self.constants {
-                    let _ = place.f_sub_(&mean.f_narrow(0, 0, len)?)?.f_div_(&std.f_narrow(0, 0, len)?)?;
-                }
+        for (number, piece) in numbers.chunks(self.piece).enumerate() {
+            self.write_piece(&flat, number, piece, values)?;
+        }
+        Ok(())
+    }
+
+    /// Writes an input's 16-bit `numbers` as other ones.
+    fn write_as<T: Element>(&self, numbers: &[u16], whole: &Tensor, of: impl Fn(u16) -> T) -> Result<(), TorchError> {
+        let (flat, mut other) = (whole.f_view(-1)?, Vec::with_capacity(self.piece.min(numbers.len())));
+        for (number, piece) in numbers.chunks(self.piece).enumerate() {
+            other.clear();
+            other.extend(piece.iter().map(|number| of(*number)));
+            self.write_piece(&flat, number, &other, !self.sends)?;
+        }
+        Ok(())
+    }
+
+    fn write_piece<T: Element>(
+        &self,
+        flat: &Tensor,
+        number: usize,
+        piece: &[T],
+        values: bool,
+    ) -> Result<(), TorchError> {
+        let len = piece.len() as i64;
+        let mut place = flat.f_narrow(0, (number * self.piece) as i64, len)?;
+        place.f_copy_(&Tensor::f_from_slice(piece)?)?;
+        if values {
+            let [low, high] = self.layout.unit();
+            let mut place = if low == 0.0 { place } else { place.f_sub_scalar_(f64::from(low))? };
+            let mut place = place.f_div_scalar_(f64::from(high - low))?;
+            if let Some(Constants { mean, std }) = &self.constants {
+                let _ = place.f_sub_(&mean.f_narrow(0, 0, len)?)?.f_div_(&std.f_narrow(0, 0, len)?)?;
             }
         }
         Ok(())
@@ -96,12 +134,10 @@ impl Converter {
     /// Does the second half, in the thread that takes the batch and with tensors on the device: returns inputs
     /// `[N, C, H, W]` f32, channels-last in memory, which convolutions are fastest on, and targets.
     pub(super) fn on_device(&self, [images, targets]: [Tensor; 2]) -> Result<[Tensor; 2], TorchError> {
-        let inputs = images.f_permute([0, 3, 1, 2])?;
         if !self.sends {
-            return Ok([inputs, targets]);
+            return Ok([images.f_permute([0, 3, 1, 2])?, targets]);
         }
-        // The conversion of a permuted view keeps the order of the axes in memory.
-        let mut inputs = inputs.f_to_kind(Kind::Float)?.f_div_scalar_(255.0)?;
+        let mut inputs = self.layout.values(&images)?;
         if let Some(Constants { mean, std }) = &self.constants {
             inputs = inputs.f_sub_(mean)?.f_div_(std)?;
         }

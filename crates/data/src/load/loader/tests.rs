@@ -333,7 +333,7 @@ fn sending(mut loader: Loader) -> Loader {
     let source = Arc::get_mut(&mut loader.source).unwrap();
     let ([height, width], dataset) = (source.pipeline.size.map(i64::from), &source.dataset);
     let shape = [batch_size, height, width, dataset.channels().into()];
-    source.rooms = Rooms::sending(true, Device::Cpu, shape, dataset.targets());
+    source.rooms = Rooms::sending(true, Device::Cpu, shape, &dataset.layout(), dataset.targets());
     loader
 }
 

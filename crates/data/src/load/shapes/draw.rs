@@ -33,7 +33,7 @@ pub(super) fn draw(random: &mut Random, size: [u32; 2]) -> Sample {
     }
     let image = paint(random, &scene);
     let ids = scene.owner.iter().map(|owner| scene.classes[*owner as usize]).collect();
-    Sample { size, image, target: Target::Classes(ids) }
+    Sample { size, image: image.into(), target: Target::Classes(ids) }
 }
 
 struct Shape {

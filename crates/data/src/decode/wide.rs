@@ -1,0 +1,338 @@
+//! Images of any number of bands and any depth, as a [`Layout`] asks for them.
+
+use super::file::open;
+use super::part;
+use super::problem::{MOST_MEMORY, Problem, fits};
+use super::turn::{Orientation, Turn};
+use super::{Decoder, note};
+use crate::error::Error;
+use crate::load::layout::{Channels, Layout, Scale};
+use contract::listed;
+use raster::{Depth, Element, Info, Pixels, Raster, on_pixels};
+use std::convert::Infallible;
+use std::io::BufRead;
+use std::path::Path;
+
+/// Least standard deviation of an image that is standardised, as nnU-Net has it.
+const LEAST_DEVIATION: f64 = 1e-8;
+
+/// Number of rows that are read at once to measure an image.
+const ROWS: u32 = 256;
+
+/// Returns whether the file at `path` is of a kind that only this module reads.
+pub(super) fn is_only_wide(path: &Path) -> Result<bool, Error> {
+    let (file, options) = part::split(path);
+    if options != raster::Options::default() {
+        return Ok(true);
+    }
+    let mut reader = open(file)?;
+    let start = reader.fill_buf().map_err(|source| Error::Io { path: path.into(), source })?;
+    Ok(raster::is_raster(start) && super::kind::known(start).is_none())
+}
+
+/// Opens the image at `path`, unless it is of a format that holds 8 bits only. Returns it with its bands to take.
+pub(super) fn raster(path: &Path, layout: &Layout) -> Result<Option<(Raster, Vec<u32>)>, Error> {
+    let (file, options) = part::split(path);
+    let mut reader = open(file)?;
+    let start = reader.fill_buf().map_err(|source| Error::Io { path: path.into(), source })?;
+    if !raster::is_raster(start) {
+        return Ok(None);
+    }
+    let raster = Raster::open_with(file, &options).map_err(|source| Error::Raster(Box::new(source)))?;
+    let bands = bands(raster.info(), layout).map_err(|problem| Problem::Refused(problem).of(path))?;
+    Ok(Some((raster, bands)))
+}
+
+/// Decodes the image at `path`; see [`Decoder::layout`].
+pub(super) fn read(
+    decoder: &mut Decoder,
+    path: &Path,
+    layout: &Layout,
+    orientation: Orientation,
+    (numbers, unknown): (&mut Pixels, &mut Vec<bool>),
+) -> Result<[u32; 2], Error> {
+    let channels = layout.channels() as usize;
+    let Some((mut raster, bands)) = raster(path, layout)? else {
+        return bytes(decoder, path, layout, orientation, numbers);
+    };
+    let (size, info) = (raster.info().size, raster.info().clone());
+    let bytes_a_pixel = (channels * layout.depth.bytes()) as u64;
+    fits(size, bytes_a_pixel, MOST_MEMORY).map_err(|problem| problem.of(path))?;
+    raster.window([0, 0], size, &bands, layout.depth, numbers).map_err(|source| Error::Raster(Box::new(source)))?;
+    let tag = match info.format {
+        "PNG" => note::of_file(image::ImageFormat::Png, &mut open(path)?),
+        _ => Turn::of(info.orientation.into()),
+    };
+    let turn = tag.wanted(orientation);
+    on_pixels!(&mut *numbers, numbers => turn.apply_to(numbers, size, channels));
+    find_unknown(numbers, channels, [info.no_data, layout.no_data], unknown);
+    scale(numbers, channels, layout, (None, unknown));
+    Ok(turn.size(size))
+}
+
+/// Decodes an image of a format that holds 8 bits only.
+fn bytes(
+    decoder: &mut Decoder,
+    path: &Path,
+    layout: &Layout,
+    orientation: Orientation,
+    numbers: &mut Pixels,
+) -> Result<[u32; 2], Error> {
+    let mut found = Vec::new();
+    let stored = if layout.channels == Channels::Count(1) { 1 } else { 3 };
+    let size = decoder.image(path, stored, orientation, &mut found)?;
+    let problem = |problem: String| Problem::Refused(problem).of(path);
+    let bands: Vec<usize> = match &layout.channels {
+        Channels::Count(1 | 3) => (0..stored as usize).collect(),
+        Channels::Count(count) => return Err(problem(too_few(3, *count))),
+        Channels::Bands(bands) => {
+            if let Some(beyond) = bands.iter().find(|band| **band > 3) {
+                return Err(problem(missing(3, *beyond)));
+            }
+            bands.iter().map(|band| *band as usize - 1).collect()
+        }
+    };
+    *numbers = Pixels::new(layout.depth);
+    on_pixels!(&mut *numbers, numbers => take(&found, stored as usize, &bands, numbers));
+    scale(numbers, bands.len(), layout, (None, &[]));
+    Ok(size)
+}
+
+/// Appends the `bands` of pixels of so many bytes.
+fn take<T: Element>(found: &[u8], stored: usize, bands: &[usize], numbers: &mut Vec<T>) {
+    for pixel in found.chunks_exact(stored) {
+        numbers.extend(bands.iter().map(|band| T::from_f32(f32::from(pixel[*band]))));
+    }
+}
+
+/// Returns the bands (0-based) of a file that `layout` asks for, or what is wrong.
+fn bands(info: &Info, layout: &Layout) -> Result<Vec<u32>, String> {
+    let [held, wanted] = [info.depth, layout.depth].map(rank);
+    if held > wanted {
+        let deep = if info.depth == Depth::U16 { "u16" } else { "f32" };
+        return Err(format!(
+            "holds numbers of the kind {}, which data.depth \"{}\" does not hold: set it to \"{deep}\"",
+            info.stored,
+            ["u8", "u16", "f32"][wanted]
+        ));
+    }
+    // Transparency is no band that a network sees unless it is named.
+    let opaque = || (0..info.bands).filter(|band| info.alpha != Some(*band)).collect::<Vec<u32>>();
+    match &layout.channels {
+        Channels::Bands(bands) => match bands.iter().find(|band| **band > info.bands) {
+            Some(beyond) => Err(missing(info.bands, *beyond)),
+            None => Ok(bands.iter().map(|band| band - 1).collect()),
+        },
+        Channels::Count(count) => match opaque() {
+            bands if bands.len() == *count as usize => Ok(bands),
+            _ if info.bands == *count => Ok((0..info.bands).collect()),
+            // A grey image is one whose colours are equal.
+            bands if *count == 3 && bands.len() == 1 => Ok(vec![bands[0]; 3]),
+            bands => Err(too_few(bands.len() as u32, *count)),
+        },
+    }
+}
+
+fn rank(depth: Depth) -> usize {
+    match depth {
+        Depth::U8 => 0,
+        Depth::U16 => 1,
+        Depth::F32 => 2,
+    }
+}
+
+fn missing(held: u32, band: u32) -> String {
+    let noun = if held == 1 { "band" } else { "bands" };
+    format!("has {held} {noun}, and data.channels names band {band} (the first is 1)")
+}
+
+fn too_few(held: u32, wanted: u32) -> String {
+    let all: Vec<u32> = (1..=held).collect();
+    let (noun, all) = (if held == 1 { "band" } else { "bands" }, listed(&all, 16));
+    format!(
+        "has {held} {noun}, and data.channels asks for {wanted}: set it to {held}, or list the bands to take (it has \
+         {all})"
+    )
+}
+
+/// Finds the pixels with a band that is NaN or one of `no_data`. Leaves `unknown` empty where there is none.
+fn find_unknown(numbers: &Pixels, channels: usize, no_data: [Option<f64>; 2], unknown: &mut Vec<bool>) {
+    fn find<T: Element>(numbers: &[T], channels: usize, no_data: &[f32], unknown: &mut Vec<bool>) {
+        let is_unknown = |number: &T| {
+            let number = number.to_f32();
+            number.is_nan() || no_data.contains(&number)
+        };
+        if numbers.iter().any(is_unknown) {
+            unknown.extend(numbers.chunks_exact(channels).map(|pixel| pixel.iter().any(is_unknown)));
+        }
+    }
+    let no_data: Vec<f32> = no_data.into_iter().flatten().map(|number| number as f32).collect();
+    if numbers.depth() == Depth::F32 || !no_data.is_empty() {
+        on_pixels!(numbers, numbers => find(numbers, channels.max(1), &no_data, unknown));
+    }
+}
+
+/// Changes numbers as `layout` says, and blackens the pixels that are `unknown`. Without `moments` the numbers are those
+/// of a whole image.
+fn scale(numbers: &mut Pixels, channels: usize, layout: &Layout, (moments, unknown): (Option<&Moments>, &[bool])) {
+    let channels = channels.max(1);
+    match (layout.scale(), &mut *numbers) {
+        (Scale::Stored, numbers) if layout.clip => {
+            let range = layout.range();
+            on_pixels!(numbers, numbers => clip(numbers, range));
+        }
+        (Scale::Stored, _) => {}
+        (Scale::Ranges(ranges), Pixels::F32(numbers)) => {
+            for (number, [low, high]) in numbers.iter_mut().zip(ranges.iter().cycle()) {
+                let unit = (*number - low) / (high - low);
+                *number = if layout.clip { unit.clamp(0.0, 1.0) } else { unit };
+            }
+        }
+        (Scale::Standardized, Pixels::F32(numbers)) => match moments {
+            Some(moments) => moments.apply(numbers),
+            None => {
+                let own = Moments::of(channels, |take| {
+                    take((numbers, unknown));
+                    Ok::<_, Infallible>(())
+                });
+                own.unwrap_or_else(|never| match never {}).apply(numbers);
+            }
+        },
+        // A layout that scales has floats: see its check.
+        (Scale::Ranges(_) | Scale::Standardized, _) => {}
+    }
+    if !unknown.is_empty() {
+        let black = layout.black();
+        on_pixels!(numbers, numbers => blacken(numbers, channels, unknown, black));
+    }
+}
+
+fn clip<T: Element>(numbers: &mut [T], [low, high]: [f32; 2]) {
+    numbers.iter_mut().for_each(|number| *number = T::from_f32(number.to_f32().clamp(low, high)));
+}
+
+fn blacken<T: Element>(numbers: &mut [T], channels: usize, unknown: &[bool], black: f32) {
+    let pixels = numbers.chunks_exact_mut(channels).zip(unknown);
+    pixels.filter(|(_, unknown)| **unknown).for_each(|(pixel, _)| pixel.fill(T::from_f32(black)));
+}
+
+/// Mean and standard deviation of each band of an image, over its known pixels.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Moments(Vec<[f64; 2]>);
+
+/// A row or more of an image: its numbers, and for each pixel whether it is unknown (empty where all are known).
+type Piece<'p> = (&'p [f32], &'p [bool]);
+
+impl Moments {
+    /// Computes them in f64 from the pieces that `visit` hands over, in two passes. How an image is cut into pieces
+    /// changes no digit.
+    pub(super) fn of<E>(
+        channels: usize,
+        mut visit: impl FnMut(&mut dyn FnMut(Piece)) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let mut sums = vec![[0.0; 2]; channels];
+        let mut count = 0.0f64;
+        visit(&mut |piece| {
+            each_known(piece, channels, |pixel| {
+                count += 1.0;
+                sums.iter_mut().zip(pixel).for_each(|(sums, value)| sums[0] += f64::from(*value));
+            });
+        })?;
+        let count = count.max(1.0);
+        sums.iter_mut().for_each(|[sum, _]| *sum /= count);
+        visit(&mut |piece| {
+            each_known(piece, channels, |pixel| {
+                let bands = sums.iter_mut().zip(pixel);
+                bands.for_each(|([mean, squares], value)| *squares += (f64::from(*value) - *mean).powi(2));
+            });
+        })?;
+        let deviation = |squares: f64| (squares / count).sqrt().max(LEAST_DEVIATION);
+        Ok(Self(sums.into_iter().map(|[mean, squares]| [mean, deviation(squares)]).collect()))
+    }
+
+    fn apply(&self, numbers: &mut [f32]) {
+        for (value, [mean, deviation]) in numbers.iter_mut().zip(self.0.iter().cycle()) {
+            *value = ((f64::from(*value) - mean) / deviation) as f32;
+        }
+    }
+}
+
+fn each_known((numbers, unknown): Piece, channels: usize, mut take: impl FnMut(&[f32])) {
+    for (number, pixel) in numbers.chunks_exact(channels).enumerate() {
+        if !unknown.get(number).copied().unwrap_or_default() {
+            take(pixel);
+        }
+    }
+}
+
+/// Rows of an image of any layout, read one after another.
+pub(super) struct WideRows {
+    raster: Raster,
+    bands: Vec<u32>,
+    layout: Layout,
+    /// Number of rows that were read.
+    done: u32,
+    /// Those of the whole image, where it is standardised.
+    moments: Option<Moments>,
+    unknown: Vec<bool>,
+}
+
+impl WideRows {
+    /// Opens the image at `path`, unless it is of a format that holds 8 bits only or is to be turned.
+    pub(super) fn open(path: &Path, layout: &Layout, orientation: Orientation) -> Result<Option<Self>, Error> {
+        let Some((raster, bands)) = raster(path, layout)? else { return Ok(None) };
+        let is_png = raster.info().format == "PNG";
+        let tag = Turn::of(raster.info().orientation.into()).wanted(orientation);
+        if is_png || tag != Turn::NONE {
+            return Ok(None);
+        }
+        let mut rows = Self { raster, bands, layout: layout.clone(), done: 0, moments: None, unknown: Vec::new() };
+        if layout.standardize {
+            rows.moments = Some(rows.measured()?);
+        }
+        Ok(Some(rows))
+    }
+
+    /// Returns height and width.
+    pub(super) fn size(&self) -> [u32; 2] {
+        self.raster.info().size
+    }
+
+    fn measured(&mut self) -> Result<Moments, Error> {
+        let channels = self.bands.len();
+        let mut numbers = Pixels::default();
+        Moments::of(channels, |take| {
+            self.done = 0;
+            while self.stored(ROWS, &mut numbers)? > 0 {
+                take((f32::of(&numbers).unwrap_or_default(), &self.unknown));
+            }
+            self.done = 0;
+            Ok(())
+        })
+    }
+
+    /// Reads up to `count` rows as they are stored, and finds the unknown pixels. Returns the number of rows.
+    fn stored(&mut self, count: u32, numbers: &mut Pixels) -> Result<u32, Error> {
+        let [height, width] = self.size();
+        let count = count.min(height - self.done);
+        self.unknown.clear();
+        if count > 0 {
+            let read = self.raster.window([self.done, 0], [count, width], &self.bands, self.layout.depth, numbers);
+            read.map_err(|source| Error::Raster(Box::new(source)))?;
+            let no_data = [self.raster.info().no_data, self.layout.no_data];
+            find_unknown(numbers, self.bands.len(), no_data, &mut self.unknown);
+            self.done += count;
+        }
+        Ok(count)
+    }
+
+    /// Reads up to `count` rows as the network sees them, in place of what `numbers` holds.
+    pub(super) fn read(&mut self, count: u32, numbers: &mut Pixels) -> Result<(), Error> {
+        if self.stored(count, numbers)? == 0 {
+            numbers.clear();
+        } else {
+            scale(numbers, self.bands.len(), &self.layout, (self.moments.as_ref(), &self.unknown));
+        }
+        Ok(())
+    }
+}
