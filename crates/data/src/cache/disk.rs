@@ -138,9 +138,8 @@ impl Store for OnDisk {
             ids.resize(area, 0);
             let numbers = area * self.channels;
             let mask = entry.offset + (numbers * self.depth.bytes()) as u64;
-            let is_read = sample.image.fill_le_bytes(self.depth, numbers, |bytes| {
-                self.read(entry.offset, bytes, entry.sums[0])
-            });
+            let is_read =
+                sample.image.fill_le_bytes(self.depth, numbers, |bytes| self.read(entry.offset, bytes, entry.sums[0]));
             if is_read && self.read(mask, ids, entry.sums[1]) {
                 return Ok(());
             }
@@ -152,7 +151,11 @@ impl Store for OnDisk {
     fn target(&self, source: &dyn Dataset, index: u64) -> Result<Target, Error> {
         if let Some(entry) = self.entry(index) {
             let mut mask = vec![0; pixels(entry.size)];
-            if self.read(entry.offset + (mask.len() * self.channels * self.depth.bytes()) as u64, &mut mask, entry.sums[1]) {
+            if self.read(
+                entry.offset + (mask.len() * self.channels * self.depth.bytes()) as u64,
+                &mut mask,
+                entry.sums[1],
+            ) {
                 return Ok(Target::Classes(mask));
             }
             self.damaged(source, index);

@@ -36,7 +36,8 @@ impl InMemory {
     /// Fails with [`Error::Memory`] if all samples together will not fit, as far as that can be known.
     pub(crate) fn new(source: &dyn Dataset, processes: u64) -> Result<Self, Error> {
         let samples = source.len();
-        let pixel = u64::from(source.channels()) * source.layout().depth.bytes() as u64 + source.targets().bytes() as u64;
+        let pixel =
+            u64::from(source.channels()) * source.layout().depth.bytes() as u64 + source.targets().bytes() as u64;
         let sample = source.size().map_or(0, |size| pixels(size) as u64 * pixel);
         let own = samples.saturating_mul(sample + size_of::<OnceLock<Sample>>() as u64);
         let needed = own.saturating_mul(processes.max(1));

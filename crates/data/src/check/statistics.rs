@@ -3,8 +3,8 @@
 use super::finding::{Finding, Kind};
 use super::inspect::Inspection;
 use crate::list::split::Split;
-use crate::load::layout::Layout;
 use crate::load::IGNORE;
+use crate::load::layout::Layout;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

@@ -12,6 +12,7 @@ use crate::load::layout::{Channels, Layout, Range};
 use crate::load::pipeline::{Normalization, Normalize, Statistics};
 use crate::load::reader::with_reader;
 use crate::load::{Sample, Target, ends};
+use crate::transform::named::{NamedOrListed, named_or_listed};
 use crate::transform::resize::{Placement, Resize};
 use crate::transform::{Transform, usual};
 use contract::Invalid;
@@ -52,8 +53,10 @@ pub struct Preparation {
     /// Resizing of images and masks to `size`.
     #[schemars(extend("x-resume" = "ask"))]
     pub resize: Resize,
-    /// Augmentation of training samples: a list of transforms, applied in order.
+    /// Augmentation of training samples: a list of transforms, applied in order, or the name of one: `"nnunet"`.
+    #[serde(deserialize_with = "named_or_listed")]
     #[schemars(extend("x-resume" = "ask"))]
+    #[schemars(with = "NamedOrListed")]
     pub transforms: Vec<Transform>,
     /// Mean and standard deviation of the channels, for values from 0 to 1, or `"image"`: those of each image itself.
     /// Without it, values are only brought to 0 to 1.
@@ -159,7 +162,9 @@ impl Files {
         let size = dimensions(&image, self.orientation)?;
         let place = place(size)?;
         let mut ids = Vec::new();
-        with_reader(|reader| reader.mask(&mask, &self.labels, self.orientation, (&image, size, false), place, &mut ids))?;
+        with_reader(|reader| {
+            reader.mask(&mask, &self.labels, self.orientation, (&image, size, false), place, &mut ids)
+        })?;
         Ok((size, ids))
     }
 }

@@ -1,9 +1,9 @@
 //! Reads image and mask files at the wanted size, into buffers that each thread keeps: the files of a data set have
 //! similar sizes, so after the first ones the allocator has little to do.
 
+use crate::decode::Decoder;
 use crate::decode::header::dimensions;
 use crate::decode::turn::Orientation;
-use crate::decode::Decoder;
 use crate::error::Error;
 use crate::label::table::LabelTable;
 use crate::load::image::InMemory;

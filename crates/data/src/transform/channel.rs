@@ -55,7 +55,7 @@ impl ChannelDropout {
         let [low, high] = self.count;
         let count = u64::from(low) + random.below(u64::from(high.saturating_sub(low)) + 1);
         let dropped = random.permutation(picture.bands as u64);
-        let black = T::from_f32(picture.range[0]);
+        let black = T::from_f32(picture.unit[0]);
         for band in dropped.into_iter().take(count as usize) {
             picture.numbers.iter_mut().skip(band as usize).step_by(picture.bands).for_each(|number| *number = black);
         }

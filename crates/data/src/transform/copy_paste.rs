@@ -2,9 +2,12 @@
 
 use crate::error::Error;
 use crate::label::ClassRef;
+use crate::load::Sample;
 use crate::transform::bounds::share;
 use crate::transform::random::Random;
+use crate::transform::scratch::channels;
 use contract::Invalid;
+use raster::{Element, on_pixels};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -29,9 +32,9 @@ pub struct CopyPaste {
 
 /// Pixels of an object, as places in its sample, and its translation downwards and to the right.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Object {
-    pub(crate) pixels: Vec<usize>,
-    pub(crate) shift: [i64; 2],
+pub(super) struct Object {
+    pub(super) pixels: Vec<usize>,
+    pub(super) shift: [i64; 2],
 }
 
 impl Default for CopyPaste {
@@ -68,8 +71,21 @@ impl CopyPaste {
         Some(other + u64::from(other >= index))
     }
 
+    /// Pastes objects of `other`, which has the same size and form, over `sample`.
+    pub(crate) fn paste(&self, sample: &mut Sample, other: &Sample, random: &mut Random) -> Result<(), Error> {
+        let (bands, size) = (channels(sample), sample.size);
+        let objects = self.objects(other.target.classes(), size, random)?;
+        on_pixels!(&mut sample.image, image => {
+            if let Some(other) = Element::of(&other.image) {
+                paste_objects(other, image, bands, size, &objects);
+            }
+        });
+        paste_objects(other.target.classes(), sample.target.classes_mut(), 1, size, &objects);
+        Ok(())
+    }
+
     /// Draws objects of a mask and their translations.
-    pub(crate) fn objects(&self, ids: &[u8], size: [u32; 2], random: &mut Random) -> Result<Vec<Object>, Error> {
+    pub(super) fn objects(&self, ids: &[u8], size: [u32; 2], random: &mut Random) -> Result<Vec<Object>, Error> {
         let mut wanted = [false; 256];
         for class in &self.classes {
             match class {
@@ -128,7 +144,7 @@ pub(super) fn connected(ids: &[u8], [height, width]: [u32; 2], wanted: &[bool; 2
 
 /// Copies objects of `from` into `to`: `each` numbers a pixel, of images of this size. Pixels that a translation takes
 /// out of the image are left out; later objects lie over earlier ones.
-pub(crate) fn paste_objects<N: Copy>(
+pub(super) fn paste_objects<N: Copy>(
     from: &[N],
     to: &mut [N],
     each: usize,

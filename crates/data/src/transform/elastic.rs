@@ -45,12 +45,12 @@ impl Elastic {
         }
         let alpha = random.between(self.alpha[0], self.alpha[1]);
         let sigma = random.between(self.sigma[0], self.sigma[1]);
-        Some(drawn(size, alpha, sigma, random))
+        Some(random_field(size, alpha, sigma, random))
     }
 }
 
 /// Draws the source of each pixel of an image of `size`.
-pub(super) fn drawn(size: [u32; 2], alpha: f32, sigma: f32, random: &mut Random) -> Field {
+pub(super) fn random_field(size: [u32; 2], alpha: f32, sigma: f32, random: &mut Random) -> Field {
     let pixels = size.map(|side| side as usize).iter().product();
     let [down, right] = [0, 1].map(|_| {
         let noise = (0..pixels).map(|_| random.between(-1.0, 1.0)).collect();

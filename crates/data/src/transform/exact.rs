@@ -3,7 +3,7 @@
 use super::channel::{ChannelDropout, ChannelShuffle};
 use super::clahe::equalise;
 use super::copy_paste::{CopyPaste, Object, paste_objects};
-use super::elastic::{self, Elastic};
+use super::elastic::{Elastic, random_field};
 use super::field::{warp_image, warp_nearest, warp_plane};
 use super::grid_distortion::GridDistortion;
 use super::intensity::{Brightness, Contrast, Gamma, Invert, brighten, invert, raise, stretch};
@@ -259,7 +259,7 @@ fn images_masks_and_maps_are_warped_together() {
 
 #[test]
 fn a_field_without_strength_moves_nothing() {
-    let field = elastic::drawn(SIZE, 0.0, 4.0, &mut stream(0));
+    let field = random_field(SIZE, 0.0, 4.0, &mut stream(0));
     let image: Vec<u16> = noise(SIZE, 13);
     let mut to = vec![0; image.len()];
     warp_image((&image, &mut to), SIZE, 13, &field, 0.0);

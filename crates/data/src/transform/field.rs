@@ -1,7 +1,8 @@
 //! Warping by a field that gives the source of each pixel.
 
-use crate::load::{Interpolation, Values};
-use raster::Element;
+use crate::load::{IGNORE, Interpolation, Sample, Target, Values, planes, planes_mut};
+use crate::transform::scratch::{Scratch, channels};
+use raster::{Element, on_pixels};
 
 /// Sources of the pixels of a warped image, row by row: column and row, where pixels' centres are whole numbers.
 pub(super) type Field = Vec<[f32; 2]>;
@@ -29,6 +30,33 @@ fn index(x: i64, y: i64, [height, width]: [u32; 2]) -> Option<usize> {
 /// Mixes two values; equal ones keep their value, and a second one without a weight has no influence, not even as NaN.
 fn mix(first: f32, second: f32, weight: f32) -> f32 {
     if weight == 0.0 { first } else { first + weight * (second - first) }
+}
+
+/// Takes every pixel of a sample from the place that `field` gives.
+pub(super) fn warp(sample: &mut Sample, scratch: &mut Scratch, field: &[[f32; 2]]) {
+    let (size, bands) = (sample.size, channels(sample));
+    let Scratch { spare, values, black, .. } = scratch;
+    spare.size = size;
+    on_pixels!(&sample.image, from => {
+        let to = Element::buffer(&mut spare.image);
+        to.resize(from.len(), Default::default());
+        warp_image((from, to), size, bands, field, *black);
+    });
+    match &sample.target {
+        Target::Classes(ids) => {
+            let to = spare.target.classes_mut();
+            to.resize(ids.len(), 0);
+            warp_nearest((ids, to), size, field, IGNORE);
+        }
+        Target::Values(numbers) => {
+            let to = spare.target.values_mut();
+            to.resize(numbers.len(), 0.0);
+            for (from, to) in planes(numbers, size).zip(planes_mut(to, size)) {
+                warp_plane((from, to), size, field, *values);
+            }
+        }
+    }
+    std::mem::swap(sample, spare);
 }
 
 /// Warps `H×W×bands` numbers bilinearly; beyond its edges the image is `black`.

@@ -37,12 +37,12 @@ impl GridDistortion {
 
     /// Draws the source of each pixel, for an image of `size`; `None` if it stays as it is.
     pub(super) fn draw(&self, size: [u32; 2], random: &mut Random) -> Option<Field> {
-        random.chance(self.probability).then(|| drawn(size, self.steps, self.limit, random))
+        random.chance(self.probability).then(|| random_grid(size, self.steps, self.limit, random))
     }
 }
 
 /// Draws the source of each pixel of an image of `size`.
-pub(super) fn drawn(size: [u32; 2], steps: u32, limit: f32, random: &mut Random) -> Field {
+pub(super) fn random_grid(size: [u32; 2], steps: u32, limit: f32, random: &mut Random) -> Field {
     let [height, width] = size.map(|side| side as usize);
     let mut draw = |side: usize| {
         let cells = (0..=steps).map(|_| 1.0 + f64::from(random.between(-limit, limit))).collect();

@@ -1,9 +1,12 @@
 //! Four samples in one.
 
+use crate::load::{Sample, Target, planes, planes_mut};
 use crate::transform::bounds::{interval, share};
 use crate::transform::random::Random;
 use crate::transform::resize::Rectangle;
+use crate::transform::scratch::channels;
 use contract::Invalid;
+use raster::{Element, on_pixels};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -82,8 +85,39 @@ impl Mosaic {
     }
 }
 
+/// Copies a piece of `other`, which has the same size and form, to its place in `sample`.
+pub(crate) fn take_piece(sample: &mut Sample, other: &Sample, piece: Piece) {
+    let (bands, size) = (channels(sample), sample.size);
+    let width = size[1] as usize;
+    on_pixels!(&mut sample.image, image => {
+        if let Some(other) = Element::of(&other.image) {
+            copy_piece(other, image, bands, width, piece);
+        }
+    });
+    match (&mut sample.target, &other.target) {
+        (Target::Classes(ids), Target::Classes(others)) => copy_piece(others, ids, 1, width, piece),
+        (Target::Values(values), Target::Values(others)) => {
+            for (plane, other) in planes_mut(values, size).zip(planes(others, size)) {
+                copy_piece(other, plane, 1, width, piece);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Moves a piece of a sample to its place in the same sample.
+pub(crate) fn shift_piece(sample: &mut Sample, piece: Piece) {
+    let (bands, size) = (channels(sample), sample.size);
+    let width = size[1] as usize;
+    on_pixels!(&mut sample.image, image => move_piece(image, bands, width, piece));
+    match &mut sample.target {
+        Target::Classes(ids) => move_piece(ids, 1, width, piece),
+        Target::Values(values) => planes_mut(values, size).for_each(|plane| move_piece(plane, 1, width, piece)),
+    }
+}
+
 /// Copies a piece of `from` to its place in `to`: `each` numbers a pixel, of images that are `width` pixels wide.
-pub(crate) fn copy_piece<N: Copy>(from: &[N], to: &mut [N], each: usize, width: usize, piece: Piece) {
+fn copy_piece<N: Copy>(from: &[N], to: &mut [N], each: usize, width: usize, piece: Piece) {
     for row in 0..piece.to.height {
         let ([from_start, to_start], len) = row_of(piece, row, each, width);
         to[to_start..to_start + len].copy_from_slice(&from[from_start..from_start + len]);
@@ -91,7 +125,7 @@ pub(crate) fn copy_piece<N: Copy>(from: &[N], to: &mut [N], each: usize, width: 
 }
 
 /// Moves a piece of an image to its place in the same image.
-pub(crate) fn move_piece<N: Copy>(numbers: &mut [N], each: usize, width: usize, piece: Piece) {
+fn move_piece<N: Copy>(numbers: &mut [N], each: usize, width: usize, piece: Piece) {
     let rows = 0..piece.to.height;
     let mut copy = |row: u32| {
         let ([from, to], len) = row_of(piece, row, each, width);

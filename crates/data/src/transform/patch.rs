@@ -139,12 +139,7 @@ pub(crate) fn paste(sample: &mut Sample, other: &Sample, place: Rectangle) {
     }
 }
 
-fn paste_image<T: Element>(
-    image: &mut [T],
-    other: &Pixels,
-    rows: impl Iterator<Item = Range<usize>>,
-    channels: usize,
-) {
+fn paste_image<T: Element>(image: &mut [T], other: &Pixels, rows: impl Iterator<Item = Range<usize>>, channels: usize) {
     let Some(other) = T::of(other) else { return };
     for columns in rows {
         let numbers = columns.start * channels..columns.end * channels;
