@@ -5,7 +5,7 @@
 
 use crate::transform::bounds::{interval, share};
 use crate::transform::filter::GaussianNoise;
-use crate::transform::picture::Picture;
+use crate::transform::picture::{Picture, levels};
 use crate::transform::random::Random;
 use contract::Invalid;
 use raster::Element;
@@ -201,23 +201,32 @@ pub(super) fn raise<T: Element>(picture: &mut Picture<T>, band: usize, gamma: f3
         let raised = if invert { 1.0 - libm::powf(1.0 - place, gamma) } else { libm::powf(place, gamma) };
         least + f64::from(raised) * span
     };
-    if !retain {
-        picture.map_band(band, |number| power(number) as f32);
-        return;
-    }
-    // The statistics of the raised numbers, before these are rounded to the image's kind.
-    let (mut count, mut sum, mut squares) = (0u64, 0.0, 0.0);
-    for number in picture.band(band).filter(|number| !number.is_nan()) {
-        let distance = power(number) - before.mean;
-        count += 1;
-        sum += distance;
-        squares += distance * distance;
-    }
-    let moved = sum / count.max(1) as f64;
-    let deviation = (squares / count.max(1) as f64 - moved * moved).max(0.0).sqrt();
-    let factor = before.deviation / deviation.max(NOTHING);
+    let pixels = picture.numbers.len() / picture.bands;
+    let raised: Vec<f64> = match levels::<T>().filter(|levels| *levels <= pixels) {
+        Some(levels) => {
+            let table: Vec<f64> = (0..levels).map(|level| power(level as f32)).collect();
+            picture.band(band).map(|number| table[number as usize]).collect()
+        }
+        None => picture.band(band).map(power).collect(),
+    };
     let mean = before.mean;
-    picture.map_band(band, |number| ((power(number) - mean - moved) * factor + mean) as f32);
+    let (mut moved, mut factor) = (0.0, 1.0);
+    if retain {
+        // The statistics before numbers are rounded to the image's kind, from the former mean.
+        let (mut count, mut sum, mut squares) = (0u64, 0.0, 0.0);
+        for distance in raised.iter().map(|number| number - mean).filter(|distance| !distance.is_nan()) {
+            count += 1;
+            sum += distance;
+            squares += distance * distance;
+        }
+        moved = sum / count.max(1) as f64;
+        let deviation = (squares / count.max(1) as f64 - moved * moved).max(0.0).sqrt();
+        factor = before.deviation / deviation.max(NOTHING);
+    }
+    let numbers = picture.numbers.iter_mut().skip(band).step_by(picture.bands);
+    for (number, raised) in numbers.zip(raised) {
+        *number = T::from_f32(((raised - mean - moved) * factor + mean) as f32);
+    }
 }
 
 impl Default for InputNoise {

@@ -119,7 +119,7 @@ fn what_moves_moves_the_target_with_the_image_and_what_does_not_leaves_it_alone(
     let geometric = alone()
         .into_iter()
         .take(3)
-        .chain(names.map(|name| json!({"kind": "rand_augment", "operations": [name], "magnitude": 17})));
+        .chain(names.map(|name| json!({"kind": "rand_augment", "operations": [name], "magnitude": 17, "count": 1})));
     for config in geometric {
         for bands in [1, 3, 13] {
             for image in images(bands) {

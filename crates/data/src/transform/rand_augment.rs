@@ -1,6 +1,6 @@
 //! Operations drawn at random, all of one strength.
 
-pub(super) mod operation;
+pub(crate) mod operation;
 pub(super) mod tone;
 
 use crate::load::Sample;
