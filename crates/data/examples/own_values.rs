@@ -72,7 +72,7 @@ impl Dataset for Depths {
             let problem = format!("its .f32 file has {} bytes, expected 4 for each of {height}x{width}", bytes.len());
             return Err(Error::of_sample(self.name(index), problem));
         }
-        (sample.size, sample.image) = (size, image);
+        (sample.size, sample.image) = (size, image.into());
         let depths = sample.target.values_mut();
         depths.clear();
         depths.extend(bytes.as_chunks().0.iter().map(|number| f32::from_le_bytes(*number)));

@@ -19,7 +19,8 @@ pub(crate) mod sound;
 mod values;
 
 use contract::Invalid;
-use raster::Pixels;
+use layout::Layout;
+use raster::{Element, Pixels, on_pixels};
 
 /// The class id of mask pixels that count in no loss and no metric: [`contract::IGNORE_INDEX`] as a byte.
 pub const IGNORE: u8 = 255;
@@ -93,19 +94,22 @@ impl Target {
         }
     }
 
-    /// Makes an image of `channels` the target, `H×W×channels` bytes: its values, from 0 to 1, are those of a network's
-    /// input without normalisation.
+    /// Makes an image of this `layout` the target: its values, from 0 to 1, are those of a network's input without
+    /// normalisation.
     ///
     /// ```
     /// let mut target = data::Target::default();
-    /// target.set_image(&[255, 0, 51, 255, 0, 102], 3);
+    /// target.set_image(&vec![255u8, 0, 51, 255, 0, 102].into(), &3.into());
     /// assert_eq!(target.values(), [1.0, 1.0, 0.0, 0.0, 0.2, 0.4]);
     /// ```
-    pub fn set_image(&mut self, image: &[u8], channels: u32) {
-        let values = self.values_mut();
+    pub fn set_image(&mut self, image: &Pixels, layout: &Layout) {
+        let (values, channels, [low, high]) = (self.values_mut(), layout.channels() as usize, layout.unit());
         values.clear();
-        for channel in 0..channels as usize {
-            values.extend(image.iter().skip(channel).step_by(channels as usize).map(|byte| f32::from(*byte) / 255.0));
+        for channel in 0..channels {
+            on_pixels!(image, image => {
+                let channel = image.iter().skip(channel).step_by(channels);
+                values.extend(channel.map(|number| (number.to_f32() - low) / (high - low)));
+            });
         }
     }
 

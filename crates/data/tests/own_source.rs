@@ -322,18 +322,19 @@ fn samples_of_other_sizes_are_brought_to_the_networks() {
         (Resize::ShorterSide { to: Some(10) }, [10, 15]),
         (Resize::Stretch { to: Some([20, 30]) }, [20, 30]),
     ] {
-        let mut sample = Sample { size: [20, 30], image: image.clone(), target: Target::default() };
-        sample.target.set_image(&image, 3);
+        let mut sample = Sample { size: [20, 30], image: image.clone().into(), target: Target::default() };
+        let image = sample.image.clone();
+        sample.target.set_image(&image, &3.into());
         resize.apply(&mut sample, [16, 10], targets).unwrap();
         let mut expected = Target::default();
-        expected.set_image(&sample.image, 3);
+        expected.set_image(&sample.image, &3.into());
         assert_eq!((sample.size, sample.target.values().len()), (size, expected.values().len()), "{resize:?}");
         let off = expected.values().iter().zip(sample.target.values()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(off < 1.1 / 255.0, "{resize:?}: {off}");
     }
-    let mut wrong = Sample { size: [20, 30], image, target: Target::Values(vec![0.0; 600]) };
+    let mut wrong = Sample { size: [20, 30], image: image.into(), target: Target::Values(vec![0.0; 600]) };
     let error = Resize::default().apply(&mut wrong, [16, 10], targets).unwrap_err().to_string();
-    assert!(error.contains("the image has 1800 bytes, and the target 600 numbers"), "{error}");
+    assert!(error.contains("the image has 1800 numbers, and the target 600 numbers"), "{error}");
 }
 
 /// Runs the example, which `cargo test` builds next to the tests.

@@ -45,6 +45,8 @@ pub(crate) fn open(source: Source, options: &Options) -> Result<Opened, Problem>
         ColorType::Rgba => (Colors::Rgb, Some(3)),
     };
     let no_data = match (header.color_type, transparent.map(|alpha| &**alpha)) {
+        // The crate shortens those of up to 8 bits.
+        (ColorType::Grayscale, Some(&[value])) => Some(f64::from(value)),
         (ColorType::Grayscale, Some(&[high, low])) => Some(f64::from(u16::from_be_bytes([high, low]))),
         _ => None,
     };

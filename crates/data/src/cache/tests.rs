@@ -2,6 +2,7 @@
 
 use super::format::{Head, encode, read};
 use super::*;
+use raster::Depth;
 use crate::load::dataset::Source;
 use crate::load::{Sample, Target, pixels};
 use crate::{Loader, LoaderConfig, Order, Pipeline, Transform};
@@ -267,7 +268,7 @@ fn ranks_that_open_it_at_once_build_it_once() {
 #[test]
 fn a_disk_without_room_is_an_error_and_nothing_is_left() {
     let folder = tempfile::tempdir().unwrap();
-    let head = Head { channels: 3, samples: 1 << 50, key: [0; 32] };
+    let head = Head { depth: Depth::U8, channels: 3, samples: 1 << 50, key: [0; 32] };
     let (tell, path) = (hear().0, folder.path().join("x.cache"));
     let source: Arc<dyn Dataset> = Arc::new(counted(1 << 50));
     let error = build::build(&source, &path, &head, 0, &tell).unwrap_err();
@@ -294,8 +295,8 @@ impl Dataset for Sized {
     }
     fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
         let size = [1 + index as u32 % 7, 1 + index as u32 % 11];
-        let bytes = |count: usize| (0..count).map(|at| (at as u64 * 31 + index) as u8).collect();
-        *sample = Sample { size, image: bytes(pixels(size) * 3), target: Target::Classes(bytes(pixels(size))) };
+        let bytes = |count: usize| (0..count).map(|at| (at as u64 * 31 + index) as u8).collect::<Vec<u8>>();
+        *sample = Sample { size, image: bytes(pixels(size) * 3).into(), target: Target::Classes(bytes(pixels(size))) };
         Ok(())
     }
 }
@@ -320,7 +321,7 @@ fn samples_of_many_sizes_are_the_same_from_every_cache() {
 #[test]
 fn a_header_says_what_it_is() {
     let folder = tempfile::tempdir().unwrap();
-    let (path, head) = (folder.path().join("x"), Head { channels: 1, samples: 0, key: [7; 32] });
+    let (path, head) = (folder.path().join("x"), Head { depth: Depth::U8, channels: 1, samples: 0, key: [7; 32] });
     assert_eq!(read(&path, &head), Err(None));
     fs::write(&path, encode(&head, &[], 128)).unwrap();
     assert_eq!(read(&path, &head), Ok((128, vec![])));

@@ -121,7 +121,7 @@ mod tests {
             format!("sample-{index}")
         }
         fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
-            *sample = Sample { size: [1, 1], image: vec![0; 3], target: self.target(index)? };
+            *sample = Sample { size: [1, 1], image: vec![0u8; 3].into(), target: self.target(index)? };
             Ok(())
         }
         fn target(&self, index: u64) -> Result<Target, Error> {

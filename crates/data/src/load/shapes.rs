@@ -159,7 +159,7 @@ mod tests {
         // FNV-1a over image and mask. Published results are worthless if a seed comes to mean other pictures.
         let [train, _] = both();
         let sample = load(&train, 0).unwrap();
-        let bytes = sample.image.iter().chain(sample.target.classes());
+        let bytes = sample.image.bytes().iter().chain(sample.target.classes());
         let hash =
             bytes.fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
         assert_eq!(hash, 1_703_452_715_824_707_114);
@@ -189,7 +189,7 @@ mod tests {
         let mut counts = [0f64; 4];
         for index in 0..400 {
             let sample = load(&train, index).unwrap();
-            for (pixel, class) in sample.image.chunks(3).zip(sample.target.classes()) {
+            for (pixel, class) in sample.image.bytes().chunks(3).zip(sample.target.classes()) {
                 counts[*class as usize] += 1.0;
                 pixel.iter().zip(&mut sums[*class as usize]).for_each(|(value, sum)| *sum += f64::from(*value));
             }

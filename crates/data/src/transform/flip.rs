@@ -141,7 +141,7 @@ pub(super) mod tests {
     }
 
     fn together(sample: &Sample) -> bool {
-        sample.image.chunks(3).zip(sample.target.classes()).all(|(pixel, class)| pixel[2] == *class)
+        sample.image.bytes().chunks(3).zip(sample.target.classes()).all(|(pixel, class)| pixel[2] == *class)
     }
 
     #[test]
@@ -149,7 +149,7 @@ pub(super) mod tests {
         let mut sample = marked();
         horizontal(&mut sample);
         assert_eq!(sample.target.classes(), [2, 1, 0, 5, 4, 3]);
-        assert_eq!(sample.image[..9], [0, 2, 2, 0, 1, 1, 0, 0, 0]);
+        assert_eq!(sample.image.bytes()[..9], [0, 2, 2, 0, 1, 1, 0, 0, 0]);
         assert!(together(&sample));
         horizontal(&mut sample);
         assert_eq!(sample, marked());
@@ -182,11 +182,11 @@ pub(super) mod tests {
     #[test]
     fn grey_samples_are_turned_as_their_masks() {
         let classes: Vec<u8> = (0..35 * 18).map(|place| (place % 251) as u8).collect();
-        let grey = Sample { size: [35, 18], image: classes.clone(), target: Target::Classes(classes) };
+        let grey = Sample { size: [35, 18], image: classes.clone().into(), target: Target::Classes(classes) };
         for turns in 1..4 {
             let mut sample = grey.clone();
             quarter_turns(&mut sample, &mut Sample::default(), turns);
-            assert_eq!(sample.image, sample.target.classes());
+            assert_eq!(sample.image.bytes(), sample.target.classes());
             vertical(&mut sample);
             horizontal(&mut sample);
             quarter_turns(&mut sample, &mut Sample::default(), 6 - turns);

@@ -59,13 +59,13 @@ fn bytes(text: &str) -> Vec<u8> {
 
 impl Reference {
     fn sample(&self) -> Sample {
-        Sample { size: self.size, image: bytes(&self.image), target: Target::Classes(bytes(&self.mask)) }
+        Sample { size: self.size, image: bytes(&self.image).into(), target: Target::Classes(bytes(&self.mask)) }
     }
 
     /// Returns the first channel alone.
     fn grey(&self) -> Sample {
         let mut sample = self.sample();
-        sample.image = first(&sample.image);
+        sample.image = first(sample.image.bytes()).into();
         sample
     }
 }
@@ -86,8 +86,8 @@ fn colours_change_as_torchvision_changes_them() {
     for Colors { change, image } in &reference.colors {
         let [brightness, contrast, saturation, hue, gamma] = *change;
         let mut sample = reference.sample();
-        recolor(&mut sample, Change { brightness, contrast, saturation, hue, gamma });
-        let off = worst(&sample.image, &bytes(image));
+        recolor(&mut sample, [0.0, 255.0], Change { brightness, contrast, saturation, hue, gamma });
+        let off = worst(sample.image.bytes(), &bytes(image));
         assert!(off <= 1, "{change:?}: off by {off}");
         assert_eq!(sample.target.classes(), bytes(&reference.mask));
     }
@@ -102,10 +102,10 @@ fn samples_are_moved_as_scipy_and_torchvision_move_them() {
         let (mut sample, mut grey) = (reference.sample(), reference.grey());
         warp(&mut sample, &mut Scratch::default(), matrix);
         warp(&mut grey, &mut Scratch::default(), matrix);
-        let off = worst(&sample.image, &bytes(image));
+        let off = worst(sample.image.bytes(), &bytes(image));
         assert!(off <= 1, "{draw:?}: off by {off}");
         assert_eq!(sample.target.classes(), bytes(mask), "{draw:?}");
-        assert_eq!((first(&sample.image), sample.target), (grey.image, grey.target));
+        assert_eq!((first(sample.image.bytes()), sample.target), (grey.image.bytes().to_vec(), grey.target));
     }
 }
 
@@ -116,9 +116,9 @@ fn images_are_blurred_as_torchvision_and_scipy_blur_them() {
         let (mut sample, mut grey, mut scratch) = (reference.sample(), reference.grey(), Scratch::default());
         blur(&mut sample, &mut scratch, *sigma);
         blur(&mut grey, &mut scratch, *sigma);
-        let off = worst(&sample.image, &bytes(image));
+        let off = worst(sample.image.bytes(), &bytes(image));
         assert!(off <= 1, "{sigma}: off by {off}");
-        assert_eq!((first(&sample.image), sample.target.classes()), (grey.image, &*bytes(&reference.mask)));
+        assert_eq!((first(sample.image.bytes()), sample.target.classes()), (grey.image.bytes().to_vec(), &*bytes(&reference.mask)));
     }
 }
 
@@ -130,10 +130,10 @@ fn parts_are_resized_as_torchvision_and_pillow_resize_them() {
         let (mut sample, mut grey, mut scratch) = (reference.sample(), reference.grey(), Scratch::default());
         resized(&mut sample, &mut scratch, part, *size).unwrap();
         resized(&mut grey, &mut scratch, part, *size).unwrap();
-        let off = worst(&sample.image, &bytes(image));
+        let off = worst(sample.image.bytes(), &bytes(image));
         assert!(off <= 1, "{part:?}: off by {off}");
         assert_eq!((sample.target.classes(), sample.size), (&*bytes(mask), *size), "{part:?}");
-        assert!(worst(&first(&sample.image), &grey.image) <= 1);
+        assert!(worst(&first(sample.image.bytes()), grey.image.bytes()) <= 1);
     }
 }
 
@@ -143,10 +143,10 @@ fn noise_is_normally_distributed() {
         let ours = QUANTILES[place];
         assert!((ours - quantile).abs() < 1e-5, "{place}: {ours}, SciPy says {quantile}");
     }
-    let grey = Sample { size: [200, 200], image: vec![128; 40_000], target: Target::Classes(vec![1; 40_000]) };
+    let grey = Sample { size: [200, 200], image: vec![128u8; 40_000].into(), target: Target::Classes(vec![1; 40_000]) };
     let mut noisy = grey.clone();
     add_noise(&mut noisy, 20.0, &mut stream(0));
-    let differences: Vec<f64> = noisy.image.iter().map(|value| f64::from(*value) - 128.0).collect();
+    let differences: Vec<f64> = noisy.image.bytes().iter().map(|value| f64::from(*value) - 128.0).collect();
     let mean = differences.iter().sum::<f64>() / 4e4;
     let variance = differences.iter().map(|difference| difference * difference).sum::<f64>() / 4e4;
     assert!(mean.abs() < 0.4 && (variance.sqrt() - 20.0).abs() < 0.3, "{mean} {variance}");
@@ -203,7 +203,7 @@ fn image_and_mask_move_together() {
             let mut known = 0;
             for place in inner(&sample) {
                 known += 1;
-                let [row, column] = [0, 1].map(|channel| i32::from(sample.image[3 * place + channel]) - 100);
+                let [row, column] = [0, 1].map(|channel| i32::from(sample.image.bytes()[3 * place + channel]) - 100);
                 // The class is that of the place the image shows, or of one a pixel away.
                 let near = |place: i32, found: i32| (place - 1).div_euclid(8) <= found && found <= (place + 1) / 8;
                 let class = i32::from(sample.target.classes()[place]);
@@ -260,7 +260,7 @@ fn half_of_the_samples_are_mirrored_and_each_always_the_same_way() {
 fn what_is_drawn_is_drawn_evenly() {
     let mut turned = [0; 4];
     for index in 0..4000 {
-        let mut sample = Sample { size: [2, 2], image: vec![0, 1, 2, 3], target: Target::Classes(vec![0, 1, 2, 3]) };
+        let mut sample = Sample { size: [2, 2], image: vec![0u8, 1, 2, 3].into(), target: Target::Classes(vec![0, 1, 2, 3]) };
         let transform = parse(json!({"kind": "rotate90"}));
         transform.apply(&mut sample, &mut Scratch::default(), [2, 2], &mut stream(index)).unwrap();
         turned[sample.target.classes()[0] as usize] += 1;
@@ -323,7 +323,7 @@ fn what_is_dropped_is_black_and_unknown_and_nothing_else_is() {
         let whole = map([40, 20]);
         let mut dropped = 0;
         for (place, class) in sample.target.classes().iter().enumerate() {
-            let [before, after] = [&whole, &sample].map(|sample| &sample.image[3 * place..3 * place + 3]);
+            let [before, after] = [&whole, &sample].map(|sample| &sample.image.bytes()[3 * place..3 * place + 3]);
             if *class == IGNORE {
                 dropped += 1;
                 assert_eq!(after, [0, 0, 0]);

@@ -45,7 +45,7 @@ fn reference() -> Reference {
 /// Returns a sample with a grey image and these targets.
 fn sample(size: [u32; 2], numbers: &Numbers) -> Sample {
     let values = numbers.iter().map(|number| number.unwrap_or(f32::NAN)).collect();
-    Sample { size, image: vec![7; pixels(size)], target: Target::Values(values) }
+    Sample { size, image: vec![7u8; pixels(size)].into(), target: Target::Values(values) }
 }
 
 fn scratch(interpolation: Interpolation, fill: f32) -> Scratch {
@@ -151,11 +151,11 @@ fn a_target_that_is_the_image_stays_the_image() {
         let transform: Transform = serde_json::from_value(config.clone()).unwrap();
         for (index, channels) in (0..30).zip([1, 3].into_iter().cycle()) {
             let mut sample = noise([56, 64], channels);
-            sample.target.set_image(&sample.image.clone(), channels as u32);
+            sample.target.set_image(&sample.image, &(channels as u32).into());
             let mut scratch = scratch(Interpolation::Bilinear, 0.0);
             transform.apply(&mut sample, &mut scratch, network(index), &mut stream(index)).unwrap();
             let mut image = Target::default();
-            image.set_image(&sample.image, channels as u32);
+            image.set_image(&sample.image, &(channels as u32).into());
             let pairs = image.values().iter().zip(sample.target.values());
             let off = pairs.map(|(image, target)| (image - target).abs() * 255.0).fold(0.0, f32::max);
             assert_eq!(image.values().len(), sample.target.values().len());
@@ -204,7 +204,7 @@ fn light_and_sensors_leave_the_target_alone() {
         let mut changed = 0;
         for index in 0..20 {
             let mut sample = noise([20, 30], 3);
-            sample.target.set_image(&sample.image.clone(), 3);
+            sample.target.set_image(&sample.image, &3.into());
             let before = sample.clone();
             transform
                 .apply(&mut sample, &mut scratch(Interpolation::Bilinear, f32::NAN), [9, 9], &mut stream(index))

@@ -19,7 +19,7 @@ import numpy as np
 import rasterio
 import tifffile
 from PIL import Image
-from rasterio.enums import ColorInterp, Resampling
+from rasterio.enums import ColorInterp, PhotometricInterp, Resampling
 from rasterio.transform import Affine
 
 warnings.simplefilter("ignore")
@@ -88,13 +88,16 @@ def by_tifffile(name, values, also=True, **options):
     planar = options.get("planarconfig") == "separate"
     stored = np.moveaxis(values, -1, 0) if planar else values
     options = dict(photometric="minisblack", metadata=None) | options
+    if values.ndim == 3:
+        options = dict(planarconfig="contig") | options
     tifffile.imwrite(path, stored, **options)
     read = tifffile.imread(path)
     read = np.moveaxis(read, 0, -1) if planar else read
     same(read, values, name)
     if also:
         same(planes_last(path), values, name)
-    case(name, path.name, read.reshape(values.shape), "tifffile and rasterio" if also else "tifffile")
+    more = dict(colors="Rgb") if options["photometric"] == "rgb" else {}
+    case(name, path.name, read.reshape(values.shape), "tifffile and rasterio" if also else "tifffile", **more)
 
 
 def by_gdal(name, values, also=False, stored=None, near=None, colormap=None, expected=None, more=None, **options):
@@ -114,7 +117,11 @@ def by_gdal(name, values, also=False, stored=None, near=None, colormap=None, exp
         other = tifffile.imread(path)
         other = other.astype(read.dtype) if other.dtype.kind in "b" or stored else other
         same(other if options.get("interleave") != "band" else np.moveaxis(other, 0, -1), read, name)
-    case(name, path.name, read if expected is None else expected(path), "rasterio", stored, near, **(more or {}))
+    with rasterio.open(path) as file:
+        more = (more or {}) | (dict(colors="Rgb") if file.photometric == PhotometricInterp.rgb else {})
+        alpha = [index for index, band in enumerate(file.colorinterp) if band == ColorInterp.alpha]
+        more |= dict(alpha=alpha[0]) if alpha else {}
+    case(name, path.name, read if expected is None else expected(path), "rasterio", stored, near, **more)
     return path
 
 
@@ -161,7 +168,8 @@ def colors():
     case("rgba", path.name, planes_last(path), "rasterio", colors="Rgb", alpha=3)
     values = numbers("u2", 2)
     path = FILES / "grey-alpha.tif"
-    tifffile.imwrite(path, values, photometric="minisblack", extrasamples=["assocalpha"], metadata=None)
+    tifffile.imwrite(path, values, photometric="minisblack", planarconfig="contig",
+                     extrasamples=["assocalpha"], metadata=None)
     case("grey-alpha", path.name, planes_last(path), "rasterio", alpha=1)
     values = numbers("u1", 4)
     path = FILES / "cmyk.tif"
@@ -294,7 +302,7 @@ def geotiffs():
         path = by_gdal(name, numbers(kind, bands, size=(17, 21)), **options)
         cases[-1] |= place(path)
     path = FILES / "geo-point.tif"
-    with rasterio.open(path, "w", driver="GTiff", height=3, width=4, count=1, dtype="u1", crs="EPSG:32633",
+    with rasterio.open(path, "w", driver="GTiff", height=3, width=4, count=1, dtype="uint8", crs="EPSG:32633",
                        transform=north) as file:
         file.update_tags(AREA_OR_POINT="Point")
         file.write(np.arange(12, dtype="u1").reshape(1, 3, 4))
@@ -302,7 +310,7 @@ def geotiffs():
     with tifffile.TiffFile(path) as file:
         assert file.pages[0].tags[34735].value[11] == 2
     path = FILES / "geo-sparse.tif"
-    with rasterio.open(path, "w", driver="GTiff", height=64, width=48, count=2, dtype="i2", tiled=True, blockxsize=16,
+    with rasterio.open(path, "w", driver="GTiff", height=64, width=48, count=2, dtype="int16", tiled=True, blockxsize=16,
                        blockysize=16, sparse_ok=True, nodata=-7, compress="deflate", crs="EPSG:32633",
                        transform=north) as file:
         file.write(numbers("i2", size=(16, 16)), 2, window=((32, 48), (16, 32)))

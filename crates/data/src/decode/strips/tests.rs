@@ -12,12 +12,12 @@ fn picture(width: u32, height: u32) -> RgbImage {
 /// Reads all rows, `count` at a time.
 fn all(path: &Path, channels: u32, count: u32) -> Result<([u32; 2], Vec<u8>), Error> {
     let mut strips = Strips::open(path, channels, Orientation::Apply)?;
-    let mut pixels = Vec::new();
+    let mut pixels = Pixels::default();
     let size = strips.size();
     for _ in 0..size[0].div_ceil(count) {
         strips.read(count, &mut pixels)?;
     }
-    Ok((size, pixels))
+    Ok((size, std::mem::take(pixels.bytes_mut())))
 }
 
 /// Encodes a TIFF without compression in tiles of 16×16, by the specification (Adobe, 1992, section 15).
@@ -107,9 +107,9 @@ fn png_and_tiff_are_not_held_whole() {
             assert!(all(&path, 3, count).unwrap() == ([90, 75], picture.as_raw().clone()), "{number}, {count}");
         }
         let mut strips = Strips::open(&path, 1, Orientation::Apply).unwrap();
-        let mut some = Vec::new();
+        let mut some = Pixels::default();
         strips.read(10, &mut some).unwrap();
-        assert_eq!(some, read_pixels(&path, 1, Orientation::Apply).unwrap().1[..750], "{number}");
+        assert_eq!(some.bytes(), &read_pixels(&path, 1, Orientation::Apply).unwrap().1[..750], "{number}");
         assert!(strips.ready.len() < 75 * 90, "{number}");
     }
     fs::write(&path, encoded(picture, ImageFormat::Jpeg)).unwrap();

@@ -62,7 +62,7 @@ fn listed_samples_are_loaded_resized_and_relabelled() {
     let train = open(&config, Split::Train).unwrap();
     assert_eq!((train.len(), train.name(0), train.name(1)), (2, "cat_1".into(), "dog_2".into()));
     let sample = load(train.as_ref(), 1).unwrap();
-    assert_eq!((sample.image, sample.target.classes()), ([200, 100, 50].repeat(6), &[0, 1, 2, 0, 1, 2][..]));
+    assert_eq!((sample.image, sample.target.classes()), ([200u8, 100, 50].repeat(6).into(), &[0, 1, 2, 0, 1, 2][..]));
     assert_eq!(open(&config, Split::Validation).unwrap().name(0), "cat_3");
     config.target = PetsTarget::Foreground;
     assert_eq!(load(open(&config, Split::Train).unwrap().as_ref(), 0).unwrap().target.classes(), [1, 0, 1, 1, 0, 1]);

@@ -35,7 +35,7 @@ fn the_end_of_a_whole_file_is_enough() {
         // Trailing data that some programs leave behind.
         fs::write(&path, [bytes, vec![0; 3000]].concat()).unwrap();
         assert!(is_whole(&path).unwrap() && decodes(&path), "{format:?}, padded");
-        look(&path, 3).unwrap();
+        look(&path, &3.into()).unwrap();
     }
 }
 
@@ -46,7 +46,7 @@ fn what_is_cut_off_is_found_wherever_decoding_it_fails_and_nowhere_else() {
         let mut refused = 0;
         for part in 1..20 {
             fs::write(&path, &bytes[..bytes.len() * part / 20]).unwrap();
-            assert_eq!(look(&path, 3).is_ok(), decodes(&path), "{format:?}, {part} of 20");
+            assert_eq!(look(&path, &3.into()).is_ok(), decodes(&path), "{format:?}, {part} of 20");
             refused += usize::from(!decodes(&path));
         }
         assert!(refused > 15, "{format:?}: {refused}");
@@ -59,9 +59,9 @@ fn a_film_behind_a_photograph_hides_nothing() {
     let film = vec![7; 3 * TAIL as usize];
     fs::write(&path, [bytes.as_slice(), &film].concat()).unwrap();
     assert!(!is_whole(&path).unwrap(), "the end says nothing");
-    look(&path, 3).unwrap();
+    look(&path, &3.into()).unwrap();
     fs::write(&path, [&bytes[..bytes.len() / 2], &film].concat()).unwrap();
-    assert!(look(&path, 3).unwrap_err().to_string().contains("is cut off"));
+    assert!(look(&path, &3.into()).unwrap_err().to_string().contains("is cut off"));
 }
 
 #[test]
@@ -69,6 +69,6 @@ fn every_image_of_the_reference_passes() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("reference/images");
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        assert_eq!(look(&path, 3).is_ok(), decodes(&path), "{}", path.display());
+        assert_eq!(look(&path, &3.into()).is_ok(), decodes(&path), "{}", path.display());
     }
 }

@@ -157,7 +157,7 @@ impl Dataset for Counted {
     }
     fn load(&self, _: u64, sample: &mut Sample) -> Result<(), Error> {
         self.0.fetch_add(1, Ordering::SeqCst);
-        *sample = Sample { size: SIZE, image: vec![0; 12], target: Target::Classes(vec![0; 4]) };
+        *sample = Sample { size: SIZE, image: vec![0u8; 12].into(), target: Target::Classes(vec![0; 4]) };
         Ok(())
     }
 }
@@ -263,7 +263,7 @@ fn a_bad_sample_is_an_error_that_names_it_and_ends_the_epoch() {
             "loading sample '13' panicked: cannot load 13",
         ),
         (
-            |index, sample| if index == 13 { Sample { image: vec![0; 3], ..sample } } else { sample },
+            |index, sample| if index == 13 { Sample { image: vec![0u8; 3].into(), ..sample } } else { sample },
             "sample '13': its image has 3 bytes, expected 12",
         ),
         (

@@ -49,8 +49,8 @@ fn what_is_smaller_is_padded_and_what_is_larger_cut_at_the_centre() {
     let sample = load(&Pipeline::plain([5, 2]), &dataset, 4, [0, 0], &mut Buffers::default());
     let mut whole = Sample::default();
     dataset.load(4, &mut whole).unwrap();
-    let inner: Vec<u8> = whole.image.chunks(6).flat_map(|row| [row[2], row[3]]).collect();
-    assert_eq!(sample.image, [&[0, 0], &inner[..], &[0, 0]].concat());
+    let inner: Vec<u8> = whole.image.bytes().chunks(6).flat_map(|row| [row[2], row[3]]).collect();
+    assert_eq!(sample.image.bytes(), [&[0, 0], &inner[..], &[0, 0]].concat());
     assert_eq!(sample.target.classes(), [IGNORE, IGNORE, 4, 4, 4, 4, 4, 4, IGNORE, IGNORE]);
 }
 
@@ -75,7 +75,7 @@ fn a_patch_is_of_one_other_sample_as_it_is_in_the_same_epoch() {
             assert_eq!(pasted, 100, "a quarter of 20x20 pixels");
             for (pixel, class) in sample.target.classes().iter().enumerate() {
                 let from = if *class == other { &of_other } else { &of_this };
-                assert_eq!(sample.image[3 * pixel..][..3], from.image[3 * pixel..][..3]);
+                assert_eq!(sample.image.bytes()[3 * pixel..][..3], from.image.bytes()[3 * pixel..][..3]);
             }
         }
     }
@@ -159,7 +159,7 @@ fn another_seed_epoch_or_index_varies_in_another_way() {
         for (index, key) in [(1, [2, 4]), (1, [3, 3]), (2, [2, 3])] {
             let mut other = sample(index, key);
             // The samples themselves differ by one level and one class.
-            other.image.iter_mut().for_each(|value| *value = value.saturating_sub((index - 1) as u8));
+            other.image.bytes_mut().iter_mut().for_each(|value| *value = value.saturating_sub((index - 1) as u8));
             assert!(other.image != sample(1, [2, 3]).image, "{kind}");
         }
     }

@@ -19,9 +19,9 @@ fn cases() -> Vec<Case> {
 }
 
 fn image(pixels: &[u8], from: [u32; 2], channels: u32, place: Placement) -> Vec<u8> {
-    let mut resized = vec![77; 5];
-    Scaler::default().image(&mut pixels.to_vec(), from, channels, place, &mut resized).unwrap();
-    resized
+    let mut resized = Pixels::from(vec![77u8; 5]);
+    Scaler::default().image(&mut pixels.to_vec().into(), from, channels, (place, 0.0), &mut resized).unwrap();
+    resized.bytes().to_vec()
 }
 
 fn mask(ids: &[u8], from: [u32; 2], place: Placement) -> Vec<u8> {
@@ -126,7 +126,7 @@ fn the_configuration_knows_three_ways() {
 #[test]
 fn what_cannot_be_resized_is_an_error() {
     let place = Placement::filling([4, 4]);
-    let result = Scaler::default().image(&mut vec![0; 5], [2, 2], 3, place, &mut Vec::new());
+    let result = Scaler::default().image(&mut vec![0u8; 5].into(), [2, 2], 3, (place, 0.0), &mut Pixels::default());
     assert!(matches!(result, Err(Error::Resize { .. })));
 }
 

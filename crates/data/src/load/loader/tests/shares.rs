@@ -24,7 +24,7 @@ impl Dataset for Maps {
     fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
         self.0.load(index, sample)?;
         let image = std::mem::take(&mut sample.image);
-        sample.target.set_image(&image, 3);
+        sample.target.set_image(&image, &3.into());
         sample.image = image;
         Ok(())
     }
