@@ -16,7 +16,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for index in 0..shapes.len().min(count) {
         shapes.load(index, &mut sample)?;
         let [height, width] = sample.size;
-        let picture = RgbImage::from_raw(width, height, sample.image.bytes().to_vec()).ok_or("a sample of the wrong size")?;
+        let picture =
+            RgbImage::from_raw(width, height, sample.image.bytes().to_vec()).ok_or("a sample of the wrong size")?;
         picture.save(folder.join(shapes.name(index)).with_extension("png"))?;
     }
     Ok(())

@@ -2,12 +2,12 @@
 
 use super::format::{Head, encode, read};
 use super::*;
-use raster::Depth;
 use crate::load::dataset::Source;
 use crate::load::{Sample, Target, pixels};
 use crate::{Loader, LoaderConfig, Order, Pipeline, Transform};
 use contract::Input;
 use proptest::prelude::*;
+use raster::Depth;
 use std::env;
 use std::fs;
 use std::process::{Command, Stdio};

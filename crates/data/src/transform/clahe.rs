@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Clahe {
-    /// Minimum and maximum limit of the contrast, from 1 to 1000: a value counts at most this many times as often as all
-    /// values on average.
+    /// Minimum and maximum limit of the contrast, from 1 to 1000: a value counts at most this many times as often as
+    /// all values on average.
     pub clip: [f32; 2],
     /// Number of tiles along the columns and along the rows, from 1 to 16.
     pub tiles: [u32; 2],

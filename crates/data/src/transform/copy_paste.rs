@@ -11,8 +11,8 @@ use raster::{Element, on_pixels};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Pastes whole objects of another sample, image and mask, over this one. (G. Ghiasi and others, "Simple Copy-Paste is a
-/// Strong Data Augmentation Method for Instance Segmentation", CVPR 2021; without blending.)
+/// Pastes whole objects of another sample, image and mask, over this one. (G. Ghiasi and others, "Simple Copy-Paste is
+/// a Strong Data Augmentation Method for Instance Segmentation", CVPR 2021; without blending.)
 ///
 /// An object is all pixels of one class that touch each other, at a side or a corner. The other sample is drawn
 /// uniformly from the rest of the data set. It has been through the transforms before this one in the list, but nothing

@@ -8,9 +8,9 @@ use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Displaces every pixel by a smooth random field: numbers drawn uniformly from -1 to 1 for each pixel and axis, smoothed
-/// with a Gaussian filter of `sigma`, times `alpha`. (P. Simard and others, "Best Practices for Convolutional Neural
-/// Networks Applied to Visual Document Analysis", ICDAR 2003.)
+/// Displaces every pixel by a smooth random field: numbers drawn uniformly from -1 to 1 for each pixel and axis,
+/// smoothed with a Gaussian filter of `sigma`, times `alpha`. (P. Simard and others, "Best Practices for Convolutional
+/// Neural Networks Applied to Visual Document Analysis", ICDAR 2003.)
 ///
 /// The displacements' standard deviation is about 0.16 alpha / sigma pixels. Pixels from outside the sample are black
 /// and ignored.

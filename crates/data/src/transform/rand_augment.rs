@@ -23,8 +23,8 @@ pub struct RandAugment {
     pub count: u32,
     /// Strength of the operations, from 0 to 30.
     pub magnitude: f32,
-    /// Operations to draw from, all equally likely. `null` draws from the paper's 14, without those that do not suit the
-    /// images.
+    /// Operations to draw from, all equally likely. `null` draws from the paper's 14, without those that do not suit
+    /// the images.
     pub operations: Option<Vec<Operation>>,
     /// Probability of applying it, from 0 to 1.
     pub probability: f32,

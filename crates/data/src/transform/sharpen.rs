@@ -8,8 +8,8 @@ use raster::Element;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Sharpens the image, by the definition of Pillow's `ImageEnhance.Sharpness`: a factor multiplies its difference from a
-/// smoothed image, whose pixels weigh 5 and their eight neighbours 1 each. The outermost pixels stay as they are.
+/// Sharpens the image, by the definition of Pillow's `ImageEnhance.Sharpness`: a factor multiplies its difference from
+/// a smoothed image, whose pixels weigh 5 and their eight neighbours 1 each. The outermost pixels stay as they are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sharpen {

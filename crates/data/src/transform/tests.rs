@@ -118,7 +118,10 @@ fn images_are_blurred_as_torchvision_and_scipy_blur_them() {
         blur(&mut grey, &mut scratch, *sigma);
         let off = worst(sample.image.bytes(), &bytes(image));
         assert!(off <= 1, "{sigma}: off by {off}");
-        assert_eq!((first(sample.image.bytes()), sample.target.classes()), (grey.image.bytes().to_vec(), &*bytes(&reference.mask)));
+        assert_eq!(
+            (first(sample.image.bytes()), sample.target.classes()),
+            (grey.image.bytes().to_vec(), &*bytes(&reference.mask))
+        );
     }
 }
 
@@ -260,7 +263,8 @@ fn half_of_the_samples_are_mirrored_and_each_always_the_same_way() {
 fn what_is_drawn_is_drawn_evenly() {
     let mut turned = [0; 4];
     for index in 0..4000 {
-        let mut sample = Sample { size: [2, 2], image: vec![0u8, 1, 2, 3].into(), target: Target::Classes(vec![0, 1, 2, 3]) };
+        let mut sample =
+            Sample { size: [2, 2], image: vec![0u8, 1, 2, 3].into(), target: Target::Classes(vec![0, 1, 2, 3]) };
         let transform = parse(json!({"kind": "rotate90"}));
         transform.apply(&mut sample, &mut Scratch::default(), [2, 2], &mut stream(index)).unwrap();
         turned[sample.target.classes()[0] as usize] += 1;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::load::layout::Layout;
 use crate::load::{IGNORE, Target, Values, pixels};
-use raster::{Depth, Pixels};
+use raster::{Depth, Element, Pixels, on_pixels};
 use serde_json::{Value, json};
 
 /// Samples whose numbers and targets say which sample and which place they are of.
@@ -55,6 +55,11 @@ impl Dataset for Places {
     }
 }
 
+/// Returns the numbers of a pixel.
+fn pixel(image: &Pixels, bands: usize, place: usize) -> Vec<f32> {
+    on_pixels!(image, numbers => numbers[place * bands..][..bands].iter().map(|number| number.to_f32()).collect())
+}
+
 /// Returns every depth with 1, 3 and 13 bands.
 fn kinds(values: bool) -> impl Iterator<Item = Places> {
     [Depth::U8, Depth::U16, Depth::F32]
@@ -85,12 +90,7 @@ fn a_mosaic_shows_pieces_of_four_samples_with_their_targets() {
             for (place, value) in sample.target.values().iter().enumerate() {
                 let (other, source) = (*value as u64 / 1000, *value as usize % 1000);
                 // The partners went through the flip, too: their target says where the pixel was before it.
-                let pixel = |image: &Pixels, place: usize| -> Vec<f32> {
-                    raster::on_pixels!(image, numbers => {
-                        numbers[place * bands..][..bands].iter().map(|number| raster::Element::to_f32(*number)).collect()
-                    })
-                };
-                assert_eq!(pixel(&sample.image, place), pixel(&whole[other as usize].image, source));
+                assert_eq!(pixel(&sample.image, bands, place), pixel(&whole[other as usize].image, bands, source));
                 shown.push(other);
             }
             shown.sort_unstable();
@@ -118,12 +118,7 @@ fn objects_of_another_sample_are_pasted_with_their_pixels() {
             for (place, id) in sample.target.classes().iter().enumerate() {
                 let from = if Some(*id) == other { of_other.as_ref().unwrap() } else { &own };
                 assert_eq!(*id, from.target.classes()[place]);
-                let pixel = |image: &Pixels| -> Vec<f32> {
-                    raster::on_pixels!(image, numbers => {
-                        numbers[place * bands..][..bands].iter().map(|number| raster::Element::to_f32(*number)).collect()
-                    })
-                };
-                assert_eq!(pixel(&sample.image), pixel(&from.image));
+                assert_eq!(pixel(&sample.image, bands, place), pixel(&from.image, bands, place));
             }
             if let Some(id) = other {
                 seen[usize::from(id) - 1] += 1;
