@@ -145,7 +145,6 @@ fn clip_histogram(histogram: &mut [usize], limit: usize) {
     }
     let (each, rest) = (clipped / levels, clipped % levels);
     histogram.iter_mut().for_each(|count| *count += each);
-    if rest > 0 {
-        histogram.iter_mut().step_by((levels / rest).max(1)).take(rest).for_each(|count| *count += 1);
-    }
+    let step = levels.checked_div(rest).unwrap_or(1).max(1);
+    histogram.iter_mut().step_by(step).take(rest).for_each(|count| *count += 1);
 }

@@ -124,7 +124,7 @@ fn ranges_and_statistics_are_kept_where_that_is_said() {
         assert!((low - least).abs() < 1e-6 && (high - most).abs() < 1e-6);
         let (_, mut after) = changed::<f32>(1, |picture| raise(picture, 0, gamma, index % 2 == 0, true));
         let mut before = before;
-        let mut of = |numbers: &mut Vec<f32>| {
+        let of = |numbers: &mut Vec<f32>| {
             let found = Picture { numbers, size: SIZE, bands: 1, range: [0.0, 1.0], unit: [0.0, 1.0] }.statistics(0);
             [found.mean, found.deviation]
         };

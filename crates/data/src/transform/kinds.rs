@@ -246,6 +246,20 @@ fn operations_have_the_strengths_of_torchvision() {
 }
 
 #[test]
+fn operations_without_strength_change_nothing() {
+    let neutral = "identity rotate shear_x shear_y translate_x translate_y brightness contrast saturation sharpen gamma \
+                   low_resolution gaussian_blur elastic";
+    for name in neutral.split_whitespace() {
+        let config = json!({"kind": "rand_augment", "operations": [name], "magnitude": 0});
+        let target = Target::Classes((0..22 * 27).map(|place| (place % 9) as u8).collect());
+        let before = Sample { size: SIZE, image: noise::<u8>(SIZE, 3).into(), target };
+        let mut sample = before.clone();
+        parse(&config).apply(&mut sample, &mut Scratch::default(), SIZE, &mut stream(3)).unwrap();
+        assert!(sample == before, "{name}");
+    }
+}
+
+#[test]
 fn operations_that_do_not_suit_the_images_are_not_drawn() {
     let drawn = |bands, depth| Operation::usual(bands, depth).len();
     assert_eq!(

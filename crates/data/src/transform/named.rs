@@ -67,7 +67,7 @@ impl<'de> Visitor<'de> for NamedOrListed {
     }
 }
 
-/// What a message says of another value.
+/// Valid values, for messages.
 const EXPECTED: &str = "a list of transforms, or the name of one (nnunet)";
 
 impl JsonSchema for NamedOrListed {

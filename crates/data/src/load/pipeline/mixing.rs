@@ -3,6 +3,7 @@
 use super::*;
 use crate::load::layout::Layout;
 use crate::load::{IGNORE, Target, Values, pixels};
+use crate::transform::named::nnunet;
 use raster::{Depth, Element, Pixels, on_pixels};
 use serde_json::{Value, json};
 
@@ -157,5 +158,32 @@ fn targets_and_images_that_a_transform_cannot_change_are_refused() {
     ] {
         let dataset = Places { depth: Depth::U16, bands, values };
         assert_eq!(pipeline(list).check(&dataset).unwrap_err().key, key);
+    }
+}
+
+#[test]
+fn the_list_of_nnunet_takes_every_depth_and_any_number_of_bands() {
+    for dataset in kinds(false) {
+        let list = pipeline(serde_json::to_value(nnunet()).unwrap());
+        list.check(&dataset).unwrap();
+        let plain = loaded(json!([]), &dataset, 2, 0);
+        let mut changed = 0;
+        for epoch in 0..30 {
+            let load = || {
+                let mut buffers = Buffers::default();
+                list.load(&dataset, 2, [8, epoch], &mut buffers).unwrap();
+                buffers.sample
+            };
+            let sample = load();
+            assert_eq!(
+                (sample.size, sample.image.depth(), sample.image.len()),
+                (SIZE, dataset.depth, plain.image.len())
+            );
+            assert!((0..192).all(|place| pixel(&sample.image, 1, place).iter().all(|number| number.is_finite())));
+            assert!(sample.target.classes().iter().all(|id| matches!(*id, 0 | 3 | IGNORE)));
+            changed += u32::from(sample != plain);
+            assert_eq!(load(), sample);
+        }
+        assert!(changed > 20, "{changed}");
     }
 }
