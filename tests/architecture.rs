@@ -62,6 +62,8 @@ const KNOWS: [(&str, &[&str]); 25] = [
             "report",
             "terminal",
             "postprocess",
+            "annotation",
+            "raster",
             "fetch",
             "weights",
             "export",

@@ -1,6 +1,7 @@
 //! The program from outside: its commands, its files, its exit status.
 
 mod averaged;
+mod bands;
 mod bench_scale;
 mod cluster;
 mod data;

@@ -42,23 +42,22 @@ pub use writer::{Numbered, Work, beside, shared, threads};
 /// `app predict`
 pub fn run(args: &cli::Predict) -> Result<()> {
     args.how.check()?;
-    let mut found = find(&args.paths)?;
+    let networks = networks(&args.networks, &[])?;
+    let data = &networks.first().context("no network is named")?.config.data.clone();
+    let found = find(&args.paths, (&data.layout(), data.orientation()))?;
     found.tell_broken(args.json)?;
     let images = found.pictures.len() + found.broken.len();
     if found.pictures.is_empty() {
         return complain(&found.broken, images);
     }
-    let networks = networks(&args.networks, &[])?;
     let postprocessing = Postprocessing::wanted(args.postprocess.as_ref(), &networks, &args.how)?;
-    let data = &networks.first().context("no network is named")?.config.data.clone();
-    found.see(data.orientation())?;
     let pictures = &found.pictures;
     let replace = Replace::with(args.overwrite);
     let mut also = args.also.clone();
     also.sort_unstable();
     also.dedup();
     let (orientation, layout) = (data.orientation(), data.layout().shown());
-    let plan = Plan { also, colors: data.colors(), orientation, layout, replace };
+    let plan = Plan { also, names: data.classes(), colors: data.colors(), orientation, layout, replace };
     let legend = format!("{:#}\n", json!(saved::classes(data)));
     let legend_is_due = check(pictures, &plan, &args.output, &legend)?;
     fs::create_dir_all(&args.output).with_context(|| format!("making {}", args.output.display()))?;

@@ -178,12 +178,12 @@ impl Config {
         self.check()?;
         Ok(match self {
             Self::Shapes(shapes) => Box::new(shapes.open(split)),
-            Self::OxfordPets(pets) => Box::new(Files::new(pets.paths(split)?, pets.labels(), &pets.preparation)),
+            Self::OxfordPets(pets) => Box::new(Files::new(pets.paths(split)?, pets.labels(), &pets.preparation)?),
             Self::Folders(all) => {
-                Box::new(Files::new(all.paths(split)?, all.labels.table(&all.classes)?, &all.preparation))
+                Box::new(Files::new(all.paths(split)?, all.labels.table(&all.classes)?, &all.preparation)?)
             }
             Self::List(all) => {
-                Box::new(Files::new(all.paths(split)?, all.labels.table(&all.classes)?, &all.preparation))
+                Box::new(Files::new(all.paths(split)?, all.labels.table(&all.classes)?, &all.preparation)?)
             }
         })
     }
@@ -194,7 +194,7 @@ impl Config {
         self.check()?;
         let Self::Folders(all) = self else { return Ok((self.open(split)?.into(), Vec::new())) };
         let (paths, unmatched) = all.sound_paths(split)?;
-        Ok((Arc::new(Files::new(paths, all.labels.table(&all.classes)?, &all.preparation)), unmatched))
+        Ok((Arc::new(Files::new(paths, all.labels.table(&all.classes)?, &all.preparation)?), unmatched))
     }
 
     /// Returns the mask files without an image, of a data set that searches its files itself.

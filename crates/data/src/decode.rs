@@ -121,6 +121,9 @@ impl Decoder {
         orientation: Orientation,
         ids: &mut Vec<u8>,
     ) -> Result<[u32; 2], Error> {
+        if wide::is_only_wide(path)? {
+            return mask::of_numbers(path, labels, ids);
+        }
         read(path, &mut self.file)?;
         let (size, turn) = mask::decode(&self.file, path, labels, &mut self.raw, ids)?;
         Ok(turn.wanted(orientation).apply(ids, size, 1, &mut self.raw))

@@ -39,6 +39,8 @@
 //! | `onnx-runtime` | | `export::OnnxRuntime`, which runs an ONNX file | yes |
 //! | `fetch` | | `fetch`: a file over HTTP, resumable, verified and pinned; for published weights | |
 //! | `summary` | | `summary`: TensorBoard and `metrics.jsonl` | |
+//! | `annotation` | | `annotation`: polygons and run lengths of class maps, and other programs' files of them | |
+//! | `raster` | | `raster`: images of any bands and bits in windows; GeoTIFF, NIfTI, NumPy | |
 //! | `postprocess` | | `postprocess`: the largest component, minimum areas and filled holes of class maps | |
 //! | `report` | | `report`: a run as one HTML page | |
 //! | `terminal` | | `terminal`: progress bars, tables and the dashboard | |
@@ -59,6 +61,8 @@
 //!   `LD_LIBRARY_PATH` for the program.
 //! - It is tested on Linux on x86-64, with the version of tch and libtorch that it names and no other.
 
+#[cfg(feature = "annotation")]
+pub use annotation;
 #[cfg(feature = "checkpoint")]
 pub use checkpoint;
 #[cfg(feature = "contract")]
@@ -83,6 +87,8 @@ pub use model;
 pub use optim;
 #[cfg(feature = "postprocess")]
 pub use postprocess;
+#[cfg(feature = "raster")]
+pub use raster;
 #[cfg(feature = "report")]
 pub use report;
 #[cfg(feature = "saved")]

@@ -140,7 +140,8 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        for transform in [[1.0, 0.5, 0.0, 2.0, 0.0, -0.25], [1.0, 0.5, 0.1, 2.0, -0.1, -0.25], [0.0, 1.0, 0.0, 0.0, 0.0, 1.0]]
+        for transform in
+            [[1.0, 0.5, 0.0, 2.0, 0.0, -0.25], [1.0, 0.5, 0.1, 2.0, -0.1, -0.25], [0.0, 1.0, 0.0, 0.0, 0.0, 1.0]]
         {
             for (epsg, point) in [(4326, false), (32_633, true)] {
                 let mut geo = Geo::of_epsg(transform, epsg);

@@ -13,7 +13,7 @@ use crate::error::{Problem, asked, damaged, refused};
 use crate::info::{Colors, Info};
 use crate::opened::Opened;
 use crate::options::{Options, Slice};
-use crate::plane::{Seeking, Strided, Streaming};
+use crate::plane::{Seeking, Streaming, Strided};
 use crate::source::Source;
 use crate::window::Grid;
 use flate2::bufread::MultiGzDecoder;
@@ -33,7 +33,9 @@ pub(crate) fn open(mut source: Source, path: &Path, options: &Options) -> Result
     let start = if zipped { unzipped(&source, 560)? } else { start };
     if header::is_pair(&start) {
         let Some(numbers) = sibling(path, "img") else {
-            return asked("it is the header of a pair, whose name must end in .hdr: its numbers lie in the .img beside");
+            return asked(
+                "it is the header of a pair, whose name must end in .hdr: its numbers lie in the .img beside",
+            );
         };
         let numbers = Source::open(&numbers)?;
         return volume(&start, numbers, path, options);
@@ -43,15 +45,24 @@ pub(crate) fn open(mut source: Source, path: &Path, options: &Options) -> Result
 
 /// Checks that a file named `.img` or `.hdr` is NIfTI's: an `.img` has no magic number of its own.
 pub(crate) fn pair(start: &[u8], path: &Path) -> Result<(), Problem> {
-    if matches!(start.first_chunk().map(|size| (i32::from_le_bytes(*size), i32::from_be_bytes(*size))), Some((348, _) | (_, 348))) {
-        return refused("is Analyze 7.5, which does not say which side is left: convert it to NIfTI (nib.save of nibabel)");
+    if matches!(
+        start.first_chunk().map(|size| (i32::from_le_bytes(*size), i32::from_be_bytes(*size))),
+        Some((348, _) | (_, 348))
+    ) {
+        return refused(
+            "is Analyze 7.5, which does not say which side is left: convert it to NIfTI (nib.save of nibabel)",
+        );
     }
     let beside = sibling(path, "hdr").filter(|beside| beside != path && beside.exists());
     let Some(beside) = beside else {
         return refused("is of no format that is known here: an .img of NIfTI has its .hdr beside it");
     };
     let header = Source::open(&beside)?.start(560)?;
-    if is_header(&header) { Ok(()) } else { refused(format!("has a header of no NIfTI beside it ({})", beside.display())) }
+    if is_header(&header) {
+        Ok(())
+    } else {
+        refused(format!("has a header of no NIfTI beside it ({})", beside.display()))
+    }
 }
 
 /// Returns the other file of a pair, in the case of this one's name.
@@ -116,7 +127,9 @@ fn slice(header: &Header, options: &Options) -> Result<(Strided, u32), Problem> 
         Some(slice) => slice,
         None if z == 1 => Slice { axis: 2, index: 0 },
         None => {
-            return asked(format!("it is a volume of {x} x {y} x {z}: choose a slice (an axis, 0 to 2, and its index)"));
+            return asked(format!(
+                "it is a volume of {x} x {y} x {z}: choose a slice (an axis, 0 to 2, and its index)"
+            ));
         }
     };
     let axis = usize::from(slice.axis);

@@ -9,7 +9,7 @@ use crate::error::{Problem, asked, damaged, refused};
 use crate::info::Info;
 use crate::opened::Opened;
 use crate::options::{Axes, Options};
-use crate::plane::{Seeking, Strided, Streaming, of_stream};
+use crate::plane::{Seeking, Streaming, Strided, of_stream};
 use crate::source::Source;
 use crate::window::Grid;
 use std::fs::File;

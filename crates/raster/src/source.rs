@@ -44,7 +44,9 @@ impl Source {
     pub(crate) fn read_into(&mut self, at: u64, count: u64, into: &mut Vec<u8>) -> Result<(), Problem> {
         self.holds(at, count)?;
         if count > MOST {
-            return damaged(format!("a part of it is {count} bytes long, and {MOST} are the most that is read at once"));
+            return damaged(format!(
+                "a part of it is {count} bytes long, and {MOST} are the most that is read at once"
+            ));
         }
         into.clear();
         into.resize(count as usize, 0);
@@ -66,7 +68,10 @@ impl Source {
     fn holds(&self, at: u64, count: u64) -> Result<(), Problem> {
         match at.checked_add(count) {
             Some(end) if end <= self.length => Ok(()),
-            _ => damaged(format!("{count} bytes at {at} are missing: the file ends at {} and seems cut off", self.length)),
+            _ => damaged(format!(
+                "{count} bytes at {at} are missing: the file ends at {} and seems cut off",
+                self.length
+            )),
         }
     }
 }

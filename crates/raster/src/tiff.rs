@@ -18,8 +18,8 @@ use crate::error::{Problem, asked, damaged, refused};
 use crate::geo::{self, Geo};
 use crate::info::Info;
 use crate::number::Cell;
-use crate::options::Options;
 use crate::opened::Opened;
+use crate::options::Options;
 use crate::samples;
 use crate::source::Source;
 use crate::window::Grid;
@@ -147,7 +147,9 @@ impl Blocks for Tiff {
             return Ok(());
         }
         let located = |problem| match problem {
-            Problem::Damaged(what) => Problem::Damaged(format!("{what} (block at row {}, column {})", at.row, at.column)),
+            Problem::Damaged(what) => {
+                Problem::Damaged(format!("{what} (block at row {}, column {})", at.row, at.column))
+            }
             other => other,
         };
         let row_bytes = page.row_bytes();
@@ -175,7 +177,8 @@ impl Blocks for Tiff {
             samples: page.together() as usize,
             ycbcr: page.ycbcr,
         };
-        codec::unpack(page.codec, &mut packed, expected as usize, page.tables.as_deref(), shape, into).map_err(located)?;
+        codec::unpack(page.codec, &mut packed, expected as usize, page.tables.as_deref(), shape, into)
+            .map_err(located)?;
         self.numbers(at, rows as usize, packed, into)
     }
 }

@@ -90,8 +90,9 @@ impl Copy<'_> {
             (wide $number:ty) => {
                 match scale {
                     None => self.run(floats, |bytes| <$number>::from_ne_bytes(bytes) as f32),
-                    Some([slope, intercept]) => self
-                        .run(floats, |bytes| (<$number>::from_ne_bytes(bytes) as f64 * slope + intercept) as f32),
+                    Some([slope, intercept]) => {
+                        self.run(floats, |bytes| (<$number>::from_ne_bytes(bytes) as f64 * slope + intercept) as f32)
+                    }
                 }
             };
         }
@@ -147,10 +148,7 @@ pub(crate) fn read(
                         block,
                         steps: [grid.block[1] as usize * samples, samples],
                         part: [rows.clone(), columns.clone()],
-                        first: [
-                            (band % grid.samples) as usize,
-                            (down * size[1] as usize + right) * wanted + slot,
-                        ],
+                        first: [(band % grid.samples) as usize, (down * size[1] as usize + right) * wanted + slot],
                         into: [size[1] as usize * wanted, wanted],
                     };
                     if copy.dispatch(grid.cell, grid.scale, into).is_none() {

@@ -97,7 +97,8 @@ impl Model {
     /// Those of [`predict`](Self::predict), for the first image that fails.
     pub fn predict_batch(&self, images: &[Image]) -> Result<Vec<Prediction>, Error> {
         let data = &self.data;
-        let sizes = images.iter().map(|image| image.size(data.orientation())).collect::<Result<Vec<_>, _>>()?;
+        let sizes =
+            images.iter().map(|image| image.size(&data.layout(), data.orientation())).collect::<Result<Vec<_>, _>>()?;
         let named = images.iter().map(|image| (image.to_string(), image.clone())).collect();
         let images = Arc::new(Images::new(named, data.size(), data.layout(), data.orientation(), data.resize()));
         if sees_whole(data) {

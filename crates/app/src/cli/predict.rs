@@ -18,6 +18,12 @@ pub enum Also {
     Png16,
     /// NAME_probabilities.npy: f32, classes × height × width.
     Npy,
+    /// NAME_classes.tif: the class map as GeoTIFF, with the place of the image; 255 is no data.
+    Geotiff,
+    /// NAME_probabilities.tif: the probabilities as GeoTIFF, f32, a band for each class.
+    GeotiffProbabilities,
+    /// NAME.geojson: polygons of each class along the pixels' edges, in the coordinates of the image.
+    Polygons,
 }
 
 /// Mirror images that are predicted too.

@@ -1,6 +1,7 @@
 //! Recognises pictures that this program wrote, wherever they lie, by a checksum of the whole file at its end. An
 //! edited file no longer matches its checksum, so a class map that a person corrected is that person's.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -9,10 +10,25 @@ use std::path::{Path, PathBuf};
 /// Suffix of files of probabilities, after the name of the image.
 pub const PROBABILITIES: &str = "_probabilities.npy";
 
-/// Keywords, with their end, of the text chunks that hold checksums: of the picture itself, and of the probabilities
-/// that belong to it, since NumPy's format has no place for one.
+/// Suffixes of the GeoTIFFs of classes and of probabilities, and of the polygons.
+pub const CLASSES_TIF: &str = "_classes.tif";
+pub const PROBABILITIES_TIF: &str = "_probabilities.tif";
+pub const POLYGONS: &str = ".geojson";
+
+/// Keyword, with its end, of the text chunk that holds the checksum of the picture itself.
 const PICTURE: &[u8] = b"oxiseg\0";
-const NUMBERS: &[u8] = b"oxiseg-npy\0";
+
+/// Files of other formats that belong to a class map: their suffixes, and the keywords of the chunks that hold their
+/// checksums, since their own formats have no place for one.
+const BESIDE: [(&str, &[u8; 11]); 4] = [
+    (PROBABILITIES, b"oxiseg-npy\0"),
+    (CLASSES_TIF, b"oxiseg-map\0"),
+    (PROBABILITIES_TIF, b"oxiseg-tif\0"),
+    (POLYGONS, b"oxiseg-geo\0"),
+];
+
+/// Checksums of files that belong to a class map, by their suffixes.
+pub type Beside = BTreeMap<&'static str, String>;
 
 /// The last chunk of every PNG file.
 const END: &[u8] = b"\0\0\0\0IEND\xaeB`\x82";
@@ -20,8 +36,8 @@ const END: &[u8] = b"\0\0\0\0IEND\xaeB`\x82";
 /// Number of digits of a checksum.
 const DIGITS: usize = 64;
 
-/// Seals a complete PNG file, with the checksum of the probabilities that belong to it.
-pub fn seal(file: &mut File, probabilities: Option<&str>) -> io::Result<()> {
+/// Seals a complete PNG file, with the checksums of the files that belong to it.
+pub fn seal(file: &mut File, beside: &Beside) -> io::Result<()> {
     let mut end = file.seek(SeekFrom::End(-(END.len() as i64)))?;
     let mut last = [0; END.len()];
     file.read_exact(&mut last)?;
@@ -29,10 +45,12 @@ pub fn seal(file: &mut File, probabilities: Option<&str>) -> io::Result<()> {
         return Err(ErrorKind::InvalidData.into());
     }
     file.seek(SeekFrom::Start(end))?;
-    if let Some(checksum) = probabilities {
-        let chunk = chunk(NUMBERS, checksum);
-        file.write_all(&chunk)?;
-        end += chunk.len() as u64;
+    for (suffix, keyword) in BESIDE {
+        if let Some(checksum) = beside.get(suffix) {
+            let chunk = chunk(keyword, checksum);
+            file.write_all(&chunk)?;
+            end += chunk.len() as u64;
+        }
     }
     let checksum = checksum(file, end)?;
     file.seek(SeekFrom::Start(end))?;
@@ -52,23 +70,30 @@ pub fn checksum(file: &mut File, bytes: u64) -> io::Result<String> {
 pub fn is_ours(path: &Path) -> bool {
     let ours = match path.extension().and_then(OsStr::to_str) {
         Some("png") => is_sealed(path),
-        Some("npy") => belongs(path),
+        Some("npy" | "tif" | "geojson") => belongs(path),
         _ => Ok(false),
     };
     ours.unwrap_or(false)
 }
 
-/// Returns the checksum of the probabilities that belong to the picture at `path`, if it is ours.
-pub fn probabilities_of(path: &Path) -> Option<String> {
-    if !is_ours(path) {
-        return None;
+/// Returns the checksums of the files that belong to the picture at `path`, if it is ours.
+pub fn beside(path: &Path) -> Beside {
+    let mut found = Beside::new();
+    let Some(mut file) = is_ours(path).then(|| File::open(path).ok()).flatten() else { return found };
+    let mut after = (chunk_length(PICTURE) + END.len()) as i64;
+    // They stand before the picture's own, the last one first.
+    for (suffix, keyword) in BESIDE.into_iter().rev() {
+        let length = chunk_length(keyword);
+        let mut bytes = vec![0; length];
+        let at = file.seek(SeekFrom::End(-after - length as i64));
+        if at.and_then(|_| file.read_exact(&mut bytes)).is_ok()
+            && let Some(checksum) = read_chunk(keyword, &bytes)
+        {
+            after += length as i64;
+            found.insert(suffix, checksum);
+        }
     }
-    let mut file = File::open(path).ok()?;
-    let after = (chunk_length(PICTURE) + END.len()) as i64;
-    file.seek(SeekFrom::End(-after - chunk_length(NUMBERS) as i64)).ok()?;
-    let mut found = vec![0; chunk_length(NUMBERS)];
-    file.read_exact(&mut found).ok()?;
-    read_chunk(NUMBERS, &found)
+    found
 }
 
 fn is_sealed(path: &Path) -> io::Result<bool> {
@@ -85,16 +110,16 @@ fn is_sealed(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Returns whether a file of probabilities matches the checksum in its class map.
+/// Returns whether a file matches the checksum in its class map.
 fn belongs(path: &Path) -> io::Result<bool> {
     let Some((mut file, bytes)) = regular(path)? else { return Ok(false) };
-    let expected = map_of(path).and_then(|map| probabilities_of(&map));
+    let expected = BESIDE.into_iter().find_map(|(suffix, _)| beside(&map_of(path, suffix)?).remove(suffix));
     Ok(expected.is_some() && checksum(&mut file, bytes).ok() == expected)
 }
 
-/// Returns the class map that probabilities belong to.
-fn map_of(path: &Path) -> Option<PathBuf> {
-    let name = path.file_name()?.as_encoded_bytes().strip_suffix(PROBABILITIES.as_bytes())?;
+/// Returns the class map that a file with this suffix belongs to.
+fn map_of(path: &Path, suffix: &str) -> Option<PathBuf> {
+    let name = path.file_name()?.as_encoded_bytes().strip_suffix(suffix.as_bytes())?;
     #[cfg(unix)]
     let name: &OsStr = std::os::unix::ffi::OsStrExt::from_bytes(name);
     #[cfg(not(unix))]
@@ -147,11 +172,12 @@ mod tests {
         fs::write(path("a_probabilities.npy"), b"numbers").unwrap();
         let numbers = checksum(&mut File::open(path("a_probabilities.npy")).unwrap(), 7).unwrap();
         let mut file = fs::OpenOptions::new().read(true).write(true).open(path("a.png")).unwrap();
-        seal(&mut file, Some(&numbers)).unwrap();
+        let of_numbers = Beside::from([(PROBABILITIES, numbers)]);
+        seal(&mut file, &of_numbers).unwrap();
         // Every reader still reads it.
         assert_eq!(image::open(path("a.png")).unwrap().into_luma8(), picture);
         assert!(is_ours(&path("a.png")) && is_ours(&path("a_probabilities.npy")));
-        assert_eq!(probabilities_of(&path("a.png")), Some(numbers));
+        assert_eq!(beside(&path("a.png")), of_numbers);
         fs::copy(path("a.png"), path("b.png")).unwrap();
         fs::copy(path("a.png"), path("c.jpg")).unwrap();
         assert!(is_ours(&path("b.png")) && !is_ours(&path("c.jpg")) && !is_ours(&path("d.png")));
@@ -172,6 +198,6 @@ mod tests {
         }
         fs::write(path("a_probabilities.npy"), b"nUmbers").unwrap();
         assert!(!is_ours(&path("a_probabilities.npy")) && is_ours(&path("a.png")));
-        assert!(seal(&mut File::open(path("a_probabilities.npy")).unwrap(), None).is_err());
+        assert!(seal(&mut File::open(path("a_probabilities.npy")).unwrap(), &Beside::new()).is_err());
     }
 }

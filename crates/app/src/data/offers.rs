@@ -62,6 +62,7 @@ mod tests {
             weight: *weight,
         };
         Statistics {
+            ranges: Vec::new(),
             split: Split::Train,
             samples: 9,
             decoded: 9,

@@ -4,7 +4,7 @@ use crate::cli;
 use crate::common::files::{Partial, Replace};
 use crate::common::inputs;
 use crate::common::paint;
-use crate::common::seal::seal;
+use crate::common::seal::{Beside, seal};
 use crate::common::targets::{Inputs, Targets};
 use anyhow::{Context, Result};
 use contract::{Batch, Input};
@@ -29,7 +29,7 @@ pub fn run(args: &cli::Preview) -> Result<()> {
     let draw = |input: &Loader, epoch: u64, path: &Path| -> Result<()> {
         let sheet = sheet(&config.data, input, epoch, args.samples)?;
         let partial = Partial::of(path, &paint::png(sheet)?)?;
-        seal(&mut partial.file()?, None).with_context(|| partial.doing())?;
+        seal(&mut partial.file()?, &Beside::new()).with_context(|| partial.doing())?;
         partial.check(replace)?;
         partial.place()
     };

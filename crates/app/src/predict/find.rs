@@ -5,7 +5,7 @@ use crate::common::output;
 use crate::common::seal::is_ours;
 use crate::common::usage::usage;
 use anyhow::{Result, bail};
-use data::{Orientation, Passed};
+use data::{Layout, Orientation, Passed};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,9 @@ pub struct Picture {
 /// Images by their names, which are unique.
 pub type Pictures = BTreeMap<String, Picture>;
 
+/// The images' pixels as the network sees them, and the handling of their orientation.
+pub type Seen<'s> = (&'s Layout, Orientation);
+
 /// Result of a search for images.
 #[derive(Debug, Default)]
 pub struct Found {
@@ -42,13 +45,13 @@ pub struct Found {
 
 /// Finds images among `paths` and in the folders among them. A named file is meant to be an image; one in a folder is
 /// if its name or its first bytes say so, or if it can be read.
-pub fn find(paths: &[PathBuf]) -> Result<Found> {
+pub fn find(paths: &[PathBuf], seen: Seen) -> Result<Found> {
     let (mut found, mut earlier) = (Found::default(), Earlier::default());
     for path in paths {
         if path.is_dir() {
             for file in data::walk(path) {
                 match file {
-                    Ok(file) => found.add(&file, path, false, &mut earlier)?,
+                    Ok(file) => found.add(&file, path, false, (&mut earlier, seen))?,
                     // A link to nowhere. (Other errors may be of a folder, which may hold images.)
                     Err(data::Error::Io { path: file, source }) if file.is_symlink() && !data::may_be_image(&file) => {
                         log::debug!("Passed over {}: {source}", file.display());
@@ -62,7 +65,7 @@ pub fn find(paths: &[PathBuf]) -> Result<Found> {
                 }
             }
         } else {
-            found.add(path, path.parent().unwrap_or(Path::new("")), true, &mut earlier)?;
+            found.add(path, path.parent().unwrap_or(Path::new("")), true, (&mut earlier, seen))?;
         }
     }
     if found.pictures.is_empty() && found.broken.is_empty() {
@@ -72,9 +75,20 @@ pub fn find(paths: &[PathBuf]) -> Result<Found> {
     Ok(found)
 }
 
+/// Returns whether the network's images may be such files, by their names or first bytes.
+fn is_image(file: &Path, layout: &Layout) -> bool {
+    data::may_be_image(file) || layout.shown() == *layout && *layout != 3.into() && data::may_be_numbers(file)
+}
+
 impl Found {
     /// Adds a file below `folder`.
-    fn add(&mut self, file: &Path, folder: &Path, named: bool, earlier: &mut Earlier) -> Result<()> {
+    fn add(
+        &mut self,
+        file: &Path,
+        folder: &Path,
+        named: bool,
+        (earlier, (layout, orientation)): (&mut Earlier, Seen),
+    ) -> Result<()> {
         let base = base(file, folder);
         let name = shown(&base);
         let made = if named { is_ours(file) } else { earlier.made(file, folder) };
@@ -87,14 +101,17 @@ impl Found {
             }
             return Ok(());
         }
+        // Among others they are found by their names only where the network sees such.
+        let is_strange = !named && data::may_be_numbers(file) && !is_image(file, layout);
         let size = match file.metadata() {
+            _ if is_strange => Err("it holds numbers".into()),
             // Reading a pipe would block.
             Ok(about) if !about.is_file() => Err(format!("{} is not a regular file", file.display())),
-            _ => data::dimensions(file, Orientation::Apply).map_err(|error| error.to_string()),
+            _ => data::dimensions(file, layout, orientation).map_err(|error| error.to_string()),
         };
         match size {
             Ok(size) => self.insert(name, Picture { file: file.into(), base, size }),
-            Err(reason) if named || data::may_be_image(file) => {
+            Err(reason) if named || is_image(file, layout) => {
                 self.broken.push(Passed { name, reason });
                 Ok(())
             }
@@ -104,16 +121,6 @@ impl Found {
                 Ok(())
             }
         }
-    }
-
-    /// Reads the sizes of the images anew if their EXIF orientation is not applied.
-    pub fn see(&mut self, orientation: Orientation) -> Result<()> {
-        if orientation != Orientation::Apply {
-            for picture in self.pictures.values_mut() {
-                picture.size = data::dimensions(&picture.file, orientation)?;
-            }
-        }
-        Ok(())
     }
 
     fn insert(&mut self, name: String, picture: Picture) -> Result<()> {
@@ -218,8 +225,11 @@ mod tests {
         {
             fs::write(path(name), text).unwrap();
         }
-        let found = find(&[path("p"), path("p/./a.png"), path("p/.hidden.png"), path("p/notes.txt"), path("gone.png")])
-            .unwrap();
+        let found = find(
+            &[path("p"), path("p/./a.png"), path("p/.hidden.png"), path("p/notes.txt"), path("gone.png")],
+            (&3.into(), Orientation::Apply),
+        )
+        .unwrap();
         let names: Vec<_> = found.pictures.keys().map(String::as_str).collect();
         assert_eq!(names, [".hidden", "a", "deep/b"]);
         assert_eq!(found.pictures["deep/b"], Picture { file: path("p/deep/b"), base: "deep/b".into(), size: [2, 3] });
@@ -227,9 +237,16 @@ mod tests {
         assert_eq!(broken, ["empty", "page", "x", "notes", "gone"]);
         assert_eq!((found.others, found.passed_over()), (1, "; skipped 1 other file".into()));
         fs::create_dir(path("none")).unwrap();
-        assert!(find(&[path("none")]).unwrap_err().to_string().starts_with("no image in "));
+        assert!(
+            find(&[path("none")], (&3.into(), Orientation::Apply)).unwrap_err().to_string().starts_with("no image in ")
+        );
         fs::create_dir(path("q")).unwrap();
         fs::copy(path("p/a.png"), path("q/a.jpg")).unwrap();
-        assert!(find(&[path("p"), path("q")]).unwrap_err().to_string().contains("would both be written to a.png"));
+        assert!(
+            find(&[path("p"), path("q")], (&3.into(), Orientation::Apply))
+                .unwrap_err()
+                .to_string()
+                .contains("would both be written to a.png")
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! Writes the files of one image, row by row.
 
+mod geo;
 mod npy;
 mod png;
 
@@ -7,10 +8,11 @@ use super::predicted::Rows;
 use crate::cli::Also;
 use crate::common::files::{Partial, Replace};
 use crate::common::paint::{self, Style};
-use crate::common::seal::{PROBABILITIES, probabilities_of};
+use crate::common::seal::{Beside, CLASSES_TIF, POLYGONS, PROBABILITIES, PROBABILITIES_TIF, beside};
 use ::png::{BitDepth, ColorType};
 use anyhow::{Context, Result};
-use data::{Color, Layout, Orientation, Pixels, Strips};
+use data::{Color, IGNORE, Layout, Orientation, Pixels, Strips};
+use geo::{Polygons, Tif};
 use npy::Npy;
 use png::Png;
 use std::fs;
@@ -20,7 +22,8 @@ use std::path::{Path, PathBuf};
 pub struct Plan {
     /// Files in addition to the class map.
     pub also: Vec<Also>,
-    /// Colours of the classes.
+    /// Names and colours of the classes.
+    pub names: Vec<String>,
     pub colors: Vec<Color>,
     /// EXIF orientation: apply it or ignore it.
     pub orientation: Orientation,
@@ -33,7 +36,7 @@ pub struct Plan {
 impl Plan {
     /// Returns whether any file holds probabilities.
     pub fn has_probabilities(&self) -> bool {
-        self.also.iter().any(|what| matches!(what, Also::Png16 | Also::Npy))
+        self.also.iter().any(|what| matches!(what, Also::Png16 | Also::Npy | Also::GeotiffProbabilities))
     }
 
     /// Returns the files of an image under the name `base`.
@@ -46,6 +49,9 @@ impl Plan {
                 Also::Color => suffixes.push(COLOR.into()),
                 Also::Png16 => suffixes.extend((0..self.colors.len()).map(probability)),
                 Also::Npy => suffixes.push(PROBABILITIES.into()),
+                Also::Geotiff => suffixes.push(CLASSES_TIF.into()),
+                Also::GeotiffProbabilities => suffixes.push(PROBABILITIES_TIF.into()),
+                Also::Polygons => suffixes.push(POLYGONS.into()),
             }
         }
         suffixes.iter().map(|suffix| with(base, suffix)).collect()
@@ -73,8 +79,8 @@ pub struct Outputs<'a> {
     plan: &'a Plan,
     width: usize,
     files: Vec<Output>,
-    /// The photograph, if it is drawn over.
-    photograph: Option<Strips>,
+    /// The image, if it is drawn over or may have unknown pixels.
+    image: Option<Strips>,
     /// Number of rows whose classes were written, and the class ids of the last one.
     done: usize,
     above: Vec<u8>,
@@ -88,6 +94,9 @@ enum Output {
     /// A file for each class.
     Png16(Vec<Png>),
     Npy(Npy),
+    Tif(Tif),
+    ProbabilitiesTif(Tif),
+    Polygons(Polygons),
 }
 
 impl<'a> Outputs<'a> {
@@ -113,11 +122,20 @@ impl<'a> Outputs<'a> {
                     Output::Png16((0..classes).map(of_class).collect::<Result<_>>()?)
                 }
                 Also::Npy => Output::Npy(Npy::create(&with(base, PROBABILITIES), size, classes)?),
+                Also::Geotiff => Output::Tif(Tif::of_classes(&with(base, CLASSES_TIF), size, geo::place(file))?),
+                Also::GeotiffProbabilities => {
+                    let path = with(base, PROBABILITIES_TIF);
+                    Output::ProbabilitiesTif(Tif::of_probabilities(&path, size, classes, geo::place(file))?)
+                }
+                Also::Polygons => {
+                    Output::Polygons(Polygons::create(&with(base, POLYGONS), size, &plan.names, geo::place(file))?)
+                }
             });
         }
         let over = |what: &Also| matches!(what, Also::Overlay | Also::Contour);
-        let photograph = plan.also.iter().any(over).then(|| Strips::open(file, plan.layout.clone(), plan.orientation)).transpose()?;
-        Ok(Self { plan, width: size[1] as usize, files, photograph, done: 0, above: Vec::new(), numbers_done: 0 })
+        let is_read = plan.also.iter().any(over) || plan.layout != 3.into();
+        let image = is_read.then(|| Strips::open(file, plan.layout.clone(), plan.orientation)).transpose()?;
+        Ok(Self { plan, width: size[1] as usize, files, image, done: 0, above: Vec::new(), numbers_done: 0 })
     }
 
     /// Adds the probabilities of the next rows.
@@ -132,7 +150,14 @@ impl<'a> Outputs<'a> {
                         png.write(&probabilities.iter().flat_map(wide).collect::<Vec<u8>>())?;
                     }
                 }
-                Output::Ids(_) | Output::Drawn(..) => {}
+                Output::ProbabilitiesTif(tif) => {
+                    let pixels = rows.ids.len();
+                    let classes = rows.probabilities.len() / pixels.max(1);
+                    let of_pixel = |pixel: usize| (0..classes).map(move |class| class * pixels + pixel);
+                    let numbers = (0..pixels).flat_map(of_pixel).map(|place| rows.probabilities[place]);
+                    tif.write(&numbers.collect::<Pixels>())?;
+                }
+                Output::Ids(_) | Output::Drawn(..) | Output::Tif(_) | Output::Polygons(_) => {}
             }
         }
         self.numbers_done += rows.ids.len() / self.width;
@@ -142,12 +167,15 @@ impl<'a> Outputs<'a> {
     /// Adds the class ids of the next rows.
     pub fn add_ids(&mut self, all: &[u8]) -> Result<()> {
         let count = all.len() / self.width;
-        let mut photograph = Vec::new();
-        if let Some(strips) = &mut self.photograph {
+        let (mut photograph, mut known) = (Vec::new(), all.to_vec());
+        if let Some(strips) = &mut self.image {
             let mut rows = Pixels::new(self.plan.layout.depth);
             strips.read(count as u32, &mut rows)?;
             photograph = self.plan.layout.picture(&rows);
+            let ids = known.iter_mut().zip(strips.unknown());
+            ids.filter(|(_, unknown)| **unknown).for_each(|(id, _)| *id = IGNORE);
         }
+        let all = &known[..];
         photograph.resize(3 * all.len(), 0);
         for output in &mut self.files {
             match output {
@@ -162,7 +190,9 @@ impl<'a> Outputs<'a> {
                     }
                     png.write(&rgb)?;
                 }
-                Output::Npy(_) | Output::Png16(_) => {}
+                Output::Tif(tif) => tif.write(&all.to_vec().into())?,
+                Output::Polygons(polygons) => polygons.write(all),
+                Output::Npy(_) | Output::Png16(_) | Output::ProbabilitiesTif(_) => {}
             }
         }
         self.done += count;
@@ -170,31 +200,40 @@ impl<'a> Outputs<'a> {
         Ok(())
     }
 
-    /// Publishes the files, the class map first, since it knows its own probabilities.
+    /// Publishes the files, the class map first, since it knows the files that belong to it.
     pub fn finish(self) -> Result<()> {
-        let (mut map, mut others, mut probabilities) = (None, Vec::new(), None);
+        let (mut map, mut others, mut sums) = (None, Vec::new(), Beside::new());
         for output in self.files {
-            match output {
-                Output::Ids(png) => map = Some(png),
-                Output::Drawn(_, png) => others.push(png.finish(None)?),
+            let (suffix, (file, checksum)) = match output {
+                Output::Ids(png) => {
+                    map = Some(png);
+                    continue;
+                }
+                Output::Drawn(_, png) => {
+                    others.push(png.finish(&Beside::new())?);
+                    continue;
+                }
                 Output::Png16(all) => {
                     for png in all {
-                        others.push(png.finish(None)?);
+                        others.push(png.finish(&Beside::new())?);
                     }
+                    continue;
                 }
-                Output::Npy(npy) => {
-                    let (npy, checksum) = npy.finish()?;
-                    others.push(npy);
-                    probabilities = Some(checksum);
-                }
-            }
+                Output::Npy(npy) => (PROBABILITIES, npy.finish()?),
+                Output::Tif(tif) => (CLASSES_TIF, tif.finish()?),
+                Output::ProbabilitiesTif(tif) => (PROBABILITIES_TIF, tif.finish()?),
+                Output::Polygons(polygons) => (POLYGONS, polygons.finish()?),
+            };
+            others.push(file);
+            sums.insert(suffix, checksum);
         }
         let Some(map) = map else { return Ok(()) };
-        // Earlier probabilities that are not rewritten stay ours.
-        let probabilities = probabilities.or_else(|| probabilities_of(map.path()));
-        let map = map.finish(probabilities.as_deref())?;
+        // Earlier files that are not rewritten stay ours.
+        let mut all_sums = beside(map.path());
+        all_sums.extend(sums);
+        let map = map.finish(&all_sums)?;
         let all: Vec<Partial> = std::iter::once(map).chain(others).collect();
-        // All are checked before one is replaced: the existing class map knows its probabilities.
+        // All are checked before one is replaced: the existing class map knows its files.
         all.iter().try_for_each(|file| file.check(self.plan.replace))?;
         all.into_iter().try_for_each(Partial::place)
     }

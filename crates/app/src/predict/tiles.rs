@@ -256,7 +256,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
     use std::thread;
-    use tch::nn;
+    use tch::{Kind, nn};
 
     /// Draws images of many sizes, of which two are torn: one of a single read, and one of several.
     fn draw(folder: &Path) -> Pictures {

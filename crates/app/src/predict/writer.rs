@@ -280,7 +280,14 @@ mod tests {
 
     fn plan() -> Plan {
         let colors = vec![Color([0, 0, 0]), Color([9, 9, 9])];
-        Plan { also: Vec::new(), colors, orientation: Orientation::Ignore, layout: 3.into(), replace: Replace::Ours }
+        Plan {
+            also: Vec::new(),
+            names: Vec::new(),
+            colors,
+            orientation: Orientation::Ignore,
+            layout: 3.into(),
+            replace: Replace::Ours,
+        }
     }
 
     /// Returns the rows of an image whose pixels all have class 1, in two messages.

@@ -45,7 +45,7 @@ impl Masked {
             }
             let paths = dataset.paths(index)?;
             let file = paths.first().cloned().context("the data set has no files")?;
-            let size = data::dimensions(&file, data.orientation())?;
+            let size = data::dimensions(&file, &data.layout(), data.orientation())?;
             indices.insert(name.clone(), index);
             pictures.insert(name, Picture { file, base: PathBuf::new(), size });
         }

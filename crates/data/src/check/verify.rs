@@ -138,7 +138,7 @@ mod tests {
         type Spoil = fn(u64) -> Result<Vec<u8>, Error>;
         let spoilers: [(Spoil, &str); 4] = [
             (|_| Ok(vec![3]), "sample 'sample-42': its mask holds the class id 3, expected ids below 3"),
-            (|_| Ok(vec![0, 0]), "sample 'sample-42': its mask has 2 bytes, expected 1"),
+            (|_| Ok(vec![0, 0]), "sample 'sample-42': its mask has 2 numbers, expected 1"),
             (|index| Err(Error::Index { index, len: 0 }), "there is no sample 42"),
             (|index| panic!("ouch {index}"), "the mask of sample 42 panicked: ouch 42"),
         ];

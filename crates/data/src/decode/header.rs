@@ -4,10 +4,10 @@ use super::file::{limited, open};
 use super::problem::{Problem, sides};
 use super::tiff::Tiff;
 use super::turn::{Orientation, Turn};
-use super::{jpeg, kind, note, part};
+use super::{jpeg, kind, note, wide};
 use crate::error::Error;
+use crate::load::layout::Layout;
 use image::{ImageFormat, ImageReader};
-use raster::{Options, Raster};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -21,29 +21,19 @@ pub(super) struct Header {
     pub(super) format: ImageFormat,
 }
 
-/// Returns height and width of the decoded image at `path`, from its header.
-pub fn dimensions(path: &Path, orientation: Orientation) -> Result<[u32; 2], Error> {
-    let of_header = match part::split(path) {
-        (file, options) if file == path && options == Options::default() => read(&mut open(path)?),
-        _ => Err(Problem::CutOff),
+/// Returns height and width of the decoded image at `path` for a network that sees pixels of this `layout`, from its
+/// header.
+pub fn dimensions(path: &Path, layout: &Layout, orientation: Orientation) -> Result<[u32; 2], Error> {
+    let raster = if layout.is_plain() && !wide::is_only_wide(path)? { None } else { wide::raster(path, layout)? };
+    let (size, turn) = match raster {
+        Some((raster, _)) => (raster.info().size, Turn::of(raster.info().orientation.into())),
+        None => {
+            let header = read(&mut open(path)?).map_err(|problem| problem.of(path))?;
+            (header.size, header.turn)
+        }
     };
-    match of_header {
-        Ok(header) => Ok(header.turn.wanted(orientation).size(header.size)),
-        Err(problem) => of_raster(path, orientation)?.ok_or_else(|| problem.of(path)),
-    }
-}
-
-/// Returns height and width of an image that only the crate `raster` reads.
-fn of_raster(path: &Path, orientation: Orientation) -> Result<Option<[u32; 2]>, Error> {
-    let (file, options) = part::split(path);
-    let mut reader = open(file)?;
-    let start = reader.fill_buf().map_err(|source| Error::Io { path: path.into(), source })?;
-    if !raster::is_raster(start) {
-        return Ok(None);
-    }
-    let Ok(raster) = Raster::open_with(file, &options) else { return Ok(None) };
-    let info = raster.info();
-    Ok(Some(Turn::of(info.orientation.into()).wanted(orientation).size(info.size)))
+    sides(size).map_err(|problem| problem.of(path))?;
+    Ok(turn.wanted(orientation).size(size))
 }
 
 /// Reads the header of an image file. Leaves `reader` at an unspecified position.

@@ -8,6 +8,9 @@ use std::path::Path;
 /// File name extensions of supported image formats.
 const READ: [&str; 10] = ["jpg", "jpeg", "jpe", "jfif", "png", "bmp", "gif", "tif", "tiff", "webp"];
 
+/// Ends of the names of files of numbers, which are images where a layout asks for more than bytes of colours or grey.
+const NUMBERS: [&str; 6] = [".npy", ".npz", ".nii", ".nii.gz", ".hdr", ".img"];
+
 /// File name extensions of image formats that are not supported.
 const UNREAD: [&str; 11] = ["heic", "heif", "hif", "avif", "jp2", "j2k", "jpf", "jpx", "jxl", "dng", "btf"];
 
@@ -22,6 +25,18 @@ const AVIF: [&[u8; 4]; 2] = [b"avif", b"avis"];
 /// broken files, so that none is skipped in silence: decoding shows whether a file can be read.
 pub fn may_be_image(path: &Path) -> bool {
     is_named_as_image(path) || is_image_by_content(path)
+}
+
+/// Returns whether the file at `path` holds numbers that may be an image, by its name.
+pub fn may_be_numbers(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    NUMBERS.iter().any(|end| name.len() > end.len() && name.ends_with(end))
+}
+
+/// Returns the file name without its extension; `.nii.gz` is one.
+pub(crate) fn stem(name: &str) -> &str {
+    let name = name.strip_suffix(".gz").filter(|name| name.ends_with(".nii")).unwrap_or(name);
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
 
 /// Returns whether the file name has the extension of an image format, supported or not.
@@ -91,6 +106,9 @@ pub(super) fn format(file: &[u8]) -> Result<ImageFormat, Problem> {
         None if is_page => "is a web page or XML and no image: get the file again".into(),
         None if start.iter().all(|byte| *byte == 0) => {
             "holds nothing but zeros where an image begins: get the file again".into()
+        }
+        None if raster::is_raster(start) => {
+            "holds numbers and no image of 8 bits: set data.depth to \"u16\" or \"f32\", or list data.channels".into()
         }
         None => "is no image that is read, which are JPEG, PNG, TIFF, BMP, GIF and WebP: save it as one of them".into(),
     }))

@@ -2,7 +2,8 @@
 
 use super::colors::{WIDE_COLORS, of_bytes};
 use super::found::Found;
-use super::problem::Problem;
+use super::part;
+use super::problem::{MOST_MEMORY, Problem, fits};
 use super::tiff::Tiff;
 use super::turn::Turn;
 use super::{kind, note, other, png};
@@ -11,6 +12,7 @@ use crate::label::pixel::Label;
 use crate::label::table::{LabelTable, Place};
 use crate::load::pixels;
 use image::ImageFormat;
+use raster::{Depth, Element, Options, Pixels, Raster};
 use std::io::Cursor;
 use std::path::Path;
 
@@ -53,6 +55,30 @@ pub(super) fn decode(
     }
     debug_assert_eq!(ids.len(), pixels(size));
     Ok((size, turn))
+}
+
+/// Reads the mask at `path`, of a kind that only the crate `raster` reads, into class ids, and returns its height and
+/// width.
+pub(super) fn of_numbers(path: &Path, labels: &LabelTable, ids: &mut Vec<u8>) -> Result<[u32; 2], Error> {
+    let (file, options) = part::split(path);
+    let broken = |source| Error::Raster(Box::new(source));
+    let mut raster = Raster::open_with(file, &Options { raw: true, ..options }).map_err(broken)?;
+    let (size, bands) = (raster.info().size, raster.info().bands);
+    let refused = |problem: String| Error::MaskFormat { path: path.into(), problem };
+    if bands != 1 {
+        return Err(refused(format!("has {bands} bands, and a mask has one: save its labels as one band")));
+    }
+    fits(size, size_of::<f32>() as u64, MOST_MEMORY).map_err(|problem| problem.of(path))?;
+    let mut numbers = Pixels::default();
+    raster.window([0, 0], size, &[0], Depth::F32, &mut numbers).map_err(broken)?;
+    let numbers = f32::of(&numbers).unwrap_or_default();
+    let place = Place { path, width: size[1] };
+    if let Some(pixel) = numbers.iter().position(|number| number.fract() != 0.0) {
+        let (number, row, column) = (numbers[pixel], pixel / size[1] as usize, pixel % size[1] as usize);
+        return Err(refused(format!("holds {number} at row {row}, column {column}, and labels are whole numbers")));
+    }
+    labels.look_up_numbers(numbers.iter().map(|number| *number as i64), ids, place)?;
+    Ok(size)
 }
 
 /// Returns whether the image of a WebP file is lossless: if a chunk `VP8L` comes before any `VP8 `. The frames of

@@ -32,6 +32,9 @@ pub struct Strips {
     raw: Vec<u8>,
     /// Decoded rows that have not been returned yet, as the network sees them.
     ready: Pixels,
+    /// For each pixel of an image that is decoded as a whole, whether it is unknown; then of the rows read last.
+    hidden: Vec<bool>,
+    unknown: Vec<bool>,
 }
 
 enum Rows {
@@ -71,6 +74,8 @@ impl Strips {
             rows,
             raw: Vec::new(),
             ready: Pixels::default(),
+            hidden: Vec::new(),
+            unknown: Vec::new(),
         };
         let mut reader = open(path)?;
         let header = header::read(&mut reader).map_err(named)?;
@@ -98,15 +103,16 @@ impl Strips {
     }
 
     fn wide(path: &Path, layout: Layout, orientation: Orientation) -> Result<Self, Error> {
+        let mut hidden = Vec::new();
         let (size, rows, ready) = match WideRows::open(path, &layout, orientation)? {
             Some(rows) => (rows.size(), Rows::Wide(Box::new(rows)), Pixels::new(layout.depth)),
             None => {
-                let (mut ready, mut unknown) = (Pixels::default(), Vec::new());
-                let size = Decoder::default().layout(path, &layout, orientation, (&mut ready, &mut unknown))?;
+                let mut ready = Pixels::default();
+                let size = Decoder::default().layout(path, &layout, orientation, (&mut ready, &mut hidden))?;
                 (size, Rows::Decoded, ready)
             }
         };
-        Ok(Self { path: path.into(), size, layout, rows, raw: Vec::new(), ready })
+        Ok(Self { path: path.into(), size, layout, rows, raw: Vec::new(), ready, hidden, unknown: Vec::new() })
     }
 
     /// Returns height and width.
@@ -122,8 +128,19 @@ impl Strips {
             rows.read(count, &mut self.ready)?;
         }
         while self.ready.len() < wanted && self.decode().map_err(|problem| problem.of(&self.path))? {}
+        let of_rows = (count as usize * self.size[1] as usize).min(self.hidden.len());
+        self.unknown.clear();
+        self.unknown.extend(self.hidden.drain(..of_rows));
         on_pixels!(&mut self.ready, ready => move_front(ready, wanted, pixels));
         Ok(())
+    }
+
+    /// Tells for each pixel of the rows that were read last whether its content is unknown; empty where all are known.
+    pub fn unknown(&self) -> &[bool] {
+        match &self.rows {
+            Rows::Wide(rows) => rows.unknown(),
+            _ => &self.unknown,
+        }
     }
 
     /// Decodes a few more rows. Returns whether there were any.

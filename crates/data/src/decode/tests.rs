@@ -72,7 +72,7 @@ fn every_kind_of_image_is_what_pillow_and_opencv_see() {
             let worst = found.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
             assert!(worst <= tolerance, "{name}, {channels} channels: off by {worst}: {found:?} {expected:?}");
         }
-        assert_eq!(dimensions(&path, Orientation::Apply).unwrap(), expected_size, "{name}");
+        assert_eq!(dimensions(&path, &3.into(), Orientation::Apply).unwrap(), expected_size, "{name}");
     }
 }
 
@@ -184,7 +184,7 @@ fn what_is_no_image_is_an_error_with_its_path() {
     assert!(read_rgb(folder.path(), Orientation::Apply).is_err());
     for content in [&b""[..], b"GIF89a", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"hello, this is a text file"] {
         fs::write(&path, content).unwrap();
-        assert!(dimensions(&path, Orientation::Apply).is_err());
+        assert!(dimensions(&path, &3.into(), Orientation::Apply).is_err());
         assert!(message(&path).contains("image.jpg"), "{}", message(&path));
         assert!(mask(&path, &labels(json!({}), 1)).unwrap_err().to_string().contains("image.jpg"));
     }
@@ -252,7 +252,7 @@ fn a_header_that_claims_too_much_allocates_nothing() {
         let says = ["60000x60000 pixels", "1 to 32768", "scale it down"];
         assert!(matches!(&error, Error::Refused { .. }), "{error}");
         assert!(says.iter().all(|says| error.to_string().contains(says)), "{error}");
-        assert!(dimensions(&path, Orientation::Apply).is_err());
+        assert!(dimensions(&path, &3.into(), Orientation::Apply).is_err());
         assert!(mask(&path, &labels(json!({}), 1)).is_err());
     }
 }
@@ -301,7 +301,7 @@ fn six_hundred_broken_files_are_errors_or_images_and_never_a_panic() {
                 }
                 None => errors += 1,
             }
-            let _ = (mask(&path, &table), dimensions(&path, Orientation::Apply));
+            let _ = (mask(&path, &table), dimensions(&path, &3.into(), Orientation::Apply));
         }
     }
     assert!(images > 50 && errors > 200, "{images} images, {errors} errors");

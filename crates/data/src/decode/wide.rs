@@ -326,6 +326,11 @@ impl WideRows {
         Ok(count)
     }
 
+    /// Tells for each pixel of the rows that were read last whether it is unknown; empty where all are known.
+    pub(super) fn unknown(&self) -> &[bool] {
+        &self.unknown
+    }
+
     /// Reads up to `count` rows as the network sees them, in place of what `numbers` holds.
     pub(super) fn read(&mut self, count: u32, numbers: &mut Pixels) -> Result<(), Error> {
         if self.stored(count, numbers)? == 0 {

@@ -146,12 +146,13 @@ impl Folders {
         let (images, masks) = (self.root.join(&self.images), self.root.join(&self.masks));
         let [image, mask] =
             [Pattern::parse("image_name", &self.image_name)?, Pattern::parse("mask_name", &self.mask_name)?];
-        let found = scan(&images, part, &image, ["folder of images", HINT])?;
+        let numbers = self.preparation.sees_numbers();
+        let found = scan(&images, part, &image, ["folder of images", HINT], numbers)?;
         if found.is_empty() {
             let what = "image files (jpg, png, bmp, gif, tiff, webp) with names as data.image_name says";
             return Err(missing(what, &images.join(part), HINT));
         }
-        Ok([found, scan(&masks, part, &mask, ["folder of masks", HINT])?])
+        Ok([found, scan(&masks, part, &mask, ["folder of masks", HINT], numbers)?])
     }
 
     /// Returns the files of the subfolders `part`, or of the samples in the list of that name.

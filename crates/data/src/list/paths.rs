@@ -1,6 +1,8 @@
 //! Paths of the samples' files, stored compactly: a list of a million samples is one text and a few numbers for each
 //! sample.
 
+use crate::decode::kind::may_be_numbers;
+use crate::decode::part::{self, Axis};
 use crate::error::Error;
 use crate::list::forms::on_disk;
 use crate::list::split::{Rule, Split};
@@ -63,6 +65,15 @@ pub(crate) struct Paths {
     pub(crate) image: Pattern,
     /// Common pattern of the masks' paths.
     pub(crate) mask: Pattern,
+    /// Axis of slices, and the entry and slice of each sample, where volumes are cut.
+    pub(crate) cut: Option<(Axis, Vec<(usize, u32)>)>,
+}
+
+/// Stands for a slice of an image that is no volume.
+const WHOLE: u32 = u32::MAX;
+
+fn of_slice(path: PathBuf, slice: Option<(Axis, u32)>) -> PathBuf {
+    slice.map_or_else(|| path.clone(), |(axis, index)| part::slice(&path, axis, index))
 }
 
 /// Maximum size of the names and paths of a split, in bytes.
@@ -77,7 +88,14 @@ impl Paths {
     /// Creates an empty split of files below `root`, with complete paths.
     pub(crate) fn new(root: &Path) -> Self {
         let whole = Pattern::default();
-        Self { root: root.into(), text: String::new(), entries: Vec::new(), image: whole.clone(), mask: whole }
+        Self {
+            root: root.into(),
+            text: String::new(),
+            entries: Vec::new(),
+            image: whole.clone(),
+            mask: whole,
+            cut: None,
+        }
     }
 
     /// Appends a sample: its name, and the variable parts of its paths. `list`, the source of the paths, is named in
@@ -94,7 +112,7 @@ impl Paths {
     /// which it is appended.
     fn place(&mut self, part: &str, before: Option<[u32; 2]>, list: &Path) -> Result<[u32; 2], Error> {
         let end = |start: u32| u32::try_from(start as usize + part.len()).map_err(|_| too_large(list));
-        if let Some([start, _]) = before.filter(|span| self.cut(*span).starts_with(part)) {
+        if let Some([start, _]) = before.filter(|span| self.part(*span).starts_with(part)) {
             return Ok([start, end(start)?]);
         }
         let start = u32::try_from(self.text.len()).map_err(|_| too_large(list))?;
@@ -106,7 +124,7 @@ impl Paths {
     /// Keeps the samples of `split`; an error if none is left.
     pub(crate) fn keep(&mut self, rule: Rule, split: Split) -> Result<(), Error> {
         let samples = self.len();
-        let mut splits = rule.splits(self.entries.iter().map(|entry| self.cut(entry.name))).into_iter();
+        let mut splits = rule.splits(self.entries.iter().map(|entry| self.part(entry.name))).into_iter();
         let mut entries = std::mem::take(&mut self.entries);
         entries.retain(|_| splits.next() == Some(split));
         entries.shrink_to_fit();
@@ -114,29 +132,58 @@ impl Paths {
         if self.entries.is_empty() { Err(Error::EmptySplit { split, samples }) } else { Ok(()) }
     }
 
+    /// Makes a sample of each slice of the images that are volumes. Opens them all to count their slices. The split
+    /// was made before: all slices of a volume are in one split.
+    pub(crate) fn slice(&mut self, axis: Axis) -> Result<(), Error> {
+        let mut samples = Vec::new();
+        for (number, entry) in self.entries.iter().enumerate() {
+            match part::slices(&self.path(&self.image, entry.image), axis)? {
+                Some(count) => samples.extend((0..count).map(|slice| (number, slice))),
+                None => samples.push((number, WHOLE)),
+            }
+        }
+        self.cut = Some((axis, samples));
+        Ok(())
+    }
+
     pub(crate) fn len(&self) -> u64 {
-        self.entries.len() as u64
+        self.cut.as_ref().map_or(self.entries.len(), |(_, samples)| samples.len()) as u64
+    }
+
+    /// Returns the files of a sample, and the slice of them that it is.
+    fn entry(&self, index: u64) -> Result<(&Entry, Option<(Axis, u32)>), Error> {
+        let Some((axis, samples)) = &self.cut else { return Ok((item(&self.entries, index)?, None)) };
+        let (number, slice) = *item(samples, index)?;
+        Ok((item(&self.entries, number as u64)?, (slice != WHOLE).then_some((*axis, slice))))
     }
 
     /// Returns the name of a sample; empty for an index out of range.
-    pub(crate) fn name(&self, index: u64) -> &str {
-        item(&self.entries, index).map(|entry| self.cut(entry.name)).unwrap_or_default()
+    pub(crate) fn name(&self, index: u64) -> String {
+        match self.entry(index) {
+            Ok((entry, Some((axis, slice)))) => format!("{}_{}{slice:03}", self.part(entry.name), axis.name()),
+            Ok((entry, None)) => self.part(entry.name).into(),
+            Err(_) => String::new(),
+        }
     }
 
     pub(crate) fn image(&self, index: u64) -> Result<PathBuf, Error> {
-        Ok(self.path(&self.image, item(&self.entries, index)?.image))
+        let (entry, slice) = self.entry(index)?;
+        Ok(of_slice(self.path(&self.image, entry.image), slice))
     }
 
     pub(crate) fn mask(&self, index: u64) -> Result<PathBuf, Error> {
-        Ok(self.path(&self.mask, item(&self.entries, index)?.mask))
+        let (entry, slice) = self.entry(index)?;
+        let path = self.path(&self.mask, entry.mask);
+        // The mask of a slice may be a file of its own.
+        Ok(if may_be_numbers(&path) { of_slice(path, slice) } else { path })
     }
 
-    fn cut(&self, [start, end]: [u32; 2]) -> &str {
+    fn part(&self, [start, end]: [u32; 2]) -> &str {
         self.text.get(Range { start: start as usize, end: end as usize }).unwrap_or_default()
     }
 
     fn path(&self, pattern: &Pattern, part: [u32; 2]) -> PathBuf {
-        on_disk(&self.root, &[&pattern.prefix, self.cut(part), &pattern.suffix].concat())
+        on_disk(&self.root, &[&pattern.prefix, self.part(part), &pattern.suffix].concat())
     }
 }
 
@@ -160,7 +207,7 @@ mod tests {
         paths.push(["a/1", "a/1.jpg", "a/1.jpg"], Path::new("")).unwrap();
         paths.push(["2", "b/2.jpg", "c/2.png"], Path::new("")).unwrap();
         assert_eq!(paths.text, "a/1.jpgb/2.jpgc/2.png2");
-        let all = |index| (paths.name(index).to_owned(), paths.image(index).unwrap(), paths.mask(index).unwrap());
+        let all = |index| (paths.name(index), paths.image(index).unwrap(), paths.mask(index).unwrap());
         assert_eq!(all(0), ("a/1".into(), "root/a/1.jpg".into(), "root/a/1.jpg".into()));
         assert_eq!(all(1), ("2".into(), "root/b/2.jpg".into(), "root/c/2.png".into()));
         assert!(matches!(paths.image(2), Err(Error::Index { index: 2, len: 2 })));
@@ -182,7 +229,7 @@ mod tests {
             let mut paths = Paths::new(Path::new("root"));
             ["a", "b", "b", "c"].iter().for_each(|name| paths.push([name, "a.jpg", "a.png"], Path::new("")).unwrap());
             paths.keep(rule, split).unwrap();
-            (0..paths.len()).map(|index| paths.name(index).to_owned()).collect::<Vec<_>>()
+            (0..paths.len()).map(|index| paths.name(index)).collect::<Vec<_>>()
         };
         for share in [1e-9, 1.0 - 1e-9] {
             let [train, validation] = [Split::Train, Split::Validation].map(|split| of(Rule::Fraction(share), split));

@@ -1,5 +1,6 @@
 //! The trait of a data set: named samples that any thread can load by index.
 
+use crate::decode::part;
 use crate::decode::remarks::Remark;
 use crate::error::Error;
 use crate::load::layout::Layout;
@@ -106,7 +107,7 @@ impl Source {
     pub fn of<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Self, Error> {
         let mut all = Self::default();
         for path in paths {
-            let about = fs::metadata(path).map_err(|source| Error::Io { path: path.into(), source })?;
+            let about = fs::metadata(part::file(path)).map_err(|source| Error::Io { path: path.into(), source })?;
             // A missing time, or one before 1970, counts as unknown.
             let modified = about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
             all.bytes = all.bytes.saturating_add(about.len());

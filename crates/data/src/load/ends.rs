@@ -3,6 +3,7 @@
 //! A truncated file nearly always has a sound header, so the end of the file is examined. If the end is inconclusive,
 //! the file is decoded, so that no file is refused that training could read.
 
+use crate::decode::part;
 use crate::error::Error;
 use crate::load::layout::Layout;
 use crate::load::reader::with_reader;
@@ -22,7 +23,7 @@ const TAIL: u64 = 16 << 10;
 ///
 /// Fails with the decoder's error where the image cannot be decoded.
 pub(crate) fn look(path: &Path, layout: &Layout) -> Result<(), Error> {
-    if is_whole(path).map_err(|source| Error::Io { path: path.into(), source })? {
+    if part::file(path) == path && is_whole(path).map_err(|source| Error::Io { path: path.into(), source })? {
         return Ok(());
     }
     with_reader(|reader| reader.decodes(path, layout))

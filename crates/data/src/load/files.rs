@@ -1,6 +1,7 @@
 //! A data set of image and mask files, whatever the source of its paths.
 
 use crate::decode::header::dimensions;
+use crate::decode::part::Axis;
 use crate::decode::remarks::{Remark, remarks, remarks_of_mask};
 use crate::decode::turn::Orientation;
 use crate::error::Error;
@@ -50,6 +51,10 @@ pub struct Preparation {
     /// Handling of the orientation noted in an image file.
     #[schemars(extend("x-resume" = "ask"))]
     pub orientation: Orientation,
+    /// Axis across which volumes are cut into slices, each of which is a sample: `x`, `y` or `z`, the first, second and
+    /// third of the file. The mask of a slice is that of the mask's volume.
+    #[schemars(extend("x-resume" = "refuse"))]
+    pub slices: Option<Axis>,
     /// Resizing of images and masks to `size`.
     #[schemars(extend("x-resume" = "ask"))]
     pub resize: Resize,
@@ -75,6 +80,7 @@ impl Default for Preparation {
             range: None,
             clip: false,
             no_data: None,
+            slices: None,
             orientation: Orientation::default(),
             resize: Resize::default(),
             transforms: usual(),
@@ -95,6 +101,11 @@ impl Preparation {
             standardize: self.normalize == Some(Normalization::Of(Statistics::Image)),
             no_data: self.no_data,
         }
+    }
+
+    /// Returns whether files of numbers are images too.
+    pub(crate) fn sees_numbers(&self) -> bool {
+        self.slices.is_some() || !self.layout().is_plain()
     }
 
     /// Returns the means and deviations that all images are normalised with.
@@ -132,9 +143,12 @@ pub(crate) struct Files {
 
 impl Files {
     /// Creates a data set of the samples at `paths`.
-    pub(crate) fn new(paths: Paths, labels: LabelTable, preparation: &Preparation) -> Self {
-        let Preparation { size, orientation, resize, .. } = *preparation;
-        Self { paths, labels, size, layout: preparation.layout(), orientation, resize }
+    pub(crate) fn new(mut paths: Paths, labels: LabelTable, preparation: &Preparation) -> Result<Self, Error> {
+        let Preparation { size, orientation, resize, slices, .. } = *preparation;
+        if let Some(axis) = slices {
+            paths.slice(axis)?;
+        }
+        Ok(Self { paths, labels, size, layout: preparation.layout(), orientation, resize })
     }
 
     /// Loads a sample, placed as `place` decides from the size of its image.
@@ -148,7 +162,8 @@ impl Files {
         with_reader(|reader| {
             let (size, place) = reader.image(&image, &self.layout, self.orientation, place, &mut sample.image)?;
             sample.size = place.size;
-            reader.mask(&mask, &self.labels, self.orientation, (&image, size, true), place, sample.target.classes_mut())
+            let seen = (&self.layout, self.orientation);
+            reader.mask(&mask, &self.labels, seen, (&image, size, true), place, sample.target.classes_mut())
         })
     }
 
@@ -159,12 +174,11 @@ impl Files {
         place: impl FnOnce([u32; 2]) -> Result<Placement, Error>,
     ) -> Result<([u32; 2], Vec<u8>), Error> {
         let (image, mask) = (self.paths.image(index)?, self.paths.mask(index)?);
-        let size = dimensions(&image, self.orientation)?;
+        let size = dimensions(&image, &self.layout, self.orientation)?;
         let place = place(size)?;
         let mut ids = Vec::new();
-        with_reader(|reader| {
-            reader.mask(&mask, &self.labels, self.orientation, (&image, size, false), place, &mut ids)
-        })?;
+        let seen = (&self.layout, self.orientation);
+        with_reader(|reader| reader.mask(&mask, &self.labels, seen, (&image, size, false), place, &mut ids))?;
         Ok((size, ids))
     }
 }
@@ -187,7 +201,7 @@ impl Dataset for Files {
     }
 
     fn name(&self, index: u64) -> String {
-        self.paths.name(index).into()
+        self.paths.name(index)
     }
 
     fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {

@@ -3,6 +3,7 @@
 use crate::decode::header::dimensions;
 use crate::decode::turn::Orientation;
 use crate::error::Error;
+use crate::load::layout::Layout;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,14 +56,14 @@ impl Image {
         }
     }
 
-    /// Returns height and width, of a file from its header.
+    /// Returns height and width, of a file from its header, for a network that sees pixels of this `layout`.
     ///
     /// # Errors
     ///
     /// Fails if the file is no image that can be read.
-    pub fn size(&self, orientation: Orientation) -> Result<[u32; 2], Error> {
+    pub fn size(&self, layout: &Layout, orientation: Orientation) -> Result<[u32; 2], Error> {
         match &self.0 {
-            Content::File(path) => dimensions(path, orientation),
+            Content::File(path) => dimensions(path, layout, orientation),
             Content::Pixels(pixels) => Ok(pixels.size),
         }
     }

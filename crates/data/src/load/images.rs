@@ -163,7 +163,7 @@ mod tests {
             let path = folder.path().join("image.png");
             image::save_buffer(&path, &bytes, 13, 9, kind).unwrap();
             let pixels = Image::pixels([9, 13, layers], bytes).unwrap();
-            assert_eq!(pixels.size(Orientation::Apply).unwrap(), [9, 13]);
+            assert_eq!(pixels.size(&3.into(), Orientation::Apply).unwrap(), [9, 13]);
             let images = vec![("file".into(), path.into()), ("pixels".into(), pixels)];
             for channels in [1, 3] {
                 let images = Images::new(images.clone(), [6, 8], channels, Orientation::Apply, Resize::default());

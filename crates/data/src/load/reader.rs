@@ -87,7 +87,7 @@ impl Reader {
         &mut self,
         path: &Path,
         labels: &LabelTable,
-        orientation: Orientation,
+        (layout, orientation): (&Layout, Orientation),
         (image, size, knows): (&Path, [u32; 2], bool),
         place: Placement,
         mask: &mut Vec<u8>,
@@ -96,7 +96,7 @@ impl Reader {
         let ids = self.decoded.bytes_mut();
         let mask_size = self.decoder.mask(path, labels, orientation, ids)?;
         if mask_size != size {
-            let hint = hint(image, orientation, mask_size);
+            let hint = hint(image, layout, orientation, mask_size);
             return Err(Error::SizeMismatch {
                 image: image.into(),
                 image_size: size,
@@ -156,7 +156,7 @@ impl Resize {
 
 /// Returns advice on a mask of another size than its image, if the other `data.orientation` gives the image the mask's
 /// size; else an empty text.
-fn hint(image: &Path, orientation: Orientation, mask_size: [u32; 2]) -> &'static str {
+fn hint(image: &Path, layout: &Layout, orientation: Orientation, mask_size: [u32; 2]) -> &'static str {
     let (other, hint) = match orientation {
         Orientation::Apply => (
             Orientation::Ignore,
@@ -169,5 +169,5 @@ fn hint(image: &Path, orientation: Orientation, mask_size: [u32; 2]) -> &'static
              \"apply\"",
         ),
     };
-    if dimensions(image, other).is_ok_and(|size| size == mask_size) { hint } else { "" }
+    if dimensions(image, layout, other).is_ok_and(|size| size == mask_size) { hint } else { "" }
 }

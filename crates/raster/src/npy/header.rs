@@ -57,7 +57,8 @@ pub(super) fn parse(start: &[u8]) -> Result<Array, Problem> {
     };
     let at = (start.len() - text.len() + length) as u64;
     let shown = || header.trim_end().chars().take(200).collect::<String>();
-    let (Some(descr), Some(order), Some(shape)) = (value(header, "descr"), value(header, "fortran_order"), value(header, "shape"))
+    let (Some(descr), Some(order), Some(shape)) =
+        (value(header, "descr"), value(header, "fortran_order"), value(header, "shape"))
     else {
         return damaged(format!("its header lacks descr, fortran_order or shape: {}", shown()));
     };
@@ -138,7 +139,10 @@ mod tests {
     #[test]
     fn headers_are_read_whatever_their_order_and_quotes() {
         let array = parse(&bytes("{'descr': '>i2', 'fortran_order': True, 'shape': (3, 4, 5), }\n")).unwrap();
-        assert_eq!((array.shape.as_slice(), array.fortran, array.endian, array.item), (&[3, 4, 5][..], true, Endian::Big, 2));
+        assert_eq!(
+            (array.shape.as_slice(), array.fortran, array.endian, array.item),
+            (&[3, 4, 5][..], true, Endian::Big, 2)
+        );
         assert_eq!(array.strides().unwrap(), [2, 6, 24]);
         let array = parse(&bytes("{\"shape\":(7,),\"descr\":\"|b1\",\"fortran_order\":False}")).unwrap();
         assert_eq!((array.shape.as_slice(), array.stored.to_string().as_str()), (&[7][..], "u1"));
@@ -158,7 +162,9 @@ mod tests {
             ("", "lacks descr"),
         ];
         for (header, expected) in cases {
-            let (Problem::Damaged(said) | Problem::Refused(said)) = parse(&bytes(header)).unwrap_err() else { panic!() };
+            let (Problem::Damaged(said) | Problem::Refused(said)) = parse(&bytes(header)).unwrap_err() else {
+                panic!()
+            };
             assert!(said.contains(expected), "{said}");
         }
         for short in 0..11 {

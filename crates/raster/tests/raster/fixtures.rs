@@ -121,16 +121,24 @@ fn every_number_is_the_one_that_the_oracle_found() {
         let found = bytes(&pixels);
         match (&case.near, &case.values) {
             (Some(near), Some(values)) => {
-                let expected = values.as_bytes().as_chunks::<2>().0.iter().map(|digits| {
-                    u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap()
-                });
+                let expected = values
+                    .as_bytes()
+                    .as_chunks::<2>()
+                    .0
+                    .iter()
+                    .map(|digits| u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap());
                 let off = found.iter().zip(expected).map(|(a, b)| a.abs_diff(b)).max().unwrap();
                 if off > *near || found.len() * 2 != values.len() {
                     wrong.push(format!("{}: off by {off} from {}", case.name, case.oracle));
                 }
             }
             _ if crc32fast::hash(&found) != case.crc => {
-                wrong.push(format!("{}: other numbers than {}'s: {:?}", case.name, case.oracle, &found[..24.min(found.len())]));
+                wrong.push(format!(
+                    "{}: other numbers than {}'s: {:?}",
+                    case.name,
+                    case.oracle,
+                    &found[..24.min(found.len())]
+                ));
             }
             _ => {}
         }
@@ -160,9 +168,8 @@ fn a_window_is_that_part_of_the_whole_whatever_its_bands_depth_and_cache() {
             raster.window(top_left, size, &bands, depth, &mut pixels).unwrap();
             let places = (0..size[0]).flat_map(|row| (0..size[1]).map(move |column| (row, column)));
             let places = places.flat_map(|(row, column)| bands.iter().map(move |band| (row, column, *band)));
-            let index = |(row, column, band)| {
-                (((top_left[0] + row) * width + top_left[1] + column) * count + band) as usize
-            };
+            let index =
+                |(row, column, band)| (((top_left[0] + row) * width + top_left[1] + column) * count + band) as usize;
             let expected: Vec<u8> = places
                 .flat_map(|place| match (&whole, depth) {
                     (Pixels::U8(numbers), Depth::U8) => vec![numbers[index(place)]],

@@ -127,7 +127,7 @@ fn a_grey_network_sees_the_luma_of_colours() {
     let images = vec![(String::new(), rgb.clone())];
     let mut seen = Sample::default();
     Images::new(images, [SIDE, SIDE], 1, Orientation::Apply, Resize::default()).load(0, &mut seen).unwrap();
-    let expected = place.expected([SIDE, SIDE, 1], &seen.image);
+    let expected = place.expected([SIDE, SIDE, 1], seen.image.bytes());
     assert_close(&model.predict(rgb).unwrap().probabilities().unwrap(), &expected, 1e-6);
 }
 

@@ -1,7 +1,7 @@
 //! Writes a PNG file row by row.
 
 use crate::common::files::Partial;
-use crate::common::seal::seal;
+use crate::common::seal::{Beside, seal};
 use anyhow::{Context, Result};
 use png::{BitDepth, ColorType, Compression, Encoder, StreamWriter};
 use std::fs::File;
@@ -39,12 +39,11 @@ impl Png {
         self.partial.path()
     }
 
-    /// Completes the file and seals it with the checksum of the probabilities that belong to it. The caller publishes
-    /// it.
-    pub fn finish(self, probabilities: Option<&str>) -> Result<Partial> {
+    /// Completes the file and seals it with the checksums of the files that belong to it. The caller publishes it.
+    pub fn finish(self, beside: &Beside) -> Result<Partial> {
         let Self { rows, partial } = self;
         rows.finish().with_context(|| partial.doing())?;
-        seal(&mut partial.file()?, probabilities).with_context(|| partial.doing())?;
+        seal(&mut partial.file()?, beside).with_context(|| partial.doing())?;
         Ok(partial)
     }
 }

@@ -12,6 +12,8 @@ fn files_are_those_of_the_whole_image_however_its_rows_come() {
     let also = vec![Also::Overlay, Also::Contour, Also::Color, Also::Png16, Also::Npy];
     let plan = Plan {
         also,
+        layout: 3.into(),
+        names: vec!["a".into(), "b".into()],
         colors: vec![Color([200, 0, 0]), Color([0, 200, 0]), Color([0, 0, 200])],
         orientation: Orientation::Apply,
         replace: Replace::Ours,
@@ -66,7 +68,14 @@ fn what_is_never_finished_leaves_nothing() {
 }
 
 fn plan(also: &[Also], replace: Replace) -> Plan {
-    Plan { also: also.to_vec(), colors: vec![Color([1, 2, 3]); 2], orientation: Orientation::Apply, replace }
+    Plan {
+        also: also.to_vec(),
+        layout: 3.into(),
+        names: vec!["a".into(), "b".into()],
+        colors: vec![Color([1, 2, 3]); 2],
+        orientation: Orientation::Apply,
+        replace,
+    }
 }
 
 /// Writes the files of an image all of whose pixels are of the class `id`.

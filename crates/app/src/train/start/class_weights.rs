@@ -87,6 +87,7 @@ mod tests {
             weight,
         };
         Statistics {
+            ranges: Vec::new(),
             split: Split::Train,
             samples: 1,
             decoded: 1,

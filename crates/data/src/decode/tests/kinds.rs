@@ -51,7 +51,7 @@ fn a_tiff_is_what_was_stored_or_refused_in_words() {
         fs::write(&path, unhex(&file)).unwrap();
         let errors = [
             read_pixels(&path, 3, Orientation::Apply).map(drop).unwrap_err(),
-            dimensions(&path, Orientation::Apply).map(drop).unwrap_err(),
+            dimensions(&path, &3.into(), Orientation::Apply).map(drop).unwrap_err(),
             Strips::open(&path, 3, Orientation::Apply).map(drop).unwrap_err(),
         ];
         for error in errors {
@@ -138,7 +138,7 @@ fn fill_bytes_may_stand_before_every_marker_of_a_jpeg() {
             let file = [&filled[..], &rest[..end], &vec![0xff; fills], &rest[end..]].concat();
             fs::write(&path, &file).unwrap();
             assert_eq!(read_pixels(&path, 3, Orientation::Apply).expect(name), expected, "{name}");
-            assert_eq!(dimensions(&path, Orientation::Apply).unwrap(), expected.0);
+            assert_eq!(dimensions(&path, &3.into(), Orientation::Apply).unwrap(), expected.0);
             fs::write(&path, &file[..file.len() - 1]).unwrap();
             assert!(matches!(read_pixels(&path, 3, Orientation::Apply), Err(Error::Truncated { .. })), "{name}");
         }
@@ -164,7 +164,7 @@ fn what_is_no_image_that_is_read_is_told_by_name() {
         fs::write(&path, content).unwrap();
         for error in [
             read_pixels(&path, 3, Orientation::Apply).map(drop).unwrap_err(),
-            dimensions(&path, Orientation::Apply).map(drop).unwrap_err(),
+            dimensions(&path, &3.into(), Orientation::Apply).map(drop).unwrap_err(),
             Strips::open(&path, 3, Orientation::Apply).map(drop).unwrap_err(),
             mask(&path, &labels(json!({}), 1)).map(drop).unwrap_err(),
         ] {
@@ -205,7 +205,7 @@ fn half_a_megabyte_that_unpacks_to_gigabytes_is_refused_before_it_is_decoded() {
     let error = read_pixels(&path, 3, Orientation::Apply).unwrap_err().to_string();
     let says = ["image.jpg is 23000x23000 pixels", "1.59 GB", "0.54 GB", "cut it into pieces", "predict --tile"];
     assert!(says.iter().all(|says| error.contains(says)), "{error}");
-    assert_eq!(dimensions(&path, Orientation::Apply).unwrap(), [23_000; 2]);
+    assert_eq!(dimensions(&path, &3.into(), Orientation::Apply).unwrap(), [23_000; 2]);
     assert!(Strips::open(&path, 3, Orientation::Apply).is_ok());
 }
 
@@ -223,7 +223,7 @@ fn what_is_no_regular_file_is_an_error_at_once() {
             matches!(error, Error::Io { .. }) && error.to_string().contains(&path.display().to_string()),
             "{error}"
         );
-        assert!(dimensions(path, Orientation::Apply).is_err() && mask(path, &labels(json!({}), 1)).is_err());
+        assert!(dimensions(path, &3.into(), Orientation::Apply).is_err() && mask(path, &labels(json!({}), 1)).is_err());
         assert!(Strips::open(path, 3, Orientation::Apply).is_err());
         assert!(remarks(path, Orientation::Apply).is_empty());
     }

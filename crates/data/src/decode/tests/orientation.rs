@@ -32,7 +32,7 @@ fn an_image_is_seen_as_every_viewer_shows_it_by_every_way_into_it() {
         for orientation in [Orientation::Apply, Orientation::Ignore] {
             let mut found = vec![77; 1000];
             let decoded = decoder.image(&path, 3, orientation, &mut found).unwrap();
-            assert_eq!(dimensions(&path, orientation).unwrap(), decoded, "{name}");
+            assert_eq!(dimensions(&path, &3.into(), orientation).unwrap(), decoded, "{name}");
             if orientation == Orientation::Apply {
                 assert_eq!(decoded, size, "{name}");
                 assert!(found.iter().zip(&rgb).all(|(a, b)| a.abs_diff(*b) <= tolerance), "{name}");
@@ -73,7 +73,7 @@ fn a_note_is_found_behind_fill_bytes_and_not_in_the_pixels_of_a_png() {
     let all = reference().images;
     let size = |bytes: &[u8]| {
         fs::write(&path, bytes).unwrap();
-        dimensions(&path, Orientation::Apply).unwrap()
+        dimensions(&path, &3.into(), Orientation::Apply).unwrap()
     };
     let jpeg = unhex(&all["6.jpg"].file);
     assert_eq!(size(&[&jpeg[..2], &[0xff; 3], &jpeg[2..]].concat()), [16, 8]);

@@ -1,6 +1,6 @@
 //! Finds the image files in a folder, with the names of their samples.
 
-use crate::decode::kind::{is_named_as_image, is_read_by_name, may_be_image};
+use crate::decode::kind::{is_named_as_image, is_read_by_name, may_be_image, may_be_numbers, stem};
 use crate::error::Error;
 use crate::list::lines::missing;
 use crate::list::paths::Pattern;
@@ -20,12 +20,14 @@ pub(super) struct Found {
 }
 
 /// Finds the images of any kind, readable or not, below `folder/within` whose stems match `pattern`, in the order of
-/// their names, byte by byte. Follows links. `what` and `hint` are for the error if the folder is missing.
+/// their names, byte by byte. Follows links. With `numbers`, files of numbers are images too. `what` and
+/// `hint` are for the error if the folder is missing.
 pub(super) fn scan(
     folder: &Path,
     within: &str,
     pattern: &Pattern,
     [what, hint]: [&'static str; 2],
+    numbers: bool,
 ) -> Result<Vec<Found>, Error> {
     let top = folder.join(within);
     if !top.is_dir() {
@@ -40,8 +42,9 @@ pub(super) fn scan(
         };
         let path = file.strip_prefix(folder).unwrap_or(&file);
         // The stem first, which needs no look into the file.
-        let fits = |stem: &OsStr| stem.to_str().is_none_or(|stem| pattern.part(stem).is_some());
-        if !path.file_stem().is_some_and(fits) || !may_be_image(&file) {
+        let fits = |name: &OsStr| name.to_str().is_none_or(|name| pattern.part(stem(name)).is_some());
+        let is_image = || numbers && may_be_numbers(&file) || may_be_image(&file);
+        if !path.file_name().is_some_and(fits) || !is_image() {
             continue;
         }
         let parts: Option<Vec<&str>> = path.iter().map(|part| part.to_str()).collect();
@@ -50,8 +53,7 @@ pub(super) fn scan(
             return Err(Error::Io { path: file, source });
         };
         let (parent, file) = path.rsplit_once('/').map_or(("", &*path), |(parent, file)| (parent, file));
-        let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
-        if let Some(part) = pattern.part(stem) {
+        if let Some(part) = pattern.part(stem(file)) {
             let name = if parent.is_empty() { part.into() } else { format!("{parent}/{part}") };
             all.push(Found { name, path });
         }

@@ -232,7 +232,7 @@ fn every_real_image_decodes_the_misnamed_ones_too() {
     for path in files {
         let image = read_rgb(&path, Orientation::Apply).unwrap();
         assert_eq!(
-            dimensions(&path, Orientation::Apply).unwrap(),
+            dimensions(&path, &3.into(), Orientation::Apply).unwrap(),
             [image.height(), image.width()],
             "{}",
             path.display()

@@ -264,11 +264,11 @@ fn a_bad_sample_is_an_error_that_names_it_and_ends_the_epoch() {
         ),
         (
             |index, sample| if index == 13 { Sample { image: vec![0u8; 3].into(), ..sample } } else { sample },
-            "sample '13': its image has 3 bytes, expected 12",
+            "sample '13': its image has 3 numbers, expected 12",
         ),
         (
             |index, sample| if index == 13 { Sample { target: Target::Classes(vec![0]), ..sample } } else { sample },
-            "sample '13': its mask has 1 bytes, expected 4",
+            "sample '13': its mask has 1 numbers, expected 4",
         ),
     ];
     for (spoil, says) in cases {
