@@ -86,8 +86,8 @@ pub struct Area {
 /// Traces the outlines of a class map (`height × width` ids, row by row), in the order of first pixels.
 ///
 /// Without simplification a pixel is of an area exactly if its centre is inside the area's polygons. With it,
-/// neighbours keep their common boundary, the map stays covered, and no lines cross. Memory is that of the runs of equal pixels, a bit per
-/// pixel, and the outlines.
+/// neighbours keep their common boundary, the map stays covered, and no lines cross. Memory is that of the runs of
+/// equal pixels, a bit per pixel, and the outlines.
 ///
 /// # Errors
 ///

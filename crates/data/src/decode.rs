@@ -96,7 +96,15 @@ impl Decoder {
         if layout.is_plain() && !wide::is_only_wide(path)? {
             return self.image(path, layout.channels(), orientation, pixels.bytes_mut());
         }
-        wide::read(self, path, layout, orientation, (pixels, unknown))
+        if let Some(size) = wide::read(path, layout, orientation, (pixels, unknown))? {
+            return Ok(size);
+        }
+        let refused = |problem| Problem::Refused(problem).of(path);
+        let (stored, bands) = wide::bands_of_bytes(layout).map_err(refused)?;
+        let mut found = Vec::new();
+        let size = self.image(path, stored, orientation, &mut found)?;
+        wide::of_bytes(&found, stored, &bands, layout, pixels);
+        Ok(size)
     }
 
     /// Decodes as [`image`](Self::image) does, but lets a JPEG exceed the usual limit in proportion to its file size.

@@ -74,12 +74,19 @@ fn list(what: &str, names: &[String]) -> String {
     }
 }
 
+/// Channels of the images that published weights were trained on.
+const CHANNELS: i64 = 3;
+
 /// Returns the tensors of `found` as f32, under their names in `network`: all of the network's, or all that `config`
 /// asks for.
 ///
 /// Names of torchvision's classifiers become the encoder's, as do those of EfficientNet-Lite in timm and in
 /// efficientnet_lite_pytorch. The names of segmentation_models.pytorch's networks are the same here. A `module.` or
 /// `model.` before every name is stripped.
+///
+/// If only the encoder's are asked for, its first convolution is adapted to images of another number of channels than
+/// three, as segmentation_models.pytorch does it: summed for one channel; else channel `i` has the weights of channel
+/// `i mod 3`, times three over the number of channels.
 ///
 /// # Errors
 ///
@@ -97,6 +104,8 @@ pub fn adopt(found: StateDict, network: &StateDict, config: &WeightsConfig) -> R
             missing.push(name.clone());
             continue;
         };
+        let adapted = if config.encoder_only { first_convolution(&tensor, &own.size()) } else { None };
+        let tensor = adapted.unwrap_or(tensor);
         let (expected, size) = (own.size(), tensor.size());
         match tensor.f_to_kind(Kind::Float) {
             Ok(tensor) if expected == size => drop(state.insert(name.clone(), tensor)),
@@ -109,6 +118,23 @@ pub fn adopt(found: StateDict, network: &StateDict, config: &WeightsConfig) -> R
         return Ok(state);
     }
     Err(Mismatch { missing, unexpected, misshapen })
+}
+
+/// Returns the weight of a convolution over three channels for as many as `wanted` has. None if it is another weight,
+/// or fits as it is. (No other convolution of an encoder has three input channels: depthwise ones have one.)
+fn first_convolution(weight: &Tensor, wanted: &[i64]) -> Option<Tensor> {
+    let size = weight.size();
+    let &[outputs, channels, height, width] = wanted else { return None };
+    if size != [outputs, CHANNELS, height, width] || channels == CHANNELS || channels < 1 {
+        return None;
+    }
+    let weight = weight.f_to_kind(Kind::Float).ok()?;
+    if channels == 1 {
+        return weight.f_sum_dim_intlist([1i64].as_slice(), true, Kind::Float).ok();
+    }
+    let cycled: Vec<i64> = (0..channels).map(|channel| channel % CHANNELS).collect();
+    let cycled = weight.f_index_select(1, &Tensor::f_from_slice(&cycled).ok()?).ok()?;
+    cycled.f_mul_scalar(CHANNELS as f64 / channels as f64).ok()
 }
 
 fn of_encoder(name: &str) -> bool {

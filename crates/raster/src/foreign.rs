@@ -81,8 +81,8 @@ const REFUSED: [(usize, &[u8], &str, &str); 37] = [
     (0, b"P6", "PPM", "convert it to PNG"),
 ];
 
-/// Returns whether a file that starts with these bytes is TIFF, PNG, `.npy`, `.npz` or NIfTI (also compressed). It takes
-/// the first 1,024 bytes, or all of a shorter file, to tell.
+/// Returns whether a file that starts with these bytes is TIFF, PNG, `.npy`, `.npz` or NIfTI (also compressed). It
+/// takes the first 1,024 bytes, or all of a shorter file, to tell.
 pub fn is_raster(start: &[u8]) -> bool {
     known(start).is_some()
 }

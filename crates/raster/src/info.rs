@@ -34,7 +34,8 @@ pub struct Info {
     pub no_data: Option<f64>,
     /// Rows and columns that are decoded together: windows along these read fastest.
     pub block: [u32; 2],
-    /// Number of pages of a TIFF, without smaller copies and masks; of slices along the chosen axis of a volume; else 1.
+    /// Number of pages of a TIFF, without smaller copies and masks; of slices along the chosen axis of a volume; else
+    /// 1.
     pub pages: u32,
     /// Meaning of the first bands.
     pub colors: Colors,

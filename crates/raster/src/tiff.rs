@@ -1,7 +1,8 @@
-//! TIFF and GeoTIFF, classic and BigTIFF. Containers, predictors and bits are read here; compressions are other crates'.
+//! TIFF and GeoTIFF, classic and BigTIFF. Containers, predictors and bits are read here; compressions are other
+//! crates'.
 //!
-//! `tiff` leaves out bands, asserts, and knows neither palettes nor 12 bits; `tiff-reader` maps files into memory, where
-//! one that is cut while it is read kills the process.
+//! `tiff` leaves out bands, asserts, and knows neither palettes nor 12 bits; `tiff-reader` maps files into memory,
+//! where one that is cut while it is read kills the process.
 
 mod codec;
 mod ifd;

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::file::{Checksum, read};
-use data::{Color, Normalize, Resize, Split};
+use data::{Channels, Color, Layout, Normalize, Range, Resize, Split};
 use export::{INPUT, OUTPUT};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -102,6 +102,21 @@ pub struct Agreement {
     pub mean_iou: Option<[f64; 2]>,
 }
 
+/// Describes the numbers of an image in the network's input.
+fn meaning(layout: &Layout) -> String {
+    let plain = layout.shown() != *layout || *layout == 3.into();
+    let bands = match &layout.channels {
+        Channels::Bands(bands) => format!("bands {bands:?} of the image (the first is 1)"),
+        Channels::Count(count) => format!("{count} bands of the image"),
+    };
+    match (&layout.range, layout.unit()) {
+        _ if plain => "RGB or grey, from 0 to 1".into(),
+        _ if layout.standardize => format!("{bands}, each with mean 0 and standard deviation 1"),
+        (Some(Range::Each(ranges)), _) => format!("{bands}, from 0 to 1, which are {ranges:?} in the files"),
+        (_, [low, high]) => format!("{bands}, from 0 to 1, which are {low} and {high} in the files"),
+    }
+}
+
 /// Returns the classes of a data set.
 pub fn classes(data: &data::Config) -> Vec<Class> {
     let named = data.classes().into_iter().zip(data.colors());
@@ -129,7 +144,7 @@ impl Description {
             format: VERSION,
             files: BTreeMap::new(),
             run,
-            input: port(INPUT, data.channels().into(), "RGB or grey, from 0 to 1"),
+            input: port(INPUT, data.channels().into(), &meaning(&data.layout())),
             output: port(OUTPUT, classes.len() as i64, "logits"),
             classes,
             size: data.size(),

@@ -1,9 +1,9 @@
 //! Fewer corners: neighbours keep their common boundary, and no lines cross.
 //!
-//! Boundaries are cut at the corners where more than two meet, and at the map's. Of the corners between, those nearest to the line
-//! between their neighbours go first (Visvalingam and Whyatt 1993, with the distance for the area), as long as all
-//! corners that are gone stay within the tolerance. A corner stays while the triangle of it and its neighbours holds
-//! another corner, since then a line might cross (de Berg, van Kreveld and Schirra 1998).
+//! Boundaries are cut at the corners where more than two meet, and at the map's. Of the corners between, those nearest
+//! to the line between their neighbours go first (Visvalingam and Whyatt 1993, with the distance for the area), as long
+//! as all corners that are gone stay within the tolerance. A corner stays while the triangle of it and its neighbours
+//! holds another corner, since then a line might cross (de Berg, van Kreveld and Schirra 1998).
 
 use super::trace::Grid;
 use std::cmp::Reverse;

@@ -22,12 +22,19 @@ pub fn offers(train: &Statistics, config: &Config) -> Vec<String> {
     let (weights, mean, std) = (numbers(&weights), numbers(&train.mean), numbers(&std));
     let normalize = format!("{{ \"mean\": [{mean}], \"std\": [{std}] }}");
     let mut lines = Vec::new();
-    let mut offer = |change: String, line: String| match config.with(&[change]) {
+    let mut offer = |changes: &[String], line: String| match config.with(changes) {
         Ok(_) => lines.push(line),
         Err(error) => lines.push(format!("  ({error})")),
     };
-    offer(format!("loss.class_weights=[{weights}]"), format!("  \"loss\": {{ \"class_weights\": [{weights}] }}"));
-    offer(format!("data.normalize={normalize}"), format!("  \"data\": {{ \"normalize\": {normalize} }}"));
+    offer(&[format!("loss.class_weights=[{weights}]")], format!("  \"loss\": {{ \"class_weights\": [{weights}] }}"));
+    offer(&[format!("data.normalize={normalize}")], format!("  \"data\": {{ \"normalize\": {normalize} }}"));
+    if !train.ranges.is_empty() {
+        let range = serde_json::to_string(&train.ranges).unwrap_or_default();
+        let keys = [("depth", "\"f32\""), ("range", &*range), ("clip", "true")];
+        let changes = keys.map(|(key, value)| format!("data.{key}={value}"));
+        let line = keys.map(|(key, value)| format!("\"{key}\": {value}")).join(", ");
+        offer(&changes, format!("  \"data\": {{ {line} }} (then measure again for normalize)"));
+    }
     let absent: Vec<&str> =
         train.classes.iter().filter(|class| class.weight.is_none()).map(|class| &*class.name).collect();
     if !absent.is_empty() {

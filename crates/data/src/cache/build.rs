@@ -105,8 +105,8 @@ fn write(dataset: &Arc<dyn Dataset>, partial: &Partial, head: &Head, workers: u6
         .map_err(failed("write", partial))
 }
 
-/// Returns size, bytes of the image and class ids of a sample, or `None` if it cannot be loaded: loading it from its source reports
-/// why.
+/// Returns size, bytes of the image and class ids of a sample, or `None` if it cannot be loaded: loading it from its
+/// source reports why.
 fn load(dataset: &dyn Dataset, index: u64, head: Head) -> Option<([u32; 2], Vec<u8>, Vec<u8>)> {
     let mut sample = Sample::default();
     guarded(|| format!("sample {index}"), || dataset.load(index, &mut sample)).ok()?;

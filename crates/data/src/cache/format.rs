@@ -1,8 +1,8 @@
 //! The file of a cache: a header of 128 bytes, 24 bytes for each sample, then the samples.
 //!
-//! All numbers are little-endian. The header: magic (8 bytes), version (u32), bytes a pixel (u32), number of samples (u64),
-//! length of the file (u64), key (32 bytes), BLAKE3 (32 bytes) over the 64 bytes before it and the index, zeros. An
-//! entry of the index: offset of the sample (u64; 0 for one that could not be loaded), height, width, CRC-32C of the
+//! All numbers are little-endian. The header: magic (8 bytes), version (u32), bytes a pixel (u32), number of samples
+//! (u64), length of the file (u64), key (32 bytes), BLAKE3 (32 bytes) over the 64 bytes before it and the index, zeros.
+//! An entry of the index: offset of the sample (u64; 0 for one that could not be loaded), height, width, CRC-32C of the
 //! image, CRC-32C of the mask (u32 each). A sample begins at a multiple of 64: the image, and directly after it the
 //! mask.
 

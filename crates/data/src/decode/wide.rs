@@ -1,10 +1,10 @@
 //! Images of any number of bands and any depth, as a [`Layout`] asks for them.
 
 use super::file::open;
+use super::note;
 use super::part;
 use super::problem::{MOST_MEMORY, Problem, fits};
 use super::turn::{Orientation, Turn};
-use super::{Decoder, note};
 use crate::error::Error;
 use crate::load::layout::{Channels, Layout, Scale};
 use contract::listed;
@@ -43,18 +43,16 @@ pub(super) fn raster(path: &Path, layout: &Layout) -> Result<Option<(Raster, Vec
     Ok(Some((raster, bands)))
 }
 
-/// Decodes the image at `path`; see [`Decoder::layout`].
+/// Decodes the image at `path` into `numbers` and tells its `unknown` pixels. Returns its height and width, or `None`
+/// for a format that holds 8 bits only.
 pub(super) fn read(
-    decoder: &mut Decoder,
     path: &Path,
     layout: &Layout,
     orientation: Orientation,
     (numbers, unknown): (&mut Pixels, &mut Vec<bool>),
-) -> Result<[u32; 2], Error> {
-    let channels = layout.channels() as usize;
-    let Some((mut raster, bands)) = raster(path, layout)? else {
-        return bytes(decoder, path, layout, orientation, numbers);
-    };
+) -> Result<Option<[u32; 2]>, Error> {
+    let Some((mut raster, bands)) = raster(path, layout)? else { return Ok(None) };
+    let channels = bands.len();
     let (size, info) = (raster.info().size, raster.info().clone());
     let bytes_a_pixel = (channels * layout.depth.bytes()) as u64;
     fits(size, bytes_a_pixel, MOST_MEMORY).map_err(|problem| problem.of(path))?;
@@ -67,35 +65,33 @@ pub(super) fn read(
     on_pixels!(&mut *numbers, numbers => turn.apply_to(numbers, size, channels));
     find_unknown(numbers, channels, [info.no_data, layout.no_data], unknown);
     scale(numbers, channels, layout, (None, unknown));
-    Ok(turn.size(size))
+    Ok(Some(turn.size(size)))
 }
 
-/// Decodes an image of a format that holds 8 bits only.
-fn bytes(
-    decoder: &mut Decoder,
-    path: &Path,
-    layout: &Layout,
-    orientation: Orientation,
-    numbers: &mut Pixels,
-) -> Result<[u32; 2], Error> {
-    let mut found = Vec::new();
+/// Returns the channels in which an image of 8 bits is decoded for `layout`, and which of them it takes (0-based), or
+/// what is wrong.
+pub(super) fn bands_of_bytes(layout: &Layout) -> Result<(u32, Vec<usize>), String> {
     let stored = if layout.channels == Channels::Count(1) { 1 } else { 3 };
-    let size = decoder.image(path, stored, orientation, &mut found)?;
-    let problem = |problem: String| Problem::Refused(problem).of(path);
-    let bands: Vec<usize> = match &layout.channels {
-        Channels::Count(1 | 3) => (0..stored as usize).collect(),
-        Channels::Count(count) => return Err(problem(too_few(3, *count))),
-        Channels::Bands(bands) => {
-            if let Some(beyond) = bands.iter().find(|band| **band > 3) {
-                return Err(problem(missing(3, *beyond)));
+    Ok((
+        stored,
+        match &layout.channels {
+            Channels::Count(1 | 3) => (0..stored as usize).collect(),
+            Channels::Count(count) => return Err(too_few(3, *count)),
+            Channels::Bands(bands) => {
+                if let Some(beyond) = bands.iter().find(|band| **band > 3) {
+                    return Err(missing(3, *beyond));
+                }
+                bands.iter().map(|band| *band as usize - 1).collect()
             }
-            bands.iter().map(|band| *band as usize - 1).collect()
-        }
-    };
+        },
+    ))
+}
+
+/// Puts the `bands` of pixels of `stored` bytes each into `numbers`, as `layout` says.
+pub(super) fn of_bytes(found: &[u8], stored: u32, bands: &[usize], layout: &Layout, numbers: &mut Pixels) {
     *numbers = Pixels::new(layout.depth);
-    on_pixels!(&mut *numbers, numbers => take(&found, stored as usize, &bands, numbers));
+    on_pixels!(&mut *numbers, numbers => take(found, stored as usize, bands, numbers));
     scale(numbers, bands.len(), layout, (None, &[]));
-    Ok(size)
 }
 
 /// Appends the `bands` of pixels of so many bytes.
@@ -172,8 +168,8 @@ fn find_unknown(numbers: &Pixels, channels: usize, no_data: [Option<f64>; 2], un
     }
 }
 
-/// Changes numbers as `layout` says, and blackens the pixels that are `unknown`. Without `moments` the numbers are those
-/// of a whole image.
+/// Changes numbers as `layout` says, and blackens the pixels that are `unknown`. Without `moments` the numbers are
+/// those of a whole image.
 fn scale(numbers: &mut Pixels, channels: usize, layout: &Layout, (moments, unknown): (Option<&Moments>, &[bool])) {
     let channels = channels.max(1);
     match (layout.scale(), &mut *numbers) {

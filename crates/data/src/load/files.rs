@@ -227,7 +227,10 @@ impl Dataset for Files {
 
     fn remarks(&self, index: u64) -> Vec<(Remark, PathBuf)> {
         let [Ok(image), Ok(mask)] = [self.paths.image(index), self.paths.mask(index)] else { return Vec::new() };
-        let of_image = remarks(&image, self.orientation).into_iter().map(|remark| (remark, image.clone()));
+        let mut of_image = remarks(&image, self.orientation);
+        // A layout of more than bytes of colours says itself which bits and bands are used.
+        of_image.retain(|remark| self.layout.is_plain() || !matches!(remark, Remark::Wide | Remark::Bands));
+        let of_image = of_image.into_iter().map(|remark| (remark, image.clone()));
         of_image.chain(remarks_of_mask(&mask).into_iter().map(|remark| (remark, mask.clone()))).collect()
     }
 

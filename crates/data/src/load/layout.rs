@@ -103,8 +103,8 @@ impl Layout {
         matches!(self.channels, Channels::Count(1 | 3)) && *self == Self { no_data: self.no_data, ..plain }
     }
 
-    /// Returns the layout in which people are shown the images: with their colours, where the network sees bytes of them
-    /// or of their grey.
+    /// Returns the layout in which people are shown the images: with their colours, where the network sees bytes of
+    /// them or of their grey.
     pub fn shown(&self) -> Self {
         if self.is_plain() { Self::from(3) } else { self.clone() }
     }

@@ -20,6 +20,9 @@ const ROUNDING: f64 = 5e-4;
 /// Fails if the configuration of the checkpoint cannot be read.
 pub fn chosen(config: Config, from: Option<&(PathBuf, Snapshot)>) -> Result<Config> {
     let Ok(Some(published)) = config.model.published() else { return Ok(config) };
+    if config.data.layout().standardize {
+        return Ok(config);
+    }
     let normalize = |config: &Config| config.data.pipeline(Split::Validation).normalize;
     let [mean, std] = published.normalize(config.data.channels());
     match (normalize(&config), from) {
