@@ -67,9 +67,11 @@ impl Config {
         if let Ok(preparation) = self.preparation() {
             preparation.check()?;
         }
-        let pipeline = self.pipeline(Split::Train);
+        let (pipeline, layout) = (self.pipeline(Split::Train), self.layout());
         for (position, transform) in pipeline.transforms.iter().enumerate() {
-            within(&format!("transforms[{position}]"), transform.check(&self.classes(), self.channels()))?;
+            let checked = transform.check(&self.classes(), layout.channels());
+            let checked = checked.and_then(|()| transform.suits(layout.channels(), layout.depth));
+            within(&format!("transforms[{position}]"), checked)?;
         }
         if let Some(normalize) = &pipeline.normalize {
             within("normalize", normalize.check(self.channels()))?;

@@ -108,8 +108,8 @@ impl Decoder {
         Ok(size)
     }
 
-    /// Decodes a part of the image at `path`: that which `choose` returns for the image's height and width. Returns both,
-    /// or `None` if the image can be decoded only as a whole.
+    /// Decodes a part of the image at `path`: that which `choose` returns for the image's height and width. Returns
+    /// both, or `None` if the image can be decoded only as a whole.
     pub(crate) fn part(
         &mut self,
         path: &Path,
@@ -122,8 +122,8 @@ impl Decoder {
         wide::part(path, layout, orientation, choose, (pixels, unknown))
     }
 
-    /// Decodes a part of the mask at `path` into class ids, and returns height and width of the whole mask. `None` if it
-    /// can be decoded only as a whole.
+    /// Decodes a part of the mask at `path` into class ids, and returns height and width of the whole mask. `None` if
+    /// it can be decoded only as a whole.
     pub(crate) fn part_of_mask(
         &mut self,
         path: &Path,

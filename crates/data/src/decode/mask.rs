@@ -73,8 +73,8 @@ pub(super) fn of_numbers(path: &Path, labels: &LabelTable, ids: &mut Vec<u8>) ->
     Ok(size)
 }
 
-/// Reads a part of the mask at `path` into class ids, and returns height and width of the whole mask. `None` where it is
-/// no TIFF of one band whose numbers are labels.
+/// Reads a part of the mask at `path` into class ids, and returns height and width of the whole mask. `None` where it
+/// is no TIFF of one band whose numbers are labels.
 pub(super) fn part_of_numbers(
     path: &Path,
     labels: &LabelTable,

@@ -75,8 +75,8 @@ pub(super) fn read(
     Ok(Some(turn.size(size)))
 }
 
-/// Decodes a part of the image at `path`: that which `choose` returns for the image's height and width. Returns both, or
-/// `None` where only the whole can be decoded: 8 bits, turned, or standardised images.
+/// Decodes a part of the image at `path`: that which `choose` returns for the image's height and width. Returns both,
+/// or `None` where only the whole can be decoded: 8 bits, turned, or standardised images.
 pub(super) fn part(
     path: &Path,
     layout: &Layout,

@@ -60,8 +60,8 @@ pub trait Dataset: Send + Sync {
     /// unspecified. An index out of range is [`Error::Index`].
     fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error>;
 
-    /// Loads a part of a sample alone: that which `choose` returns for the sample's height and width. Returns whether it
-    /// did; sources that read samples only as a whole keep this default.
+    /// Loads a part of a sample alone: that which `choose` returns for the sample's height and width. Returns whether
+    /// it did; sources that read samples only as a whole keep this default.
     fn part(
         &self,
         _index: u64,

@@ -13,6 +13,7 @@ use crate::load::layout::{Channels, Layout, Range};
 use crate::load::pipeline::{Normalization, Normalize, Statistics};
 use crate::load::reader::with_reader;
 use crate::load::{Sample, Target, ends};
+use crate::transform::named::{NamedOrListed, named_or_listed};
 use crate::transform::resize::{Placement, Rectangle, Resize};
 use crate::transform::{Transform, usual};
 use contract::Invalid;
@@ -57,8 +58,10 @@ pub struct Preparation {
     /// Resizing of images and masks to `size`.
     #[schemars(extend("x-resume" = "ask"))]
     pub resize: Resize,
-    /// Augmentation of training samples: a list of transforms, applied in order.
+    /// Augmentation of training samples: a list of transforms, applied in order, or the name of one: `"nnunet"`.
+    #[serde(deserialize_with = "named_or_listed")]
     #[schemars(extend("x-resume" = "ask"))]
+    #[schemars(with = "NamedOrListed")]
     pub transforms: Vec<Transform>,
     /// Mean and standard deviation of the channels, for values from 0 to 1, or `"image"`: those of each image itself.
     /// Without it, values are only brought to 0 to 1.

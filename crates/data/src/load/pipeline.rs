@@ -6,7 +6,8 @@ use crate::load::dataset::Dataset;
 use crate::load::sound::check_sample;
 use crate::load::{Sample, Targets};
 use crate::transform::Transform;
-use crate::transform::crop::{RandomCrop, window};
+use crate::transform::crop::window;
+use crate::transform::mosaic::{shift_piece, take_piece};
 use crate::transform::patch::paste;
 use crate::transform::random::Random;
 use crate::transform::resize::Rectangle;
@@ -105,11 +106,13 @@ impl Pipeline {
     pub(crate) fn check(&self, dataset: &dyn Dataset) -> Result<(), Invalid> {
         let targets = dataset.targets();
         targets.check()?;
+        let depth = dataset.layout().depth;
         for (position, transform) in self.transforms.iter().enumerate() {
-            let needs_ids = matches!(transform, Transform::RandomCrop(RandomCrop { class: Some(_), .. }));
-            Invalid::unless(matches!(targets, Targets::Classes) || !needs_ids, "class", || {
-                "must be null: the targets are numbers and have no classes".into()
+            let needs_ids = transform.key_of_classes().filter(|_| !matches!(targets, Targets::Classes));
+            Invalid::unless(needs_ids.is_none(), needs_ids.unwrap_or_default(), || {
+                "must be left out: the targets are numbers and have no classes".into()
             })
+            .and_then(|()| transform.suits(dataset.channels(), depth))
             .map_err(|Invalid { key, problem }| Invalid { key: format!("transforms[{position}].{key}"), problem })?;
         }
         self.normalize.as_ref().map_or(Ok(()), |normalize| normalize.check(dataset.channels()))
@@ -126,7 +129,7 @@ impl Pipeline {
         let Buffers { sample, partner, scratch } = buffers;
         scratch.values = dataset.targets().values();
         let layout = dataset.layout();
-        (scratch.range, scratch.black) = (layout.range(), layout.black());
+        (scratch.range, scratch.black, scratch.unit) = (layout.range(), layout.black(), layout.unit());
         let mut middle = |whole: [u32; 2]| Rectangle::middle(whole, self.size);
         if self.transforms.is_empty() && dataset.part(index, &mut middle, sample)? {
             check_sample(dataset, index, sample)?;
@@ -164,15 +167,40 @@ impl Pipeline {
         check_sample(dataset, index, sample)?;
         for (position, transform) in transforms.iter().enumerate().skip(usize::from(cropped)) {
             let mut random = Random::of_transform(seed, position as u64, epoch, index);
-            let Transform::CutMix(mix) = transform else {
+            let Some(partner) = partner.as_deref_mut() else {
+                // Nothing is pasted over a partner: these leave it alone.
                 transform.apply(sample, scratch, self.size, &mut random)?;
                 continue;
             };
-            let Some(partner) = partner.as_deref_mut() else { continue };
-            if let Some((other, place)) = mix.draw(sample.size, index, dataset.len(), &mut random) {
+            let (size, len) = (sample.size, dataset.len());
+            let load = |other: u64, partner: &mut Sample, scratch: &mut Scratch| {
                 self.vary(dataset, [seed, epoch, other], &transforms[..position], partner, None, scratch)?;
-                fit(partner, scratch, sample.size);
-                paste(sample, partner, place);
+                fit(partner, scratch, size);
+                Ok::<(), Error>(())
+            };
+            match transform {
+                Transform::CutMix(mix) => {
+                    if let Some((other, place)) = mix.draw(size, index, len, &mut random) {
+                        load(other, partner, scratch)?;
+                        paste(sample, partner, place);
+                    }
+                }
+                Transform::Mosaic(mosaic) => {
+                    if let Some(quarters) = mosaic.draw(size, index, len, &mut random) {
+                        shift_piece(sample, quarters.own);
+                        for (other, piece) in quarters.others {
+                            load(other, partner, scratch)?;
+                            take_piece(sample, partner, piece);
+                        }
+                    }
+                }
+                Transform::CopyPaste(copy) => {
+                    if let Some(other) = copy.draw(index, len, &mut random) {
+                        load(other, partner, scratch)?;
+                        copy.paste(sample, partner, &mut random)?;
+                    }
+                }
+                alone => alone.apply(sample, scratch, self.size, &mut random)?,
             }
         }
         Ok(())
@@ -185,5 +213,7 @@ fn fit(sample: &mut Sample, scratch: &mut Scratch, size: [u32; 2]) {
     window(sample, scratch, size, start);
 }
 
+#[cfg(test)]
+mod mixing;
 #[cfg(test)]
 mod tests;

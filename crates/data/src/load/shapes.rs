@@ -11,6 +11,7 @@ use crate::load::Sample;
 use crate::load::config::LoaderConfig;
 use crate::load::dataset::Dataset;
 use crate::load::pipeline::Normalize;
+use crate::transform::named::{NamedOrListed, named_or_listed};
 use crate::transform::random::{Purpose, Random};
 use crate::transform::{Transform, usual};
 use contract::Invalid;
@@ -38,7 +39,9 @@ pub struct Shapes {
     pub validation_samples: u64,
     /// Batching and loading of samples.
     pub loader: LoaderConfig,
-    /// Augmentation of training samples: a list of transforms, applied in order.
+    /// Augmentation of training samples: a list of transforms, applied in order, or the name of one: `"nnunet"`.
+    #[serde(deserialize_with = "named_or_listed")]
+    #[schemars(with = "NamedOrListed")]
     pub transforms: Vec<Transform>,
     /// Mean and standard deviation of the channels; without them, values are divided by 255.
     pub normalize: Option<Normalize>,

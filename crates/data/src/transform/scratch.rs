@@ -12,6 +12,8 @@ pub(crate) struct Scratch {
     pub(crate) values: Values,
     /// The numbers that mean black and white.
     pub(crate) range: [f32; 2],
+    /// The numbers that become 0 and 1 in the network's input, before a normalisation by constants.
+    pub(crate) unit: [f32; 2],
     /// The number of pixels without content.
     pub(crate) black: f32,
     /// A few rows of an image, as floats.
@@ -22,7 +24,7 @@ pub(crate) struct Scratch {
 impl Default for Scratch {
     fn default() -> Self {
         let (spare, values, rows, scaler) = Default::default();
-        Self { spare, values, range: [0.0, 255.0], black: 0.0, rows, scaler }
+        Self { spare, values, range: [0.0, 255.0], unit: [0.0, 255.0], black: 0.0, rows, scaler }
     }
 }
 

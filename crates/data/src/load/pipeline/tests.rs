@@ -116,6 +116,25 @@ fn any_transform() -> impl Strategy<Value = Value> {
         json!({"kind": "coarse_dropout", "size": 1e-6}),
         json!({"kind": "coarse_dropout", "count": 20, "size": 1}),
         json!({"kind": "cut_mix", "share": [0, 1], "probability": 0.9}),
+        json!({"kind": "elastic", "alpha": [0, 300], "sigma": [0.5, 8]}),
+        json!({"kind": "grid_distortion", "steps": 100, "limit": 0.99}),
+        json!({"kind": "spatial", "rotate_probability": 1, "shrink": [0.1, 10], "shrink_probability": 1}),
+        json!({"kind": "brightness", "factor": [0.01, 100], "probability": 1}),
+        json!({"kind": "contrast", "factor": [0.01, 100], "probability": 1}),
+        json!({"kind": "gamma", "gamma": [0.01, 100], "probability": 1}),
+        json!({"kind": "gamma", "invert": true, "retain": false, "per_band": false, "probability": 1}),
+        json!({"kind": "input_noise", "std": 1, "probability": 1}),
+        json!({"kind": "invert"}),
+        json!({"kind": "band_blur", "sigma": [0.1, 10], "probability": 1}),
+        json!({"kind": "low_resolution", "scale": [0.01, 1], "probability": 1}),
+        json!({"kind": "sharpen", "factor": [0, 20]}),
+        json!({"kind": "clahe", "tiles": [16, 5]}),
+        json!({"kind": "jpeg", "quality": [1, 100]}),
+        json!({"kind": "channel_dropout"}),
+        json!({"kind": "channel_shuffle"}),
+        json!({"kind": "rand_augment", "count": 4, "magnitude": 30}),
+        json!({"kind": "mosaic", "centre": [0, 1], "probability": 0.9}),
+        json!({"kind": "copy_paste", "classes": [0, 1, 2], "translate": 0.5, "probability": 0.9}),
     ];
     prop::sample::select(kinds.to_vec())
 }
@@ -142,7 +161,10 @@ proptest! {
         prop_assert_eq!(sample.size, [height, width]);
         prop_assert_eq!(sample.target.classes().len(), (height * width) as usize);
         prop_assert_eq!(sample.image.len(), sample.target.classes().len() * dataset.channels as usize);
-        let mixes = pipeline.transforms.iter().any(|transform| matches!(transform, Transform::CutMix(_)));
+        let mixing = |transform: &Transform| {
+            matches!(transform, Transform::CutMix(_) | Transform::Mosaic(_) | Transform::CopyPaste(_))
+        };
+        let mixes = pipeline.transforms.iter().any(mixing);
         let known = |class: &u8| *class == IGNORE || u64::from(*class) == index || mixes && *class < 70;
         prop_assert!(sample.target.classes().iter().all(known));
         prop_assert_eq!(load(&pipeline, &dataset, index, [seed, epoch], &mut Buffers::default()), sample);
