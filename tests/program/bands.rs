@@ -217,7 +217,7 @@ fn slices_of_volumes_are_samples_and_stay_together_in_a_split() {
     here.app("validate --run run --csv scores.csv").ok();
     let text = fs::read_to_string(here.path("scores.csv")).unwrap();
     let cases: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split('_').next()).collect();
-    assert!(!cases.is_empty() && cases.len() % 5 == 0, "{text}");
+    assert!(!cases.is_empty() && cases.len().is_multiple_of(5), "{text}");
     for five in cases.chunks(5) {
         assert!(five.iter().all(|case| *case == five[0]), "{text}");
     }

@@ -45,14 +45,11 @@ impl Config {
                 keys.remove(key);
             }
             // What is as it was before these keys existed leaves the caches of that time in use.
-            keys.retain(|key, value| {
-                let usual = match key.as_str() {
-                    "depth" => "\"u8\"",
-                    "range" | "no_data" => "null",
-                    "clip" => "false",
-                    _ => return true,
-                };
-                value.to_string() != usual
+            keys.retain(|key, value| match key.as_str() {
+                "depth" => *value != "u8",
+                "clip" => *value != false,
+                "range" | "no_data" | "slices" => !value.is_null(),
+                _ => true,
             });
             if self.layout().standardize {
                 keys.insert("normalize".into(), "image".into());

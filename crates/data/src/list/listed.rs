@@ -118,7 +118,7 @@ impl List {
 pub fn parse_list(path: &Path, bytes: Vec<u8>, [strip_prefix, image, mask]: [&str; 3]) -> Result<Vec<String>, Error> {
     let (image, mask) = (Pattern::parse("image", image)?, Pattern::parse("mask", mask)?);
     let paths = Format { path, strip_prefix, image, mask }.parse(Path::new(""), utf8(path, bytes)?)?;
-    let sample = |index| Ok([paths.name(index).into(), shown(paths.image(index)?), shown(paths.mask(index)?)]);
+    let sample = |index| Ok([paths.name(index), shown(paths.image(index)?), shown(paths.mask(index)?)]);
     let samples: Result<Vec<[String; 3]>, Error> = (0..paths.len()).map(sample).collect();
     Ok(samples?.concat())
 }

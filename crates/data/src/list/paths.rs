@@ -69,10 +69,13 @@ pub(crate) struct Paths {
     pub(crate) cut: Option<(Axis, Vec<(usize, u32)>)>,
 }
 
+/// Axis and number of the slice that a sample is, if it is one.
+type OfSlice = Option<(Axis, u32)>;
+
 /// Stands for a slice of an image that is no volume.
 const WHOLE: u32 = u32::MAX;
 
-fn of_slice(path: PathBuf, slice: Option<(Axis, u32)>) -> PathBuf {
+fn of_slice(path: PathBuf, slice: OfSlice) -> PathBuf {
     slice.map_or_else(|| path.clone(), |(axis, index)| part::slice(&path, axis, index))
 }
 
@@ -151,7 +154,7 @@ impl Paths {
     }
 
     /// Returns the files of a sample, and the slice of them that it is.
-    fn entry(&self, index: u64) -> Result<(&Entry, Option<(Axis, u32)>), Error> {
+    fn entry(&self, index: u64) -> Result<(&Entry, OfSlice), Error> {
         let Some((axis, samples)) = &self.cut else { return Ok((item(&self.entries, index)?, None)) };
         let (number, slice) = *item(samples, index)?;
         Ok((item(&self.entries, number as u64)?, (slice != WHOLE).then_some((*axis, slice))))

@@ -252,6 +252,23 @@ mod tests {
             "gaussian_noise",
             "coarse_dropout",
             "cut_mix",
+            "elastic",
+            "grid_distortion",
+            "spatial",
+            "brightness",
+            "contrast",
+            "gamma",
+            "input_noise",
+            "invert",
+            "band_blur",
+            "low_resolution",
+            "sharpen",
+            "clahe",
+            "jpeg",
+            "channel_dropout",
+            "channel_shuffle",
+            "rand_augment",
+            "mosaic",
         ];
         let terms = ["focal", "binary_cross_entropy", "ohem", "dice", "tversky", "jaccard", "lovasz", "boundary"];
         let classes = json!(["a", { "name": "b", "color": "#ff0000" }]);

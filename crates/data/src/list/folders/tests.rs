@@ -45,8 +45,7 @@ fn all(folders: &Folders) -> Vec<[String; 3]> {
             paths => paths.unwrap(),
         };
         let below = |path: PathBuf| path.strip_prefix(&folders.root).unwrap().to_str().unwrap().to_owned();
-        let sample =
-            |index| [paths.name(index).into(), below(paths.image(index).unwrap()), below(paths.mask(index).unwrap())];
+        let sample = |index| [paths.name(index), below(paths.image(index).unwrap()), below(paths.mask(index).unwrap())];
         (0..paths.len()).map(sample).collect::<Vec<_>>()
     };
     [of(Split::Train), of(Split::Validation)].concat()
@@ -54,7 +53,7 @@ fn all(folders: &Folders) -> Vec<[String; 3]> {
 
 fn names(folders: &Folders, split: Split) -> Vec<String> {
     let paths = folders.paths(split).unwrap();
-    (0..paths.len()).map(|index| paths.name(index).into()).collect()
+    (0..paths.len()).map(|index| paths.name(index)).collect()
 }
 
 fn refused(root: &Path, change: Value) -> String {
