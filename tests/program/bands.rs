@@ -227,3 +227,45 @@ fn slices_of_volumes_are_samples_and_stay_together_in_a_split() {
     let checked = here.app("data check --config config.json").ok();
     assert!(!checked.stdout.contains("look nearly the same") && !checked.stdout.contains("nothing but the first"));
 }
+
+#[test]
+fn a_band_may_be_a_file() {
+    let here = Place::new();
+    satellite(&here.path("satellite"), 4);
+    // The same image, its ninth band and two others each in a file.
+    for name in ["apart/images", "apart/masks"] {
+        fs::create_dir_all(here.path(name)).unwrap();
+    }
+    for number in 0..4 {
+        let mut image = Raster::open(&here.path(&format!("satellite/images/{number:02}.tif"))).unwrap();
+        for (place, band) in [8u32, 2, 3].into_iter().enumerate() {
+            let mut numbers = Pixels::default();
+            image.window([0, 0], [SIDE; 2], &[band], Depth::U16, &mut numbers).unwrap();
+            let settings = TiffSettings { no_data: Some(0.0), ..TiffSettings::new([SIDE; 2], 1, Depth::U16) };
+            write(&here.path(&format!("apart/images/{number:02}_{place:04}.tif")), settings, &numbers);
+        }
+        let mask = format!("masks/{number:02}.tif");
+        fs::copy(here.path("satellite").join(&mask), here.path("apart").join(&mask)).unwrap();
+    }
+    let whole = SATELLITE.replace("13,", "[9, 3, 4],").replace("\"epochs\": 12", "\"epochs\": 2");
+    let apart = whole
+        .replace("\"root\": \"satellite\"", "\"root\": \"apart\"")
+        .replace("[9, 3, 4],", "3, \"image_name\": \"{}_0000\", \"more_images\": [\"{}_0001\", \"{}_0002\"],");
+    for (name, config) in [("whole", &whole), ("apart", &apart)] {
+        fs::write(here.path("config.json"), config).unwrap();
+        here.app(&format!("train --config config.json --run {name}")).ok();
+    }
+    assert_eq!(here.metrics("whole"), here.metrics("apart"));
+    here.app("predict satellite/images --run whole --output of_whole").ok();
+    here.app("predict apart/images --run apart --output of_apart").ok();
+    for number in 0..4 {
+        let of = |folder: &str| fs::read(here.path(folder).join(format!("{number:02}.png"))).unwrap();
+        assert!(of("of_whole") == of("of_apart"), "{number}");
+    }
+    fs::remove_file(here.path("apart/images/01_0002.tif")).unwrap();
+    here.app("train --config config.json --run gone").refused(1, "01_0002.tif");
+    let settings = TiffSettings::new([SIDE, 8], 1, Depth::U16);
+    let small: Pixels = vec![5000u16; (SIDE * 8) as usize].into();
+    write(&here.path("apart/images/01_0002.tif"), settings, &small);
+    here.app("train --config config.json --run small").refused(1, "32x8 pixels (height x width), and ");
+}

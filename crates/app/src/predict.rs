@@ -44,7 +44,7 @@ pub fn run(args: &cli::Predict) -> Result<()> {
     args.how.check()?;
     let networks = networks(&args.networks, &[])?;
     let data = &networks.first().context("no network is named")?.config.data.clone();
-    let found = find(&args.paths, (&data.layout(), data.orientation(), data.slices()))?;
+    let found = find(&args.paths, data)?;
     found.tell_broken(args.json)?;
     let images = found.pictures.len() + found.broken.len();
     if found.pictures.is_empty() {

@@ -76,7 +76,7 @@ pub fn check(
             findings.extend(inspection.findings.drain(..).map(|finding| finding.of(*split, &name)));
             tally.add(&inspection);
             let image = dataset.paths(index).ok().and_then(|paths| paths.into_iter().next());
-            let volume = image.filter(|path| part::file(path) != path).map(|path| part::file(&path).to_path_buf());
+            let volume = image.filter(|path| part::is_slice(path)).map(|path| part::first(&path));
             seen.push(Compared {
                 split: *split,
                 name,

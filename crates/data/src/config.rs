@@ -26,7 +26,7 @@ use crate::transform::resize::{LARGEST, Resize};
 use contract::Invalid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The data set, named by the key `kind`.
@@ -125,6 +125,17 @@ impl Config {
     /// Returns the numbers of a pixel as the network sees them.
     pub fn layout(&self) -> Layout {
         self.preparation().map_or_else(|_| Layout::from(3), Preparation::layout)
+    }
+
+    /// Returns the path of the image that the file at `path` belongs to, and its name, by `more_images`; `None` for a
+    /// further file of an image.
+    pub fn together(&self, path: &Path) -> Option<(PathBuf, PathBuf)> {
+        match self {
+            Self::Folders(folders) if !folders.preparation.more_images.is_empty() => {
+                folders.together(path).map(|(image, name)| (image, path.with_file_name(name)))
+            }
+            _ => Some((path.into(), path.into())),
+        }
     }
 
     /// Returns the axis across which volumes are cut, if they are.

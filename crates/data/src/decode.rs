@@ -19,6 +19,7 @@ pub(crate) mod part;
 mod png;
 mod problem;
 pub(crate) mod remarks;
+mod stack;
 pub(crate) mod strips;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,9 @@ use problem::{MOST_MEMORY, Problem};
 use raster::Pixels;
 use std::path::Path;
 use turn::Orientation;
+
+/// Number of first bytes that tell files of numbers.
+const SNIFFED: usize = 1024;
 
 /// Maximum ratio of decoded to compressed bytes for JPEGs that exceed [`MOST_MEMORY`]. (A block of 8×8 pixels takes at
 /// least 6 bits.)
@@ -94,8 +98,14 @@ impl Decoder {
         (pixels, unknown): (&mut Pixels, &mut Vec<bool>),
     ) -> Result<[u32; 2], Error> {
         unknown.clear();
-        if layout.is_plain() && !wide::is_only_wide(path)? {
-            return self.image(path, layout.channels(), orientation, pixels.bytes_mut());
+        if layout.is_plain() && !part::is_part(path) {
+            read(path, &mut self.file)?;
+            let start = &self.file[..self.file.len().min(SNIFFED)];
+            if kind::known(start).is_some() || !raster::is_raster(start) {
+                let pixels = pixels.bytes_mut();
+                let size = image_of(&self.file, layout.channels(), orientation, &mut self.raw, pixels, MOST_MEMORY);
+                return size.map_err(|problem| problem.of(path));
+            }
         }
         if let Some(size) = wide::read(path, layout, orientation, (pixels, unknown))? {
             return Ok(size);

@@ -5,7 +5,7 @@ use crate::common::output;
 use crate::common::seal::is_ours;
 use crate::common::usage::usage;
 use anyhow::{Result, bail};
-use data::{Axis, Layout, Orientation, Passed};
+use data::{Config, Layout, Passed};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -27,10 +27,6 @@ pub struct Picture {
 /// Images by their names, which are unique.
 pub type Pictures = BTreeMap<String, Picture>;
 
-/// The images' pixels as the network sees them, the handling of their orientation, and the axis across which volumes
-/// are cut.
-pub type Seen<'s> = (&'s Layout, Orientation, Option<Axis>);
-
 /// Result of a search for images.
 #[derive(Debug, Default)]
 pub struct Found {
@@ -46,13 +42,13 @@ pub struct Found {
 
 /// Finds images among `paths` and in the folders among them. A named file is meant to be an image; one in a folder is
 /// if its name or its first bytes say so, or if it can be read.
-pub fn find(paths: &[PathBuf], seen: Seen) -> Result<Found> {
+pub fn find(paths: &[PathBuf], data: &Config) -> Result<Found> {
     let (mut found, mut earlier) = (Found::default(), Earlier::default());
     for path in paths {
         if path.is_dir() {
             for file in data::walk(path) {
                 match file {
-                    Ok(file) => found.add(&file, path, false, (&mut earlier, seen))?,
+                    Ok(file) => found.add(&file, path, false, (&mut earlier, data))?,
                     // A link to nowhere. (Other errors may be of a folder, which may hold images.)
                     Err(data::Error::Io { path: file, source }) if file.is_symlink() && !data::may_be_image(&file) => {
                         log::debug!("Passed over {}: {source}", file.display());
@@ -66,7 +62,7 @@ pub fn find(paths: &[PathBuf], seen: Seen) -> Result<Found> {
                 }
             }
         } else {
-            found.add(path, path.parent().unwrap_or(Path::new("")), true, (&mut earlier, seen))?;
+            found.add(path, path.parent().unwrap_or(Path::new("")), true, (&mut earlier, data))?;
         }
     }
     if found.pictures.is_empty() && found.broken.is_empty() {
@@ -82,33 +78,39 @@ fn is_image(file: &Path, layout: &Layout) -> bool {
 }
 
 impl Found {
-    /// Adds a file below `folder`.
-    fn add(
+    /// Adds a file below `folder`, with those that make an image with it, or its slices.
+    fn add(&mut self, file: &Path, folder: &Path, named: bool, (earlier, data): (&mut Earlier, &Config)) -> Result<()> {
+        let Some((image, own)) = data.together(file) else {
+            self.others += 1;
+            return Ok(());
+        };
+        let cut = data.slices().filter(|_| file.is_file());
+        let Some((axis, count)) = cut.and_then(|axis| Some((axis, data::slices(&image, axis).transpose()?))) else {
+            return self.put((&image, &own), folder, named, (earlier, data));
+        };
+        match count {
+            Ok(count) => (0..count).try_for_each(|index| {
+                let [image, own] = [&image, &own].map(|path| data::slice(path, axis, index));
+                self.put((&image, &own), folder, true, (&mut *earlier, data))
+            }),
+            Err(error) => {
+                let name = shown(&base(&own, folder));
+                self.broken.push(Passed { name, reason: error.to_string() });
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds an image, which is called like the file `own` below `folder`.
+    fn put(
         &mut self,
-        file: &Path,
+        (file, own): (&Path, &Path),
         folder: &Path,
         named: bool,
-        (earlier, (layout, orientation, axis)): (&mut Earlier, Seen),
+        (earlier, data): (&mut Earlier, &Config),
     ) -> Result<()> {
-        if let Some(axis) = axis
-            && file.is_file()
-            && let Some(count) = data::slices(file, axis).transpose()
-        {
-            match count {
-                Ok(count) => {
-                    for index in 0..count {
-                        let slice = data::slice(file, axis, index);
-                        self.add(&slice, folder, true, (&mut *earlier, (layout, orientation, None)))?;
-                    }
-                }
-                Err(error) => {
-                    let name = shown(&base(file, folder));
-                    self.broken.push(Passed { name, reason: error.to_string() });
-                }
-            }
-            return Ok(());
-        }
-        let base = base(file, folder);
+        let (layout, orientation) = (&data.layout(), data.orientation());
+        let base = base(own, folder);
         let name = shown(&base);
         let made = if named { is_ours(file) } else { earlier.made(file, folder) };
         if made {
@@ -246,7 +248,7 @@ mod tests {
         }
         let found = find(
             &[path("p"), path("p/./a.png"), path("p/.hidden.png"), path("p/notes.txt"), path("gone.png")],
-            (&3.into(), Orientation::Apply, None),
+            &Config::default(),
         )
         .unwrap();
         let names: Vec<_> = found.pictures.keys().map(String::as_str).collect();
@@ -256,16 +258,11 @@ mod tests {
         assert_eq!(broken, ["empty", "page", "x", "notes", "gone"]);
         assert_eq!((found.others, found.passed_over()), (1, "; skipped 1 other file".into()));
         fs::create_dir(path("none")).unwrap();
-        assert!(
-            find(&[path("none")], (&3.into(), Orientation::Apply, None))
-                .unwrap_err()
-                .to_string()
-                .starts_with("no image in ")
-        );
+        assert!(find(&[path("none")], &Config::default()).unwrap_err().to_string().starts_with("no image in "));
         fs::create_dir(path("q")).unwrap();
         fs::copy(path("p/a.png"), path("q/a.jpg")).unwrap();
         assert!(
-            find(&[path("p"), path("q")], (&3.into(), Orientation::Apply, None))
+            find(&[path("p"), path("q")], &Config::default())
                 .unwrap_err()
                 .to_string()
                 .contains("would both be written to a.png")

@@ -11,7 +11,7 @@ use image::{ImageFormat, RgbImage};
 use image_hasher::{HashAlg, HasherConfig};
 use raster::{Element, Pixels, on_pixels};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Height and width of the perceptual hash, in bits.
 const SIDE: u32 = 16;
@@ -78,8 +78,7 @@ pub(super) fn inspect(dataset: &dyn Dataset, index: u64, classes: usize) -> Insp
         Ok(decoded) => {
             let mut odd = odd(&decoded, classes);
             // A slice beside what is searched for shows nothing of it.
-            let is_part = |path: &PathBuf| part::file(path) != path;
-            if dataset.paths(index).is_ok_and(|paths| paths.first().is_some_and(is_part)) {
+            if dataset.paths(index).is_ok_and(|paths| paths.first().is_some_and(|path| part::is_slice(path))) {
                 odd.retain(|finding| !matches!(finding.kind, Kind::EmptyMask | Kind::ConstantImage));
             }
             inspection.findings.extend(odd);

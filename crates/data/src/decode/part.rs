@@ -1,16 +1,21 @@
 //! Parts of files that hold several images: slices of volumes, pages of TIFFs.
 //!
 //! `scan.nii.gz#z=17` names slice 17 of the volume across its axis z, `stack.tif#page=3` a page. Both count from 0.
+//! `red.tif|infrared.tif` names two files whose bands together are one image.
 
 use super::kind::{may_be_numbers, stem};
 use crate::error::Error;
 use raster::{Options, Raster, Slice};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// Mark between the path of a file and the name of its part.
 const MARK: char = '#';
+
+/// Mark between the files of one image.
+const AND: char = '|';
 
 /// An axis of a volume, in the order of its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -52,6 +57,35 @@ pub(crate) fn split(path: &Path) -> (&Path, Options) {
     if path.exists() { whole() } else { (Path::new(file), options) }
 }
 
+/// Returns the files that make an image together, or parts of files; mostly one.
+pub(crate) fn pieces(path: &Path) -> Vec<PathBuf> {
+    match path.to_str() {
+        Some(names) if names.contains(AND) && !path.exists() => names.split(AND).map(PathBuf::from).collect(),
+        _ => vec![path.into()],
+    }
+}
+
+/// Returns the path of an image that these files make together.
+pub fn joined(files: &[PathBuf]) -> PathBuf {
+    let names: Vec<_> = files.iter().map(|file| file.as_os_str().to_owned()).collect();
+    names.join(OsStr::new(AND.encode_utf8(&mut [0; 4]))).into()
+}
+
+/// Returns the first file of an image, whole.
+pub fn first(path: &Path) -> PathBuf {
+    pieces(path).first().map_or_else(|| path.into(), |piece| file(piece).to_path_buf())
+}
+
+/// Returns whether `path` names a part of a file.
+pub(crate) fn is_slice(path: &Path) -> bool {
+    pieces(path).first().is_some_and(|piece| file(piece) != piece)
+}
+
+/// Returns whether `path` names a part of a file, or several files.
+pub(crate) fn is_part(path: &Path) -> bool {
+    file(path) != path || pieces(path).len() > 1
+}
+
 /// Returns the path of the file that `path` names, or a part of which it names.
 pub(crate) fn file(path: &Path) -> &Path {
     split(path).0
@@ -80,9 +114,12 @@ pub fn named(path: &Path) -> PathBuf {
 
 /// Returns the path of a slice of the file at `path`.
 pub fn slice(path: &Path, axis: Axis, index: u32) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!("{MARK}{}={index}", axis.name()));
-    name.into()
+    let of = |piece: PathBuf| {
+        let mut name = piece.into_os_string();
+        name.push(format!("{MARK}{}={index}", axis.name()));
+        PathBuf::from(name)
+    };
+    joined(&pieces(path).into_iter().map(of).collect::<Vec<_>>())
 }
 
 /// Returns the number of slices across an axis of the volume at `path`; `None` where it is no file of numbers.
@@ -91,9 +128,8 @@ pub fn slice(path: &Path, axis: Axis, index: u32) -> PathBuf {
 ///
 /// Fails if the file is no volume, or cannot be read.
 pub fn slices(path: &Path, axis: Axis) -> Result<Option<u32>, Error> {
-    if !may_be_numbers(path) {
-        return Ok(None);
-    }
+    let all = pieces(path);
+    let Some(path) = all.first().filter(|path| may_be_numbers(path)) else { return Ok(None) };
     let first = Options { slice: Some(Slice { axis: axis as u8, index: 0 }), ..Options::default() };
     let raster = Raster::open_with(path, &first).map_err(|source| Error::Raster(Box::new(source)))?;
     Ok(Some(raster.info().pages))
@@ -126,6 +162,10 @@ mod tests {
         ] {
             assert_eq!(named(Path::new(path)), Path::new(name));
         }
+        let both = joined(&["a.nii".into(), "b.nii".into()]);
+        assert_eq!(pieces(&both), [Path::new("a.nii"), Path::new("b.nii")]);
+        assert_eq!(slice(&both, Axis::X, 2), Path::new("a.nii#x=2|b.nii#x=2"));
+        assert!(is_part(&both) && is_part(Path::new("a.nii#z=1")) && !is_part(Path::new("a.nii")));
     }
 
     #[test]

@@ -4,12 +4,13 @@ use super::file::open;
 use super::note;
 use super::part;
 use super::problem::{MOST_MEMORY, Problem, fits, sides};
+use super::stack::Stack;
 use super::turn::{Orientation, Turn};
 use crate::error::Error;
 use crate::load::layout::{Channels, Layout, Scale};
 use crate::transform::resize::Rectangle;
 use contract::listed;
-use raster::{Depth, Element, Info, Pixels, Raster, on_pixels};
+use raster::{Depth, Element, Info, Pixels, on_pixels};
 use std::convert::Infallible;
 use std::io::BufRead;
 use std::path::Path;
@@ -22,32 +23,31 @@ const ROWS: u32 = 256;
 
 /// Returns whether the file at `path` is of a kind that only this module reads.
 pub(super) fn is_only_wide(path: &Path) -> Result<bool, Error> {
-    let (file, _) = part::split(path);
-    if file != path {
+    if part::is_part(path) {
         return Ok(true);
     }
-    let mut reader = open(file)?;
+    let mut reader = open(path)?;
     let start = reader.fill_buf().map_err(|source| Error::Io { path: path.into(), source })?;
     Ok(raster::is_raster(start) && super::kind::known(start).is_none())
 }
 
 /// Opens the image at `path`, unless it is of a format that holds 8 bits only. Returns it with its bands to take.
-pub(super) fn raster(path: &Path, layout: &Layout) -> Result<Option<(Raster, Vec<u32>)>, Error> {
-    let (file, options) = part::split(path);
-    let mut reader = open(file)?;
-    let start = reader.fill_buf().map_err(|source| Error::Io { path: path.into(), source })?;
-    if !raster::is_raster(start) {
-        return Ok(None);
-    }
-    let raster = Raster::open_with(file, &options).map_err(|source| match source {
-        raster::Error::Asked { problem, .. } if file == path => {
-            let hint = "set data.slices to \"x\", \"y\" or \"z\" for each slice to be a sample";
-            Problem::Refused(format!("cannot be read as one image: {problem}; {hint}")).of(path)
+pub(super) fn raster(path: &Path, layout: &Layout) -> Result<Option<(Stack, Vec<u32>)>, Error> {
+    let pieces = part::pieces(path);
+    for piece in &pieces {
+        let mut reader = open(part::file(piece))?;
+        let start = reader.fill_buf().map_err(|source| Error::Io { path: piece.clone(), source })?;
+        if !raster::is_raster(start) {
+            if pieces.len() == 1 {
+                return Ok(None);
+            }
+            let problem = "is one of the files of an image, which must be TIFF, PNG, NIfTI or NumPy's";
+            return Err(Problem::Refused(problem.into()).of(piece));
         }
-        source => Error::Raster(Box::new(source)),
-    })?;
-    let bands = bands(raster.info(), layout).map_err(|problem| Problem::Refused(problem).of(path))?;
-    Ok(Some((raster, bands)))
+    }
+    let stack = Stack::open(path)?;
+    let bands = bands(stack.info(), layout).map_err(|problem| Problem::Refused(problem).of(path))?;
+    Ok(Some((stack, bands)))
 }
 
 /// Decodes the image at `path` into `numbers` and tells its `unknown` pixels. Returns its height and width, or `None`
@@ -63,9 +63,9 @@ pub(super) fn read(
     let (size, info) = (raster.info().size, raster.info().clone());
     let bytes_a_pixel = (channels * layout.depth.bytes()) as u64;
     fits(size, bytes_a_pixel, MOST_MEMORY).map_err(|problem| problem.of(path))?;
-    raster.window([0, 0], size, &bands, layout.depth, numbers).map_err(|source| Error::Raster(Box::new(source)))?;
+    raster.window([0, 0], size, &bands, layout.depth, numbers)?;
     let tag = match info.format {
-        "PNG" => note::of_file(image::ImageFormat::Png, &mut open(path)?),
+        "PNG" if !part::is_part(path) => note::of_file(image::ImageFormat::Png, &mut open(path)?),
         _ => Turn::of(info.orientation.into()),
     };
     let turn = tag.wanted(orientation);
@@ -95,8 +95,7 @@ pub(super) fn part(
     sides(info.size).map_err(|problem| problem.of(path))?;
     let part = choose(info.size);
     let Rectangle { top, left, height, width } = part;
-    let read = raster.window([top, left], [height, width], &bands, layout.depth, numbers);
-    read.map_err(|source| Error::Raster(Box::new(source)))?;
+    raster.window([top, left], [height, width], &bands, layout.depth, numbers)?;
     find_unknown(numbers, bands.len(), [info.no_data, layout.no_data], unknown);
     scale(numbers, bands.len(), layout, (None, unknown));
     Ok(Some((info.size, part)))
@@ -297,7 +296,7 @@ fn each_known((numbers, unknown): Piece, channels: usize, mut take: impl FnMut(&
 
 /// Rows of an image of any layout, read one after another.
 pub(super) struct WideRows {
-    raster: Raster,
+    raster: Stack,
     bands: Vec<u32>,
     layout: Layout,
     /// Number of rows that were read.
@@ -347,8 +346,7 @@ impl WideRows {
         let count = count.min(height - self.done);
         self.unknown.clear();
         if count > 0 {
-            let read = self.raster.window([self.done, 0], [count, width], &self.bands, self.layout.depth, numbers);
-            read.map_err(|source| Error::Raster(Box::new(source)))?;
+            self.raster.window([self.done, 0], [count, width], &self.bands, self.layout.depth, numbers)?;
             let no_data = [self.raster.info().no_data, self.layout.no_data];
             find_unknown(numbers, self.bands.len(), no_data, &mut self.unknown);
             self.done += count;

@@ -6,12 +6,14 @@
 mod forms;
 mod scan;
 
+use crate::decode::kind::stem;
+use crate::decode::part::joined;
 use crate::error::{Error, within};
 use crate::label::Labels;
 use crate::label::classes::{Class, check_classes};
 use crate::list::forms::composed;
 use crate::list::lines::{lines, missing, read, shown};
-use crate::list::paths::{Paths, Pattern, whole};
+use crate::list::paths::{Further, Paths, Pattern, whole};
 use crate::list::split::{Split, SplitConfig, Splitting};
 use crate::load::files::Preparation;
 use contract::Invalid;
@@ -20,7 +22,7 @@ use scan::{Found, find, scan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Advice where a folder is missing.
 const HINT: &str = "data.root must name the folder that holds data.images and data.masks; data.split.train and \
@@ -155,6 +157,33 @@ impl Folders {
         Ok([found, scan(&masks, part, &mask, ["folder of masks", HINT], numbers)?])
     }
 
+    /// Returns the patterns of the further files of each image.
+    fn further(&self) -> Result<Vec<Further>, Invalid> {
+        let from = Pattern::parse("image_name", &self.image_name)?;
+        let named = |text: &String| Ok(Further::Named { from: from.clone(), to: Pattern::parse("more_images", text)? });
+        self.preparation.more_images.iter().map(named).collect()
+    }
+
+    /// Returns the path of the image that the file at `path` belongs to, and its name; `None` for one of its further
+    /// files. A file of no such name is an image by itself.
+    pub(crate) fn together(&self, path: &Path) -> Option<(PathBuf, String)> {
+        let file = path.file_name()?.to_str()?;
+        let (own, rest) = (stem(file), &file[stem(file).len()..]);
+        let alone = || Some((path.to_path_buf(), file.to_owned()));
+        let parse = |text: &String| Pattern::parse("", text).ok();
+        let (Some(from), more) = (parse(&self.image_name), &self.preparation.more_images) else { return alone() };
+        if more.is_empty() {
+            return alone();
+        }
+        if let Some(name) = from.part(own) {
+            let further = more.iter().filter_map(parse);
+            let file = |to: Pattern| path.with_file_name([&*to.prefix, name, &*to.suffix, rest].concat());
+            let files: Vec<PathBuf> = std::iter::once(path.to_path_buf()).chain(further.map(file)).collect();
+            return Some((joined(&files), [name, rest].concat()));
+        }
+        if more.iter().filter_map(parse).any(|pattern| pattern.part(own).is_some()) { None } else { alone() }
+    }
+
     /// Returns the files of the subfolders `part`, or of the samples in the list of that name.
     fn named(&self, part: &str) -> Result<Both, Error> {
         if self.is_folder(part) { self.scan(part) } else { self.listed(part) }
@@ -206,6 +235,7 @@ impl Folders {
         let folder = |folder: &str| if folder.is_empty() { String::new() } else { format!("{folder}/") };
         let mut paths = Paths::new(&self.root);
         (paths.image.prefix, paths.mask.prefix) = (folder(&self.images), folder(&self.masks));
+        paths.more = self.further()?;
         let (mut same, mut without, mut several) = (Vec::new(), Vec::new(), Vec::new());
         let forms = Forms::new(&images, &masks);
         for alike in images.chunk_by(|a, b| a.name == b.name) {

@@ -8,7 +8,7 @@ use crate::label::Labels;
 use crate::label::classes::{Class, check_classes};
 use crate::list::lines::{read, utf8};
 use crate::list::parse::Format;
-use crate::list::paths::{Paths, Pattern, whole};
+use crate::list::paths::{Further, Paths, Pattern, whole};
 use crate::list::split::{Split, SplitConfig, Splitting};
 use crate::load::files::Preparation;
 use contract::Invalid;
@@ -88,6 +88,8 @@ impl List {
         };
         let path = self.root.join(list);
         let mut paths = self.format(&path)?.parse(&self.root, read(what, &path, HINT)?)?;
+        let listed = |text: &String| Ok(Further::Listed(Pattern::parse("more_images", text)?));
+        paths.more = self.preparation.more_images.iter().map(listed).collect::<Result<_, Invalid>>()?;
         self.check_root(&paths, &path)?;
         if let Splitting::Hashed(rule) = splitting {
             paths.keep(rule, split)?;

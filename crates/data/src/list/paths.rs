@@ -1,8 +1,8 @@
 //! Paths of the samples' files, stored compactly: a list of a million samples is one text and a few numbers for each
 //! sample.
 
-use crate::decode::kind::may_be_numbers;
-use crate::decode::part::{self, Axis};
+use crate::decode::kind::{may_be_numbers, stem};
+use crate::decode::part::{self, Axis, joined};
 use crate::error::Error;
 use crate::list::forms::on_disk;
 use crate::list::split::{Rule, Split};
@@ -65,8 +65,40 @@ pub(crate) struct Paths {
     pub(crate) image: Pattern,
     /// Common pattern of the masks' paths.
     pub(crate) mask: Pattern,
+    /// Patterns of the further files of each image.
+    pub(crate) more: Vec<Further>,
     /// Axis of slices, and the entry and slice of each sample, where volumes are cut.
     pub(crate) cut: Option<(Axis, Vec<(usize, u32)>)>,
+}
+
+/// Pattern of a further file of each image.
+#[derive(Debug, Clone)]
+pub(crate) enum Further {
+    /// Of the file's name, in the place of the first file's.
+    Named {
+        /// Pattern of the first file.
+        from: Pattern,
+        /// Pattern of this one.
+        to: Pattern,
+    },
+    /// Of the whole path.
+    Listed(Pattern),
+}
+
+impl Further {
+    /// Returns the path below the root, for the variable `part` of the first file's path, which is in `folder`.
+    fn path(&self, folder: &str, part: &str) -> String {
+        match self {
+            Self::Listed(Pattern { prefix, suffix }) => [prefix, part, suffix].concat(),
+            Self::Named { from, to } => {
+                let (within, file) =
+                    part.rsplit_once('/').map_or(("", part), |(_, file)| (&part[..part.len() - file.len()], file));
+                let stem = stem(file);
+                let name = from.part(stem).unwrap_or(stem);
+                [folder, within, &to.prefix, name, &to.suffix, &file[stem.len()..]].concat()
+            }
+        }
+    }
 }
 
 /// Axis and number of the slice that a sample is, if it is one.
@@ -97,6 +129,7 @@ impl Paths {
             entries: Vec::new(),
             image: whole.clone(),
             mask: whole,
+            more: Vec::new(),
             cut: None,
         }
     }
@@ -171,7 +204,18 @@ impl Paths {
 
     pub(crate) fn image(&self, index: u64) -> Result<PathBuf, Error> {
         let (entry, slice) = self.entry(index)?;
-        Ok(of_slice(self.path(&self.image, entry.image), slice))
+        Ok(of_slice(self.all(entry), slice))
+    }
+
+    /// Returns the files of an image as one path.
+    fn all(&self, entry: &Entry) -> PathBuf {
+        let first = self.path(&self.image, entry.image);
+        if self.more.is_empty() {
+            return first;
+        }
+        let part = self.part(entry.image);
+        let further = self.more.iter().map(|further| on_disk(&self.root, &further.path(&self.image.prefix, part)));
+        joined(&std::iter::once(first).chain(further).collect::<Vec<_>>())
     }
 
     pub(crate) fn mask(&self, index: u64) -> Result<PathBuf, Error> {

@@ -118,8 +118,8 @@ impl Source {
     /// [`Error::Io`] for the first one that the system does not describe.
     pub fn of<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Self, Error> {
         let mut all = Self::default();
-        for path in paths {
-            let about = fs::metadata(part::file(path)).map_err(|source| Error::Io { path: path.into(), source })?;
+        for path in paths.into_iter().flat_map(part::pieces) {
+            let about = fs::metadata(part::file(&path)).map_err(|source| Error::Io { path: path.clone(), source })?;
             // A missing time, or one before 1970, counts as unknown.
             let modified = about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
             all.bytes = all.bytes.saturating_add(about.len());

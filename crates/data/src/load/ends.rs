@@ -23,7 +23,7 @@ const TAIL: u64 = 16 << 10;
 ///
 /// Fails with the decoder's error where the image cannot be decoded.
 pub(crate) fn look(path: &Path, layout: &Layout) -> Result<(), Error> {
-    if part::file(path) == path && is_whole(path).map_err(|source| Error::Io { path: path.into(), source })? {
+    if !part::is_part(path) && is_whole(path).map_err(|source| Error::Io { path: path.into(), source })? {
         return Ok(());
     }
     with_reader(|reader| reader.decodes(path, layout))

@@ -6,7 +6,7 @@ use crate::decode::remarks::{Remark, remarks, remarks_of_mask};
 use crate::decode::turn::Orientation;
 use crate::error::Error;
 use crate::label::table::LabelTable;
-use crate::list::paths::Paths;
+use crate::list::paths::{Paths, Pattern};
 use crate::load::config::LoaderConfig;
 use crate::load::dataset::{Dataset, Source};
 use crate::load::layout::{Channels, Layout, Range};
@@ -51,6 +51,11 @@ pub struct Preparation {
     /// Handling of the orientation noted in an image file.
     #[schemars(extend("x-resume" = "ask"))]
     pub orientation: Orientation,
+    /// Patterns of the further files of an image, in the form of `image_name` or, in lists, of `image`. Their bands
+    /// follow those of the first file.
+    #[schemars(extend("x-resume" = "refuse"))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub more_images: Vec<String>,
     /// Axis across which volumes are cut into slices, each of which is a sample: `x`, `y` or `z`, the first, second and
     /// third of the file. The mask of a slice is that of the mask's volume.
     #[schemars(extend("x-resume" = "refuse"))]
@@ -80,6 +85,7 @@ impl Default for Preparation {
             range: None,
             clip: false,
             no_data: None,
+            more_images: Vec::new(),
             slices: None,
             orientation: Orientation::default(),
             resize: Resize::default(),
@@ -105,7 +111,7 @@ impl Preparation {
 
     /// Returns whether files of numbers are images too.
     pub(crate) fn sees_numbers(&self) -> bool {
-        self.slices.is_some() || !self.layout().is_plain()
+        self.slices.is_some() || !self.more_images.is_empty() || !self.layout().is_plain()
     }
 
     /// Returns the means and deviations that all images are normalised with.
@@ -120,6 +126,9 @@ impl Preparation {
     /// [`Config`](crate::Config) checks them.
     pub(crate) fn check(&self) -> Result<(), Invalid> {
         self.layout().check()?;
+        for (place, pattern) in self.more_images.iter().enumerate() {
+            Pattern::parse(&format!("more_images[{place}]"), pattern)?;
+        }
         let within = |Invalid { key, problem }| Invalid { key: format!("resize.{key}"), problem };
         self.resize.check().map_err(within)
     }

@@ -10,9 +10,9 @@ use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
-/// Returns the place of the image in `file`, if it says one.
+/// Returns the place of the image in `file`, if it says one. Of several files the first does.
 pub fn place(file: &Path) -> Option<Geo> {
-    Raster::open(file).ok()?.info().geo.clone()
+    Raster::open(&data::first(file)).ok()?.info().geo.clone()
 }
 
 /// A GeoTIFF that is being written.
