@@ -88,6 +88,8 @@ fn thirteen_bands_of_16_bits_are_learnt_and_predictions_have_the_place_of_their_
     trained(&here, SATELLITE);
     let scored = here.app("validate --run run --json").ok();
     assert!(score(&scored) > 0.9, "{}", scored.stdout);
+    let full = here.app("validate --run run --full --json").ok();
+    assert!(score(&full) > 0.9, "{}", full.stdout);
     here.app(
         "predict satellite/images --run run --output out --also geotiff --also geotiff-probabilities --also polygons \
          --also overlay",

@@ -22,7 +22,7 @@ use crate::common::postprocessing::Postprocessing;
 use crate::common::targets::{Inputs, Targets};
 use crate::common::usage::usage;
 use anyhow::{Context, Result};
-use data::{Noted, Orientation};
+use data::{Layout, Noted, Orientation, Remark};
 use earlier::LEGEND;
 use find::{complain, find};
 use outputs::Plan;
@@ -65,7 +65,7 @@ pub fn run(args: &cli::Predict) -> Result<()> {
         publish(&args.output.join(LEGEND), legend.as_bytes())?;
     }
 
-    output::noted(&noted(pictures));
+    output::noted(&noted(pictures, &data.layout()));
     let classes = data.classes();
     let json = args.json.then_some(&*classes);
     let mut watch = Watch::new("Prediction", 0, pictures.len() as u64);
@@ -115,10 +115,13 @@ fn check(pictures: &Pictures, plan: &Plan, output: &Path, legend: &str) -> Resul
 }
 
 /// Collects remarks about the images, each to be shown once. Applying their orientation is expected, so it gets none.
-fn noted(pictures: &Pictures) -> Noted {
+fn noted(pictures: &Pictures, layout: &Layout) -> Noted {
     let mut noted = Noted::default();
     for (number, picture) in (0..).zip(pictures.values()) {
-        for remark in data::remarks(&picture.file, Orientation::Ignore) {
+        let mut remarks = data::remarks(&picture.file, Orientation::Ignore);
+        // A layout of more than bytes of colours says itself which bits and bands are used.
+        remarks.retain(|remark| layout.shown() == 3.into() || !matches!(remark, Remark::Wide | Remark::Bands));
+        for remark in remarks {
             noted.add(remark, number, picture.file.clone());
         }
     }

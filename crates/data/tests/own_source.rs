@@ -304,7 +304,7 @@ fn a_batch_of_which_nothing_is_left_is_black_and_unknown() {
 fn what_cannot_work_is_refused_before_the_first_batch() {
     let refused = |dataset: Own, transforms| loader(Arc::new(dataset), 0, transforms, 0).err().unwrap().to_string();
     let by_class = json!([{"kind": "rotate90"}, {"kind": "random_crop", "class": 1, "at_least": 0.1}]);
-    let says = "transforms[1].class: must be null: the targets are numbers and have no classes";
+    let says = "transforms[1].class: must be left out: the targets are numbers and have no classes";
     assert_eq!(refused(own(1, None, 0.0), by_class), says);
     assert_eq!(refused(own(1, Some(0), 0.0), json!([])), "targets: must have at least 1 channel, has 0");
     let says = "targets: must have a finite fill or NaN, has inf";

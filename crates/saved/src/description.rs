@@ -107,8 +107,10 @@ fn meaning(layout: &Layout) -> String {
     let plain = layout.shown() != *layout || *layout == 3.into();
     let bands = match &layout.channels {
         Channels::Bands(bands) => format!("bands {bands:?} of the image (the first is 1)"),
+        Channels::Count(1) => "the band of the image".into(),
         Channels::Count(count) => format!("{count} bands of the image"),
     };
+    let bands = if layout.clip { format!("{bands}, clipped to the range") } else { bands };
     match (&layout.range, layout.unit()) {
         _ if plain => "RGB or grey, from 0 to 1".into(),
         _ if layout.standardize => format!("{bands}, each with mean 0 and standard deviation 1"),

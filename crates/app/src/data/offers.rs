@@ -2,7 +2,7 @@
 
 use crate::common::config::Config;
 use contract::listed;
-use data::{Depth, Statistics};
+use data::{Depth, Range, Statistics};
 
 /// Smallest standard deviation that is offered: a quarter of a grey level of 8 bits, or of 20 bits. Division by less
 /// leaves a network nothing to see but noise.
@@ -33,7 +33,8 @@ pub fn offers(train: &Statistics, config: &Config) -> Vec<String> {
     if !config.data.layout().standardize {
         offer(&[format!("data.normalize={normalize}")], format!("  \"data\": {{ \"normalize\": {normalize} }}"));
     }
-    if !train.ranges.is_empty() && !config.data.layout().standardize {
+    // Ranges are of the numbers in the files, which ranges of each channel have changed already.
+    if !train.ranges.is_empty() && config.data.layout().unit() == config.data.layout().range() && !is_scaled(config) {
         let range = serde_json::to_string(&train.ranges).unwrap_or_default();
         let keys = [("depth", "\"f32\""), ("range", &*range), ("clip", "true")];
         let changes = keys.map(|(key, value)| format!("data.{key}={value}"));
@@ -49,6 +50,11 @@ pub fn offers(train: &Statistics, config: &Config) -> Vec<String> {
         lines.push("  (a channel that is the same everywhere has 1 in the place of its standard deviation)".into());
     }
     lines
+}
+
+/// Returns whether numbers are brought to 0 to 1 as they are read.
+fn is_scaled(config: &Config) -> bool {
+    matches!(config.data.layout().range, Some(Range::Each(_)))
 }
 
 /// Formats numbers with four decimals, or as many as are needed where that would round them away.

@@ -1,9 +1,10 @@
 //! An image whose bands lie in one file or in several.
 
+use super::kind::may_be_numbers;
 use super::part;
 use super::problem::Problem;
 use crate::error::Error;
-use raster::{Depth, Element, Info, Pixels, Raster, on_pixels};
+use raster::{Axes, Depth, Element, Info, Options, Pixels, Raster, on_pixels};
 use std::path::{Path, PathBuf};
 
 /// Files whose bands follow each other, as one image.
@@ -13,11 +14,19 @@ pub(super) struct Stack {
 }
 
 impl Stack {
-    /// Opens the files that `path` names.
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+    /// Opens the files that `path` names, for so many bands in all: arrays of NumPy that may have their bands first or
+    /// last are taken as they fit, last if both do.
+    pub(super) fn open(path: &Path, wanted: u32) -> Result<Self, Error> {
+        let pieces = part::pieces(path);
         let open = |piece: &PathBuf| {
             let (file, options) = part::split(piece);
-            Raster::open_with(file, &options).map_err(|source| match source {
+            let opened = Raster::open_with(file, &options).or_else(|error| {
+                let of = |axes| Raster::open_with(file, &Options { axes, ..options.clone() });
+                let fits = |raster: &Raster| pieces.len() > 1 || raster.info().bands == wanted;
+                let found = [Axes::BandsLast, Axes::BandsFirst].into_iter().filter_map(|axes| of(axes).ok()).find(fits);
+                found.filter(|_| may_be_numbers(file)).ok_or(error)
+            });
+            opened.map_err(|source| match source {
                 raster::Error::Asked { problem, .. } if file == piece => {
                     let hint = "set data.slices to \"x\", \"y\" or \"z\" for each slice to be a sample";
                     Problem::Refused(format!("cannot be read as one image: {problem}; {hint}")).of(piece)
@@ -25,7 +34,7 @@ impl Stack {
                 source => Error::Raster(Box::new(source)),
             })
         };
-        let rasters = part::pieces(path).iter().map(open).collect::<Result<Vec<Raster>, Error>>()?;
+        let rasters = pieces.iter().map(open).collect::<Result<Vec<Raster>, Error>>()?;
         let Some(first) = rasters.first() else { return Err(Problem::CutOff.of(path)) };
         let mut info = first.info().clone();
         for other in &rasters[1..] {

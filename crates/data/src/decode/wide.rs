@@ -45,7 +45,11 @@ pub(super) fn raster(path: &Path, layout: &Layout) -> Result<Option<(Stack, Vec<
             return Err(Problem::Refused(problem.into()).of(piece));
         }
     }
-    let stack = Stack::open(path)?;
+    let wanted = match &layout.channels {
+        Channels::Count(count) => *count,
+        Channels::Bands(bands) => bands.iter().copied().max().unwrap_or_default(),
+    };
+    let stack = Stack::open(path, wanted)?;
     let bands = bands(stack.info(), layout).map_err(|problem| Problem::Refused(problem).of(path))?;
     Ok(Some((stack, bands)))
 }
@@ -184,12 +188,12 @@ fn too_few(held: u32, wanted: u32) -> String {
     )
 }
 
-/// Finds the pixels with a band that is NaN or one of `no_data`. Leaves `unknown` empty where there is none.
+/// Finds the pixels with a band that is not finite or one of `no_data`. Leaves `unknown` empty where there is none.
 fn find_unknown(numbers: &Pixels, channels: usize, no_data: [Option<f64>; 2], unknown: &mut Vec<bool>) {
     fn find<T: Element>(numbers: &[T], channels: usize, no_data: &[f32], unknown: &mut Vec<bool>) {
         let is_unknown = |number: &T| {
             let number = number.to_f32();
-            number.is_nan() || no_data.contains(&number)
+            !number.is_finite() || no_data.contains(&number)
         };
         if numbers.iter().any(is_unknown) {
             unknown.extend(numbers.chunks_exact(channels).map(|pixel| pixel.iter().any(is_unknown)));

@@ -168,7 +168,8 @@ impl Columns {
 fn without_extension(path: &str) -> &str {
     let file = path.rfind('/').map_or(0, |slash| slash + 1);
     match path.rfind('.') {
-        Some(dot) if dot > file => &path[..dot],
+        // A part of a file is told apart by what follows the extension.
+        Some(dot) if dot > file && !path[dot..].contains('#') => &path[..dot],
         _ => path,
     }
 }

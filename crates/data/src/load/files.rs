@@ -3,6 +3,7 @@
 use crate::decode::header::dimensions;
 use crate::decode::part::Axis;
 use crate::decode::remarks::{Remark, remarks, remarks_of_mask};
+use crate::decode::strips::Strips;
 use crate::decode::turn::Orientation;
 use crate::error::Error;
 use crate::label::table::LabelTable;
@@ -12,12 +13,12 @@ use crate::load::dataset::{Dataset, Source};
 use crate::load::layout::{Channels, Layout, Range};
 use crate::load::pipeline::{Normalization, Normalize, Statistics};
 use crate::load::reader::with_reader;
-use crate::load::{Sample, Target, ends};
+use crate::load::{IGNORE, Sample, Target, ends};
 use crate::transform::named::{NamedOrListed, named_or_listed};
 use crate::transform::resize::{Placement, Rectangle, Resize};
 use crate::transform::{Transform, usual};
 use contract::Invalid;
-use raster::Depth;
+use raster::{Depth, Pixels};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -134,6 +135,9 @@ impl Preparation {
     }
 }
 
+/// Number of pixels that are read at once to find those without data.
+const STRIP: u32 = 1 << 22;
+
 /// One split of a data set of files.
 pub(crate) struct Files {
     /// Paths of images and masks.
@@ -174,6 +178,25 @@ impl Files {
             let seen = (&self.layout, self.orientation);
             reader.mask(&mask, &self.labels, seen, (&image, size, true), place, sample.target.classes_mut())
         })
+    }
+
+    /// Ignores the pixels of a mask, at the image's own size, where the image is without data. Reads the image.
+    fn ignore_unknown(&self, index: u64, ids: &mut [u8]) -> Result<(), Error> {
+        if self.layout.is_plain() {
+            return Ok(());
+        }
+        let mut image = Strips::open(&self.paths.image(index)?, self.layout.clone(), self.orientation)?;
+        let [height, width] = image.size();
+        let rows = (STRIP / width.max(1)).max(1);
+        let (mut numbers, mut rest) = (Pixels::new(self.layout.depth), ids);
+        for first in (0..height).step_by(rows as usize) {
+            numbers.clear();
+            image.read(rows.min(height - first), &mut numbers)?;
+            let (own, below) = rest.split_at_mut((rows as usize * width as usize).min(rest.len()));
+            own.iter_mut().zip(image.unknown()).filter(|(_, unknown)| **unknown).for_each(|(id, _)| *id = IGNORE);
+            rest = below;
+        }
+        Ok(())
     }
 
     /// Loads the mask of a sample, placed as `place` decides from the size of its image, and returns that size too.
@@ -248,7 +271,9 @@ impl Dataset for Files {
     }
 
     fn whole_mask(&self, index: u64) -> Result<([u32; 2], Vec<u8>), Error> {
-        self.read_mask(index, |size| Ok(Placement::filling(size)))
+        let (size, mut ids) = self.read_mask(index, |size| Ok(Placement::filling(size)))?;
+        self.ignore_unknown(index, &mut ids)?;
+        Ok((size, ids))
     }
 
     fn paths(&self, index: u64) -> Result<Vec<PathBuf>, Error> {

@@ -79,7 +79,8 @@ impl ColorJitter {
         interval("gamma", self.gamma, 0.1..=10.0)?;
         for (key, value) in [("saturation", self.saturation), ("hue", self.hue)] {
             Invalid::unless(channels == 3 || value == 0.0, key, || {
-                format!("must be 0 where images have 1 channel and no colours, is {value}")
+                let noun = if channels == 1 { "channel" } else { "channels" };
+                format!("must be 0 where images have {channels} {noun} and no colours, is {value}")
             })?;
         }
         share("probability", self.probability)

@@ -82,6 +82,12 @@ impl Polygons {
         let areas = areas.with_context(|| partial.doing())?;
         drop(map);
         let crs = geo.as_ref().and_then(|geo| geo.epsg).map(|code| format!("urn:ogc:def:crs:EPSG::{code}"));
+        if geo.as_ref().is_some_and(|geo| geo.keys.is_some()) && crs.is_none() {
+            log::warn!(
+                "{}: the image's reference system has no EPSG code, so the polygons name none: tell programs which it is",
+                partial.path().display()
+            );
+        }
         let affine = geo.map(|geo| geo.transform);
         let collection = FeatureCollection { areas: &areas, names: &names, affine, crs: crs.as_deref() };
         let mut file = BufWriter::new(partial.file()?);
