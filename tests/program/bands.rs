@@ -226,7 +226,8 @@ fn slices_of_volumes_are_samples_and_stay_together_in_a_split() {
     let checked = here.app("data stats --config config.json --json").ok();
     let statistics: Value = serde_json::from_str(&checked.stdout).unwrap();
     assert!(statistics.to_string().contains("ranges"), "{statistics}");
-    let checked = here.app("data check --config config.json").ok();
+    // The volumes repeat each other, which is an error.
+    let checked = here.app("data check --config config.json");
     assert!(!checked.stdout.contains("look nearly the same") && !checked.stdout.contains("nothing but the first"));
 }
 

@@ -148,7 +148,7 @@ fn what_is_no_checkpoint_is_said_with_what_it_is() {
         place.app(&format!("train --resume {path} --run other")).refused(2, says);
         fs::write(place.path("a.png"), "").unwrap();
     }
-    place.app("predict --checkpoint nowhere --output out tiny.json").refused(1, "tiny.json");
+    place.app("predict --checkpoint nowhere --output out tiny.json").refused(2, "there is no checkpoint nowhere");
     place.app("export --checkpoint empty").refused(2, "for it has no manifest.json");
     assert!(!place.path("out").exists() && !place.path("other").exists());
 }

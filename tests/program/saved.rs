@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{Cursor, Read, Write};
 use std::path::Path;
 use zip::write::SimpleFileOptions;
-use zip::{ZipArchive, ZipWriter};
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 fn description(folder: &Path) -> Value {
     serde_json::from_slice(&fs::read(folder.join("model.json")).unwrap()).unwrap()
@@ -20,7 +20,9 @@ fn plant(folder: &Path, code: &str) {
         let mut file = archive.by_index_raw(number).unwrap();
         let (name, mut content) = (file.name().to_string(), Vec::new());
         file.read_to_end(&mut content).unwrap();
-        planted.start_file(&name, SimpleFileOptions::default()).unwrap();
+        // As libtorch writes them: numbers are mapped where they lie.
+        let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+        planted.start_file(&name, stored).unwrap();
         planted.write_all(if name.ends_with(".py") { code.as_bytes() } else { &content }).unwrap();
     }
     let bytes = planted.finish().unwrap().into_inner();
