@@ -3,7 +3,8 @@
     pip install torch==2.11.0 torchvision==0.26.0 safetensors
     python tests/reference/networks.py
 
-The encoders are torchvision's own, the ways up are written here with PyTorch's parts. Weights are computed (computed.py).
+The encoders are torchvision's own, the ways up are written here with PyTorch's parts. Weights are computed
+(computed.py).
 """
 
 import json

@@ -8,8 +8,8 @@ With names it computes those networks anew and keeps the others. It also writes 
 shapes of the tensors of efficientnet_lite_pytorch.
 
 Encoders are torchvision's, timm's and segmentation_models_pytorch's own, decoders are segmentation_models_pytorch's.
-Weights are computed (computed.py). Everything is computed in f64. Of each output a sample of the values is kept, and the
-sums of all values and of their squares.
+Weights are computed (computed.py). Everything is computed in f64. Of each output a sample of the values is kept, and
+the sums of all values and of their squares.
 """
 
 import json

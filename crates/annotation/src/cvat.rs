@@ -10,7 +10,7 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 use std::collections::HashMap;
 
-/// Where the reader is in the file.
+/// State of the reader within the file.
 struct Document<'a> {
     file: &'a str,
     collector: &'a mut Collector,
@@ -19,7 +19,7 @@ struct Document<'a> {
     path: Vec<String>,
     /// True once an element was there.
     begun: bool,
-    /// What the file is instead, and what to do.
+    /// Name of another format that the file is of, and the way out.
     other: Option<(&'static str, &'static str)>,
     /// Text of the innermost `name`.
     text: String,

@@ -14,7 +14,7 @@ use trace::{Grid, Ring};
 /// Value of pixels that belong to no class; they get no outline.
 pub const IGNORE: u8 = 255;
 
-/// What one [`Area`] is.
+/// Pixels that make one [`Area`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
     /// All pixels of a class.
@@ -26,7 +26,7 @@ pub enum By {
 /// Choice of outlines.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// What one area is.
+    /// Pixels that make one area.
     pub by: By,
     /// Largest distance in pixels of a corner that was left out from the line that took its place. 0 leaves out none.
     pub tolerance: f64,

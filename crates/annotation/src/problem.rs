@@ -44,7 +44,7 @@ pub enum Error {
         file: String,
         /// Line, counted from 1.
         line: usize,
-        /// What is wrong there.
+        /// Problem, and its correction.
         reason: String,
     },
     /// A PNG cannot be read, or holds no mask.
@@ -52,7 +52,7 @@ pub enum Error {
     Png {
         /// File that was read.
         file: String,
-        /// What is wrong with it.
+        /// Problem of the file.
         reason: String,
     },
     /// Two categories have one id.
@@ -102,7 +102,7 @@ pub struct Problem {
     pub image: Option<String>,
     /// Annotation, by its id, or its position in files without ids.
     pub annotation: Option<String>,
-    /// What is wrong.
+    /// Kind of the problem.
     pub trouble: Trouble,
 }
 
@@ -119,7 +119,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What is wrong with an annotation or an image.
+/// Kind of problem of an annotation or an image.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Trouble {
     /// An annotation of an image that the file does not list.

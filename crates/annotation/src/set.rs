@@ -1,4 +1,4 @@
-//! What each file is read into: categories, and images with their shapes.
+//! Contents of annotation files: categories, and images with their shapes.
 
 use crate::outline::IGNORE;
 use crate::patch::Size;
@@ -32,7 +32,7 @@ pub struct Set {
     pub categories: Vec<Category>,
     /// Images in the file's order.
     pub images: Vec<Annotated>,
-    /// What was left out, and why.
+    /// Problems of all that was left out.
     pub problems: Vec<Problem>,
 }
 

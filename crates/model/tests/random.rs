@@ -1,4 +1,4 @@
-//! What networks draw from libtorch's random generator. It is one for a process, so these tests take turns in a process
+//! Draws of networks from libtorch's random generator. It is one for a process, so these tests take turns in a process
 //! of their own: any other test that makes a network would draw in between.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]

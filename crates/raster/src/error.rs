@@ -20,7 +20,7 @@ pub enum Error {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What does not fit, and where.
+        /// Contradiction, and its place.
         problem: String,
     },
     /// The file may be sound, and is of a kind that is not read.
@@ -36,7 +36,7 @@ pub enum Error {
     Asked {
         /// The file.
         path: PathBuf,
-        /// What was asked for, and what the file has.
+        /// Choice that was asked for, and those that the file has.
         problem: String,
     },
 }

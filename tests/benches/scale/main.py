@@ -18,6 +18,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import textwrap
 
 from model import Cluster, Link, Step, all_reduce, buckets, efficiency, fit, overlap_of
 
@@ -123,6 +124,11 @@ def paper(parameters, norms, overlaps):
     return text
 
 
+def wrapped(prose):
+    """Returns a paragraph in lines of at most 120 columns."""
+    return textwrap.fill(prose, 120, break_long_words=False, break_on_hyphens=False) + "\n"
+
+
 def measured(found, name):
     """Returns the row of a contestant: rates of one rank, two apart and two together, and the efficiency of two."""
     one, apart, two = (found[name, case] for case in ("one", "apart", "two"))
@@ -155,7 +161,7 @@ def main():
             print(f"round {number + 1} of {rounds}", file=sys.stderr)
     median = statistics.median
     text = f"Images a second of ranks with a thread and {BATCH} samples each, {rounds} rounds: medians (range). "
-    text += f"{environment['cores']} cores of {environment['processor']}.\n\n"
+    text = wrapped(text + f"{environment['cores']} cores of {environment['processor']}.") + "\n"
     text += "| | one rank | two apart | two ranks | of twice one | of two apart |\n| --- |" + " ---: |" * 5 + "\n"
     text += "".join(measured(found, name) for name in contestants)
     overlaps = {"nothing hidden": 0.0, "all of backward": 1.0}
@@ -167,12 +173,17 @@ def main():
         step, here = Step(compute, 0, 4 * parameters), Cluster(1, 2, link, link)
         overlaps["overlap as here"] = overlap_of(took, step, BATCH, here)
         reduce, hidden = 1000 * median(reductions), 100 * overlaps["overlap as here"]
-        text += f"\nGloo reduces the gradients ({4 * parameters / 1e6:.1f} MB) in {reduce:.1f} ms, the step of two "
-        text += f"apart takes {1000 * compute:.1f} ms and that of two ranks {1000 * took:.1f} ms: {hidden:.0f} % of "
-        text += "the backward pass hides them.\n"
+        text += "\n" + wrapped(
+            f"Gloo reduces the gradients ({4 * parameters / 1e6:.1f} MB) in {reduce:.1f} ms, the step of two apart "
+            f"takes {1000 * compute:.1f} ms and that of two ranks {1000 * took:.1f} ms: {hidden:.0f} % of the backward "
+            "pass hides them."
+        )
     inside, between = (f"{link.bandwidth / 1e9:.0f} GB/s and {1e6 * link.latency:.0f} µs" for link in (NVLINK, NETWORK))
-    text += "\nOn paper, by tests/benches/scale/model.py: nobody measured these. Compute is that of an H100, the links "
-    text += f"are assumed: {inside} inside a machine, {between} between machines, for each GPU.\n\n"
+    text += "\n" + wrapped(
+        "On paper, by tests/benches/scale/model.py: nobody measured these. Compute is that of an H100, the links are "
+        f"assumed: {inside} inside a machine, {between} between machines, for each GPU."
+    )
+    text += "\n"
     text += paper(parameters, norms, overlaps)
     print(text)
     document = ROOT / "BENCHMARKS.md"

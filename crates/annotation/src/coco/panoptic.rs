@@ -16,7 +16,7 @@ pub struct Panoptic {
     pub categories: Vec<Category>,
     /// Images that have an annotation, in the order of the annotations.
     pub images: Vec<Segmented>,
-    /// What was left out, and why.
+    /// Problems of all that was left out.
     pub problems: Vec<Problem>,
 }
 
