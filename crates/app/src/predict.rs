@@ -120,7 +120,7 @@ fn noted(pictures: &Pictures, layout: &Layout) -> Noted {
     for (number, picture) in (0..).zip(pictures.values()) {
         let mut remarks = data::remarks(&picture.file, Orientation::Ignore);
         // A layout of more than bytes of colours says itself which bits and bands are used.
-        remarks.retain(|remark| layout.shown() == 3.into() || !matches!(remark, Remark::Wide | Remark::Bands));
+        remarks.retain(|remark| layout.is_plain() || !matches!(remark, Remark::Wide | Remark::Bands));
         for remark in remarks {
             noted.add(remark, number, picture.file.clone());
         }

@@ -60,7 +60,9 @@ impl Config {
         }
         match self {
             Self::Shapes(shapes) => shapes.check()?,
-            Self::OxfordPets(_) => {}
+            Self::OxfordPets(pets) => Invalid::unless(pets.preparation.more_images.is_empty(), "more_images", || {
+                "is for folders and lists: an image of this data set is one file".into()
+            })?,
             Self::Folders(folders) => folders.check()?,
             Self::List(list) => list.check()?,
         }

@@ -15,7 +15,7 @@ pub(crate) mod kind;
 mod mask;
 mod note;
 mod other;
-pub(crate) mod part;
+pub mod part;
 mod png;
 mod problem;
 pub(crate) mod remarks;
@@ -41,9 +41,6 @@ use problem::{MOST_MEMORY, Problem};
 use raster::Pixels;
 use std::path::Path;
 use turn::Orientation;
-
-/// Number of first bytes that tell files of numbers.
-const SNIFFED: usize = 1024;
 
 /// Maximum ratio of decoded to compressed bytes for JPEGs that exceed [`MOST_MEMORY`]. (A block of 8×8 pixels takes at
 /// least 6 bits.)
@@ -100,8 +97,7 @@ impl Decoder {
         unknown.clear();
         if layout.is_plain() && !part::is_part(path) {
             read(path, &mut self.file)?;
-            let start = &self.file[..self.file.len().min(SNIFFED)];
-            if kind::known(start).is_some() || !raster::is_raster(start) {
+            if !wide::only_raster(path, &self.file) {
                 let pixels = pixels.bytes_mut();
                 let size = image_of(&self.file, layout.channels(), orientation, &mut self.raw, pixels, MOST_MEMORY);
                 return size.map_err(|problem| problem.of(path));
@@ -114,7 +110,7 @@ impl Decoder {
         let (stored, bands) = wide::bands_of_bytes(layout).map_err(refused)?;
         let mut found = Vec::new();
         let size = self.image(path, stored, orientation, &mut found)?;
-        wide::of_bytes(&found, stored, &bands, layout, pixels);
+        wide::of_bytes((&found, stored), &bands, layout, (pixels, unknown));
         Ok(size)
     }
 
@@ -166,10 +162,13 @@ impl Decoder {
         orientation: Orientation,
         ids: &mut Vec<u8>,
     ) -> Result<[u32; 2], Error> {
-        if wide::is_only_wide(path)? {
+        if part::is_part(path) {
             return mask::of_numbers(path, labels, ids);
         }
         read(path, &mut self.file)?;
+        if wide::only_raster(path, &self.file) {
+            return mask::of_numbers(path, labels, ids);
+        }
         let (size, turn) = mask::decode(&self.file, path, labels, &mut self.raw, ids)?;
         Ok(turn.wanted(orientation).apply(ids, size, 1, &mut self.raw))
     }

@@ -321,6 +321,12 @@ pub enum Error {
     },
 }
 
+impl From<raster::Error> for Error {
+    fn from(source: raster::Error) -> Self {
+        Self::Raster(Box::new(source))
+    }
+}
+
 impl Error {
     /// Creates the error of a data set of your own that could not load the sample `name`.
     ///

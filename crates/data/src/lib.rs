@@ -114,7 +114,7 @@ pub use config::Config;
 pub use config::checked::check_config;
 pub use decode::header::dimensions;
 pub use decode::kind::{may_be_image, may_be_numbers};
-pub use decode::part::{Axis, first, joined, named, slice, slices};
+pub use decode::part::{self, Axis};
 pub use decode::remarks::{Noted, Remark, remarks};
 pub use decode::strips::Strips;
 pub use decode::turn::Orientation;

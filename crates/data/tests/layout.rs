@@ -63,3 +63,41 @@ fn what_reaches_the_network_is_numpys_to_the_bit() {
         assert_eq!(off.map(|place| (place, found[place], expected[place])), None, "{name}");
     }
 }
+
+#[test]
+fn a_number_without_data_counts_in_images_of_8_bits_too() {
+    // PNG is read band by band, BMP as a photograph.
+    for extension in ["png", "bmp"] {
+        let folder = tempfile::tempdir().unwrap();
+        for part in ["images", "masks"] {
+            fs::create_dir(folder.path().join(part)).unwrap();
+        }
+        for sample in ["a", "b"] {
+            let mut photograph = image::RgbImage::from_pixel(4, 3, image::Rgb([20, 30, 40]));
+            photograph.put_pixel(2, 1, image::Rgb([20, 7, 40]));
+            photograph.save(folder.path().join(format!("images/{sample}.{extension}"))).unwrap();
+            image::GrayImage::new(4, 3).save(folder.path().join(format!("masks/{sample}.png"))).unwrap();
+        }
+        let config = |more: Value| -> Config {
+            let mut config = json!({
+                "kind": "folders", "root": folder.path(), "classes": ["a", "b"], "size": [3, 4], "transforms": [],
+                "split": {"validation_fraction": 0.5}
+            });
+            config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            serde_json::from_value(config).unwrap()
+        };
+        let mut sample = data::Sample::default();
+        config(json!({})).open(Split::Train).unwrap().load(0, &mut sample).unwrap();
+        assert_eq!((sample.image.bytes()[19], sample.target.classes()[6]), (7, 0));
+        config(json!({"no_data": 7})).open(Split::Train).unwrap().load(0, &mut sample).unwrap();
+        assert_eq!((&sample.image.bytes()[18..24], sample.target.classes()[6]), (&[0, 0, 0, 20, 30, 40][..], 255));
+        assert_eq!(sample.target.classes().iter().filter(|id| **id == 255).count(), 1);
+    }
+}
+
+#[test]
+fn an_image_of_the_pets_is_one_file() {
+    let config = json!({"kind": "oxford_pets", "root": "nowhere", "more_images": ["{}_2"]});
+    let config: Config = serde_json::from_value(config).unwrap();
+    assert_eq!(config.check().unwrap_err().key, "more_images");
+}

@@ -104,7 +104,6 @@ pub struct Agreement {
 
 /// Describes the numbers of an image in the network's input.
 fn meaning(layout: &Layout) -> String {
-    let plain = layout.shown() != *layout || *layout == 3.into();
     let bands = match &layout.channels {
         Channels::Bands(bands) => format!("bands {bands:?} of the image (the first is 1)"),
         Channels::Count(1) => "the band of the image".into(),
@@ -112,7 +111,7 @@ fn meaning(layout: &Layout) -> String {
     };
     let bands = if layout.clip { format!("{bands}, clipped to the range") } else { bands };
     match (&layout.range, layout.unit()) {
-        _ if plain => "RGB or grey, from 0 to 1".into(),
+        _ if layout.is_plain() => "RGB or grey, from 0 to 1".into(),
         _ if layout.standardize => format!("{bands}, each with mean 0 and standard deviation 1"),
         (Some(Range::Each(ranges)), _) => format!("{bands}, from 0 to 1, which are {ranges:?} in the files"),
         (_, [low, high]) => format!("{bands}, from 0 to 1, which are {low} and {high} in the files"),

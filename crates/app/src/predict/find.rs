@@ -74,7 +74,7 @@ pub fn find(paths: &[PathBuf], data: &Config) -> Result<Found> {
 
 /// Returns whether the network's images may be such files, by their names or first bytes.
 fn is_image(file: &Path, layout: &Layout) -> bool {
-    data::may_be_image(file) || layout.shown() == *layout && *layout != 3.into() && data::may_be_numbers(file)
+    data::may_be_image(file) || !layout.is_plain() && data::may_be_numbers(file)
 }
 
 impl Found {
@@ -85,12 +85,13 @@ impl Found {
             return Ok(());
         };
         let cut = data.slices().filter(|_| file.is_file());
-        let Some((axis, count)) = cut.and_then(|axis| Some((axis, data::slices(&image, axis).transpose()?))) else {
+        let Some((axis, count)) = cut.and_then(|axis| Some((axis, data::part::slices(&image, axis).transpose()?)))
+        else {
             return self.put((&image, &own), folder, named, (earlier, data));
         };
         match count {
             Ok(count) => (0..count).try_for_each(|index| {
-                let [image, own] = [&image, &own].map(|path| data::slice(path, axis, index));
+                let [image, own] = [&image, &own].map(|path| data::part::slice(path, axis, index));
                 self.put((&image, &own), folder, true, (&mut *earlier, data))
             }),
             Err(error) => {
@@ -190,7 +191,7 @@ pub fn complain(broken: &[Passed], images: usize) -> Result<()> {
 /// Returns the base name of an image's output files: its path below `folder`, without the extension.
 fn base(file: &Path, folder: &Path) -> PathBuf {
     let below = file.strip_prefix(folder).ok().filter(|below| !below.as_os_str().is_empty());
-    data::named(below.or(file.file_name().map(Path::new)).unwrap_or(file))
+    data::part::named(below.or(file.file_name().map(Path::new)).unwrap_or(file))
 }
 
 fn plural(count: usize, what: &str) -> String {

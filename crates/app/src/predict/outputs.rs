@@ -134,9 +134,9 @@ impl<'a> Outputs<'a> {
             });
         }
         let over = |what: &Also| matches!(what, Also::Overlay | Also::Contour);
-        let is_read = plan.also.iter().any(over) || plan.layout != 3.into();
+        let is_read = plan.also.iter().any(over) || !plan.layout.is_plain();
         let image = is_read.then(|| Strips::open(file, plan.layout.clone(), plan.orientation)).transpose()?;
-        let may_be_unknown = plan.also.contains(&Also::GeotiffProbabilities) && plan.layout != 3.into();
+        let may_be_unknown = plan.also.contains(&Also::GeotiffProbabilities) && !plan.layout.is_plain();
         let of_probabilities = may_be_unknown.then(|| Strips::open(file, plan.layout.clone(), plan.orientation));
         Ok(Self {
             plan,

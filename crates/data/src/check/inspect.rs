@@ -143,7 +143,7 @@ fn decoded(sample: &Sample, layout: &Layout) -> Result<Decoded, Error> {
 
 /// Tells for each pixel whether it is without data: black and ignored, as those become. Bytes of colours have none.
 fn unknown<T: Element>(image: &[T], ids: &[u8], layout: &Layout) -> Vec<bool> {
-    if *layout == layout.channels().into() {
+    if layout.is_plain() {
         return Vec::new();
     }
     let black = T::from_f32(layout.black());

@@ -84,7 +84,7 @@ pub(super) fn part_of_numbers(
     let mut reader = open(part::file(path))?;
     let start = reader.fill_buf().map_err(|source| Error::Io { path: path.into(), source })?;
     let is_tiff = kind::known(start) == Some(ImageFormat::Tiff);
-    if labels.has_colors() || !is_tiff && !wide::is_only_wide(path)? {
+    if labels.has_colors() || !is_tiff && !wide::only_raster(path, start) {
         return Ok(None);
     }
     let mut mask = opened(path)?;
@@ -102,7 +102,7 @@ pub(super) fn part_of_numbers(
 fn opened(path: &Path) -> Result<Raster, Error> {
     let (file, options) = part::split(path);
     let options = Options { raw: true, ..options };
-    Raster::open_with(file, &options).map_err(|source| Error::Raster(Box::new(source)))
+    Ok(Raster::open_with(file, &options)?)
 }
 
 fn read_part(
@@ -114,8 +114,7 @@ fn read_part(
 ) -> Result<(), Error> {
     fits([height, width], size_of::<f32>() as u64, MOST_MEMORY).map_err(|problem| problem.of(path))?;
     let mut numbers = Pixels::default();
-    let read = mask.window([top, left], [height, width], &[0], Depth::F32, &mut numbers);
-    read.map_err(|source| Error::Raster(Box::new(source)))?;
+    mask.window([top, left], [height, width], &[0], Depth::F32, &mut numbers)?;
     let numbers = f32::of(&numbers).unwrap_or_default();
     if let Some(pixel) = numbers.iter().position(|number| number.fract() != 0.0) {
         let (row, column) = (top as usize + pixel / width as usize, left as usize + pixel % width as usize);

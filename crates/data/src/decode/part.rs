@@ -131,7 +131,7 @@ pub fn slices(path: &Path, axis: Axis) -> Result<Option<u32>, Error> {
     let all = pieces(path);
     let Some(path) = all.first().filter(|path| may_be_numbers(path)) else { return Ok(None) };
     let first = Options { slice: Some(Slice { axis: axis as u8, index: 0 }), ..Options::default() };
-    let raster = Raster::open_with(path, &first).map_err(|source| Error::Raster(Box::new(source)))?;
+    let raster = Raster::open_with(path, &first)?;
     Ok(Some(raster.info().pages))
 }
 

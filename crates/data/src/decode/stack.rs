@@ -31,7 +31,7 @@ impl Stack {
                     let hint = "set data.slices to \"x\", \"y\" or \"z\" for each slice to be a sample";
                     Problem::Refused(format!("cannot be read as one image: {problem}; {hint}")).of(piece)
                 }
-                source => Error::Raster(Box::new(source)),
+                source => source.into(),
             })
         };
         let rasters = pieces.iter().map(open).collect::<Result<Vec<Raster>, Error>>()?;
@@ -69,9 +69,8 @@ impl Stack {
         depth: Depth,
         into: &mut Pixels,
     ) -> Result<(), Error> {
-        let failed = |source| Error::Raster(Box::new(source));
         if let [raster] = &mut self.rasters[..] {
-            return raster.window(top_left, size, bands, depth, into).map_err(failed);
+            return Ok(raster.window(top_left, size, bands, depth, into)?);
         }
         *into = Pixels::new(depth);
         into.fill(size[0] as usize * size[1] as usize * bands.len(), 0.0);
@@ -81,7 +80,7 @@ impl Stack {
             let own: Vec<usize> = (0..bands.len()).filter(|place| of_file.contains(&bands[*place])).collect();
             if !own.is_empty() {
                 let wanted: Vec<u32> = own.iter().map(|place| bands[*place] - first).collect();
-                raster.window(top_left, size, &wanted, depth, &mut part).map_err(failed)?;
+                raster.window(top_left, size, &wanted, depth, &mut part)?;
                 on_pixels!(&part, part => scatter(part, &own, bands.len(), into));
             }
             first = of_file.end;

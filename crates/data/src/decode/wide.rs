@@ -1,11 +1,11 @@
 //! Images of any number of bands and any depth, as a [`Layout`] asks for them.
 
 use super::file::open;
-use super::note;
 use super::part;
 use super::problem::{MOST_MEMORY, Problem, fits, sides};
 use super::stack::Stack;
 use super::turn::{Orientation, Turn};
+use super::{kind, note};
 use crate::error::Error;
 use crate::load::layout::{Channels, Layout, Scale};
 use crate::transform::resize::Rectangle;
@@ -21,14 +21,23 @@ const LEAST_DEVIATION: f64 = 1e-8;
 /// Number of rows that are read at once to measure an image.
 const ROWS: u32 = 256;
 
-/// Returns whether the file at `path` is of a kind that only this module reads.
+/// Number of first bytes that tell files of numbers.
+const SNIFFED: usize = 1024;
+
+/// Returns whether the image at `path`, whose file begins with `start`, is of a kind that only this module reads.
+pub(super) fn only_raster(path: &Path, start: &[u8]) -> bool {
+    let start = &start[..start.len().min(SNIFFED)];
+    part::is_part(path) || kind::known(start).is_none() && raster::is_raster(start)
+}
+
+/// Looks into the file at `path` for [`only_raster`].
 pub(super) fn is_only_wide(path: &Path) -> Result<bool, Error> {
     if part::is_part(path) {
         return Ok(true);
     }
     let mut reader = open(path)?;
     let start = reader.fill_buf().map_err(|source| Error::Io { path: path.into(), source })?;
-    Ok(raster::is_raster(start) && super::kind::known(start).is_none())
+    Ok(only_raster(path, start))
 }
 
 /// Opens the image at `path`, unless it is of a format that holds 8 bits only. Returns it with its bands to take.
@@ -124,11 +133,17 @@ pub(super) fn bands_of_bytes(layout: &Layout) -> Result<(u32, Vec<usize>), Strin
     ))
 }
 
-/// Puts the `bands` of pixels of `stored` bytes each into `numbers`, as `layout` says.
-pub(super) fn of_bytes(found: &[u8], stored: u32, bands: &[usize], layout: &Layout, numbers: &mut Pixels) {
+/// Puts the `bands` of pixels of `stored` bytes each into `numbers`, as `layout` says, and tells the `unknown` pixels.
+pub(super) fn of_bytes(
+    (found, stored): (&[u8], u32),
+    bands: &[usize],
+    layout: &Layout,
+    (numbers, unknown): (&mut Pixels, &mut Vec<bool>),
+) {
     *numbers = Pixels::new(layout.depth);
     on_pixels!(&mut *numbers, numbers => take(found, stored as usize, bands, numbers));
-    scale(numbers, bands.len(), layout, (None, &[]));
+    find_unknown(numbers, bands.len(), [None, layout.no_data], unknown);
+    scale(numbers, bands.len(), layout, (None, unknown));
 }
 
 /// Appends the `bands` of pixels of so many bytes.

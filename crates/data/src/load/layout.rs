@@ -97,10 +97,9 @@ impl Layout {
         self.channels.count()
     }
 
-    /// Returns whether images are bytes of colours or grey, as cameras make them.
-    pub(crate) fn is_plain(&self) -> bool {
-        let plain = Self::from(self.channels());
-        matches!(self.channels, Channels::Count(1 | 3)) && *self == Self { no_data: self.no_data, ..plain }
+    /// Returns whether images are bytes of colours or grey, as cameras make them, none of which stands for no data.
+    pub fn is_plain(&self) -> bool {
+        matches!(self.channels, Channels::Count(1 | 3)) && *self == self.channels().into()
     }
 
     /// Returns the layout in which people are shown the images: with their colours, where the network sees bytes of
@@ -216,6 +215,6 @@ mod tests {
             assert!(invalid.key == key && invalid.problem.contains(said), "{invalid:?}");
         }
         assert!(plain.is_plain() && Layout::from(1).is_plain() && !Layout::from(2).is_plain());
-        assert!(!bands(&[1, 2, 3]).is_plain());
+        assert!(!bands(&[1, 2, 3]).is_plain() && !Layout { no_data: Some(0.0), ..plain }.is_plain());
     }
 }

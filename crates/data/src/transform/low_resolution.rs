@@ -34,6 +34,20 @@ pub struct BandBlur {
     pub probability: f32,
 }
 
+/// Calls `change` for each band that is drawn with this probability, in their order.
+fn for_some_bands<'n, T: Element>(
+    picture: &mut Picture<'n, T>,
+    probability: f32,
+    random: &mut Random,
+    mut change: impl FnMut(&mut Picture<'n, T>, usize, &mut Random),
+) {
+    for band in 0..picture.bands {
+        if random.chance(probability) {
+            change(picture, band, random);
+        }
+    }
+}
+
 impl Default for LowResolution {
     fn default() -> Self {
         Self { scale: [0.5, 1.0], bands: 0.5, probability: 0.25 }
@@ -48,15 +62,12 @@ impl LowResolution {
     }
 
     pub(super) fn change<T: Element>(&self, picture: &mut Picture<T>, random: &mut Random) {
-        if !random.chance(self.probability) {
-            return;
-        }
-        for band in 0..picture.bands {
-            if random.chance(self.bands) {
+        if random.chance(self.probability) {
+            for_some_bands(picture, self.bands, random, |picture, band, random| {
                 let scale = f64::from(random.between(self.scale[0], self.scale[1]));
                 let size = picture.size.map(|side| (f64::from(side) * scale).round_ties_even().max(1.0) as usize);
                 coarsen(picture, band, size);
-            }
+            });
         }
     }
 }
@@ -129,14 +140,11 @@ impl BandBlur {
     }
 
     pub(super) fn change<T: Element>(&self, picture: &mut Picture<T>, random: &mut Random) {
-        if !random.chance(self.probability) {
-            return;
-        }
-        for band in 0..picture.bands {
-            if random.chance(self.bands) {
+        if random.chance(self.probability) {
+            for_some_bands(picture, self.bands, random, |picture, band, random| {
                 let sigmas = [0, 1].map(|_| f64::from(random.between(self.sigma[0], self.sigma[1])));
                 blur_band(picture, band, sigmas);
-            }
+            });
         }
     }
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 
 /// Returns the place of the image in `file`, if it says one. Of several files the first does.
 pub fn place(file: &Path) -> Option<Geo> {
-    Raster::open(&data::first(file)).ok()?.info().geo.clone()
+    Raster::open(&data::part::first(file)).ok()?.info().geo.clone()
 }
 
 /// A GeoTIFF that is being written.
