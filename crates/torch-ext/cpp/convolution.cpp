@@ -100,13 +100,14 @@ struct Known {
 // BatchNorm of x, ReLU, and a convolution whose input is never written to memory.
 struct NormReluConvolution : torch::autograd::Function<NormReluConvolution> {
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& input, const Tensor& scale, const Tensor& shift,
-                        const Tensor& running_mean, const Tensor& running_var, double momentum, double epsilon, double bound,
-                        const Tensor& weight) {
+                        const Tensor& running_mean, const Tensor& running_var, double momentum, double epsilon,
+                        const RanksPointer& ranks, double bound, const Tensor& weight) {
     RECORD_FUNCTION("oxiseg::norm_relu_conv3x3", c10::ArrayRef<const c10::IValue>{});
     auto x = channels_innermost(input, input.scalar_type(), "the input of a convolution");
     auto kernel = channels_innermost(weight, at::kFloat, "the weight of a convolution");
-    auto statistics = batch_statistics(x, {scale, shift, running_mean, running_var, momentum, epsilon});
+    auto statistics = batch_statistics(x, {scale, shift, running_mean, running_var, momentum, epsilon, ranks});
     context->save_for_backward({x, statistics, kernel});
+    keep(*context, ranks);
     context->saved_data["bound"] = bound;
     Known known(statistics, bound);
     auto before = known.norm_relu();
@@ -125,9 +126,10 @@ struct NormReluConvolution : torch::autograd::Function<NormReluConvolution> {
     auto gradient =
         gradient_innermost(gradients[0], x.scalar_type(), {x.size(0), weight.size(0), x.size(2), x.size(3)});
     auto of_weight = weight_gradient(x, &before, gradient, weight);
-    auto of_norm = norm_relu_gradients(x, statistics, convolve(gradient, nullptr, weight, true, x.size(1), nullptr), bound);
+    auto behind = convolve(gradient, nullptr, weight, true, x.size(1), nullptr);
+    auto of_norm = norm_relu_gradients(x, statistics, std::move(behind), bound, kept_ranks(*context));
     auto none = Tensor();
-    return {of_norm[0], of_norm[1], of_norm[2], none, none, none, none, none, of_weight};
+    return {of_norm[0], of_norm[1], of_norm[2], none, none, none, none, none, none, of_weight};
   }
 };
 
@@ -145,12 +147,15 @@ int oxiseg_conv3x3(Tensor* x, Tensor* weight, Tensor** out) {
 }
 
 int oxiseg_norm_relu_conv3x3(Tensor* x, Tensor* scale, Tensor* shift, Tensor* mean, Tensor* var, double momentum,
-                             double epsilon, double bound, Tensor* weight, Tensor** out) {
+                             double epsilon, const SumOver* over, double bound, Tensor* weight, Tensor** out) {
   return guarded([&] {
+    auto ranks = taken(over);
     if (takes(*x, *weight)) {
-      *out = new Tensor(NormReluConvolution::apply(*x, *scale, *shift, *mean, *var, momentum, epsilon, bound, *weight));
+      *out = new Tensor(
+          NormReluConvolution::apply(*x, *scale, *shift, *mean, *var, momentum, epsilon, ranks, bound, *weight));
     } else {
-      *out = new Tensor(conv3x3(batch_norm_relu(*x, {*scale, *shift, *mean, *var, momentum, epsilon}, bound), *weight));
+      BatchNorm norm{*scale, *shift, *mean, *var, momentum, epsilon, ranks};
+      *out = new Tensor(conv3x3(batch_norm_relu(*x, norm, bound), *weight));
     }
   });
 }

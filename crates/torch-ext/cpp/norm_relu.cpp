@@ -222,7 +222,7 @@ Tensor plain_norm_relu(const Tensor& x, const BatchNorm& norm, double bound) {
 }
 
 Tensor batch_statistics(const Tensor& x, const BatchNorm& norm) {
-  auto kept = at::empty({4, x.size(1)}, x.options().dtype(at::kDouble).memory_format(at::MemoryFormat::Contiguous));
+  auto kept = at::empty({5, x.size(1)}, x.options().dtype(at::kDouble).memory_format(at::MemoryFormat::Contiguous));
   for_type(x, [&](auto kernels) {
     using T = typename decltype(kernels)::Type;
     using N = typename T::Number;
@@ -235,26 +235,48 @@ Tensor batch_statistics(const Tensor& x, const BatchNorm& norm) {
     auto count = double(from.rows);
     auto w = numbers(norm.weight, channels), shift = numbers(norm.bias, channels);
     auto old_mean = running(norm.running_mean, channels), old_var = running(norm.running_var, channels);
+    std::vector<double> mean(channels), variance(channels);
+    for (int64_t c = 0; c < channels; c++) {
+      double offset = sum[c] / count;
+      mean[c] = double(near[c]) + offset;
+      variance[c] = std::max(square[c] / count - offset * offset, 0.0);
+      // NaN stays NaN.
+      if (std::isnan(square[c])) variance[c] = square[c];
+    }
+    if (norm.ranks) {
+      auto all = merged(mean, variance, count, *norm.ranks);
+      learn(all, norm.running_mean, norm.running_var, norm.momentum);
+      count = all.count.item<double>();
+    } else {
+      for (int64_t c = 0; c < channels; c++) {
+        old_mean[c] += norm.momentum * (mean[c] - old_mean[c]);
+        old_var[c] += norm.momentum * (variance[c] * count / std::max(count - 1, 1.0) - old_var[c]);
+      }
+      store(norm.running_mean, old_mean);
+      store(norm.running_var, old_var);
+    }
     double* out = kept.mutable_data_ptr<double>();
     for (int64_t c = 0; c < channels; c++) {
-      double offset = sum[c] / count, mean = double(near[c]) + offset;
-      double variance = std::max(square[c] / count - offset * offset, 0.0);
-      // NaN stays NaN.
-      if (std::isnan(square[c])) variance = square[c];
-      double inverse = 1 / std::sqrt(variance + norm.epsilon);
+      double inverse = 1 / std::sqrt(variance[c] + norm.epsilon);
       // Rounded as they will be used, forward and backward.
-      out[c] = N(w[c] * inverse), out[channels + c] = N(shift[c] - mean * w[c] * inverse);
-      out[2 * channels + c] = mean, out[3 * channels + c] = inverse;
-      old_mean[c] += norm.momentum * (mean - old_mean[c]);
-      old_var[c] += norm.momentum * (variance * count / std::max(count - 1, 1.0) - old_var[c]);
+      out[c] = N(w[c] * inverse), out[channels + c] = N(shift[c] - mean[c] * w[c] * inverse);
+      out[2 * channels + c] = mean[c], out[3 * channels + c] = inverse, out[4 * channels + c] = count;
     }
-    store(norm.running_mean, old_mean);
-    store(norm.running_var, old_var);
   });
   return kept;
 }
 
-std::array<Tensor, 3> norm_relu_gradients(const Tensor& x, const Tensor& kept, Tensor given, double bound) {
+void keep(torch::autograd::AutogradContext& context, const RanksPointer& ranks) {
+  if (ranks) context.saved_data["ranks"] = c10::IValue::make_capsule(ranks);
+}
+
+const Ranks* kept_ranks(torch::autograd::AutogradContext& context) {
+  auto found = context.saved_data.find("ranks");
+  return found == context.saved_data.end() ? nullptr : static_cast<Ranks*>(found->second.toCapsule().get());
+}
+
+std::array<Tensor, 3> norm_relu_gradients(const Tensor& x, const Tensor& kept, Tensor given, double bound,
+                                          const Ranks* ranks) {
   auto gradient = gradient_innermost(given, x.scalar_type(), x.sizes());
   // In place if nobody else holds the gradient: it is ours alone, and not a part of something larger.
   bool ours = !gradient.is_same(given) || (given.use_count() == 2 && given.storage().use_count() == 1);
@@ -268,18 +290,21 @@ std::array<Tensor, 3> norm_relu_gradients(const Tensor& x, const Tensor& kept, T
     Rows<T> from(x), behind(gradient), to(into);
     auto channels = from.channels;
     auto a = row<N>(kept, 0), b = row<N>(kept, 1), mean = row<N>(kept, 2);
-    auto inverse = row<double>(kept, 3);
+    auto inverse = row<double>(kept, 3), count = row<double>(kept, 4);
     auto [sum, product] = summed<N>(from.blocks(), channels, [&](int64_t block, N* s, N* p) {
       kernels.gradients(from.at(block), behind.at(block), from.in(block), channels, a.data(), b.data(), mean.data(),
                         N(bound), s, p);
     });
-    std::vector<N> slope(channels), level(channels);
     for (int64_t c = 0; c < channels; c++) {
-      double count = double(from.rows);
       of_weight.mutable_data_ptr<N>()[c] = N(product[c] * inverse[c]);
       of_bias.mutable_data_ptr<N>()[c] = N(sum[c]);
-      slope[c] = N(double(a[c]) * inverse[c] * inverse[c] * product[c] / count);
-      level[c] = N(double(a[c]) * sum[c] / count);
+    }
+    // Those of weight and bias are this rank's share; what is behind mean and variance is everybody's.
+    if (ranks) sum_over(*ranks, product, inverse, sum);
+    std::vector<N> slope(channels), level(channels);
+    for (int64_t c = 0; c < channels; c++) {
+      slope[c] = N(double(a[c]) * inverse[c] * inverse[c] * product[c] / count[c]);
+      level[c] = N(double(a[c]) * sum[c] / count[c]);
     }
     in_parallel(from.blocks(), [&](int64_t first, int64_t last) {
       for (auto block = first; block < last; block++)
@@ -294,10 +319,10 @@ namespace {
 struct BatchNormRelu : torch::autograd::Function<BatchNormRelu> {
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& input, const Tensor& weight,
                         const Tensor& bias, const Tensor& running_mean, const Tensor& running_var, double momentum,
-                        double epsilon, double bound) {
+                        double epsilon, const RanksPointer& ranks, double bound) {
     RECORD_FUNCTION("oxiseg::batch_norm_relu", c10::ArrayRef<const c10::IValue>{});
     auto x = channels_innermost(input, input.scalar_type(), "the input of a BatchNorm");
-    auto kept = batch_statistics(x, {weight, bias, running_mean, running_var, momentum, epsilon});
+    auto kept = batch_statistics(x, {weight, bias, running_mean, running_var, momentum, epsilon, ranks});
     auto y = at::empty_like(x);
     for_type(x, [&](auto kernels) {
       using T = typename decltype(kernels)::Type;
@@ -310,6 +335,7 @@ struct BatchNormRelu : torch::autograd::Function<BatchNormRelu> {
       });
     });
     context->save_for_backward({x, kept});
+    keep(*context, ranks);
     context->saved_data["bound"] = bound;
     return y;
   }
@@ -319,9 +345,10 @@ struct BatchNormRelu : torch::autograd::Function<BatchNormRelu> {
     RECORD_FUNCTION("oxiseg::batch_norm_relu_backward", c10::ArrayRef<const c10::IValue>{});
     refuse_second_derivative("BatchNorm with ReLU by our kernel");
     auto saved = context->get_saved_variables();
-    auto found = norm_relu_gradients(saved[0], saved[1], std::move(gradients[0]), context->saved_data["bound"].toDouble());
+    auto bound = context->saved_data["bound"].toDouble();
+    auto found = norm_relu_gradients(saved[0], saved[1], std::move(gradients[0]), bound, kept_ranks(*context));
     auto none = Tensor();
-    return {found[0], found[1], found[2], none, none, none, none, none};
+    return {found[0], found[1], found[2], none, none, none, none, none, none};
   }
 };
 
@@ -395,12 +422,14 @@ extern "C" int oxiseg_bias(Tensor* y, Tensor* bias, Tensor** out) {
 
 Tensor batch_norm_relu(const Tensor& x, const BatchNorm& norm, double bound) {
   return BatchNormRelu::apply(x, norm.weight, norm.bias, norm.running_mean, norm.running_var, norm.momentum, norm.epsilon,
-                              bound);
+                              norm.ranks, bound);
 }
 
 extern "C" int oxiseg_batch_norm_relu(Tensor* x, Tensor* weight, Tensor* bias, Tensor* running_mean, Tensor* running_var,
-                                      double momentum, double epsilon, double bound, Tensor** out) {
+                                      double momentum, double epsilon, const SumOver* over, double bound,
+                                      Tensor** out) {
   return guarded([&] {
-    *out = new Tensor(batch_norm_relu(*x, {*weight, *bias, *running_mean, *running_var, momentum, epsilon}, bound));
+    BatchNorm norm{*weight, *bias, *running_mean, *running_var, momentum, epsilon, taken(over)};
+    *out = new Tensor(batch_norm_relu(*x, norm, bound));
   });
 }

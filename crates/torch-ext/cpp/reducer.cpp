@@ -134,7 +134,7 @@ struct Overlapping final : Reducer, private c10d::Reducer {
   // resumed run.
   Overlapping(std::vector<Tensor> parameters, Buckets buckets, Group* group, int64_t bucket, int64_t first, bool bf16)
       : c10d::Reducer(parameters, std::move(buckets), group->processes, std::vector<bool>(parameters.size(), false),
-                      bucket, false, false, {}, first, false, false, {}),
+                      bucket, false, true, {}, first, false, false, {}),
         ready(parameters.size(), false) {
     has_rebuilt_bucket_ = true;
     auto hook = std::make_unique<Sum>(group, bf16);

@@ -56,6 +56,7 @@ unsafe extern "C" fn drop_piece(piece: *mut c_void) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::alone;
     use crate::{Autocast, Kernels, Reads};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -80,6 +81,7 @@ mod tests {
 
     #[test]
     fn gradients_are_those_of_the_piece_and_buffers_change_once() {
+        let _alone = alone();
         for (of_x, with_beside) in [(true, true), (true, false), (false, true), (false, false)] {
             let found: Vec<Vec<Tensor>> = [false, true]
                 .into_iter()
@@ -108,6 +110,7 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_and_run_again_where_no_derivative_is_wanted() {
+        let _alone = alone();
         let (weight, buffer, runs) = (values(20).reshape([4, 5]), Tensor::zeros([1], CPU), Arc::new(AtomicU32::new(0)));
         let x = [values(12).reshape([3, 4])];
         let y = tch::no_grad(|| recomputed(&x, &[], piece(&weight, &buffer, &runs)).unwrap());
@@ -120,6 +123,7 @@ mod tests {
 
     #[test]
     fn the_second_run_has_the_precision_and_the_operators_of_the_first() {
+        let _alone = alone();
         let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
         let noted = Arc::clone(&seen);
         let weight = values(16).reshape([4, 4]).set_requires_grad(true);
@@ -144,6 +148,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_an_error_in_the_first_run_and_in_the_second() {
+        let _alone = alone();
         let x = [values(4).set_requires_grad(true)];
         let error = recomputed(&x, &[], |_| panic!("libtorch: no such thing")).unwrap_err();
         assert!(error.to_string().contains("no such thing"), "{error}");

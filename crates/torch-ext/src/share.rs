@@ -49,13 +49,10 @@ pub fn dropout(x_nchw: &Tensor, probability: f64) -> Result<Tensor, TorchError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::alone;
     use crate::{generator_state, recomputed, set_generator_state};
-    use std::sync::{Mutex, PoisonError};
     use tch::{Device, Kind};
     use testing::noise;
-
-    /// The tests draw from one generator.
-    static GENERATOR: Mutex<()> = Mutex::new(());
 
     fn drawn<T>(from: &Tensor, work: impl FnOnce() -> T) -> (T, Tensor) {
         set_generator_state(Device::Cpu, from).unwrap();
@@ -65,7 +62,7 @@ mod tests {
 
     #[test]
     fn ranks_draw_what_one_process_draws_and_their_generators_stay_alike() {
-        let _one = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = alone();
         let state = generator_state(Device::Cpu).unwrap();
         for kind in [Kind::Float, Kind::BFloat16] {
             let x = noise(&[7, 20, 3, 5], 1).to_kind(kind);
@@ -87,7 +84,7 @@ mod tests {
 
     #[test]
     fn gradients_pass_where_values_do_and_a_share_ends_with_its_work() {
-        let _one = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = alone();
         let x = noise(&[2, 16, 3, 3], 2).set_requires_grad(true);
         let y = with_share(Some(Share { first: 1, of: 4 }), || dropout(&x, 0.5).unwrap());
         y.sum(Kind::Float).backward();
@@ -104,7 +101,7 @@ mod tests {
 
     #[test]
     fn what_is_drawn_between_recomputed_pieces_is_drawn_once() {
-        let _one = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = alone();
         let state = generator_state(Device::Cpu).unwrap();
         let run = |again: bool| {
             let x = noise(&[2, 8, 3, 3], 3).set_requires_grad(true);

@@ -64,7 +64,8 @@ impl Drop for Watch<'_> {
     }
 }
 
-/// Makes tests that watch a step run one after another: a process has one watch.
+/// Makes tests run one after another that watch a step, draw, or recompute, which sets the random generator back: a
+/// process has one watch and one generator.
 #[cfg(test)]
 pub(crate) fn alone() -> std::sync::MutexGuard<'static, ()> {
     static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());

@@ -146,7 +146,7 @@ mod tests {
         let hosts = [
             Tensor::arange(24, (Kind::Uint8, Device::Cpu)).reshape([2, 3, 4]),
             Tensor::arange(6, (Kind::Int16, Device::Cpu)).reshape([3, 2]) - 3,
-            Tensor::randn([5, 7], (Kind::Float, Device::Cpu)).tr(),
+            testing::noise(&[5, 7], 1).tr(),
             Tensor::zeros([0, 7], (Kind::Double, Device::Cpu)),
         ];
         let uploaded: Vec<Tensor> = hosts.iter().map(|host| uploads.upload(host).unwrap()).collect();

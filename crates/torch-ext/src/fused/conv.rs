@@ -1,5 +1,6 @@
 //! Convolutions 3×3.
 
+use super::sync::handed_over;
 use super::{BatchNorm, Kernels, Relu, batch_norm_relu, is_fused, kernels, ranks};
 use crate::ffi;
 use contract::TorchError;
@@ -37,15 +38,17 @@ pub fn with_bias(
 /// Applies BatchNorm by the statistics of the batch, ReLU, and [`conv3x3`] to `x_nchw`. With [`Kernels::Winograd`] that
 /// is one operator, which never writes the convolution's input to memory, forward or backward.
 pub fn norm_relu_conv3x3(x_nchw: &Tensor, norm: BatchNorm, relu: Relu, weight: &Tensor) -> Result<Tensor, TorchError> {
-    if kernels() != Kernels::Winograd || !is_fused(x_nchw) || ranks().is_some() {
+    if kernels() != Kernels::Winograd || !is_fused(x_nchw) {
         return conv3x3(&batch_norm_relu(x_nchw.shallow_clone(), norm, relu, true)?, weight);
     }
     let tensors = [x_nchw, norm.weight, norm.bias, norm.running_mean, norm.running_var, weight].map(Tensor::as_ptr);
     let [x, scale, shift, mean, var, weight] = tensors;
     let (momentum, epsilon, bound) = (norm.momentum, norm.epsilon, relu.bound());
-    // SAFETY: the tensors live through the call, which runs separate operators on unsupported ones.
+    let over = ranks().map(handed_over);
+    let over = over.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: the tensors live through the call, which runs separate operators on unsupported ones and takes the ranks.
     ffi::made(|out| unsafe {
-        ffi::oxiseg_norm_relu_conv3x3(x, scale, shift, mean, var, momentum, epsilon, bound, weight, out)
+        ffi::oxiseg_norm_relu_conv3x3(x, scale, shift, mean, var, momentum, epsilon, over, bound, weight, out)
     })
 }
 

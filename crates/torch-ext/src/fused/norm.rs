@@ -1,5 +1,6 @@
 //! BatchNorm and ReLU.
 
+use super::sync::handed_over;
 use super::{BatchNorm, Relu, batch_norm, is_fused, ranks};
 use crate::ffi;
 use contract::TorchError;
@@ -13,16 +14,18 @@ use tch::Tensor;
 /// pass, in place of `x_nchw`. While [`Synced`](super::Synced) is alive, the statistics are those of all ranks'
 /// batches.
 pub fn batch_norm_relu(x_nchw: Tensor, norm: BatchNorm, relu: Relu, train: bool) -> Result<Tensor, TorchError> {
-    if !is_fused(&x_nchw) || (train && ranks().is_some()) {
+    if !is_fused(&x_nchw) {
         return relu.apply(&mut batch_norm(&x_nchw, norm, train)?);
     }
     let BatchNorm { weight, bias, running_mean, running_var, momentum, epsilon } = norm;
     let tensors = [&x_nchw, weight, bias, running_mean, running_var].map(Tensor::as_ptr);
     let ([x, weight, bias, mean, var], bound) = (tensors, relu.bound());
-    // SAFETY: the tensors live through the call, which checks their kinds.
+    let over = ranks().filter(|_| train).map(handed_over);
+    let over = over.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: the tensors live through the call, which checks their kinds and takes the ranks.
     ffi::made(|out| unsafe {
         if train {
-            ffi::oxiseg_batch_norm_relu(x, weight, bias, mean, var, momentum, epsilon, bound, out)
+            ffi::oxiseg_batch_norm_relu(x, weight, bias, mean, var, momentum, epsilon, over, bound, out)
         } else {
             ffi::oxiseg_norm_relu(x, weight, bias, mean, var, epsilon, bound, out)
         }

@@ -130,6 +130,7 @@ type Derived<'a> = (&'a str, &'a dyn Fn(&Tensor) -> Tensor);
 
 #[test]
 fn a_second_derivative_is_right_or_an_error() {
+    let _alone = crate::trace::alone();
     let (weight, part) = (floats(&[32, 32, 3, 3], 2), Tensor::ones([32], CPU));
     let twice = |call: &dyn Fn(&Tensor) -> Tensor, kernels: Kernels| {
         let _fusion = Fusion::new(kernels);

@@ -55,33 +55,22 @@ pub fn batch_norm(x_nchw: &Tensor, norm: BatchNorm, train: bool) -> Result<Tenso
         let (mean, var) = (Some(running_mean), Some(running_var));
         return Ok(x_nchw.f_batch_norm(weight, bias, mean, var, train, momentum, epsilon, true)?);
     };
+    let over = handed_over(ranks);
+    let [x, weight, bias, mean, var] = [x_nchw, weight, bias, running_mean, running_var].map(Tensor::as_ptr);
+    // SAFETY: the tensors live through the call, and the shim takes the ranks.
+    ffi::made(|out| unsafe {
+        ffi::oxiseg_sync_norm(x, weight, bias, mean, var, momentum, epsilon, &raw const over, out)
+    })
+}
+
+/// Returns `ranks` for a function of the shim that takes them, also where it fails.
+pub(super) fn handed_over(ranks: Arc<dyn Ranks>) -> ffi::SumOver {
     let (rank, count) = (ranks.rank(), ranks.count());
     let sum: Sum = Box::new(move |tensors| {
         ranks.sum(tensors).unwrap_or_else(|error| panic!("{error}"));
         tensors[0].shallow_clone()
     });
-    let tensors = [x_nchw, weight, bias, running_mean, running_var].map(Tensor::as_ptr);
-    let ([x, weight, bias, mean, var], sum) = (tensors, Box::into_raw(Box::new(sum)));
-    // SAFETY: the tensors live through the call. The shim takes the closure, also where the call fails, calls it as the
-    // type that it is, and drops it once.
-    ffi::made(|out| unsafe {
-        let run = ffi::run::<Sum>;
-        ffi::oxiseg_sync_norm(
-            x,
-            weight,
-            bias,
-            mean,
-            var,
-            momentum,
-            epsilon,
-            rank,
-            count,
-            sum.cast(),
-            run,
-            drop_sum,
-            out,
-        )
-    })
+    ffi::SumOver { rank, count, ranks: Box::into_raw(Box::new(sum)).cast(), run: ffi::run::<Sum>, drop: drop_sum }
 }
 
 /// Function that sums tensors over ranks in place, and returns the first.
@@ -91,7 +80,7 @@ type Sum = Box<dyn Fn(&[Tensor]) -> Tensor + Send + Sync>;
 ///
 /// # Safety
 ///
-/// `sum` must come from [`batch_norm`] and not be used any more.
+/// `sum` must come from [`handed_over`] and not be used any more.
 unsafe extern "C" fn drop_sum(sum: *mut c_void) {
     // SAFETY: as promised above.
     drop(unsafe { Box::from_raw(sum.cast::<Sum>()) });
