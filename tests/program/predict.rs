@@ -226,7 +226,7 @@ fn what_is_meant_as_an_image_and_cannot_be_read_is_named_and_other_files_are_cou
     for name in broken.iter().chain(&["avif"]) {
         assert!(ran.stderr.contains(&format!("Skipped sample '{name}")), "{name}: {}", ran.stderr);
     }
-    assert!(ran.stderr.contains("1 images at") && ran.stderr.contains("; skipped 3 other files"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("1 image at") && ran.stderr.contains("; skipped 3 other files"), "{}", ran.stderr);
     let lines = ran.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     assert_eq!(lines.filter(|line| line["error"].is_string()).count(), 7);
     // Named files are all meant to be images, and a bad one does not keep the others from being predicted.

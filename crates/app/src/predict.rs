@@ -78,9 +78,12 @@ pub fn run(args: &cli::Predict) -> Result<()> {
     let (broken, ()) = beside(|work| writer::write(work, &to), |writer| each(networks, &wanted, writer, told))?;
     let (count, rate) = (pictures.len() - broken.len(), watch.rate());
     drop(watch);
-    log::info!("{count} images{}{}", output::at_rate(rate, 1), found.passed_over());
-    let ids: Vec<String> = classes.iter().enumerate().map(|(id, name)| format!("{id} {name}")).collect();
-    log::info!("Wrote class maps (grey values: {}) to {}", ids.join(", "), args.output.display());
+    if count > 0 {
+        let noun = if count == 1 { "image" } else { "images" };
+        log::info!("{count} {noun}{}{}", output::at_rate(rate, 1), found.passed_over());
+        let ids: Vec<String> = classes.iter().enumerate().map(|(id, name)| format!("{id} {name}")).collect();
+        log::info!("Wrote class maps (grey values: {}) to {}", ids.join(", "), args.output.display());
+    }
     complain(&[found.broken, broken].concat(), images)
 }
 

@@ -136,6 +136,7 @@ impl Config {
             Self::Folders(folders) if !folders.preparation.more_images.is_empty() => {
                 folders.together(path).map(|(image, name)| (image, path.with_file_name(name)))
             }
+            Self::List(list) if !list.preparation.more_images.is_empty() => list.together(path),
             _ => Some((path.into(), path.into())),
         }
     }

@@ -36,11 +36,14 @@ impl Remark {
                 });
                 let shown = shown.unwrap_or_default();
                 return format!(
-                    "{} has 16 bits a channel, and only the upper 8 are used{shown}: scale the values to 8 bits first",
+                    "{} has 16 bits a channel, and only the upper 8 are used{shown}: set data.depth to \"u16\", or \
+                     scale the values to 8 bits first",
                     path.display()
                 );
             }
-            Self::Bands => "has more bands than grey, or red, green and blue: the others are not used",
+            Self::Bands => {
+                "has more bands than grey, or red, green and blue: the others are not used, unless data.channels is set"
+            }
             Self::Pages => "holds several pages or frames: only the first is used",
             Self::Turned => {
                 "carries a note of its orientation and is brought upright by it: if its mask was drawn over the pixels \

@@ -3,6 +3,7 @@
 //! Opening it reads the list and touches no other file, except the first one if the list begins with an absolute path
 //! that may be meant as a relative one. The list is not questioned: a sample that it names twice is trained on twice.
 
+use crate::decode::part::joined;
 use crate::error::{Error, within};
 use crate::label::Labels;
 use crate::label::classes::{Class, check_classes};
@@ -95,6 +96,26 @@ impl List {
             paths.keep(rule, split)?;
         }
         Ok(paths)
+    }
+
+    /// Returns the path of the image that the file at `path` belongs to, and that of its first file; `None` for one of
+    /// its further files. A file of no such name is an image by itself.
+    pub(crate) fn together(&self, path: &Path) -> Option<(PathBuf, PathBuf)> {
+        let alone = || Some((path.to_path_buf(), path.to_path_buf()));
+        let more = &self.preparation.more_images;
+        let Some(text) = path.to_str() else { return alone() };
+        let patterns: Vec<Pattern> =
+            std::iter::once(&self.image).chain(more).filter_map(|text| Pattern::parse("", text).ok()).collect();
+        let found = patterns.iter().map(|pattern| pattern.found(text));
+        let Some((number, [before, name])) = found.enumerate().find_map(|(number, found)| Some((number, found?)))
+        else {
+            return alone();
+        };
+        if number > 0 {
+            return None;
+        }
+        let file = |Pattern { prefix, suffix }: &Pattern| PathBuf::from([before, prefix, name, suffix].concat());
+        Some((joined(&patterns.iter().map(file).collect::<Vec<_>>()), path.to_path_buf()))
     }
 
     /// Refuses a list whose first path is absolute and missing, but exists below `root`.

@@ -34,6 +34,18 @@ impl Pattern {
     pub(crate) fn part<'t>(&self, text: &'t str) -> Option<&'t str> {
         text.strip_prefix(&*self.prefix)?.strip_suffix(&*self.suffix).filter(|part| !part.is_empty())
     }
+
+    /// Finds the pattern at the end of a path of a file, pages and slices aside: returns what stands before it, and the
+    /// part that stands for `{}`.
+    pub(crate) fn found<'t>(&self, path: &'t str) -> Option<[&'t str; 2]> {
+        let rest = path.strip_suffix(self.suffix.split('#').next()?)?;
+        let at = match self.prefix.is_empty() {
+            true => rest.rfind('/').map_or(0, |slash| slash + 1),
+            false => rest.rfind(&*self.prefix).filter(|at| *at == 0 || rest.as_bytes()[at - 1] == b'/')?,
+        };
+        let name = &rest[at + self.prefix.len()..];
+        (!name.is_empty()).then(|| [&rest[..at], name])
+    }
 }
 
 /// Returns the pattern that consists of the variable part alone.

@@ -1,5 +1,7 @@
 //! Every encoder with every decoder.
 
+mod class_scores;
+
 use super::*;
 use crate::segmenter::config::{Backbone, DecoderConfig, UnetDecoderConfig};
 use crate::{BackboneConfig, Common, Config};

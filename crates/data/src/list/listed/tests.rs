@@ -160,3 +160,28 @@ fn a_path_that_is_absolute_by_mistake_is_told_from_one_that_is_meant() {
     assert_eq!(of(json!({"split": {"train": "slash.txt"}, "strip_prefix": "/"})), Ok(1));
     assert_eq!(of(json!({"split": {"train": "whole.txt"}})), Ok(1));
 }
+
+#[test]
+fn files_of_one_image_are_found_wherever_they_lie() {
+    let of = |image: &str, more: &[&str], path: &str| {
+        let change = json!({"image": image, "mask": "m/{}.png", "channels": 2, "more_images": more,
+                            "split": {"train": "a.txt", "validation": "b.txt"}});
+        let found = config(Path::new("root"), change).together(Path::new(path));
+        found.map(|(image, own)| [image, own].map(|path| path.display().to_string()))
+    };
+    let found = |image: &str, own: &str| Some([image.to_string(), own.to_string()]);
+    // Pages of one file, and files of two folders, below any other.
+    let pages = ("images/{}.tif#page=0", ["images/{}.tif#page=1"]);
+    let both = "new/images/a.tif#page=0|new/images/a.tif#page=1";
+    assert_eq!(of(pages.0, &pages.1, "new/images/a.tif"), found(both, "new/images/a.tif"));
+    let folders = ("red/{}.tif", ["nir/{}_8.tif"]);
+    assert_eq!(
+        of(folders.0, &folders.1, "/x/red/in/a.tif"),
+        found("/x/red/in/a.tif|/x/nir/in/a_8.tif", "/x/red/in/a.tif")
+    );
+    assert_eq!(of(folders.0, &folders.1, "/x/nir/in/a_8.tif"), None, "one of the further files");
+    let alone = |path: &str| of(folders.0, &folders.1, path) == found(path, path);
+    assert!(alone("/x/a.tif") && alone("/x/infrared/a.tif") && alone("red/.tif") && alone("red/a.png"));
+    let whole = ("{}", ["nir/{}"]);
+    assert_eq!(of(whole.0, &whole.1, "y/a.tif"), found("y/a.tif|y/nir/a.tif", "y/a.tif"));
+}
