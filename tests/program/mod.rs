@@ -8,6 +8,7 @@ mod data;
 mod exact;
 mod export;
 mod faults;
+mod folds;
 mod gpu_check;
 mod identity;
 mod kill;

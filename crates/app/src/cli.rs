@@ -91,10 +91,15 @@ pub struct Train {
     /// Start N processes that train together, or one per GPU (auto), and forward signals to them
     #[arg(long, value_name = "N|auto", value_parser = processes)]
     pub nproc: Option<Processes>,
+    /// Train K runs, fold-1 to fold-K in the run folder, one after another: each validates on another part of the
+    /// samples, chosen by a hash of their names, and trains on the others. The same command again goes on with those
+    /// that are not finished
+    #[arg(long, value_name = "K", value_parser = folds, conflicts_with_all = ["until_step", "tui"])]
+    pub folds: Option<usize>,
     /// Do not train: rerun a rejected batch and show which values are not finite
     #[arg(
         long, value_name = "RUN/rejected/STEP",
-        conflicts_with_all = ["config", "run", "resume", "allow", "until_step", "tui", "nproc"]
+        conflicts_with_all = ["config", "run", "resume", "allow", "until_step", "tui", "nproc", "folds"]
     )]
     pub replay: Option<PathBuf>,
 }
@@ -115,6 +120,11 @@ fn processes(text: &str) -> Result<Processes, &'static str> {
         (_, Ok(count @ 1..=1024)) => Ok(Processes::Count(count)),
         _ => Err("say auto, or a number from 1 to 1024"),
     }
+}
+
+/// Parses `--folds`.
+fn folds(text: &str) -> Result<usize, &'static str> {
+    text.parse().ok().filter(|count| (2..=1000).contains(count)).ok_or("say a number from 2 to 1000")
 }
 
 /// `app model`

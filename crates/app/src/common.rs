@@ -5,6 +5,7 @@ pub mod closer;
 pub mod config;
 pub mod environment;
 pub mod files;
+pub mod folds;
 pub mod identity;
 pub mod images;
 pub mod inputs;

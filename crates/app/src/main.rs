@@ -31,9 +31,10 @@ use std::process::{self, ExitCode};
 
 fn main() -> ExitCode {
     // Before anything that takes time, so that a training can be stopped in order while it starts. A launcher of ranks
-    // listens by itself.
+    // or folds listens by itself.
     let trains = env::args_os().nth(1).as_deref() == Some("train".as_ref());
-    let launches = env::args_os().any(|argument| argument.to_string_lossy().starts_with("--nproc"));
+    let starts = |argument: &str| argument.starts_with("--nproc") || argument.starts_with("--folds");
+    let launches = env::args_os().any(|argument| starts(&argument.to_string_lossy()));
     let signals = (trains && !launches).then(Signals::listen);
     if !train::outlives_no_launcher() {
         return ExitCode::from(RESUMABLE);
@@ -91,9 +92,10 @@ fn start_log() {
 fn run(command: &Command, signals: Option<Result<Signals, session::Error>>) -> anyhow::Result<ExitCode> {
     session::outlive_limits()?;
     match command {
-        Command::Train(args) => match args.nproc {
-            Some(processes) => return train::launch(args, processes),
-            None => return train::run(args, &signals.unwrap_or_else(Signals::listen)?),
+        Command::Train(args) => match (args.folds, args.nproc) {
+            (Some(count), _) => return train::folds(args, count),
+            (None, Some(processes)) => return train::launch(args, processes),
+            (None, None) => return train::run(args, &signals.unwrap_or_else(Signals::listen)?),
         },
         Command::VerifyResume(args) => return verify_resume::run(args),
         Command::Validate(args) => validate::run(args)?,

@@ -7,6 +7,7 @@ use crate::common::closer::{self, Best, Closer, Details};
 use crate::common::config::Config;
 use crate::common::environment;
 use crate::common::files::folder;
+use crate::common::folds::Folds;
 use crate::common::identity;
 use crate::common::images::Images;
 use crate::common::inputs::input_of_validation;
@@ -33,6 +34,11 @@ pub const SAMPLES: usize = 8;
 
 /// `app report`
 pub fn run(args: &cli::Report) -> Result<()> {
+    if let Some((folder, folds)) = args.run.as_deref().map(|folder| (folder, Folds::of(folder))) {
+        if let Some(folds) = folds? {
+            return of_folds(args, folder, &folds);
+        }
+    }
     let run = Run::trained(args.run.as_deref())?;
     if let Some(output) = &args.output {
         let compared = args.compare.iter().map(PathBuf::as_path);
@@ -49,6 +55,22 @@ pub fn run(args: &cli::Report) -> Result<()> {
     let path = write(&run, None, compare.collect::<Result<_>>()?, args.output.as_deref(), looked)?;
     show(&path.display().to_string());
     Ok(())
+}
+
+/// Writes the page of the folds in `folder`: that of the first, with the others beside it.
+fn of_folds(args: &cli::Report, folder: &Path, folds: &Folds) -> Result<()> {
+    let runs: Vec<PathBuf> = folds.runs.iter().map(|run| run.folder.clone()).collect();
+    let (Some((first, others)), true) = (runs.split_first(), args.compare.is_empty()) else {
+        return Err(usage("--compare compares runs: name the run of a fold with --run"));
+    };
+    let output = args.output.clone().unwrap_or_else(|| folder.join("report.html"));
+    run(&cli::Report {
+        run: Some(first.clone()),
+        compare: others.to_vec(),
+        output: Some(output),
+        overwrite: args.overwrite,
+        set: args.set.clone(),
+    })
 }
 
 /// Checks that the page may be written to `output`: the path is free, or holds a page that this program made, or holds

@@ -12,6 +12,7 @@ use differences::{Differing, differing};
 use look::{Looked, Problem, look};
 use serde_json::{Value, json};
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -119,10 +120,31 @@ fn table(runs: &[Looked], differing: &[Differing], now: SystemTime) -> String {
     let problem = |run: &Looked| Some((run.name.clone(), run.problem.as_ref().map(Problem::to_string)?));
     let problems: Vec<String> =
         runs.iter().filter_map(problem).map(|(name, why)| terminal::clean_line(&format!("{name}: {why}"))).collect();
+    lines.extend(folds(runs));
     if !problems.is_empty() {
         lines.push(format!("\n{}", problems.join("\n")));
     }
     lines.join("\n")
+}
+
+/// Returns a line for each folder of folds: mean and standard deviation of their best scores.
+fn folds(runs: &[Looked]) -> Vec<String> {
+    let mut groups: BTreeMap<&str, Vec<&::report::Best>> = BTreeMap::new();
+    for run in runs {
+        let Some((group, name)) = run.name.rsplit_once('/') else { continue };
+        if let Some(best) = run.best.as_ref().filter(|_| name.starts_with(::report::FOLD)) {
+            groups.entry(group).or_default().push(best);
+        }
+    }
+    let line = |(group, best): (&str, Vec<&::report::Best>)| {
+        let scores: Vec<f64> = best.iter().map(|best| best.score).collect();
+        let first =
+            best.first().filter(|first| best.len() > 1 && best.iter().all(|best| best.metric == first.metric))?;
+        let (mean, deviation) = ::report::mean_and_deviation(&scores);
+        let metric = &first.metric;
+        Some(terminal::clean_line(&format!("\n{group}: {metric} {mean:.4} ± {deviation:.4} over {} folds", best.len())))
+    };
+    groups.into_iter().filter_map(line).collect()
 }
 
 fn row(run: &Looked, now: SystemTime) -> [String; 6] {

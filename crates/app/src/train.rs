@@ -3,6 +3,7 @@
 
 mod capture;
 mod complete;
+mod folds;
 mod group;
 mod launch;
 mod parts;
@@ -28,6 +29,7 @@ use start::Start;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+pub use folds::run as folds;
 pub use launch::{outlives_no_launcher, run as launch};
 
 /// `app train`, which listens to `signals` since the program began.

@@ -5,14 +5,18 @@ mod masked;
 mod samples;
 mod table;
 
-use crate::cli;
+use crate::cli::{self, Which};
+use crate::common::folds::Folds;
+use crate::common::images::sum;
 use crate::common::networks::networks;
 use crate::common::output;
 use crate::common::postprocessing::Postprocessing;
+use crate::common::trained::load;
 use crate::common::usage::usage;
 use anyhow::{Context, Result};
 use data::Split;
-use metric::{Boundaries, BoundaryScores, Interval, Tally, boundary_scores, intervals};
+use metric::{Boundaries, BoundaryScores, Interval, Tally, boundary_scores, intervals, scores_of};
+use samples::Measured;
 use serde_json::{Map, Value, json};
 
 pub use masked::Masked;
@@ -27,6 +31,9 @@ pub fn run(args: &cli::Validate) -> Result<()> {
         ));
     }
     let boundaries = boundaries(&args.scoring)?;
+    if let Some(folds) = args.networks.used.trained.run.as_deref().map(Folds::of).transpose()?.flatten() {
+        return out_of_fold(args, &folds, boundaries);
+    }
     let networks = networks(&args.networks, &args.set)?;
     let postprocessing = Postprocessing::wanted(args.postprocess.as_ref(), &networks, &args.how)?;
     let trained = networks.first().context("no network is named")?;
@@ -47,19 +54,69 @@ pub fn run(args: &cli::Validate) -> Result<()> {
     } else {
         samples::measure(trained, boundaries)?
     };
-    let samples::Measured { mut scores, images, samples, scored_on } = measured;
+    let about = json!({ "classes": legend, "checkpoint": checkpoint, "epoch": epoch });
+    show(args, measured, &classes, boundaries, about)
+}
+
+/// Validates each of `folds` on its own part of the samples, and scores all of them together.
+fn out_of_fold(args: &cli::Validate, folds: &Folds, boundaries: Option<Boundaries>) -> Result<()> {
+    if matches!(args.networks.used.trained.checkpoint, Which::At(_)) || args.postprocess.is_some() {
+        return Err(usage("--checkpoint PATH and --postprocess are of one network: name the run of a fold with --run"));
+    }
+    let mut all: Option<(Measured, Vec<String>, Value)> = None;
+    for run in &folds.runs {
+        let which =
+            cli::Trained { run: Some(run.folder.clone()), checkpoint: args.networks.used.trained.checkpoint.clone() };
+        let trained = load(&which, &args.set)?;
+        if let Some(path) = args.scoring.csv.as_deref().filter(|_| all.is_none()) {
+            let dataset = trained.config.data.open(Split::Validation)?;
+            let used =
+                table::Used { dataset: dataset.as_ref(), networks: std::slice::from_ref(&trained), applied: None };
+            table::check(path, &used, args.scoring.overwrite)?;
+        }
+        let (classes, legend) = (trained.network.classes.clone(), json!(saved::classes(&trained.config.data)));
+        let measured = match args.full {
+            true => full::measure(vec![trained], &args.how, None, boundaries)?,
+            false => samples::measure(&trained, boundaries)?,
+        };
+        match &mut all {
+            None => all = Some((measured, classes, json!({ "classes": legend, "folds": folds.runs.len() }))),
+            Some((before, known, _)) if *known == classes => {
+                before.images.extend(measured.images);
+                before.samples += measured.samples;
+            }
+            Some((_, known, _)) => {
+                let (run, known, classes) = (run.folder.display(), known.join(", "), classes.join(", "));
+                return Err(usage(format!("{run} has the classes {classes}, and the folds before it have {known}")));
+            }
+        }
+    }
+    let (mut measured, classes, about) = all.context("there is no fold")?;
+    measured.scores = scores_of(&sum(&measured.images, classes.len()), &classes);
+    show(args, measured, &classes, boundaries, about)
+}
+
+/// Writes and prints the result of a validation; `about` says what was measured.
+fn show(
+    args: &cli::Validate,
+    measured: Measured,
+    classes: &[String],
+    boundaries: Option<Boundaries>,
+    about: Value,
+) -> Result<()> {
+    let Measured { mut scores, images, samples, scored_on } = measured;
     if boundaries.is_some() {
         let of_images: Vec<&[Option<BoundaryScores>]> = images.iter().map(|image| &*image.boundaries).collect();
-        scores.extend(boundary_scores(&of_images, &classes));
+        scores.extend(boundary_scores(&of_images, classes));
     }
     if let Some(path) = &args.scoring.csv {
-        table::write(path, &images, &classes, args.scoring.overwrite)?;
+        table::write(path, &images, classes, args.scoring.overwrite)?;
         log::info!("Wrote the scores of {} images: {}", images.len(), path.display());
     }
     let tallies: Vec<Vec<Tally>> = images.into_iter().map(|image| image.tallies).collect();
-    let intervals = intervals(&tallies, &classes);
+    let intervals = intervals(&tallies, classes);
     if !args.json {
-        let table = output::table_with(&scores, &classes, &intervals);
+        let table = output::table_with(&scores, classes, &intervals);
         let resampled = match intervals.is_empty() {
             true => String::new(),
             false => format!("\n95 % intervals: bootstrap over {} images", tallies.len()),
@@ -68,11 +125,11 @@ pub fn run(args: &cli::Validate) -> Result<()> {
     }
     let mut object = output::object(&scores);
     object.insert("intervals".into(), Value::Object(of_intervals(&intervals)));
-    object.insert("classes".into(), legend);
     object.insert("samples".into(), json!(samples));
     object.insert("scored_on".into(), json!(scored_on));
-    object.insert("checkpoint".into(), json!(checkpoint));
-    object.insert("epoch".into(), json!(epoch));
+    if let Value::Object(about) = about {
+        object.extend(about);
+    }
     if let Some(Boundaries { ratio, tolerance }) = boundaries {
         object.insert("boundaries".into(), json!({ "ratio": ratio, "tolerance": tolerance }));
     }

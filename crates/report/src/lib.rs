@@ -46,9 +46,9 @@ pub use comparison::{Comparison, Paired};
 pub use error::Error;
 pub use evaluation::{Bin, Evaluation, IGNORED, Interval, Intervals, Picture, Sample};
 pub use flat::{flat, flat_items};
-pub use report::Report;
+pub use report::{FOLD, Report};
 pub use run::{Best, Class, Run, Status};
-pub use scores::{ClassScores, calibration_error, class_scores};
+pub use scores::{ClassScores, calibration_error, class_scores, mean_and_deviation};
 pub use summary::history::{History, Line, Stage};
 
 use std::fs::File;

@@ -48,6 +48,14 @@ pub fn calibration_error(bins: &[Bin]) -> Option<f64> {
     (pixels > 0).then(|| distances.sum::<f64>() / pixels as f64)
 }
 
+/// Returns the mean of at least two values, and their sample standard deviation.
+pub fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (mean, (squares / (count - 1.0)).sqrt())
+}
+
 /// Returns the share of valid pixels that are predicted correctly.
 pub(crate) fn accuracy(confusion: &[Vec<u64>]) -> Option<f64> {
     let hits = confusion.iter().enumerate().map(|(class, row)| at(row, class)).sum();

@@ -219,7 +219,7 @@ unsafe extern "C" {
         var: Ptr,
         momentum: f64,
         epsilon: f64,
-        over: *const SumOver,
+        over: *const c_void,
         bound: f64,
         weight: Ptr,
         out: *mut *mut C_tensor,
@@ -270,7 +270,7 @@ unsafe extern "C" {
         running_var: Ptr,
         momentum: f64,
         epsilon: f64,
-        over: *const SumOver,
+        over: *const c_void,
         bound: f64,
         out: *mut *mut C_tensor,
     ) -> c_int;
@@ -282,7 +282,7 @@ unsafe extern "C" {
         running_var: Ptr,
         momentum: f64,
         epsilon: f64,
-        over: *const SumOver,
+        over: *const c_void,
         out: *mut *mut C_tensor,
     ) -> c_int;
     pub fn oxiseg_complain(message: *const c_char, length: usize);
@@ -355,16 +355,6 @@ pub fn maybe(tensor: Option<&Tensor>) -> Ptr {
 
 /// Callback for the shim.
 pub type Run = unsafe extern "C" fn(*mut c_void, *const Ptr, usize, *mut *mut C_tensor) -> c_int;
-
-/// Group of ranks for the shim, which owns `ranks` from there on and calls `drop` once.
-#[repr(C)]
-pub struct SumOver {
-    pub rank: usize,
-    pub count: usize,
-    pub ranks: *mut c_void,
-    pub run: Run,
-    pub drop: unsafe extern "C" fn(*mut c_void),
-}
 
 /// Calls a piece for the shim. Returns 0, or 1 after handing over the message.
 ///

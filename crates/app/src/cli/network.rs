@@ -55,9 +55,9 @@ impl FromStr for Which {
 pub struct Networks {
     #[command(flatten)]
     pub used: Used,
-    /// Several networks whose probabilities are averaged: runs (of each the --checkpoint latest or best), checkpoints
-    /// and saved networks with the same classes. Each image gets each network's own size and normalisation; time and
-    /// memory are the sum of theirs
+    /// Several networks whose probabilities are averaged: runs (of each the --checkpoint latest or best), folders of
+    /// folds, checkpoints and saved networks with the same classes. Each image gets each network's own size and
+    /// normalisation; time and memory are the sum of theirs
     #[arg(long, value_name = "RUN|CHECKPOINT|MODEL", num_args = 1.., conflicts_with_all = ["run", "model"])]
     pub ensemble: Vec<PathBuf>,
 }

@@ -1,6 +1,7 @@
 //! Loads the networks of a prediction: one, or several that are averaged.
 
 use crate::cli::{self, Which};
+use crate::common::folds::Folds;
 use crate::common::network::Trained;
 use crate::common::saved;
 use crate::common::trained;
@@ -18,8 +19,17 @@ pub fn networks(which: &cli::Networks, changes: &[String]) -> Result<Vec<Trained
         let path = path.display();
         return Err(usage(format!("--checkpoint {path} names one network: name it in --ensemble, beside the others")));
     }
-    let load = |path| load(path, checkpoint, changes);
-    let all = which.ensemble.iter().map(|path| load(path)).collect::<Result<Vec<_>>>()?;
+    let mut all = Vec::new();
+    for path in &which.ensemble {
+        match Folds::of(path)? {
+            Some(folds) => {
+                for run in &folds.runs {
+                    all.push(load(&run.folder, checkpoint, changes)?);
+                }
+            }
+            None => all.push(load(path, checkpoint, changes)?),
+        }
+    }
     if let [first, others @ ..] = &all[..] {
         others.iter().try_for_each(|other| check(first, other))?;
     }

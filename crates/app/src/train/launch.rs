@@ -11,7 +11,6 @@ use crate::cli::{Processes, Train};
 use crate::common::ranked::LAUNCHER;
 use crate::common::usage::usage;
 use anyhow::{Context, Result};
-use ranks::{Ranks, Told};
 use std::env;
 use std::ffi::OsString;
 use std::net::TcpListener;
@@ -20,9 +19,10 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 pub use ranks::outlives_no_launcher;
+pub(super) use ranks::{Ranks, Told};
 
 /// Time that the other ranks get to find out that one has failed, and to save what they can.
-const GRACE: Duration = Duration::from_secs(60);
+pub(super) const GRACE: Duration = Duration::from_secs(60);
 /// Address at which the ranks of one machine meet: nobody outside can reach it.
 const LOOPBACK: &str = "127.0.0.1";
 /// Variable with the level from which on libtorch logs.
@@ -43,7 +43,7 @@ pub fn run(args: &Train, processes: Processes) -> Result<ExitCode> {
     let place = Place::find(|name| env::var(name).ok())?;
     let told = Told::listen()?;
     let program = env::current_exe().context("finding this program, to start the ranks")?;
-    let arguments: Vec<OsString> = without_nproc(env::args_os().skip(1)).collect();
+    let arguments: Vec<OsString> = without(env::args_os().skip(1), &["--nproc"]).collect();
     let cores = available_parallelism().map_or(1, |cores| cores.get());
     // The ranks share the cores; each with threads for all of them would be slower by far.
     let threads = env::var_os("OMP_NUM_THREADS").unwrap_or_else(|| (cores / local).max(1).to_string().into());
@@ -57,7 +57,7 @@ pub fn run(args: &Train, processes: Processes) -> Result<ExitCode> {
         command.env("OMP_NUM_THREADS", &threads).env(LAUNCHER, process::id().to_string());
         (place.node * local + rank, command)
     });
-    let mut ranks = Ranks::start(commands, args.tui)?;
+    let mut ranks = Ranks::start("Rank", commands, args.tui)?;
     log::info!("Started {local} ranks, {} threads each", threads.display());
     Ok(ExitCode::from(ranks.wait(GRACE, || told.since_last())))
 }
@@ -73,12 +73,15 @@ fn local(processes: Processes, gpus: usize) -> Result<usize> {
     }
 }
 
-/// Returns the arguments without `--nproc` and its value.
-fn without_nproc(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
+/// Returns the arguments without these options and their values.
+pub(super) fn without(arguments: impl Iterator<Item = OsString>, options: &[&str]) -> impl Iterator<Item = OsString> {
     let mut is_value = false;
     arguments.filter(move |argument| {
-        let was_value = std::mem::replace(&mut is_value, argument == "--nproc");
-        !(was_value || is_value || argument.to_string_lossy().starts_with("--nproc="))
+        let text = argument.to_string_lossy();
+        let was_value = std::mem::replace(&mut is_value, options.iter().any(|option| text == *option));
+        let holds_both =
+            options.iter().any(|option| text.strip_prefix(option).is_some_and(|rest| rest.starts_with('=')));
+        !(was_value || is_value || holds_both)
     })
 }
 

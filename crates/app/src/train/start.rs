@@ -154,7 +154,7 @@ impl Start {
 }
 
 /// Returns the run folder: the one named, the configuration's own, or that of the checkpoint named.
-fn folder(args: &cli::Train) -> Run {
+pub fn folder(args: &cli::Train) -> Run {
     let of_checkpoint = |path: &Path| {
         let of = |path: &Path| path.parent()?.parent().filter(|run| *run != Path::new("")).map(Run::at);
         // A path that begins inside the run does not name its folder.

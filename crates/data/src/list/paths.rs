@@ -5,7 +5,7 @@ use crate::decode::kind::{may_be_numbers, stem};
 use crate::decode::part::{self, Axis, joined};
 use crate::error::Error;
 use crate::list::forms::on_disk;
-use crate::list::split::{Rule, Split};
+use crate::list::split::{Hashing, Split};
 use crate::load::dataset::item;
 use contract::Invalid;
 use std::ops::Range;
@@ -170,9 +170,9 @@ impl Paths {
     }
 
     /// Keeps the samples of `split`; an error if none is left.
-    pub(crate) fn keep(&mut self, rule: Rule, split: Split) -> Result<(), Error> {
+    pub(crate) fn keep(&mut self, by: Hashing, split: Split) -> Result<(), Error> {
         let samples = self.len();
-        let mut splits = rule.splits(self.entries.iter().map(|entry| self.part(entry.name))).into_iter();
+        let mut splits = by.splits(self.entries.iter().map(|entry| self.part(entry.name)))?.into_iter();
         let mut entries = std::mem::take(&mut self.entries);
         entries.retain(|_| splits.next() == Some(split));
         entries.shrink_to_fit();
@@ -249,6 +249,7 @@ impl Paths {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::list::split::Rule;
 
     #[test]
     fn a_pattern_has_one_place() {
@@ -277,7 +278,7 @@ mod tests {
         for (rule, names) in [(Rule::Fraction(1e-9), ["a", "a"]), (Rule::Fold { part: 0, of: 1000 }, ["a", "b"])] {
             let mut paths = Paths::new(Path::new("root"));
             names.iter().for_each(|name| paths.push([name, "a.jpg", "a.png"], Path::new("")).unwrap());
-            let error = paths.keep(rule, Split::Validation).unwrap_err().to_string();
+            let error = paths.keep(Hashing { rule, group: None }, Split::Validation).unwrap_err().to_string();
             assert!(error.starts_with("the validation split has none of the 2 samples: add samples"), "{error}");
         }
     }
@@ -287,7 +288,7 @@ mod tests {
         let of = |rule, split| {
             let mut paths = Paths::new(Path::new("root"));
             ["a", "b", "b", "c"].iter().for_each(|name| paths.push([name, "a.jpg", "a.png"], Path::new("")).unwrap());
-            paths.keep(rule, split).unwrap();
+            paths.keep(Hashing { rule, group: None }, split).unwrap();
             (0..paths.len()).map(|index| paths.name(index)).collect::<Vec<_>>()
         };
         for share in [1e-9, 1.0 - 1e-9] {

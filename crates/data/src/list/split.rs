@@ -43,7 +43,7 @@ impl fmt::Display for Split {
 }
 
 /// Split of the samples into training and validation: exactly one of `validation_fraction`, `fold`, and `train`
-/// together with `validation`.
+/// together with `validation`. With the first two, `group` keeps samples together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "SplitBy")]
@@ -56,6 +56,11 @@ pub struct SplitConfig {
     /// for training.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fold: Option<String>,
+    /// Part of a name that samples of one patient, film or scene have in common, as `{}` in a pattern where `*` is
+    /// anything: `"{}_*"` is what stands before the first underscore. The hash is then that of the part, so all samples
+    /// of a group are in one split.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// Source of the training samples: a list file below `root`, or (`folders` only) a folder below `images` and
     /// `masks`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,15 +72,15 @@ pub struct SplitConfig {
 
 impl Default for SplitConfig {
     fn default() -> Self {
-        Self { validation_fraction: Some(0.2), fold: None, train: None, validation: None }
+        Self { validation_fraction: Some(0.2), fold: None, group: None, train: None, validation: None }
     }
 }
 
 /// A [`SplitConfig`] that was checked.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Splitting<'a> {
-    /// By a hash of the name.
-    Hashed(Rule),
+    /// By a hash of the name, or of a part of it.
+    Hashed(Hashing<'a>),
     /// By lists or folders.
     Named {
         /// List or folder of the training samples.
@@ -83,6 +88,49 @@ pub(crate) enum Splitting<'a> {
         /// List or folder of the validation samples.
         validation: &'a str,
     },
+}
+
+/// Split by hashes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Hashing<'a> {
+    /// Rule from a hash to a split.
+    pub(crate) rule: Rule,
+    /// Pattern of the part of a name that is hashed; None for all of it.
+    pub(crate) group: Option<&'a str>,
+}
+
+impl Hashing<'_> {
+    /// Returns the split of each of `names`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a name has no such part.
+    pub(crate) fn splits<'n>(self, names: impl Iterator<Item = &'n str>) -> Result<Vec<Split>, Invalid> {
+        let Some(pattern) = self.group else { return Ok(self.rule.splits(names)) };
+        let of = |name| {
+            group(pattern, name).ok_or_else(|| Invalid {
+                key: "data.split.group".into(),
+                problem: format!("'{pattern}' finds no group in the name '{name}'"),
+            })
+        };
+        Ok(self.rule.splits(names.map(of).collect::<Result<Vec<_>, _>>()?.into_iter()))
+    }
+}
+
+/// Returns the part of `name` that `{}` stands for in the pattern: the first and shortest that fits.
+fn group<'n>(pattern: &str, name: &'n str) -> Option<&'n str> {
+    let (before, after) = pattern.split_once("{}")?;
+    let places = || name.char_indices().map(|(at, _)| at).chain([name.len()]);
+    let start = places().find(|at| matches(before, &name[..*at]))?;
+    let end = places().find(|at| *at > start && matches(after, &name[*at..]))?;
+    Some(&name[start..end])
+}
+
+/// Returns whether `text` is as the pattern says, in which `*` is anything.
+fn matches(pattern: &str, text: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == text };
+    let places = |text: &str| text.char_indices().map(|(at, _)| at).chain([text.len()]).collect::<Vec<_>>();
+    text.strip_prefix(head).is_some_and(|text| places(text).iter().any(|at| matches(rest, &text[*at..])))
 }
 
 /// Rule from the hash of a name to a split.
@@ -150,15 +198,25 @@ impl SplitConfig {
     /// Refuses invalid ways to split; keys are relative to the section that contains `split`.
     pub(crate) fn check(&self) -> Result<Splitting<'_>, Invalid> {
         let invalid = |key: &str, problem: String| Err(Invalid { key: key.into(), problem });
-        match (self.validation_fraction, &self.fold, &self.train, &self.validation) {
-            (Some(fraction), None, None, None) if fraction > 0.0 && fraction < 1.0 => {
-                Ok(Splitting::Hashed(Rule::Fraction(fraction)))
+        if let Some(pattern) = &self.group {
+            if self.train.is_some() {
+                return invalid(
+                    "split.group",
+                    "is for splits by a hash, but train and validation name the samples".into(),
+                );
             }
+            if pattern.matches("{}").count() != 1 {
+                return invalid("split.group", format!("must hold {{}} once, such as \"{{}}_*\", is '{pattern}'"));
+            }
+        }
+        let hashed = |rule| Ok(Splitting::Hashed(Hashing { rule, group: self.group.as_deref() }));
+        match (self.validation_fraction, &self.fold, &self.train, &self.validation) {
+            (Some(fraction), None, None, None) if fraction > 0.0 && fraction < 1.0 => hashed(Rule::Fraction(fraction)),
             (Some(fraction), None, None, None) => {
                 invalid("split.validation_fraction", format!("must be above 0 and below 1, is {fraction}"))
             }
             (None, Some(fold), None, None) => match parse_fold(fold) {
-                Some(rule) => Ok(Splitting::Hashed(rule)),
+                Some(rule) => hashed(rule),
                 None => invalid(
                     "split.fold",
                     format!("must be 'i/k', part i of k with i from 1 to k and k from 2 to {MOST_FOLDS}, is '{fold}'"),

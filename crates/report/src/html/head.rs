@@ -103,6 +103,14 @@ fn runs(report: &Report) -> Markup {
                         td.n { (run.duration().map_or_else(|| NONE.into(), |(seconds, _)| text::duration(seconds))) }
                     }
                 } }
+                @if let Some((mean, deviation)) = report.spread() {
+                    tfoot { tr {
+                        th scope="row" colspan="2" { "Mean and standard deviation of the folds" }
+                        td.n { (number(Some(mean))) " ± " (number(Some(deviation))) }
+                        td { (report.run.deciding().0) }
+                        td colspan="5" {}
+                    } }
+                }
             }
         }
     }

@@ -45,7 +45,7 @@ pub fn norm_relu_conv3x3(x_nchw: &Tensor, norm: BatchNorm, relu: Relu, weight: &
     let [x, scale, shift, mean, var, weight] = tensors;
     let (momentum, epsilon, bound) = (norm.momentum, norm.epsilon, relu.bound());
     let over = ranks().map(handed_over);
-    let over = over.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    let over = over.as_ref().map_or(std::ptr::null(), |over| std::ptr::from_ref(over).cast());
     // SAFETY: the tensors live through the call, which runs separate operators on unsupported ones and takes the ranks.
     ffi::made(|out| unsafe {
         ffi::oxiseg_norm_relu_conv3x3(x, scale, shift, mean, var, momentum, epsilon, over, bound, weight, out)

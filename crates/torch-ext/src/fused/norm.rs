@@ -21,7 +21,7 @@ pub fn batch_norm_relu(x_nchw: Tensor, norm: BatchNorm, relu: Relu, train: bool)
     let tensors = [&x_nchw, weight, bias, running_mean, running_var].map(Tensor::as_ptr);
     let ([x, weight, bias, mean, var], bound) = (tensors, relu.bound());
     let over = ranks().filter(|_| train).map(handed_over);
-    let over = over.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    let over = over.as_ref().map_or(std::ptr::null(), |over| std::ptr::from_ref(over).cast());
     // SAFETY: the tensors live through the call, which checks their kinds and takes the ranks.
     ffi::made(|out| unsafe {
         if train {

@@ -59,18 +59,28 @@ pub fn batch_norm(x_nchw: &Tensor, norm: BatchNorm, train: bool) -> Result<Tenso
     let [x, weight, bias, mean, var] = [x_nchw, weight, bias, running_mean, running_var].map(Tensor::as_ptr);
     // SAFETY: the tensors live through the call, and the shim takes the ranks.
     ffi::made(|out| unsafe {
-        ffi::oxiseg_sync_norm(x, weight, bias, mean, var, momentum, epsilon, &raw const over, out)
+        ffi::oxiseg_sync_norm(x, weight, bias, mean, var, momentum, epsilon, (&raw const over).cast(), out)
     })
 }
 
+/// Group of ranks for the shim, which owns `ranks` from there on and calls `drop` once.
+#[repr(C)]
+pub(super) struct SumOver {
+    rank: usize,
+    count: usize,
+    ranks: *mut c_void,
+    run: ffi::Run,
+    drop: unsafe extern "C" fn(*mut c_void),
+}
+
 /// Returns `ranks` for a function of the shim that takes them, also where it fails.
-pub(super) fn handed_over(ranks: Arc<dyn Ranks>) -> ffi::SumOver {
+pub(super) fn handed_over(ranks: Arc<dyn Ranks>) -> SumOver {
     let (rank, count) = (ranks.rank(), ranks.count());
     let sum: Sum = Box::new(move |tensors| {
         ranks.sum(tensors).unwrap_or_else(|error| panic!("{error}"));
         tensors[0].shallow_clone()
     });
-    ffi::SumOver { rank, count, ranks: Box::into_raw(Box::new(sum)).cast(), run: ffi::run::<Sum>, drop: drop_sum }
+    SumOver { rank, count, ranks: Box::into_raw(Box::new(sum)).cast(), run: ffi::run::<Sum>, drop: drop_sum }
 }
 
 /// Function that sums tensors over ranks in place, and returns the first.

@@ -63,6 +63,8 @@ pub fn outlives_no_launcher() -> bool {
 
 /// Processes that train together. They are killed when this is dropped.
 pub struct Ranks {
+    /// What each is called in messages.
+    noun: &'static str,
     all: Vec<Rank>,
     /// Lines that wait for the end of a dashboard.
     held: Option<Arc<Mutex<Vec<String>>>>,
@@ -76,10 +78,10 @@ struct Rank {
 }
 
 impl Ranks {
-    /// Starts processes, each with its rank. The first has the terminal, where it draws a dashboard if `covered`; the
-    /// others' lines are shown on stderr with their rank, if `covered` after the end of the first.
-    pub fn start(commands: impl Iterator<Item = (usize, Command)>, covered: bool) -> Result<Self> {
-        let mut ranks = Self { all: Vec::new(), held: covered.then(Arc::default) };
+    /// Starts processes, each with its number as `noun`. The first has the terminal, where it draws a dashboard if
+    /// `covered`; the others' lines are shown on stderr with their rank, if `covered` after the end of the first.
+    pub fn start(noun: &'static str, commands: impl Iterator<Item = (usize, Command)>, covered: bool) -> Result<Self> {
+        let mut ranks = Self { noun, all: Vec::new(), held: covered.then(Arc::default) };
         for (number, mut command) in commands {
             let output = (!ranks.all.is_empty()).then(pipe).transpose().context("making a pipe for a rank")?;
             if let Some((_, end)) = &output {
@@ -127,7 +129,7 @@ impl Ranks {
                 }
                 if code != 0 && code != RESUMABLE {
                     first = first.or(Some(code));
-                    log::error!("Rank {} ended with status {code}", rank.number);
+                    log::error!("{} {} ended with status {code}", self.noun, rank.number);
                 }
             }
             if self.all.iter().all(|rank| rank.status.is_some()) {

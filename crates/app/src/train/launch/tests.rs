@@ -21,7 +21,7 @@ fn start(scripts: &[&str]) -> (TempDir, Ranks) {
         command.args(["-c", script]).current_dir(folder.path());
         (rank, command)
     });
-    let ranks = Ranks::start(commands, false).unwrap();
+    let ranks = Ranks::start("Rank", commands, false).unwrap();
     (folder, ranks)
 }
 
@@ -72,7 +72,7 @@ fn all_are_told_to_stop_and_the_first_alone_to_save() {
         command.args(["-c", saves]).current_dir(folder.path()).env("RANK", rank.to_string());
         (rank, command)
     });
-    let mut ranks = Ranks::start(commands, false).unwrap();
+    let mut ranks = Ranks::start("Rank", commands, false).unwrap();
     let both = || folder.path().join("0").exists() && folder.path().join("1").exists();
     let next = told(folder.path(), &[("0", SIGUSR1), ("saved", SIGTERM)]);
     assert_eq!(ranks.wait(LONG, || if both() { next() } else { Vec::new() }), 75);
@@ -105,9 +105,9 @@ fn ranks_of_a_launcher_that_fails_are_killed() {
 }
 
 #[test]
-fn a_rank_has_the_arguments_of_its_launcher_without_nproc() {
+fn a_rank_has_the_arguments_of_its_launcher_without() {
     let rest = |line: &str| {
-        let words: Vec<OsString> = without_nproc(line.split_whitespace().map(OsString::from)).collect();
+        let words: Vec<OsString> = without(line.split_whitespace().map(OsString::from), &["--nproc"]).collect();
         words.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(rest("train --nproc 2 --run a"), "train --run a");

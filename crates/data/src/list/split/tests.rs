@@ -11,7 +11,7 @@ fn parse(value: Value) -> SplitConfig {
 
 fn rule(value: Value) -> Rule {
     match parse(value).check().unwrap() {
-        Splitting::Hashed(rule) => rule,
+        Splitting::Hashed(hashing) => hashing.rule,
         named => panic!("{named:?}"),
     }
 }
@@ -94,4 +94,35 @@ fn exactly_one_way_is_given() {
     assert_eq!(named.check().unwrap(), Splitting::Named { train: "a", validation: "b" });
     assert_eq!(rule(json!({"fold": "5/5"})), Rule::Fold { part: 4, of: 5 });
     SplitConfig::default().check().unwrap();
+}
+
+#[test]
+fn a_group_is_the_first_and_shortest_part_that_fits() {
+    let cases = [
+        ("{}_*", "p12_3_4", Some("p12")),
+        ("film-{}-*", "film-a7-0001", Some("a7")),
+        ("*/{}/*", "2020/case 4/z17", Some("case 4")),
+        ("*_{}", "a_b_c", Some("b_c")),
+        ("{}", "whole", Some("whole")),
+        ("é{}é*", "éüéx", Some("ü")),
+        ("{}_*", "_3", None),
+        ("{}_*", "p12", None),
+        ("film-{}-*", "tape-a7-1", None),
+    ];
+    for (pattern, name, expected) in cases {
+        assert_eq!(group(pattern, name), expected, "{pattern}, {name}");
+    }
+}
+
+#[test]
+fn a_group_is_in_one_split_and_decides_it_alone() {
+    let by = |pattern: Option<&'static str>| Hashing { rule: Rule::Fold { part: 1, of: 3 }, group: pattern };
+    let names: Vec<String> = (0..60).map(|number| format!("p{}_{}", number / 4, number % 4)).collect();
+    let splits = by(Some("{}_*")).splits(names.iter().map(String::as_str)).unwrap();
+    let patients: Vec<String> = (0..15).map(|patient| format!("p{patient}")).collect();
+    let of_patients = by(None).splits(patients.iter().map(String::as_str)).unwrap();
+    assert!(splits.chunks(4).zip(&of_patients).all(|(own, of)| own.iter().all(|split| split == of)));
+    assert!(of_patients.contains(&Split::Train) && of_patients.contains(&Split::Validation));
+    let error = by(Some("x{}")).splits(["xa", "b"].into_iter()).unwrap_err();
+    assert_eq!(error.to_string(), "data.split.group: 'x{}' finds no group in the name 'b'");
 }

@@ -17,11 +17,9 @@ fn scores(weights: &Path, x_nchw: &Tensor) -> Tensor {
     let encoder_only = WeightsConfig { path: weights.into(), encoder_only: true, skip_head: false };
     let mut store = VarStore::new(Device::Cpu);
     let backbone = config(Backbone::EfficientnetLite0, &DecoderConfig::default()).encoder;
-    let encoder = build::encoder(&(store.root() / "encoder"), 3, &backbone);
-    let head = ["_conv_head.", "_bn1.", "_fc."];
-    let of_encoder = file.iter().filter(|(name, _)| !head.iter().any(|head| name.starts_with(head)));
-    let of_encoder = of_encoder.map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
-    let state = adopt(of_encoder, &Stateful::state(&store), &encoder_only).unwrap();
+    let encoder = build::encoder(&store.root(), 3, &backbone);
+    let all = file.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
+    let state = adopt(all, &Stateful::state(&store), &encoder_only).unwrap();
     store.load_state(&state).unwrap();
 
     let part = |name: &str| file[name].shallow_clone();
