@@ -125,6 +125,7 @@ pub use error::Error;
 pub use label::classes::{Class, Color, PALETTE, check_classes};
 pub use label::pixel::Label;
 pub use label::{ClassRef, Labels, Unlisted};
+pub use list::annotated::{Annotations, Contents, Pictured, Tool};
 pub use list::folders::Folders;
 pub use list::listed::List;
 #[doc(hidden)]

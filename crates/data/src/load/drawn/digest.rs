@@ -1,0 +1,73 @@
+//! Digests of annotations, by which resuming and caches notice that a mask would be painted differently.
+
+use annotation::{Annotated, Classes, Geometry, Shape};
+use blake3::Hasher;
+
+/// Returns the first 8 bytes of the BLAKE3 of an image's size, and of class and geometry of each of its shapes.
+pub(super) fn of(annotated: &Annotated, classes: &Classes) -> u64 {
+    let mut hasher = Hasher::new();
+    number(&mut hasher, annotated.size.width().into());
+    number(&mut hasher, annotated.size.height().into());
+    number(&mut hasher, annotated.shapes.len() as u64);
+    annotated.shapes.iter().for_each(|shape| add(&mut hasher, shape, classes));
+    hasher.finalize().as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+fn number(hasher: &mut Hasher, number: u64) {
+    hasher.update(&number.to_le_bytes());
+}
+
+fn points(hasher: &mut Hasher, points: &[[f64; 2]]) {
+    number(hasher, points.len() as u64);
+    points.iter().flatten().for_each(|value| number(hasher, value.to_bits()));
+}
+
+/// Adds a shape: its class, and the number of its kind with what that kind consists of.
+fn add(hasher: &mut Hasher, shape: &Shape, classes: &Classes) {
+    let class = match (shape.crowd, shape.category) {
+        (true, _) => 255,
+        (false, category) => category.and_then(|category| classes.of(category)).unwrap_or_default(),
+    };
+    number(hasher, class.into());
+    let kind = |hasher: &mut Hasher, kind: u64| number(hasher, kind);
+    match &shape.geometry {
+        Geometry::Polygons { rings, rule } => {
+            kind(hasher, 1 + *rule as u64);
+            number(hasher, rings.len() as u64);
+            rings.iter().for_each(|ring| points(hasher, ring));
+        }
+        Geometry::Runs(runs) => {
+            kind(hasher, 4);
+            number(hasher, runs.counts().len() as u64);
+            runs.counts().iter().for_each(|count| number(hasher, u64::from(*count)));
+        }
+        Geometry::Mask { corner, width, bits } => {
+            kind(hasher, 5);
+            corner.iter().for_each(|value| number(hasher, *value as u64));
+            number(hasher, u64::from(*width));
+            number(hasher, bits.len() as u64);
+            let bytes: Vec<u8> = bits.iter().map(|bit| u8::from(*bit)).collect();
+            hasher.update(&bytes);
+        }
+        Geometry::Circle(corners) => {
+            kind(hasher, 6);
+            points(hasher, corners);
+        }
+        Geometry::Rectangle(corners) => {
+            kind(hasher, 7);
+            points(hasher, corners);
+        }
+        Geometry::Line(line) => {
+            kind(hasher, 8);
+            points(hasher, line);
+        }
+        Geometry::Point(centre) => {
+            kind(hasher, 9);
+            points(hasher, &[*centre]);
+        }
+        Geometry::Ellipse { centre, radii, degrees } => {
+            kind(hasher, 10);
+            points(hasher, &[*centre, *radii, [*degrees, 0.0]]);
+        }
+    }
+}
