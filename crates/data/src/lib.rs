@@ -135,6 +135,7 @@ pub use list::split::{Split, SplitConfig};
 pub use list::walk::walk;
 pub use load::config::LoaderConfig;
 pub use load::dataset::{Dataset, Source};
+pub use load::drawn::Drawing;
 pub use load::files::Preparation;
 pub use load::fingerprint::{Fingerprint, fingerprint};
 pub use load::image::Image;

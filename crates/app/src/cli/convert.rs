@@ -20,6 +20,9 @@ pub struct Convert {
     /// the class maps do
     #[arg(long, value_name = "DIR")]
     pub images: Option<PathBuf>,
+    /// Folder of the PNGs of COCO's panoptic file, which PATH then is
+    #[arg(long, value_name = "DIR", requires = "from")]
+    pub panoptic: Option<PathBuf>,
     /// Folder of the class maps to write, with classes.json; with --to, the file of annotations
     #[arg(long, value_name = "DIR|FILE")]
     pub output: PathBuf,

@@ -15,6 +15,7 @@ use crate::load::IGNORE;
 ///
 /// Whatever leaves no samples to check: a configuration that cannot work, a missing folder, a list that cannot be read.
 pub fn check_config(config: &Config, workers: u64, mut progress: impl FnMut(u64)) -> Result<Report, Error> {
+    let config = &config.clone().completed()?;
     let (mut splits, mut findings) = (Vec::new(), Vec::new());
     for split in [Split::Train, Split::Validation] {
         let (dataset, errors) = config.open_sound(split)?;

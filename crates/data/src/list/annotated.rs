@@ -18,7 +18,7 @@ use crate::label::classes::{Class, check_classes};
 use crate::label::table::LabelTable;
 use crate::list::paths::Paths;
 use crate::list::split::{Split, SplitConfig, Splitting};
-use crate::load::drawn::Drawn;
+use crate::load::drawn::{Drawing, Drawn};
 use crate::load::files::Preparation;
 use annotation::{Category, Classes, Problem};
 use contract::{Invalid, listed};
@@ -63,6 +63,11 @@ pub struct Annotations {
     #[schemars(extend("x-resume" = "ask"))]
     #[serde(default)]
     pub annotations: Option<String>,
+    /// Folder of COCO's panoptic PNGs, below `root`; they may lie in a folder of the annotation file's name. With it,
+    /// annotation files are panoptic ones.
+    #[schemars(extend("x-resume" = "ask"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub panoptic: Option<String>,
     /// File of the categories' names, below `root`, in the order of their ids: a text with a name a line, or a
     /// `data.yaml` with the key `names`. YOLO needs one; without this key it is `data.yaml`. COCO's files have their
     /// own names.
@@ -111,17 +116,20 @@ pub struct Pictured {
     pub path: PathBuf,
     /// Path below the folder of images, without the extension.
     pub name: String,
-    /// Shapes.
-    pub annotated: annotation::Annotated,
-    /// Annotation file.
+    /// Shapes or segments.
+    pub drawing: Drawing,
+    /// File that they are painted from: the annotation file, or the PNG of segments.
     pub file: PathBuf,
 }
+
+/// Paths of a split's images, the annotations of each, and the meaning of painted values.
+type Samples = (Paths, Drawn, LabelTable);
 
 impl Annotations {
     /// Creates the configuration of a data set that is not split, with the usual preparation.
     pub fn new(root: PathBuf, images: String, annotations: String, names: Option<String>) -> Self {
-        let (classes, labels, split, preparation) = Default::default();
-        Self { root, images, annotations: Some(annotations), names, classes, labels, split, preparation }
+        let (panoptic, classes, labels, split, preparation) = Default::default();
+        Self { root, images, annotations: Some(annotations), panoptic, names, classes, labels, split, preparation }
     }
 
     /// Refuses invalid values; keys are relative to this struct.
@@ -130,6 +138,7 @@ impl Annotations {
         refused(self.preparation.more_images.is_empty(), "more_images", "is for folders and lists")?;
         refused(self.preparation.slices.is_none(), "slices", "is for masks in files: annotations are drawn on images")?;
         refused(tool != Tool::Coco || self.names.is_none(), "names", "has no effect: COCO's files name their categories")?;
+        refused(tool == Tool::Coco || self.panoptic.is_none(), "panoptic", "has no effect: it is for COCO's files")?;
         refused(
             self.labels.colors.is_empty(),
             "labels.colors",
@@ -183,10 +192,10 @@ impl Annotations {
             return Err(error);
         }
         let folder = self.root.join(&self.images);
-        let picture = |Sample { name, image, annotated, file, .. }| Pictured {
+        let picture = |Sample { name, image, drawing, file, .. }| Pictured {
             path: folder.join(image),
             name,
-            annotated,
+            drawing,
             file,
         };
         Ok(Contents { categories, images: samples.into_iter().map(picture).collect(), problems, wrong })
@@ -198,7 +207,7 @@ impl Annotations {
         &self,
         tool: Tool,
         split: Split,
-    ) -> Result<((Paths, Drawn, LabelTable), Vec<Error>), Error> {
+    ) -> Result<(Samples, Vec<Error>), Error> {
         let Read { categories, samples, errors, problems } = self.read(tool)?;
         let table = self.table(&categories)?;
         let splits: Vec<Split> = match self.split.check()? {
@@ -206,7 +215,7 @@ impl Annotations {
             Splitting::Named { .. } => samples.iter().map(|sample| sample.part.split()).collect(),
         };
         // What cannot be told to belong to a split is named once, with the training data.
-        let names = samples.iter().map(|sample| &*sample.annotated.file_name);
+        let names = samples.iter().map(|sample| sample.drawing.file_name());
         let of_image: HashMap<&str, Split> = names.zip(splits.iter().copied()).collect();
         let own = |problem: &&Problem| {
             let known = problem.image.as_ref().and_then(|image| of_image.get(&**image));
@@ -220,7 +229,7 @@ impl Annotations {
         let mut drawn = Drawn { samples: Vec::new(), classes: Classes::new(&categories)?, left_out };
         for (sample, _) in samples.into_iter().zip(&splits).filter(|(_, of)| **of == split) {
             paths.push([&sample.name, &sample.image, ""], &self.root)?;
-            drawn.samples.push((sample.annotated, sample.file));
+            drawn.samples.push((sample.drawing, sample.file));
         }
         if drawn.samples.is_empty() && errors.is_empty() {
             return Err(Error::EmptySplit { split, samples: all });

@@ -9,13 +9,70 @@ use crate::label::pixel::Label;
 use crate::label::table::{LabelTable, Place};
 use crate::load::dataset::item;
 use crate::transform::resize::Rectangle;
-use annotation::{Annotated, Classes, Order};
+use annotation::coco::panoptic::Segmented;
+use annotation::{Annotated, Classes, Order, Problem, Size};
+use std::fs;
 use std::path::{Path, PathBuf};
+
+/// Annotations of an image, from which its mask is painted.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Drawing {
+    /// Shapes.
+    Shapes(Annotated),
+    /// Segments of COCO's panoptic files.
+    Segments(Segmented),
+}
+
+impl Drawing {
+    /// Returns the name that the annotation file has for the image.
+    pub fn file_name(&self) -> &str {
+        match self {
+            Self::Shapes(annotated) => &annotated.file_name,
+            Self::Segments(segmented) => &segmented.file_name,
+        }
+    }
+
+    /// Returns the size that the image was annotated at.
+    pub fn size(&self) -> Size {
+        match self {
+            Self::Shapes(annotated) => annotated.size,
+            Self::Segments(segmented) => segmented.size,
+        }
+    }
+
+    /// Compares that size with the one of the image itself.
+    pub fn check_size(&self, file: &Path, width: u32, height: u32) -> Option<Problem> {
+        let (file_name, size) = (self.file_name().into(), self.size());
+        Annotated { file_name, size, shapes: Vec::new() }.check_size(&file.display().to_string(), width, height)
+    }
+
+    /// Paints the mask: `height × width` class ids, background 0, and [`IGNORE`](crate::IGNORE). Small shapes lie on top
+    /// of large ones. `file` holds the annotations; of segments it is the PNG.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the PNG cannot be read, or has a segment that the annotation file does not list. Shapes cannot fail.
+    pub fn class_map(&self, classes: &Classes, file: &Path) -> Result<Vec<u8>, Error> {
+        let segmented = match self {
+            Self::Shapes(annotated) => return Ok(annotated.class_map(classes, Order::Area)),
+            Self::Segments(segmented) => segmented,
+        };
+        let bytes = fs::read(file).map_err(|source| Error::Io { path: file.into(), source })?;
+        let (map, problems) = segmented.class_map(&bytes, classes)?;
+        match problems.first() {
+            None => Ok(map),
+            Some(problem) => {
+                let problem = format!("does not fit its annotations: {}", problem.trouble);
+                Err(Error::MaskFormat { path: file.into(), problem })
+            }
+        }
+    }
+}
 
 /// Annotations of the samples of a split, in the order of their indices.
 pub(crate) struct Drawn {
-    /// Images with their shapes, each with the file that holds its annotation.
-    pub(crate) samples: Vec<(Annotated, PathBuf)>,
+    /// Annotations of each image, and the file that holds them.
+    pub(crate) samples: Vec<(Drawing, PathBuf)>,
     /// Class ids of the categories in a painted mask.
     pub(crate) classes: Classes,
     /// Sentences about annotations that were left out.
@@ -26,15 +83,15 @@ pub(crate) struct Drawn {
 pub(crate) enum Mask<'a> {
     /// A file of labels.
     File(PathBuf),
-    /// Shapes of the annotation file, painted by the rules of its tool.
-    Drawn(&'a Annotated, &'a Classes, &'a Path),
+    /// Annotations of a file, painted by the rules of its tool.
+    Drawn(&'a Drawing, &'a Classes, &'a Path),
 }
 
 impl Drawn {
     /// Returns the annotations of a sample.
     pub(crate) fn mask(&self, index: u64) -> Result<Mask<'_>, Error> {
-        let (annotated, file) = item(&self.samples, index)?;
-        Ok(Mask::Drawn(annotated, &self.classes, file))
+        let (drawing, file) = item(&self.samples, index)?;
+        Ok(Mask::Drawn(drawing, &self.classes, file))
     }
 
     /// Returns a number that changes with what is painted in a sample's mask.
@@ -63,10 +120,9 @@ impl Mask<'_> {
     ) -> Result<[u32; 2], Error> {
         match self {
             Self::File(path) => decoder.mask(path, labels, orientation, ids),
-            Self::Drawn(annotated, classes, path) => {
-                // Small shapes lie on top of large ones.
-                *ids = annotated.class_map(classes, Order::Area);
-                let [height, width] = [annotated.size.height(), annotated.size.width()];
+            Self::Drawn(drawing, classes, path) => {
+                *ids = drawing.class_map(classes, path)?;
+                let [height, width] = [drawing.size().height(), drawing.size().width()];
                 labels.translate(ids, |value| Label::Value(value.into()), Place { path, width })?;
                 Ok([height, width])
             }

@@ -10,7 +10,7 @@ use crate::label::table::LabelTable;
 use crate::list::paths::{Paths, Pattern};
 use crate::load::config::LoaderConfig;
 use crate::load::dataset::{Dataset, Source};
-use crate::load::drawn::{Drawn, Mask};
+use crate::load::drawn::{Drawing, Drawn, Mask};
 use crate::load::layout::{Channels, Layout, Range};
 use crate::load::pipeline::{Normalization, Normalize, Statistics};
 use crate::load::reader::with_reader;
@@ -319,7 +319,10 @@ impl Dataset for Files {
         let image = self.paths.image(index)?;
         let Some(drawn) = &self.drawn else { return Source::of([image.as_path(), self.paths.mask(index)?.as_path()]) };
         // A file of annotations may hold those of all images, so each sample has a digest of its own.
-        let source = Source::of([image.as_path()])?;
+        let source = match self.mask(index)? {
+            Mask::Drawn(Drawing::Segments(_), _, png) => Source::of([image.as_path(), png])?,
+            _ => Source::of([image.as_path()])?,
+        };
         Ok(Source { bytes: source.bytes.wrapping_add(drawn.digest(index)?), ..source })
     }
 }

@@ -6,7 +6,7 @@ use crate::common::files::{self, Partial, Replace};
 use crate::common::seal::{Beside, seal};
 use crate::common::targets::{Inputs, Targets};
 use crate::common::usage::usage;
-use annotation::{Classes, Order};
+use annotation::Classes;
 use anyhow::{Context, Result, bail};
 use data::{Annotations, Color, Contents, Layout, Orientation, Pictured};
 use png::{BitDepth, ColorType, Compression, Encoder};
@@ -50,9 +50,8 @@ pub(super) fn write(args: &cli::Convert, tool: Tool) -> Result<()> {
     contents.problems.iter().for_each(|problem| log::warn!("{problem}; the annotation is left out"));
     let mut watch = Watch::new("Painting", 0, contents.images.len() as u64);
     for image in &contents.images {
-        let map = image.annotated.class_map(&classes, Order::Area);
-        let size = [image.annotated.size.height(), image.annotated.size.width()];
-        place(&path(image), &encoded(&map, size)?, replace)?;
+        let (map, size) = (image.drawing.class_map(&classes, &image.file)?, image.drawing.size());
+        place(&path(image), &encoded(&map, [size.height(), size.width()])?, replace)?;
         watch.step(&Step { samples: 1, ..Step::default() });
     }
     drop(watch);
@@ -76,7 +75,8 @@ fn read(args: &cli::Convert, tool: Tool) -> Result<Contents> {
     };
     let names = names.as_deref().map(text).transpose()?;
     let images = text(args.images.as_deref().unwrap_or(Path::new("")))?;
-    let annotations = Annotations::new(PathBuf::new(), images, text(&args.source)?, names);
+    let mut annotations = Annotations::new(PathBuf::new(), images, text(&args.source)?, names);
+    annotations.panoptic = args.panoptic.as_deref().map(text).transpose()?;
     let contents = annotations.contents(match tool {
         Tool::Coco => data::Tool::Coco,
         Tool::Labelme => data::Tool::LabelMe,
@@ -86,7 +86,7 @@ fn read(args: &cli::Convert, tool: Tool) -> Result<Contents> {
     })?;
     for image in &contents.images {
         let [height, width] = data::dimensions(&image.path, &Layout::from(3), Orientation::default())?;
-        if let Some(problem) = image.annotated.check_size(&image.file.display().to_string(), width, height) {
+        if let Some(problem) = image.drawing.check_size(&image.file, width, height) {
             bail!("{problem}; annotate the image again, or take it out of the file");
         }
     }

@@ -5,6 +5,8 @@ use super::images::{Images, Search, named};
 use super::{Annotations, Tool};
 use crate::decode::header::dimensions;
 use crate::error::Error;
+use crate::load::drawn::Drawing;
+use annotation::coco::panoptic;
 use annotation::{Annotated, Category, Format, Image, Problem, Reader, Size, Trouble, coco};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -32,9 +34,9 @@ pub(super) struct Sample {
     pub(super) name: String,
     /// Path below the folder of images.
     pub(super) image: String,
-    /// Shapes; the file name is that of the problems.
-    pub(super) annotated: Annotated,
-    /// Annotation file.
+    /// Shapes or segments; the file name is that of the problems.
+    pub(super) drawing: Drawing,
+    /// File that they are painted from.
     pub(super) file: PathBuf,
     /// Samples that the file is for.
     pub(super) part: Part,
@@ -82,8 +84,20 @@ impl Annotations {
         for (place, images) in all {
             for file in &place.files {
                 let shown = file.display().to_string();
-                let set = coco::parse(&shown, &bytes(file)?)?;
-                for category in set.categories {
+                let (found, drawings, odd) = match self.panoptic {
+                    None => {
+                        let set = coco::parse(&shown, &bytes(file)?)?;
+                        let drawings: Vec<Drawing> = set.images.into_iter().map(Drawing::Shapes).collect();
+                        (set.categories, drawings, set.problems)
+                    }
+                    Some(_) => {
+                        let set = panoptic::parse(&shown, &bytes(file)?)?;
+                        let drawings = set.images.into_iter().map(Drawing::Segments).collect();
+                        (set.categories, drawings, set.problems)
+                    }
+                };
+                problems.extend(odd);
+                for category in found {
                     let before = categories.entry(category.id).or_insert_with(|| category.name.clone());
                     if *before != category.name {
                         let key = "data.annotations".into();
@@ -92,17 +106,26 @@ impl Annotations {
                         return Err(contract::Invalid { key, problem }.into());
                     }
                 }
-                problems.extend(set.problems);
-                for annotated in set.images {
-                    let Some(image) = unfit.place(images, &annotated.file_name, file) else { continue };
+                for drawing in drawings {
+                    let Some(image) = unfit.place(images, drawing.file_name(), file) else { continue };
                     let image = images.paths[image].clone();
-                    let (name, file) = (named(&image).to_owned(), file.clone());
-                    samples.push(Sample { name, image, annotated, file, part: place.part });
+                    let painted = match &drawing {
+                        Drawing::Shapes(_) => file.clone(),
+                        Drawing::Segments(segmented) => self.png(&segmented.png, file),
+                    };
+                    samples.push(Sample { name: named(&image).into(), image, drawing, file: painted, part: place.part });
                 }
             }
         }
         let categories = categories.into_iter().map(|(id, name)| Category { id, name }).collect();
         Ok(Read { categories, samples, errors: unfit.errors(&self.root.join(&self.images)), problems })
+    }
+
+    /// Returns the path of a PNG of segments, which need not exist.
+    fn png(&self, name: &str, file: &Path) -> PathBuf {
+        let folder = self.root.join(self.panoptic.as_deref().unwrap_or_default());
+        let of_file = folder.join(file.file_stem().unwrap_or_default()).join(name);
+        if of_file.is_file() { of_file } else { folder.join(name) }
     }
 
     /// Reads the files of tools that name categories by words or number them in a list.
@@ -116,6 +139,7 @@ impl Annotations {
             for file in &place.files {
                 // A text has the name of its image, below another folder.
                 let of_text = file.strip_prefix(&place.source).ok().and_then(Path::to_str).map(named);
+                let of_text = of_text.filter(|name| !name.is_empty());
                 let find = |name: &str| {
                     let name = if tool == Tool::Yolo { of_text.unwrap_or(name) } else { name };
                     let found = match images.find(name, file.parent().unwrap_or(file)) {
@@ -147,7 +171,8 @@ impl Annotations {
                 Some((file, part)) => {
                     let (image, file) = (annotated.file_name.clone(), file.clone());
                     let name = named(&image).to_owned();
-                    samples.push(Sample { name, image, annotated, file, part: *part });
+                    let drawing = Drawing::Shapes(annotated);
+                    samples.push(Sample { name, image, drawing, file, part: *part });
                 }
                 None => unfit.missing.push(vec![annotated.file_name]),
             }
@@ -179,7 +204,8 @@ impl Annotations {
         let size = Size::new(width.into(), height.into()).map_err(annotation::Error::from)?;
         let annotated = Annotated { file_name: path.into(), size, shapes: Vec::new() };
         let (name, image) = (named(path).into(), path.into());
-        Ok(Sample { name, image, annotated, file: self.root.join(path), part: place.part })
+        let drawing = Drawing::Shapes(annotated);
+        Ok(Sample { name, image, drawing, file: place.source.clone(), part: place.part })
     }
 }
 

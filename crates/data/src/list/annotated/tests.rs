@@ -1,5 +1,5 @@
 use crate::check::finding::Severity;
-use crate::{Config, Dataset, IGNORE, Sample, Split, check_config, fingerprint};
+use crate::{Config, IGNORE, Sample, Split, check_config, fingerprint};
 use image::GrayImage;
 use serde_json::{Value, json};
 use std::fs;
@@ -182,7 +182,7 @@ fn yolos_texts_belong_to_the_images_of_their_names() {
     assert!(dataset.left_out()[0].contains("d.txt, image d: the size of the image is not known"), "{:?}", dataset.left_out());
     let unsplit = json!({"split": {"train": "labels/train", "validation": "labels/val"}});
     assert!(refusal(&of(&unsplit)).contains("annotations: must name the folder of YOLO's texts"));
-    let elsewhere = json!({"annotations": "labels", "split": {"train": "train", "validation": "../labels/val"}});
+    let elsewhere = json!({"annotations": "labels", "split": {"train": "train", "validation": "none"}});
     assert!(refusal(&of(&elsewhere)).contains("split.validation: must name a folder below data.images"));
     fs::remove_file(folder.path().join("data.yaml")).unwrap();
     assert!(refusal(&of(&by_folders)).contains("looked for the list of the categories' names at"));
@@ -320,4 +320,42 @@ fn images_that_do_not_fit_are_named() {
     let config = config(folder.path(), "labelme", json!({"annotations": "labelme", "classes": ["none"]}));
     let says = "a.png: the annotation is for 9 × 4 pixels, but the image has 6 × 4; annotate the image again";
     assert!(refusal(&config).contains(says), "{}", refusal(&config));
+}
+
+#[test]
+fn segments_of_panoptic_pngs_become_masks() {
+    let folder = place(&["a.png", "b.png"]);
+    let info = r#"[{"id": 258, "category_id": 7}, {"id": 3, "category_id": 5}, {"id": 9, "category_id": 5, "iscrowd": 1}]"#;
+    let file = format!(
+        r#"{{"images": [{{"id": 1, "file_name": "a.png", "width": 6, "height": 4}},
+                        {{"id": 2, "file_name": "b.png", "width": 6, "height": 4}}],
+            "categories": [{{"id": 7, "name": "sky"}}, {{"id": 5, "name": "cat"}}],
+            "annotations": [{{"image_id": 1, "file_name": "a.png", "segments_info": {info}}},
+                            {{"image_id": 2, "file_name": "b.png", "segments_info": {info}}}]}}"#
+    );
+    fs::write(folder.path().join("all.json"), file).unwrap();
+    // 2 + 256 is the sky; then the cat, the crowd, and pixels without a segment.
+    let ids = [[2, 1, 0], [3, 0, 0], [9, 0, 0], [0, 0, 0]];
+    let write = |name: &str, other: Option<[u8; 3]>| {
+        let path = folder.path().join("png/all").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        image::RgbImage::from_fn(6, 4, |x, y| image::Rgb(other.filter(|_| x == 5).unwrap_or(ids[y as usize]))).save(path).unwrap();
+    };
+    write("a.png", None);
+    write("b.png", None);
+    let keys = json!({"annotations": "all.json", "panoptic": "png"});
+    let config = config(folder.path(), "coco", keys).completed().unwrap();
+    assert_eq!(names(&config), ["background", "cat", "sky"]);
+    let expected = [[2; 6], [1; 6], [IGNORE; 6], [IGNORE; 6]].concat();
+    assert_eq!(masks(&config), [("a".into(), expected.clone()), ("b".into(), expected)]);
+    write("b.png", Some([77, 0, 0]));
+    let datasets = [Split::Train, Split::Validation].map(|split| config.open(split).unwrap());
+    let errors: Vec<String> = datasets.iter().filter_map(|all| all.target(0).err()).map(|e| e.to_string()).collect();
+    assert!(errors.len() == 1 && errors[0].contains("png/all/b.png does not fit its annotations"), "{errors:?}");
+    assert!(errors[0].contains("segment 77 that the file does not list"), "{errors:?}");
+    fs::remove_file(folder.path().join("png/all/b.png")).unwrap();
+    let findings = check_config(&config, 1, |_| ()).unwrap().findings;
+    assert!(findings.iter().any(|found| found.message.contains("png/b.png")), "{findings:#?}");
+    let other = super::tests::config(folder.path(), "cvat", json!({"annotations": "all.json", "panoptic": "png"}));
+    assert!(refusal(&other).contains("panoptic: has no effect"));
 }

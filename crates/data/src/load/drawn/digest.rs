@@ -1,16 +1,36 @@
 //! Digests of annotations, by which resuming and caches notice that a mask would be painted differently.
 
-use annotation::{Annotated, Classes, Geometry, Shape};
+use super::Drawing;
+use crate::load::IGNORE;
+use annotation::{Classes, Geometry, Shape};
 use blake3::Hasher;
 
-/// Returns the first 8 bytes of the BLAKE3 of an image's size, and of class and geometry of each of its shapes.
-pub(super) fn of(annotated: &Annotated, classes: &Classes) -> u64 {
+/// Returns the first 8 bytes of the BLAKE3 of an image's size, and of class and geometry of each of its shapes; of
+/// segments, of their ids and classes.
+pub(super) fn of(drawing: &Drawing, classes: &Classes) -> u64 {
     let mut hasher = Hasher::new();
-    number(&mut hasher, annotated.size.width().into());
-    number(&mut hasher, annotated.size.height().into());
-    number(&mut hasher, annotated.shapes.len() as u64);
-    annotated.shapes.iter().for_each(|shape| add(&mut hasher, shape, classes));
+    number(&mut hasher, drawing.size().width().into());
+    number(&mut hasher, drawing.size().height().into());
+    match drawing {
+        Drawing::Shapes(annotated) => {
+            number(&mut hasher, annotated.shapes.len() as u64);
+            annotated.shapes.iter().for_each(|shape| add(&mut hasher, shape, classes));
+        }
+        Drawing::Segments(segmented) => {
+            let mut segments: Vec<_> = segmented.segments.iter().collect();
+            segments.sort_unstable_by_key(|(id, _)| **id);
+            for (id, segment) in segments {
+                number(&mut hasher, u64::from(*id));
+                number(&mut hasher, class(segment.crowd, Some(segment.category), classes));
+            }
+        }
+    }
     hasher.finalize().as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// Returns the value that is painted.
+fn class(crowd: bool, category: Option<u64>, classes: &Classes) -> u64 {
+    if crowd { IGNORE.into() } else { category.and_then(|category| classes.of(category)).unwrap_or_default().into() }
 }
 
 fn number(hasher: &mut Hasher, number: u64) {
@@ -24,11 +44,7 @@ fn points(hasher: &mut Hasher, points: &[[f64; 2]]) {
 
 /// Adds a shape: its class, and the number of its kind with what that kind consists of.
 fn add(hasher: &mut Hasher, shape: &Shape, classes: &Classes) {
-    let class = match (shape.crowd, shape.category) {
-        (true, _) => 255,
-        (false, category) => category.and_then(|category| classes.of(category)).unwrap_or_default(),
-    };
-    number(hasher, class.into());
+    number(hasher, class(shape.crowd, shape.category, classes));
     let kind = |hasher: &mut Hasher, kind: u64| number(hasher, kind);
     match &shape.geometry {
         Geometry::Polygons { rings, rule } => {
