@@ -178,7 +178,8 @@ fn class_maps_are_those_of_the_tools() {
             let value = json!({"points": points.collect::<Vec<_>>(), "polygonlabels": ["thing"]});
             let region = json!({"id": "r", "type": "polygonlabels", "original_width": case.width,
                                 "original_height": case.height, "value": value});
-            json!({"id": 1, "data": {"image": format!("/data/{}.png", case.name)}, "annotations": [{"result": [region]}]})
+            let address = format!("/data/{}.png", case.name);
+            json!({"id": 1, "data": {"image": address}, "annotations": [{"result": [region]}]})
         };
         let tasks: Vec<Value> = some.iter().map(task).collect();
         fs::write(here.path("studio.json"), json!(tasks).to_string()).unwrap();
@@ -205,7 +206,8 @@ fn class_maps_are_those_of_the_tools() {
         fs::write(here.path("data.yaml"), "names: [thing]").unwrap();
         for case in &texts {
             let lengths = [case.width, case.height].map(f64::from);
-            let middles = case.points.iter().flat_map(|point| [0, 1].map(|axis| (point[axis].trunc() + 0.5) / lengths[axis]));
+            let middles =
+                case.points.iter().flat_map(|point| [0, 1].map(|axis| (point[axis].trunc() + 0.5) / lengths[axis]));
             let words: Vec<String> = middles.map(|value| format!("{value:.9}")).collect();
             fs::write(here.path(&format!("labels/{}.txt", case.name)), format!("0 {}\n", words.join(" "))).unwrap();
         }
@@ -265,8 +267,8 @@ fn what_somebody_else_made_is_not_replaced() {
     here.app("data convert --to coco maps --output maps/01.png --overwrite").refused(2, "is an input");
     here.app("data convert --to coco maps --output mine.json").ok();
     here.app("data convert --to coco maps --output mine.json").ok();
-    let partial = fs::read_dir(here.path("maps")).unwrap().filter(|entry| {
-        entry.as_ref().unwrap().file_name().to_string_lossy().contains("partial")
-    });
+    let partial = fs::read_dir(here.path("maps"))
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains("partial"));
     assert_eq!(partial.count(), 0);
 }

@@ -68,7 +68,11 @@ fn an_annotation_that_cannot_be_used_is_named_everywhere() {
 #[test]
 fn a_file_that_cannot_be_used_ends_every_command() {
     let cases: [(Change, &str, i32); 6] = [
-        (|file| file["images"][0]["file_name"] = json!("gone.png"), "that the annotation files name and that are not", 1),
+        (
+            |file| file["images"][0]["file_name"] = json!("gone.png"),
+            "that the annotation files name and that are not",
+            1,
+        ),
         (|file| file["images"][0]["width"] = json!(31), "31", 1),
         (|file| file["categories"][0]["id"] = json!(3), "two categories have the id 3", 2),
         (|file| file["categories"][0]["name"] = json!("light"), "has the name 'light', as the class 1 has", 2),

@@ -97,9 +97,8 @@ pub fn meets(case: &Value) -> bool {
     };
     let all = points(case);
     let all = if reach > 0.0 { &all[..1] } else { &all[..] };
-    let [low, high] = [f64::min as fn(f64, f64) -> f64, f64::max].map(|pick| {
-        [0, 1].map(|axis| all.iter().map(|point| point[axis]).reduce(pick).unwrap())
-    });
+    let [low, high] = [f64::min as fn(f64, f64) -> f64, f64::max]
+        .map(|pick| [0, 1].map(|axis| all.iter().map(|point| point[axis]).reduce(pick).unwrap()));
     let length = |key: &str| case[key].as_f64().unwrap();
     high.iter().all(|value| value + reach >= 0.0)
         && low[0] - reach <= length("width")

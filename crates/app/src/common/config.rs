@@ -1,7 +1,7 @@
 //! Configuration of a run: the crates' sections side by side, read strictly.
 //!
-//! This module touches nothing but the configuration file, and annotation files that name the classes where it does not.
-//! A wrong key, type or value is an error that names the file (or `--set`) and the key's full path.
+//! This module touches nothing but the configuration file, and the annotation files that name the classes where it does
+//! not. A wrong key, type or value is an error that names the file (or `--set`) and the key's full path.
 
 mod distributed;
 mod edit;

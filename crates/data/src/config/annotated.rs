@@ -37,11 +37,8 @@ impl Config {
             }
             error => Invalid { key: "annotations".into(), problem: error.to_string() },
         })?;
-        if let Self::Coco(all)
-        | Self::Labelme(all)
-        | Self::Yolo(all)
-        | Self::LabelStudio(all)
-        | Self::Cvat(all) = &mut self
+        if let Self::Coco(all) | Self::Labelme(all) | Self::Yolo(all) | Self::LabelStudio(all) | Self::Cvat(all) =
+            &mut self
         {
             all.classes = classes;
         }

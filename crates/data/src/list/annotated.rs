@@ -78,7 +78,7 @@ pub struct Annotations {
     #[schemars(extend("x-resume" = "refuse"))]
     #[serde(default)]
     pub classes: Vec<Class>,
-    /// Meaning of the values of the painted masks: 0 is the background, 1, 2, … are the categories in the order of their
+    /// Meaning of the values of painted masks: 0 is the background, 1, 2, … are the categories in the order of their
     /// ids, and 255 are the pixels of crowds.
     #[schemars(extend("x-resume" = "ask"))]
     #[serde(default)]
@@ -137,7 +137,11 @@ impl Annotations {
         let refused = |unless: bool, key: &str, problem: &str| Invalid::unless(unless, key, || problem.into());
         refused(self.preparation.more_images.is_empty(), "more_images", "is for folders and lists")?;
         refused(self.preparation.slices.is_none(), "slices", "is for masks in files: annotations are drawn on images")?;
-        refused(tool != Tool::Coco || self.names.is_none(), "names", "has no effect: COCO's files name their categories")?;
+        refused(
+            tool != Tool::Coco || self.names.is_none(),
+            "names",
+            "has no effect: COCO's files name their categories",
+        )?;
         refused(tool == Tool::Coco || self.panoptic.is_none(), "panoptic", "has no effect: it is for COCO's files")?;
         refused(
             self.labels.colors.is_empty(),
@@ -192,22 +196,14 @@ impl Annotations {
             return Err(error);
         }
         let folder = self.root.join(&self.images);
-        let picture = |Sample { name, image, drawing, file, .. }| Pictured {
-            path: folder.join(image),
-            name,
-            drawing,
-            file,
-        };
+        let picture =
+            |Sample { name, image, drawing, file, .. }| Pictured { path: folder.join(image), name, drawing, file };
         Ok(Contents { categories, images: samples.into_iter().map(picture).collect(), problems, wrong })
     }
 
-    /// Finds the samples of a split. Leaves out images that are missing or do not fit, and returns an error for each kind
-    /// of them.
-    pub(crate) fn sound_samples(
-        &self,
-        tool: Tool,
-        split: Split,
-    ) -> Result<(Samples, Vec<Error>), Error> {
+    /// Finds the samples of a split. Leaves out images that are missing or do not fit, and returns an error for each
+    /// kind of them.
+    pub(crate) fn sound_samples(&self, tool: Tool, split: Split) -> Result<(Samples, Vec<Error>), Error> {
         let Read { categories, samples, errors, problems } = self.read(tool)?;
         let table = self.table(&categories)?;
         let splits: Vec<Split> = match self.split.check()? {

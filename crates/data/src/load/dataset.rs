@@ -102,8 +102,8 @@ pub trait Dataset: Send + Sync {
         Vec::new()
     }
 
-    /// Returns a sentence for each annotation that was left out when the data set was opened. Sources without annotations
-    /// keep this default.
+    /// Returns a sentence for each annotation that was left out when the data set was opened. Sources without
+    /// annotations keep this default.
     fn left_out(&self) -> &[String] {
         &[]
     }

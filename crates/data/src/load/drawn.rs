@@ -46,8 +46,8 @@ impl Drawing {
         Annotated { file_name, size, shapes: Vec::new() }.check_size(&file.display().to_string(), width, height)
     }
 
-    /// Paints the mask: `height × width` class ids, background 0, and [`IGNORE`](crate::IGNORE). Small shapes lie on top
-    /// of large ones. `file` holds the annotations; of segments it is the PNG.
+    /// Paints the mask: `height × width` class ids, background 0, and [`IGNORE`](crate::IGNORE). Small shapes lie on
+    /// top of large ones. `file` holds the annotations; of segments it is the PNG.
     ///
     /// # Errors
     ///

@@ -123,8 +123,9 @@ impl Reader {
         Ok(())
     }
 
-    /// Reads the class ids of the mask `from` its source into `mask`, at `place`. It must have the `size` of its `image`,
-    /// whose path is for the error. With `knows`, the image was read just before, and its unknown pixels are ignored.
+    /// Reads the class ids of the mask `from` its source into `mask`, at `place`. It must have the `size` of its
+    /// `image`, whose path is for the error. With `knows`, the image was read just before, and its unknown pixels are
+    /// ignored.
     pub(crate) fn mask(
         &mut self,
         from: &Mask,

@@ -149,8 +149,8 @@ fn read(path: &Path) -> Result<([u32; 2], Vec<u8>)> {
     if !is_map {
         let (color, depth) = (info.color_type, info.bit_depth as u8);
         return Err(usage(format!(
-            "{} is no class map, which is a PNG of one channel with 8 bits: it is {color:?} of {depth} bits with {width} \
-             × {height} pixels",
+            "{} is no class map, which is a PNG of one channel with 8 bits: it is {color:?} of {depth} bits with \
+             {width} × {height} pixels",
             path.display()
         )));
     }

@@ -89,9 +89,7 @@ impl Annotations {
             }
         }
         match files[..] {
-            [] if tool == Tool::Yolo => {
-                Err(missing("YOLO's texts (.txt)", &source, HINT))
-            }
+            [] if tool == Tool::Yolo => Err(missing("YOLO's texts (.txt)", &source, HINT)),
             [] => Err(missing("annotation files", &source, HINT)),
             [_, _, ..] if tool == Tool::Coco => {
                 let folder = source.display();

@@ -113,7 +113,13 @@ impl Annotations {
                         Drawing::Shapes(_) => file.clone(),
                         Drawing::Segments(segmented) => self.png(&segmented.png, file),
                     };
-                    samples.push(Sample { name: named(&image).into(), image, drawing, file: painted, part: place.part });
+                    samples.push(Sample {
+                        name: named(&image).into(),
+                        image,
+                        drawing,
+                        file: painted,
+                        part: place.part,
+                    });
                 }
             }
         }

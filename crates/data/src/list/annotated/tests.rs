@@ -12,7 +12,9 @@ fn place(images: &[&str]) -> TempDir {
     for (number, name) in images.iter().enumerate() {
         let path = folder.path().join("images").join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        GrayImage::from_fn(6, 4, |x, y| image::Luma([(17 * x + 31 * y * y + 7 * number as u32) as u8])).save(path).unwrap();
+        GrayImage::from_fn(6, 4, |x, y| image::Luma([(17 * x + 31 * y * y + 7 * number as u32) as u8]))
+            .save(path)
+            .unwrap();
     }
     folder
 }
@@ -99,7 +101,8 @@ fn values_of_painted_masks_have_meanings_as_those_of_files_do() {
     };
     let animals = with(json!({"classes": ["rest", "animal"], "labels": {"map": {"0": "rest", "1": 1, "2": 1}}}));
     assert_eq!(masks(&animals)[0].1, PAINTED.map(|id| if id == 2 { 1 } else { id }));
-    let no_cats = with(json!({"classes": ["rest", "dog"], "labels": {"map": {"0": 0, "2": "dog"}, "ignore": [1, 255]}}));
+    let no_cats =
+        with(json!({"classes": ["rest", "dog"], "labels": {"map": {"0": 0, "2": "dog"}, "ignore": [1, 255]}}));
     assert_eq!(masks(&no_cats)[0].1[..3], [1, 1, IGNORE]);
     let renamed = with(json!({"classes": ["nothing", "Katze", {"name": "Hund", "color": "#ff0000"}]}));
     assert_eq!((masks(&renamed)[0].1.clone(), names(&renamed)[1].as_str()), (PAINTED.to_vec(), "Katze"));
@@ -123,7 +126,8 @@ fn values_of_painted_masks_have_meanings_as_those_of_files_do() {
             "" => {
                 let train = config.open(Split::Train).unwrap();
                 let all = [train, config.open(Split::Validation).unwrap()];
-                let errors: Vec<String> = all.iter().filter_map(|all| all.target(0).err()).map(|e| e.to_string()).collect();
+                let errors: Vec<String> =
+                    all.iter().filter_map(|all| all.target(0).err()).map(|e| e.to_string()).collect();
                 assert!(errors.len() == 1 && errors[0].contains("all.json holds 2 at row 0, column 0"), "{errors:?}");
             }
             says => assert!(refusal(&config).contains(says), "{keys}: {}", refusal(&config)),
@@ -179,7 +183,11 @@ fn yolos_texts_belong_to_the_images_of_their_names() {
     assert_eq!(masks(&of(&json!({"annotations": "labels"}))).len(), 3);
     write("labels/train/d.txt", "0 0 0 1 0 1 1 0 1\n");
     let dataset = of(&by_folders).open(Split::Train).unwrap();
-    assert!(dataset.left_out()[0].contains("d.txt, image d: the size of the image is not known"), "{:?}", dataset.left_out());
+    assert!(
+        dataset.left_out()[0].contains("d.txt, image d: the size of the image is not known"),
+        "{:?}",
+        dataset.left_out()
+    );
     let unsplit = json!({"split": {"train": "labels/train", "validation": "labels/val"}});
     assert!(refusal(&of(&unsplit)).contains("annotations: must name the folder of YOLO's texts"));
     let elsewhere = json!({"annotations": "labels", "split": {"train": "train", "validation": "none"}});
@@ -290,14 +298,19 @@ fn what_is_wrong_is_named_by_the_check_and_at_the_start() {
 fn images_that_do_not_fit_are_named() {
     let folder = place(&["a.png", "x/c.png", "y/c.png"]);
     let file = |images: &str| {
-        let text = format!(r#"{{"images": [{images}], "categories": [{{"id": 1, "name": "cat"}}], "annotations": []}}"#);
+        let text =
+            format!(r#"{{"images": [{images}], "categories": [{{"id": 1, "name": "cat"}}], "annotations": []}}"#);
         fs::write(folder.path().join("all.json"), text).unwrap();
         config(folder.path(), "coco", json!({"annotations": "all.json"}))
     };
-    let image = |name: &str, width: u32| format!(r#"{{"id": {width}, "file_name": "{name}", "width": {width}, "height": 4}}"#);
+    let image =
+        |name: &str, width: u32| format!(r#"{{"id": {width}, "file_name": "{name}", "width": {width}, "height": 4}}"#);
     for (images, says) in [
         ([image("a.png", 6), image("gone.png", 7)], "images that the annotation files name and that are not there"),
-        ([image("a.png", 6), image("z/c.png", 7)], "images of one name, of which an annotation file does not say which"),
+        (
+            [image("a.png", 6), image("z/c.png", 7)],
+            "images of one name, of which an annotation file does not say which",
+        ),
     ] {
         let config = file(&images.join(", "));
         assert!(refusal(&config).contains(says), "{}", refusal(&config));
@@ -325,7 +338,8 @@ fn images_that_do_not_fit_are_named() {
 #[test]
 fn segments_of_panoptic_pngs_become_masks() {
     let folder = place(&["a.png", "b.png"]);
-    let info = r#"[{"id": 258, "category_id": 7}, {"id": 3, "category_id": 5}, {"id": 9, "category_id": 5, "iscrowd": 1}]"#;
+    let info =
+        r#"[{"id": 258, "category_id": 7}, {"id": 3, "category_id": 5}, {"id": 9, "category_id": 5, "iscrowd": 1}]"#;
     let file = format!(
         r#"{{"images": [{{"id": 1, "file_name": "a.png", "width": 6, "height": 4}},
                         {{"id": 2, "file_name": "b.png", "width": 6, "height": 4}}],
@@ -339,7 +353,9 @@ fn segments_of_panoptic_pngs_become_masks() {
     let write = |name: &str, other: Option<[u8; 3]>| {
         let path = folder.path().join("png/all").join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        image::RgbImage::from_fn(6, 4, |x, y| image::Rgb(other.filter(|_| x == 5).unwrap_or(ids[y as usize]))).save(path).unwrap();
+        image::RgbImage::from_fn(6, 4, |x, y| image::Rgb(other.filter(|_| x == 5).unwrap_or(ids[y as usize])))
+            .save(path)
+            .unwrap();
     };
     write("a.png", None);
     write("b.png", None);
