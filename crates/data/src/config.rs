@@ -13,7 +13,7 @@ use crate::decode::turn::Orientation;
 use crate::error::{Error, within};
 use crate::label::Labels;
 use crate::label::classes::{Class, Color};
-use crate::list::annotated::Annotations;
+use crate::list::annotated::config::Annotations;
 use crate::list::folders::Folders;
 use crate::list::listed::List;
 use crate::list::pets::OxfordPets;

@@ -2,7 +2,8 @@
 
 use super::Config;
 use crate::error::Error;
-use crate::list::annotated::{Annotations, Tool};
+use crate::list::annotated::config::Annotations;
+use crate::list::annotated::tool::Tool;
 use crate::list::split::Split;
 use crate::load::dataset::Dataset;
 use crate::load::files::Files;

@@ -4,7 +4,7 @@ use super::Config;
 use crate::check::finding::{Finding, Kind, annotated, unmatched};
 use crate::check::{Report, check, strays};
 use crate::error::Error;
-use crate::list::annotated::is_wrong;
+use crate::list::annotated::severity::is_wrong;
 use crate::list::split::Split;
 use crate::load::IGNORE;
 

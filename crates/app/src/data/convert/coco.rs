@@ -1,7 +1,6 @@
 //! COCO's file of instances from class maps or predictions.
 
-use super::maps::LEGEND;
-use super::{is_due, names, put};
+use super::texts::{LEGEND, is_due, names, put};
 use crate::cli;
 use crate::common::files::Replace;
 use crate::common::targets::{Inputs, Targets};

@@ -1,6 +1,6 @@
 //! Class maps from annotations: a PNG of 8 bits for each image, painted as its tool does.
 
-use super::{is_due, put};
+use super::texts::{LEGEND, is_due, put};
 use crate::cli::{self, Tool};
 use crate::common::files::{self, Partial, Replace};
 use crate::common::seal::{Beside, seal};
@@ -15,9 +15,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use terminal::{Step, Watch};
-
-/// Name of the file that explains the values of class maps; `predict` writes it too.
-pub(super) const LEGEND: &str = "classes.json";
 
 /// Writes a class map for each image, and their legend.
 pub(super) fn write(args: &cli::Convert, tool: Tool) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Finds annotation files.
 
-use super::{Annotations, Tool};
+use super::config::Annotations;
+use super::tool::Tool;
 use crate::error::Error;
 use crate::list::lines::missing;
 use crate::list::split::Splitting;
@@ -34,17 +35,6 @@ pub(super) struct Place {
     pub(super) files: Vec<PathBuf>,
     /// Folder below `images`; empty for all.
     pub(super) images: String,
-}
-
-impl Tool {
-    /// Returns the extension of the tool's files.
-    fn extension(self) -> &'static str {
-        match self {
-            Self::Coco | Self::LabelMe | Self::LabelStudio => "json",
-            Self::Yolo => "txt",
-            Self::Cvat => "xml",
-        }
-    }
 }
 
 impl Annotations {

@@ -1,6 +1,7 @@
 //! Reads the list of the categories' names.
 
-use super::{Annotations, Tool};
+use super::config::Annotations;
+use super::tool::Tool;
 use crate::error::Error;
 use crate::list::lines::read;
 use annotation::names::{from_text, from_yaml};

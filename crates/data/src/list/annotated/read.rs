@@ -1,11 +1,12 @@
 //! Reads annotation files, and joins them with the images on disk.
 
+use super::config::Annotations;
 use super::found::{Part, Place};
 use super::images::{Images, Search, named};
-use super::{Annotations, Tool};
+use super::tool::Tool;
 use crate::decode::header::dimensions;
 use crate::error::Error;
-use crate::load::drawn::Drawing;
+use crate::load::drawn::drawing::Drawing;
 use annotation::coco::panoptic;
 use annotation::{Annotated, Category, Format, Image, Problem, Reader, Size, Trouble, coco};
 use std::cell::RefCell;

@@ -1,6 +1,6 @@
 //! Digests of annotations, by which resuming and caches notice that a mask would be painted differently.
 
-use super::Drawing;
+use super::drawing::Drawing;
 use crate::load::IGNORE;
 use annotation::{Classes, Geometry, Shape};
 use blake3::Hasher;
