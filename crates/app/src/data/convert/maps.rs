@@ -74,12 +74,19 @@ fn read(args: &cli::Convert, tool: Tool) -> Result<Contents> {
     let images = text(args.images.as_deref().unwrap_or(Path::new("")))?;
     let mut annotations = Annotations::new(PathBuf::new(), images, text(&args.source)?, names);
     annotations.panoptic = args.panoptic.as_deref().map(text).transpose()?;
-    let contents = annotations.contents(match tool {
+    let read = annotations.contents(match tool {
         Tool::Coco => data::Tool::Coco,
         Tool::Labelme => data::Tool::LabelMe,
         Tool::Yolo => data::Tool::Yolo,
         Tool::LabelStudio => data::Tool::LabelStudio,
         Tool::Cvat => data::Tool::Cvat,
+    });
+    let contents = read.map_err(|error| match error {
+        // Its advice is for a configuration.
+        data::Error::Missing { what, path, .. } => {
+            usage(format!("looked for the {what} at {} and found none", path.display()))
+        }
+        error => error.into(),
     })?;
     for image in &contents.images {
         let [height, width] = data::dimensions(&image.path, &Layout::from(3), Orientation::default())?;
