@@ -141,8 +141,14 @@ fn class_maps_are_those_of_the_tools() {
     let cases = sets::cases("coco", |case| case["area"].as_u64() > Some(0));
     assert!(cases.len() > 30);
     paints("coco", &cases, |here| {
-        let image = |(id, case): (usize, &Case)| json!({"id": id, "file_name": format!("{}.png", case.name), "width": case.width, "height": case.height});
-        let shape = |(id, case): (usize, &Case)| json!({"id": id, "image_id": id, "category_id": 5, "segmentation": [case.points.concat()]});
+        let image = |(id, case): (usize, &Case)| {
+            let name = format!("{}.png", case.name);
+            json!({"id": id, "file_name": name, "width": case.width, "height": case.height})
+        };
+        let shape = |(id, case): (usize, &Case)| {
+            let polygons = [case.points.concat()];
+            json!({"id": id, "image_id": id, "category_id": 5, "segmentation": polygons})
+        };
         let file = json!({
             "images": cases.iter().enumerate().map(image).collect::<Vec<_>>(),
             "annotations": cases.iter().enumerate().map(shape).collect::<Vec<_>>(),

@@ -48,7 +48,7 @@ pub fn coco_file(count: u32) -> Value {
     let shape = |(number, (category, left, top, side)): (u32, Square)| {
         let [left, top, side] = [left, top, side].map(f64::from);
         let corners = [left, top, left + side, top, left + side, top + side, left, top + side];
-        json!({"id": 10 * number + category as u32, "image_id": number, "category_id": [3, 8][category],
+        json!({"id": 10 * number + category as u32, "image_id": number, "category_id": ([3, 8][category]),
                "segmentation": [corners]})
     };
     let shapes = (0..count).flat_map(|number| squares(number).into_iter().map(move |square| (number, square)));

@@ -216,7 +216,10 @@ fn files_of_the_others_name_their_images_each_in_its_way() {
         json!({"type": "rectanglelabels", "original_width": 6, "original_height": 4, "id": "r",
                "value": {"x": 0, "y": 0, "width": 50, "height": 50, "rectanglelabels": [label]}})
     };
-    let task = |image: &str, label: &str| json!({"id": 1, "data": {"image": image}, "annotations": [{"result": [region(label)]}]});
+    let task = |image: &str, label: &str| {
+        let results = json!([{"result": [region(label)]}]);
+        json!({"id": 1, "data": {"image": image}, "annotations": results})
+    };
     let tasks = json!([task("/data/upload/1/0a1b2c3d-a.png", "dog"), task("s3://x/b.png?y", "cat")]);
     write("studio.json", &tasks.to_string());
     let image = |name: &str, label: &str| {
