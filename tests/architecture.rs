@@ -28,7 +28,7 @@ const KNOWS: [(&str, &[&str]); 25] = [
     ("torch-ext", &["contract"]),
     ("raster", &["regular"]),
     ("annotation", &[]),
-    ("data", &["contract", "raster", "regular", "torch-ext"]),
+    ("data", &["annotation", "contract", "raster", "regular", "torch-ext"]),
     ("model", &["contract", "torch-ext"]),
     ("loss", &["contract", "torch-ext"]),
     ("metric", &["contract", "torch-ext"]),

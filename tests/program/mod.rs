@@ -1,5 +1,6 @@
 //! The program from outside: its commands, its files, its exit status.
 
+mod annotations;
 mod averaged;
 mod bands;
 mod bench_scale;

@@ -1,5 +1,6 @@
 //! Defines the command line.
 
+mod convert;
 mod list;
 mod network;
 mod predict;
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use session::Resume;
 use std::path::PathBuf;
 
+pub use convert::{Convert, Tool};
 pub use list::List;
 pub use network::{Networks, Trained, Used, Which};
 pub use predict::{Also, Connectivity, How, Mirror, Postprocess, Predict, TunePostprocessing};
@@ -161,6 +163,8 @@ pub enum Data {
     Preview(Preview),
     /// Measure classes, image sizes and colours, and suggest class weights and normalisation.
     Stats(Inspect),
+    /// Turn annotations into class maps, or class maps into annotations.
+    Convert(Convert),
 }
 
 /// Options that select a configuration.

@@ -1,5 +1,6 @@
 //! `app data`: inspects a data set before training.
 
+mod convert;
 mod offers;
 mod preview;
 mod tables;
@@ -19,6 +20,7 @@ pub fn run(command: &cli::Data) -> Result<ExitCode> {
     match command {
         cli::Data::Check(args) => check(args),
         cli::Data::Preview(args) => preview::run(args).map(|()| ExitCode::SUCCESS),
+        cli::Data::Convert(args) => convert::run(args).map(|()| ExitCode::SUCCESS),
         cli::Data::Stats(args) => stats(args).map(|()| ExitCode::SUCCESS),
     }
 }

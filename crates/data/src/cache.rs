@@ -129,6 +129,10 @@ impl<S: Store> Dataset for Cached<S> {
         self.source.remarks(index)
     }
 
+    fn left_out(&self) -> &[String] {
+        self.source.left_out()
+    }
+
     fn source(&self, index: u64) -> Result<Source, Error> {
         self.source.source(index)
     }

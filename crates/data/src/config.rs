@@ -1,5 +1,6 @@
 //! The configuration of the data: the data set, the size of its samples, and their loading.
 
+mod annotated;
 mod cached;
 pub(crate) mod checked;
 mod left;
@@ -12,6 +13,7 @@ use crate::decode::turn::Orientation;
 use crate::error::{Error, within};
 use crate::label::Labels;
 use crate::label::classes::{Class, Color};
+use crate::list::annotated::config::Annotations;
 use crate::list::folders::Folders;
 use crate::list::listed::List;
 use crate::list::pets::OxfordPets;
@@ -42,6 +44,16 @@ pub enum Config {
     Folders(Folders),
     /// Images and masks named in a list.
     List(List),
+    /// Images and COCO's file of instances.
+    Coco(Annotations),
+    /// Images and LabelMe's files.
+    Labelme(Annotations),
+    /// Images and YOLO's texts of segments.
+    Yolo(Annotations),
+    /// Images and Label Studio's export.
+    LabelStudio(Annotations),
+    /// Images and CVAT's export.
+    Cvat(Annotations),
 }
 
 impl Default for Config {
@@ -65,6 +77,7 @@ impl Config {
             })?,
             Self::Folders(folders) => folders.check()?,
             Self::List(list) => list.check()?,
+            annotated => annotated.annotated().map_or(Ok(()), |(tool, annotations)| annotations.check(tool))?,
         }
         if let Ok(preparation) = self.preparation() {
             preparation.check()?;
@@ -88,6 +101,9 @@ impl Config {
             Self::OxfordPets(pets) => Ok(&pets.preparation),
             Self::Folders(folders) => Ok(&folders.preparation),
             Self::List(list) => Ok(&list.preparation),
+            Self::Coco(all) | Self::Labelme(all) | Self::Yolo(all) | Self::LabelStudio(all) | Self::Cvat(all) => {
+                Ok(&all.preparation)
+            }
         }
     }
 
@@ -100,6 +116,9 @@ impl Config {
             }
             Self::Folders(folders) => (folders.classes.clone(), folders.labels.clone()),
             Self::List(list) => (list.classes.clone(), list.labels.clone()),
+            Self::Coco(all) | Self::Labelme(all) | Self::Yolo(all) | Self::LabelStudio(all) | Self::Cvat(all) => {
+                (all.classes.clone(), all.labels.clone())
+            }
         }
     }
 
@@ -206,6 +225,10 @@ impl Config {
             Self::List(all) => {
                 Box::new(Files::new(all.paths(split)?, all.labels.table(&all.classes)?, &all.preparation)?)
             }
+            annotated => {
+                let (dataset, errors) = annotated.open_annotated(split)?;
+                errors.into_iter().next().map_or(Ok(dataset), Err)?
+            }
         })
     }
 
@@ -213,6 +236,9 @@ impl Config {
     /// kind of mismatch.
     fn open_sound(&self, split: Split) -> Result<(Arc<dyn Dataset>, Vec<Error>), Error> {
         self.check()?;
+        if self.annotated().is_some() {
+            return self.open_annotated(split).map(|(dataset, errors)| (dataset.into(), errors));
+        }
         let Self::Folders(all) = self else { return Ok((self.open(split)?.into(), Vec::new())) };
         let (paths, unmatched) = all.sound_paths(split)?;
         Ok((Arc::new(Files::new(paths, all.labels.table(&all.classes)?, &all.preparation)?), unmatched))
@@ -222,7 +248,7 @@ impl Config {
     pub fn unused_masks(&self) -> Result<Vec<PathBuf>, Error> {
         match self {
             Self::Folders(folders) => folders.unused_masks(),
-            Self::Shapes(_) | Self::OxfordPets(_) | Self::List(_) => Ok(Vec::new()),
+            _ => Ok(Vec::new()),
         }
     }
 }

@@ -128,6 +128,12 @@ pub enum Error {
         /// Advice.
         hint: String,
     },
+    /// A file of annotations cannot be read.
+    #[error(transparent)]
+    Annotations(#[from] annotation::Error),
+    /// An image and its annotations do not fit.
+    #[error("{0}; annotate the image again, or take it out of the file")]
+    Annotated(Box<annotation::Problem>),
     /// The splitting rule leaves a split without samples.
     #[error(
         "the {split} split has none of the {samples} samples: add samples, take fewer folds in data.split.fold, or \

@@ -125,6 +125,9 @@ pub use error::Error;
 pub use label::classes::{Class, Color, PALETTE, check_classes};
 pub use label::pixel::Label;
 pub use label::{ClassRef, Labels, Unlisted};
+pub use list::annotated::config::Annotations;
+pub use list::annotated::tool::Tool;
+pub use list::annotated::{Contents, Pictured};
 pub use list::folders::Folders;
 pub use list::listed::List;
 #[doc(hidden)]
@@ -134,6 +137,7 @@ pub use list::split::{Split, SplitConfig};
 pub use list::walk::walk;
 pub use load::config::LoaderConfig;
 pub use load::dataset::{Dataset, Source};
+pub use load::drawn::drawing::Drawing;
 pub use load::files::Preparation;
 pub use load::fingerprint::{Fingerprint, fingerprint};
 pub use load::image::Image;

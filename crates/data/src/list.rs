@@ -1,5 +1,6 @@
 //! Data sets made of files, and the lists and folders that name the files of each split.
 
+pub(crate) mod annotated;
 pub(crate) mod folders;
 mod forms;
 mod lines;

@@ -2,6 +2,7 @@
 
 pub(crate) mod config;
 pub(crate) mod dataset;
+pub(crate) mod drawn;
 mod ends;
 pub(crate) mod files;
 pub(crate) mod fingerprint;

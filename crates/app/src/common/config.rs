@@ -1,7 +1,7 @@
 //! Configuration of a run: the crates' sections side by side, read strictly.
 //!
-//! This module touches nothing but the configuration file. A wrong key, type or value is an error that names the file
-//! (or `--set`) and the key's full path.
+//! This module touches nothing but the configuration file, and the annotation files that name the classes where it does
+//! not. A wrong key, type or value is an error that names the file (or `--set`) and the key's full path.
 
 mod distributed;
 mod edit;
@@ -228,6 +228,13 @@ fn warn_if_shared(gpus: usize) {
 }
 
 impl Config {
+    /// Adds the names of the classes where annotation files have them. Saved configurations have them already.
+    fn complete(&mut self) -> Result<(), Invalid> {
+        let within = |Invalid { key, problem }| Invalid { key: format!("data.{key}"), problem };
+        self.data = std::mem::take(&mut self.data).completed().map_err(within)?;
+        Ok(())
+    }
+
     /// Rejects values that no run can work with.
     fn check(&self) -> Result<(), Invalid> {
         let sections = [

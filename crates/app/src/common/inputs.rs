@@ -43,6 +43,7 @@ pub fn judged(config: &Config, split: Split, device: Device) -> Result<(Loader, 
     if says {
         doubt.iter().for_each(|doubt| log::warn!("{doubt}"));
         output::noted(&verified.noted);
+        output::left_out(dataset.left_out());
     }
     let order = match split {
         Split::Train => Order::Shuffled,

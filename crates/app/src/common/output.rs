@@ -59,6 +59,14 @@ pub fn noted(noted: &Noted) {
     noted.lines().iter().for_each(|line| log::warn!("{line}"));
 }
 
+/// Warns of annotations that were left out: of the first few, and of the number of the others.
+pub fn left_out(problems: &[String]) {
+    problems.iter().take(NAMED).for_each(|problem| log::warn!("{problem}; the annotation is left out"));
+    if problems.len() > NAMED {
+        log::warn!("{} more annotations are left out: app data check names all", problems.len() - NAMED);
+    }
+}
+
 /// Prints a line of JSON about an image that cannot be read.
 pub fn broken(passed: &Passed) -> Result<()> {
     print(&json!({ "name": passed.name, "error": passed.reason }).to_string())

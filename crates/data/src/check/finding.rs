@@ -23,6 +23,8 @@ pub enum Kind {
     SizeMismatch,
     /// A mask holds a value that is no class.
     Label,
+    /// An annotation that cannot be painted, so its pixels count as those of something else.
+    Annotation,
     /// No class, or only one of several, counts in training, because values that the configuration does not mention are
     /// ignored.
     Unlabelled,
@@ -42,6 +44,8 @@ pub enum Kind {
     OneClass,
     /// A mask in which nothing counts, or that shows only the first of several classes.
     EmptyMask,
+    /// An annotation that was left out and covers no pixel of an image of the data set, or none that is known.
+    OddAnnotation,
     /// An image of one colour.
     ConstantImage,
     /// A class that no mask of a split shows.
@@ -128,6 +132,7 @@ impl Finding {
             | Error::Truncated { path } => (Kind::Unreadable, vec![path]),
             Error::MaskFormat { path, .. } => (Kind::MaskFormat, vec![path]),
             Error::Label { path, .. } => (Kind::Label, vec![path]),
+            Error::Annotated(_) => (Kind::SizeMismatch, Vec::new()),
             Error::SizeMismatch { image, mask, .. } => (Kind::SizeMismatch, vec![image, mask]),
             _ => (Kind::Unreadable, Vec::new()),
         };
@@ -144,6 +149,12 @@ pub(super) fn remarked(remark: Remark, path: PathBuf) -> Finding {
         Remark::Turned => Kind::Turned,
     };
     Finding::new(kind, remark.of(&path)).files([path])
+}
+
+/// Returns the finding for an annotation that was left out.
+pub(crate) fn annotated(problem: &annotation::Problem, is_wrong: bool) -> Finding {
+    let kind = if is_wrong { Kind::Annotation } else { Kind::OddAnnotation };
+    Finding::new(kind, problem.to_string()).files([PathBuf::from(&problem.file)])
 }
 
 /// Returns a finding for each group of files that an error names as unmatched.

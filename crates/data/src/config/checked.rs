@@ -1,9 +1,10 @@
 //! The check of everything that a configuration refers to.
 
 use super::Config;
-use crate::check::finding::{Finding, Kind, unmatched};
+use crate::check::finding::{Finding, Kind, annotated, unmatched};
 use crate::check::{Report, check, strays};
 use crate::error::Error;
+use crate::list::annotated::severity::is_wrong;
 use crate::list::split::Split;
 use crate::load::IGNORE;
 
@@ -14,6 +15,7 @@ use crate::load::IGNORE;
 ///
 /// Whatever leaves no samples to check: a configuration that cannot work, a missing folder, a list that cannot be read.
 pub fn check_config(config: &Config, workers: u64, mut progress: impl FnMut(u64)) -> Result<Report, Error> {
+    let config = &config.clone().completed()?;
     let (mut splits, mut findings) = (Vec::new(), Vec::new());
     for split in [Split::Train, Split::Validation] {
         let (dataset, errors) = config.open_sound(split)?;
@@ -22,6 +24,7 @@ pub fn check_config(config: &Config, workers: u64, mut progress: impl FnMut(u64)
     }
     let samples = splits.iter().map(|(_, dataset)| dataset.len()).sum();
     let report = check(&splits, &config.classes(), workers, || progress(samples))?;
+    findings.extend(config.annotation_problems()?.iter().map(|problem| annotated(problem, is_wrong(&problem.trouble))));
     findings.extend(config.unused_masks()?.iter().flat_map(|path| strays::stray(path)));
     for (split, (_, dataset)) in report.splits.iter().zip(&splits) {
         let shown = |id: u8| match split.classes.get(usize::from(id)) {

@@ -16,6 +16,9 @@ impl Config {
             Self::OxfordPets(pets) => Some(&mut pets.preparation),
             Self::Folders(folders) => Some(&mut folders.preparation),
             Self::List(list) => Some(&mut list.preparation),
+            Self::Coco(all) | Self::Labelme(all) | Self::Yolo(all) | Self::LabelStudio(all) | Self::Cvat(all) => {
+                Some(&mut all.preparation)
+            }
         };
         if let Some(preparation) = preparation {
             preparation.resize = match preparation.resize {
@@ -31,6 +34,9 @@ impl Config {
             Self::OxfordPets(pets) => (&mut pets.preparation.size, &mut pets.preparation.loader),
             Self::Folders(folders) => (&mut folders.preparation.size, &mut folders.preparation.loader),
             Self::List(list) => (&mut list.preparation.size, &mut list.preparation.loader),
+            Self::Coco(all) | Self::Labelme(all) | Self::Yolo(all) | Self::LabelStudio(all) | Self::Cvat(all) => {
+                (&mut all.preparation.size, &mut all.preparation.loader)
+            }
         };
         *size = size.map(length);
         loader.batch_size = ((loader.batch_size as f64 / scale.max(1.0).powi(2)) as u64).max(1);

@@ -13,7 +13,7 @@ use std::time::UNIX_EPOCH;
 /// The files that a sample comes from, as the file system describes them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Source {
-    /// Sum of their sizes, in bytes.
+    /// Sum of their sizes, in bytes; where masks are painted, of the image's size and a digest of the annotations.
     pub bytes: u64,
     /// Latest modification time, in nanoseconds since 1970; 0 if unknown.
     pub modified: u64,
@@ -91,7 +91,7 @@ pub trait Dataset: Send + Sync {
         self.whole(index, &mut sample).map(|()| (sample.size, std::mem::take(sample.target.classes_mut())))
     }
 
-    /// Returns the files of a sample: its image, then its mask. Sources without files keep this default.
+    /// Returns the files of a sample: its image, then its mask or annotation. Sources without files keep this default.
     fn paths(&self, _index: u64) -> Result<Vec<PathBuf>, Error> {
         Ok(Vec::new())
     }
@@ -100,6 +100,12 @@ pub trait Dataset: Send + Sync {
     /// Reads the files' headers. Sources without files keep this default.
     fn remarks(&self, _index: u64) -> Vec<(Remark, PathBuf)> {
         Vec::new()
+    }
+
+    /// Returns a sentence for each annotation that was left out when the data set was opened. Sources without
+    /// annotations keep this default.
+    fn left_out(&self) -> &[String] {
+        &[]
     }
 
     /// Returns size and time of the sample's files from the file system, without opening one: part of the

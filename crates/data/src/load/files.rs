@@ -10,6 +10,8 @@ use crate::label::table::LabelTable;
 use crate::list::paths::{Paths, Pattern};
 use crate::load::config::LoaderConfig;
 use crate::load::dataset::{Dataset, Source};
+use crate::load::drawn::drawing::Drawing;
+use crate::load::drawn::{Drawn, Mask};
 use crate::load::layout::{Channels, Layout, Range};
 use crate::load::pipeline::{Normalization, Normalize, Statistics};
 use crate::load::reader::with_reader;
@@ -152,6 +154,8 @@ pub(crate) struct Files {
     orientation: Orientation,
     /// Resizing to `size`.
     resize: Resize,
+    /// Annotations that masks are painted from, where these are no files.
+    drawn: Option<Drawn>,
 }
 
 impl Files {
@@ -161,7 +165,25 @@ impl Files {
         if let Some(axis) = slices {
             paths.slice(axis)?;
         }
-        Ok(Self { paths, labels, size, layout: preparation.layout(), orientation, resize })
+        Ok(Self { paths, labels, size, layout: preparation.layout(), orientation, resize, drawn: None })
+    }
+
+    /// Creates a data set of images whose masks are painted; `drawn` has a sample for each of `paths`.
+    pub(crate) fn drawn(
+        paths: Paths,
+        drawn: Drawn,
+        labels: LabelTable,
+        preparation: &Preparation,
+    ) -> Result<Self, Error> {
+        Ok(Self { drawn: Some(drawn), ..Self::new(paths, labels, preparation)? })
+    }
+
+    /// Returns the source of a sample's mask.
+    fn mask(&self, index: u64) -> Result<Mask<'_>, Error> {
+        match &self.drawn {
+            Some(drawn) => drawn.mask(index),
+            None => Ok(Mask::File(self.paths.mask(index)?)),
+        }
     }
 
     /// Loads a sample, placed as `place` decides from the size of its image.
@@ -171,7 +193,7 @@ impl Files {
         place: impl FnOnce([u32; 2]) -> Result<Placement, Error>,
         sample: &mut Sample,
     ) -> Result<(), Error> {
-        let (image, mask) = (self.paths.image(index)?, self.paths.mask(index)?);
+        let (image, mask) = (self.paths.image(index)?, self.mask(index)?);
         with_reader(|reader| {
             let (size, place) = reader.image(&image, &self.layout, self.orientation, place, &mut sample.image)?;
             sample.size = place.size;
@@ -205,7 +227,7 @@ impl Files {
         index: u64,
         place: impl FnOnce([u32; 2]) -> Result<Placement, Error>,
     ) -> Result<([u32; 2], Vec<u8>), Error> {
-        let (image, mask) = (self.paths.image(index)?, self.paths.mask(index)?);
+        let (image, mask) = (self.paths.image(index)?, self.mask(index)?);
         let size = dimensions(&image, &self.layout, self.orientation)?;
         let place = place(size)?;
         let mut ids = Vec::new();
@@ -253,7 +275,7 @@ impl Dataset for Files {
         if self.resize != Resize::None {
             return Ok(false);
         }
-        let (image, mask) = (self.paths.image(index)?, self.paths.mask(index)?);
+        let (image, mask) = (self.paths.image(index)?, self.mask(index)?);
         with_reader(|reader| {
             let seen = (&self.layout, self.orientation);
             let Some((size, part)) = reader.part_of_image(&image, seen, choose, &mut sample.image)? else {
@@ -277,19 +299,31 @@ impl Dataset for Files {
     }
 
     fn paths(&self, index: u64) -> Result<Vec<PathBuf>, Error> {
-        Ok(vec![self.paths.image(index)?, self.paths.mask(index)?])
+        Ok(vec![self.paths.image(index)?, self.mask(index)?.path().into()])
     }
 
     fn remarks(&self, index: u64) -> Vec<(Remark, PathBuf)> {
-        let [Ok(image), Ok(mask)] = [self.paths.image(index), self.paths.mask(index)] else { return Vec::new() };
+        let (Ok(image), Ok(mask)) = (self.paths.image(index), self.mask(index)) else { return Vec::new() };
         let mut of_image = remarks(&image, self.orientation);
         // A layout of more than bytes of colours says itself which bits and bands are used.
         of_image.retain(|remark| self.layout.is_plain() || !matches!(remark, Remark::Wide | Remark::Bands));
         let of_image = of_image.into_iter().map(|remark| (remark, image.clone()));
+        let Mask::File(mask) = mask else { return of_image.collect() };
         of_image.chain(remarks_of_mask(&mask).into_iter().map(|remark| (remark, mask.clone()))).collect()
     }
 
+    fn left_out(&self) -> &[String] {
+        self.drawn.as_ref().map_or(&[], |drawn| &drawn.left_out)
+    }
+
     fn source(&self, index: u64) -> Result<Source, Error> {
-        Source::of([self.paths.image(index)?.as_path(), self.paths.mask(index)?.as_path()])
+        let image = self.paths.image(index)?;
+        let Some(drawn) = &self.drawn else { return Source::of([image.as_path(), self.paths.mask(index)?.as_path()]) };
+        // A file of annotations may hold those of all images, so each sample has a digest of its own.
+        let source = match self.mask(index)? {
+            Mask::Drawn(Drawing::Segments(_), _, png) => Source::of([image.as_path(), png])?,
+            _ => Source::of([image.as_path()])?,
+        };
+        Ok(Source { bytes: source.bytes.wrapping_add(drawn.digest(index)?), ..source })
     }
 }

@@ -6,6 +6,7 @@ use crate::decode::header::dimensions;
 use crate::decode::turn::Orientation;
 use crate::error::Error;
 use crate::label::table::LabelTable;
+use crate::load::drawn::Mask;
 use crate::load::image::InMemory;
 use crate::load::layout::Layout;
 use crate::load::{IGNORE, Sample, Target, Targets, pixels};
@@ -93,10 +94,10 @@ impl Reader {
         self.decoder.part(path, layout, orientation, choose, (image, &mut self.unknown))
     }
 
-    /// Reads the class ids of the same part of the mask at `path`; see [`mask`](Self::mask).
+    /// Reads the class ids of the same part of the mask; see [`mask`](Self::mask).
     pub(crate) fn part_of_mask(
         &mut self,
-        path: &Path,
+        from: &Mask,
         labels: &LabelTable,
         (layout, orientation): (&Layout, Orientation),
         (image, size, part): (&Path, [u32; 2], Rectangle),
@@ -104,10 +105,10 @@ impl Reader {
     ) -> Result<(), Error> {
         let Self { decoder, decoded, scaler, unknown, .. } = self;
         let whole = decoded.bytes_mut();
-        let mask_size = match decoder.part_of_mask(path, labels, part, mask)? {
+        let mask_size = match from.part(decoder, labels, part, mask)? {
             Some(size) => size,
             None => {
-                let mask_size = decoder.mask(path, labels, orientation, whole)?;
+                let mask_size = from.read(decoder, labels, orientation, whole)?;
                 if mask_size == size {
                     let place = Placement::filling([part.height, part.width]);
                     scaler.part_of_mask(whole, size, part, place, mask);
@@ -116,17 +117,18 @@ impl Reader {
             }
         };
         if mask_size != size {
-            return Err(mismatch((image, size), (path, mask_size), layout, orientation));
+            return Err(mismatch((image, size), (from.path(), mask_size), layout, orientation));
         }
         mask.iter_mut().zip(&*unknown).filter(|(_, unknown)| **unknown).for_each(|(id, _)| *id = IGNORE);
         Ok(())
     }
 
-    /// Reads the class ids of the mask at `path` into `mask`, at `place`. The file must have the `size` of its `image`,
-    /// whose path is for the error. With `knows`, the image was read just before, and its unknown pixels are ignored.
+    /// Reads the class ids of the mask `from` its source into `mask`, at `place`. It must have the `size` of its
+    /// `image`, whose path is for the error. With `knows`, the image was read just before, and its unknown pixels are
+    /// ignored.
     pub(crate) fn mask(
         &mut self,
-        path: &Path,
+        from: &Mask,
         labels: &LabelTable,
         (layout, orientation): (&Layout, Orientation),
         (image, size, knows): (&Path, [u32; 2], bool),
@@ -135,9 +137,9 @@ impl Reader {
     ) -> Result<(), Error> {
         // Every pixel of the file is checked, even those that resizing drops.
         let ids = self.decoded.bytes_mut();
-        let mask_size = self.decoder.mask(path, labels, orientation, ids)?;
+        let mask_size = from.read(&mut self.decoder, labels, orientation, ids)?;
         if mask_size != size {
-            return Err(mismatch((image, size), (path, mask_size), layout, orientation));
+            return Err(mismatch((image, size), (from.path(), mask_size), layout, orientation));
         }
         if knows {
             ids.iter_mut().zip(&self.unknown).filter(|(_, unknown)| **unknown).for_each(|(id, _)| *id = IGNORE);

@@ -58,7 +58,8 @@ impl Config {
     pub(super) fn built(value: Value, changes: &[String], origin: &str) -> Result<Self> {
         let changes = edit::changes(changes).map_err(usage)?;
         let checked = |value: &Value| -> Result<Self, Problem> {
-            let config = Self { format: None, ..typed(value)? };
+            let mut config: Self = Self { format: None, ..typed(value)? };
+            config.complete()?;
             config.check()?;
             Ok(config)
         };
