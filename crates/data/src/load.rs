@@ -1,8 +1,10 @@
 //! From samples to batches: the data sets, the processing of their samples, and the threads that load them.
 
+pub(crate) mod class_index;
 pub(crate) mod config;
 pub(crate) mod dataset;
 mod ends;
+pub(crate) mod epochs;
 pub(crate) mod files;
 pub(crate) mod fingerprint;
 pub(crate) mod image;
@@ -13,6 +15,7 @@ pub(crate) mod ordered;
 pub(crate) mod pipeline;
 mod preview;
 mod reader;
+pub(crate) mod sampler;
 pub(crate) mod shapes;
 pub(crate) mod skipped;
 pub(crate) mod sound;
