@@ -77,7 +77,7 @@ pub fn images(config: &Config, split: Split, order: Order) -> Result<Loader> {
     let mut pipeline = config.data.pipeline(Split::Validation);
     pipeline.normalize = None;
     // Each image once, however training draws them.
-    let (sampler, epoch_samples) = (Sampler::Uniform, None);
+    let (sampler, epoch_samples) = (Sampler::default(), None);
     let loader = LoaderConfig { batch_size: 1, sampler, epoch_samples, ..config.data.loader().clone() };
     let dataset = config.data.open(split)?;
     Ok(Loader::new(dataset.into(), pipeline, &loader, order, config.train.seed, Device::Cpu)?)

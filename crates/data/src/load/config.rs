@@ -52,7 +52,7 @@ impl Default for LoaderConfig {
     fn default() -> Self {
         Self {
             batch_size: 16,
-            sampler: Sampler::Uniform,
+            sampler: Sampler::default(),
             epoch_samples: None,
             workers: 2,
             prefetch: 4,
@@ -92,6 +92,6 @@ impl LoaderConfig {
 
     /// Returns whether samples are drawn by their classes.
     pub(crate) fn is_weighted(&self) -> bool {
-        self.sampler != Sampler::Uniform
+        self.sampler != Sampler::default()
     }
 }

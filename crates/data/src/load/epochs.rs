@@ -29,8 +29,6 @@ pub(crate) struct Draw {
 #[derive(Debug)]
 pub(crate) struct Epochs {
     seed: u64,
-    /// Number of samples of the data set.
-    samples: u64,
     /// Number of samples of an epoch.
     length: u64,
     /// Number of samples of a pass.
@@ -68,7 +66,7 @@ impl Epochs {
         let samples = dataset.len();
         let length = if samples == 0 { 0 } else { config.epoch_samples.unwrap_or(samples) };
         let Some(factors) = config.sampler.factors(dataset.class_index(), samples)? else {
-            return Ok(Self { seed, samples, length, pass: samples, sums: None });
+            return Ok(Self { seed, length, pass: samples, sums: None });
         };
         // Rounded up, so that every sample stays in each pass at least once.
         let pass = factors.iter().sum::<f64>().ceil();
@@ -83,7 +81,7 @@ impl Epochs {
         if let Some(last) = sums.last_mut() {
             *last = pass;
         }
-        Ok(Self { seed, samples, length, pass: pass as u64, sums: Some(sums) })
+        Ok(Self { seed, length, pass: pass as u64, sums: Some(sums) })
     }
 
     /// Returns the number of samples of an epoch.
@@ -111,8 +109,7 @@ impl Epochs {
             let start = |(at, sum): (usize, &f64)| if at == last { self.pass } else { (sum + offset).floor() as u64 };
             sums.iter().enumerate().map(start).collect()
         });
-        let len = if starts.is_some() { self.pass } else { self.samples };
-        Pass { order: Random::new(self.seed, Purpose::Order, number, 0).permutation(len), starts }
+        Pass { order: Random::new(self.seed, Purpose::Order, number, 0).permutation(self.pass), starts }
     }
 }
 

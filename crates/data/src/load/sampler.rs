@@ -7,12 +7,11 @@ use serde::{Deserialize, Serialize};
 
 /// Choice of training samples, named by its key `kind`. The frequency of a class is the share of the samples that show
 /// it; a sample goes by the rarest of its classes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Sampler {
     /// Draws each sample as often as any other.
-    #[default]
-    Uniform,
+    Uniform {},
     /// Draws samples of classes below a frequency more often: `max(1, sqrt(threshold / frequency))` times (A. Gupta, P.
     /// Dollár and R. Girshick, "LVIS: A Dataset for Large Vocabulary Instance Segmentation", CVPR 2019).
     RepeatFactors {
@@ -20,7 +19,13 @@ pub enum Sampler {
         threshold: f64,
     },
     /// Draws samples in inverse proportion to the frequency of their rarest class.
-    Balanced,
+    Balanced {},
+}
+
+impl Default for Sampler {
+    fn default() -> Self {
+        Self::Uniform {}
+    }
 }
 
 impl Sampler {
@@ -32,7 +37,7 @@ impl Sampler {
                     format!("must be a share of the samples above 0 and up to 1, is {threshold}")
                 })
             }
-            Self::Uniform | Self::Balanced => Ok(()),
+            Self::Uniform {} | Self::Balanced {} => Ok(()),
         }
     }
 
@@ -45,11 +50,11 @@ impl Sampler {
     pub(crate) fn factors(&self, index: Option<&dyn ClassIndex>, samples: u64) -> Result<Option<Vec<f64>>, Invalid> {
         let invalid = |problem: String| Invalid { key: "loader.sampler".into(), problem };
         let rate = |frequency: f64| match self {
-            Self::Uniform => 1.0,
+            Self::Uniform {} => 1.0,
             Self::RepeatFactors { threshold } => (threshold / frequency).sqrt().max(1.0),
-            Self::Balanced => 1.0 / frequency,
+            Self::Balanced {} => 1.0 / frequency,
         };
-        if *self == Self::Uniform {
+        if *self == Self::default() {
             return Ok(None);
         }
         let index = index.ok_or_else(|| {

@@ -55,7 +55,7 @@ fn draws(epochs: &Epochs, epoch: u64) -> Vec<Draw> {
 
 #[test]
 fn an_epoch_without_settings_is_the_permutation_that_it_always_was() {
-    let epochs = epochs(Sampler::Uniform, None, 3);
+    let epochs = epochs(Sampler::Uniform {}, None, 3);
     for epoch in 0..5 {
         let order = Random::new(3, Purpose::Order, epoch, 0).permutation(8);
         let expected: Vec<Draw> = order.into_iter().map(|index| Draw { index, turn: epoch }).collect();
@@ -65,10 +65,10 @@ fn an_epoch_without_settings_is_the_permutation_that_it_always_was() {
 
 #[test]
 fn epochs_of_any_length_are_pieces_of_one_stream() {
-    let whole = epochs(Sampler::Uniform, None, 5);
+    let whole = epochs(Sampler::Uniform {}, None, 5);
     let stream: Vec<Draw> = (0..30).flat_map(|epoch| draws(&whole, epoch)).collect();
     for length in [1, 3, 8, 11, 16, 40] {
-        let epochs = epochs(Sampler::Uniform, Some(length), 5);
+        let epochs = epochs(Sampler::Uniform {}, Some(length), 5);
         let pieces: Vec<Draw> = (0..240 / length).flat_map(|epoch| draws(&epochs, epoch)).collect();
         assert_eq!(pieces.len() as u64, 240 / length * length);
         assert_eq!(pieces, stream[..pieces.len()]);
@@ -90,16 +90,16 @@ fn repeat_factors_are_those_of_lvis() {
         assert!((factor - expected).abs() < 1e-6, "{rare:?}");
     }
     // 8/7 for class 0, 2 for class 1 and 8 for class 2, over the 1 of a sample that shows nothing.
-    let balanced = factors(Sampler::Balanced);
+    let balanced = factors(Sampler::Balanced {});
     for (factor, expected) in balanced.iter().zip([8.0 / 7.0, 2.0, 8.0, 2.0, 1.0, 8.0 / 7.0, 8.0 / 7.0, 2.0]) {
         assert!((factor - expected).abs() < 1e-12, "{balanced:?}");
     }
-    assert_eq!(Sampler::Uniform.factors(None, 8).unwrap(), None);
+    assert_eq!(Sampler::Uniform {}.factors(None, 8).unwrap(), None);
 }
 
 #[test]
 fn samples_come_as_often_as_their_factors_say() {
-    for sampler in [Sampler::RepeatFactors { threshold: 0.8 }, Sampler::Balanced] {
+    for sampler in [Sampler::RepeatFactors { threshold: 0.8 }, Sampler::Balanced {}] {
         let factors = sampler.factors(Some(&Some8::new()), 8).unwrap().unwrap();
         let sum: f64 = factors.iter().sum();
         // One epoch is one pass: each sample is drawn one of the two whole numbers around its share of it.
@@ -125,7 +125,7 @@ fn samples_come_as_often_as_their_factors_say() {
 
 #[test]
 fn no_draw_of_a_sample_is_augmented_like_another() {
-    for (sampler, length) in [(Sampler::Balanced, 5), (Sampler::Balanced, 50), (Sampler::Uniform, 20)] {
+    for (sampler, length) in [(Sampler::Balanced {}, 5), (Sampler::Balanced {}, 50), (Sampler::Uniform {}, 20)] {
         let epochs = epochs(sampler, Some(length), 2);
         let mut seen = BTreeMap::new();
         for (place, draw) in (0..40).flat_map(|epoch| draws(&epochs, epoch)).enumerate() {
@@ -133,7 +133,7 @@ fn no_draw_of_a_sample_is_augmented_like_another() {
         }
         assert_eq!(draws(&epochs, 7), draws(&epochs, 7));
     }
-    assert_ne!(draws(&epochs(Sampler::Balanced, None, 2), 0), draws(&epochs(Sampler::Balanced, None, 3), 0));
+    assert_ne!(draws(&epochs(Sampler::Balanced {}, None, 2), 0), draws(&epochs(Sampler::Balanced {}, None, 3), 0));
 }
 
 #[test]
@@ -143,13 +143,13 @@ fn samplers_that_cannot_work_are_refused_by_name() {
         assert_eq!(invalid.key, "loader.sampler");
         invalid.problem
     };
-    assert!(refused(Sampler::Balanced, None).contains("Config::open_cached"));
+    assert!(refused(Sampler::Balanced {}, None).contains("Config::open_cached"));
     let nothing = refused(Sampler::RepeatFactors { threshold: 0.1 }, Some(&Some8::new()));
     assert!(nothing.contains("the rarest class is in 0.1250 of the 8 samples"), "{nothing}");
     let mut same = Some8::new();
     let all = same.0[2].clone();
     same.0.iter_mut().for_each(|shown| shown.clone_from(&all));
-    assert!(refused(Sampler::Balanced, Some(&same)).contains("`foreground` of random_crop"));
+    assert!(refused(Sampler::Balanced {}, Some(&same)).contains("`foreground` of random_crop"));
     for (threshold, shown) in [(0.0, "is 0"), (-0.5, "is -0.5"), (1.5, "is 1.5"), (f64::NAN, "is NaN")] {
         let config = LoaderConfig { sampler: Sampler::RepeatFactors { threshold }, ..LoaderConfig::default() };
         let invalid = config.check().unwrap_err();
@@ -162,6 +162,6 @@ fn samplers_that_cannot_work_are_refused_by_name() {
     }
     let config = LoaderConfig { cache_folder: Some("c".into()), ..LoaderConfig::default() };
     assert_eq!(config.check().unwrap_err().key, "cache_folder");
-    LoaderConfig { sampler: Sampler::Balanced, ..config.clone() }.check().unwrap();
+    LoaderConfig { sampler: Sampler::Balanced {}, ..config.clone() }.check().unwrap();
     config.check_with(true).unwrap();
 }
