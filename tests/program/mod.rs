@@ -30,6 +30,7 @@ mod preempt;
 mod published;
 mod ranks;
 mod ranks_faults;
+mod rare;
 mod refusals;
 mod replay;
 mod runs;

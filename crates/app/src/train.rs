@@ -111,7 +111,7 @@ pub fn train(
     let loss_fn = loss_fn.as_ref();
     let trainer = Trainer::new(model, input.as_ref(), loss_fn, optimizer.as_mut(), metric.as_mut(), epochs);
     let mut trainer = captured(trainer.protect(snapshot::MODEL, &network.store), &mut capture, group);
-    let samples = settings.show.samples;
+    let ([of_epoch, to_validate], to_train) = (settings.show.samples, parts.fingerprints[0].samples);
     let (mut session, mut training) = match group {
         Some(group) => Session::begin_across(group.as_ref(), &mut start.opened, settings, signals, &mut trainer)?,
         None => Session::begin(&mut start.opened, settings, signals, &mut trainer)?,
@@ -119,7 +119,8 @@ pub fn train(
     let Start { run, config, .. } = &*start;
     let mut pictures = Pictures::new(config, &network, &validation_input, &gradients);
     keep(&mut session, run, config, &network, &pictures)?;
-    log::info!("Training on {} samples, validating on {}, into {}", samples[0], samples[1], run.folder.display());
+    let each = if of_epoch == to_train { String::new() } else { format!(" ({of_epoch} an epoch)") };
+    log::info!("Training on {to_train} samples{each}, validating on {to_validate}, into {}", run.folder.display());
 
     let trained = (|| -> Result<Outcome> {
         loop {

@@ -4,9 +4,9 @@
 //! A cache is a [`Dataset`] over another one. It asks its source for everything that it cannot give, so samples and
 //! errors are the same with and without it.
 
-mod build;
+pub(crate) mod build;
 pub(crate) mod disk;
-mod format;
+pub(crate) mod format;
 pub(crate) mod memory;
 #[cfg(test)]
 mod tests;
@@ -55,6 +55,22 @@ pub enum Told<'a> {
     },
     /// It is ready.
     Ready(&'a Path),
+    /// The index of the classes is being made.
+    Indexing {
+        /// Number of masks that were read.
+        done: u64,
+        /// Total number of masks.
+        total: u64,
+    },
+    /// The index of the classes is ready.
+    Indexed(&'a Path),
+    /// The index of the classes cannot be written; it is kept in memory, and made anew by each run.
+    Unkept {
+        /// The file.
+        path: &'a Path,
+        /// The reason.
+        reason: &'a str,
+    },
     /// The bytes of a sample are not those that were written: from now on it, and any other damaged sample, is loaded
     /// from its source. The file was removed, so that the next run builds it anew. Reported for the first damaged
     /// sample only.

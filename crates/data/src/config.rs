@@ -91,7 +91,7 @@ impl Config {
         if let Some(normalize) = &pipeline.normalize {
             within("normalize", normalize.check(self.channels()))?;
         }
-        within("loader", self.loader().check())
+        within("loader", self.loader().check_with(pipeline.draws_by_index()))
     }
 
     /// Returns the keys that all data sets of files share, or `Shapes`, the only data set without files.

@@ -1,9 +1,11 @@
 //! From samples to batches: the data sets, the processing of their samples, and the threads that load them.
 
+pub(crate) mod class_index;
 pub(crate) mod config;
 pub(crate) mod dataset;
 pub(crate) mod drawn;
 mod ends;
+pub(crate) mod epochs;
 pub(crate) mod files;
 pub(crate) mod fingerprint;
 pub(crate) mod image;
@@ -14,6 +16,7 @@ pub(crate) mod ordered;
 pub(crate) mod pipeline;
 mod preview;
 mod reader;
+pub(crate) mod sampler;
 pub(crate) mod shapes;
 pub(crate) mod skipped;
 pub(crate) mod sound;

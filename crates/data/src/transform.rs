@@ -203,7 +203,7 @@ impl Transform {
     /// Returns the key that needs targets that are class ids, if there is one.
     pub(crate) fn key_of_classes(&self) -> Option<&'static str> {
         match self {
-            Self::RandomCrop(RandomCrop { class: Some(_), .. }) => Some("class"),
+            Self::RandomCrop(crop) => crop.key_of_classes(),
             Self::CopyPaste(_) => Some("classes"),
             _ => None,
         }
@@ -247,7 +247,7 @@ impl Transform {
                 }
             }
             Self::RandomResizedCrop(crop) => crop.apply(sample, scratch, size, random)?,
-            Self::RandomCrop(crop) => crop.apply(sample, scratch, size, random)?,
+            Self::RandomCrop(crop) => crop.apply(sample, scratch, size, random, None)?,
             Self::Affine(affine) => affine.apply(sample, scratch, random),
             Self::ColorJitter(jitter) => jitter.apply(sample, scratch.range, random),
             Self::GaussianBlur(blur) => blur.apply(sample, scratch, random),

@@ -49,7 +49,8 @@ pub fn judged(config: &Config, split: Split, device: Device) -> Result<(Loader, 
         Split::Train => Order::Shuffled,
         Split::Validation => Order::Sequential,
     };
-    let input = Loader::new(dataset, config.data.pipeline(split), loader, order, seed, device)?;
+    let input = Loader::new(dataset, config.data.pipeline(split), loader, order, seed, device);
+    let input = input.map_err(|invalid| usage(format!("data.{invalid}")))?;
     input.skipped().remember(verified.passed);
     Ok((input, doubt))
 }
@@ -59,9 +60,14 @@ fn tell() -> Tell {
     let watch = Mutex::new(None::<Watch>);
     Arc::new(move |told| {
         let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Told::Building { done, total } = told {
+        let making = match told {
+            Told::Building { done, total } => Some(("Cache", done, total)),
+            Told::Indexing { done, total } => Some(("Class index", done, total)),
+            _ => None,
+        };
+        if let Some((what, done, total)) = making {
             watch
-                .get_or_insert_with(|| Watch::new("Cache", done - 1, total))
+                .get_or_insert_with(|| Watch::new(what, done - 1, total))
                 .step(&Step { samples: 1, ..Step::default() });
             return;
         }
@@ -75,7 +81,13 @@ fn tell() -> Tell {
                  cache anew",
                 path.display()
             ),
-            Told::Building { .. } => {}
+            Told::Indexed(path) => log::info!("Where classes are comes from the index {}", path.display()),
+            Told::Unkept { path, reason } => log::warn!(
+                "The index {} of where classes are is made anew by each run: {reason}; data.loader.cache_folder may \
+                 name another folder",
+                path.display()
+            ),
+            Told::Building { .. } | Told::Indexing { .. } => {}
         }
     })
 }

@@ -6,7 +6,7 @@ use crate::common::saved;
 use ::saved::Agreement;
 use anyhow::{Context, Error, Result, bail};
 use contract::Input;
-use data::{Loader, LoaderConfig, Order, Split};
+use data::{Loader, LoaderConfig, Order, Sampler, Split};
 use export::{Format, Normalized, OnnxRuntime, Parity, Rten, Tolerance};
 use std::collections::BTreeMap;
 use std::env;
@@ -76,7 +76,9 @@ pub fn images(config: &Config, split: Split, order: Order) -> Result<Loader> {
     // The pipeline of validation changes nothing at random, and the networks normalise themselves.
     let mut pipeline = config.data.pipeline(Split::Validation);
     pipeline.normalize = None;
-    let loader = LoaderConfig { batch_size: 1, ..config.data.loader().clone() };
+    // Each image once, however training draws them.
+    let (sampler, epoch_samples) = (Sampler::default(), None);
+    let loader = LoaderConfig { batch_size: 1, sampler, epoch_samples, ..config.data.loader().clone() };
     let dataset = config.data.open(split)?;
     Ok(Loader::new(dataset.into(), pipeline, &loader, order, config.train.seed, Device::Cpu)?)
 }

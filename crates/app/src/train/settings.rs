@@ -34,9 +34,10 @@ pub fn settings(start: &mut Start, parts: &Parts, args: &cli::Train) -> Result<S
     }
     let config = &start.config;
     let classes = config.data.classes().into_iter().zip(config.data.colors());
+    let [train, validation] = &parts.fingerprints;
     let show = Show {
         dashboard: args.tui,
-        samples: parts.fingerprints.each_ref().map(|data| data.samples),
+        samples: [config.data.loader().epoch_samples.unwrap_or(train.samples), validation.samples],
         batch_size: config.data.loader().batch_size,
         classes: classes.map(|(name, color)| Class { name, color: color.0 }).collect(),
         group: "iou".into(),

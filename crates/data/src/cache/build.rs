@@ -20,14 +20,14 @@ const BUFFER: usize = 1 << 20;
 /// Number of samples that each thread loads ahead of the one being written.
 const AHEAD: u64 = 4;
 
-pub(super) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+pub(crate) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::Cache { doing, path: path.into(), source }
 }
 
 /// Takes the lock for building the file at `path`, waiting for its holder. The system releases it when the process
 /// ends. On file systems without locks this locks nothing; two processes may then both build the file, with the same
 /// content.
-pub(super) fn lock(path: &Path, tell: &Tell) -> Result<File, Error> {
+pub(crate) fn lock(path: &Path, tell: &Tell) -> Result<File, Error> {
     let beside = path.with_extension("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&beside);
     let file = file.map_err(failed("open", &beside))?;
@@ -63,7 +63,7 @@ pub(super) fn build(
 }
 
 /// Removes unfinished files.
-fn clean(folder: &Path, path: &Path) -> Result<(), Error> {
+pub(crate) fn clean(folder: &Path, path: &Path) -> Result<(), Error> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     for entry in fs::read_dir(folder).map_err(failed("read", folder))?.flatten() {
         let name = entry.file_name();

@@ -31,15 +31,15 @@ pub(crate) struct OnDisk {
     damaged: AtomicBool,
 }
 
-/// The bytes of the file.
-enum Bytes {
+/// The bytes of a file.
+pub(crate) enum Bytes {
     /// `[length]` u8. Locked only while a view of a part is made, not while the part is copied.
     Mapped(Mutex<Tensor>),
     File(Mutex<File>),
 }
 
 impl Bytes {
-    fn open(path: &Path, length: u64) -> Result<Self, Error> {
+    pub(crate) fn open(path: &Path, length: u64) -> Result<Self, Error> {
         let mapped = path.to_str().and_then(|name| {
             Tensor::f_from_file(name, true, i64::try_from(length).ok()?, (Kind::Uint8, Device::Cpu)).ok()
         });
@@ -50,7 +50,7 @@ impl Bytes {
     }
 
     /// Fills `into` from `offset` on. Returns whether that succeeded.
-    fn read(&self, offset: u64, into: &mut [u8]) -> bool {
+    pub(crate) fn read(&self, offset: u64, into: &mut [u8]) -> bool {
         match self {
             Self::Mapped(tensor) => {
                 let part = || -> Result<Tensor, TchError> {

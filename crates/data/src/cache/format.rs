@@ -64,7 +64,7 @@ pub(super) fn front(samples: u64) -> u64 {
 
 /// Hashes everything that the samples are a function of: their preparation, their names, and the sizes and times of
 /// their files.
-pub(super) fn key(dataset: &dyn Dataset, description: &str) -> [u8; 32] {
+pub(crate) fn key(dataset: &dyn Dataset, description: &str) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&VERSION.to_le_bytes());
     let text = |hasher: &mut blake3::Hasher, text: &str| {

@@ -4,6 +4,7 @@ use super::Config;
 use crate::cache::memory::in_each;
 use crate::cache::{Cache, Cached, Tell, disk};
 use crate::error::Error;
+use crate::index;
 use crate::list::split::Split;
 use crate::load::config::LoaderConfig;
 use crate::load::dataset::Dataset;
@@ -14,7 +15,8 @@ use std::sync::Arc;
 
 impl Config {
     /// Opens a split as [`open`](Self::open) does, with the cache that the configuration asks for. Builds a cache on
-    /// disk first if there is none yet, which decodes every sample. `processes` is the number of processes on this
+    /// disk first if there is none yet, which decodes every sample. Training data get an index of their classes where
+    /// crops or the sampler need it; making it reads every mask. `processes` is the number of processes on this
     /// machine that open it, usually 1: each has a cache in memory of its own, and one of them builds that on disk
     /// while the others wait.
     ///
@@ -23,6 +25,17 @@ impl Config {
     /// Those of `open`; [`Error::Memory`] and [`Error::NoRoom`] where the cache would not fit; [`Error::Cache`] where
     /// its file cannot be written. A sample that cannot be loaded is no error here; loading it is.
     pub fn open_cached(&self, split: Split, processes: u64, tell: &Tell) -> Result<Arc<dyn Dataset>, Error> {
+        let dataset = self.open_stored(split, processes, tell)?;
+        let indexed = self.loader().is_weighted() || self.pipeline(split).draws_by_index();
+        if split != Split::Train || !indexed {
+            return Ok(dataset);
+        }
+        let (description, stem) = self.described(split)?;
+        let folder = folder(self.loader())?;
+        Ok(Arc::new(index::open(dataset, &folder, &stem, &description, self.loader().workers, tell)?))
+    }
+
+    fn open_stored(&self, split: Split, processes: u64, tell: &Tell) -> Result<Arc<dyn Dataset>, Error> {
         let dataset: Arc<dyn Dataset> = self.open(split)?.into();
         Ok(match self.loader().cache {
             Cache::None => dataset,

@@ -3,6 +3,7 @@
 use crate::decode::part;
 use crate::decode::remarks::Remark;
 use crate::error::Error;
+use crate::load::class_index::ClassIndex;
 use crate::load::layout::Layout;
 use crate::load::{Sample, Target, Targets};
 use crate::transform::resize::Rectangle;
@@ -78,6 +79,16 @@ pub trait Dataset: Send + Sync {
         self.load(index, &mut sample).map(|()| sample.target)
     }
 
+    /// Loads only the class ids of a sample, with the height and width that [`load`](Self::load) gives it. Sources that
+    /// can do so without loading the image override it where sizes differ.
+    fn mask(&self, index: u64) -> Result<([u32; 2], Vec<u8>), Error> {
+        if let Some(size) = self.size() {
+            return self.target(index).map(|mut target| (size, std::mem::take(target.classes_mut())));
+        }
+        let mut sample = Sample::default();
+        self.load(index, &mut sample).map(|()| (sample.size, std::mem::take(sample.target.classes_mut())))
+    }
+
     /// Loads a sample at the size in its source, for [`check`](crate::check()). Sources that know only one size keep
     /// this default.
     fn whole(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
@@ -89,6 +100,11 @@ pub trait Dataset: Send + Sync {
     fn whole_mask(&self, index: u64) -> Result<([u32; 2], Vec<u8>), Error> {
         let mut sample = Sample::default();
         self.whole(index, &mut sample).map(|()| (sample.size, std::mem::take(sample.target.classes_mut())))
+    }
+
+    /// Returns the index of where the classes are; `None` unless one was made, as [`indexed`](crate::indexed()) does.
+    fn class_index(&self) -> Option<&dyn ClassIndex> {
+        None
     }
 
     /// Returns the files of a sample: its image, then its mask or annotation. Sources without files keep this default.

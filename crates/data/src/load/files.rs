@@ -292,6 +292,13 @@ impl Dataset for Files {
         Ok(Target::Classes(self.read_mask(index, |size| self.resize.place(size, self.size))?.1))
     }
 
+    fn mask(&self, index: u64) -> Result<([u32; 2], Vec<u8>), Error> {
+        let mut placed = [0; 2];
+        let place = |size| self.resize.place(size, self.size).inspect(|place| placed = place.size);
+        let (_, ids) = self.read_mask(index, place)?;
+        Ok((placed, ids))
+    }
+
     fn whole_mask(&self, index: u64) -> Result<([u32; 2], Vec<u8>), Error> {
         let (size, mut ids) = self.read_mask(index, |size| Ok(Placement::filling(size)))?;
         self.ignore_unknown(index, &mut ids)?;

@@ -19,12 +19,12 @@ mod tensors;
 use crate::error::{Error, guarded};
 use crate::load::config::LoaderConfig;
 use crate::load::dataset::Dataset;
+use crate::load::epochs::{Draw, Epochs};
 use crate::load::fingerprint::{Fingerprint, fingerprint};
 use crate::load::ordered::{Job, Ordered};
 use crate::load::pipeline::{Buffers, Pipeline};
 use crate::load::skipped::Skipped;
 use crate::load::{Target, pixels};
-use crate::transform::random::{Purpose, Random};
 use contract::{Batch, Batches, BoxError, Input, Invalid, Share, TorchError};
 use part::Part;
 use raster::Pixels;
@@ -44,7 +44,7 @@ pub const BLANK: &str = "(all skipped)";
 pub enum Order {
     /// The order of the data set: for validation and prediction.
     Sequential,
-    /// A new permutation every epoch: for training.
+    /// A new permutation every epoch, or what the configuration's `sampler` and `epoch_samples` say: for training.
     Shuffled,
 }
 
@@ -52,7 +52,8 @@ pub enum Order {
 pub struct Loader {
     source: Arc<Source>,
     config: LoaderConfig,
-    order: Order,
+    /// Epochs of training; `None` is the order of the data set.
+    epochs: Option<Epochs>,
     part: Part,
 }
 
@@ -129,10 +130,15 @@ impl Loader {
         seed: u64,
         device: Device,
     ) -> Result<Self, Invalid> {
-        config.check()?;
+        // The folder of an index may be set for the training data alone.
+        config.check_with(true)?;
         pipeline.check(dataset.as_ref())?;
+        let epochs = match order {
+            Order::Sequential => None,
+            Order::Shuffled => Some(Epochs::new(config, dataset.as_ref(), seed)?),
+        };
         let skipped = Arc::new(Skipped::new(config.max_skipped));
-        let rooms = rooms_of(dataset.as_ref(), &pipeline, config.batch_size, Part::WHOLE, device);
+        let rooms = rooms_of(dataset.as_ref(), &pipeline, config, Part::WHOLE, device);
         let source = Source {
             dataset,
             pipeline,
@@ -144,7 +150,7 @@ impl Loader {
             empty: Mutex::default(),
             moving: Arc::default(),
         };
-        Ok(Self { source: Arc::new(source), config: config.clone(), order, part: Part::WHOLE })
+        Ok(Self { source: Arc::new(source), config: config.clone(), epochs, part: Part::WHOLE })
     }
 
     /// Makes this the loader of rank `rank` of `count`, which divide each batch among them: `batch_size` is the number
@@ -161,7 +167,7 @@ impl Loader {
         // Whoever still has batches of it keeps their rooms, which are large enough.
         if let Some(source) = Arc::get_mut(&mut self.source) {
             let Source { dataset, pipeline, device, .. } = &*source;
-            source.rooms = rooms_of(dataset.as_ref(), pipeline, self.config.batch_size, self.part, *device);
+            source.rooms = rooms_of(dataset.as_ref(), pipeline, &self.config, self.part, *device);
             source.empty = Mutex::default();
         }
         self
@@ -174,7 +180,7 @@ impl Loader {
 
     /// Returns the number of samples in an epoch, those of all ranks.
     pub fn samples(&self) -> u64 {
-        self.source.dataset.len()
+        self.epochs.as_ref().map_or_else(|| self.source.dataset.len(), Epochs::length)
     }
 
     /// Returns the data set's identity; see [`fingerprint`]. Looks up the size of every file, decodes none.
@@ -191,7 +197,7 @@ impl Loader {
     /// order of the data set and in the calling thread: for a second look. Returns `None` if it does not exist. Of
     /// several ranks only the first is sure to have the room, if samples may be skipped.
     pub fn sample(&self, batch: u64, at: u64) -> Result<Option<Batch>, Error> {
-        let whole = places(batch, self.config.batch_size, self.samples());
+        let whole = places(batch, self.config.batch_size, self.source.dataset.len());
         if whole.is_empty() {
             return Ok(None);
         }
@@ -212,7 +218,7 @@ impl Loader {
 
     /// Loads these samples and returns the one at place `at` among them, or the number of those that could be loaded.
     fn one_of(&self, indices: Range<u64>, share: Option<Share>, at: u64) -> Result<Result<Batch, u64>, Error> {
-        let block = self.source.block(indices, 0, share)?;
+        let block = self.source.block(indices.map(|index| Draw { index, turn: 0 }), share)?;
         let converter = self.source.converter().map_err(|error| torch(&block.names, error))?;
         let Batch { inputs, targets, names, .. } = self.source.batch(block, &converter, 0)?;
         let Some(name) = names.get(at as usize).cloned() else { return Ok(Err(names.len() as u64)) };
@@ -223,14 +229,11 @@ impl Loader {
     fn blocks(&self, epoch: u64, skip: u64) -> Ordered<Block> {
         let (source, samples, batch_size) = (Arc::clone(&self.source), self.samples(), self.config.batch_size);
         let part = self.part;
-        let order = match self.order {
-            Order::Sequential => None,
-            Order::Shuffled => Some(Random::new(source.seed, Purpose::Order, epoch, 0).permutation(samples)),
-        };
+        let order = self.epochs.as_ref().map(|epochs| epochs.epoch(epoch));
         let job: Job<Block> = Box::new(move |batch| {
             let whole = places(batch, batch_size, samples);
-            let indices = part.of(&whole).map(|place| order.as_ref().map_or(place, |order| order[place as usize]));
-            source.block(indices, epoch, part.share(&whole))
+            let in_order = |place| order.as_ref().map_or(Draw { index: place, turn: epoch }, |order| order.draw(place));
+            source.block(part.of(&whole).map(in_order), part.share(&whole))
         });
         Ordered::new(skip..self.len(), self.config.workers, self.config.prefetch, job)
     }
@@ -266,7 +269,7 @@ impl Input for Loader {
 }
 
 impl Source {
-    fn block(&self, indices: impl Iterator<Item = u64>, epoch: u64, share: Option<Share>) -> Result<Block, Error> {
+    fn block(&self, draws: impl Iterator<Item = Draw>, share: Option<Share>) -> Result<Block, Error> {
         let workspace = self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut workspace = match workspace {
             Some(workspace) => workspace,
@@ -277,7 +280,7 @@ impl Source {
                 converter: self.converter().map_err(|error| torch(&[], error))?,
             },
         };
-        let block = self.fill(&mut workspace, indices, epoch, share)?;
+        let block = self.fill(&mut workspace, draws, share)?;
         self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
         Ok(block)
     }
@@ -285,8 +288,7 @@ impl Source {
     fn fill(
         &self,
         workspace: &mut Workspace,
-        indices: impl Iterator<Item = u64>,
-        epoch: u64,
+        draws: impl Iterator<Item = Draw>,
         share: Option<Share>,
     ) -> Result<Block, Error> {
         let Workspace { buffers, images, targets, converter } = workspace;
@@ -294,7 +296,7 @@ impl Source {
         images.clear();
         form.fill_unknown(targets, 0);
         // Reserved with an error: lack of memory must not end the program.
-        let area = pixels(self.pipeline.size) * indices.size_hint().0.max(1);
+        let area = pixels(self.pipeline.size) * draws.size_hint().0.max(1);
         let numbers = area * self.dataset.channels() as usize;
         let bytes = numbers * self.dataset.layout().depth.bytes();
         let workspace = images.try_reserve(numbers).and_then(|()| match targets {
@@ -302,10 +304,10 @@ impl Source {
             Target::Values(values) => values.try_reserve(area * form.planes()),
         });
         workspace.map_err(|_| Error::OutOfMemory { bytes: (bytes + area * form.bytes()) as u64 })?;
-        let (mut names, mut broken) = (Vec::with_capacity(indices.size_hint().0), Vec::new());
-        for index in indices {
+        let (mut names, mut broken) = (Vec::with_capacity(draws.size_hint().0), Vec::new());
+        for Draw { index, turn } in draws {
             let name = self.dataset.name(index);
-            let load = || self.pipeline.load(self.dataset.as_ref(), index, [self.seed, epoch], buffers);
+            let load = || self.pipeline.load(self.dataset.as_ref(), index, [self.seed, turn], buffers);
             match guarded(|| format!("sample '{name}'"), load) {
                 Ok(()) => {
                     images.append(&buffers.sample.image);
@@ -371,9 +373,10 @@ fn places(batch: u64, batch_size: u64, samples: u64) -> Range<u64> {
 }
 
 /// Returns memory for the largest batches of a part, of at least a sample.
-fn rooms_of(dataset: &dyn Dataset, pipeline: &Pipeline, batch_size: u64, part: Part, device: Device) -> Rooms {
+fn rooms_of(dataset: &dyn Dataset, pipeline: &Pipeline, config: &LoaderConfig, part: Part, device: Device) -> Rooms {
     let [height, width] = pipeline.size.map(i64::from);
-    let largest = part.of(&places(0, batch_size, dataset.len()));
+    let samples = config.epoch_samples.unwrap_or_default().max(dataset.len());
+    let largest = part.of(&places(0, config.batch_size, samples));
     let samples = (largest.end - largest.start).max(1) as i64;
     let shape = [samples, height, width, dataset.channels().into()];
     Rooms::new(device, shape, &dataset.layout(), dataset.targets())

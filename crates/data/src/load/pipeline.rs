@@ -115,10 +115,20 @@ impl Pipeline {
             .and_then(|()| transform.suits(dataset.channels(), depth))
             .map_err(|Invalid { key, problem }| Invalid { key: format!("transforms[{position}].{key}"), problem })?;
         }
+        let indexed = dataset.class_index().is_some() || !self.draws_by_index();
+        Invalid::unless(indexed, "transforms[0].foreground", || {
+            "needs an index of the classes: open the data with Config::open_cached, or pass them to indexed".into()
+        })?;
         self.normalize.as_ref().map_or(Ok(()), |normalize| normalize.check(dataset.channels()))
     }
 
+    /// Returns whether pieces are drawn by an index of the classes. Later transforms see the sample itself.
+    pub(crate) fn draws_by_index(&self) -> bool {
+        matches!(self.transforms.first(), Some(Transform::RandomCrop(crop)) if crop.foreground > 0.0)
+    }
+
     /// Loads the sample at `index` of `dataset` into `buffers.sample`, with the augmentation of (seed, epoch, index).
+    /// For a sample that an epoch holds several times, `epoch` tells the draws apart.
     pub(crate) fn load(
         &self,
         dataset: &dyn Dataset,
@@ -152,9 +162,9 @@ impl Pipeline {
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
         let cropped = match transforms.first() {
-            Some(Transform::RandomCrop(crop)) if crop.class.is_none() => {
+            Some(Transform::RandomCrop(crop)) if crop.at_least == 0.0 => {
                 let mut random = Random::of_transform(seed, 0, epoch, index);
-                dataset.part(index, &mut |whole| crop.draw(whole, self.size, &mut random), sample)?
+                crop.read(dataset, index, self.size, &mut random, sample)?
             }
             _ => false,
         };
@@ -167,6 +177,11 @@ impl Pipeline {
         check_sample(dataset, index, sample)?;
         for (position, transform) in transforms.iter().enumerate().skip(usize::from(cropped)) {
             let mut random = Random::of_transform(seed, position as u64, epoch, index);
+            if let (0, Transform::RandomCrop(crop)) = (position, transform) {
+                let classes = dataset.class_index().map(|classes| (classes, index));
+                crop.apply(sample, scratch, self.size, &mut random, classes)?;
+                continue;
+            }
             let Some(partner) = partner.as_deref_mut() else {
                 // Nothing is pasted over a partner: these leave it alone.
                 transform.apply(sample, scratch, self.size, &mut random)?;

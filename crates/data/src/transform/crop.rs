@@ -1,12 +1,17 @@
 //! Pieces of a sample, cropped as they are or resized.
 
+mod aim;
+
 use crate::error::Error;
 use crate::label::ClassRef;
+use crate::load::class_index::ClassIndex;
+use crate::load::dataset::Dataset;
 use crate::load::{IGNORE, Sample, Target, pixels, planes, planes_mut, refill};
 use crate::transform::bounds::{interval, share};
 use crate::transform::random::Random;
 use crate::transform::resize::{Placement, Rectangle};
 use crate::transform::scratch::{Scratch, channels};
+use aim::{is_mixed, place};
 use contract::Invalid;
 use raster::{Element, Pixels, on_pixels};
 use schemars::JsonSchema;
@@ -32,14 +37,25 @@ pub struct RandomResizedCrop {
 }
 
 /// Crops a random piece of the network's size; a smaller sample is centred and padded with black and [`IGNORE`].
+///
+/// With `foreground`, a share of the pieces is centred on a random pixel of a random class, as far as the edges of the
+/// sample allow (nnU-Net's foreground oversampling). As the first transform it takes the pixels from an index of where
+/// classes are; later in the list, from the sample as it is there. A sample without a class but id 0 gives any piece.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RandomCrop {
-    /// Class that the piece should show, by name or id. `null` takes any piece.
+    /// Class that the piece should show, by name or id: by `foreground` or by `at_least`. `null` takes any piece, or
+    /// with `foreground` any class but id 0.
     pub class: Option<ClassRef>,
-    /// Minimum share of the piece's pixels of that class, above 0 and up to 1.
+    /// Share of the pieces that are centred on a pixel of a class, from 0 to 1. nnU-Net has 0.33.
+    pub foreground: f32,
+    /// Minimum share of the piece's pixels of `class`, above 0 and up to 1, for pieces drawn until one shows enough.
     pub at_least: f32,
-    /// Number of pieces drawn until one shows enough of the class; if none does, the one that shows most is taken.
+    /// Maximum share of one class among the pixels of a piece that are not ignored, above 0 and up to 1. Pieces of one
+    /// class, or with more of one, are drawn again. 1 takes any piece; MMSegmentation's configurations have 0.75.
+    pub cat_max_ratio: f64,
+    /// Number of pieces that `at_least` or `cat_max_ratio` examine. If none passes, `at_least` takes the one that shows
+    /// most, and `cat_max_ratio` draws a last one unseen, as MMSegmentation does.
     pub tries: u32,
 }
 
@@ -104,32 +120,52 @@ impl RandomResizedCrop {
 
 impl Default for RandomCrop {
     fn default() -> Self {
-        Self { class: None, at_least: 0.0, tries: 10 }
+        Self { class: None, foreground: 0.0, at_least: 0.0, cat_max_ratio: 1.0, tries: 10 }
     }
 }
 
 impl RandomCrop {
     pub(super) fn check(&self, classes: &[String]) -> Result<(), Invalid> {
         share("at_least", self.at_least)?;
+        share("foreground", self.foreground)?;
         match &self.class {
-            None => Invalid::unless(self.at_least == 0.0, "at_least", || {
-                format!("must be 0 without a class that it is the share of, is {}", self.at_least)
-            })?,
+            None => {
+                Invalid::unless(self.at_least == 0.0, "at_least", || {
+                    format!("must be 0 without a class that it is the share of, is {}", self.at_least)
+                })?;
+                Invalid::unless(self.foreground == 0.0 || classes.len() > 1, "foreground", || {
+                    "must be 0: there is no class but the first, which counts as background".into()
+                })?;
+            }
             Some(class) => {
                 class.id("class", classes)?;
-                Invalid::unless(self.at_least > 0.0, "at_least", || {
-                    "must be above 0 for the class to matter, is 0".into()
+                Invalid::unless(self.at_least > 0.0 || self.foreground > 0.0, "at_least", || {
+                    "must be above 0 for the class to matter, or foreground must be; both are 0".into()
                 })?;
             }
         }
+        Invalid::unless(self.at_least == 0.0 || self.foreground == 0.0, "at_least", || {
+            "must be 0 with foreground, which needs no tries: its pieces are centred on the class".into()
+        })?;
+        Invalid::unless(self.cat_max_ratio > 0.0 && self.cat_max_ratio <= 1.0, "cat_max_ratio", || {
+            format!("must be above 0 and up to 1, is {}", self.cat_max_ratio)
+        })?;
+        Invalid::unless(self.at_least == 0.0 || self.cat_max_ratio == 1.0, "cat_max_ratio", || {
+            "must be 1 with at_least, which chooses the piece that shows most of the class".into()
+        })?;
         Invalid::unless((1..=MOST_TRIES).contains(&self.tries), "tries", || {
             format!("must be 1 to {MOST_TRIES}, is {}", self.tries)
         })
     }
 
-    /// Draws a piece of `size` of a sample whose size is `whole`, as much of it as the sample has.
-    pub(crate) fn draw(&self, whole: [u32; 2], size: [u32; 2], random: &mut Random) -> Rectangle {
-        Rectangle::within(whole, [0, 1].map(|axis| size[axis].min(whole[axis])), random)
+    /// Returns the key that needs targets that are class ids, if there is one.
+    pub(super) fn key_of_classes(&self) -> Option<&'static str> {
+        match self {
+            Self { class: Some(_), .. } => Some("class"),
+            Self { foreground, .. } if *foreground > 0.0 => Some("foreground"),
+            Self { cat_max_ratio, .. } if *cat_max_ratio < 1.0 => Some("cat_max_ratio"),
+            _ => None,
+        }
     }
 
     pub(super) fn resolved(&self, classes: &[String]) -> Self {
@@ -138,22 +174,22 @@ impl RandomCrop {
         Self { class, ..self.clone() }
     }
 
-    pub(super) fn apply(
+    /// Crops a sample; `index` holds the pixels of its classes, if they are known, and the sample's place in it.
+    pub(crate) fn apply(
         &self,
         sample: &mut Sample,
         scratch: &mut Scratch,
         size: [u32; 2],
         random: &mut Random,
+        index: Option<(&dyn ClassIndex, u64)>,
     ) -> Result<(), Error> {
-        let class = match &self.class {
-            None => None,
-            // A configured pipeline has only ids: see `resolved`.
-            Some(ClassRef::Name(name)) => Err(Invalid { key: "class".into(), problem: format!("'{name}' has no id") })?,
-            Some(ClassRef::Id(id)) => u8::try_from(*id).ok(),
-        };
+        if pixels(sample.size) == 0 {
+            return Ok(());
+        }
+        let class = self.class()?;
         let inner = [0, 1].map(|axis| size[axis].min(sample.size[axis]));
-        let mut best = self.draw(sample.size, size, random);
-        if let Some(class) = class {
+        let mut best = self.choose(sample, size, random, index)?;
+        if let Some(class) = class.filter(|_| self.at_least > 0.0) {
             let enough = (f64::from(self.at_least) * pixels(size) as f64).ceil() as usize;
             let mut most = count(sample, best, class);
             for _ in 1..self.tries {
@@ -170,19 +206,97 @@ impl RandomCrop {
         window(sample, scratch, size, [best.top, best.left]);
         Ok(())
     }
+
+    /// Returns the id of the class.
+    fn class(&self) -> Result<Option<u8>, Error> {
+        match &self.class {
+            None => Ok(None),
+            // A configured pipeline has only ids: see `resolved`.
+            Some(ClassRef::Name(name)) => Err(Invalid { key: "class".into(), problem: format!("'{name}' has no id") })?,
+            Some(ClassRef::Id(id)) => Ok(u8::try_from(*id).ok()),
+        }
+    }
+
+    /// Draws whether the piece is centred on a pixel.
+    fn is_centred(&self, random: &mut Random) -> bool {
+        self.foreground > 0.0 && random.chance(self.foreground)
+    }
+
+    /// Returns the number of pieces that may be refused.
+    fn refusals(&self) -> u32 {
+        if self.cat_max_ratio < 1.0 { self.tries } else { 0 }
+    }
+
+    /// Draws a piece of a sample; the pixels of classes come from an index, if there is one, else from the sample.
+    fn choose(
+        &self,
+        sample: &Sample,
+        size: [u32; 2],
+        random: &mut Random,
+        index: Option<(&dyn ClassIndex, u64)>,
+    ) -> Result<Rectangle, Error> {
+        let (class, ids) = (self.class()?, sample.target.classes());
+        let pixels = match index {
+            Some((classes, index)) => aim::Pixels::Indexed(classes, index),
+            None => aim::Pixels::Mask(ids, sample.size[1]),
+        };
+        let (is_centred, mut left) = (self.is_centred(random), self.refusals());
+        loop {
+            let pixel = if is_centred { pixels.draw(class, random)? } else { None };
+            let piece = place(sample.size, size, pixel, random);
+            if left == 0 || is_mixed(rows(sample, piece), self.cat_max_ratio) {
+                return Ok(piece);
+            }
+            left -= 1;
+        }
+    }
+
+    /// Reads the piece of the sample at `index` alone, the same that [`apply`](Self::apply) takes of all of it. Returns
+    /// whether the data set can do that; if not, `random` has to be begun anew.
+    pub(crate) fn read(
+        &self,
+        dataset: &dyn Dataset,
+        index: u64,
+        size: [u32; 2],
+        random: &mut Random,
+        sample: &mut Sample,
+    ) -> Result<bool, Error> {
+        let class = self.class()?;
+        let pixels = dataset.class_index().map(|classes| aim::Pixels::Indexed(classes, index));
+        let is_centred = self.is_centred(random);
+        for left in (0..=self.refusals()).rev() {
+            let pixel = match &pixels {
+                Some(pixels) if is_centred => pixels.draw(class, random)?,
+                _ => None,
+            };
+            if !dataset.part(index, &mut |whole| place(whole, size, pixel, random), sample)? {
+                return Ok(false);
+            }
+            let ids = std::iter::once(sample.target.classes());
+            if left == 0 || is_mixed(ids, self.cat_max_ratio) {
+                break;
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Returns the rows of a part of the mask.
+fn rows(sample: &Sample, part: Rectangle) -> impl Iterator<Item = &[u8]> {
+    let rows = sample.target.classes().chunks_exact(sample.size[1] as usize);
+    let rows = rows.skip(part.top as usize).take(part.height as usize);
+    rows.map(move |row| &row[part.left as usize..][..part.width as usize])
 }
 
 /// Counts the pixels of `class` in a part of the mask.
 fn count(sample: &Sample, part: Rectangle, class: u8) -> usize {
-    let rows = sample.target.classes().chunks_exact(sample.size[1] as usize);
-    let rows = rows.skip(part.top as usize).take(part.height as usize);
-    rows.map(|row| {
-        let row = &row[part.left as usize..][..part.width as usize];
-        // Counts that fit in bytes are added 16 at a time.
-        let chunk = |chunk: &[u8]| usize::from(chunk.iter().map(|found| u8::from(*found == class)).sum::<u8>());
-        row.chunks(255).map(chunk).sum::<usize>()
-    })
-    .sum()
+    rows(sample, part)
+        .map(|row| {
+            // Counts that fit in bytes are added 16 at a time.
+            let chunk = |chunk: &[u8]| usize::from(chunk.iter().map(|found| u8::from(*found == class)).sum::<u8>());
+            row.chunks(255).map(chunk).sum::<usize>()
+        })
+        .sum()
 }
 
 /// Crops a piece of `size` from `sample`, beginning at row and column `start`. Along a side that is shorter than the

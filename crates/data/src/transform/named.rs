@@ -14,8 +14,8 @@ use std::fmt;
 /// Returns the transforms of nnU-Net's 2-D configuration, with its probabilities and ranges (nnU-Net 2.8.1,
 /// `nnUNetTrainer.get_training_transforms`), after the crop that its loader makes.
 ///
-/// nnU-Net's loader takes every third patch around an object; this list does not. `random_crop` with a class comes
-/// near.
+/// nnU-Net's loader takes every third patch around an object; this list does not, unless `foreground` of its
+/// `random_crop` is set to 0.33.
 pub fn nnunet() -> Vec<Transform> {
     let gamma = |invert, probability| Gamma { gamma: [0.7, 1.5], invert, retain: true, per_band: true, probability };
     let factor = [0.75, 1.25];

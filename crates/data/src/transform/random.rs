@@ -21,6 +21,10 @@ pub(crate) enum Purpose {
     ShapesTrain = 3,
     /// The shapes drawn for validation.
     ShapesValidation = 4,
+    /// The pixels that an index lists.
+    Listed = 5,
+    /// The samples that are repeated in a pass through the data.
+    Repeated = 6,
 }
 
 /// A stream of random numbers.
