@@ -102,7 +102,7 @@ impl Annotations {
         let Read { categories, samples, errors, problems } = self.read(tool)?;
         let table = self.table(&categories)?;
         let splits: Vec<Split> = match self.split.check()? {
-            Splitting::Hashed(rule) => rule.splits(samples.iter().map(|sample| &*sample.name)),
+            Splitting::Hashed(by) => by.splits(samples.iter().map(|sample| &*sample.name))?,
             Splitting::Named { .. } => samples.iter().map(|sample| sample.part.split()).collect(),
         };
         // What cannot be told to belong to a split is named once, with the training data.
