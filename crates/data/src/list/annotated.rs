@@ -169,7 +169,7 @@ impl Annotations {
 /// Lists categories with their values in a painted mask.
 fn shown(categories: &[Category]) -> String {
     let values = (1..).zip(categories).map(|(value, category)| format!("{value} ({})", category.name));
-    listed(&values.collect::<Vec<String>>(), NAMED)
+    listed(values.collect::<Vec<String>>(), NAMED)
 }
 
 impl Part {
