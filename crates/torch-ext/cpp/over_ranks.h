@@ -1,5 +1,5 @@
-// Statistics of a BatchNorm over the batches of several ranks, which are reached through a callback of the host language,
-// forward and backward, on whichever thread libtorch runs either.
+// Statistics of a BatchNorm over the batches of several ranks. They are reached through a callback of the host
+// language, forward and backward, on whichever thread libtorch runs either.
 #pragma once
 #include <ATen/core/ivalue.h>
 #include <c10/util/intrusive_ptr.h>
