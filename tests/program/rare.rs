@@ -57,7 +57,7 @@ fn configure(place: &Place, name: &str, crop: Value, loader: Value) {
                  "resize": {"kind": "none"}, "transforms": [crop, {"kind": "horizontal_flip"}], "loader": loader,
                  "split": {"train": "train.txt", "validation": "validation.txt"}},
         "model": {"kind": "unet", "width": 4, "depth": 2},
-        "optimizer": {"learning_rate": 0.01},
+        "optimizer": {"learning_rate": 0.01}, "loss": {"dice": 1},
         "train": {"epochs": 2, "threads": 1, "device": "cpu"},
         "summary": {"tensorboard": false, "report": false}, "export": {"at_end": false}
     });
