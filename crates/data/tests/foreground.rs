@@ -218,35 +218,35 @@ fn what_cannot_work_is_refused_with_its_key() {
         config.check().unwrap_err().to_string()
     };
     for (crop, says) in [
-        (json!({"foreground": 1.5}), "transforms[0].foreground must be 0 to 1, is 1.5"),
-        (json!({"foreground": -0.1}), "transforms[0].foreground must be 0 to 1, is -0.1"),
-        (json!({"class": "object"}), "transforms[0].at_least must be above 0 for the class to matter, or foreground"),
+        (json!({"foreground": 1.5}), "transforms[0].foreground: must be 0 to 1, is 1.5"),
+        (json!({"foreground": -0.1}), "transforms[0].foreground: must be 0 to 1, is -0.1"),
+        (json!({"class": "object"}), "transforms[0].at_least: must be above 0 for the class to matter, or foreground"),
         (json!({"class": "dog", "foreground": 0.3}), "transforms[0].class"),
         (
             json!({"class": "object", "foreground": 0.3, "at_least": 0.1}),
-            "transforms[0].at_least must be 0 with foreground",
+            "transforms[0].at_least: must be 0 with foreground",
         ),
-        (json!({"cat_max_ratio": 0}), "transforms[0].cat_max_ratio must be above 0 and up to 1, is 0"),
-        (json!({"cat_max_ratio": 1.01}), "transforms[0].cat_max_ratio must be above 0 and up to 1, is 1.01"),
+        (json!({"cat_max_ratio": 0}), "transforms[0].cat_max_ratio: must be above 0 and up to 1, is 0"),
+        (json!({"cat_max_ratio": 1.01}), "transforms[0].cat_max_ratio: must be above 0 and up to 1, is 1.01"),
         (
             json!({"class": 1, "at_least": 0.1, "cat_max_ratio": 0.5}),
-            "transforms[0].cat_max_ratio must be 1 with at_least",
+            "transforms[0].cat_max_ratio: must be 1 with at_least",
         ),
-        (json!({"foreground": 0.3, "tries": 0}), "transforms[0].tries must be 1 to 1000"),
+        (json!({"foreground": 0.3, "tries": 0}), "transforms[0].tries: must be 1 to 1000"),
     ] {
         let error = refused(crop, json!({}));
         assert!(error.contains(says), "expected \"{says}\" in: {error}");
     }
     for (loader, says) in [
-        (json!({"sampler": {"kind": "repeat_factors", "threshold": 0}}), "loader.sampler.threshold must be a share"),
-        (json!({"epoch_samples": 0}), "loader.epoch_samples must be 1 to 100000000"),
-        (json!({"cache_folder": "c"}), "loader.cache_folder says where a cache on disk or an index"),
+        (json!({"sampler": {"kind": "repeat_factors", "threshold": 0}}), "loader.sampler.threshold: must be a share"),
+        (json!({"epoch_samples": 0}), "loader.epoch_samples: must be 1 to 100000000"),
+        (json!({"cache_folder": "c"}), "loader.cache_folder: says where a cache on disk or an index"),
     ] {
         let error = refused(json!({}), loader);
         assert!(error.contains(says), "expected \"{says}\" in: {error}");
     }
     let one = config(folder.path(), json!({"classes": ["ground"]})).check().unwrap_err().to_string();
-    assert!(one.contains("transforms[0].foreground must be 0: there is no class but the first"), "{one}");
+    assert!(one.contains("transforms[0].foreground: must be 0: there is no class but the first"), "{one}");
     for wrong in [
         json!({"kind": "balanced", "threshold": 0.5}),
         json!({"kind": "repeat_factors"}),
