@@ -140,6 +140,7 @@ pub use load::image::Image;
 pub use load::images::Images;
 pub use load::layout::{Channels, Layout, Range};
 pub use load::loader::{BLANK, Loader, Order};
+pub use load::preview::Shown;
 pub use load::pipeline::{Normalization, Normalize, Pipeline, Statistics as NormalizedBy};
 pub use load::shapes::Shapes;
 pub use load::skipped::{Passed, Skipped};

@@ -11,7 +11,7 @@ pub(crate) mod layout;
 pub(crate) mod loader;
 pub(crate) mod ordered;
 pub(crate) mod pipeline;
-mod preview;
+pub(crate) mod preview;
 mod reader;
 pub(crate) mod shapes;
 pub(crate) mod skipped;

@@ -3,7 +3,8 @@
 use super::cleaned::Cleaned;
 use super::find::{Picture, Pictures};
 use super::outputs::{Outputs, Plan};
-use super::predicted::{Predicted, Room};
+use super::part::{Part, Parts};
+use super::predicted::{Predicted, Room, Rows};
 use super::turns::{StopIfPanicking, Turns};
 use crate::common::output;
 use crate::common::postprocessing::Cleaning;
@@ -179,6 +180,8 @@ pub struct Destination<'a> {
     pub json: Option<&'a [String]>,
     /// Rules for components, if they are examined.
     pub cleaning: Option<&'a Cleaning>,
+    /// Rows of large images that are kept.
+    pub parts: &'a Parts,
 }
 
 /// An image whose files are being written.
@@ -186,6 +189,8 @@ struct Begun<'p> {
     number: u64,
     image: Image,
     outputs: Outputs<'p>,
+    /// Keeps the rows until the image is complete, if it is large.
+    part: Option<Part>,
     cleaned: Cleaned<'p>,
     /// Number of pixels of each class.
     areas: Vec<u64>,
@@ -208,17 +213,18 @@ impl<'a> Destination<'a> {
                     None => continue,
                 },
                 Work::Image(image) => {
-                    let incomplete = begun.take().map_or(Ok(ControlFlow::Continue(())), |it| skip(&it, turns))?;
+                    let incomplete = begun.take().map_or(Ok(ControlFlow::Continue(())), |it| skip(it, turns))?;
                     match self.begin(number, image) {
-                        Ok(image) => {
+                        Ok(image) if !image.cleaned.is_complete() => {
                             begun = Some(image);
                             incomplete
                         }
-                        Err(error) => turns.take(number, || Err(error))?,
+                        // All its rows were predicted before, or it cannot begin.
+                        image => turns.take(number, || self.finish(image?))?,
                     }
                 }
                 Work::Broken(passed) => {
-                    let incomplete = begun.take().map_or(Ok(ControlFlow::Continue(())), |it| skip(&it, turns))?;
+                    let incomplete = begun.take().map_or(Ok(ControlFlow::Continue(())), |it| skip(it, turns))?;
                     let said = || self.json.map_or(Ok(()), |_| output::broken(&passed));
                     if incomplete.is_continue() { turns.take(number, said)? } else { incomplete }
                 }
@@ -232,30 +238,53 @@ impl<'a> Destination<'a> {
 
     fn begin(&self, number: u64, image: Image) -> Result<Begun<'a>> {
         let base = self.pictures.get(&image.name).map_or(image.name.as_ref(), |picture| &*picture.base);
-        let outputs = Outputs::create(self.plan, &self.folder.join(base), &image.file, image.size)?;
+        let base = self.folder.join(base);
+        let outputs = Outputs::create(self.plan, &base, &image.file, image.size)?;
         let cleaned = Cleaned::new(self.cleaning, image.size);
-        Ok(Begun { number, image, outputs, cleaned, areas: vec![0; 256] })
+        let part = self.parts.open(&image, &base)?;
+        let mut begun = Begun { number, image, outputs, part: None, cleaned, areas: vec![0; 256] };
+        if let Some(mut part) = part {
+            part.replay(|rows| begun.add(rows))?;
+            begun.part = Some(part);
+        }
+        Ok(begun)
     }
 
     fn add(&self, mut begun: Begun<'a>, rows: &Predicted) -> Result<Begun<'a>> {
         let rows = rows.read()?;
-        let Begun { image, outputs, cleaned, areas, .. } = &mut begun;
-        outputs.add_probabilities(&rows)?;
-        cleaned.add(&rows.ids, &image.name, |ids| {
-            ids.iter().for_each(|id| areas[usize::from(*id)] += 1);
-            outputs.add_ids(ids)
-        })?;
+        if let Some(part) = &mut begun.part {
+            part.add(&rows);
+        }
+        begun.add(&rows)?;
         Ok(begun)
     }
 
-    fn finish(&self, Begun { image, outputs, areas, .. }: Begun) -> Result<()> {
+    fn finish(&self, Begun { image, outputs, part, areas, .. }: Begun) -> Result<()> {
         outputs.finish()?;
+        if let Some(part) = part {
+            part.remove();
+        }
         self.json.map_or(Ok(()), |classes| output::print(&told(&image, classes, &areas).to_string()))
     }
 }
 
-/// Takes the turn of an image of which not all rows came.
-fn skip(image: &Begun, turns: &Turns) -> Result<ControlFlow<()>> {
+impl Begun<'_> {
+    /// Adds the next rows to the outputs.
+    fn add(&mut self, rows: &Rows) -> Result<()> {
+        let Self { image, outputs, cleaned, areas, .. } = self;
+        outputs.add_probabilities(rows)?;
+        cleaned.add(&rows.ids, &image.name, |ids| {
+            ids.iter().for_each(|id| areas[usize::from(*id)] += 1);
+            outputs.add_ids(ids)
+        })
+    }
+}
+
+/// Takes the turn of an image that cannot be read to its end.
+fn skip(image: Begun, turns: &Turns) -> Result<ControlFlow<()>> {
+    if let Some(part) = image.part {
+        part.remove();
+    }
     turns.take(image.number, || Ok(()))
 }
 
@@ -306,7 +335,8 @@ mod tests {
     fn written(folder: &Path, work: Vec<Work>) -> Result<()> {
         let (plan, pictures) = (plan(), Pictures::new());
         let predict = |writer: &MapWriter| work.into_iter().try_for_each(|work| writer.send(work));
-        let to = Destination { plan: &plan, folder, pictures: &pictures, json: None, cleaning: None };
+        let parts = Parts::default();
+        let to = Destination { plan: &plan, folder, pictures: &pictures, json: None, cleaning: None, parts: &parts };
         beside(|work| write(work, &to), predict).map(drop)
     }
 
