@@ -11,6 +11,7 @@ mod part;
 mod predicted;
 mod progress;
 mod reader;
+mod rows;
 mod shrunk;
 mod source;
 mod tiles;

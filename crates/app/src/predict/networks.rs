@@ -3,10 +3,11 @@
 use super::find::Pictures;
 use super::mean::Mean;
 use super::part::Begun;
+use super::rows::RowsWriter;
 use super::source::{Source, Told, hand_on};
 use super::tiles::InTiles;
 use super::whole::{self, Whole};
-use super::writer::{MapWriter, RowsWriter};
+use super::writer::MapWriter;
 use crate::cli::{How, Mirror};
 use crate::common::network::{Network, Trained};
 use crate::common::usage::usage;

@@ -1,6 +1,7 @@
 //! Predictions for images, in order, as whoever needs them pulls them.
 
-use super::writer::{Image, MapWriter, RowsWriter, Work};
+use super::rows::RowsWriter;
+use super::writer::{Image, MapWriter, Work};
 use crate::common::output;
 use anyhow::Result;
 use data::Passed;

@@ -258,7 +258,8 @@ mod tests {
     use super::super::find::Picture;
     use super::super::predicted::Rows;
     use super::super::source::{Told, hand_on};
-    use super::super::writer::{MapWriter, RowsWriter, Work, beside};
+    use super::super::rows::RowsWriter;
+    use super::super::writer::{MapWriter, Work, beside};
     use super::*;
     use data::Resize;
     use std::cell::Cell;

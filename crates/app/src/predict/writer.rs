@@ -18,8 +18,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, available_parallelism};
-use tch::{Device, Tensor};
-use torch_ext::Downloads;
 
 /// Maximum number of threads that encode files or compare them.
 const MOST_THREADS: usize = 8;
@@ -62,38 +60,6 @@ impl MapWriter {
     pub fn send(&self, work: Work) -> Result<()> {
         let work = if let Work::Rows(rows) = work { Work::Rows(rows.wait_for(&self.room)) } else { work };
         self.sender.send(work).map_err(|_| anyhow!("nothing can be written any more"))
-    }
-}
-
-/// Sends the rows of images to the writing thread.
-pub struct RowsWriter<'w> {
-    writer: &'w MapWriter,
-    downloads: Downloads,
-    /// `[K, 1, 1]`: weights of the classes, if they differ.
-    weights: Option<Tensor>,
-    with_probabilities: bool,
-}
-
-impl<'w> RowsWriter<'w> {
-    /// Prepares sending rows that are computed on `device`. The class of a pixel is the one whose probability times its
-    /// weight is largest.
-    pub fn new(
-        writer: &'w MapWriter,
-        device: Device,
-        weights: Option<&[f32]>,
-        with_probabilities: bool,
-    ) -> Result<Self> {
-        let on_device = |weights| Tensor::f_from_slice(weights)?.f_view([-1, 1, 1])?.f_to_device(device);
-        let weights = weights.map(on_device).transpose()?;
-        Ok(Self { writer, downloads: Downloads::new(device)?, weights, with_probabilities })
-    }
-
-    /// Sends the next rows of the image that was begun: `[K, rows, W]` probabilities, which the device need not have
-    /// computed.
-    pub fn send(&mut self, probabilities: &Tensor) -> Result<()> {
-        let (weights, wanted) = (self.weights.as_ref(), self.with_probabilities);
-        let rows = Predicted::of(probabilities, weights, wanted, &mut self.downloads)?;
-        self.writer.send(Work::Rows(rows))
     }
 }
 
@@ -304,6 +270,8 @@ mod tests {
     use data::{Color, Orientation};
     use std::fs;
     use std::sync::mpsc::sync_channel;
+    use tch::{Device, Tensor};
+    use torch_ext::Downloads;
 
     const SIZE: [u32; 2] = [6, 5];
 
