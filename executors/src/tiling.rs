@@ -168,7 +168,10 @@ mod tests {
         assert_eq!(Tiling { tile: 128, overlap: 0.0 }.restart(400, 128), Some(128));
         let tiles: Vec<Tile> = tiling.tiles_from([400, 200], 192).collect();
         let expected: Vec<Tile> = tiling.tiles([400, 200]).filter(|tile| tile.top >= 192).collect();
-        assert_eq!(tiles.iter().map(Tile::place).collect::<Vec<_>>(), expected.iter().map(Tile::place).collect::<Vec<_>>());
+        assert_eq!(
+            tiles.iter().map(Tile::place).collect::<Vec<_>>(),
+            expected.iter().map(Tile::place).collect::<Vec<_>>()
+        );
         assert_eq!(tiles.iter().filter(|tile| tile.is_first()).count(), 1);
         assert!(tiles[0].is_first() && tiling.tiles_from([400, 200], 400).next().is_none());
     }

@@ -205,7 +205,9 @@ fn a_killed_prediction_goes_on_where_it_stopped_and_ends_as_if_it_had_not_been()
     fs::remove_dir_all(here.path("out")).unwrap();
     killed(&here, 2);
     File::options().write(true).open(here.path("scene.tif")).unwrap().set_modified(SystemTime::now()).unwrap();
-    let said = killed(&here, 1);
+    let mut life = Life::start(&here, &format!("{RESUMED} out"));
+    assert!(life.until_said("starts over", 1), "{}", life.said());
+    let said = life.kill().said;
     assert!(said.contains("starts over: its rows in ") && said.contains("another time of the image"), "{said}");
     let ran = here.app("predict scene.tif --run run --tile 512 --also geotiff --output out").ok();
     assert!(ran.stderr.contains("made with another probabilities, tile"), "{}", ran.stderr);

@@ -1,4 +1,4 @@
-//! Description of everything that predicted rows depend on, to tell whether they belong to a prediction that is made now.
+//! Description of everything that predicted rows depend on: tells whether rows of before belong to a prediction of now.
 
 use super::networks::tiling_of;
 use super::writer::Image;

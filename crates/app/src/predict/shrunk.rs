@@ -21,8 +21,8 @@ pub fn warn(networks: &[Trained], how: &How, pictures: &Pictures) {
         let times = 1.0 / shrinking(data, how, picture.size);
         let others = if all.len() > 1 { format!(", like {} others", all.len() - 1) } else { String::new() };
         log::warn!(
-            "{name} ({height}x{width} pixels){others} is made {times:.0} times smaller for the network, which hides all \
-             that is small: if it was trained on pieces of such images, add --tile {} to predict it at its own size",
+            "{name} ({height}x{width} pixels){others} is made {times:.0} times smaller for the network, which hides \
+             what is small: if it was trained on pieces of such images, add --tile {} to predict it at its own size",
             Tiling::holding(data.size()).tile
         );
         return;

@@ -257,8 +257,8 @@ impl Band {
 mod tests {
     use super::super::find::Picture;
     use super::super::predicted::Rows;
-    use super::super::source::{Told, hand_on};
     use super::super::rows::RowsWriter;
+    use super::super::source::{Told, hand_on};
     use super::super::writer::{MapWriter, Work, beside};
     use super::*;
     use data::Resize;

@@ -33,8 +33,8 @@ impl Layout {
 }
 
 /// Brightness of an image's picture: its first three channels are red, green and blue, or the first is grey where there
-/// are fewer. Of bytes the whole range is shown. 16-bit numbers and floats are stretched: the 2nd percentile of a channel
-/// becomes black and the 98th white. Where both are equal, the layout's range is shown.
+/// are fewer. Of bytes the whole range is shown. 16-bit numbers and floats are stretched: the 2nd percentile of a
+/// channel becomes black and the 98th white. Where both are equal, the layout's range is shown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shown {
     channels: usize,
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn each_channel_is_stretched_and_what_is_unknown_is_black() {
         let deep = layout(4, Depth::U16, Some(Range::Common([0.0, 10_000.0])));
-        // 200 pixels: red rises from 500 to 699, green falls, blue is constant; the last pixels are outliers without data.
+        // 200 pixels: red rises from 500 to 699, green falls, blue is constant. The last ones are without data.
         let pixel = |at: u16| if at < 200 { [500 + at, 1199 - 2 * at, 5000, 1] } else { [60_000, 0, 0, 0] };
         let image: Pixels = (0..210).flat_map(pixel).collect();
         let unknown: Vec<bool> = (0..210).map(|at| at >= 200).collect();
@@ -214,10 +214,8 @@ mod tests {
             let mut writer = raster::GeoTiffWriter::new(std::fs::File::create(&path).unwrap(), settings).unwrap();
             writer.rows(&image).unwrap();
             writer.finish().unwrap();
-            let [whole, some] = [
-                Shown::of(&deep, &image, &[]),
-                Shown::of_file(&path, &deep, Orientation::Apply).unwrap(),
-            ];
+            let [whole, some] =
+                [Shown::of(&deep, &image, &[]), Shown::of_file(&path, &deep, Orientation::Apply).unwrap()];
             let is_whole = height.max(width) <= LINES;
             let off = whole.ranges[2].iter().zip(some.ranges[2]).map(|(one, other)| (one - other).abs());
             let most = off.fold(0.0, f32::max);
