@@ -3,6 +3,7 @@
 mod cleaned;
 mod earlier;
 mod find;
+mod image;
 mod made;
 mod mean;
 mod networks;
@@ -42,8 +43,8 @@ use writer::Destination;
 
 pub use cleaned::Cleaned;
 pub use find::{Picture, Pictures};
+pub use image::Begun;
 pub use networks::{Wanted, each};
-pub use part::Begun;
 pub use predicted::Rows;
 pub use progress::Progress;
 pub use writer::{Numbered, Work, beside, shared, threads};
@@ -104,10 +105,11 @@ fn parts(
     weights: Option<&[f32]>,
     probabilities: bool,
 ) -> Result<Parts> {
-    if !pictures.values().any(|picture| part::is_large(picture.size)) {
+    if !pictures.values().any(|picture| image::is_large(picture.size)) {
         return Ok(Parts::default());
     }
-    Parts::look(Made::by(networks, &args.how, weights, probabilities)?, pictures, &args.output)
+    let Some(tiling) = networks::tiling_of(networks, &args.how) else { return Ok(Parts::default()) };
+    Parts::look(Made::by(networks, tiling, &args.how, weights, probabilities)?, pictures, &args.output)
 }
 
 /// Checks that every output file may be written, before the first one is. Returns whether the legend is one of them.

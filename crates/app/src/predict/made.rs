@@ -1,7 +1,6 @@
 //! Description of everything that predicted rows depend on: tells whether rows of before belong to a prediction of now.
 
-use super::networks::tiling_of;
-use super::writer::Image;
+use super::image::Image;
 use crate::cli::How;
 use crate::common::network::Trained;
 use ::saved::Stored;
@@ -24,10 +23,15 @@ pub struct Made {
 }
 
 impl Made {
-    /// Describes predictions of these `networks`, whose classes have these `weights`. None if they do not see images
-    /// tile by tile at their own size: then no row of an image can be predicted without those above it.
-    pub fn by(networks: &[Trained], how: &How, weights: Option<&[f32]>, probabilities: bool) -> Result<Option<Self>> {
-        let Some(tiling) = tiling_of(networks, how) else { return Ok(None) };
+    /// Describes predictions of these `networks`, which see images at their own size in tiles of this `tiling`, and whose
+    /// classes have these `weights`.
+    pub fn by(
+        networks: &[Trained],
+        tiling: Tiling,
+        how: &How,
+        weights: Option<&[f32]>,
+        probabilities: bool,
+    ) -> Result<Self> {
         let all = networks.iter().map(described).collect::<Result<Vec<_>>>()?;
         let classes = networks.first().map_or(0, |trained| trained.network.classes.len());
         let shares = if probabilities { classes } else { 0 };
@@ -41,8 +45,8 @@ impl Made {
             "weights of classes": weights,
             "probabilities": shares,
         });
-        let Value::Object(common) = settings else { return Ok(None) };
-        Ok(Some(Self { common, tiling, shares }))
+        let common = settings.as_object().cloned().unwrap_or_default();
+        Ok(Self { common, tiling, shares })
     }
 
     /// Describes the prediction of an image: its file, too.

@@ -1,8 +1,8 @@
 //! Networks that see the same images, each in its own way, and at several scales.
 
 use super::find::Pictures;
+use super::image::Begun;
 use super::mean::Mean;
-use super::part::Begun;
 use super::rows::RowsWriter;
 use super::source::{Source, Told, hand_on};
 use super::tiles::InTiles;

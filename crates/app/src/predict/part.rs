@@ -10,21 +10,17 @@
 //! is overwritten.
 
 use super::find::Pictures;
+use super::image::{Begun, Image, is_large};
 use super::made::Made;
 use super::predicted::Rows;
-use super::writer::Image;
 use crate::common::files::folder;
 use crate::common::usage::usage;
 use anyhow::{Context, Result, bail};
 use crc32fast::Hasher;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-
-/// Pixels from which rows are kept: an image of 4,096 × 4,096.
-const LARGE: u64 = 1 << 24;
 
 /// Prefix and suffix of the names of part files. They are hidden, so that nobody takes them for results.
 const NAME: [&str; 2] = [".", ".oxiseg-part"];
@@ -38,9 +34,6 @@ const MOST_LINE: u64 = 1 << 20;
 /// Numbers that are converted at once.
 const AT_ONCE: usize = 1 << 14;
 
-/// Number of rows that were predicted before, by the names of the images.
-pub type Begun = BTreeMap<String, u32>;
-
 /// The part files of all images.
 #[derive(Default)]
 pub struct Parts {
@@ -52,8 +45,7 @@ pub struct Parts {
 impl Parts {
     /// Looks for the part files of `pictures`, whose outputs lie in `output`. Those that were made in another way start
     /// over.
-    pub fn look(made: Option<Made>, pictures: &Pictures, output: &Path) -> Result<Self> {
-        let Some(made) = made else { return Ok(Self::default()) };
+    pub fn look(made: Made, pictures: &Pictures, output: &Path) -> Result<Self> {
         let mut begun = Begun::new();
         for (name, picture) in pictures.iter().filter(|(_, picture)| is_large(picture.size)) {
             let (image, path) = (Image::of(name, picture), path(&output.join(&picture.base)));
@@ -114,11 +106,6 @@ impl Parts {
         part.keep(written);
         Ok(Some(part))
     }
-}
-
-/// Returns whether the rows of an image of this height and width are kept.
-pub fn is_large([height, width]: [u32; 2]) -> bool {
-    u64::from(height) * u64::from(width) >= LARGE
 }
 
 /// Returns the part file of the outputs that are called `base`.

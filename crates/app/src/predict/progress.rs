@@ -1,7 +1,7 @@
 //! Progress bar of predictions: in images, or in pixels where one image takes long.
 
 use super::find::Pictures;
-use super::part::{Begun, is_large};
+use super::image::{Begun, is_large};
 use super::source::Told;
 use std::time::Instant;
 use terminal::{Step, Watch};

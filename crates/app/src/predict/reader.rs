@@ -1,8 +1,7 @@
 //! Reads images row by row, in threads of their own, for tiles that are cut out of them.
 
 use super::find::{Picture, Pictures};
-use super::part::Begun;
-use super::writer::Image;
+use super::image::{Begun, Image};
 use contract::caught;
 use data::{Dataset, Images, Layout, Orientation, Passed, Pixels, Rectangle, Sample, Strips};
 use executors::Tiling;

@@ -1,8 +1,8 @@
 //! Warns of large images that a network would see much smaller than they are.
 
 use super::find::Pictures;
+use super::image::is_large;
 use super::networks::shrinking;
-use super::part::is_large;
 use crate::cli::How;
 use crate::common::network::Trained;
 use executors::Tiling;

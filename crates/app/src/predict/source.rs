@@ -1,7 +1,8 @@
 //! Predictions for images, in order, as whoever needs them pulls them.
 
+use super::image::Image;
 use super::rows::RowsWriter;
-use super::writer::{Image, MapWriter, Work};
+use super::writer::{MapWriter, Work};
 use crate::common::output;
 use anyhow::Result;
 use data::Passed;

@@ -2,10 +2,9 @@
 //! had no single size. On a GPU the tiles of several images share a pass of the network.
 
 use super::find::Pictures;
-use super::part::Begun;
+use super::image::{Begun, Image};
 use super::reader::{Read, Reader, View, start};
 use super::source::{Said, Source};
-use super::writer::Image;
 use anyhow::{Context, Error, Result, bail};
 use contract::TorchError;
 use data::{Element, Images, Layout, Orientation, Passed, Pixels, Rectangle, on_pixels};

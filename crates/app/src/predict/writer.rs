@@ -1,7 +1,8 @@
 //! Writes predictions to files in threads of their own, while others are predicted.
 
 use super::cleaned::Cleaned;
-use super::find::{Picture, Pictures};
+use super::find::Pictures;
+use super::image::Image;
 use super::outputs::{Outputs, Plan};
 use super::part::{Part, Parts};
 use super::predicted::{Predicted, Room, Rows};
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::panic::resume_unwind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, available_parallelism};
@@ -30,23 +31,6 @@ pub enum Work {
     Rows(Predicted),
     /// An image cannot be read, perhaps the one that has begun.
     Broken(Passed),
-}
-
-/// An image that is predicted.
-pub struct Image {
-    /// Name of the image.
-    pub name: String,
-    /// Path of the image.
-    pub file: PathBuf,
-    /// Height and width.
-    pub size: [u32; 2],
-}
-
-impl Image {
-    /// Describes `picture`, of this name.
-    pub fn of(name: &str, picture: &Picture) -> Self {
-        Self { name: name.into(), file: picture.file.clone(), size: picture.size }
-    }
 }
 
 /// Handle of the writing thread.

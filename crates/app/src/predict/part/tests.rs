@@ -70,7 +70,7 @@ fn only_rows_that_were_made_alike_are_kept() {
     let (size, base) = ([4096, 4096], folder.path().join("scene"));
     let pictures = pictures(folder.path(), size);
     let image = || Image::of("scene", &pictures["scene"]);
-    let look = |settings: &str| Parts::look(Some(made(settings)), &pictures, folder.path());
+    let look = |settings: &str| Parts::look(made(settings), &pictures, folder.path());
     let parts = look("a").unwrap();
     assert!(parts.begun().is_empty());
     let mut part = parts.open(&image(), &base).unwrap().unwrap();
@@ -125,7 +125,7 @@ fn a_file_that_is_none_of_ours_stays() {
     let folder = tempfile::tempdir().unwrap();
     let pictures = pictures(folder.path(), [4096, 4096]);
     let path = folder.path().join(".scene.oxiseg-part");
-    let look = || Parts::look(Some(made("a")), &pictures, folder.path());
+    let look = || Parts::look(made("a"), &pictures, folder.path());
     for text in ["my notes", "{\"\":1}\n", "{}\n", "\n"] {
         fs::write(&path, text).unwrap();
         let error = look().err().unwrap();
