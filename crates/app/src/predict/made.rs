@@ -23,7 +23,7 @@ pub struct Made {
 }
 
 impl Made {
-    /// Describes predictions of these `networks`, which see images at their own size in tiles of this `tiling`, and whose
+    /// Describes predictions of `networks`, which see images at their own size in tiles of this `tiling`, and whose
     /// classes have these `weights`.
     pub fn by(
         networks: &[Trained],
