@@ -53,11 +53,14 @@ impl Band {
     /// the top.
     pub(crate) fn take(&mut self, rows: i64) -> Result<Tensor, TchError> {
         let done = self.sum.f_narrow(1, 0, rows)?.f_div(&self.weight.f_narrow(1, 0, rows)?)?;
-        for all in [&mut self.sum, &mut self.weight] {
-            let size = all.size();
-            let rest = all.f_narrow(1, rows, size[1] - rows)?;
-            let nothing = Tensor::f_zeros([size[0], rows, size[2]], (Kind::Float, all.device()))?;
-            *all = Tensor::f_cat(&[rest, nothing], 1)?;
+        for all in [&self.sum, &self.weight] {
+            // In place, a stretch at a time that does not overlap where it moves to: a copy would double the memory.
+            let height = all.size()[1];
+            for top in (rows..height).step_by(rows.max(1).unsigned_abs() as usize) {
+                let count = rows.min(height - top);
+                all.f_narrow(1, top - rows, count)?.f_copy_(&all.f_narrow(1, top, count)?)?;
+            }
+            let _ = all.f_narrow(1, height - rows, rows)?.f_zero_()?;
         }
         Ok(done)
     }

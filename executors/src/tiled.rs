@@ -338,6 +338,36 @@ mod tests {
     }
 
     #[test]
+    fn a_restarted_image_has_the_same_rows_to_the_bit() {
+        let model = network();
+        for tiling in [Tiling { tile: 64, overlap: 0.25 }, Tiling { tile: 64, overlap: 0.9 }, TILING] {
+            let (pixels, size) = (image(7, [230, 150]), [230, 150]);
+            let rows_from = |from: i64, done: i64| {
+                let gather = |tiles: Vec<Tensor>| Ok(Tensor::cat(&tiles, 0));
+                let mut tiled = Tiled::<Tensor, ()>::new(&model, &tiling, 1, gather).unwrap();
+                let mut rows = Vec::new();
+                // The rows of an image before it are gone.
+                let before = tiling.tiles([64, 150]).take(2);
+                for tile in before.chain(tiling.tiles_from(size, from)) {
+                    tiled.add(tile, cut(&pixels, &tile)).unwrap();
+                    while let Some(Finished::Rows(top, part)) = tiled.take().unwrap() {
+                        rows.extend((top >= done).then(|| part.copy()));
+                    }
+                }
+                Tensor::cat(&rows, 1)
+            };
+            let whole = rows_from(0, 0);
+            assert_eq!(whole.size()[1], 230);
+            let mut tops: Vec<i64> = tiling.tiles(size).map(|tile| tile.place()[0]).collect();
+            tops.dedup();
+            for done in tops {
+                let again = rows_from(tiling.restart(230, done).unwrap(), done);
+                assert!(again.equal(&whole.narrow(1, done, 230 - done)), "from row {done}, {tiling:?}");
+            }
+        }
+    }
+
+    #[test]
     fn an_output_that_is_none_of_the_tiles_is_an_error() {
         let model = nn::func_t(|x: &Tensor, _| x.narrow(0, 0, 1));
         let mut tiled = Tiled::<Tensor, ()>::new(&model, &TILING, 2, |tiles| Ok(Tensor::cat(&tiles, 0))).unwrap();

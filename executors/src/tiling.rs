@@ -47,6 +47,11 @@ impl Tiling {
 
     /// Returns the tiles of an image of `size` (height, width), from the top, each row from the left.
     pub fn tiles(&self, size: [i64; 2]) -> impl Iterator<Item = Tile> + use<> {
+        self.tiles_from(size, 0)
+    }
+
+    /// Returns those [`tiles`](Self::tiles) that begin at the row `from` or below it.
+    pub fn tiles_from(&self, size: [i64; 2], from: i64) -> impl Iterator<Item = Tile> + use<> {
         let ([height, width], side) = (size, self.tile);
         let (tops, lefts) = (self.places(height), self.places(width));
         let last = lefts.len() - 1;
@@ -59,10 +64,23 @@ impl Tiling {
                 size: [rows, side.min(width - left)],
                 done: done(column),
                 width,
+                is_first: [top, left] == [from, 0],
             };
             lefts.clone().into_iter().enumerate().map(tile)
         };
-        self.places(height).into_iter().enumerate().flat_map(of_row)
+        self.places(height).into_iter().enumerate().skip_while(move |(_, top)| *top < from).flat_map(of_row)
+    }
+
+    /// Returns the row from which [tiles](Self::tiles_from) give the rows of an image from `done` on exactly as all
+    /// tiles do: the top of the first tiles that reach them. None unless tiles begin at the row `done`, or the image
+    /// ends there.
+    pub fn restart(&self, height: i64, done: i64) -> Option<i64> {
+        let tops = self.places(height);
+        if done == height {
+            return Some(done);
+        }
+        let first = tops.iter().copied().find(|top| top + self.tile > done);
+        first.filter(|_| tops.contains(&done))
     }
 
     /// Returns the positions of the tiles along a side of `size` pixels.
@@ -85,6 +103,8 @@ pub struct Tile {
     pub(crate) done: i64,
     /// Width of the image.
     pub(crate) width: i64,
+    /// True if its image begins with it.
+    pub(crate) is_first: bool,
 }
 
 impl Tile {
@@ -100,7 +120,7 @@ impl Tile {
 
     /// Returns whether an image begins with it.
     pub(crate) fn is_first(&self) -> bool {
-        self.place() == [0, 0]
+        self.is_first
     }
 }
 
@@ -134,6 +154,26 @@ mod tests {
             assert_eq!(tiling.tile, tile, "{size:?}");
             tiling.check().unwrap();
         }
+    }
+
+    #[test]
+    fn a_restart_repeats_the_tiles_that_reach_the_missing_rows() {
+        // The tops are 0, 96, 192, 288.
+        let tiling = Tiling { tile: 128, overlap: 0.25 };
+        assert_eq!(tiling.places(400), [0, 96, 192, 288]);
+        let restarts = [0, 96, 192, 288, 400, 1, 95, 399].map(|done| tiling.restart(400, done));
+        assert_eq!(restarts, [Some(0), Some(0), Some(96), Some(192), Some(400), None, None, None]);
+        // Every second row of tiles reaches a row; with much overlap, five do.
+        assert_eq!(Tiling { tile: 160, overlap: 0.9 }.restart(640, 320), Some(192));
+        assert_eq!(Tiling { tile: 128, overlap: 0.0 }.restart(400, 128), Some(128));
+        let tiles: Vec<Tile> = tiling.tiles_from([400, 200], 192).collect();
+        let expected: Vec<Tile> = tiling.tiles([400, 200]).filter(|tile| tile.top >= 192).collect();
+        assert_eq!(
+            tiles.iter().map(Tile::place).collect::<Vec<_>>(),
+            expected.iter().map(Tile::place).collect::<Vec<_>>()
+        );
+        assert_eq!(tiles.iter().filter(|tile| tile.is_first()).count(), 1);
+        assert!(tiles[0].is_first() && tiling.tiles_from([400, 200], 400).next().is_none());
     }
 
     #[test]

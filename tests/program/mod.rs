@@ -37,6 +37,7 @@ mod runs;
 mod saved;
 mod saving;
 mod scale;
+mod scene;
 mod seeing;
 mod segmenter;
 mod support;

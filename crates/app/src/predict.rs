@@ -3,11 +3,17 @@
 mod cleaned;
 mod earlier;
 mod find;
+mod image;
+mod made;
 mod mean;
 mod networks;
 mod outputs;
+mod part;
 mod predicted;
+mod progress;
 mod reader;
+mod rows;
+mod shrunk;
 mod source;
 mod tiles;
 mod turns;
@@ -16,6 +22,7 @@ mod writer;
 
 use crate::cli;
 use crate::common::files::{self, Replace, publish};
+use crate::common::network::Trained;
 use crate::common::networks::networks;
 use crate::common::output;
 use crate::common::postprocessing::Postprocessing;
@@ -25,18 +32,21 @@ use anyhow::{Context, Result};
 use data::{Layout, Noted, Orientation, Remark};
 use earlier::LEGEND;
 use find::{complain, find};
+use made::Made;
 use outputs::Plan;
+use part::Parts;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use terminal::{Step, Watch};
 use writer::Destination;
 
 pub use cleaned::Cleaned;
 pub use find::{Picture, Pictures};
+pub use image::Begun;
 pub use networks::{Wanted, each};
 pub use predicted::Rows;
+pub use progress::Progress;
 pub use writer::{Numbered, Work, beside, shared, threads};
 
 /// `app predict`
@@ -66,18 +76,21 @@ pub fn run(args: &cli::Predict) -> Result<()> {
     }
 
     output::noted(&noted(pictures, &data.layout()));
+    shrunk::warn(&networks, &args.how, pictures);
     let classes = data.classes();
     let json = args.json.then_some(&*classes);
-    let mut watch = Watch::new("Prediction", 0, pictures.len() as u64);
-    let told = || watch.step(&Step { samples: 1, ..Step::default() });
     let cleaning = postprocessing.as_ref().and_then(Postprocessing::cleaning);
     let weights = postprocessing.as_ref().and_then(Postprocessing::weights);
-    let to = Destination { plan: &plan, folder: &args.output, pictures, json, cleaning: cleaning.as_ref() };
     let (weights, probabilities) = (weights.as_deref(), plan.has_probabilities());
-    let wanted = Wanted { pictures, how: &args.how, weights, probabilities };
+    let parts = parts(&networks, args, pictures, weights, probabilities)?;
+    let cleaning = cleaning.as_ref();
+    let to = Destination { plan: &plan, folder: &args.output, pictures, json, cleaning, parts: &parts };
+    let wanted = Wanted { pictures, how: &args.how, weights, probabilities, begun: parts.begun() };
+    let mut progress = Progress::new("Prediction", pictures, parts.begun());
+    let told = |told| progress.add(told);
     let (broken, ()) = beside(|work| writer::write(work, &to), |writer| each(networks, &wanted, writer, told))?;
-    let (count, rate) = (pictures.len() - broken.len(), watch.rate());
-    drop(watch);
+    let (count, rate) = (pictures.len() - broken.len(), progress.rate());
+    drop(progress);
     if count > 0 {
         let noun = if count == 1 { "image" } else { "images" };
         log::info!("{count} {noun}{}{}", output::at_rate(rate, 1), found.passed_over());
@@ -85,6 +98,21 @@ pub fn run(args: &cli::Predict) -> Result<()> {
         log::info!("Wrote class maps (grey values: {}) to {}", ids.join(", "), args.output.display());
     }
     complain(&[found.broken, broken].concat(), images)
+}
+
+/// Finds what an interrupted prediction has kept of large images.
+fn parts(
+    networks: &[Trained],
+    args: &cli::Predict,
+    pictures: &Pictures,
+    weights: Option<&[f32]>,
+    probabilities: bool,
+) -> Result<Parts> {
+    if !pictures.values().any(|picture| image::is_large(picture.size)) {
+        return Ok(Parts::default());
+    }
+    let Some(tiling) = networks::tiling_of(networks, &args.how) else { return Ok(Parts::default()) };
+    Parts::look(Made::by(networks, tiling, &args.how, weights, probabilities)?, pictures, &args.output)
 }
 
 /// Checks that every output file may be written, before the first one is. Returns whether the legend is one of them.

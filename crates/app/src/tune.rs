@@ -13,7 +13,7 @@ use crate::common::networks::networks;
 use crate::common::output;
 use crate::common::postprocessing::{ChosenOn, Postprocessing, is_ours, own_file};
 use crate::common::usage::usage;
-use crate::predict::{self, Wanted};
+use crate::predict::{self, Begun, Progress, Wanted};
 use crate::validate::Masked;
 use anyhow::{Context, Result, ensure};
 use contract::Scores;
@@ -71,13 +71,14 @@ pub fn run(args: &cli::TunePostprocessing) -> Result<()> {
 /// Predicts the validation images once, and keeps what is needed of them.
 fn predicted(networks: Vec<Trained>, masked: &Masked, how: &How, spool: &Spool) -> Result<Vec<Kept>> {
     let pictures = &masked.pictures;
-    let mut watch = Watch::new("Prediction", 0, pictures.len() as u64);
-    let told = || watch.step(&Step { samples: 1, ..Step::default() });
-    let wanted = Wanted { pictures, how, weights: None, probabilities: true };
+    let begun = Begun::new();
+    let mut progress = Progress::new("Prediction", pictures, &begun);
+    let told = |told| progress.add(told);
+    let wanted = Wanted { pictures, how, weights: None, probabilities: true, begun: &begun };
     let (broken, kept) =
         predict::beside(|work| keep(work, masked, spool), |writer| predict::each(networks, &wanted, writer, told))?;
-    let (count, rate) = (kept.len(), watch.rate());
-    drop(watch);
+    let (count, rate) = (kept.len(), progress.rate());
+    drop(progress);
     log::info!("{count} images{}", output::at_rate(rate, 1));
     masked.report(&broken)?;
     Ok(kept)

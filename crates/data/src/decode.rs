@@ -27,6 +27,7 @@ mod tiff;
 pub(crate) mod turn;
 mod unpack;
 mod wide;
+mod windows;
 
 use crate::error::Error;
 use crate::label::Labels;

@@ -148,6 +148,7 @@ pub use load::images::Images;
 pub use load::layout::{Channels, Layout, Range};
 pub use load::loader::{BLANK, Loader, Order};
 pub use load::pipeline::{Normalization, Normalize, Pipeline, Statistics as NormalizedBy};
+pub use load::preview::Shown;
 pub use load::sampler::Sampler;
 pub use load::shapes::Shapes;
 pub use load::skipped::{Passed, Skipped};

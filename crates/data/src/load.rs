@@ -14,7 +14,7 @@ pub(crate) mod layout;
 pub(crate) mod loader;
 pub(crate) mod ordered;
 pub(crate) mod pipeline;
-mod preview;
+pub(crate) mod preview;
 mod reader;
 pub(crate) mod sampler;
 pub(crate) mod shapes;

@@ -42,6 +42,8 @@ struct Words {
     then: Option<(u64, f64)>,
     /// Unit of what is counted, if it is not images.
     unit: Option<&'static str>,
+    /// The share that is done is shown, too.
+    in_percent: bool,
 }
 
 impl Watch {
@@ -67,6 +69,12 @@ impl Watch {
     /// Counts in `unit`, such as MiB, instead of images.
     pub fn counting(mut self, unit: &'static str) -> Self {
         self.words.unit = Some(unit);
+        self
+    }
+
+    /// Also shows the share that is done.
+    pub fn in_percent(mut self) -> Self {
+        self.words.in_percent = true;
         self
     }
 
@@ -121,8 +129,7 @@ impl Words {
     /// Returns the whole line, in `width` columns.
     fn line(&self, pace: &Pace, width: usize, look: Look) -> String {
         let (length, said) = self.fit(pace, width);
-        let part = self.done.min(self.samples) as f64 / self.samples.max(1) as f64;
-        let filled = (part * length as f64) as usize;
+        let filled = (self.part() * length as f64) as usize;
         let [full, empty] = if look.unicode { ['█', '░'] } else { ['#', ' '] };
         let [full, empty] =
             [(full, filled), (empty, length - filled)].map(|(sign, count)| String::from(sign).repeat(count));
@@ -132,6 +139,11 @@ impl Words {
             _ => format!("\x1b[36m{full}\x1b[38;5;8m{empty}\x1b[0m"),
         };
         format!("{} {bar} {said}", self.title)
+    }
+
+    /// Returns the share that is done.
+    fn part(&self) -> f64 {
+        self.done.min(self.samples) as f64 / self.samples.max(1) as f64
     }
 
     /// Returns the length of the bar and the words after it, in `width` columns: the bar is shortened first, then the
@@ -156,10 +168,11 @@ impl Words {
         .into_iter()
         .flatten()
         .collect();
+        let percent = if self.in_percent { format!("{:.0} % ", (100.0 * self.part()).floor()) } else { String::new() };
         let fixed = self.title.chars().count() + 2;
         loop {
             let said: Vec<&str> = parts.iter().map(|(_, part)| part.as_str()).collect();
-            let said = format!("{}/{}{counted} {}", self.done, self.samples, said.join(", "));
+            let said = format!("{percent}{}/{}{counted} {}", self.done, self.samples, said.join(", "));
             let room = width.saturating_sub(fixed + said.chars().count());
             let least = parts.iter().map(|(weight, _)| *weight).min();
             match least {
@@ -184,7 +197,7 @@ mod tests {
 
     fn words() -> Words {
         let (loss, score, then) = (Some(0.43214), Some(0.7), Some((2000, 30.0)));
-        Words { title: "Epoch 3/20".into(), done: 200, samples: 800, loss, score, then, unit: None }
+        Words { title: "Epoch 3/20".into(), done: 200, samples: 800, loss, score, then, unit: None, in_percent: false }
     }
 
     #[test]
@@ -212,6 +225,14 @@ mod tests {
     fn other_things_are_counted_in_their_unit() {
         let words = Words { title: "a.pth".into(), done: 200, samples: 800, unit: Some("MiB"), ..Words::default() };
         assert_eq!(words.fit(&pace(), 160).1, "200/800 MiB 10 MiB/s, data 3 %, 1 min 00 s left");
+    }
+
+    #[test]
+    fn the_share_that_is_done_is_shown_where_it_is_wanted() {
+        let words = Words { title: "Prediction".into(), unit: Some("Mpx"), in_percent: true, ..words() };
+        let words = Words { loss: None, score: None, then: None, samples: 799, ..words };
+        assert_eq!(words.fit(&pace(), 160).1, "25 % 200/799 Mpx 10 Mpx/s, data 3 %, 59 s left");
+        assert_eq!(words.fit(&pace(), 30).1, "25 % 200/799 Mpx");
     }
 
     #[test]

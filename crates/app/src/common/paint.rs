@@ -1,7 +1,7 @@
 //! Draws class maps as pictures.
 
 use anyhow::{Context, Result};
-use data::{Color, IGNORE, Split};
+use data::{Color, Depth, IGNORE, Layout, Split};
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use std::io::Cursor;
 use tch::{Device, Kind, Tensor};
@@ -36,6 +36,15 @@ pub fn photographs(config: &data::Config, inputs_nchw: &Tensor) -> Result<Vec<Rg
     }
     // The first three channels are shown as red, green and blue, or the first as grey.
     let shown = if layout.channels() < 3 { 1 } else { 3 };
+    if layout.depth != Depth::U8 {
+        let units = Layout { depth: Depth::F32, ..Layout::from(shown as u32) };
+        let stretched = |image: &Tensor| {
+            let numbers_hwc = image.f_narrow(0, 0, shown)?.f_permute([1, 2, 0])?.f_contiguous()?.f_flatten(0, -1)?;
+            let bytes = units.picture(&Vec::<f32>::try_from(numbers_hwc)?.into());
+            RgbImage::from_raw(width, height, bytes).context("an image of the wrong size")
+        };
+        return inputs_nchw.f_unbind(0)?.iter().map(stretched).collect();
+    }
     let bytes_nchw = inputs_nchw.f_narrow(1, 0, shown)?.f_mul_scalar(255.0)?.f_round()?.f_clamp(0.0, 255.0)?;
     let rgb_nhwc = bytes_nchw.f_to_kind(Kind::Uint8)?.f_expand([-1, 3, -1, -1], false)?.f_permute([0, 2, 3, 1])?;
     let picture = |image: &Tensor| {

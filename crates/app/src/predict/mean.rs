@@ -1,7 +1,7 @@
 //! The mean of several predictions for the same images.
 
+use super::image::Image;
 use super::source::{Said, Source};
-use super::writer::Image;
 use anyhow::{Result, bail};
 use data::Passed;
 use std::collections::{BTreeSet, VecDeque};

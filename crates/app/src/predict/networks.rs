@@ -1,11 +1,13 @@
 //! Networks that see the same images, each in its own way, and at several scales.
 
 use super::find::Pictures;
+use super::image::Begun;
 use super::mean::Mean;
-use super::source::{Source, hand_on};
+use super::rows::RowsWriter;
+use super::source::{Source, Told, hand_on};
 use super::tiles::InTiles;
 use super::whole::{self, Whole};
-use super::writer::{MapWriter, RowsWriter};
+use super::writer::MapWriter;
 use crate::cli::{How, Mirror};
 use crate::common::network::{Network, Trained};
 use crate::common::usage::usage;
@@ -36,11 +38,18 @@ pub struct Wanted<'a> {
     pub weights: Option<&'a [f32]>,
     /// The probabilities as well as the classes.
     pub probabilities: bool,
+    /// Images of which rows were predicted before: only the others are. Empty but for [`tiling_of`] all networks.
+    pub begun: &'a Begun,
 }
 
 /// Predicts images with the mean of `networks` and hands the results to `writer`. Returns those that cannot be read.
-/// Calls `told` after each.
-pub fn each(networks: Vec<Trained>, wanted: &Wanted, writer: &MapWriter, told: impl FnMut()) -> Result<Vec<Passed>> {
+/// Calls `told` as it goes.
+pub fn each(
+    networks: Vec<Trained>,
+    wanted: &Wanted,
+    writer: &MapWriter,
+    told: impl FnMut(Told),
+) -> Result<Vec<Passed>> {
     let (how, pictures) = (wanted.how, wanted.pictures);
     let seers = networks.into_iter().map(|trained| Seer::of(trained, how)).collect::<Result<Vec<_>>>()?;
     let views = seers.iter().map(|seer| seer.views(how, pictures)).collect::<Result<Vec<_>>>()?.concat();
@@ -50,7 +59,7 @@ pub fn each(networks: Vec<Trained>, wanted: &Wanted, writer: &MapWriter, told: i
     thread::scope(|scope| {
         let mut sources = Vec::with_capacity(views.len());
         for ((view, input), model) in views.iter().zip(&inputs).zip(&models) {
-            sources.push(view.start(input, model, how, pictures, scope)?);
+            sources.push(view.start(input, model, wanted, scope)?);
         }
         let rows = RowsWriter::new(writer, device, wanted.weights, wanted.probabilities)?;
         if sources.len() > 1 {
@@ -82,6 +91,39 @@ enum Way {
     OwnSize,
 }
 
+impl Way {
+    fn of(data: &data::Config, how: &How) -> Self {
+        match how.tile {
+            Some(_) => Self::OwnSize,
+            None if data.resize() == Resize::None => Self::OwnSize,
+            None if images(data, &Pictures::new()).size() == Some(data.size()) => Self::Whole,
+            None => Self::Scaled,
+        }
+    }
+}
+
+/// Returns the tiles in which all `networks` see images at their own size. None if one sees them in another way.
+pub fn tiling_of(networks: &[Trained], how: &How) -> Option<Tiling> {
+    let of = |trained: &Trained| {
+        let data = &trained.config.data;
+        (Way::of(data, how) == Way::OwnSize).then(|| how.tiling(data.size()))
+    };
+    let first = of(networks.first()?)?;
+    networks.iter().all(|trained| of(trained) == Some(first)).then_some(first)
+}
+
+/// Returns the part of an image's sides that is left of them, where networks of this kind see it whole: 1 at its own
+/// size.
+pub fn shrinking(data: &data::Config, how: &How, size: [u32; 2]) -> f64 {
+    if Way::of(data, how) == Way::OwnSize {
+        return 1.0;
+    }
+    images(data, &Pictures::new()).rectangle(size).map_or(1.0, |seen| {
+        let [height, width] = size.map(f64::from);
+        (f64::from(seen.height) / height).max(f64::from(seen.width) / width)
+    })
+}
+
 /// Images of a [`Seer`] at one scale.
 #[derive(Clone)]
 struct View<'a> {
@@ -98,13 +140,7 @@ impl Seer {
             Mirror::None => model,
             mirror => Box::new(Mirrored { model, vertical: mirror == Mirror::Both }),
         };
-        let sees_whole = images(&data, &Pictures::new()).size() == Some(data.size());
-        let way = match how.tile {
-            Some(_) => Way::OwnSize,
-            None if data.resize() == Resize::None => Way::OwnSize,
-            None if sees_whole => Way::Whole,
-            None => Way::Scaled,
-        };
+        let way = Way::of(&data, how);
         // Tiles are cut out of images that are not normalised, and a tile at its own size is resized by itself.
         let model: Box<dyn ModuleT> = match way {
             Way::Whole => model,
@@ -149,10 +185,10 @@ impl<'a> View<'a> {
         &'a self,
         input: &'a Option<Loader>,
         model: &'a Plain<'a>,
-        how: &How,
-        pictures: &'a Pictures,
+        wanted: &Wanted<'a>,
         scope: &'s Scope<'s, 'a>,
     ) -> Result<Box<dyn Source + 'a>> {
+        let Wanted { pictures, how, begun, .. } = *wanted;
         if let Some(input) = input {
             return Ok(Box::new(Whole::start(model, input, &self.images, pictures)));
         }
@@ -168,6 +204,7 @@ impl<'a> View<'a> {
             at_once: tiling.at_once(*device, data.loader().batch_size, data.size()),
             scaled: (*way == Way::Scaled).then_some(&*self.images),
             readers: readers(*device),
+            begun,
         };
         Ok(Box::new(in_tiles.start(scope, pictures)?))
     }

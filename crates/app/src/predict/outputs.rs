@@ -11,7 +11,7 @@ use crate::common::paint::{self, Style};
 use crate::common::seal::{Beside, CLASSES_TIF, POLYGONS, PROBABILITIES, PROBABILITIES_TIF, beside};
 use ::png::{BitDepth, ColorType};
 use anyhow::{Context, Result};
-use data::{Color, IGNORE, Layout, Orientation, Pixels, Strips};
+use data::{Color, IGNORE, Layout, Orientation, Pixels, Shown, Strips};
 use geo::{Polygons, Tif};
 use npy::Npy;
 use png::Png;
@@ -81,6 +81,8 @@ pub struct Outputs<'a> {
     files: Vec<Output>,
     /// The image, if it is drawn over or may have unknown pixels; once more for the rows of probabilities.
     image: Option<Strips>,
+    /// Brightness of the image, if it is drawn over.
+    shown: Option<Shown>,
     of_probabilities: Option<Strips>,
     /// Number of rows whose classes were written, and the class ids of the last one.
     done: usize,
@@ -134,7 +136,9 @@ impl<'a> Outputs<'a> {
             });
         }
         let over = |what: &Also| matches!(what, Also::Overlay | Also::Contour);
-        let is_read = plan.also.iter().any(over) || !plan.layout.is_plain();
+        let is_drawn = plan.also.iter().any(over);
+        let shown = is_drawn.then(|| Shown::of_file(file, &plan.layout, plan.orientation)).transpose()?;
+        let is_read = is_drawn || !plan.layout.is_plain();
         let image = is_read.then(|| Strips::open(file, plan.layout.clone(), plan.orientation)).transpose()?;
         let may_be_unknown = plan.also.contains(&Also::GeotiffProbabilities) && !plan.layout.is_plain();
         let of_probabilities = may_be_unknown.then(|| Strips::open(file, plan.layout.clone(), plan.orientation));
@@ -143,6 +147,7 @@ impl<'a> Outputs<'a> {
             width: size[1] as usize,
             files,
             image,
+            shown,
             of_probabilities: of_probabilities.transpose()?,
             done: 0,
             above: Vec::new(),
@@ -193,17 +198,19 @@ impl<'a> Outputs<'a> {
         if let Some(strips) = &mut self.image {
             let mut rows = Pixels::new(self.plan.layout.depth);
             strips.read(count as u32, &mut rows)?;
-            photograph = self.plan.layout.picture(&rows);
+            if let Some(shown) = &self.shown {
+                photograph = shown.picture(&rows, strips.unknown());
+            }
             let ids = known.iter_mut().zip(strips.unknown());
             ids.filter(|(_, unknown)| **unknown).for_each(|(id, _)| *id = IGNORE);
         }
         let all = &known[..];
-        photograph.resize(3 * all.len(), 0);
         for output in &mut self.files {
             match output {
                 Output::Ids(png) => png.write(all)?,
                 Output::Drawn(style, png) => {
-                    let mut rgb = if *style == Style::Color { vec![0; photograph.len()] } else { photograph.clone() };
+                    let is_bare = *style == Style::Color;
+                    let mut rgb = if is_bare { vec![0; 3 * all.len()] } else { photograph.clone() };
                     let mut above = Some(&*self.above).filter(|above| !above.is_empty());
                     let lines = rgb.chunks_exact_mut(3 * self.width).zip(all.chunks_exact(self.width));
                     for (number, (rgb, ids)) in lines.enumerate() {

@@ -1,9 +1,10 @@
 //! Reads images row by row, in threads of their own, for tiles that are cut out of them.
 
 use super::find::{Picture, Pictures};
-use super::writer::Image;
+use super::image::{Begun, Image};
 use contract::caught;
 use data::{Dataset, Images, Layout, Orientation, Passed, Pixels, Rectangle, Sample, Strips};
+use executors::Tiling;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
 
@@ -29,6 +30,9 @@ pub struct View {
     pub size: [u32; 2],
     /// Part that shows the image.
     pub part: Rectangle,
+    /// Number of rows that were predicted before, and the row from which the view is read nevertheless.
+    pub done: u32,
+    pub from: u32,
 }
 
 /// Starts `count` threads that read `pictures` in turn. Returns their messages: those about the first image come from
@@ -54,6 +58,9 @@ pub struct Reader<'a> {
     pub scaled: Option<&'a Images>,
     pub layout: Layout,
     pub orientation: Orientation,
+    pub tiling: Tiling,
+    /// Images of which rows were predicted before.
+    pub begun: &'a Begun,
     pub sender: SyncSender<Read>,
 }
 
@@ -79,11 +86,16 @@ impl Reader<'_> {
         let mut strips = Strips::open(&picture.file, self.layout.clone(), self.orientation)?;
         let [height, width] = strips.size();
         let image = Image { size: [height, width], ..Image::of(name, picture) };
-        let seen = View { size: [height, width], part: Rectangle { top: 0, left: 0, height, width } };
+        let part = Rectangle { top: 0, left: 0, height, width };
+        let begun = self.begun.get(name).copied().unwrap_or_default();
+        let restart = self.tiling.restart(height.into(), begun.into()).and_then(|from| u32::try_from(from).ok());
+        let (done, from) = restart.map_or((0, 0), |from| (begun, from));
+        let seen = View { size: [height, width], part, done, from };
         let mut wanted = self.sender.send(Read::Image(image, seen)).is_ok();
         let bytes = width.saturating_mul(self.layout.channels() * self.layout.depth.bytes() as u32);
         let rows_at_once = (BYTES / bytes.max(1)).max(ROWS);
-        for first in (0..height).step_by(rows_at_once as usize) {
+        strips.skip(from)?;
+        for first in (from..height).step_by(rows_at_once as usize) {
             if !wanted {
                 break;
             }
@@ -98,7 +110,7 @@ impl Reader<'_> {
     fn scaled(&self, name: &str, picture: &Picture, images: &Images, index: u64) -> Result<bool, data::Error> {
         let mut sample = Sample::default();
         images.load(index, &mut sample)?;
-        let seen = View { size: sample.size, part: images.rectangle(picture.size)? };
+        let seen = View { size: sample.size, part: images.rectangle(picture.size)?, done: 0, from: 0 };
         let wanted = self.sender.send(Read::Image(Image::of(name, picture), seen)).is_ok();
         Ok(wanted && self.sender.send(Read::Rows(sample.image)).is_ok())
     }

@@ -1,6 +1,8 @@
 //! Predictions for images, in order, as whoever needs them pulls them.
 
-use super::writer::{Image, MapWriter, RowsWriter, Work};
+use super::image::Image;
+use super::rows::RowsWriter;
+use super::writer::{MapWriter, Work};
 use crate::common::output;
 use anyhow::Result;
 use data::Passed;
@@ -19,6 +21,15 @@ pub enum Said {
     Broken(Passed),
 }
 
+/// Progress of predictions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// So many pixels of an image are on their way.
+    Pixels(u64),
+    /// An image is done with, or cannot be read.
+    Image,
+}
+
 /// Predictions for images. Pulling the next one enqueues the work on the device that it needs, and waits for none of
 /// it.
 pub trait Source {
@@ -30,24 +41,27 @@ pub trait Source {
     fn next(&mut self) -> Result<Option<Said>>;
 }
 
-/// Hands all predictions to the writing thread. Returns the images that cannot be read. Calls `told` after each image.
+/// Hands all predictions to the writing thread. Returns the images that cannot be read. Calls `told` as it goes.
 pub fn hand_on(
     source: &mut dyn Source,
     writer: &MapWriter,
     mut rows: RowsWriter,
-    mut told: impl FnMut(),
+    mut told: impl FnMut(Told),
 ) -> Result<Vec<Passed>> {
     let mut broken = Vec::new();
     while let Some(said) = source.next()? {
         match said {
             Said::Image(image) => writer.send(Work::Image(image))?,
-            Said::Rows(probabilities) => rows.send(&probabilities)?,
-            Said::Done => told(),
+            Said::Rows(probabilities) => {
+                rows.send(&probabilities)?;
+                told(Told::Pixels(probabilities.size()[1..].iter().product::<i64>().unsigned_abs()));
+            }
+            Said::Done => told(Told::Image),
             Said::Broken(passed) => {
                 output::skipped(slice::from_ref(&passed));
                 writer.send(Work::Broken(passed.clone()))?;
                 broken.push(passed);
-                told();
+                told(Told::Image);
             }
         }
     }

@@ -2,9 +2,9 @@
 //! had no single size. On a GPU the tiles of several images share a pass of the network.
 
 use super::find::Pictures;
+use super::image::{Begun, Image};
 use super::reader::{Read, Reader, View, start};
 use super::source::{Said, Source};
-use super::writer::Image;
 use anyhow::{Context, Error, Result, bail};
 use contract::TorchError;
 use data::{Element, Images, Layout, Orientation, Passed, Pixels, Rectangle, on_pixels};
@@ -34,6 +34,8 @@ pub struct InTiles<'a> {
     pub scaled: Option<&'a Images>,
     /// Number of threads that read images.
     pub readers: usize,
+    /// Images of which rows were predicted before: only the others come.
+    pub begun: &'a Begun,
 }
 
 /// Mark between the tiles of images.
@@ -56,15 +58,15 @@ struct Cut {
 impl<'a> InTiles<'a> {
     /// Starts the predictions for `pictures`, and the threads that read them.
     pub fn start<'s>(self, scope: &'s Scope<'s, 'a>, pictures: &'a Pictures) -> Result<Predictions<'a>> {
-        let Self { scaled, orientation, device, .. } = self;
-        let reader = |sender| Reader { scaled, layout: self.layout.clone(), orientation, sender };
+        let Self { scaled, orientation, device, tiling, begun, .. } = self;
+        let reader = |sender| Reader { scaled, layout: self.layout.clone(), orientation, tiling, begun, sender };
         let readers = start(scope, self.readers.max(1), reader, pictures);
         let mut uploads = Uploads::new(device, ON_THEIR_WAY)?;
         let layout = self.layout.clone();
         let gather = move |tiles| Ok(inputs(tiles, device, &layout, &mut uploads)?);
         let tiles = Tiled::new(self.model, &self.tiling, self.at_once, gather)?;
         let (images, settings) = (0..pictures.len(), self);
-        Ok(Predictions { settings, readers, tiles, images, current: None, is_flushed: false, enlarger: None })
+        Ok(Predictions { settings, readers, tiles, images, current: None, is_flushed: false, enlarger: None, done: 0 })
     }
 }
 
@@ -81,6 +83,8 @@ pub struct Predictions<'a> {
     is_flushed: bool,
     /// Brings the image that comes out to its own size, if the network saw it at another.
     enlarger: Option<Enlarger>,
+    /// Number of rows of that image that were predicted before.
+    done: i64,
 }
 
 /// An image whose tiles are being cut.
@@ -102,6 +106,8 @@ impl Source for Predictions<'_> {
             }
             let finished = self.tiles.take().map_err(Error::from_boxed);
             match finished.with_context(|| self.predicting())? {
+                // Those tiles are seen again for the rows below them alone.
+                Some(Finished::Rows(top, _)) if top < self.done => {}
                 Some(Finished::Rows(_, probabilities)) => match &mut self.enlarger {
                     Some(enlarger) => enlarger.put(&probabilities)?,
                     None => return Ok(Some(Said::Rows(probabilities))),
@@ -110,6 +116,7 @@ impl Source for Predictions<'_> {
                     let [height, width] = image.size;
                     let is_as_it_is =
                         seen.size == image.size && seen.part == Rectangle { top: 0, left: 0, height, width };
+                    self.done = seen.done.into();
                     self.enlarger = (!is_as_it_is).then(|| Enlarger::new(seen.part, image.size));
                     return Ok(Some(Said::Image(image)));
                 }
@@ -154,8 +161,9 @@ impl Predictions<'_> {
             Read::Image(image, seen) => {
                 let (shown, [height, width]) = (image.file.display().to_string(), seen.size.map(i64::from));
                 let row = width as usize * self.settings.layout.channels() as usize;
-                let tiles = Box::new(self.settings.tiling.tiles([height, width]));
-                let band = Band { row, first: 0, pixels: Pixels::new(self.settings.layout.depth) };
+                let from = i64::from(seen.from);
+                let tiles = Box::new(self.settings.tiling.tiles_from([height, width], from));
+                let band = Band { row, first: from, pixels: Pixels::new(self.settings.layout.depth) };
                 self.current = Some(Current { reader, shown, band, tiles });
                 self.tiles.mark(Mark::Image(image, seen));
             }
@@ -248,8 +256,9 @@ impl Band {
 mod tests {
     use super::super::find::Picture;
     use super::super::predicted::Rows;
-    use super::super::source::hand_on;
-    use super::super::writer::{MapWriter, RowsWriter, Work, beside};
+    use super::super::rows::RowsWriter;
+    use super::super::source::{Told, hand_on};
+    use super::super::writer::{MapWriter, Work, beside};
     use super::*;
     use data::Resize;
     use std::cell::Cell;
@@ -257,6 +266,8 @@ mod tests {
     use std::path::Path;
     use std::thread;
     use tch::{Kind, nn};
+
+    static NONE: Begun = Begun::new();
 
     /// Draws images of many sizes, of which two are torn: one of a single read, and one of several.
     fn draw(folder: &Path) -> Pictures {
@@ -303,7 +314,8 @@ mod tests {
         let predict = |writer: &MapWriter| {
             thread::scope(|scope| {
                 let rows = RowsWriter::new(writer, Device::Cpu, None, true)?;
-                hand_on(&mut in_tiles.start(scope, pictures)?, writer, rows, || told.set(told.get() + 1))
+                let count = |what| told.set(told.get() + usize::from(what == Told::Image));
+                hand_on(&mut in_tiles.start(scope, pictures)?, writer, rows, count)
             })
         };
         let (broken, (said, found)) = beside(consume, predict).unwrap();
@@ -332,6 +344,7 @@ mod tests {
                 at_once,
                 scaled,
                 readers,
+                begun: &NONE,
             };
             let (said, found, told) = sent(&pictures, in_tiles(1, 1));
             assert_eq!((told, found.len() >= 8, said.len() >= 10), (10, true, true), "{said:?}");

@@ -1,8 +1,8 @@
 //! Predicts images that training brought to one size: in batches at that size, and back to their own.
 
 use super::find::Pictures;
+use super::image::Image;
 use super::source::{Said, Source};
-use super::writer::Image;
 use anyhow::{Context, Result};
 use contract::Model;
 use data::{Images, Loader, LoaderConfig, Order, Passed, Split};

@@ -1,9 +1,11 @@
 //! Writes predictions to files in threads of their own, while others are predicted.
 
 use super::cleaned::Cleaned;
-use super::find::{Picture, Pictures};
+use super::find::Pictures;
+use super::image::Image;
 use super::outputs::{Outputs, Plan};
-use super::predicted::{Predicted, Room};
+use super::part::{Part, Parts};
+use super::predicted::{Predicted, Room, Rows};
 use super::turns::{StopIfPanicking, Turns};
 use crate::common::output;
 use crate::common::postprocessing::Cleaning;
@@ -13,12 +15,10 @@ use serde_json::{Value, json};
 use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::panic::resume_unwind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, available_parallelism};
-use tch::{Device, Tensor};
-use torch_ext::Downloads;
 
 /// Maximum number of threads that encode files or compare them.
 const MOST_THREADS: usize = 8;
@@ -33,23 +33,6 @@ pub enum Work {
     Broken(Passed),
 }
 
-/// An image that is predicted.
-pub struct Image {
-    /// Name of the image.
-    pub name: String,
-    /// Path of the image.
-    pub file: PathBuf,
-    /// Height and width.
-    pub size: [u32; 2],
-}
-
-impl Image {
-    /// Describes `picture`, of this name.
-    pub fn of(name: &str, picture: &Picture) -> Self {
-        Self { name: name.into(), file: picture.file.clone(), size: picture.size }
-    }
-}
-
 /// Handle of the writing thread.
 pub struct MapWriter {
     sender: Sender<Work>,
@@ -61,38 +44,6 @@ impl MapWriter {
     pub fn send(&self, work: Work) -> Result<()> {
         let work = if let Work::Rows(rows) = work { Work::Rows(rows.wait_for(&self.room)) } else { work };
         self.sender.send(work).map_err(|_| anyhow!("nothing can be written any more"))
-    }
-}
-
-/// Sends the rows of images to the writing thread.
-pub struct RowsWriter<'w> {
-    writer: &'w MapWriter,
-    downloads: Downloads,
-    /// `[K, 1, 1]`: weights of the classes, if they differ.
-    weights: Option<Tensor>,
-    with_probabilities: bool,
-}
-
-impl<'w> RowsWriter<'w> {
-    /// Prepares sending rows that are computed on `device`. The class of a pixel is the one whose probability times its
-    /// weight is largest.
-    pub fn new(
-        writer: &'w MapWriter,
-        device: Device,
-        weights: Option<&[f32]>,
-        with_probabilities: bool,
-    ) -> Result<Self> {
-        let on_device = |weights| Tensor::f_from_slice(weights)?.f_view([-1, 1, 1])?.f_to_device(device);
-        let weights = weights.map(on_device).transpose()?;
-        Ok(Self { writer, downloads: Downloads::new(device)?, weights, with_probabilities })
-    }
-
-    /// Sends the next rows of the image that was begun: `[K, rows, W]` probabilities, which the device need not have
-    /// computed.
-    pub fn send(&mut self, probabilities: &Tensor) -> Result<()> {
-        let (weights, wanted) = (self.weights.as_ref(), self.with_probabilities);
-        let rows = Predicted::of(probabilities, weights, wanted, &mut self.downloads)?;
-        self.writer.send(Work::Rows(rows))
     }
 }
 
@@ -179,6 +130,8 @@ pub struct Destination<'a> {
     pub json: Option<&'a [String]>,
     /// Rules for components, if they are examined.
     pub cleaning: Option<&'a Cleaning>,
+    /// Rows of large images that are kept.
+    pub parts: &'a Parts,
 }
 
 /// An image whose files are being written.
@@ -186,6 +139,8 @@ struct Begun<'p> {
     number: u64,
     image: Image,
     outputs: Outputs<'p>,
+    /// Keeps the rows until the image is complete, if it is large.
+    part: Option<Part>,
     cleaned: Cleaned<'p>,
     /// Number of pixels of each class.
     areas: Vec<u64>,
@@ -208,17 +163,18 @@ impl<'a> Destination<'a> {
                     None => continue,
                 },
                 Work::Image(image) => {
-                    let incomplete = begun.take().map_or(Ok(ControlFlow::Continue(())), |it| skip(&it, turns))?;
+                    let incomplete = begun.take().map_or(Ok(ControlFlow::Continue(())), |it| skip(it, turns))?;
                     match self.begin(number, image) {
-                        Ok(image) => {
+                        Ok(image) if !image.cleaned.is_complete() => {
                             begun = Some(image);
                             incomplete
                         }
-                        Err(error) => turns.take(number, || Err(error))?,
+                        // All its rows were predicted before, or it cannot begin.
+                        image => turns.take(number, || self.finish(image?))?,
                     }
                 }
                 Work::Broken(passed) => {
-                    let incomplete = begun.take().map_or(Ok(ControlFlow::Continue(())), |it| skip(&it, turns))?;
+                    let incomplete = begun.take().map_or(Ok(ControlFlow::Continue(())), |it| skip(it, turns))?;
                     let said = || self.json.map_or(Ok(()), |_| output::broken(&passed));
                     if incomplete.is_continue() { turns.take(number, said)? } else { incomplete }
                 }
@@ -232,30 +188,53 @@ impl<'a> Destination<'a> {
 
     fn begin(&self, number: u64, image: Image) -> Result<Begun<'a>> {
         let base = self.pictures.get(&image.name).map_or(image.name.as_ref(), |picture| &*picture.base);
-        let outputs = Outputs::create(self.plan, &self.folder.join(base), &image.file, image.size)?;
+        let base = self.folder.join(base);
+        let outputs = Outputs::create(self.plan, &base, &image.file, image.size)?;
         let cleaned = Cleaned::new(self.cleaning, image.size);
-        Ok(Begun { number, image, outputs, cleaned, areas: vec![0; 256] })
+        let part = self.parts.open(&image, &base)?;
+        let mut begun = Begun { number, image, outputs, part: None, cleaned, areas: vec![0; 256] };
+        if let Some(mut part) = part {
+            part.replay(|rows| begun.add(rows))?;
+            begun.part = Some(part);
+        }
+        Ok(begun)
     }
 
     fn add(&self, mut begun: Begun<'a>, rows: &Predicted) -> Result<Begun<'a>> {
         let rows = rows.read()?;
-        let Begun { image, outputs, cleaned, areas, .. } = &mut begun;
-        outputs.add_probabilities(&rows)?;
-        cleaned.add(&rows.ids, &image.name, |ids| {
-            ids.iter().for_each(|id| areas[usize::from(*id)] += 1);
-            outputs.add_ids(ids)
-        })?;
+        if let Some(part) = &mut begun.part {
+            part.add(&rows);
+        }
+        begun.add(&rows)?;
         Ok(begun)
     }
 
-    fn finish(&self, Begun { image, outputs, areas, .. }: Begun) -> Result<()> {
+    fn finish(&self, Begun { image, outputs, part, areas, .. }: Begun) -> Result<()> {
         outputs.finish()?;
+        if let Some(part) = part {
+            part.remove();
+        }
         self.json.map_or(Ok(()), |classes| output::print(&told(&image, classes, &areas).to_string()))
     }
 }
 
-/// Takes the turn of an image of which not all rows came.
-fn skip(image: &Begun, turns: &Turns) -> Result<ControlFlow<()>> {
+impl Begun<'_> {
+    /// Adds the next rows to the outputs.
+    fn add(&mut self, rows: &Rows) -> Result<()> {
+        let Self { image, outputs, cleaned, areas, .. } = self;
+        outputs.add_probabilities(rows)?;
+        cleaned.add(&rows.ids, &image.name, |ids| {
+            ids.iter().for_each(|id| areas[usize::from(*id)] += 1);
+            outputs.add_ids(ids)
+        })
+    }
+}
+
+/// Takes the turn of an image that cannot be read to its end.
+fn skip(image: Begun, turns: &Turns) -> Result<ControlFlow<()>> {
+    if let Some(part) = image.part {
+        part.remove();
+    }
     turns.take(image.number, || Ok(()))
 }
 
@@ -275,6 +254,8 @@ mod tests {
     use data::{Color, Orientation};
     use std::fs;
     use std::sync::mpsc::sync_channel;
+    use tch::{Device, Tensor};
+    use torch_ext::Downloads;
 
     const SIZE: [u32; 2] = [6, 5];
 
@@ -306,7 +287,8 @@ mod tests {
     fn written(folder: &Path, work: Vec<Work>) -> Result<()> {
         let (plan, pictures) = (plan(), Pictures::new());
         let predict = |writer: &MapWriter| work.into_iter().try_for_each(|work| writer.send(work));
-        let to = Destination { plan: &plan, folder, pictures: &pictures, json: None, cleaning: None };
+        let parts = Parts::default();
+        let to = Destination { plan: &plan, folder, pictures: &pictures, json: None, cleaning: None, parts: &parts };
         beside(|work| write(work, &to), predict).map(drop)
     }
 

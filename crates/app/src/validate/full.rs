@@ -9,13 +9,12 @@ use crate::common::network::Trained;
 use crate::common::output;
 use crate::common::postprocessing::{Cleaning, Postprocessing};
 use crate::common::usage::usage;
-use crate::predict::{self, Cleaned, Numbered, Wanted, Work};
+use crate::predict::{self, Cleaned, Numbered, Progress, Wanted, Work};
 use anyhow::{Context, Result};
 use data::IGNORE;
 use metric::{Boundaries, Tally, scores_of};
 use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, PoisonError};
-use terminal::{Step, Watch};
 
 /// Description of the pixels that are scored.
 const SCORED_ON: &str = "all pixels of the masks, in the masks' own size";
@@ -43,16 +42,17 @@ pub fn measure(
     let (cleaning, weights) =
         (postprocessing.and_then(Postprocessing::cleaning), postprocessing.and_then(Postprocessing::weights));
     let pictures = &masked.pictures;
-    let mut watch = Watch::new("Validation", 0, pictures.len() as u64);
-    let told = || watch.step(&Step { samples: 1, ..Step::default() });
-    let wanted = Wanted { pictures, how, weights: weights.as_deref(), probabilities: false };
+    let begun = predict::Begun::new();
+    let mut progress = Progress::new("Validation", pictures, &begun);
+    let told = |told| progress.add(told);
+    let wanted = Wanted { pictures, how, weights: weights.as_deref(), probabilities: false, begun: &begun };
     let (cleaning, images) = (cleaning.as_ref(), Mutex::default());
     let compared = Compared { masked: &masked, cleaning, classes: classes.len(), boundaries, images };
     let (broken, images) =
         predict::beside(|work| compared.all(work), |writer| predict::each(networks, &wanted, writer, told))?;
     let samples = (pictures.len() - broken.len()) as u64;
-    log::info!("{samples} samples{}", output::at_rate(watch.rate(), 1));
-    drop(watch);
+    log::info!("{samples} samples{}", output::at_rate(progress.rate(), 1));
+    drop(progress);
     masked.report(&broken)?;
     let scores = scores_of(&sum(&images, classes.len()), &classes);
     Ok(Measured { scores, images, samples, scored_on: SCORED_ON.into() })

@@ -6,6 +6,7 @@ use super::problem::{LARGEST_SIDE, MOST_MEMORY, Problem, fits, sides};
 use super::tiff::{Tiff, of_tiff};
 use super::turn::{Orientation, Turn};
 use super::wide::{self, WideRows};
+use super::windows::Windows;
 use super::{Decoder, header};
 use crate::error::Error;
 use crate::load::layout::Layout;
@@ -20,8 +21,11 @@ use tiff::decoder::DecodingResult;
 /// Maximum size of an unpacked strip of a TIFF, or of one row of its tiles, in bytes.
 const LARGEST_STRIP: u64 = 64 << 20;
 
+/// Number of rows that are passed over at once where they must be decoded.
+const SKIPPED: u32 = 64;
+
 /// An image, row by row, as a network sees it. Only the requested rows are in memory for PNG (not interlaced), for TIFF
-/// files of 8 or 16 bits with interleaved channels, and for most files that are read with more than 8 bits or bands.
+/// files of 8 or 16 bits, and for most files that are read with more than 8 bits or bands.
 /// Other images, and those that an orientation tag turns, are in memory as a whole.
 pub struct Strips {
     path: PathBuf,
@@ -45,6 +49,7 @@ enum Rows {
         channels: u8,
     },
     Tiff(Box<Pieces>),
+    Windows(Box<Windows>),
     Wide(Box<WideRows>),
 }
 
@@ -84,7 +89,10 @@ impl Strips {
             reader.rewind().map_err(|source| named(source.into()))?;
             let streamed = match header.format {
                 ImageFormat::Png => png_rows(reader).map_err(named)?,
-                ImageFormat::Tiff => tiff_rows(reader).map_err(named)?,
+                ImageFormat::Tiff => match tiff_rows(reader).map_err(named)? {
+                    None => Windows::open(path)?.map(|rows| (rows.size(), Rows::Windows(Box::new(rows)))),
+                    streamed => streamed,
+                },
                 _ => None,
             };
             if let Some(streamed) = streamed {
@@ -120,12 +128,32 @@ impl Strips {
         self.size
     }
 
+    /// Passes over the next `count` rows. Files that are read in windows are not decoded there, others are.
+    pub fn skip(&mut self, count: u32) -> Result<(), Error> {
+        match &mut self.rows {
+            Rows::Wide(rows) => rows.skip(count),
+            Rows::Windows(rows) => rows.skip(count),
+            _ => {
+                let (mut left, mut pixels) = (count, Pixels::new(self.layout.depth));
+                while left > 0 {
+                    let some = left.min(SKIPPED);
+                    self.read(some, &mut pixels)?;
+                    pixels.clear();
+                    left -= some;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Appends the next `count` rows, `W×C` numbers each, to `pixels`; at the end fewer.
     pub fn read(&mut self, count: u32, pixels: &mut Pixels) -> Result<(), Error> {
         let row = self.size[1] as usize * self.layout.channels() as usize;
         let wanted = row * count as usize;
-        if let Rows::Wide(rows) = &mut self.rows {
-            rows.read(count, &mut self.ready)?;
+        match &mut self.rows {
+            Rows::Wide(rows) => rows.read(count, &mut self.ready)?,
+            Rows::Windows(rows) => rows.read(count, self.layout.channels(), &mut self.raw, self.ready.bytes_mut())?,
+            _ => {}
         }
         while self.ready.len() < wanted && self.decode().map_err(|problem| problem.of(&self.path))? {}
         let of_rows = (count as usize * self.size[1] as usize).min(self.hidden.len());
@@ -148,7 +176,7 @@ impl Strips {
         self.raw.clear();
         let [height, width] = self.size;
         let (rows, channels, wide) = match &mut self.rows {
-            Rows::Decoded | Rows::Wide(_) => return Ok(false),
+            Rows::Decoded | Rows::Windows(_) | Rows::Wide(_) => return Ok(false),
             Rows::Png { reader, channels } => match reader.next_row()? {
                 None => return Ok(false),
                 Some(row) => {

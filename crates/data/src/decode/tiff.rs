@@ -197,6 +197,12 @@ impl<R: Read + Seek> Tiff<R> {
         self.bits == 16
     }
 
+    /// Returns whether its samples of 8 or 16 bits are grey or colours as they are stored.
+    pub(super) fn is_as_stored(&self) -> bool {
+        let is_plain = !matches!(self.colors, Colors::Cmyk | Colors::YCbCr) && !self.white_is_zero;
+        is_plain && self.format == Format::Unsigned && matches!(self.bits, 8 | 16)
+    }
+
     /// Refuses sample formats that no image has.
     pub(super) fn check_image(&self) -> Result<(), Problem> {
         match (self.format, self.bits) {

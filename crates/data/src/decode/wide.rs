@@ -346,6 +346,11 @@ impl WideRows {
         self.raster.info().size
     }
 
+    /// Passes over the next `count` rows without decoding them.
+    pub(super) fn skip(&mut self, count: u32) {
+        self.done = self.done.saturating_add(count).min(self.size()[0]);
+    }
+
     fn measured(&mut self) -> Result<Moments, Error> {
         let channels = self.bands.len();
         let mut numbers = Pixels::default();

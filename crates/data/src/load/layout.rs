@@ -103,9 +103,9 @@ impl Layout {
     }
 
     /// Returns the layout in which people are shown the images: with their colours, where the network sees bytes of
-    /// them or of their grey.
+    /// them or of their grey, and not standardised, since a [picture](crate::Shown) is stretched anyway.
     pub fn shown(&self) -> Self {
-        if self.is_plain() { Self::from(3) } else { self.clone() }
+        if self.is_plain() { Self::from(3) } else { Self { standardize: false, ..self.clone() } }
     }
 
     /// Returns the numbers that mean black and white in images as they are loaded.

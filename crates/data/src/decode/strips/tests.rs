@@ -81,6 +81,13 @@ fn rows_are_those_of_the_whole_image_of_every_kind() {
             for count in [1, 3, 1000] {
                 assert!(all(&path, channels, count).unwrap() == expected, "{}, {channels}", path.display());
             }
+            let ([height, width], pixels) = expected;
+            let (mut strips, mut rest) =
+                (Strips::open(&path, channels, Orientation::Apply).unwrap(), Pixels::default());
+            let skipped = height * 2 / 3;
+            strips.skip(skipped).unwrap();
+            strips.read(height, &mut rest).unwrap();
+            assert!(rest.bytes() == &pixels[(skipped * width * channels) as usize..], "{}", path.display());
             seen += 1;
         }
     }
