@@ -18,7 +18,7 @@ use crate::cache::format::key;
 use crate::cache::{Tell, Told};
 use crate::decode::remarks::Remark;
 use crate::error::Error;
-use crate::load::class_index::{ClassIndex, Shown};
+use crate::load::class_index::{ClassIndex, Present};
 use crate::load::dataset::{Dataset, Source};
 use crate::load::layout::Layout;
 use crate::load::{Sample, Target, Targets, pixels};
@@ -178,7 +178,7 @@ impl Indexed {
 }
 
 impl ClassIndex for Indexed {
-    fn shown(&self, index: u64) -> &[Shown] {
+    fn present(&self, index: u64) -> &[Present] {
         self.row(index).map_or(&[], |row| &row.shown)
     }
 

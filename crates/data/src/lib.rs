@@ -137,7 +137,7 @@ pub use list::listed::parse_list;
 pub use list::pets::{OxfordPets, PetsTarget};
 pub use list::split::{Split, SplitConfig};
 pub use list::walk::walk;
-pub use load::class_index::{ClassIndex, Shown};
+pub use load::class_index::{ClassIndex, Present};
 pub use load::config::LoaderConfig;
 pub use load::dataset::{Dataset, Source};
 pub use load::drawn::drawing::Drawing;

@@ -202,7 +202,7 @@ fn the_index_is_told_of_and_only_training_needs_it() {
     let config = config(folder.path(), json!({}));
     assert!(config.open_cached(Split::Validation, 1, &tell).unwrap().class_index().is_none());
     let dataset = config.open_cached(Split::Train, 1, &tell).unwrap();
-    let shown: Vec<usize> = (0..7).map(|at| dataset.class_index().unwrap().shown(at).len()).collect();
+    let shown: Vec<usize> = (0..7).map(|at| dataset.class_index().unwrap().present(at).len()).collect();
     assert_eq!(shown, [2, 1, 2, 1, 2, 1, 2]);
     let heard = heard.lock().unwrap();
     assert!(heard.len() == 8 && heard[7].starts_with("Indexed("), "{heard:?}");

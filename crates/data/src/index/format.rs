@@ -6,7 +6,7 @@
 //! (u64), their CRC-32C, number of classes (u32 each), then for each class its id, number of listed pixels (u32 each)
 //! and number of pixels (u64). Positions are u32: those of one class after those of another.
 
-use crate::load::class_index::Shown;
+use crate::load::class_index::Present;
 use crate::load::pixels;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -43,7 +43,7 @@ pub(super) struct Row {
     /// CRC-32C of its positions.
     pub(super) sum: u32,
     /// Its classes, by id.
-    pub(super) shown: Box<[Shown]>,
+    pub(super) shown: Box<[Present]>,
 }
 
 impl Row {
@@ -153,7 +153,7 @@ fn decode(mut table: &[u8], head: &Head) -> Option<Vec<Row>> {
         let mut shown = Vec::new();
         for _ in 0..classes {
             let class = u8::try_from(word(&mut table)?).ok()?;
-            shown.push(Shown { class, listed: word(&mut table)?, pixels: number(&mut table)? });
+            shown.push(Present { class, listed: word(&mut table)?, pixels: number(&mut table)? });
         }
         rows.push(Row { size, offset, sum, shown: shown.into() });
     }

@@ -1,14 +1,14 @@
 //! Positions of the classes in a mask.
 
 use crate::load::IGNORE;
-use crate::load::class_index::Shown;
+use crate::load::class_index::Present;
 use crate::transform::random::{Purpose, Random};
 
 /// A class in a mask, with positions of its pixels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
     /// The class and its numbers of pixels.
-    pub(super) shown: Shown,
+    pub(super) shown: Present,
     /// Places of the listed pixels in the mask, row by row, ascending.
     pub(super) places: Vec<u32>,
 }
@@ -38,7 +38,7 @@ pub(super) fn locate(ids: &[u8], most: u32) -> Vec<Found> {
     let found = (0..=u8::MAX).zip(places).filter(|(_, places)| !places.is_empty());
     found
         .map(|(class, places)| {
-            let shown = Shown { class, pixels: counts[usize::from(class)], listed: places.len() as u32 };
+            let shown = Present { class, pixels: counts[usize::from(class)], listed: places.len() as u32 };
             Found { shown, places }
         })
         .collect()
@@ -64,7 +64,7 @@ mod tests {
         let ids = [3, 0, IGNORE, 3, 3, 0, IGNORE, 7];
         let found = |class, places: &[u32]| {
             let listed = places.len() as u32;
-            Found { shown: Shown { class, pixels: listed.into(), listed }, places: places.to_vec() }
+            Found { shown: Present { class, pixels: listed.into(), listed }, places: places.to_vec() }
         };
         assert_eq!(locate(&ids, 10), [found(0, &[1, 5]), found(3, &[0, 3, 4]), found(7, &[7])]);
         assert_eq!(locate(&[IGNORE; 9], 10), []);

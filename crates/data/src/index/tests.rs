@@ -57,11 +57,11 @@ fn opened(source: &Arc<Masks>, folder: &Path, workers: u64) -> (Indexed, Vec<Str
 
 fn check(index: &Indexed) {
     for (at, rows) in [(0u64, 50u64), (1, 51), (2, 52), (4, 54), (5, 55)] {
-        let rare = Shown { class: at as u8, pixels: 1, listed: 1 };
-        let ground = Shown { class: 0, pixels: rows * 40 - 42 + u64::from(at == 0), listed: 1000 };
-        let last = Shown { class: 7, pixels: 1, listed: 1 };
+        let rare = Present { class: at as u8, pixels: 1, listed: 1 };
+        let ground = Present { class: 0, pixels: rows * 40 - 42 + u64::from(at == 0), listed: 1000 };
+        let last = Present { class: 7, pixels: 1, listed: 1 };
         let expected = if at == 0 { vec![ground, last] } else { vec![ground, rare, last] };
-        assert_eq!(index.shown(at), expected);
+        assert_eq!(index.present(at), expected);
         assert_eq!(index.pixel(at, 7, 0).unwrap(), Some([7, 20]));
         if at > 0 {
             assert_eq!(index.pixel(at, at as u8, 0).unwrap(), Some([2, 20 + at as u32]));
@@ -72,7 +72,7 @@ fn check(index: &Indexed) {
         let [first, last] = [0, 999].map(|place| index.pixel(at, 0, place).unwrap().unwrap());
         assert!((1..3).contains(&first[0]) && last[0] + 2 >= rows as u32 && last[1] < 40, "{first:?}, {last:?}");
     }
-    assert!(index.shown(3).is_empty() && index.shown(6).is_empty());
+    assert!(index.present(3).is_empty() && index.present(6).is_empty());
     assert_eq!(index.pixel(3, 0, 0).unwrap(), None);
 }
 
@@ -104,7 +104,7 @@ fn an_index_is_made_once_and_is_the_same_in_memory() {
         check(&in_memory(Arc::clone(&source) as Arc<dyn Dataset>, head_of([0; 32], 0), workers, &kept).unwrap());
     }
     let public = indexed(source, 2).unwrap();
-    assert_eq!(public.class_index().unwrap().shown(2).len(), 3);
+    assert_eq!(public.class_index().unwrap().present(2).len(), 3);
     assert_eq!(public.mask(1).unwrap().0, [51, 40]);
 }
 
@@ -155,7 +155,7 @@ fn damaged_positions_are_read_from_the_masks_and_reported_once() {
     let path = folder.path().join("kind-train-0.classes");
     let mut bytes = fs::read(&path).unwrap();
     // Positions of the first and of the third sample.
-    (bytes[HEADER_END] ^= 1, bytes[HEADER_END + 4 * 2500] ^= 1);
+    [HEADER_END, HEADER_END + 4 * 2500].map(|place| bytes[place] ^= 1);
     fs::write(&path, bytes).unwrap();
     let heard = Heard::default();
     let into = Arc::clone(&heard);

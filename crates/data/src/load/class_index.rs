@@ -4,7 +4,7 @@ use crate::error::Error;
 
 /// Pixels of a class in a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shown {
+pub struct Present {
     /// Id of the class.
     pub class: u8,
     /// Number of its pixels.
@@ -17,7 +17,7 @@ pub struct Shown {
 /// gives them.
 pub trait ClassIndex: Send + Sync {
     /// Returns the classes that a sample shows, by id; none for a sample that cannot be loaded.
-    fn shown(&self, index: u64) -> &[Shown];
+    fn present(&self, index: u64) -> &[Present];
 
     /// Returns row and column of a listed pixel of a class, counted from 0 in the order of the rows; `None` if there is
     /// no such pixel.

@@ -63,9 +63,9 @@ impl Sampler {
             )
         })?;
         let mut counts = [0u64; 256];
-        (0..samples).flat_map(|at| index.shown(at)).for_each(|shown| counts[usize::from(shown.class)] += 1);
+        (0..samples).flat_map(|at| index.present(at)).for_each(|present| counts[usize::from(present.class)] += 1);
         let frequency = |class: u8| counts[usize::from(class)] as f64 / samples.max(1) as f64;
-        let factor = |at| index.shown(at).iter().map(|shown| rate(frequency(shown.class))).fold(1.0, f64::max);
+        let factor = |at| index.present(at).iter().map(|present| rate(frequency(present.class))).fold(1.0, f64::max);
         let mut factors: Vec<f64> = (0..samples).map(factor).collect();
         let least = factors.iter().copied().fold(f64::INFINITY, f64::min);
         if factors.iter().all(|factor| *factor == least) {

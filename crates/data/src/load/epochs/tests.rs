@@ -1,23 +1,23 @@
 use super::*;
 use crate::error::Error;
 use crate::load::Sample;
-use crate::load::class_index::{ClassIndex, Shown};
+use crate::load::class_index::{ClassIndex, Present};
 use crate::load::sampler::Sampler;
 use std::collections::BTreeMap;
 
 /// Eight samples: all show class 0, four class 1, one class 2, and one nothing that counts.
-struct Some8(Vec<Vec<Shown>>);
+struct Some8(Vec<Vec<Present>>);
 
 impl Some8 {
     fn new() -> Self {
         let shown =
-            |classes: &[u8]| classes.iter().map(|class| Shown { class: *class, pixels: 9, listed: 9 }).collect();
+            |classes: &[u8]| classes.iter().map(|class| Present { class: *class, pixels: 9, listed: 9 }).collect();
         Self([&[0u8] as &[u8], &[0, 1], &[0, 1, 2], &[0, 1], &[], &[0], &[0], &[0, 1]].map(shown).to_vec())
     }
 }
 
 impl ClassIndex for Some8 {
-    fn shown(&self, index: u64) -> &[Shown] {
+    fn present(&self, index: u64) -> &[Present] {
         &self.0[index as usize]
     }
     fn pixel(&self, _: u64, _: u8, _: u32) -> Result<Option<[u32; 2]>, Error> {

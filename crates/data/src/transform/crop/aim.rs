@@ -21,15 +21,15 @@ impl Pixels<'_> {
         let eligible = |id: u8| class.map_or(id != 0, |class| class == id);
         match self {
             Self::Indexed(classes, index) => {
-                let shown: Vec<_> = classes.shown(*index).iter().filter(|shown| eligible(shown.class)).collect();
-                let Some(shown) = shown.get(random.below(shown.len() as u64) as usize) else { return Ok(None) };
-                classes.pixel(*index, shown.class, random.below(shown.listed.into()) as u32)
+                let present: Vec<_> = classes.present(*index).iter().filter(|present| eligible(present.class)).collect();
+                let Some(one) = present.get(random.below(present.len() as u64) as usize) else { return Ok(None) };
+                classes.pixel(*index, one.class, random.below(one.listed.into()) as u32)
             }
             Self::Mask(ids, width) => {
                 let counts = counts(ids);
-                let shown = (0..=u8::MAX).filter(|id| counts[usize::from(*id)] > 0 && *id != IGNORE && eligible(*id));
-                let shown: Vec<u8> = shown.collect();
-                let Some(class) = shown.get(random.below(shown.len() as u64) as usize) else { return Ok(None) };
+                let present = (0..=u8::MAX).filter(|id| counts[usize::from(*id)] > 0 && *id != IGNORE && eligible(*id));
+                let present: Vec<u8> = present.collect();
+                let Some(class) = present.get(random.below(present.len() as u64) as usize) else { return Ok(None) };
                 let rank = random.below(counts[usize::from(*class)]) as usize;
                 let place = ids.iter().enumerate().filter(|(_, id)| *id == class).nth(rank);
                 Ok(place.map(|(place, _)| {

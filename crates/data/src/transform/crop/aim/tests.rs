@@ -1,5 +1,5 @@
 use super::*;
-use crate::load::class_index::Shown;
+use crate::load::class_index::Present;
 use crate::transform::random::Purpose;
 
 fn stream(index: u64) -> Random {
@@ -10,13 +10,13 @@ fn stream(index: u64) -> Random {
 struct Few;
 
 impl ClassIndex for Few {
-    fn shown(&self, index: u64) -> &[Shown] {
-        const SHOWN: [Shown; 3] = [
-            Shown { class: 0, pixels: 8, listed: 8 },
-            Shown { class: 2, pixels: 2, listed: 2 },
-            Shown { class: 5, pixels: 1, listed: 1 },
+    fn present(&self, index: u64) -> &[Present] {
+        const PRESENT: [Present; 3] = [
+            Present { class: 0, pixels: 8, listed: 8 },
+            Present { class: 2, pixels: 2, listed: 2 },
+            Present { class: 5, pixels: 1, listed: 1 },
         ];
-        if index == 0 { &SHOWN } else { &SHOWN[..1] }
+        if index == 0 { &PRESENT } else { &PRESENT[..1] }
     }
     fn pixel(&self, _: u64, class: u8, place: u32) -> Result<Option<[u32; 2]>, Error> {
         Ok(Some(match (class, place) {
