@@ -34,10 +34,10 @@ pub const SAMPLES: usize = 8;
 
 /// `app report`
 pub fn run(args: &cli::Report) -> Result<()> {
-    if let Some((folder, folds)) = args.run.as_deref().map(|folder| (folder, Folds::of(folder))) {
-        if let Some(folds) = folds? {
-            return of_folds(args, folder, &folds);
-        }
+    if let Some(folder) = args.run.as_deref()
+        && let Some(folds) = Folds::of(folder)?
+    {
+        return of_folds(args, folder, &folds);
     }
     let run = Run::trained(args.run.as_deref())?;
     if let Some(output) = &args.output {

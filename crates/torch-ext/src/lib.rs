@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_generator_continues_where_its_state_was_taken() {
-        let _alone = crate::trace::alone();
+        let _alone = trace::alone();
         let state = generator_state(Device::Cpu).unwrap();
         let first = Tensor::randn([64], CPU);
         let _ = Tensor::rand([7], CPU);

@@ -155,7 +155,9 @@ fn damaged_positions_are_read_from_the_masks_and_reported_once() {
     let path = folder.path().join("kind-train-0.classes");
     let mut bytes = fs::read(&path).unwrap();
     // Positions of the first and of the third sample.
-    [HEADER_END, HEADER_END + 4 * 2500].map(|place| bytes[place] ^= 1);
+    for place in [HEADER_END, HEADER_END + 4 * 2500] {
+        bytes[place] ^= 1;
+    }
     fs::write(&path, bytes).unwrap();
     let heard = Heard::default();
     let into = Arc::clone(&heard);
