@@ -151,5 +151,5 @@ fn what_cannot_be_divided_is_refused_by_name() {
     place.app(&format!("{train} --run runs/one")).refused(2, "is one run, and --folds makes a folder of runs");
     fs::create_dir_all(place.path("runs/odd/fold-1")).unwrap();
     fs::copy(place.path("runs/one/config.json"), place.path("runs/odd/fold-1/config.json")).unwrap();
-    place.app("predict --ensemble runs/odd -- data/images/p0_0.png").refused(1, "is no fold");
+    place.app("predict --output out --ensemble runs/odd -- data/images/p0_0.png").refused(1, "is no fold");
 }

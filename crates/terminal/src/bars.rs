@@ -231,7 +231,7 @@ mod tests {
     fn the_share_that_is_done_is_shown_where_it_is_wanted() {
         let words = Words { title: "Prediction".into(), unit: Some("Mpx"), in_percent: true, ..words() };
         let words = Words { loss: None, score: None, then: None, samples: 799, ..words };
-        assert_eq!(words.fit(&pace(), 160).1, "25 % 200/799 Mpx 10 Mpx/s, data 3 %, 59 s left");
+        assert_eq!(words.fit(&pace(), 160).1, "25 % 200/799 Mpx 10 Mpx/s, data 3 %, 1 min 00 s left");
         assert_eq!(words.fit(&pace(), 30).1, "25 % 200/799 Mpx");
     }
 
