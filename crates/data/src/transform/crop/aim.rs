@@ -21,7 +21,8 @@ impl Pixels<'_> {
         let eligible = |id: u8| class.map_or(id != 0, |class| class == id);
         match self {
             Self::Indexed(classes, index) => {
-                let present: Vec<_> = classes.present(*index).iter().filter(|present| eligible(present.class)).collect();
+                let present: Vec<_> =
+                    classes.present(*index).iter().filter(|present| eligible(present.class)).collect();
                 let Some(one) = present.get(random.below(present.len() as u64) as usize) else { return Ok(None) };
                 classes.pixel(*index, one.class, random.below(one.listed.into()) as u32)
             }
