@@ -87,7 +87,7 @@ fn folds_are_trained_listed_scored_and_averaged_and_no_group_is_in_two() {
     assert_eq!(full["samples"].as_u64(), Some(24));
 
     let listed = place.app("runs").ok().stdout;
-    assert!(listed.contains("bright: ") && listed.contains("over 3 folds"), "{listed}");
+    assert!(listed.contains("\n\nbright: ") && listed.contains("over 3 folds"), "{listed}");
     place.app("report --run runs/bright").ok();
     let page = fs::read_to_string(place.path("runs/bright/report.html")).unwrap();
     assert!(page.contains("Mean and standard deviation of the folds"));

@@ -1,5 +1,6 @@
 //! Code that several subcommands share.
 
+pub mod beside;
 pub mod bounds;
 pub mod closer;
 pub mod config;

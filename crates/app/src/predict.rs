@@ -21,6 +21,7 @@ mod whole;
 mod writer;
 
 use crate::cli;
+use crate::common::beside::{LEGEND, is_due};
 use crate::common::files::{self, Replace, publish};
 use crate::common::network::Trained;
 use crate::common::networks::networks;
@@ -30,7 +31,6 @@ use crate::common::targets::{Inputs, Targets};
 use crate::common::usage::usage;
 use anyhow::{Context, Result};
 use data::{Layout, Noted, Orientation, Remark};
-use earlier::LEGEND;
 use find::{complain, find};
 use made::Made;
 use outputs::Plan;
@@ -129,18 +129,13 @@ fn check(pictures: &Pictures, plan: &Plan, output: &Path, legend: &str) -> Resul
     }
     targets.check()?;
     let path = output.join(LEGEND);
-    let is_due = match fs::symlink_metadata(&path) {
-        Err(_) => true,
-        Ok(about) if about.is_file() && fs::read(&path).is_ok_and(|there| there == legend.as_bytes()) => false,
-        Ok(about) if plan.replace == Replace::All && !about.is_dir() => true,
-        Ok(_) => {
-            return Err(usage(format!(
-                "{} says something else than the classes of this network: name another --output, or add --overwrite to \
-                 replace it",
-                path.display()
-            )));
-        }
-    };
+    let is_due = is_due(&path, legend, plan.replace).ok_or_else(|| {
+        usage(format!(
+            "{} says something else than the classes of this network: name another --output, or add --overwrite to \
+             replace it",
+            path.display()
+        ))
+    })?;
     folders.iter().for_each(|folder| files::clean(folder, files::LEFT_OVER));
     Ok(is_due)
 }

@@ -142,7 +142,9 @@ fn folds(runs: &[Looked]) -> Vec<String> {
             best.first().filter(|first| best.len() > 1 && best.iter().all(|best| best.metric == first.metric))?;
         let (mean, deviation) = ::report::mean_and_deviation(&scores);
         let metric = &first.metric;
-        Some(terminal::clean_line(&format!("\n{group}: {metric} {mean:.4} ± {deviation:.4} over {} folds", best.len())))
+        let line = format!("{group}: {metric} {mean:.4} ± {deviation:.4} over {} folds", best.len());
+        // Escaped without the line break, which is ours.
+        Some(format!("\n{}", terminal::clean_line(&line)))
     };
     groups.into_iter().filter_map(line).collect()
 }

@@ -7,7 +7,8 @@ mod table;
 
 use crate::cli::{self, Which};
 use crate::common::folds::Folds;
-use crate::common::images::sum;
+use crate::common::images::{Image, sum};
+use crate::common::network::Trained;
 use crate::common::networks::networks;
 use crate::common::output;
 use crate::common::postprocessing::Postprocessing;
@@ -18,6 +19,7 @@ use data::Split;
 use metric::{Boundaries, BoundaryScores, Interval, Tally, boundary_scores, intervals, scores_of};
 use samples::Measured;
 use serde_json::{Map, Value, json};
+use std::path::Path;
 
 pub use masked::Masked;
 
@@ -37,16 +39,12 @@ pub fn run(args: &cli::Validate) -> Result<()> {
     let networks = networks(&args.networks, &args.set)?;
     let postprocessing = Postprocessing::wanted(args.postprocess.as_ref(), &networks, &args.how)?;
     let trained = networks.first().context("no network is named")?;
-    if let Some(path) = &args.scoring.csv {
-        let dataset = trained.config.data.open(Split::Validation)?;
-        let applied = match &args.postprocess {
-            Some(cli::Postprocess::File(file)) => Some(&**file),
-            // Lies in the run of the first network.
-            Some(cli::Postprocess::Auto) | None => None,
-        };
-        let used = table::Used { dataset: dataset.as_ref(), networks: &networks, applied };
-        table::check(path, &used, args.scoring.overwrite)?;
-    }
+    let applied = match &args.postprocess {
+        Some(cli::Postprocess::File(file)) => Some(&**file),
+        // Lies in the run of the first network.
+        Some(cli::Postprocess::Auto) | None => None,
+    };
+    check_table(args, trained, &networks, applied)?;
     let (classes, legend) = (trained.network.classes.clone(), json!(saved::classes(&trained.config.data)));
     let (checkpoint, epoch) = (trained.checkpoint.display().to_string(), trained.progress.epoch);
     let measured = if args.full {
@@ -63,37 +61,37 @@ fn out_of_fold(args: &cli::Validate, folds: &Folds, boundaries: Option<Boundarie
     if matches!(args.networks.used.trained.checkpoint, Which::At(_)) || args.postprocess.is_some() {
         return Err(usage("--checkpoint PATH and --postprocess are of one network: name the run of a fold with --run"));
     }
-    let mut all: Option<(Measured, Vec<String>, Value)> = None;
+    let (mut all, mut about, mut known) = (Vec::new(), Value::Null, Vec::new());
     for run in &folds.runs {
-        let which =
-            cli::Trained { run: Some(run.folder.clone()), checkpoint: args.networks.used.trained.checkpoint.clone() };
-        let trained = load(&which, &args.set)?;
-        if let Some(path) = args.scoring.csv.as_deref().filter(|_| all.is_none()) {
-            let dataset = trained.config.data.open(Split::Validation)?;
-            let used =
-                table::Used { dataset: dataset.as_ref(), networks: std::slice::from_ref(&trained), applied: None };
-            table::check(path, &used, args.scoring.overwrite)?;
+        let checkpoint = args.networks.used.trained.checkpoint.clone();
+        let trained = load(&cli::Trained { run: Some(run.folder.clone()), checkpoint }, &args.set)?;
+        let classes = trained.network.classes.clone();
+        if all.is_empty() {
+            check_table(args, &trained, std::slice::from_ref(&trained), None)?;
+            about = json!({ "classes": saved::classes(&trained.config.data), "folds": folds.runs.len() });
+            known = classes;
+        } else if classes != known {
+            let (run, known, classes) = (run.folder.display(), known.join(", "), classes.join(", "));
+            return Err(usage(format!("{run} has the classes {classes}, and the folds before it have {known}")));
         }
-        let (classes, legend) = (trained.network.classes.clone(), json!(saved::classes(&trained.config.data)));
-        let measured = match args.full {
+        all.push(match args.full {
             true => full::measure(vec![trained], &args.how, None, boundaries)?,
             false => samples::measure(&trained, boundaries)?,
-        };
-        match &mut all {
-            None => all = Some((measured, classes, json!({ "classes": legend, "folds": folds.runs.len() }))),
-            Some((before, known, _)) if *known == classes => {
-                before.images.extend(measured.images);
-                before.samples += measured.samples;
-            }
-            Some((_, known, _)) => {
-                let (run, known, classes) = (run.folder.display(), known.join(", "), classes.join(", "));
-                return Err(usage(format!("{run} has the classes {classes}, and the folds before it have {known}")));
-            }
-        }
+        });
     }
-    let (mut measured, classes, about) = all.context("there is no fold")?;
-    measured.scores = scores_of(&sum(&measured.images, classes.len()), &classes);
-    show(args, measured, &classes, boundaries, about)
+    let samples = all.iter().map(|measured| measured.samples).sum();
+    let scored_on = all.first().map(|measured| measured.scored_on.clone()).unwrap_or_default();
+    let images: Vec<Image> = all.into_iter().flat_map(|measured| measured.images).collect();
+    let scores = scores_of(&sum(&images, known.len()), &known);
+    show(args, Measured { scores, images, samples, scored_on }, &known, boundaries, about)
+}
+
+/// Checks that the table of `--csv` may be written, if there is to be one. It replaces no file of the validation data,
+/// of the `networks`, and of the post-processing that is `applied`.
+fn check_table(args: &cli::Validate, first: &Trained, networks: &[Trained], applied: Option<&Path>) -> Result<()> {
+    let Some(path) = &args.scoring.csv else { return Ok(()) };
+    let dataset = first.config.data.open(Split::Validation)?;
+    table::check(path, &table::Used { dataset: dataset.as_ref(), networks, applied }, args.scoring.overwrite)
 }
 
 /// Writes and prints the result of a validation; `about` says what was measured.

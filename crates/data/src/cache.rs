@@ -11,14 +11,12 @@ pub(crate) mod memory;
 #[cfg(test)]
 mod tests;
 
-use crate::decode::remarks::Remark;
 use crate::error::Error;
-use crate::load::dataset::{Dataset, Source};
-use crate::load::layout::Layout;
-use crate::load::{Sample, Target, Targets};
+use crate::load::dataset::{Dataset, as_the_source};
+use crate::load::{Sample, Target};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Storage of decoded and resized samples.
@@ -101,29 +99,7 @@ pub(crate) struct Cached<S> {
 }
 
 impl<S: Store> Dataset for Cached<S> {
-    fn len(&self) -> u64 {
-        self.source.len()
-    }
-
-    fn size(&self) -> Option<[u32; 2]> {
-        self.source.size()
-    }
-
-    fn channels(&self) -> u32 {
-        self.source.channels()
-    }
-
-    fn layout(&self) -> Layout {
-        self.source.layout()
-    }
-
-    fn targets(&self) -> Targets {
-        self.source.targets()
-    }
-
-    fn name(&self, index: u64) -> String {
-        self.source.name(index)
-    }
+    as_the_source!();
 
     fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
         self.store.load(self.source.as_ref(), index, sample)
@@ -131,25 +107,5 @@ impl<S: Store> Dataset for Cached<S> {
 
     fn target(&self, index: u64) -> Result<Target, Error> {
         self.store.target(self.source.as_ref(), index)
-    }
-
-    fn whole(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
-        self.source.whole(index, sample)
-    }
-
-    fn paths(&self, index: u64) -> Result<Vec<PathBuf>, Error> {
-        self.source.paths(index)
-    }
-
-    fn remarks(&self, index: u64) -> Vec<(Remark, PathBuf)> {
-        self.source.remarks(index)
-    }
-
-    fn left_out(&self) -> &[String] {
-        self.source.left_out()
-    }
-
-    fn source(&self, index: u64) -> Result<Source, Error> {
-        self.source.source(index)
     }
 }

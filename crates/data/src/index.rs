@@ -16,11 +16,9 @@ use crate::cache::build::{clean, failed, lock};
 use crate::cache::disk::Bytes;
 use crate::cache::format::key;
 use crate::cache::{Tell, Told};
-use crate::decode::remarks::Remark;
 use crate::error::Error;
 use crate::load::class_index::{ClassIndex, Present};
-use crate::load::dataset::{Dataset, Source};
-use crate::load::layout::Layout;
+use crate::load::dataset::{Dataset, as_the_source};
 use crate::load::{Sample, Target, Targets, pixels};
 use crate::transform::resize::Rectangle;
 use contract::Invalid;
@@ -47,9 +45,9 @@ pub(crate) struct Indexed {
 
 /// The positions of all samples.
 enum Records {
-    /// In the file at this path.
+    /// File at this path.
     Stored(PathBuf, Bytes),
-    /// The content of such a file.
+    /// Content of such a file.
     Memory(Vec<u8>),
 }
 
@@ -203,29 +201,7 @@ impl ClassIndex for Indexed {
 }
 
 impl Dataset for Indexed {
-    fn len(&self) -> u64 {
-        self.source.len()
-    }
-
-    fn size(&self) -> Option<[u32; 2]> {
-        self.source.size()
-    }
-
-    fn channels(&self) -> u32 {
-        self.source.channels()
-    }
-
-    fn layout(&self) -> Layout {
-        self.source.layout()
-    }
-
-    fn targets(&self) -> Targets {
-        self.source.targets()
-    }
-
-    fn name(&self, index: u64) -> String {
-        self.source.name(index)
-    }
+    as_the_source!();
 
     fn load(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
         self.source.load(index, sample)
@@ -248,27 +224,7 @@ impl Dataset for Indexed {
         self.source.mask(index)
     }
 
-    fn whole(&self, index: u64, sample: &mut Sample) -> Result<(), Error> {
-        self.source.whole(index, sample)
-    }
-
-    fn whole_mask(&self, index: u64) -> Result<([u32; 2], Vec<u8>), Error> {
-        self.source.whole_mask(index)
-    }
-
     fn class_index(&self) -> Option<&dyn ClassIndex> {
         Some(self)
-    }
-
-    fn paths(&self, index: u64) -> Result<Vec<PathBuf>, Error> {
-        self.source.paths(index)
-    }
-
-    fn remarks(&self, index: u64) -> Vec<(Remark, PathBuf)> {
-        self.source.remarks(index)
-    }
-
-    fn source(&self, index: u64) -> Result<Source, Error> {
-        self.source.source(index)
     }
 }

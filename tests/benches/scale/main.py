@@ -12,7 +12,6 @@ import json
 import math
 import os
 import pathlib
-import re
 import statistics
 import struct
 import subprocess
@@ -20,6 +19,9 @@ import sys
 import tempfile
 import textwrap
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "common"))
+
+from document import put
 from model import Cluster, Link, Step, all_reduce, buckets, efficiency, fit, overlap_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -186,11 +188,8 @@ def main():
     text += "\n"
     text += paper(parameters, norms, overlaps)
     print(text)
-    document = ROOT / "BENCHMARKS.md"
-    begin, end = "<!-- scale -->\n", "<!-- /scale -->\n"
     if "APP" not in os.environ:
-        put = lambda _: begin + text + end
-        document.write_text(re.sub(f"{begin}.*{end}", put, document.read_text(), flags=re.DOTALL))
+        put("scale", text)
 
 
 main()

@@ -11,11 +11,14 @@ names another program than target/release/app.
 import json
 import os
 import pathlib
-import re
 import statistics
 import subprocess
 import sys
 import tempfile
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "common"))
+
+from document import put
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 APP = os.environ.get("APP", ROOT / "target/release/app")
@@ -106,11 +109,8 @@ def main():
             cells = [cell(found.get((network, precision, who), []), own) for who in ("oxiseg", *PEERS)]
             text += f"| {network} | {precision} | " + " | ".join(cells) + " |\n"
     print(text)
-    document = ROOT / "BENCHMARKS.md"
-    begin, end = "<!-- segmenters -->\n", "<!-- /segmenters -->\n"
     if "APP" not in os.environ:
-        put = lambda _: begin + text + end
-        document.write_text(re.sub(f"{begin}.*{end}", put, document.read_text(), flags=re.DOTALL))
+        put("segmenters", text)
 
 
 main()

@@ -3,7 +3,7 @@
 
 use crate::common::run::Run;
 use crate::common::usage::usage;
-use ::report::Stage;
+use ::report::{FOLD, Stage, mean_and_deviation};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Folds {
     folder: PathBuf,
-    /// Each of them, in order.
+    /// Runs of the folds, in order.
     pub runs: Vec<Run>,
 }
 
@@ -82,14 +82,7 @@ impl Folds {
 
 /// Returns the run of the fold with this number, from 1.
 fn run(folder: &Path, number: usize) -> Run {
-    Run { folder: folder.join(format!("{}{number}", ::report::FOLD)) }
-}
-
-impl Spread {
-    /// Returns mean and sample standard deviation.
-    pub fn mean_and_deviation(&self) -> (f64, f64) {
-        ::report::mean_and_deviation(&self.values)
-    }
+    Run { folder: folder.join(format!("{FOLD}{number}")) }
 }
 
 /// Formats mean, standard deviation and each fold of all scores.
@@ -99,7 +92,7 @@ pub fn table(scores: &[Spread]) -> String {
     let mut lines = vec![format!("{:<widest$}  {:>8}  {:>8}", "score", "mean", "sd")];
     lines[0].extend((1..=folds).map(|fold| format!("  {:>8}", format!("fold {fold}"))));
     for score in scores {
-        let (mean, deviation) = score.mean_and_deviation();
+        let (mean, deviation) = mean_and_deviation(&score.values);
         let cells = [mean, deviation].into_iter().chain(score.values.iter().copied());
         let cells: String = cells.map(|value| format!("  {value:>8.4}")).collect();
         lines.push(terminal::clean_line(&format!("{:<widest$}{cells}", score.name)));
@@ -115,7 +108,7 @@ mod tests {
     fn the_table_has_the_mean_and_the_sample_deviation() {
         // numpy.mean and numpy.std(ddof=1) of 0.5, 0.7, 0.9.
         let spread = Spread { name: "mean_iou".into(), values: vec![0.5, 0.7, 0.9] };
-        let (mean, deviation) = spread.mean_and_deviation();
+        let (mean, deviation) = mean_and_deviation(&spread.values);
         assert!((mean - 0.7).abs() < 1e-12 && (deviation - 0.2).abs() < 1e-12);
         let lines = table(&[spread]);
         let lines: Vec<&str> = lines.lines().collect();

@@ -19,17 +19,14 @@ pub fn networks(which: &cli::Networks, changes: &[String]) -> Result<Vec<Trained
         let path = path.display();
         return Err(usage(format!("--checkpoint {path} names one network: name it in --ensemble, beside the others")));
     }
-    let mut all = Vec::new();
+    let mut paths = Vec::new();
     for path in &which.ensemble {
         match Folds::of(path)? {
-            Some(folds) => {
-                for run in &folds.runs {
-                    all.push(load(&run.folder, checkpoint, changes)?);
-                }
-            }
-            None => all.push(load(path, checkpoint, changes)?),
+            Some(folds) => paths.extend(folds.runs.into_iter().map(|run| run.folder)),
+            None => paths.push(path.clone()),
         }
     }
+    let all = paths.iter().map(|path| load(path, checkpoint, changes)).collect::<Result<Vec<_>>>()?;
     if let [first, others @ ..] = &all[..] {
         others.iter().try_for_each(|other| check(first, other))?;
     }

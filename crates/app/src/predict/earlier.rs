@@ -1,5 +1,6 @@
 //! Recognises predictions of earlier runs, which are no images to predict.
 
+use crate::common::beside::{LEGEND, map_of};
 use crate::common::files::folder;
 use crate::common::seal::is_ours;
 use data::Orientation;
@@ -9,12 +10,6 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
-
-/// Name of the file next to the class maps that explains their values.
-pub const LEGEND: &str = "classes.json";
-
-/// Suffixes of the pictures written along with a class map. A number follows the last one.
-const BESIDE: [&str; 4] = ["_overlay", "_contour", "_color", "_probability_"];
 
 /// Recognises earlier predictions. Caches the number of classes in the legend of each folder.
 #[derive(Debug, Default)]
@@ -54,13 +49,6 @@ fn number_of_classes(text: &[u8]) -> Option<usize> {
     let classes: Vec<Value> = serde_json::from_slice(text).ok()?;
     let is_class = |(id, class): (usize, &Value)| class["id"] == id && class["name"].is_string();
     classes.iter().enumerate().all(is_class).then_some(classes.len())
-}
-
-/// Returns the class map that a picture was written along with.
-fn map_of(file: &Path) -> Option<PathBuf> {
-    let stem = file.file_stem()?.to_str()?.trim_end_matches(|c: char| c.is_ascii_digit());
-    let image = BESIDE.iter().find_map(|end| stem.strip_suffix(end))?;
-    Some(file.with_file_name(format!("{image}.png")))
 }
 
 /// Returns whether the file is a greyscale PNG whose values are all below `classes`.

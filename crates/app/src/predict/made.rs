@@ -14,7 +14,7 @@ use tch::Device;
 
 /// Description of predictions: the networks and the settings.
 pub struct Made {
-    /// What is the same for all images.
+    /// Description that all images share.
     pub common: Map<String, Value>,
     /// Tiles of all images.
     pub tiling: Tiling,

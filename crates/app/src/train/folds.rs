@@ -13,8 +13,6 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use session::RESUMABLE;
 use std::env;
-use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::{self, Command, ExitCode};
 
 /// Options of the command line that are replaced for each fold.
@@ -32,10 +30,10 @@ pub fn run(args: &Train, count: usize) -> Result<ExitCode> {
         return Err(usage(format!("{shown} is one run, and --folds makes a folder of runs: name another with --run")));
     }
     let folds = Folds::named(&group.folder, count);
-    // Folds that are to be begun have the configuration of the first.
-    let own = folds.runs.first().map(|first| first.folder.join("config.json")).filter(|file| file.is_file());
-    let given = args.config.clone().or(own);
-    let split = split(&Config::given(given.as_deref(), &args.set, None)?, count)?;
+    // Without another configuration, folds that are to be begun have that of the first.
+    let own = folds.runs.first().map(|first| first.folder.join("config.json"));
+    let own = own.filter(|file| args.config.is_none() && file.is_file());
+    let split = split(&Config::given(args.config.as_deref().or(own.as_deref()), &args.set, None)?, count)?;
     let told = Told::listen()?;
     let program = env::current_exe().context("finding this program, to train the folds")?;
     for (number, run) in (1..).zip(&folds.runs) {
@@ -45,8 +43,10 @@ pub fn run(args: &Train, count: usize) -> Result<ExitCode> {
         log::info!("Fold {number} of {count}: {}", run.folder.display());
         let mut command = Command::new(&program);
         command.args(without(env::args_os().skip(1), &REPLACED)).env(LAUNCHER, process::id().to_string());
-        command.args(arguments(&given.clone().filter(|_| args.config.is_none()), &split(number)));
-        command.arg("--run").arg(&run.folder);
+        command.arg("--set").arg(format!("data.split={}", split(number))).arg("--run").arg(&run.folder);
+        if let Some(file) = &own {
+            command.arg("--config").arg(file);
+        }
         let status = Ranks::start("Fold", [(number, command)].into_iter(), false)?.wait(GRACE, || told.since_last());
         if status != 0 {
             return Ok(ExitCode::from(status));
@@ -55,15 +55,6 @@ pub fn run(args: &Train, count: usize) -> Result<ExitCode> {
     let shown = group.folder.display();
     output::show(&format!("{}\n\nscores over all samples: app validate --run {shown}", table(&folds.scores()?)));
     Ok(ExitCode::SUCCESS)
-}
-
-/// Returns the options of a fold.
-fn arguments(config: &Option<PathBuf>, split: &Value) -> Vec<OsString> {
-    let mut all = vec!["--set".into(), format!("data.split={split}").into()];
-    if let Some(file) = config {
-        all.extend(["--config".into(), file.into()]);
-    }
-    all
 }
 
 /// Returns a function from the number of a fold to its `data.split`.

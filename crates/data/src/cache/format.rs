@@ -9,6 +9,7 @@
 use crate::load::dataset::Dataset;
 use crate::load::pixels;
 use raster::Depth;
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -104,22 +105,28 @@ pub(super) fn encode(head: &Head, entries: &[Entry], length: u64) -> Vec<u8> {
     bytes
 }
 
-fn checksum(header: &[u8], index: &[u8]) -> [u8; 32] {
+/// Returns the checksum of a file's header and index.
+pub(crate) fn checksum(header: &[u8], index: &[u8]) -> [u8; 32] {
     *blake3::Hasher::new().update(header).update(index).finalize().as_bytes()
+}
+
+/// Opens the file at `path`, which has at least so many bytes, and returns its length too; otherwise the reason why
+/// not, or `None` where there is no file.
+pub(crate) fn opened(path: &Path, least: u64) -> Result<(File, u64), Option<String>> {
+    let said = |error: io::Error| Some(error.to_string());
+    let file = regular::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => None,
+        _ => said(error),
+    })?;
+    let length = file.metadata().map_err(said)?.len();
+    if length < least { Err(Some(format!("it has only {length} bytes"))) } else { Ok((file, length)) }
 }
 
 /// Returns the length and the index of the file at `path` if it is complete and belongs to `head`; otherwise the reason
 /// why not, or `None` where there is no file.
 pub(super) fn read(path: &Path, head: &Head) -> Result<(u64, Vec<Entry>), Option<String>> {
     let said = |error: io::Error| Some(error.to_string());
-    let mut file = regular::open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => None,
-        _ => said(error),
-    })?;
-    let length = file.metadata().map_err(said)?.len();
-    if length < front(head.samples) {
-        return Err(Some(format!("it has only {length} bytes")));
-    }
+    let (mut file, length) = opened(path, front(head.samples))?;
     let expected = encode(head, &[], length);
     let mut header = [0; HEADER];
     file.read_exact(&mut header).map_err(said)?;

@@ -6,6 +6,7 @@
 //! (u64), their CRC-32C, number of classes (u32 each), then for each class its id, number of listed pixels (u32 each)
 //! and number of pixels (u64). Positions are u32: those of one class after those of another.
 
+use crate::cache::format::{checksum, opened};
 use crate::load::class_index::Present;
 use crate::load::pixels;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -99,22 +100,11 @@ pub(super) fn encode_header(head: &Head, offset: u64, table: &[u8]) -> [u8; HEAD
     header
 }
 
-fn checksum(header: &[u8], table: &[u8]) -> [u8; 32] {
-    *blake3::Hasher::new().update(header).update(table).finalize().as_bytes()
-}
-
 /// Returns the table of the file at `path` if it is complete and belongs to `head`; otherwise the reason why not, or
 /// `None` where there is no file.
 pub(super) fn read(path: &Path, head: &Head) -> Result<Vec<Row>, Option<String>> {
     let said = |error: io::Error| Some(error.to_string());
-    let mut file = regular::open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => None,
-        _ => said(error),
-    })?;
-    let length = file.metadata().map_err(said)?.len();
-    if length < HEADER as u64 {
-        return Err(Some(format!("it has only {length} bytes")));
-    }
+    let (mut file, length) = opened(path, HEADER as u64)?;
     let mut header = [0; HEADER];
     file.read_exact(&mut header).map_err(said)?;
     let mut at = &header[CHECKED - 8..CHECKED];

@@ -1,7 +1,7 @@
 //! Positions of the classes in a mask.
 
 use crate::load::IGNORE;
-use crate::load::class_index::Present;
+use crate::load::class_index::{Present, counts};
 use crate::transform::random::{Purpose, Random};
 
 /// A class in a mask, with positions of its pixels.
@@ -15,15 +15,14 @@ pub(super) struct Found {
 
 /// Lists up to `most` pixels of each class of a mask, by id; ignored pixels belong to none.
 ///
-/// Where a class has more, its pixels in the order of the rows are divided into `most` stretches of equal length, and
+/// The pixels of a class with more are divided, in the order of the rows, into `most` stretches of equal length, and
 /// one is drawn from each: every part of an object is listed as densely as any other. The draw is a function of the
 /// class and its number of pixels alone. A mask of more pixels than 32 bits count lists nothing.
 pub(super) fn locate(ids: &[u8], most: u32) -> Vec<Found> {
     if u32::try_from(ids.len()).is_err() {
         return Vec::new();
     }
-    let mut counts = [0u64; 256];
-    ids.iter().for_each(|id| counts[usize::from(*id)] += 1);
+    let mut counts = counts(ids);
     counts[usize::from(IGNORE)] = 0;
     let drawn: Vec<Vec<u64>> = (0..=u8::MAX).map(|class| ranks(class, counts[usize::from(class)], most)).collect();
     let mut places: Vec<Vec<u32>> = drawn.iter().map(|ranks| Vec::with_capacity(ranks.len())).collect();

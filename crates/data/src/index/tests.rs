@@ -3,6 +3,7 @@
 use super::*;
 use crate::error::Error;
 use crate::load::IGNORE;
+use crate::load::dataset::Source;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::thread;
@@ -39,6 +40,10 @@ impl Dataset for Masks {
         *sample = Sample { size, image: vec![0u8; pixels(size) * 3].into(), target: Target::Classes(ids) };
         Ok(())
     }
+    fn left_out(&self) -> &[String] {
+        static LEFT_OUT: [String; 1] = [String::new()];
+        &LEFT_OUT
+    }
     fn source(&self, _: u64) -> Result<Source, Error> {
         Ok(Source { bytes: self.bytes, modified: 5 })
     }
@@ -56,6 +61,7 @@ fn opened(source: &Arc<Masks>, folder: &Path, workers: u64) -> (Indexed, Vec<Str
 }
 
 fn check(index: &Indexed) {
+    assert_eq!(index.left_out().len(), 1, "what the source says of itself");
     for (at, rows) in [(0u64, 50u64), (1, 51), (2, 52), (4, 54), (5, 55)] {
         let rare = Present { class: at as u8, pixels: 1, listed: 1 };
         let ground = Present { class: 0, pixels: rows * 40 - 42 + u64::from(at == 0), listed: 1000 };

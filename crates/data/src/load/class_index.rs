@@ -13,6 +13,13 @@ pub struct Present {
     pub listed: u32,
 }
 
+/// Counts the pixels of each id.
+pub(crate) fn counts(ids: &[u8]) -> [u64; 256] {
+    let mut counts = [0; 256];
+    ids.iter().for_each(|id| counts[usize::from(*id)] += 1);
+    counts
+}
+
 /// Index of where the classes of a data set are, in samples of the size that [`Dataset::load`](crate::Dataset::load)
 /// gives them.
 pub trait ClassIndex: Send + Sync {

@@ -132,6 +132,60 @@ pub trait Dataset: Send + Sync {
     }
 }
 
+/// Defines the methods of [`Dataset`] that a data set over another one, its `source`, leaves to that.
+macro_rules! as_the_source {
+    () => {
+        fn len(&self) -> u64 {
+            self.source.len()
+        }
+
+        fn size(&self) -> Option<[u32; 2]> {
+            self.source.size()
+        }
+
+        fn channels(&self) -> u32 {
+            self.source.channels()
+        }
+
+        fn layout(&self) -> $crate::load::layout::Layout {
+            self.source.layout()
+        }
+
+        fn targets(&self) -> $crate::load::Targets {
+            self.source.targets()
+        }
+
+        fn name(&self, index: u64) -> String {
+            self.source.name(index)
+        }
+
+        fn whole(&self, index: u64, sample: &mut $crate::load::Sample) -> Result<(), $crate::error::Error> {
+            self.source.whole(index, sample)
+        }
+
+        fn whole_mask(&self, index: u64) -> Result<([u32; 2], Vec<u8>), $crate::error::Error> {
+            self.source.whole_mask(index)
+        }
+
+        fn paths(&self, index: u64) -> Result<Vec<std::path::PathBuf>, $crate::error::Error> {
+            self.source.paths(index)
+        }
+
+        fn remarks(&self, index: u64) -> Vec<($crate::decode::remarks::Remark, std::path::PathBuf)> {
+            self.source.remarks(index)
+        }
+
+        fn left_out(&self) -> &[String] {
+            self.source.left_out()
+        }
+
+        fn source(&self, index: u64) -> Result<$crate::load::dataset::Source, $crate::error::Error> {
+            self.source.source(index)
+        }
+    };
+}
+pub(crate) use as_the_source;
+
 impl Source {
     /// Describes the files at `paths` together.
     ///

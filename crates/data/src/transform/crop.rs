@@ -38,8 +38,8 @@ pub struct RandomResizedCrop {
 
 /// Crops a random piece of the network's size; a smaller sample is centred and padded with black and [`IGNORE`].
 ///
-/// With `foreground`, a share of the pieces is centred on a random pixel of a random class, as far as the edges of the
-/// sample allow (nnU-Net's foreground oversampling). As the first transform it takes the pixels from an index of where
+/// `foreground` centres a share of the pieces on a random pixel of a random class, as far as the edges of the sample
+/// allow (nnU-Net's foreground oversampling). As the first transform it takes the pixels from an index of where
 /// classes are; later in the list, from the sample as it is there. A sample without a class but id 0 gives any piece.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -1,7 +1,8 @@
 //! COCO's file of instances from class maps or predictions.
 
-use super::texts::{LEGEND, is_due, names, put};
+use super::texts::{is_due, names, put};
 use crate::cli;
+use crate::common::beside::{LEGEND, map_of};
 use crate::common::files::Replace;
 use crate::common::targets::{Inputs, Targets};
 use crate::common::usage::usage;
@@ -10,13 +11,10 @@ use annotation::{By, MAX_PIXELS, Neighbours, Size};
 use anyhow::{Context, Result};
 use data::{Layout, Orientation};
 use png::{BitDepth, ColorType, Decoder, Limits, Transformations};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
-
-/// Ends of the names of pictures that `predict` writes along with class maps.
-const BESIDE: [&str; 4] = ["_overlay", "_contour", "_color", "_probability_"];
 
 /// Writes the annotations of all class maps in a folder.
 pub(super) fn write(args: &cli::Convert) -> Result<()> {
@@ -89,12 +87,9 @@ fn maps(folder: &Path) -> Result<Vec<String>> {
             found.push(path);
         }
     }
-    let is_map = |path: &String| {
-        let stem = path.trim_end_matches(".png").trim_end_matches(|letter: char| letter.is_ascii_digit());
-        let map = BESIDE.iter().find_map(|end| stem.strip_suffix(end));
-        !map.is_some_and(|map| found.contains(&format!("{map}.png")))
-    };
-    let kept: Vec<String> = found.iter().filter(|path| is_map(path)).cloned().collect();
+    let all: HashSet<&Path> = found.iter().map(Path::new).collect();
+    let is_map = |path: &&String| !map_of(Path::new(path)).is_some_and(|map| all.contains(&*map));
+    let kept: Vec<String> = found.iter().filter(is_map).cloned().collect();
     if kept.is_empty() {
         return Err(usage(format!("no class map (.png) in {}", folder.display())));
     }

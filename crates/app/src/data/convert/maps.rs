@@ -1,7 +1,8 @@
 //! Class maps from annotations: a PNG of 8 bits for each image, painted as its tool does.
 
-use super::texts::{LEGEND, is_due, put};
+use super::texts::{is_due, put};
 use crate::cli::{self, Tool};
+use crate::common::beside::LEGEND;
 use crate::common::files::{self, Partial, Replace};
 use crate::common::seal::{Beside, seal};
 use crate::common::targets::{Inputs, Targets};

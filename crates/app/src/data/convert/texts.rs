@@ -1,15 +1,12 @@
 //! Text files beside class maps: lists of names, legends and annotations.
 
+use crate::common::beside;
 use crate::common::files::{Replace, publish};
 use crate::common::usage::usage;
 use annotation::names::{from_text, from_yaml};
 use anyhow::Result;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
-
-/// Name of the file that explains the values of class maps; `predict` writes it too.
-pub(super) const LEGEND: &str = "classes.json";
 
 /// Reads a list of names.
 pub(super) fn names(path: &Path) -> Result<Vec<String>> {
@@ -26,15 +23,12 @@ pub(super) fn names(path: &Path) -> Result<Vec<String>> {
 ///
 /// Fails if something else stands there, unless everything may be replaced.
 pub(super) fn is_due(path: &Path, text: &str, replace: Replace) -> Result<bool> {
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
-        Ok(about) if about.is_file() && fs::read(path).is_ok_and(|there| there == text.as_bytes()) => Ok(false),
-        Ok(about) if replace == Replace::All && !about.is_dir() => Ok(true),
-        _ => Err(usage(format!(
+    beside::is_due(path, text, replace).ok_or_else(|| {
+        usage(format!(
             "{} is there and says something else: name another --output, or add --overwrite to replace it",
             path.display()
-        ))),
-    }
+        ))
+    })
 }
 
 /// Writes a text, if it is due.

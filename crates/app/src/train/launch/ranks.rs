@@ -63,7 +63,7 @@ pub fn outlives_no_launcher() -> bool {
 
 /// Processes that train together. They are killed when this is dropped.
 pub struct Ranks {
-    /// What each is called in messages.
+    /// Name of a process in messages, before its number.
     noun: &'static str,
     all: Vec<Rank>,
     /// Lines that wait for the end of a dashboard.

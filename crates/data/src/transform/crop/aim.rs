@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::load::IGNORE;
-use crate::load::class_index::ClassIndex;
+use crate::load::class_index::{ClassIndex, counts};
 use crate::transform::random::Random;
 use crate::transform::resize::Rectangle;
 
@@ -62,13 +62,6 @@ pub(super) fn is_mixed<'i>(rows: impl Iterator<Item = &'i [u8]>, most: f64) -> b
     all[usize::from(IGNORE)] = 0;
     let (largest, sum) = (all.iter().copied().max().unwrap_or(0), all.iter().sum::<u64>());
     all.iter().filter(|count| **count > 0).count() > 1 && largest as f64 / (sum as f64) < most
-}
-
-/// Counts the pixels of each id.
-fn counts(ids: &[u8]) -> [u64; 256] {
-    let mut counts = [0; 256];
-    ids.iter().for_each(|id| counts[usize::from(*id)] += 1);
-    counts
 }
 
 #[cfg(test)]
